@@ -1,0 +1,309 @@
+//! Subject–verb agreement, generated: which verb form continues "the keys to the cabinet"?
+//!
+//! ```text
+//! sentence := [preposition phrase [preposition phrase] ","] phrase modifier*  ___
+//! phrase   := determiner [adjective] noun
+//! modifier := preposition phrase  |  "that" phrase verb  |  "that" verb phrase
+//! ```
+//!
+//! The verb form depends on the number of the first noun after the fronted part, the subject. Nouns between it and the
+//! verb are *attractors* where their number is the other one: 0 to 5 of them, equally often. A verb inside a relative
+//! clause agrees with the noun of its own clause. Some pairs of noun and clause verb occur only in the test part. After
+//! Linzen, Dupoux and Goldberg, "Assessing the ability of LSTMs to learn syntax-sensitive dependencies", TACL 4, 2016.
+
+use std::collections::HashSet;
+
+use seqzoo_random::{IndexedRandom, Key, Purpose, Rng, RngExt, SliceRandom};
+
+use crate::classification::{Baseline, Classification, Example};
+
+/// Most nouns of the other number between subject and verb.
+pub const MAX_ATTRACTORS: usize = 5;
+
+/// Sentences per part; each number of attractors takes a sixth.
+const TRAIN: usize = 24_000;
+const VALIDATION: usize = 3_000;
+const TEST: usize = 6_000;
+
+/// The data never changes: seeds of runs choose weights and order, not sentences.
+const SEED: u64 = 2016;
+
+/// Generates the data set: the same sentences on every machine.
+pub fn load() -> Classification {
+    let mut writer = Writer { rng: Key::new(SEED, Purpose::Data).stream(), seen: HashSet::new() };
+    Classification {
+        labels: Number::BOTH.map(|number| number.form(&BE).to_owned()).to_vec(),
+        train: writer.part(TRAIN, Pairs::Common),
+        validation: writer.part(VALIDATION, Pairs::Common),
+        test: writer.part(TEST, Pairs::All),
+        baselines: vec![
+            Baseline { name: "number of the first noun", rule: |text| nouns(text).next() },
+            Baseline { name: "number of the last noun", rule: |text| nouns(text).last() },
+        ],
+    }
+}
+
+/// The labels of the nouns of a text, in order.
+fn nouns(text: &str) -> impl Iterator<Item = usize> {
+    text.split_whitespace().filter_map(|word| {
+        Number::BOTH.iter().position(|number| NOUNS.iter().any(|noun| number.form(noun) == word))
+    })
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Number {
+    Singular,
+    Plural,
+}
+
+impl Number {
+    /// In the order of the labels.
+    const BOTH: [Number; 2] = [Number::Singular, Number::Plural];
+
+    fn form<'a>(self, forms: &[&'a str; 2]) -> &'a str {
+        forms[self as usize]
+    }
+
+    fn other(self) -> Number {
+        Self::BOTH[1 - self as usize]
+    }
+}
+
+/// Which pairs of noun and clause verb may occur.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pairs {
+    /// Those of the training and validation parts.
+    Common,
+    /// Those, and as often as not the ones held out for the test part.
+    All,
+}
+
+/// Whether a pair of noun and clause verb occurs in the test part only: one verb in eight of each noun.
+fn is_held_out(noun: usize, verb: usize) -> bool {
+    (5 * noun + verb) % 8 == 0
+}
+
+/// Writes sentences that no part has yet.
+struct Writer<R> {
+    rng: R,
+    seen: HashSet<String>,
+}
+
+impl<R: Rng> Writer<R> {
+    fn part(&mut self, size: usize, pairs: Pairs) -> Vec<Example> {
+        let mut examples = Vec::with_capacity(size);
+        while examples.len() < size {
+            // Taking turns balances both numbers within each number of attractors.
+            let attractors = examples.len() / 2 % (MAX_ATTRACTORS + 1);
+            let number = Number::BOTH[examples.len() % 2];
+            let mut sentence = Sentence { rng: &mut self.rng, words: Vec::new(), pairs, unseen_pair: false };
+            sentence.write(number, attractors);
+            let (text, unseen_pair) = (sentence.words.join(" "), sentence.unseen_pair);
+            if self.seen.insert(text.clone()) {
+                let pair = if unseen_pair { "unseen" } else { "seen" };
+                let groups = vec![("attractors", attractors.to_string()), ("noun-verb pair", pair.to_owned())];
+                examples.push(Example { text, label: number as usize, groups });
+            }
+        }
+        examples
+    }
+}
+
+/// A sentence being written, up to its verb.
+struct Sentence<'a, R> {
+    rng: &'a mut R,
+    words: Vec<&'static str>,
+    pairs: Pairs,
+    unseen_pair: bool,
+}
+
+impl<R: Rng> Sentence<'_, R> {
+    fn write(&mut self, subject: Number, attractors: usize) {
+        if self.rng.random_bool(0.7) {
+            self.fronted();
+        }
+        let mut previous = self.phrase(subject);
+        let mut previous_number = subject;
+        for number in self.intervening(subject, attractors) {
+            (previous, previous_number) = (self.modifier(previous, previous_number, number), number);
+        }
+    }
+
+    /// Numbers of the nouns between subject and verb: the attractors, and up to two more nouns of the subject's number,
+    /// of which one stands last in four sentences of ten.
+    fn intervening(&mut self, subject: Number, attractors: usize) -> Vec<Number> {
+        let agreeing = self.rng.random_range(0..2);
+        let mut numbers = [vec![subject.other(); attractors], vec![subject; agreeing]].concat();
+        numbers.shuffle(self.rng);
+        if attractors > 0 {
+            // Where the last noun is left to chance, attractors would give the answer away by mere frequency.
+            match self.rng.random_bool(0.4) {
+                true => numbers.push(subject),
+                false => numbers.sort_by_key(|&number| number != subject),
+            }
+        }
+        numbers
+    }
+
+    fn fronted(&mut self) {
+        for _ in 0..self.rng.random_range(1..3) {
+            let number = self.number();
+            self.word(&PREPOSITIONS);
+            self.phrase(number);
+        }
+        self.words.push(",");
+    }
+
+    /// Determiner, perhaps an adjective, noun: gives the noun's place in the list.
+    fn phrase(&mut self, number: Number) -> usize {
+        let noun = self.rng.random_range(0..NOUNS.len());
+        self.word(&DETERMINERS);
+        if self.rng.random_bool(0.25) {
+            self.word(&ADJECTIVES);
+        }
+        self.words.push(number.form(&NOUNS[noun]));
+        noun
+    }
+
+    /// Adds something to the `previous` noun that brings a noun of `number`, and gives that noun.
+    fn modifier(&mut self, previous: usize, previous_number: Number, number: Number) -> usize {
+        match self.rng.random_range(0..10) {
+            0..6 => {
+                self.word(&PREPOSITIONS);
+                self.phrase(number)
+            }
+            6..8 => {
+                self.words.push("that");
+                let noun = self.phrase(number);
+                self.clause_verb(noun, number);
+                noun
+            }
+            _ => {
+                self.words.push("that");
+                self.clause_verb(previous, previous_number);
+                self.phrase(number)
+            }
+        }
+    }
+
+    fn clause_verb(&mut self, noun: usize, number: Number) {
+        let held_out = self.pairs == Pairs::All && self.rng.random_bool(0.5);
+        let fitting: Vec<usize> = (0..VERBS.len()).filter(|&verb| is_held_out(noun, verb) == held_out).collect();
+        let &verb = fitting.choose(self.rng).expect("sixteen verbs: each noun has two held out");
+        self.unseen_pair |= held_out;
+        self.words.push(number.form(&VERBS[verb]));
+    }
+
+    fn number(&mut self) -> Number {
+        Number::BOTH[self.rng.random_range(0..2)]
+    }
+
+    fn word(&mut self, choice: &[&'static str]) {
+        self.words.push(choice.choose(self.rng).expect("word lists are not empty"));
+    }
+}
+
+const BE: [&str; 2] = ["is", "are"];
+
+const DETERMINERS: [&str; 4] = ["the", "my", "your", "their"];
+
+const PREPOSITIONS: [&str; 10] = ["to", "of", "near", "behind", "beside", "with", "from", "under", "in", "above"];
+
+const ADJECTIVES: [&str; 14] = [
+    "old", "new", "red", "small", "heavy", "quiet", "famous", "broken", "golden", "dusty", "young", "strange", "large",
+    "green",
+];
+
+/// Each word is a noun in both forms and never a verb of the list below.
+const NOUNS: [[&str; 2]; 48] = [
+    ["key", "keys"], ["cabinet", "cabinets"], ["writer", "writers"], ["book", "books"], ["door", "doors"],
+    ["house", "houses"], ["garden", "gardens"], ["child", "children"], ["woman", "women"], ["man", "men"],
+    ["teacher", "teachers"], ["student", "students"], ["doctor", "doctors"], ["farmer", "farmers"], ["horse", "horses"],
+    ["dog", "dogs"], ["cat", "cats"], ["bird", "birds"], ["tree", "trees"], ["flower", "flowers"], ["table", "tables"],
+    ["chair", "chairs"], ["window", "windows"], ["box", "boxes"], ["letter", "letters"], ["picture", "pictures"],
+    ["mirror", "mirrors"], ["lamp", "lamps"], ["bottle", "bottles"], ["basket", "baskets"], ["boat", "boats"],
+    ["bridge", "bridges"], ["tower", "towers"], ["wall", "walls"], ["river", "rivers"], ["mountain", "mountains"],
+    ["village", "villages"], ["city", "cities"], ["shop", "shops"], ["school", "schools"], ["engine", "engines"],
+    ["clock", "clocks"], ["violin", "violins"], ["painting", "paintings"], ["story", "stories"], ["song", "songs"],
+    ["neighbour", "neighbours"], ["sister", "sisters"],
+];
+
+const VERBS: [[&str; 2]; 16] = [
+    ["likes", "like"], ["sees", "see"], ["knows", "know"], ["follows", "follow"], ["admires", "admire"],
+    ["hides", "hide"], ["finds", "find"], ["covers", "cover"], ["touches", "touch"], ["holds", "hold"],
+    ["needs", "need"], ["carries", "carry"], ["moves", "move"], ["keeps", "keep"], ["loses", "lose"],
+    ["protects", "protect"],
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::classification::Split;
+
+    #[test]
+    fn parts_are_disjoint_balanced_and_large() {
+        let data = load();
+        let all: HashSet<&str> = Split::ALL.iter().flat_map(|&split| data.split(split)).map(|e| &*e.text).collect();
+        assert_eq!(all.len(), TRAIN + VALIDATION + TEST);
+        for split in Split::ALL {
+            let examples = data.split(split);
+            assert_eq!(2 * examples.iter().filter(|example| example.label == 0).count(), examples.len());
+            for attractors in 0..=MAX_ATTRACTORS {
+                let group = ("attractors", attractors.to_string());
+                assert!(examples.iter().filter(|e| e.groups.contains(&group)).count() >= examples.len() / 6);
+            }
+        }
+        assert!(TEST / 6 >= 500);
+    }
+
+    #[test]
+    fn the_groups_count_what_stands_between_subject_and_verb() {
+        for example in load().test {
+            let clause = example.text.rsplit(" , ").next().expect("rsplit gives one part at least");
+            let numbers: Vec<usize> = nouns(clause).collect();
+            assert_eq!(numbers[0], example.label, "{}", example.text);
+            let attractors = numbers.iter().filter(|&&number| number != example.label).count();
+            assert!(example.groups.contains(&("attractors", attractors.to_string())), "{}", example.text);
+        }
+    }
+
+    #[test]
+    fn held_out_pairs_of_noun_and_verb_occur_in_the_test_part_only() {
+        let data = load();
+        let unseen = ("noun-verb pair", "unseen".to_owned());
+        assert!(data.train.iter().chain(&data.validation).all(|example| !example.groups.contains(&unseen)));
+        assert!(data.test.iter().filter(|example| example.groups.contains(&unseen)).count() > 1_000);
+        let pairs = |examples: &[Example]| -> HashSet<(String, String)> {
+            let place = |word: &str, list: &[[&str; 2]]| list.iter().position(|forms| forms.contains(&word));
+            let clauses = examples.iter().flat_map(|example| example.text.split(" that ").map(str::to_owned));
+            let mut found = HashSet::new();
+            for words in clauses.collect::<Vec<_>>().windows(1).map(|w| w[0].split(' ').collect::<Vec<_>>()) {
+                for pair in words.windows(2) {
+                    if place(pair[0], &NOUNS).is_some() && place(pair[1], &VERBS).is_some() {
+                        found.insert((pair[0].to_owned(), pair[1].to_owned()));
+                    }
+                }
+            }
+            found
+        };
+        let (train, test) = (pairs(&data.train), pairs(&data.test));
+        assert!(test.difference(&train).count() >= 2 * NOUNS.len(), "both forms of a held-out pair are tested");
+    }
+
+    #[test]
+    fn rules_on_the_first_or_last_noun_reach_at_most_seventy_per_cent() {
+        for (name, accuracy) in load().baselines(Split::Test) {
+            assert!((0.3..=0.70).contains(&accuracy), "{name}: {accuracy}");
+        }
+    }
+
+    #[test]
+    fn words_belong_to_one_list() {
+        let mut all: Vec<&str> = [NOUNS.as_flattened(), VERBS.as_flattened(), &DETERMINERS, &PREPOSITIONS, &ADJECTIVES]
+            .concat();
+        let count = all.len();
+        all.sort_unstable();
+        all.dedup();
+        assert_eq!(all.len(), count);
+    }
+}

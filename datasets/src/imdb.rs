@@ -1,0 +1,229 @@
+//! IMDB reviews, positive or negative, read as published: Maas et al., "Learning word vectors for sentiment analysis",
+//! ACL 2011.
+//!
+//! `aclImdb_v1.tar.gz`, its unpacked folder, or an archive of the train half alone all serve. The train half is sorted by
+//! path and every fifth review held out for validation; the test half, where present, is the test part.
+
+use std::fs::{self, File};
+use std::io::{BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use flate2::read::GzDecoder;
+
+use crate::DataError;
+use crate::classification::{Classification, Example};
+
+/// Where the publishers keep it.
+pub const SOURCE: &str = "https://ai.stanford.edu/~amaas/data/sentiment/aclImdb_v1.tar.gz";
+
+/// Longest review read, in bytes; the longest published one has 13,704.
+const MAX_REVIEW: u64 = 1 << 20;
+
+/// Loads from `dir`, its folder `imdb`, an archive in either, or the archive itself.
+///
+/// # Errors
+/// [`DataError`] if nothing is found there, the archive or a review is damaged, or a half lacks a label.
+pub fn load(dir: &Path) -> Result<Classification, DataError> {
+    let place = find(dir)?;
+    let mut reviews = match &place {
+        Place::Archive(path) => from_archive(path)?,
+        Place::Folder(path) => from_folder(path)?,
+    };
+    reviews.sort_by(|a, b| a.path.cmp(&b.path));
+    let mut data =
+        Classification { labels: vec!["negative".to_owned(), "positive".to_owned()], ..Classification::default() };
+    let mut in_train = 0;
+    for Review { path, text } in reviews {
+        let example = Example { text, label: usize::from(path.contains("/pos/")), groups: Vec::new() };
+        if path.starts_with("test/") {
+            data.test.push(example);
+            continue;
+        }
+        let part = if in_train % 5 == 0 { &mut data.validation } else { &mut data.train };
+        part.push(example);
+        in_train += 1;
+    }
+    for label in 0..data.labels.len() {
+        if !data.train.iter().any(|example| example.label == label) {
+            let detail = format!("no {} review in its train half", data.labels[label]);
+            return Err(DataError::damaged(place.path(), detail));
+        }
+    }
+    Ok(data)
+}
+
+enum Place {
+    Archive(PathBuf),
+    Folder(PathBuf),
+}
+
+impl Place {
+    fn path(&self) -> &Path {
+        match self {
+            Place::Archive(path) | Place::Folder(path) => path,
+        }
+    }
+}
+
+/// A review under its path below `aclImdb`, such as `train/pos/0_9.txt`.
+struct Review {
+    path: String,
+    text: String,
+}
+
+fn find(dir: &Path) -> Result<Place, DataError> {
+    if dir.is_file() {
+        return Ok(Place::Archive(dir.to_owned()));
+    }
+    for dir in [dir.join("imdb"), dir.to_owned()] {
+        for folder in [dir.join("aclImdb"), dir.clone()] {
+            if folder.join("train/pos").is_dir() {
+                return Ok(Place::Folder(folder));
+            }
+        }
+        for archive in ["aclImdb_v1.tar.gz", "aclImdb_train.tar.gz"].map(|name| dir.join(name)) {
+            if archive.is_file() {
+                return Ok(Place::Archive(archive));
+            }
+        }
+    }
+    Err(DataError::Missing { dataset: "imdb", dir: dir.to_owned(), hint: hint() })
+}
+
+/// How to get the data.
+pub fn hint() -> String {
+    format!("download {SOURCE} (84 MB) into DIR/imdb; unpacking is not needed")
+}
+
+fn from_archive(path: &Path) -> Result<Vec<Review>, DataError> {
+    let file = File::open(path).map_err(|source| DataError::unreadable(path, source))?;
+    let mut archive = tar::Archive::new(GzDecoder::new(BufReader::new(file)));
+    let mut reviews = Vec::new();
+    let damaged = |error: std::io::Error| DataError::damaged(path, error);
+    for entry in archive.entries().map_err(damaged)? {
+        let mut entry = entry.map_err(damaged)?;
+        let member = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
+        if let Some(member) = review_path(&member) {
+            let text = read_review(&mut entry, entry_name(path, &member))?;
+            reviews.push(Review { path: member, text });
+        }
+    }
+    // The archive ends before its compressed stream does; reading on checks the stream's own checksum.
+    std::io::copy(&mut archive.into_inner(), &mut std::io::sink()).map_err(damaged)?;
+    Ok(reviews)
+}
+
+fn entry_name(archive: &Path, member: &str) -> PathBuf {
+    PathBuf::from(format!("{} ({member})", archive.display()))
+}
+
+fn from_folder(folder: &Path) -> Result<Vec<Review>, DataError> {
+    let mut reviews = Vec::new();
+    for half in ["train/neg", "train/pos", "test/neg", "test/pos"] {
+        let dir = folder.join(half);
+        if !dir.is_dir() && half.starts_with("test") {
+            continue;
+        }
+        for entry in fs::read_dir(&dir).map_err(|source| DataError::unreadable(&dir, source))? {
+            let path = entry.map_err(|source| DataError::unreadable(&dir, source))?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            if let Some(member) = review_path(&format!("{half}/{name}")) {
+                let mut file = File::open(&path).map_err(|source| DataError::unreadable(&path, source))?;
+                let text = read_review(&mut file, path)?;
+                reviews.push(Review { path: member, text });
+            }
+        }
+    }
+    Ok(reviews)
+}
+
+/// The path from `train/` or `test/` on, if a member is a labelled review.
+fn review_path(member: &str) -> Option<String> {
+    let member = member.trim_start_matches("./").trim_start_matches("aclImdb/");
+    let halves = ["train/pos/", "train/neg/", "test/pos/", "test/neg/"];
+    let is_review = halves.iter().any(|half| member.starts_with(half)) && member.ends_with(".txt");
+    is_review.then(|| member.to_owned())
+}
+
+fn read_review(source: &mut impl Read, path: PathBuf) -> Result<String, DataError> {
+    let mut bytes = Vec::new();
+    source.take(MAX_REVIEW + 1).read_to_end(&mut bytes).map_err(|error| DataError::damaged(&path, error))?;
+    if bytes.len() as u64 > MAX_REVIEW {
+        return Err(DataError::damaged(&path, "a review of more than 1 MiB"));
+    }
+    let text = String::from_utf8(bytes).map_err(|error| DataError::damaged(&path, error))?;
+    if crate::text::words(&text).next().is_none() {
+        return Err(DataError::damaged(&path, "a review without a word"));
+    }
+    Ok(text.replace("<br />", " "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flate2::{Compression, write::GzEncoder};
+
+    /// A data set of `reviews` per label and half, as an archive's bytes.
+    fn archive(reviews: usize, halves: &[&str]) -> Vec<u8> {
+        let mut tar = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
+        for half in halves {
+            for (label, word) in [("neg", "dull"), ("pos", "great")] {
+                for id in 0..reviews {
+                    let text = format!("A {word} film,<br /><br />number {id}.");
+                    let mut header = tar::Header::new_gnu();
+                    header.set_size(text.len() as u64);
+                    header.set_mode(0o644);
+                    let path = format!("aclImdb/{half}/{label}/{id}_7.txt");
+                    tar.append_data(&mut header, path, text.as_bytes()).unwrap();
+                }
+            }
+        }
+        tar.into_inner().unwrap().finish().unwrap()
+    }
+
+    fn unpack(bytes: &[u8], dir: &Path) {
+        tar::Archive::new(GzDecoder::new(bytes)).unpack(dir).unwrap();
+    }
+
+    #[test]
+    fn archive_and_folder_with_or_without_test_half_give_the_same_train_and_validation_parts() {
+        let dir = tempfile::tempdir().unwrap();
+        let [whole, half, folder] = ["whole", "half", "folder"].map(|name| dir.path().join(name));
+        for path in [&whole, &half, &folder] {
+            fs::create_dir_all(path.join("imdb")).unwrap();
+        }
+        fs::write(whole.join("imdb/aclImdb_v1.tar.gz"), archive(10, &["test", "train"])).unwrap();
+        fs::write(half.join("imdb/aclImdb_train.tar.gz"), archive(10, &["train"])).unwrap();
+        unpack(&archive(10, &["test", "train"]), &folder.join("imdb"));
+        let [whole, half, folder] = [whole, half, folder].map(|path| load(&path).unwrap());
+        assert_eq!(whole.digest(), half.digest());
+        assert_eq!(whole.digest(), folder.digest());
+        assert_eq!([whole.train.len(), whole.validation.len(), whole.test.len(), half.test.len()], [16, 4, 20, 0]);
+        assert_eq!(whole.validation[0].text, "A dull film,  number 0.");
+        assert_eq!(whole.validation.iter().filter(|example| example.label == 1).count(), 2);
+    }
+
+    #[test]
+    fn a_cut_or_flipped_archive_is_damaged_not_shorter() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("aclImdb_v1.tar.gz");
+        let bytes = archive(10, &["train"]);
+        for length in [bytes.len() / 2, bytes.len() - 4, bytes.len() - 9] {
+            fs::write(&path, &bytes[..length]).unwrap();
+            assert!(matches!(load(&path), Err(DataError::Damaged { .. })), "cut at {length}");
+        }
+        let mut flipped = bytes.clone();
+        let middle = bytes.len() / 2;
+        flipped[middle] ^= 0x10;
+        fs::write(&path, flipped).unwrap();
+        let error = load(&path).unwrap_err().to_string();
+        assert!(error.contains("aclImdb_v1.tar.gz") && error.contains("damaged"), "{error}");
+    }
+
+    #[test]
+    fn missing_data_says_where_to_get_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let error = load(dir.path()).unwrap_err();
+        assert!(matches!(error, DataError::Missing { .. }) && error.to_string().contains(SOURCE), "{error}");
+    }
+}

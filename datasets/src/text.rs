@@ -1,0 +1,152 @@
+//! From text to token numbers: tokeniser, vocabulary, encoder.
+
+use std::collections::HashMap;
+
+use serde::{Deserialize, Serialize};
+
+/// The number of padding, which stands for no token.
+pub const PADDING: u32 = 0;
+/// The number of every token that the vocabulary lacks.
+pub const UNKNOWN: u32 = 1;
+
+/// Cuts text into lower-case words (letters, digits, apostrophes) and the marks `. , ! ?`; all else separates.
+///
+/// ```
+/// let words: Vec<String> = seqzoo_datasets::text::words("It's fine, REALLY!").collect();
+/// assert_eq!(words, ["it's", "fine", ",", "really", "!"]);
+/// ```
+pub fn words(text: &str) -> impl Iterator<Item = String> {
+    let is_word = |c: char| c.is_alphanumeric() || c == '\'';
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        rest = rest.trim_start_matches(|c: char| !is_word(c) && !".,!?".contains(c));
+        let first = rest.chars().next()?;
+        let end = match is_word(first) {
+            true => rest.find(|c: char| !is_word(c)).unwrap_or(rest.len()),
+            false => first.len_utf8(),
+        };
+        let (word, after) = rest.split_at(end);
+        rest = after;
+        Some(word.to_lowercase())
+    })
+}
+
+/// The known tokens: number 0 is padding, 1 unknown, then by falling frequency, ties alphabetically.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(from = "Vec<String>", into = "Vec<String>")]
+pub struct Vocabulary {
+    tokens: Vec<String>,
+    numbers: HashMap<String, u32>,
+}
+
+impl Vocabulary {
+    /// The tokens that occur at least `min_count` times, the `max_size` most frequent of them at most.
+    pub fn of<T: Into<String>>(tokens: impl Iterator<Item = T>, min_count: usize, max_size: usize) -> Self {
+        let mut counts: HashMap<String, usize> = HashMap::new();
+        tokens.for_each(|token| *counts.entry(token.into()).or_default() += 1);
+        let mut counted: Vec<_> = counts.into_iter().filter(|&(_, count)| count >= min_count).collect();
+        counted.sort_unstable_by(|(a, many), (b, few)| few.cmp(many).then_with(|| a.cmp(b)));
+        counted.truncate(max_size);
+        Self::from(counted.into_iter().map(|(token, _)| token).collect::<Vec<_>>())
+    }
+
+    /// How many numbers there are, padding and unknown included.
+    pub fn size(&self) -> usize {
+        self.tokens.len() + 2
+    }
+
+    /// The number of a token.
+    pub fn number(&self, token: &str) -> u32 {
+        self.numbers.get(token).copied().unwrap_or(UNKNOWN)
+    }
+}
+
+impl From<Vec<String>> for Vocabulary {
+    fn from(tokens: Vec<String>) -> Self {
+        let numbers = tokens.iter().cloned().zip(2..).collect();
+        Self { tokens, numbers }
+    }
+}
+
+impl From<Vocabulary> for Vec<String> {
+    fn from(vocabulary: Vocabulary) -> Self {
+        vocabulary.tokens
+    }
+}
+
+/// Which tokens of a long text are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Keep {
+    /// Those at its beginning.
+    #[default]
+    First,
+    /// Those at its end.
+    Last,
+}
+
+/// All that is needed to turn new text into token numbers; saved with every checkpoint.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Encoder {
+    /// The known tokens.
+    pub vocabulary: Vocabulary,
+    /// Tokens kept of a text at most.
+    pub max_tokens: usize,
+    /// Which tokens of a longer text are kept.
+    pub keep: Keep,
+}
+
+impl Encoder {
+    /// Numbers of the tokens of `text`; empty if it has no token.
+    pub fn encode(&self, text: &str) -> Vec<u32> {
+        let mut numbers: Vec<u32> = words(text).map(|word| self.vocabulary.number(&word)).collect();
+        match self.keep {
+            Keep::First => numbers.truncate(self.max_tokens),
+            Keep::Last => drop(numbers.drain(..numbers.len().saturating_sub(self.max_tokens))),
+        }
+        numbers
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn encoder(keep: Keep) -> Encoder {
+        Encoder { vocabulary: Vocabulary::of(words("b b b a a c c d"), 2, 3), max_tokens: 3, keep }
+    }
+
+    #[test]
+    fn frequent_tokens_come_first_and_ties_are_alphabetical() {
+        let vocabulary = encoder(Keep::First).vocabulary;
+        assert_eq!(["b", "a", "c", "d", "B"].map(|token| vocabulary.number(token)), [2, 3, 4, UNKNOWN, UNKNOWN]);
+        assert_eq!(vocabulary.size(), 5);
+    }
+
+    #[test]
+    fn the_named_end_of_a_long_text_is_kept() {
+        assert_eq!(encoder(Keep::First).encode("a b c x"), [3, 2, 4]);
+        assert_eq!(encoder(Keep::Last).encode("a b c x"), [2, 4, UNKNOWN]);
+        assert_eq!(encoder(Keep::Last).encode("  ;; "), [0u32; 0]);
+    }
+
+    proptest! {
+        #[test]
+        fn tokens_are_lower_case_and_any_text_is_taken(text in ".{0,80}") {
+            for word in words(&text) {
+                prop_assert!(!word.is_empty() && !word.contains(char::is_whitespace));
+            }
+            let loud = text.to_ascii_uppercase();
+            let quiet = text.to_ascii_lowercase();
+            prop_assert!(words(&loud).eq(words(&quiet)));
+        }
+
+        #[test]
+        fn a_token_of_a_text_is_found_again_when_joined_by_blanks(text in "[a-zäß0-9'.,!? ]{0,60}") {
+            let once: Vec<String> = words(&text).collect();
+            prop_assert!(words(&once.join(" ")).eq(once.iter().cloned()));
+        }
+    }
+}

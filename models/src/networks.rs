@@ -1,0 +1,5 @@
+//! Whole networks, from tokens to scores.
+
+mod classifier;
+
+pub use classifier::{Classifier, ClassifierShape};

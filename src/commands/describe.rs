@@ -1,0 +1,65 @@
+//! `seqzoo describe`
+
+use std::io::Write;
+
+use clap::Args;
+use seqzoo_models::Architecture;
+use seqzoo_run::did_you_mean;
+use seqzoo_run::recipe::SHIPPED;
+use seqzoo_run::settings::Settings;
+
+use crate::failure::{Failure, USAGE};
+
+/// A model's equations, shapes and costs, or a recipe's values and where each comes from.
+///
+/// Examples: `seqzoo describe lstm`, `seqzoo describe agreement`
+#[derive(Debug, Args)]
+pub struct Describe {
+    /// A model or a recipe.
+    name: String,
+    /// Features read per step, for the figures of a model.
+    #[arg(long, default_value_t = 128)]
+    input_size: usize,
+    /// Features of the hidden state, for the figures of a model.
+    #[arg(long, default_value_t = 128)]
+    hidden_size: usize,
+}
+
+impl Describe {
+    pub fn run(&self) -> Result<(), Failure> {
+        if let Some(model) = Architecture::named(&self.name) {
+            return self.model(model);
+        }
+        if self.name.ends_with(".toml") || SHIPPED.iter().any(|(name, _)| *name == self.name) {
+            return recipe(&Settings::read(&self.name)?);
+        }
+        let known = Architecture::ALL.map(Architecture::name).into_iter().chain(SHIPPED.map(|(name, _)| name));
+        let hint = did_you_mean(&self.name, known);
+        Err(Failure::new(USAGE, format!("no model or recipe `{}`{hint}; `seqzoo list` shows all", self.name)))
+    }
+
+    fn model(&self, model: Architecture) -> Result<(), Failure> {
+        let (card, input, hidden) = (model.card(), self.input_size, self.hidden_size);
+        let directions = if model.directions() == 2 { " Two cells read, one in each direction." } else { "" };
+        let width = card.gates * hidden;
+        let parameters = model.parameters(input, hidden);
+        let mut out = std::io::stdout().lock();
+        writeln!(out, "{}: {}.{directions}\n", model.name(), card.summary)?;
+        card.equations.lines().try_for_each(|line| writeln!(out, "    {line}"))?;
+        writeln!(out, "\npaper       {}\nfile        {}", card.paper, card.file)?;
+        writeln!(out, "\nat input_size {input} and hidden_size {hidden}:")?;
+        writeln!(out, "  weight_ih   [{input}, {width}]\n  weight_hh   [{hidden}, {width}]\n  bias        [{width}]")?;
+        writeln!(out, "  output_size {}", model.directions() * hidden)?;
+        writeln!(out, "  parameters  {parameters} ({:.1} MB)", parameters as f64 * 4e-6)?;
+        writeln!(out, "  operations  {} per step and sequence", model.operations_per_step(input, hidden))?;
+        writeln!(out, "\nnext: seqzoo train agreement --set models='[\"{}\"]'", model.name())?;
+        Ok(())
+    }
+}
+
+fn recipe(settings: &Settings) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    write!(out, "{}", settings.to_toml())?;
+    writeln!(out, "\n# next: seqzoo train {}", settings.name)?;
+    Ok(())
+}

@@ -1,0 +1,63 @@
+//! `seqzoo evaluate`
+
+use clap::Args;
+use seqzoo_datasets::classification::Split;
+use seqzoo_inference::Model;
+use seqzoo_run::did_you_mean;
+use seqzoo_run::folder::Run;
+
+use super::{BackendChoice, DataFolder};
+use crate::failure::{DATA, Failure, USAGE};
+use crate::report::Report;
+
+/// Measure a run's best checkpoints on a part of its data.
+///
+/// Examples: `seqzoo evaluate last`, `seqzoo evaluate imdb-1 --data-dir data --json`
+#[derive(Debug, Args)]
+pub struct Evaluate {
+    /// A run: its path, its name or the beginning of it, or `last`.
+    run: String,
+    /// train, validation or test; the one that the recipe reports on unless given.
+    #[arg(long, value_name = "PART")]
+    split: Option<String>,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    data: DataFolder,
+    #[command(flatten)]
+    backend: BackendChoice,
+}
+
+impl Evaluate {
+    pub fn run(&self) -> Result<(), Failure> {
+        let run = Run::find(&self.run)?;
+        let recipe = &run.environment.settings.recipe;
+        let split = match &self.split {
+            None => recipe.reported_split()?,
+            Some(name) => Split::named(name).ok_or_else(|| {
+                let known = Split::ALL.map(Split::name);
+                let hint = did_you_mean(name, known);
+                Failure::new(USAGE, format!("--split {name}: no such part{hint}; there are {}", known.join(", ")))
+            })?,
+        };
+        let (_, device) = self.backend.open()?;
+        let architectures = recipe.architectures()?;
+        let models = architectures.iter().map(|architecture| Model::open(&run.model(architecture.name()), &device));
+        let models: Vec<Model> = models.collect::<Result<_, _>>()?;
+        let data = self.data.load(recipe)?;
+        let examples = data.split(split);
+        if examples.is_empty() {
+            let message = format!("{} has no {} part here; --split names another", recipe.dataset, split.name());
+            return Err(Failure::new(DATA, message));
+        }
+        if data.digest() != run.environment.data_digest {
+            eprintln!("note: these data are not those that the run was trained on");
+        }
+        let mut report = Report::new(&run, split, &data);
+        for (architecture, model) in architectures.iter().zip(&models) {
+            report.add(architecture.name(), model, examples);
+        }
+        if self.json { report.print_json() } else { report.print_table() }
+    }
+}

@@ -1,0 +1,95 @@
+//! `seqzoo list`
+
+use std::io::Write;
+
+use clap::{Args, ValueEnum};
+use seqzoo_datasets::catalog::Dataset;
+use seqzoo_models::Architecture;
+use seqzoo_run::Backend;
+use seqzoo_run::recipe::SHIPPED;
+use seqzoo_run::settings::Settings;
+use serde_json::{Value, json};
+
+use crate::failure::Failure;
+
+/// What is there: recipes, models, data sets, backends.
+///
+/// Examples: `seqzoo list`, `seqzoo list recipes --json`
+#[derive(Debug, Args)]
+pub struct List {
+    /// Show only this kind.
+    kind: Option<Kind>,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Kind {
+    Recipes,
+    Models,
+    Datasets,
+    Backends,
+}
+
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Kind::Recipes => "recipes",
+            Kind::Models => "models",
+            Kind::Datasets => "datasets",
+            Kind::Backends => "backends",
+        }
+    }
+
+    /// Name and summary of each item.
+    fn items(self) -> Vec<(String, String)> {
+        match self {
+            Kind::Recipes => SHIPPED.iter().map(|(name, _)| ((*name).to_owned(), recipe_summary(name))).collect(),
+            Kind::Models => Architecture::ALL.map(|model| (model.name().to_owned(), model_summary(model))).to_vec(),
+            Kind::Datasets => Dataset::ALL.map(|data| (data.name().to_owned(), data.summary().to_owned())).to_vec(),
+            Kind::Backends => Backend::ALL.map(|one| (one.name().to_owned(), backend_summary(one))).to_vec(),
+        }
+    }
+}
+
+fn recipe_summary(name: &str) -> String {
+    let settings = Settings::read(name).expect("a test parses every shipped recipe");
+    settings.recipe.summary
+}
+
+fn model_summary(model: Architecture) -> String {
+    let directions = if model.directions() == 2 { ", read in both directions" } else { "" };
+    format!("{}{directions}", model.card().summary)
+}
+
+fn backend_summary(backend: Backend) -> String {
+    let linked = if backend.is_linked() { "linked in" } else { "not linked in" };
+    format!("{} ({linked})", backend.summary())
+}
+
+impl List {
+    pub fn run(&self) -> Result<(), Failure> {
+        let kinds = match self.kind {
+            Some(kind) => vec![kind],
+            None => Kind::value_variants().to_vec(),
+        };
+        let mut out = std::io::stdout().lock();
+        if self.json {
+            let item = |(name, summary)| json!({"name": name, "summary": summary});
+            let items = |kind: Kind| kind.items().into_iter().map(item).collect::<Vec<Value>>();
+            let object: serde_json::Map<String, Value> =
+                kinds.iter().map(|kind| (kind.name().to_owned(), items(*kind).into())).collect();
+            writeln!(out, "{}", Value::Object(object))?;
+            return Ok(());
+        }
+        for kind in kinds {
+            writeln!(out, "{}", kind.name())?;
+            for (name, summary) in kind.items() {
+                writeln!(out, "  {name:<12} {summary}")?;
+            }
+        }
+        writeln!(out, "\nnext: seqzoo describe lstm, or seqzoo train agreement")?;
+        Ok(())
+    }
+}

@@ -1,0 +1,105 @@
+//! From typed errors to text and exit codes.
+
+use std::io;
+use std::process::ExitCode;
+
+use seqzoo_datasets::DataError;
+use seqzoo_run::BackendError;
+use seqzoo_run::checkpoint::CheckpointError;
+use seqzoo_run::folder::FolderError;
+use seqzoo_run::recipe::InvalidValue;
+use seqzoo_run::settings::SettingsError;
+use seqzoo_train::TrainError;
+
+/// Why a command ended early, as the user is told.
+#[derive(Debug)]
+pub struct Failure {
+    code: u8,
+    message: String,
+}
+
+pub const USAGE: u8 = 2;
+const CONFIGURATION: u8 = 3;
+pub const DATA: u8 = 4;
+const BACKEND: u8 = 5;
+const DIVERGED: u8 = 6;
+pub const STORAGE: u8 = 8;
+const LOCKED: u8 = 10;
+
+impl Failure {
+    pub fn new(code: u8, message: impl ToString) -> Self {
+        Self { code, message: message.to_string() }
+    }
+
+    /// Tells the user; a reader who has gone away is told nothing.
+    pub fn report(self) -> ExitCode {
+        if !self.message.is_empty() {
+            let label = if self.code > 128 { "stopped" } else { "error" };
+            eprintln!("{label}: {}", self.message);
+        }
+        ExitCode::from(self.code)
+    }
+}
+
+/// Only standard output is written without a typed error; a closed pipe ends the program quietly.
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Self::new(0, ""),
+            _ => Self::new(STORAGE, format!("cannot write to standard output: {error}")),
+        }
+    }
+}
+
+impl From<SettingsError> for Failure {
+    fn from(error: SettingsError) -> Self {
+        Self::new(CONFIGURATION, error)
+    }
+}
+
+impl From<InvalidValue> for Failure {
+    fn from(error: InvalidValue) -> Self {
+        Self::new(CONFIGURATION, error)
+    }
+}
+
+impl From<DataError> for Failure {
+    fn from(error: DataError) -> Self {
+        Self::new(DATA, error)
+    }
+}
+
+impl From<BackendError> for Failure {
+    fn from(error: BackendError) -> Self {
+        Self::new(BACKEND, error)
+    }
+}
+
+impl From<CheckpointError> for Failure {
+    fn from(error: CheckpointError) -> Self {
+        Self::new(STORAGE, error)
+    }
+}
+
+impl From<FolderError> for Failure {
+    fn from(error: FolderError) -> Self {
+        let code = match error {
+            FolderError::Locked(_) => LOCKED,
+            FolderError::Exists(_) | FolderError::NotFound { .. } | FolderError::Ambiguous { .. } => USAGE,
+            FolderError::Io { .. } | FolderError::Damaged { .. } => STORAGE,
+        };
+        Self::new(code, error)
+    }
+}
+
+impl From<TrainError> for Failure {
+    fn from(error: TrainError) -> Self {
+        match error {
+            TrainError::Diverged { .. } => Self::new(DIVERGED, error),
+            TrainError::Foreign { .. } => Self::new(CONFIGURATION, error),
+            TrainError::Checkpoint(error) => error.into(),
+            TrainError::Folder(error) => error.into(),
+            TrainError::Unfit { .. } => Self::new(STORAGE, error),
+        }
+    }
+}

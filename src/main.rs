@@ -1,0 +1,44 @@
+//! The program: parse, dispatch, print.
+
+mod commands;
+mod failure;
+mod observer;
+mod report;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Recurrent networks: train a recipe, keep the checkpoint, ask it.
+///
+/// `seqzoo train agreement` needs nothing but this program.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100, after_help = "Exit codes: 0 done, 2 usage, 3 configuration, 4 data, 5 backend, \
+    6 recipe diverged, 8 checkpoint or storage, 10 run locked, 130 interrupted and saved, 143 terminated and saved.")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    List(commands::list::List),
+    Describe(commands::describe::Describe),
+    Train(commands::train::Train),
+    Evaluate(commands::evaluate::Evaluate),
+    Predict(commands::predict::Predict),
+}
+
+fn main() -> ExitCode {
+    let done = match Arguments::parse().command {
+        Command::List(list) => list.run(),
+        Command::Describe(describe) => describe.run(),
+        Command::Train(train) => train.run(),
+        Command::Evaluate(evaluate) => evaluate.run(),
+        Command::Predict(predict) => predict.run(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}

@@ -1,0 +1,134 @@
+//! How training is shown: a progress bar on a terminal, plain lines elsewhere.
+
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use seqzoo_run::progress::Epoch;
+use seqzoo_run::recipe::Recipe;
+use seqzoo_train::{Observer, StepReport};
+
+/// Between two plain lines within a pass.
+const LINE_EVERY: Duration = Duration::from_secs(15);
+
+/// Shows the training of one model.
+pub struct Progress {
+    model: &'static str,
+    epochs: u64,
+    bar: Option<ProgressBar>,
+    pace: Pace,
+    last_line: Instant,
+    metric: String,
+}
+
+/// Updates and tokens since training began or went on.
+struct Pace {
+    started: Instant,
+    steps: u64,
+    tokens: usize,
+}
+
+impl Progress {
+    pub fn new(model: &'static str, recipe: &Recipe) -> Self {
+        let style = ProgressStyle::with_template("{prefix} [{bar:24}] {msg}").expect("a template that a test renders");
+        let bar = std::io::stderr().is_terminal().then(|| ProgressBar::new(0).with_style(style).with_prefix(model));
+        let pace = Pace { started: Instant::now(), steps: 0, tokens: 0 };
+        let epochs = recipe.training.epochs as u64;
+        Self { model, epochs, bar, pace, last_line: Instant::now(), metric: String::new() }
+    }
+
+    /// Leaves the screen to what comes next.
+    pub fn finish(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+
+    fn line(&self, text: &str) {
+        match &self.bar {
+            Some(bar) => bar.println(text),
+            None => eprintln!("{text}"),
+        }
+    }
+
+    fn describe(&self, report: &StepReport) -> String {
+        let StepReport { epoch, batch, batches, loss, gradient_norm, .. } = *report;
+        let elapsed = self.pace.started.elapsed().as_secs_f64().max(1e-9);
+        let rate = self.pace.steps as f64 / elapsed;
+        let left = (self.epochs * batches).saturating_sub(epoch * batches + batch);
+        format!(
+            "epoch {}/{} batch {batch}/{batches}  loss {loss:.4}  |g| {gradient_norm:.3}{}  {rate:.1} steps/s  \
+             {:.0} tokens/s  at most {} left",
+            epoch + 1,
+            self.epochs,
+            self.metric,
+            self.pace.tokens as f64 / elapsed,
+            duration(left as f64 / rate),
+        )
+    }
+}
+
+impl Observer for Progress {
+    fn step(&mut self, report: StepReport) {
+        self.pace.steps += 1;
+        self.pace.tokens += report.tokens;
+        if let Some(bar) = &self.bar {
+            bar.set_length(self.epochs * report.batches);
+            bar.set_position(report.epoch * report.batches + report.batch);
+            bar.set_message(self.describe(&report));
+        } else if self.last_line.elapsed() >= LINE_EVERY {
+            self.last_line = Instant::now();
+            eprintln!("{}  {}", self.model, self.describe(&report));
+        }
+    }
+
+    fn epoch(&mut self, epoch: &Epoch, elapsed: Duration) {
+        let Epoch { epoch, train_loss, validation, .. } = epoch;
+        let rate = self.pace.tokens as f64 / self.pace.started.elapsed().as_secs_f64().max(1e-9);
+        self.metric = format!("  validation accuracy {:.4}", validation.accuracy);
+        self.last_line = Instant::now();
+        self.line(&format!(
+            "{}  epoch {epoch}/{}  train loss {train_loss:.4}  validation loss {:.4}{}  {rate:.0} tokens/s  {}",
+            self.model,
+            self.epochs,
+            validation.loss,
+            self.metric,
+            duration(elapsed.as_secs_f64()),
+        ));
+    }
+
+    fn note(&mut self, text: &str) {
+        self.line(&format!("{}  note: {text}", self.model));
+    }
+}
+
+/// 72 seconds as "1m 12s".
+fn duration(seconds: f64) -> String {
+    let seconds = seconds.round().clamp(0.0, 1e9) as u64;
+    let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    match (hours, minutes) {
+        (0, 0) => format!("{seconds}s"),
+        (0, _) => format!("{minutes}m {seconds:02}s"),
+        _ => format!("{hours}h {minutes:02}m"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_read_as_people_say_them() {
+        let said = [0.4, 59.6, 72.0, 3_600.0, 7_380.0].map(duration);
+        assert_eq!(said, ["0s", "1m 00s", "1m 12s", "1h 00m", "2h 03m"]);
+    }
+
+    #[test]
+    fn the_bar_renders() {
+        let recipe = seqzoo_run::settings::Settings::read("agreement").unwrap().recipe;
+        let mut progress = Progress::new("lstm", &recipe);
+        let report = StepReport { step: 3, epoch: 0, batch: 3, batches: 9, loss: 0.5, gradient_norm: 2.0, tokens: 80 };
+        progress.step(report);
+        assert!(progress.describe(&report).starts_with("epoch 1/5 batch 3/9  loss 0.5000  |g| 2.000"));
+    }
+}

@@ -1,0 +1,105 @@
+//! What `train` and `evaluate` print at the end: accuracy by model and group, beside the baselines.
+
+use std::collections::BTreeSet;
+use std::io::Write;
+
+use comfy_table::{CellAlignment, Table, presets};
+use seqzoo_datasets::classification::{Classification, Example, Split};
+use seqzoo_inference::Model;
+use seqzoo_run::folder::Run;
+use seqzoo_run::progress::Scores;
+use seqzoo_run::tasks::classification::Evaluation;
+use serde_json::{Map, Value, json};
+
+use crate::failure::Failure;
+
+/// Accuracies of a run's models on a part of its data.
+pub struct Report<'a> {
+    run: &'a Run,
+    split: Split,
+    baselines: Vec<(&'static str, f64)>,
+    models: Vec<Measured>,
+}
+
+struct Measured {
+    name: &'static str,
+    step: u64,
+    restarts: u32,
+    evaluation: Evaluation,
+}
+
+impl<'a> Report<'a> {
+    pub fn new(run: &'a Run, split: Split, data: &Classification) -> Self {
+        Self { run, split, baselines: data.baselines(split), models: Vec::new() }
+    }
+
+    /// Measures a model.
+    pub fn add(&mut self, name: &'static str, model: &Model, examples: &[Example]) {
+        let evaluation = model.evaluate(examples);
+        self.models.push(Measured { name, step: model.step, restarts: model.progress.restarts, evaluation });
+    }
+
+    /// One JSON object; `value` is the main model's accuracy.
+    pub fn print_json(&self) -> Result<(), Failure> {
+        let settings = &self.run.environment.settings;
+        let scores = |scores: &Scores| json!({"accuracy": scores.accuracy, "examples": scores.examples});
+        let models = self.models.iter().map(|model| {
+            let all = model.evaluation.all;
+            let mut object = json!({
+                "accuracy": all.accuracy, "loss": all.loss, "examples": all.examples, "step": model.step,
+                "restarts": model.restarts,
+            });
+            for (kind, values) in &model.evaluation.groups {
+                let by_value: Map<String, Value> = values.iter().map(|(v, s)| (v.clone(), scores(s))).collect();
+                object[format!("by {kind}")] = by_value.into();
+            }
+            (model.name.to_owned(), object)
+        });
+        let models: Map<String, Value> = models.collect();
+        let baselines: Map<String, Value> =
+            self.baselines.iter().map(|(name, accuracy)| ((*name).to_owned(), json!(accuracy))).collect();
+        let main = self.models[0].evaluation.all;
+        let object = json!({
+            "recipe": settings.name, "run": self.run.path, "seed": settings.recipe.training.seed,
+            "split": self.split.name(), "metric": "accuracy", "value": main.accuracy, "examples": main.examples,
+            "models": models, "baselines": baselines,
+        });
+        writeln!(std::io::stdout().lock(), "{object}")?;
+        Ok(())
+    }
+
+    /// A table with a row per group of examples and a column per model.
+    pub fn print_table(&self) -> Result<(), Failure> {
+        let settings = &self.run.environment.settings;
+        let mut table = Table::new();
+        table.load_style(presets::UTF8_NO_BORDERS);
+        let title = format!("{} accuracy", self.split.name());
+        let header = [title, "examples".to_owned()].into_iter();
+        table.set_header(header.chain(self.models.iter().map(|model| model.name.to_owned())));
+        let mut row = |label: String, scores: &dyn Fn(&Measured) -> Scores| {
+            let examples = scores(&self.models[0]).examples.to_string();
+            let accuracies = self.models.iter().map(|model| format!("{:.4}", scores(model).accuracy));
+            table.add_row([label, examples].into_iter().chain(accuracies));
+        };
+        row("all".to_owned(), &|model| model.evaluation.all);
+        let groups: BTreeSet<(&String, &String)> = self.models.iter().flat_map(|model| {
+            model.evaluation.groups.iter().flat_map(|(kind, values)| values.keys().map(move |value| (kind, value)))
+        }).collect();
+        for (kind, value) in groups {
+            row(format!("{kind}: {value}"), &|model| model.evaluation.groups[kind][value]);
+        }
+        table.column_iter_mut().skip(1).for_each(|column| column.set_cell_alignment(CellAlignment::Right));
+
+        let mut out = std::io::stdout().lock();
+        writeln!(out, "{table}")?;
+        let baselines: Vec<_> = self.baselines.iter().map(|(name, accuracy)| format!("{name} {accuracy:.4}")).collect();
+        writeln!(out, "baselines: {}", baselines.join(", "))?;
+        let seed = settings.recipe.training.seed;
+        writeln!(out, "run {}, recipe {}, seed {seed}", self.run.path.display(), settings.name)?;
+        for model in self.models.iter().filter(|model| model.restarts > 0) {
+            writeln!(out, "{} restarted {} times after a value that was not finite", model.name, model.restarts)?;
+        }
+        writeln!(out, "next: seqzoo predict {} \"the keys to the cabinet\"", self.run.path.display())?;
+        Ok(())
+    }
+}

@@ -1,0 +1,223 @@
+//! Parameters by name: out of a module, into a module, to and from safetensors.
+
+use std::collections::BTreeMap;
+
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::tensor::{Tensor, TensorData};
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+
+/// Numbers of a tensor, row by row.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Array {
+    /// Its dimensions.
+    pub shape: Vec<usize>,
+    /// As many as the product of the dimensions.
+    pub values: Vec<f32>,
+}
+
+/// Arrays by name; a parameter's name is its path in the module, such as `output.weight`.
+pub type Arrays = BTreeMap<String, Array>;
+
+/// Why bytes or arrays are not the parameters of a module.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum ParameterError {
+    /// Not a safetensors file.
+    #[error("not a safetensors file: {0}")]
+    Malformed(String),
+    /// A tensor of another type than f32.
+    #[error("tensor {0} is not of type F32")]
+    NotF32(String),
+    /// A parameter has no array.
+    #[error("tensor {0} is missing")]
+    Missing(String),
+    /// An array has the wrong shape.
+    #[error("tensor {name} has shape {found:?}; this network needs {expected:?}")]
+    Shape {
+        /// The parameter.
+        name: String,
+        /// The array's shape.
+        found: Vec<usize>,
+        /// The parameter's.
+        expected: Vec<usize>,
+    },
+}
+
+impl Array {
+    /// The numbers of a tensor on any device.
+    pub fn of<const D: usize>(tensor: Tensor<D>) -> Self {
+        let shape = tensor.dims().to_vec();
+        let values = tensor.try_into_vec_as::<f32>().expect("a device that computed a tensor can be read");
+        Self { shape, values }
+    }
+}
+
+/// Joins the names of nested modules into a parameter's path.
+#[derive(Debug, Default)]
+pub struct Path(Vec<String>);
+
+impl Path {
+    /// Goes into a module's field.
+    pub fn enter(&mut self, name: &str) {
+        self.0.push(name.to_owned());
+    }
+
+    /// Leaves it.
+    pub fn exit(&mut self) {
+        self.0.pop();
+    }
+
+    /// The path so far.
+    pub fn name(&self) -> String {
+        self.0.join(".")
+    }
+}
+
+/// All float parameters of a module.
+pub fn read<M: Module>(module: &M) -> Arrays {
+    #[derive(Default)]
+    struct Reader {
+        path: Path,
+        arrays: Arrays,
+    }
+    impl ModuleVisitor for Reader {
+        fn enter_module(&mut self, name: &str, _: &str) {
+            self.path.enter(name);
+        }
+        fn exit_module(&mut self, _: &str, _: &str) {
+            self.path.exit();
+        }
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            self.arrays.insert(self.path.name(), Array::of(param.val()));
+        }
+    }
+    let mut reader = Reader::default();
+    module.visit(&mut reader);
+    reader.arrays
+}
+
+/// The module with all its float parameters replaced.
+///
+/// # Errors
+/// If a parameter is missing or has another shape; the module is lost, so pass a clone to keep it.
+pub fn write<M: Module>(module: M, arrays: &Arrays) -> Result<M, ParameterError> {
+    struct Writer<'a> {
+        path: Path,
+        arrays: &'a Arrays,
+        error: Option<ParameterError>,
+    }
+    impl ModuleMapper for Writer<'_> {
+        fn enter_module(&mut self, name: &str, _: &str) {
+            self.path.enter(name);
+        }
+        fn exit_module(&mut self, _: &str, _: &str) {
+            self.path.exit();
+        }
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            let name = self.path.name();
+            let expected = param.val().dims().to_vec();
+            match self.arrays.get(&name) {
+                Some(array) if array.shape == expected => param.map(|old| {
+                    let data = TensorData::new(array.values.clone(), array.shape.clone());
+                    Tensor::from_data(data, &old.device()).set_require_grad(old.is_require_grad())
+                }),
+                found => {
+                    let error = match found {
+                        None => ParameterError::Missing(name),
+                        Some(array) => ParameterError::Shape { name, found: array.shape.clone(), expected },
+                    };
+                    self.error.get_or_insert(error);
+                    param
+                }
+            }
+        }
+    }
+    let mut writer = Writer { path: Path::default(), arrays, error: None };
+    let module = module.map(&mut writer);
+    writer.error.map_or(Ok(module), Err)
+}
+
+/// The bytes of a safetensors file, the same for the same arrays.
+pub fn to_safetensors(arrays: &Arrays) -> Vec<u8> {
+    let bytes: Vec<Vec<u8>> =
+        arrays.values().map(|array| array.values.iter().flat_map(|value| value.to_le_bytes()).collect()).collect();
+    let views = arrays.iter().zip(&bytes).map(|((name, array), bytes)| {
+        let view = TensorView::new(Dtype::F32, array.shape.clone(), bytes).expect("four bytes per value of the shape");
+        (name.as_str(), view)
+    });
+    safetensors::serialize(views, None).expect("f32 views of matching sizes can be written")
+}
+
+/// The arrays of a safetensors file.
+///
+/// # Errors
+/// If the bytes are not such a file, or hold anything but f32.
+pub fn from_safetensors(bytes: &[u8]) -> Result<Arrays, ParameterError> {
+    let file = SafeTensors::deserialize(bytes).map_err(|error| ParameterError::Malformed(error.to_string()))?;
+    let mut arrays = Arrays::new();
+    for (name, view) in file.iter() {
+        if view.dtype() != Dtype::F32 {
+            return Err(ParameterError::NotF32(name.to_owned()));
+        }
+        let value = |bytes: &[u8; 4]| f32::from_le_bytes(*bytes);
+        let values = view.data().as_chunks().0.iter().map(value).collect();
+        arrays.insert(name.to_owned(), Array { shape: view.shape().to_vec(), values });
+    }
+    Ok(arrays)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use seqzoo_kernels::devices;
+    use seqzoo_models::Architecture;
+    use seqzoo_models::networks::{Classifier, ClassifierShape};
+
+    const SHAPE: ClassifierShape =
+        ClassifierShape { vocabulary: 7, embedding_size: 3, hidden_size: 4, labels: 2, dropout: 0.0 };
+
+    proptest! {
+        #[test]
+        fn safetensors_round_trips_every_bit(bits in proptest::collection::vec(any::<u32>(), 0..20)) {
+            let values: Vec<f32> = bits.iter().copied().map(f32::from_bits).collect();
+            let arrays = Arrays::from([
+                ("a".to_owned(), Array { shape: vec![1, values.len()], values: values.clone() }),
+                ("b.c".to_owned(), Array { shape: vec![values.len()], values }),
+            ]);
+            let again = from_safetensors(&to_safetensors(&arrays)).unwrap();
+            for (name, array) in &arrays {
+                let found: Vec<u32> = again[name].values.iter().map(|value| value.to_bits()).collect();
+                prop_assert_eq!(&found, &bits);
+                prop_assert_eq!(&again[name].shape, &array.shape);
+            }
+        }
+
+        #[test]
+        fn any_bytes_are_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = from_safetensors(&bytes);
+        }
+    }
+
+    #[test]
+    fn parameters_move_between_networks_and_devices() {
+        for (_, device) in devices() {
+            let [one, other] = [1, 2].map(|seed| Classifier::new(Architecture::BiLstm, SHAPE, seed, &device));
+            let arrays = read(&one);
+            assert_ne!(read(&other), arrays);
+            assert_eq!(read(&write(other, &arrays).unwrap()), arrays);
+            assert!(arrays.contains_key("embedding.weight") && arrays.contains_key("output.bias"));
+        }
+    }
+
+    #[test]
+    fn a_missing_or_misshapen_tensor_is_named() {
+        let (_, device) = devices().remove(0);
+        let network = Classifier::new(Architecture::Rnn, SHAPE, 1, &device);
+        let mut arrays = read(&network);
+        arrays.get_mut("output.bias").unwrap().shape = vec![1, 2];
+        let error = write(network.clone(), &arrays).unwrap_err();
+        assert_eq!(error.to_string(), "tensor output.bias has shape [1, 2]; this network needs [2]");
+        arrays.remove("output.bias");
+        assert_eq!(write(network, &arrays).unwrap_err(), ParameterError::Missing("output.bias".to_owned()));
+    }
+}

@@ -1,0 +1,284 @@
+//! How a recipe's values come about: defaults < recipe file < `SEQZOO_*` environment < `--set` and flags, each value with
+//! its origin.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use toml::{Table, Value};
+
+use crate::recipe::{InvalidValue, Recipe, SHIPPED};
+use crate::{did_you_mean, nearest};
+
+/// A recipe with all its values, and where each came from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Settings {
+    /// The recipe's name: a shipped one's, or its file's without `.toml`.
+    pub name: String,
+    /// All values.
+    pub recipe: Recipe,
+    /// By `section.field`: "default", "recipe", or the variable or flag that set it.
+    pub origins: BTreeMap<String, String>,
+}
+
+/// One value that overrides the recipe's.
+#[derive(Debug, Clone)]
+pub struct Override {
+    /// Where it comes from: "--set", "--epochs", "SEQZOO_TRAINING_SEED".
+    pub origin: String,
+    /// `section.field`.
+    pub field: String,
+    /// The value as written; TOML, or a plain word.
+    pub value: String,
+}
+
+/// Why settings cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// Neither a shipped recipe nor a file.
+    #[error("no recipe `{name}`{hint}; `seqzoo list recipes` shows all, a path ending in .toml is read as a file")]
+    UnknownRecipe {
+        /// The name given.
+        name: String,
+        /// The nearest name.
+        hint: String,
+    },
+    /// The file cannot be read.
+    #[error("cannot read recipe {}: {source}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system says.
+        source: std::io::Error,
+    },
+    /// The file is not a recipe.
+    #[error("recipe {file}, line {line}: {message}")]
+    Malformed {
+        /// The file, or the name of a shipped recipe.
+        file: String,
+        /// Counted from 1.
+        line: usize,
+        /// What is wrong, with the nearest name.
+        message: String,
+    },
+    /// A value that no run can have.
+    #[error("recipe {file}: {source}")]
+    Invalid {
+        /// The file, or the name of a shipped recipe.
+        file: String,
+        /// The value.
+        source: InvalidValue,
+    },
+    /// An override that does not fit.
+    #[error("{origin} {field}={value}: {message}")]
+    Override {
+        /// The flag or variable.
+        origin: String,
+        /// `section.field`.
+        field: String,
+        /// The value as written.
+        value: String,
+        /// What is wrong, with the nearest name.
+        message: String,
+    },
+    /// A resumed run cannot change what it is.
+    #[error(
+        "a resumed run keeps its recipe, but {field} would change from {recorded} to {wanted} ({origin}); \
+         only training.epochs may change: start a new run instead"
+    )]
+    Changed {
+        /// `section.field`.
+        field: String,
+        /// The value that the run was started with.
+        recorded: String,
+        /// The value asked for.
+        wanted: String,
+        /// Where that comes from.
+        origin: String,
+    },
+}
+
+/// What a resumed run may change.
+const LIMITS: [&str; 1] = ["training.epochs"];
+
+impl Settings {
+    /// The settings of a recipe, shipped or in a file, under overrides; later ones win.
+    ///
+    /// # Errors
+    /// [`SettingsError`], which names file and line, or flag and field.
+    pub fn resolve(recipe: &str, overrides: &[Override]) -> Result<Self, SettingsError> {
+        Self::read(recipe)?.under(overrides)
+    }
+
+    /// A recipe's own settings.
+    ///
+    /// # Errors
+    /// [`SettingsError`], which names file and line.
+    pub fn read(recipe: &str) -> Result<Self, SettingsError> {
+        let shipped = SHIPPED.iter().find(|(name, _)| *name == recipe);
+        match shipped {
+            Some((name, text)) => Self::parse(name, name, text),
+            None if recipe.ends_with(".toml") => {
+                let path = Path::new(recipe);
+                let text = std::fs::read_to_string(path)
+                    .map_err(|source| SettingsError::Unreadable { path: path.to_owned(), source })?;
+                let name = path.file_stem().unwrap_or_default().to_string_lossy();
+                Self::parse(&name, recipe, &text)
+            }
+            None => Err(SettingsError::UnknownRecipe {
+                name: recipe.to_owned(),
+                hint: did_you_mean(recipe, SHIPPED.map(|(name, _)| name)),
+            }),
+        }
+    }
+
+    fn parse(name: &str, file: &str, text: &str) -> Result<Self, SettingsError> {
+        let recipe: Recipe = toml::from_str(text).map_err(|error| SettingsError::Malformed {
+            file: file.to_owned(),
+            line: error.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1),
+            message: with_nearest(error.message()),
+        })?;
+        recipe.validate().map_err(|source| SettingsError::Invalid { file: file.to_owned(), source })?;
+        let written = flatten(&text.parse().expect("what parsed as a recipe is a table"));
+        let origin = |field: &String| if written.contains_key(field) { "recipe" } else { "default" };
+        let origins = flatten(&table(&recipe)).into_keys().map(|field| (field.clone(), origin(&field).to_owned()));
+        Ok(Self { name: name.to_owned(), origins: origins.collect(), recipe })
+    }
+
+    /// These settings with `overrides`, the last of which win.
+    ///
+    /// # Errors
+    /// [`SettingsError::Override`], which names flag, field and value.
+    pub fn under(mut self, overrides: &[Override]) -> Result<Self, SettingsError> {
+        for change in overrides {
+            self.recipe = self.with(change).map_err(|message| SettingsError::Override {
+                origin: change.origin.clone(),
+                field: change.field.clone(),
+                value: change.value.clone(),
+                message,
+            })?;
+            self.origins.insert(change.field.clone(), change.origin.clone());
+        }
+        Ok(self)
+    }
+
+    fn with(&self, change: &Override) -> Result<Recipe, String> {
+        let mut values = table(&self.recipe);
+        let known = flatten(&values);
+        if !known.contains_key(&change.field) {
+            let hint = did_you_mean(&change.field, known.keys().map(String::as_str));
+            return Err(format!("a recipe has no such field{hint}"));
+        }
+        let value = format!("value = {}", change.value).parse::<Table>().ok().and_then(|mut one| one.remove("value"));
+        let value = value.unwrap_or_else(|| Value::String(change.value.clone()));
+        // A whole number serves where a fraction is expected.
+        let value = match (&known[&change.field], value) {
+            (Value::Float(_), Value::Integer(whole)) => Value::Float(whole as f64),
+            (_, value) => value,
+        };
+        let mut place = &mut values;
+        let mut path = change.field.split('.').peekable();
+        while let Some(key) = path.next() {
+            if path.peek().is_none() {
+                place.insert(key.to_owned(), value);
+                break;
+            }
+            place = place[key].as_table_mut().expect("a known field's parents are tables");
+        }
+        let recipe: Recipe = values.try_into().map_err(|error: toml::de::Error| with_nearest(error.message()))?;
+        recipe.validate().map_err(|invalid| invalid.to_string())?;
+        Ok(recipe)
+    }
+
+    /// The settings under which a run that was started with these goes on: as recorded, but for limits.
+    ///
+    /// `current` is the recipe as it reads today; `overrides` what the resuming command asks for.
+    ///
+    /// # Errors
+    /// [`SettingsError::Changed`] if the recipe's file or an override would change what the run is.
+    pub fn resumed(self, current: &Settings, overrides: &[Override]) -> Result<Self, SettingsError> {
+        let from_file = |field: &String| matches!(self.origins[field].as_str(), "recipe" | "default");
+        let now = flatten(&table(&current.recipe));
+        for (field, recorded) in flatten(&table(&self.recipe)) {
+            if from_file(&field) && now.get(&field) != Some(&recorded) && !LIMITS.contains(&field.as_str()) {
+                let wanted = now.get(&field).map_or_else(|| "nothing".to_owned(), Value::to_string);
+                return Err(changed(field, &recorded, wanted, "the recipe's file"));
+            }
+        }
+        let resumed = self.clone().under(overrides)?;
+        let wanted = flatten(&table(&resumed.recipe));
+        for (field, recorded) in flatten(&table(&self.recipe)) {
+            if wanted[&field] != recorded && !LIMITS.contains(&field.as_str()) {
+                let origin = resumed.origins[&field].clone();
+                return Err(changed(field.clone(), &recorded, wanted[&field].to_string(), &origin));
+            }
+        }
+        Ok(resumed)
+    }
+
+    /// All values as TOML, each with its origin behind it.
+    pub fn to_toml(&self) -> String {
+        let mut text = format!("# Recipe `{}` as resolved: defaults < recipe < environment < flags.\n", self.name);
+        let mut section = String::new();
+        let mut values: Vec<_> = flatten(&table(&self.recipe)).into_iter().collect();
+        values.sort_by_key(|(field, _)| field.contains('.'));
+        for (field, value) in values {
+            let (parent, key) = field.rsplit_once('.').unwrap_or(("", &field));
+            if parent != section {
+                section = parent.to_owned();
+                let _ = writeln!(text, "\n[{section}]");
+            }
+            let _ = writeln!(text, "{key} = {value}  # {}", self.origins[&field]);
+        }
+        text
+    }
+
+    /// Overrides from environment variables: `SEQZOO_TRAINING_SEED` sets `training.seed`.
+    pub fn from_environment(&self, variables: impl Iterator<Item = (String, String)>) -> Vec<Override> {
+        let fields = flatten(&table(&self.recipe));
+        let variable = |field: &str| format!("SEQZOO_{}", field.replace('.', "_").to_uppercase());
+        let named: BTreeMap<String, String> = fields.into_keys().map(|field| (variable(&field), field)).collect();
+        variables
+            .filter_map(|(name, value)| {
+                let field = named.get(&name)?.clone();
+                Some(Override { origin: name, field, value })
+            })
+            .collect()
+    }
+}
+
+fn changed(field: String, recorded: &Value, wanted: String, origin: &str) -> SettingsError {
+    SettingsError::Changed { field, recorded: recorded.to_string(), wanted, origin: origin.to_owned() }
+}
+
+fn table(recipe: &Recipe) -> Table {
+    Table::try_from(recipe).expect("recipes are made of what TOML can write")
+}
+
+/// The leaves of a table by `section.field`.
+fn flatten(table: &Table) -> BTreeMap<String, Value> {
+    let mut leaves = BTreeMap::new();
+    for (key, value) in table {
+        match value {
+            Value::Table(section) => {
+                leaves.extend(flatten(section).into_iter().map(|(field, value)| (format!("{key}.{field}"), value)));
+            }
+            leaf => drop(leaves.insert(key.clone(), leaf.clone())),
+        }
+    }
+    leaves
+}
+
+/// Adds the nearest expected name to "unknown field `x`, expected one of `a`, `b`".
+fn with_nearest(message: &str) -> String {
+    let mut quoted = message.split('`').skip(1).step_by(2);
+    let hint = match message.starts_with("unknown ") {
+        true => quoted.next().and_then(|name| nearest(name, quoted)),
+        false => None,
+    };
+    match hint {
+        Some(name) => format!("{} (did you mean `{name}`?)", message.trim_end()),
+        None => message.trim_end().to_owned(),
+    }
+}

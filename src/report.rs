@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::io::Write;
 
-use comfy_table::{CellAlignment, Table, presets};
+use comfy_table::{CellAlignment, LineStyle, Table, TableStyle, presets};
 use seqzoo_datasets::classification::{Classification, Example, Split};
 use seqzoo_inference::Model;
 use seqzoo_run::folder::Run;
@@ -72,7 +72,7 @@ impl<'a> Report<'a> {
     pub fn print_table(&self) -> Result<(), Failure> {
         let settings = &self.run.environment.settings;
         let mut table = Table::new();
-        table.load_style(presets::UTF8_NO_BORDERS);
+        table.load_style(TableStyle { row_separator: LineStyle::default(), ..presets::UTF8_NO_BORDERS });
         let title = format!("{} accuracy", self.split.name());
         let header = [title, "examples".to_owned()].into_iter();
         table.set_header(header.chain(self.models.iter().map(|model| model.name.to_owned())));
@@ -82,9 +82,13 @@ impl<'a> Report<'a> {
             table.add_row([label, examples].into_iter().chain(accuracies));
         };
         row("all".to_owned(), &|model| model.evaluation.all);
-        let groups: BTreeSet<(&String, &String)> = self.models.iter().flat_map(|model| {
-            model.evaluation.groups.iter().flat_map(|(kind, values)| values.keys().map(move |value| (kind, value)))
-        }).collect();
+        let groups: BTreeSet<(&String, &String)> = self
+            .models
+            .iter()
+            .flat_map(|model| {
+                model.evaluation.groups.iter().flat_map(|(kind, values)| values.keys().map(move |value| (kind, value)))
+            })
+            .collect();
         for (kind, value) in groups {
             row(format!("{kind}: {value}"), &|model| model.evaluation.groups[kind][value]);
         }

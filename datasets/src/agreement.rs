@@ -1,16 +1,20 @@
 //! Subject–verb agreement, generated: which verb form continues "the keys to the cabinet"?
 //!
 //! ```text
-//! sentence := [preposition phrase [preposition phrase] ","] phrase modifier*  ___
+//! sentence := [fronted] phrase modifier*  ___
+//! fronted  := preposition phrase [preposition phrase | clause ","] [","]
 //! phrase   := determiner [adjective] noun
-//! modifier := preposition phrase  |  "that" phrase verb  |  "that" verb phrase
+//! modifier := preposition phrase  |  clause  |  "," clause ","
+//! clause   := relative phrase verb  |  relative verb phrase
 //! ```
 //!
-//! The verb form depends on the number of the first noun after the fronted part, the subject. Nouns between it and the
-//! verb are *attractors* where their number is the other one: 0 to 5 of them, equally often. A verb inside a relative
-//! clause agrees with the noun of its own clause. Some pairs of noun and clause verb occur only in the test part. After
-//! Linzen, Dupoux and Goldberg, "Assessing the ability of LSTMs to learn syntax-sensitive dependencies", TACL 4, 2016.
+//! The verb form depends on the number of the subject: the first phrase that follows no preposition, relative pronoun or
+//! verb. Commas give it away as little as its place does, since the fronted part may end without one and clauses may stand
+//! between two. Nouns between subject and verb are *attractors* where their number is the other one: 0 to 5 of them,
+//! equally often. A verb inside a relative clause agrees with the noun of its own clause. Some pairs of noun and clause
+//! verb occur only in the test part. After Linzen, Dupoux and Goldberg, "Assessing the ability of LSTMs to learn syntax-sensitive dependencies", TACL 4, 2016.
 
+use std::cmp::Ordering;
 use std::collections::HashSet;
 
 use seqzoo_random::{IndexedRandom, Key, Purpose, Rng, RngExt, SliceRandom};
@@ -21,7 +25,7 @@ use crate::classification::{Baseline, Classification, Example};
 pub const MAX_ATTRACTORS: usize = 5;
 
 /// Sentences per part; each number of attractors takes a sixth.
-const TRAIN: usize = 24_000;
+const TRAIN: usize = 21_000;
 const VALIDATION: usize = 3_000;
 const TEST: usize = 6_000;
 
@@ -39,15 +43,26 @@ pub fn load() -> Classification {
         baselines: vec![
             Baseline { name: "number of the first noun", rule: |text| nouns(text).next() },
             Baseline { name: "number of the last noun", rule: |text| nouns(text).last() },
+            Baseline { name: "number of most nouns", rule: most },
         ],
     }
 }
 
 /// The labels of the nouns of a text, in order.
 fn nouns(text: &str) -> impl Iterator<Item = usize> {
-    text.split_whitespace().filter_map(|word| {
-        Number::BOTH.iter().position(|number| NOUNS.iter().any(|noun| number.form(noun) == word))
-    })
+    text.split_whitespace()
+        .filter_map(|word| Number::BOTH.iter().position(|number| NOUNS.iter().any(|noun| number.form(noun) == word)))
+}
+
+/// The label of most nouns of a text, the last one where both are equally many.
+fn most(text: &str) -> Option<usize> {
+    let labels: Vec<usize> = nouns(text).collect();
+    let plural = labels.iter().filter(|&&label| label == Number::Plural as usize).count();
+    match (2 * plural).cmp(&labels.len()) {
+        Ordering::Less => Some(Number::Singular as usize),
+        Ordering::Equal => labels.last().copied(),
+        Ordering::Greater => Some(Number::Plural as usize),
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,29 +144,35 @@ impl<R: Rng> Sentence<'_, R> {
         }
     }
 
-    /// Numbers of the nouns between subject and verb: the attractors, and up to two more nouns of the subject's number,
-    /// of which one stands last in four sentences of ten.
+    /// Numbers of the nouns between subject and verb: the attractors and, drawn alike so that counting tells nothing,
+    /// nouns of the subject's own number.
     fn intervening(&mut self, subject: Number, attractors: usize) -> Vec<Number> {
-        let agreeing = self.rng.random_range(0..2);
+        let agreeing = self.rng.random_range(0..=MAX_ATTRACTORS);
         let mut numbers = [vec![subject.other(); attractors], vec![subject; agreeing]].concat();
         numbers.shuffle(self.rng);
-        if attractors > 0 {
-            // Where the last noun is left to chance, attractors would give the answer away by mere frequency.
-            match self.rng.random_bool(0.4) {
-                true => numbers.push(subject),
-                false => numbers.sort_by_key(|&number| number != subject),
-            }
-        }
         numbers
     }
 
     fn fronted(&mut self) {
-        for _ in 0..self.rng.random_range(1..3) {
-            let number = self.number();
-            self.word(&PREPOSITIONS);
-            self.phrase(number);
+        let numbers = [(); 2].map(|()| Number::BOTH[self.rng.random_range(0..2)]);
+        self.word(&PREPOSITIONS);
+        let noun = self.phrase(numbers[0]);
+        let ends_in_verb = match self.rng.random_range(0..4) {
+            0 => false,
+            1 | 2 => {
+                self.word(&PREPOSITIONS);
+                self.phrase(numbers[1]);
+                false
+            }
+            _ => {
+                self.clause(noun, numbers[0], numbers[1]);
+                true
+            }
+        };
+        // After a clause without a comma the subject would read as that clause's object.
+        if ends_in_verb || self.rng.random_bool(0.5) {
+            self.words.push(",");
         }
-        self.words.push(",");
     }
 
     /// Determiner, perhaps an adjective, noun: gives the noun's place in the list.
@@ -172,17 +193,26 @@ impl<R: Rng> Sentence<'_, R> {
                 self.word(&PREPOSITIONS);
                 self.phrase(number)
             }
-            6..8 => {
-                self.words.push("that");
-                let noun = self.phrase(number);
-                self.clause_verb(noun, number);
+            6..9 => self.clause(previous, previous_number, number),
+            _ => {
+                self.words.push(",");
+                let noun = self.clause(previous, previous_number, number);
+                self.words.push(",");
                 noun
             }
-            _ => {
-                self.words.push("that");
-                self.clause_verb(previous, previous_number);
-                self.phrase(number)
-            }
+        }
+    }
+
+    /// A relative clause about the `previous` noun, with a noun of `number` as its subject or object; gives that noun.
+    fn clause(&mut self, previous: usize, previous_number: Number, number: Number) -> usize {
+        self.word(&RELATIVES);
+        if self.rng.random_bool(0.5) {
+            let noun = self.phrase(number);
+            self.clause_verb(noun, number);
+            noun
+        } else {
+            self.clause_verb(previous, previous_number);
+            self.phrase(number)
         }
     }
 
@@ -194,10 +224,6 @@ impl<R: Rng> Sentence<'_, R> {
         self.words.push(number.form(&VERBS[verb]));
     }
 
-    fn number(&mut self) -> Number {
-        Number::BOTH[self.rng.random_range(0..2)]
-    }
-
     fn word(&mut self, choice: &[&'static str]) {
         self.words.push(choice.choose(self.rng).expect("word lists are not empty"));
     }
@@ -206,6 +232,8 @@ impl<R: Rng> Sentence<'_, R> {
 const BE: [&str; 2] = ["is", "are"];
 
 const DETERMINERS: [&str; 4] = ["the", "my", "your", "their"];
+
+const RELATIVES: [&str; 2] = ["that", "which"];
 
 const PREPOSITIONS: [&str; 10] = ["to", "of", "near", "behind", "beside", "with", "from", "under", "in", "above"];
 
@@ -216,22 +244,72 @@ const ADJECTIVES: [&str; 14] = [
 
 /// Each word is a noun in both forms and never a verb of the list below.
 const NOUNS: [[&str; 2]; 48] = [
-    ["key", "keys"], ["cabinet", "cabinets"], ["writer", "writers"], ["book", "books"], ["door", "doors"],
-    ["house", "houses"], ["garden", "gardens"], ["child", "children"], ["woman", "women"], ["man", "men"],
-    ["teacher", "teachers"], ["student", "students"], ["doctor", "doctors"], ["farmer", "farmers"], ["horse", "horses"],
-    ["dog", "dogs"], ["cat", "cats"], ["bird", "birds"], ["tree", "trees"], ["flower", "flowers"], ["table", "tables"],
-    ["chair", "chairs"], ["window", "windows"], ["box", "boxes"], ["letter", "letters"], ["picture", "pictures"],
-    ["mirror", "mirrors"], ["lamp", "lamps"], ["bottle", "bottles"], ["basket", "baskets"], ["boat", "boats"],
-    ["bridge", "bridges"], ["tower", "towers"], ["wall", "walls"], ["river", "rivers"], ["mountain", "mountains"],
-    ["village", "villages"], ["city", "cities"], ["shop", "shops"], ["school", "schools"], ["engine", "engines"],
-    ["clock", "clocks"], ["violin", "violins"], ["painting", "paintings"], ["story", "stories"], ["song", "songs"],
-    ["neighbour", "neighbours"], ["sister", "sisters"],
+    ["key", "keys"],
+    ["cabinet", "cabinets"],
+    ["writer", "writers"],
+    ["book", "books"],
+    ["door", "doors"],
+    ["house", "houses"],
+    ["garden", "gardens"],
+    ["child", "children"],
+    ["woman", "women"],
+    ["man", "men"],
+    ["teacher", "teachers"],
+    ["student", "students"],
+    ["doctor", "doctors"],
+    ["farmer", "farmers"],
+    ["horse", "horses"],
+    ["dog", "dogs"],
+    ["cat", "cats"],
+    ["bird", "birds"],
+    ["tree", "trees"],
+    ["flower", "flowers"],
+    ["table", "tables"],
+    ["chair", "chairs"],
+    ["window", "windows"],
+    ["box", "boxes"],
+    ["letter", "letters"],
+    ["picture", "pictures"],
+    ["mirror", "mirrors"],
+    ["lamp", "lamps"],
+    ["bottle", "bottles"],
+    ["basket", "baskets"],
+    ["boat", "boats"],
+    ["bridge", "bridges"],
+    ["tower", "towers"],
+    ["wall", "walls"],
+    ["river", "rivers"],
+    ["mountain", "mountains"],
+    ["village", "villages"],
+    ["city", "cities"],
+    ["shop", "shops"],
+    ["school", "schools"],
+    ["engine", "engines"],
+    ["clock", "clocks"],
+    ["violin", "violins"],
+    ["painting", "paintings"],
+    ["story", "stories"],
+    ["song", "songs"],
+    ["neighbour", "neighbours"],
+    ["sister", "sisters"],
 ];
 
 const VERBS: [[&str; 2]; 16] = [
-    ["likes", "like"], ["sees", "see"], ["knows", "know"], ["follows", "follow"], ["admires", "admire"],
-    ["hides", "hide"], ["finds", "find"], ["covers", "cover"], ["touches", "touch"], ["holds", "hold"],
-    ["needs", "need"], ["carries", "carry"], ["moves", "move"], ["keeps", "keep"], ["loses", "lose"],
+    ["likes", "like"],
+    ["sees", "see"],
+    ["knows", "know"],
+    ["follows", "follow"],
+    ["admires", "admire"],
+    ["hides", "hide"],
+    ["finds", "find"],
+    ["covers", "cover"],
+    ["touches", "touch"],
+    ["holds", "hold"],
+    ["needs", "need"],
+    ["carries", "carry"],
+    ["moves", "move"],
+    ["keeps", "keep"],
+    ["loses", "lose"],
     ["protects", "protect"],
 ];
 
@@ -256,13 +334,27 @@ mod tests {
         assert!(TEST / 6 >= 500);
     }
 
+    /// The number of the subject, found by the definition above, and the numbers of the nouns after it.
+    fn subject_and_rest(text: &str) -> (usize, Vec<usize>) {
+        let words: Vec<&str> = text.split(' ').collect();
+        let begins_subject = |place: usize| {
+            let before = place.checked_sub(1).map(|before| words[before]);
+            let governed = before.is_some_and(|word| {
+                PREPOSITIONS.contains(&word) || RELATIVES.contains(&word) || VERBS.as_flattened().contains(&word)
+            });
+            DETERMINERS.contains(&words[place]) && !governed
+        };
+        let start = (0..words.len()).find(|&place| begins_subject(place)).expect("each sentence has a subject");
+        let mut numbers = nouns(&words[start..].join(" ")).collect::<Vec<_>>().into_iter();
+        (numbers.next().expect("a phrase has a noun"), numbers.collect())
+    }
+
     #[test]
-    fn the_groups_count_what_stands_between_subject_and_verb() {
+    fn labels_follow_the_subject_and_groups_count_the_attractors() {
         for example in load().test {
-            let clause = example.text.rsplit(" , ").next().expect("rsplit gives one part at least");
-            let numbers: Vec<usize> = nouns(clause).collect();
-            assert_eq!(numbers[0], example.label, "{}", example.text);
-            let attractors = numbers.iter().filter(|&&number| number != example.label).count();
+            let (subject, rest) = subject_and_rest(&example.text);
+            assert_eq!(subject, example.label, "{}", example.text);
+            let attractors = rest.iter().filter(|&&number| number != subject).count();
             assert!(example.groups.contains(&("attractors", attractors.to_string())), "{}", example.text);
         }
     }
@@ -274,24 +366,18 @@ mod tests {
         assert!(data.train.iter().chain(&data.validation).all(|example| !example.groups.contains(&unseen)));
         assert!(data.test.iter().filter(|example| example.groups.contains(&unseen)).count() > 1_000);
         let pairs = |examples: &[Example]| -> HashSet<(String, String)> {
-            let place = |word: &str, list: &[[&str; 2]]| list.iter().position(|forms| forms.contains(&word));
-            let clauses = examples.iter().flat_map(|example| example.text.split(" that ").map(str::to_owned));
-            let mut found = HashSet::new();
-            for words in clauses.collect::<Vec<_>>().windows(1).map(|w| w[0].split(' ').collect::<Vec<_>>()) {
-                for pair in words.windows(2) {
-                    if place(pair[0], &NOUNS).is_some() && place(pair[1], &VERBS).is_some() {
-                        found.insert((pair[0].to_owned(), pair[1].to_owned()));
-                    }
-                }
-            }
-            found
+            let is_in = |word: &str, list: &[[&str; 2]]| list.as_flattened().contains(&word);
+            let words: Vec<Vec<&str>> = examples.iter().map(|example| example.text.split(' ').collect()).collect();
+            let neighbours = words.iter().flat_map(|words| words.windows(2));
+            let noun_verb = neighbours.filter(|pair| is_in(pair[0], &NOUNS) && is_in(pair[1], &VERBS));
+            noun_verb.map(|pair| (pair[0].to_owned(), pair[1].to_owned())).collect()
         };
         let (train, test) = (pairs(&data.train), pairs(&data.test));
         assert!(test.difference(&train).count() >= 2 * NOUNS.len(), "both forms of a held-out pair are tested");
     }
 
     #[test]
-    fn rules_on_the_first_or_last_noun_reach_at_most_seventy_per_cent() {
+    fn rules_without_syntax_reach_at_most_seventy_per_cent() {
         for (name, accuracy) in load().baselines(Split::Test) {
             assert!((0.3..=0.70).contains(&accuracy), "{name}: {accuracy}");
         }
@@ -299,8 +385,8 @@ mod tests {
 
     #[test]
     fn words_belong_to_one_list() {
-        let mut all: Vec<&str> = [NOUNS.as_flattened(), VERBS.as_flattened(), &DETERMINERS, &PREPOSITIONS, &ADJECTIVES]
-            .concat();
+        let mut all: Vec<&str> =
+            [NOUNS.as_flattened(), VERBS.as_flattened(), &DETERMINERS, &RELATIVES, &PREPOSITIONS, &ADJECTIVES].concat();
         let count = all.len();
         all.sort_unstable();
         all.dedup();

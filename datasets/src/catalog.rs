@@ -29,7 +29,7 @@ impl Dataset {
     /// One line for listings.
     pub fn summary(self) -> &'static str {
         match self {
-            Dataset::Agreement => "33,000 generated sentences: which verb form continues them? Built in",
+            Dataset::Agreement => "30,000 generated sentences: which verb form continues them? Built in",
             Dataset::Imdb => "25,000 (or 50,000) movie reviews, positive or negative; Maas et al. 2011",
         }
     }

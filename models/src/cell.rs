@@ -78,7 +78,11 @@ pub fn unroll<C: Cell>(
     direction: Direction,
 ) -> Unrolled<C::State> {
     let [batch, time, input_size] = input.dims();
-    assert_eq!(input_size, cell.input_size(), "input is [{batch}, {time}, {input_size}]: the cell reads other features");
+    assert_eq!(
+        input_size,
+        cell.input_size(),
+        "input is [{batch}, {time}, {input_size}]: the cell reads other features"
+    );
     assert_eq!(lengths.len(), batch, "input is [{batch}, {time}, {input_size}]: one length per row is needed");
     assert!(time > 0 && lengths.iter().all(|&length| length <= time), "lengths {lengths:?} exceed {time} steps");
     let device = input.device();

@@ -100,7 +100,9 @@ impl Train {
             match stopped {
                 Stopped::Finished => {}
                 Stopped::Limit => eprintln!("{}: paused at a limit; go on with `{resume}`", architecture.name()),
-                Stopped::Asked => return Err(Failure::new(signals.exit_code(), format!("saved; go on with `{resume}`"))),
+                Stopped::Asked => {
+                    return Err(Failure::new(signals.exit_code(), format!("saved; go on with `{resume}`")));
+                }
             }
         }
 
@@ -133,7 +135,8 @@ impl Train {
     }
 
     fn overrides(&self, settings: &Settings) -> Vec<Override> {
-        let variables = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        let variables =
+            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
         let mut overrides = settings.from_environment(variables);
         let mut flag = |origin: &str, field: &str, value: String| {
             overrides.push(Override { origin: origin.to_owned(), field: field.to_owned(), value });

@@ -64,7 +64,8 @@ mod tests {
     use seqzoo_run::devices;
 
     fn flat(tensors: &[&[f32]]) -> Vec<Flat> {
-        let named = |device| tensors.iter().enumerate().map(move |(i, t)| (i.to_string(), Tensor::from_data(*t, device)));
+        let named =
+            |device| tensors.iter().enumerate().map(move |(i, t)| (i.to_string(), Tensor::from_data(*t, device)));
         devices().iter().map(|(_, device)| named(device).collect()).collect()
     }
 

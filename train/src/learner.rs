@@ -24,8 +24,9 @@ pub const MAX_RESTARTS: u32 = 4;
 /// Each restart multiplies the learning rate by this.
 const RESTART_FACTOR: f64 = 0.5;
 
-/// Updates between two lines of `metrics.jsonl`.
+/// Updates between two lines of `metrics.jsonl`, after a line for each of the first ones.
 const METRICS_EVERY: u64 = 50;
+const METRICS_FIRST: u64 = 10;
 
 /// Checkpoints that are kept beside the best.
 const KEPT: usize = 2;
@@ -230,7 +231,8 @@ impl<'a, T: Task, D: Disk> Learner<'a, T, D> {
         observer.note(&format!(
             "{what} at step {step} is {value}: restarting from step {back_at} with the learning rate times {} \
              (restart {} of at most {MAX_RESTARTS})",
-            learner.progress.rate_factor, restarts + 1,
+            learner.progress.rate_factor,
+            restarts + 1,
         ));
         Ok(learner)
     }
@@ -297,7 +299,7 @@ impl<'a, T: Task, D: Disk> Learner<'a, T, D> {
         self.progress.loss_sum += value * batch.len() as f64;
         self.progress.examples += batch.len() as u64;
         let Progress { step, epoch, batch, .. } = self.progress;
-        if step.is_multiple_of(METRICS_EVERY) {
+        if step <= METRICS_FIRST || step.is_multiple_of(METRICS_EVERY) {
             let line = json!({"step": step, "epoch": epoch, "loss": value, "gradient_norm": gradient_norm});
             self.job.folder.append(Journal::Metrics, &line)?;
         }

@@ -61,9 +61,8 @@ impl Adam {
 
     /// The optimiser whose moments are `arrays`; arrays under other names are left aside.
     pub fn from_arrays(arrays: &Arrays, device: &Device) -> Self {
-        let tensor = |array: &Array| {
-            Tensor::from_data(TensorData::new(array.values.clone(), [array.values.len()]), device)
-        };
+        let tensor =
+            |array: &Array| Tensor::from_data(TensorData::new(array.values.clone(), [array.values.len()]), device);
         let moments = arrays.iter().filter_map(|(name, first)| {
             let name = name.strip_suffix(".m")?;
             let second = arrays.get(&format!("{name}.v"))?;

@@ -43,15 +43,8 @@ pub enum BackendError {
 
 impl Backend {
     /// Every backend, the best one first.
-    pub const ALL: [Backend; 7] = [
-        Backend::Cuda,
-        Backend::Rocm,
-        Backend::Metal,
-        Backend::Vulkan,
-        Backend::Wgpu,
-        Backend::Flex,
-        Backend::Ndarray,
-    ];
+    pub const ALL: [Backend; 7] =
+        [Backend::Cuda, Backend::Rocm, Backend::Metal, Backend::Vulkan, Backend::Wgpu, Backend::Flex, Backend::Ndarray];
 
     /// The name on the command line, equal to the cargo feature's.
     pub fn name(self) -> &'static str {

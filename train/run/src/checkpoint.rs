@@ -103,8 +103,7 @@ impl Opened {
     /// # Errors
     /// If it is missing or not what `T` is written as.
     pub fn json<T: serde::de::DeserializeOwned>(&self, name: &str) -> Result<T, CheckpointError> {
-        serde_json::from_slice(self.file(name)?)
-            .map_err(|error| CheckpointError::damaged(self.path.join(name), error))
+        serde_json::from_slice(self.file(name)?).map_err(|error| CheckpointError::damaged(self.path.join(name), error))
     }
 }
 

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::checkpoint::Checkpoints;
 use crate::settings::Settings;
-use crate::{disk, did_you_mean};
+use crate::{did_you_mean, disk};
 
 /// Where runs are kept unless told otherwise.
 pub const RUNS: &str = "runs";

@@ -172,8 +172,8 @@ impl Recipe {
         let known = || Architecture::ALL.map(Architecture::name);
         let mut found = Vec::new();
         for name in &self.models {
-            let architecture = Architecture::named(name)
-                .ok_or_else(|| invalid("models", name, unknown_name(name, &known())))?;
+            let architecture =
+                Architecture::named(name).ok_or_else(|| invalid("models", name, unknown_name(name, &known())))?;
             if found.contains(&architecture) {
                 return Err(invalid("models", name, "each model can be named once".to_owned()));
             }
@@ -216,10 +216,8 @@ impl Recipe {
         if let Some((field, value)) = positive.into_iter().find(|&(_, value)| value == 0 || value > 1 << 24) {
             return Err(invalid(field, value, "a whole number from 1 to 16,777,216".to_owned()));
         }
-        let finite = [
-            ("training.learning_rate", self.training.learning_rate),
-            ("training.clip_norm", self.training.clip_norm),
-        ];
+        let finite =
+            [("training.learning_rate", self.training.learning_rate), ("training.clip_norm", self.training.clip_norm)];
         if let Some((field, value)) = finite.into_iter().find(|&(_, value)| !(value > 0.0 && value.is_finite())) {
             return Err(invalid(field, value, "a number above 0".to_owned()));
         }

@@ -103,7 +103,8 @@ impl<'a> Report<'a> {
         for model in self.models.iter().filter(|model| model.restarts > 0) {
             writeln!(out, "{} restarted {} times after a value that was not finite", model.name, model.restarts)?;
         }
-        writeln!(out, "next: seqzoo predict {} \"the keys to the cabinet\"", self.run.path.display())?;
+        let example = settings.recipe.dataset()?.example();
+        writeln!(out, "next: seqzoo predict {} \"{example}\"", self.run.path.display())?;
         Ok(())
     }
 }

@@ -1,1 +1,52 @@
-//! stub
+//! What must hold across backends: every one linked in trains alike, and reads what another has written.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use seqzoo::run::{Backend, devices};
+use serde_json::Value;
+
+fn run(dir: &Path, arguments: &[&str]) -> String {
+    let done = Command::new(env!("CARGO_BIN_EXE_seqzoo")).args(arguments).current_dir(dir).output().unwrap();
+    assert!(done.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
+    String::from_utf8(done.stdout).unwrap()
+}
+
+/// The losses of the first updates on a backend, whose run lies in a folder of its name.
+fn first_losses(dir: &Path, backend: &str) -> Vec<f64> {
+    let small = ["--set", "models=[\"lstm\"]", "--set", "training.batch_size=16", "--max-steps", "4"];
+    run(dir, &[&["train", "agreement", "--backend", backend, "--out", backend][..], &small].concat());
+    let metrics = fs::read_to_string(dir.join(backend).join("lstm/metrics.jsonl")).unwrap();
+    let loss = |line: &str| serde_json::from_str::<Value>(line).unwrap()["loss"].as_f64().unwrap();
+    metrics.lines().map(loss).collect()
+}
+
+fn probability(dir: &Path, run_name: &str, backend: &str) -> f64 {
+    let answer = run(dir, &["predict", run_name, "--backend", backend, "the keys to the cabinet", "--json"]);
+    serde_json::from_str::<Value>(&answer).unwrap()["probabilities"]["are"].as_f64().unwrap()
+}
+
+#[test]
+fn every_backend_trains_alike_and_its_checkpoints_load_on_flex() {
+    let dir = tempfile::tempdir().unwrap();
+    let flex = first_losses(dir.path(), "flex");
+    assert_eq!(flex.len(), 4);
+    for (backend, _) in devices() {
+        let name = backend.name();
+        if backend != Backend::Flex {
+            let losses = first_losses(dir.path(), name);
+            let close = losses.iter().zip(&flex).all(|(a, b)| (a - b).abs() <= 1e-4);
+            assert!(close && losses.len() == flex.len(), "{name} {losses:?}, flex {flex:?}");
+        }
+        let [there, here] = [name, "flex"].map(|reader| probability(dir.path(), name, reader));
+        assert!((there - here).abs() <= 1e-4, "{name} answers {there}, flex {here} from its checkpoint");
+    }
+}
+
+#[test]
+fn without_a_choice_real_hardware_or_the_cpu_is_taken() {
+    let best = Backend::best().unwrap();
+    assert!(best.is_linked());
+    assert!(best.device().is_ok());
+}

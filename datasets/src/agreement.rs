@@ -24,7 +24,7 @@ use crate::classification::{Baseline, Classification, Example};
 /// Most nouns of the other number between subject and verb.
 pub const MAX_ATTRACTORS: usize = 5;
 
-/// Sentences per part; each number of attractors takes a sixth.
+/// Sentences per part; each number of attractors takes a sixth, which makes 1,000 in the test part.
 const TRAIN: usize = 21_000;
 const VALIDATION: usize = 3_000;
 const TEST: usize = 6_000;
@@ -95,7 +95,7 @@ enum Pairs {
 
 /// Whether a pair of noun and clause verb occurs in the test part only: one verb in eight of each noun.
 fn is_held_out(noun: usize, verb: usize) -> bool {
-    (5 * noun + verb) % 8 == 0
+    (5 * noun + verb).is_multiple_of(8)
 }
 
 /// Writes sentences that no part has yet.
@@ -331,7 +331,6 @@ mod tests {
                 assert!(examples.iter().filter(|e| e.groups.contains(&group)).count() >= examples.len() / 6);
             }
         }
-        assert!(TEST / 6 >= 500);
     }
 
     /// The number of the subject, found by the definition above, and the numbers of the nouns after it.

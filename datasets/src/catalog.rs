@@ -34,6 +34,14 @@ impl Dataset {
         }
     }
 
+    /// A text to try a trained model on.
+    pub fn example(self) -> &'static str {
+        match self {
+            Dataset::Agreement => "the keys to the cabinet",
+            Dataset::Imdb => "a slow start, but what a moving story!",
+        }
+    }
+
     /// The data set of that name.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|dataset| dataset.name() == name)

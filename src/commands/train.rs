@@ -94,6 +94,7 @@ impl Train {
             let about = About::now(settings.clone(), architecture.name(), &digest);
             let folder = run.model(architecture.name());
             let job = Job { task: &task, about: &about, folder: &folder, disk: &RealDisk, device: &device, limits };
+            eprintln!("training {}: {}", architecture.name(), architecture.card().summary);
             let mut progress = Progress::new(architecture.name(), recipe);
             let stopped = train(&job, &mut progress)?;
             progress.finish();

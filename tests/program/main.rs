@@ -1,1 +1,93 @@
-//! stub
+//! The program as a user runs it, on the built-in data and on small fixtures made here.
+
+mod errors; // bad input: message, exit code, nothing overwritten
+mod listings; // list, describe, help
+mod resume; // signals, limits, damaged checkpoints
+mod training; // train, evaluate, predict
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+/// An empty folder in which the program is run.
+pub(crate) struct Place {
+    dir: tempfile::TempDir,
+}
+
+/// What a run of the program left.
+pub(crate) struct Ran {
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+impl Place {
+    pub(crate) fn new() -> Self {
+        Self { dir: tempfile::tempdir().unwrap() }
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_seqzoo"));
+        let inherited = std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("SEQZOO_"));
+        for (name, _) in inherited {
+            command.env_remove(name);
+        }
+        command.args(arguments).current_dir(self.dir.path()).stdin(Stdio::null());
+        command
+    }
+
+    pub(crate) fn run(&self, arguments: &[&str]) -> Ran {
+        self.command(arguments).output().unwrap().into()
+    }
+
+    /// Runs and expects success.
+    pub(crate) fn ok(&self, arguments: &[&str]) -> Ran {
+        let ran = self.run(arguments);
+        assert_eq!(ran.code, Some(0), "{arguments:?}: {}", ran.err);
+        ran
+    }
+
+    /// Runs and expects one JSON object.
+    pub(crate) fn json(&self, arguments: &[&str]) -> Value {
+        serde_json::from_str(&self.ok(arguments).out).unwrap()
+    }
+
+    pub(crate) fn with_input(&self, arguments: &[&str], input: &[u8]) -> Ran {
+        let mut command = self.command(arguments);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        child.stdin.take().unwrap().write_all(input).unwrap();
+        child.wait_with_output().unwrap().into()
+    }
+
+    /// A few updates of an LSTM on the built-in data.
+    pub(crate) fn trained(&self, steps: &str) {
+        self.ok(&["train", "agreement", "--max-steps", steps, "--set", "models=[\"lstm\"]", "--out", "run"]);
+    }
+
+    /// The files of a checkpoint of the run above.
+    pub(crate) fn checkpoint(&self, step: u64, file: &str) -> PathBuf {
+        self.path(&format!("run/lstm/checkpoints/step-{step:08}")).join(file)
+    }
+}
+
+impl From<Output> for Ran {
+    fn from(output: Output) -> Self {
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        Self { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+    }
+}
+
+/// Flips one bit in the middle of a file.
+pub(crate) fn damage(path: &Path) {
+    let mut bytes = std::fs::read(path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 4;
+    std::fs::write(path, bytes).unwrap();
+}

@@ -1,0 +1,112 @@
+use crate::{Place, Ran};
+use std::fs;
+
+/// Runs, expects an exit code, and expects the message to hold every one of `parts` and no panic.
+fn refused(place: &Place, arguments: &[&str], code: i32, parts: &[&str]) -> Ran {
+    let ran = place.run(arguments);
+    assert_eq!(ran.code, Some(code), "{arguments:?}: {}", ran.err);
+    assert!(!ran.err.contains("panicked"), "{}", ran.err);
+    for part in parts {
+        assert!(ran.err.contains(part), "{arguments:?}: no {part:?} in {:?}", ran.err);
+    }
+    ran
+}
+
+#[test]
+fn names_that_do_not_exist_are_refused_with_the_nearest() {
+    let place = Place::new();
+    refused(&place, &["train", "agrement"], 3, &["no recipe `agrement`", "did you mean `agreement`?"]);
+    refused(&place, &["describe", "lstn"], 2, &["no model or recipe `lstn`", "did you mean `lstm`?"]);
+    refused(&place, &["train", "agreement", "--set", "models=[\"lsmt\"]"], 3, &["--set models", "`lstm`"]);
+    refused(&place, &["train", "agreement", "--set", "training.epoch=3"], 3, &["did you mean `training.epochs`?"]);
+    refused(&place, &["predict", "last", "the keys"], 2, &["no run `last`", "seqzoo train agreement"]);
+    refused(&place, &["trian"], 2, &["train"]);
+}
+
+#[test]
+fn values_that_no_run_can_have_are_refused_by_field() {
+    let place = Place::new();
+    for (set, part) in [
+        ("training.epochs=many", "invalid type"),
+        ("training.epochs=0", "from 1 to"),
+        ("training.learning_rate=-1", "a number above 0"),
+        ("training.learning_rate=nan", "a number above 0"),
+        ("network.dropout=1", "in [0, 1)"),
+        ("network.hidden_size=-4", "invalid value"),
+        ("models=[]", "at least one of"),
+        ("stopping.metric=f1", "unknown variant"),
+    ] {
+        refused(&place, &["train", "agreement", "--set", set], 3, &["--set", set.split('=').next().unwrap(), part]);
+    }
+    assert!(!place.path("runs").exists(), "nothing was made");
+}
+
+#[test]
+fn a_recipe_file_is_refused_by_line_with_the_nearest_field() {
+    let place = Place::new();
+    let recipe = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/train/recipes/agreement.toml")).unwrap();
+    let line = |text: &str, part: &str| format!("line {}", 1 + text.lines().position(|l| l.contains(part)).unwrap());
+    let unknown = recipe.replace("hidden_size", "hiden_size");
+    fs::write(place.path("unknown.toml"), &unknown).unwrap();
+    let parts = ["unknown.toml", &line(&unknown, "hiden_size"), "did you mean `hidden_size`?"];
+    refused(&place, &["train", "unknown.toml"], 3, &parts);
+    let wrong = recipe.replace("epochs = 4", "epochs = \"four\"");
+    fs::write(place.path("wrong.toml"), &wrong).unwrap();
+    refused(&place, &["train", "wrong.toml"], 3, &["wrong.toml", &line(&wrong, "\"four\""), "expected usize"]);
+    fs::write(place.path("broken.toml"), "summary = ").unwrap();
+    refused(&place, &["train", "broken.toml"], 3, &["broken.toml", "line 1"]);
+    refused(&place, &["train", "absent.toml"], 3, &["cannot read recipe absent.toml"]);
+}
+
+#[test]
+fn missing_and_damaged_data_say_how_to_get_them() {
+    let place = Place::new();
+    refused(&place, &["train", "imdb"], 4, &["--data-dir", "SEQZOO_DATA_DIR", "aclImdb_v1.tar.gz"]);
+    refused(&place, &["train", "imdb", "--data-dir", "nowhere"], 4, &["no imdb data in nowhere", "aclImdb_v1.tar.gz"]);
+    fs::create_dir_all(place.path("data/imdb")).unwrap();
+    fs::write(place.path("data/imdb/aclImdb_v1.tar.gz"), b"not an archive").unwrap();
+    refused(&place, &["train", "imdb", "--data-dir", "data"], 4, &["aclImdb_v1.tar.gz is damaged", "fetch it again"]);
+    assert!(!place.path("runs").exists(), "nothing was made");
+}
+
+#[test]
+fn a_backend_that_is_not_linked_in_names_the_feature_to_add() {
+    let place = Place::new();
+    refused(&place, &["train", "agreement", "--backend", "cuda"], 5, &["cuda is not linked", "--features cuda"]);
+    refused(&place, &["train", "agreement", "--backend", "gpu"], 5, &["no such backend", "flex"]);
+}
+
+#[test]
+fn nothing_is_overwritten() {
+    let place = Place::new();
+    fs::create_dir(place.path("mine")).unwrap();
+    fs::write(place.path("mine/letter.txt"), "dear").unwrap();
+    let parts = ["--out mine", "exists already", "--resume"];
+    refused(&place, &["train", "agreement", "--out", "mine"], 2, &parts);
+    assert_eq!(fs::read_dir(place.path("mine")).unwrap().count(), 1);
+}
+
+#[test]
+fn texts_without_anything_to_read_are_refused_by_line() {
+    let place = Place::new();
+    place.trained("1");
+    refused(&place, &["predict", "run", ""], 4, &["the text is empty"]);
+    refused(&place, &["predict", "run", " ;; "], 4, &["the text is empty"]);
+    refused(&place, &["predict", "run", "--file", "absent.txt"], 4, &["--file absent.txt"]);
+    refused(&place, &["predict", "run", "x", "--model", "gru"], 2, &["--model gru", "lstm"]);
+    let stopped = place.with_input(&["predict", "run", "-"], b"the keys\n\nmy dog\n");
+    assert_eq!((stopped.code, stopped.out.lines().count()), (Some(4), 1));
+    assert!(stopped.err.contains("standard input, line 2: the text is empty"), "{}", stopped.err);
+    let stopped = place.with_input(&["predict", "run", "-"], b"the keys\n\xff\xfe\n");
+    assert!(stopped.code == Some(4) && stopped.err.contains("line 2"), "{}", stopped.err);
+}
+
+#[test]
+fn a_recipe_that_cannot_be_trained_stops_after_four_restarts_with_a_diagnosis() {
+    let place = Place::new();
+    let set = ["--set", "training.learning_rate=1e38", "--set", "models=[\"rnn\"]", "--out", "run"];
+    let parts = ["restarting from step 0", "restart 4 of at most 4", "the recipe is unstable"];
+    refused(&place, &[&["train", "agreement"][..], &set].concat(), 6, &parts);
+    let events = fs::read_to_string(place.path("run/rnn/events.jsonl")).unwrap();
+    assert_eq!(events.lines().count(), 4);
+}

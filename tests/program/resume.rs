@@ -1,0 +1,88 @@
+use crate::{Place, damage};
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+
+const ONE: [&str; 6] = ["train", "agreement", "--set", "models=[\"lstm\"]", "--set", "training.batch_size=256"];
+
+fn train(place: &Place, out: &str, more: &[&str]) {
+    place.ok(&[&ONE, &["--out", out][..], more].concat());
+}
+
+#[test]
+fn a_resumed_run_equals_one_that_was_never_interrupted() {
+    let place = Place::new();
+    train(&place, "whole", &["--max-steps", "12"]);
+    train(&place, "run", &["--max-steps", "5"]);
+    place.ok(&["train", "agreement", "--resume", "run", "--max-steps", "12"]);
+    let read = |path: &str| fs::read(place.path(path)).unwrap();
+    for file in ["weights.safetensors", "optimizer.safetensors", "progress.json", "encoder.json"] {
+        let [whole, parts] = ["whole", "run"].map(|run| read(&format!("{run}/lstm/checkpoints/step-00000012/{file}")));
+        assert!(whole == parts, "{file} differs");
+    }
+    assert_eq!(read("whole/lstm/metrics.jsonl"), read("run/lstm/metrics.jsonl"));
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupt_saves_and_tells_how_to_resume() {
+    let place = Place::new();
+    for (signal, code) in [("INT", 130), ("TERM", 143)] {
+        let mut child = place
+            .command(&[&ONE, &["--out", signal][..]].concat())
+            .stderr(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+        // The program says which run it trains once it listens for signals.
+        lines.find(|line| line.starts_with("training lstm")).unwrap();
+        let sent = Command::new("kill").args([&format!("-{signal}"), &child.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+        let told: Vec<String> = lines.collect();
+        assert_eq!(child.wait().unwrap().code(), Some(code), "{told:?}");
+        let resume = format!("seqzoo train agreement --resume {signal}");
+        assert!(told.last().unwrap().contains(&resume), "{told:?}");
+        place.ok(&["train", "agreement", "--resume", signal, "--max-steps", "2"]);
+    }
+}
+
+#[test]
+fn a_damaged_checkpoint_is_skipped_by_resume_and_refused_by_predict_and_evaluate() {
+    let place = Place::new();
+    place.trained("3");
+    damage(&place.checkpoint(3, "weights.safetensors"));
+    for command in [&["predict", "run", "the keys"][..], &["evaluate", "run"]] {
+        let refused = place.run(command);
+        assert_eq!((refused.code, refused.out.as_str()), (Some(8), ""));
+        assert!(refused.err.contains("step-00000003/weights.safetensors is damaged"), "{}", refused.err);
+    }
+    let resumed = place.ok(&["train", "agreement", "--resume", "run", "--max-steps", "4"]);
+    assert!(resumed.err.contains("weights.safetensors is damaged"), "{}", resumed.err);
+    assert!(resumed.err.contains("the checkpoint before it is used"), "{}", resumed.err);
+    place.ok(&["predict", "run", "the keys"]);
+}
+
+#[test]
+fn a_run_with_no_usable_checkpoint_is_never_silently_begun_anew() {
+    let place = Place::new();
+    place.trained("1");
+    for step in [0, 1] {
+        damage(&place.checkpoint(step, "progress.json"));
+    }
+    let refused = place.run(&["train", "agreement", "--resume", "run"]);
+    assert_eq!(refused.code, Some(8));
+    assert!(refused.err.contains("no checkpoint in") && refused.err.contains("progress.json"), "{}", refused.err);
+}
+
+#[test]
+fn a_resumed_run_may_change_its_limits_and_nothing_else() {
+    let place = Place::new();
+    place.trained("1");
+    let refused = place.run(&["train", "agreement", "--resume", "run", "--set", "network.hidden_size=3"]);
+    assert_eq!(refused.code, Some(3));
+    assert!(refused.err.contains("network.hidden_size would change from 64 to 3 (--set)"), "{}", refused.err);
+    place.ok(&["train", "--resume", "run", "--epochs", "9", "--max-steps", "2"]);
+    let recipe = fs::read_to_string(place.path("run/recipe.toml")).unwrap();
+    assert!(recipe.contains("epochs = 9  # --epochs") && recipe.contains("models = [\"lstm\"]  # --set"), "{recipe}");
+}

@@ -1,0 +1,80 @@
+use crate::Place;
+use std::fs;
+
+#[test]
+fn two_models_train_side_by_side_and_evaluate_gives_what_training_printed() {
+    let place = Place::new();
+    let trained = place.ok(&["train", "agreement", "--max-steps", "6"]);
+    assert!(
+        trained.out.contains("attractors: 5") && trained.out.contains("number of the last noun"),
+        "{}",
+        trained.out
+    );
+    assert_eq!(place.ok(&["evaluate", "last"]).out, trained.out);
+    let report = place.json(&["evaluate", "last", "--json"]);
+    assert_eq!((&report["recipe"], &report["split"]), (&"agreement".into(), &"test".into()));
+    assert_eq!((&report["metric"], &report["examples"]), (&"accuracy".into(), &6000.into()));
+    assert_eq!(report["value"], report["models"]["lstm"]["accuracy"]);
+    for model in ["lstm", "rnn"] {
+        for attractors in 0..=5 {
+            let group = &report["models"][model]["by attractors"][attractors.to_string()];
+            assert!(group["examples"].as_u64().unwrap() >= 500 && group["accuracy"].is_number());
+        }
+    }
+    let recipe = fs::read_to_string(place.path("runs/agreement-1/recipe.toml")).unwrap();
+    assert!(recipe.contains("epochs = 4  # recipe") && recipe.contains("clip_norm = 1.0  # default"), "{recipe}");
+    let other_part = place.json(&["evaluate", "agreement-1", "--split", "validation", "--json"]);
+    assert_eq!(other_part["examples"], 3000);
+}
+
+#[test]
+fn predictions_are_the_same_alone_in_a_stream_and_after_a_restart() {
+    let place = Place::new();
+    place.trained("20");
+    let texts = ["the keys to the cabinet", "My dog", "near the gardens , the old key that the boys like"];
+    let alone = texts.map(|text| place.ok(&["predict", "run", text, "--json"]).out).concat();
+    let lines = texts.join("\n");
+    assert_eq!(place.with_input(&["predict", "run", "--json", "-"], lines.as_bytes()).out, alone);
+    fs::write(place.path("lines.txt"), lines).unwrap();
+    assert_eq!(place.ok(&["predict", "run", "--json", "--file", "lines.txt"]).out, alone);
+    let first: serde_json::Value = serde_json::from_str(alone.lines().next().unwrap()).unwrap();
+    assert_eq!(first["text"], texts[0]);
+    let sum: f64 = first["probabilities"].as_object().unwrap().values().map(|p| p.as_f64().unwrap()).sum();
+    assert!((sum - 1.0).abs() < 1e-5);
+    let table = place.ok(&["predict", "run", texts[0]]).out;
+    assert!(table.starts_with("is ") || table.starts_with("are "), "{table}");
+}
+
+#[test]
+fn an_overridden_value_is_used_and_its_origin_recorded() {
+    let place = Place::new();
+    let arguments = ["train", "agreement", "--max-steps", "1", "--set", "models=[\"rnn\"]", "--seed", "9"];
+    let mut command = place.command(&arguments);
+    let done = command.env("SEQZOO_NETWORK_HIDDEN_SIZE", "8").env("SEQZOO_TRAINING_SEED", "5").output().unwrap();
+    assert!(done.status.success());
+    let recipe = fs::read_to_string(place.path("runs/agreement-1/recipe.toml")).unwrap();
+    for line in ["hidden_size = 8  # SEQZOO_NETWORK_HIDDEN_SIZE", "seed = 9  # --seed", "models = [\"rnn\"]  # --set"] {
+        assert!(recipe.contains(line), "{recipe}");
+    }
+}
+
+#[test]
+fn a_recipe_in_a_file_trains_on_reviews_read_from_their_archive() {
+    let place = Place::new();
+    let reviews = place.path("data/imdb/aclImdb/train");
+    for (label, word) in [("pos", "great"), ("neg", "dull")] {
+        fs::create_dir_all(reviews.join(label)).unwrap();
+        for id in 0..50 {
+            fs::write(reviews.join(label).join(format!("{id}_1.txt")), format!("A {word} film {id}!")).unwrap();
+        }
+    }
+    let recipe = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/train/recipes/imdb.toml")).unwrap();
+    let recipe = recipe.replace("epochs = 5", "epochs = 30").replace("patience = 2", "patience = 30");
+    fs::write(place.path("small.toml"), recipe.replace("learning_rate = 2e-3", "learning_rate = 0.02")).unwrap();
+    place.ok(&["train", "small.toml", "--data-dir", "data", "--set", "network.hidden_size=8"]);
+    let report = place.json(&["evaluate", "small", "--data-dir", "data", "--json"]);
+    assert_eq!((&report["recipe"], &report["examples"]), (&"small".into(), &20.into()));
+    assert_eq!(report["value"], 1.0, "the two words tell all");
+    let answer = place.ok(&["predict", "last", "what a dull thing"]).out;
+    assert!(answer.starts_with("negative"), "{answer}");
+}

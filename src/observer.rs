@@ -129,6 +129,7 @@ mod tests {
         let mut progress = Progress::new("lstm", &recipe);
         let report = StepReport { step: 3, epoch: 0, batch: 3, batches: 9, loss: 0.5, gradient_norm: 2.0, tokens: 80 };
         progress.step(report);
-        assert!(progress.describe(&report).starts_with("epoch 1/5 batch 3/9  loss 0.5000  |g| 2.000"));
+        let expected = format!("epoch 1/{} batch 3/9  loss 0.5000  |g| 2.000", recipe.training.epochs);
+        assert!(progress.describe(&report).starts_with(&expected));
     }
 }

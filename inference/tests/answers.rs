@@ -1,0 +1,115 @@
+//! Opening checkpoints and answering from them; the networks are untrained, which changes nothing of what must hold.
+
+use std::fs;
+use std::path::Path;
+
+use burn::tensor::Device;
+use seqzoo_datasets::agreement;
+use seqzoo_datasets::classification::Classification;
+use seqzoo_inference::Model;
+use seqzoo_models::Architecture;
+use seqzoo_run::devices;
+use seqzoo_run::disk::RealDisk;
+use seqzoo_run::folder::ModelFolder;
+use seqzoo_run::parameters::{self, Arrays};
+use seqzoo_run::progress::{About, Epoch, Progress, Scores, Snapshot};
+use seqzoo_run::settings::Settings;
+use seqzoo_run::tasks::Task;
+use seqzoo_run::tasks::classification::ClassificationTask;
+
+/// Saves a network with the weights that `seed` gives as the checkpoint of a step.
+fn save(dir: &Path, data: &Classification, step: u64, seed: u64, history: &[Epoch], device: &Device) -> ModelFolder {
+    let mut settings = Settings::read("agreement").unwrap();
+    settings.recipe.training.seed = seed;
+    let task = ClassificationTask::new(&settings.recipe, Architecture::Lstm, data);
+    let progress = Progress { step, history: history.to_vec(), ..Progress::start() };
+    let snapshot = Snapshot {
+        about: About::now(settings, "lstm", &data.digest()),
+        progress,
+        weights: parameters::read(&task.network(device)),
+        optimizer: Arrays::new(),
+        task: task.files(),
+    };
+    let folder = ModelFolder { path: dir.to_owned() };
+    folder.checkpoints().save(step, &snapshot.to_files(), &RealDisk).unwrap();
+    folder
+}
+
+fn epoch(step: u64, accuracy: f64) -> Epoch {
+    Epoch { step, epoch: step, train_loss: 1.0, validation: Scores { accuracy, loss: 1.0, examples: 10 } }
+}
+
+/// A hundred sentences of each part.
+fn small() -> Classification {
+    let mut data = agreement::load();
+    for part in [&mut data.train, &mut data.validation, &mut data.test] {
+        part.truncate(100);
+    }
+    data
+}
+
+#[test]
+fn a_text_is_answered_alike_alone_and_in_a_batch_and_alike_to_the_bit_when_opened_again() {
+    let data = small();
+    let texts: Vec<&str> = data.test.iter().map(|example| example.text.as_str()).collect();
+    for (_, device) in devices() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = save(dir.path(), &data, 1, 3, &[], &device);
+        let model = Model::open(&folder, &device).unwrap();
+        let together = model.predict(&texts).unwrap();
+        let again = Model::open(&folder, &device).unwrap().predict(&texts).unwrap();
+        assert_eq!(together, again);
+        for (text, answer) in texts.iter().zip(&together) {
+            let alone = &model.predict(&[text]).unwrap()[0];
+            for ((_, alone), (_, together)) in alone.probabilities.iter().zip(&answer.probabilities) {
+                assert!((alone - together).abs() <= 1e-6, "{text}: {alone} alone, {together} in a batch");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_checkpoint_that_was_best_on_validation_answers() {
+    let (data, (_, device)) = (small(), devices().remove(0));
+    let dir = tempfile::tempdir().unwrap();
+    let history = [epoch(1, 0.7), epoch(2, 0.9), epoch(3, 0.9)];
+    for step in 1..=3 {
+        save(dir.path(), &data, step, step, &history[..step as usize], &device);
+    }
+    let folder = ModelFolder { path: dir.path().to_owned() };
+    let model = Model::open(&folder, &device).unwrap();
+    assert_eq!((model.step, model.progress.step), (2, 3));
+    let best = tempfile::tempdir().unwrap();
+    let alone = Model::open(&save(best.path(), &data, 2, 2, &[], &device), &device).unwrap();
+    assert_eq!(model.predict(&["the keys"]).unwrap(), alone.predict(&["the keys"]).unwrap());
+}
+
+#[test]
+fn evaluation_counts_each_group_and_the_groups_make_up_the_whole() {
+    let (data, (_, device)) = (small(), devices().remove(0));
+    let dir = tempfile::tempdir().unwrap();
+    let model = Model::open(&save(dir.path(), &data, 1, 3, &[], &device), &device).unwrap();
+    let evaluation = model.evaluate(&data.test);
+    for values in evaluation.groups.values() {
+        let examples: usize = values.values().map(|scores| scores.examples).sum();
+        let right: f64 = values.values().map(|scores| scores.accuracy * scores.examples as f64).sum();
+        assert_eq!(examples, evaluation.all.examples);
+        assert!((right / examples as f64 - evaluation.all.accuracy).abs() < 1e-12);
+    }
+    let texts: Vec<&str> = data.test.iter().map(|example| example.text.as_str()).collect();
+    let answers = model.predict(&texts).unwrap();
+    let hits = answers.iter().zip(&data.test).filter(|(a, example)| a.label == data.labels[example.label]).count();
+    assert_eq!(hits as f64 / 100.0, evaluation.all.accuracy);
+}
+
+#[test]
+fn a_damaged_or_absent_checkpoint_is_refused_by_name() {
+    let (data, (_, device)) = (small(), devices().remove(0));
+    let dir = tempfile::tempdir().unwrap();
+    let absent = ModelFolder { path: dir.path().join("absent") };
+    assert!(Model::open(&absent, &device).unwrap_err().to_string().contains("there is none yet"));
+    let folder = save(dir.path(), &data, 1, 3, &[], &device);
+    let file = folder.checkpoints().path(1).join("encoder.json");
+    fs::write(&file, fs::read_to_string(&file).unwrap().replacen("the", "teh", 1)).unwrap();
+    assert!(Model::open(&folder, &device).unwrap_err().to_string().contains("encoder.json is damaged"));
+}

@@ -4,8 +4,8 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use seqzoo_random::Key;
 
-use crate::cells::{Card, Lstm, Rnn};
-use crate::layers::{Bidirectional, Reading, SequenceLayer, Unidirectional};
+use crate::cells::{Card, Gru, GruResetAfter, LayerNormLstm, Lstm, PeepholeLstm, ReluRnn, Rnn};
+use crate::layers::{Bidirectional, LayerState, Noise, Reading, SequenceLayer, Unidirectional};
 
 /// Turns the list into the names ([`Architecture`]) and the layers ([`Recurrent`]); a line per architecture is all there is.
 macro_rules! architectures {
@@ -51,9 +51,15 @@ macro_rules! architectures {
         }
 
         impl Recurrent {
-            /// Reads `[batch, time, input_size]`, whose rows have `lengths` true steps.
-            pub fn read(&self, input: Tensor<3>, lengths: &[usize]) -> Reading {
-                match self { $(Recurrent::$variant(layer) => layer.read(input, lengths),)* }
+            /// Reads `[batch, time, input_size]`, whose rows have `lengths` true steps, from `initial` or from zeros.
+            pub fn read(
+                &self,
+                input: Tensor<3>,
+                lengths: &[usize],
+                initial: Option<LayerState>,
+                noise: Noise,
+            ) -> Reading {
+                match self { $(Recurrent::$variant(layer) => layer.read(input, lengths, initial, noise),)* }
             }
         }
     };
@@ -62,12 +68,32 @@ macro_rules! architectures {
 architectures! {
     /// Vanilla RNN.
     Rnn = "rnn": Unidirectional<Rnn>,
+    /// Vanilla RNN of rectified units.
+    ReluRnn = "relu-rnn": Unidirectional<ReluRnn>,
     /// LSTM.
     Lstm = "lstm": Unidirectional<Lstm>,
+    /// LSTM with peepholes.
+    PeepholeLstm = "peephole-lstm": Unidirectional<PeepholeLstm>,
+    /// Layer-normalised LSTM.
+    LayerNormLstm = "layer-norm-lstm": Unidirectional<LayerNormLstm>,
+    /// GRU, reset before the product.
+    Gru = "gru": Unidirectional<Gru>,
+    /// GRU, reset after the product.
+    GruResetAfter = "gru-reset-after": Unidirectional<GruResetAfter>,
     /// Vanilla RNNs reading in both directions.
     BiRnn = "birnn": Bidirectional<Rnn>,
+    /// Vanilla RNNs of rectified units reading in both directions.
+    BiReluRnn = "birelu-rnn": Bidirectional<ReluRnn>,
     /// LSTMs reading in both directions.
     BiLstm = "bilstm": Bidirectional<Lstm>,
+    /// LSTMs with peepholes reading in both directions.
+    BiPeepholeLstm = "bipeephole-lstm": Bidirectional<PeepholeLstm>,
+    /// Layer-normalised LSTMs reading in both directions.
+    BiLayerNormLstm = "bilayer-norm-lstm": Bidirectional<LayerNormLstm>,
+    /// GRUs, reset before the product, reading in both directions.
+    BiGru = "bigru": Bidirectional<Gru>,
+    /// GRUs, reset after the product, reading in both directions.
+    BiGruResetAfter = "bigru-reset-after": Bidirectional<GruResetAfter>,
 }
 
 impl Architecture {
@@ -78,7 +104,8 @@ impl Architecture {
 
     /// Parameters of the recurrent layer: weights and biases of all its cells.
     pub fn parameters(self, input_size: usize, hidden_size: usize) -> usize {
-        self.directions() * self.card().gates * hidden_size * (input_size + hidden_size + 1)
+        let Card { gates, own, .. } = self.card();
+        self.directions() * hidden_size * (gates * (input_size + hidden_size + 1) + own)
     }
 
     /// Multiplications and additions of the products of one time step of one sequence.

@@ -2,9 +2,10 @@
 
 use burn::module::{Module, ModuleDisplay};
 use burn::tensor::{Bool, Device, Tensor, TensorData};
-use seqzoo_random::Key;
+use seqzoo_random::{Key, RngExt};
 
-use crate::cells::Card;
+use crate::cells::{Card, Weights};
+use crate::state::State;
 
 /// One step of recurrence: a cell says what happens at a time step, [`unroll`] does the walking.
 pub trait Cell: Module + ModuleDisplay {
@@ -17,31 +18,31 @@ pub trait Cell: Module + ModuleDisplay {
     /// A cell with initial weights drawn from `key`, on `device`.
     fn new(input_size: usize, hidden_size: usize, key: Key, device: &Device) -> Self;
 
-    /// Features read at each step.
-    fn input_size(&self) -> usize;
-
-    /// Features of the hidden state.
-    fn hidden_size(&self) -> usize;
+    /// Its input weights, recurrent weights and bias.
+    fn weights(&self) -> &Weights;
 
     /// The part of a step that does not depend on the state, for any number of steps at once: input product and bias.
     ///
     /// `input` is `[rows, input_size]`; the result `[rows, gates · hidden_size]`.
-    fn project(&self, input: Tensor<2>) -> Tensor<2>;
+    fn project(&self, input: Tensor<2>) -> Tensor<2> {
+        self.weights().read(input) + self.weights().bias()
+    }
 
     /// The rest of a step: `projected` is `[batch, gates · hidden_size]`, each tensor of the state `[batch, hidden_size]`.
     fn step(&self, projected: Tensor<2>, state: Self::State) -> Self::State;
 }
 
-/// The state of a cell: tensors `[batch, hidden_size]` under the names that its equations use.
-pub trait State: Clone {
-    /// The state before the first step: all zeros.
-    fn zeros(batch: usize, hidden_size: usize, device: &Device) -> Self;
-
-    /// The part that layers above and outputs read.
-    fn hidden(&self) -> Tensor<2>;
-
-    /// This state, except in the rows that `finished` marks, which keep `old`; `finished` is `[batch, hidden_size]`.
-    fn unless(self, finished: Tensor<2, Bool>, old: Self) -> Self;
+/// How a sequence is walked.
+#[derive(Debug, Clone)]
+pub struct Walk<'a, S> {
+    /// True steps of each row, at most the input's time.
+    pub lengths: &'a [usize],
+    /// The state before the first step; all zeros unless given.
+    pub initial: Option<S>,
+    /// Which way.
+    pub direction: Direction,
+    /// Whether units keep their old values now and then.
+    pub zoneout: Zoneout,
 }
 
 /// Which way a sequence is read.
@@ -53,53 +54,78 @@ pub enum Direction {
     Backward,
 }
 
-/// What reading a sequence leaves behind.
+/// Each unit of the state keeps its old value with probability `rate`; without a key, the expectation of that.
+///
+/// ```text
+/// s' ← m ⊙ s + (1 − m) ⊙ s'        m = 1 with probability rate in training, m = rate at inference
+/// ```
+///
+/// Krueger et al., "Zoneout: regularizing RNNs by randomly preserving hidden activations", ICLR 2017.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Zoneout {
+    /// Probability of keeping the old value, in [0, 1).
+    pub rate: f64,
+    /// From which masks are drawn in training; `None` at inference.
+    pub key: Option<Key>,
+}
+
+/// What walking a sequence leaves behind.
 #[derive(Debug, Clone)]
-pub struct Unrolled<S> {
+pub struct Walked<S> {
     /// The hidden state after each step, `[batch, time, hidden_size]`; zero at padding, as in PyTorch's packed sequences.
     pub outputs: Tensor<3>,
     /// The state after each row's last true step in the direction of reading.
     pub last: S,
 }
 
+impl Zoneout {
+    /// Every unit follows its equations.
+    pub const OFF: Zoneout = Zoneout { rate: 0.0, key: None };
+
+    fn apply<S: State>(self, new: S, old: S, step: usize) -> S {
+        if self.rate == 0.0 {
+            return new;
+        }
+        let mut tensors = 0;
+        new.zip(old, |new, old| {
+            tensors += 1;
+            match self.key {
+                None => new.clone() + (old - new) * self.rate,
+                Some(key) => {
+                    let keep = mask(new.dims(), self.rate, key.place(4 * step as u64 + tensors), &new.device());
+                    new.mask_where(keep, old)
+                }
+            }
+        })
+    }
+}
+
 /// Reads whole sequences with a cell, step by step.
 ///
-/// `input` is `[batch, time, input_size]`; `lengths` holds the true steps of each row. A row beyond its length keeps its
-/// state, so padding (even a NaN in it) changes no output, no state and no gradient. Reading backward starts at each
-/// row's own last true step.
+/// `input` is `[batch, time, input_size]`. A row beyond its length keeps its state, so padding (even a NaN in it) changes no
+/// output, no state and no gradient. Reading backward starts at each row's own last true step.
 ///
 /// # Panics
-/// If `input` does not fit the cell, or `lengths` does not fit `input`.
-pub fn unroll<C: Cell>(
-    cell: &C,
-    input: Tensor<3>,
-    lengths: &[usize],
-    initial: Option<C::State>,
-    direction: Direction,
-) -> Unrolled<C::State> {
+/// If `input` does not fit the cell, or the lengths do not fit `input`.
+pub fn unroll<C: Cell>(cell: &C, input: Tensor<3>, walk: Walk<C::State>) -> Walked<C::State> {
     let [batch, time, input_size] = input.dims();
-    assert_eq!(
-        input_size,
-        cell.input_size(),
-        "input is [{batch}, {time}, {input_size}]: the cell reads other features"
-    );
+    let (expected, hidden_size, lengths) = (cell.weights().input_size(), cell.weights().hidden_size(), walk.lengths);
+    assert_eq!(input_size, expected, "input is [{batch}, {time}, {input_size}], the cell reads [_, _, {expected}]");
     assert_eq!(lengths.len(), batch, "input is [{batch}, {time}, {input_size}]: one length per row is needed");
     assert!(time > 0 && lengths.iter().all(|&length| length <= time), "lengths {lengths:?} exceed {time} steps");
-    let device = input.device();
-    let hidden_size = cell.hidden_size();
 
     // Time first, so that each step's rows lie together: one product serves all steps, and a step is cut out for free.
     let by_time = without_padding(input, lengths).swap_dims(0, 1).reshape([time * batch, input_size]);
-    let projected = split(cell.project(by_time), time);
+    let projected = cell.project(by_time);
+    let mut state = walk.initial.unwrap_or_else(|| C::State::zeros(batch, hidden_size, &projected));
 
-    let mut state = initial.unwrap_or_else(|| C::State::zeros(batch, hidden_size, &device));
     let mut outputs = Vec::with_capacity(time);
-    let mut read = |step: usize, projected: Tensor<2>| {
-        let next = cell.step(projected, state.clone());
-        let (next, output) = match finished(lengths, step, hidden_size, &device) {
+    let mut read = |(step, projected): (usize, Tensor<2>)| {
+        let next = walk.zoneout.apply(cell.step(projected, state.clone()), state.clone(), step);
+        let (next, output) = match finished(lengths, step, &next.hidden()) {
             None => (next.clone(), next.hidden()),
             Some(finished) => {
-                let kept = next.unless(finished.clone(), state.clone());
+                let kept = next.zip(state.clone(), |new, old| new.mask_where(finished.clone(), old));
                 let output = kept.hidden().mask_fill(finished, 0.0);
                 (kept, output)
             }
@@ -107,14 +133,15 @@ pub fn unroll<C: Cell>(
         state = next;
         outputs.push(output);
     };
-    match direction {
-        Direction::Forward => projected.into_iter().enumerate().for_each(|(step, x)| read(step, x)),
+    let steps = split(projected, time).into_iter().enumerate();
+    match walk.direction {
+        Direction::Forward => steps.for_each(&mut read),
         Direction::Backward => {
-            projected.into_iter().enumerate().rev().for_each(|(step, x)| read(step, x));
+            steps.rev().for_each(&mut read);
             outputs.reverse();
         }
     }
-    Unrolled { outputs: Tensor::stack::<3>(outputs, 1), last: state }
+    Walked { outputs: Tensor::stack::<3>(outputs, 1), last: state }
 }
 
 /// Cuts `[steps · batch, features]` into its steps, by halves: the backward pass of each cut writes a zero for every row
@@ -130,21 +157,39 @@ fn split(rows: Tensor<2>, steps: usize) -> Vec<Tensor<2>> {
     cut
 }
 
-/// Marks the rows that have no step `step`, `[batch, hidden_size]`; `None` if every row has it.
-fn finished(lengths: &[usize], step: usize, hidden_size: usize, device: &Device) -> Option<Tensor<2, Bool>> {
+/// Marks the rows that have no step `step`, in the shape of `hidden`; `None` if every row has it.
+fn finished(lengths: &[usize], step: usize, hidden: &Tensor<2>) -> Option<Tensor<2, Bool>> {
     let rows: Vec<bool> = lengths.iter().map(|&length| step >= length).collect();
     let batch = rows.len();
     let ragged = rows.contains(&true);
-    ragged.then(|| Tensor::<2, Bool>::from_data(TensorData::new(rows, [batch, 1]), device).expand([batch, hidden_size]))
+    let marks = || Tensor::<2, Bool>::from_data(TensorData::new(rows, [batch, 1]), &hidden.device());
+    ragged.then(|| marks().expand(hidden.dims()))
 }
 
-/// Zero wherever the input is padding.
-fn without_padding(input: Tensor<3>, lengths: &[usize]) -> Tensor<3> {
-    let [batch, time, features] = input.dims();
-    if lengths.iter().all(|&length| length == time) {
-        return input;
+/// Marks padding, `[batch, time]`; `None` if there is none.
+pub fn padding(lengths: &[usize], time: usize, device: &Device) -> Option<Tensor<2, Bool>> {
+    let ragged = lengths.iter().any(|&length| length < time);
+    ragged.then(|| {
+        let marks = lengths.iter().flat_map(|&length| (0..time).map(move |step| step >= length));
+        Tensor::from_data(TensorData::new(marks.collect(), [lengths.len(), time]), device)
+    })
+}
+
+/// `[batch, time, features]` with zeros wherever it is padding.
+pub fn without_padding(input: Tensor<3>, lengths: &[usize]) -> Tensor<3> {
+    let [_, time, _] = input.dims();
+    match padding(lengths, time, &input.device()) {
+        None => input,
+        Some(padding) => {
+            let padding = padding.unsqueeze_dim::<3>(2).expand(input.dims());
+            input.mask_fill(padding, 0.0)
+        }
     }
-    let padding: Vec<bool> = lengths.iter().flat_map(|&length| (0..time).map(move |step| step >= length)).collect();
-    let padding = Tensor::<3, Bool>::from_data(TensorData::new(padding, [batch, time, 1]), &input.device());
-    input.mask_fill(padding.expand([batch, time, features]), 0.0)
+}
+
+/// True with probability `rate`, element by element, from a key.
+pub fn mask<const D: usize>(shape: [usize; D], rate: f64, key: Key, device: &Device) -> Tensor<D, Bool> {
+    let mut stream = key.stream();
+    let marks: Vec<bool> = (0..shape.iter().product()).map(|_| stream.random_bool(rate)).collect();
+    Tensor::from_data(TensorData::new(marks, shape), device)
 }

@@ -1,7 +1,29 @@
-//! What is built around cells: reading in one or both directions, dropout.
+//! What is built around cells: reading in one or both directions, stacks with skip connections, dropout, pooling,
+//! attention, conditional random fields.
 
+pub mod attention;
+pub mod crf;
 mod directions;
-mod dropout;
+pub mod dropout;
+pub mod pooling;
+pub mod stack;
 
-pub use directions::{Bidirectional, Reading, SequenceLayer, Unidirectional};
-pub use dropout::dropout;
+pub use attention::{Attention, AttentionScore};
+pub use crf::Crf;
+pub use directions::{Bidirectional, LayerState, Noise, Reading, SequenceLayer, Unidirectional};
+pub use pooling::{Pooling, Summary};
+pub use stack::{Skip, Stack, StackShape};
+
+use burn::nn::Linear;
+use burn::tensor::Device;
+use seqzoo_random::Key;
+
+use crate::init;
+
+/// y = x W + b with Glorot-uniform weights `[input_size, output_size]` and a constant bias.
+pub fn linear(input_size: usize, output_size: usize, bias: f32, key: Key, device: &Device) -> Linear {
+    Linear {
+        weight: init::glorot_uniform([input_size, output_size], 1, key, device),
+        bias: Some(init::constant(&vec![bias; output_size], device)),
+    }
+}

@@ -11,16 +11,22 @@
 //! | hidden, cell | the state: what a cell shows, and what an LSTM keeps to itself |
 //! | weight_ih, weight_hh, bias | input product, recurrent product, offset; gates side by side in the last dimension |
 //!
-//! Every public sequence is `[batch, time, features]`. Gates stand in the order i, f, g, o everywhere.
+//! Every public sequence is `[batch, time, features]`. Gates stand in the order i, f, g, o (GRU: r, then u or z, then n).
 //!
 //! # Index
 //!
 //! | cell | paper | file |
 //! |---|---|---|
 //! | vanilla RNN | Elman 1990 | `cells/rnn.rs` |
+//! | vanilla RNN of rectified units | Le et al. 2015 | `cells/relu_rnn.rs` |
 //! | LSTM | Hochreiter and Schmidhuber 1997; Gers et al. 2000 | `cells/lstm.rs` |
+//! | LSTM with peepholes | Gers and Schmidhuber 2000 | `cells/peephole_lstm.rs` |
+//! | layer-normalised LSTM | Ba et al. 2016 | `cells/layer_norm_lstm.rs` |
+//! | GRU | Cho et al. 2014 | `cells/gru.rs` |
+//! | GRU, reset after the product | the form of cuDNN and PyTorch | `cells/gru_reset_after.rs` |
 //!
-//! [`cell`] has the contract of a cell and the one readable loop over time; [`layers`] what is built around it;
+//! [`cell`] has the contract of a cell and the one readable loop over time, [`state`] what cells carry along it;
+//! [`layers`] what is built around cells: both directions, stacks with skip connections, dropout, pooling, attention, CRF;
 //! [`networks`] what a recipe trains; [`architecture`] the closed list of names that a recipe may use.
 
 pub mod architecture;
@@ -29,5 +35,6 @@ pub mod cells;
 pub mod init;
 pub mod layers;
 pub mod networks;
+pub mod state;
 
 pub use architecture::Architecture;

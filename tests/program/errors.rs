@@ -31,8 +31,9 @@ fn values_that_no_run_can_have_are_refused_by_field() {
         ("training.epochs=0", "from 1 to"),
         ("training.learning_rate=-1", "a number above 0"),
         ("training.learning_rate=nan", "a number above 0"),
-        ("network.dropout=1", "in [0, 1)"),
-        ("network.hidden_size=-4", "invalid value"),
+        ("dropout.zoneout=1", "in [0, 1)"),
+        ("network.hidden_sizes=[-4]", "invalid value"),
+        ("network.skip=highway", "joins 32 features to 64"),
         ("models=[]", "at least one of"),
         ("stopping.metric=f1", "unknown variant"),
     ] {
@@ -46,9 +47,9 @@ fn a_recipe_file_is_refused_by_line_with_the_nearest_field() {
     let place = Place::new();
     let recipe = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/train/recipes/agreement.toml")).unwrap();
     let line = |text: &str, part: &str| format!("line {}", 1 + text.lines().position(|l| l.contains(part)).unwrap());
-    let unknown = recipe.replace("hidden_size", "hiden_size");
+    let unknown = recipe.replace("hidden_sizes", "hiden_sizes");
     fs::write(place.path("unknown.toml"), &unknown).unwrap();
-    let parts = ["unknown.toml", &line(&unknown, "hiden_size"), "did you mean `hidden_size`?"];
+    let parts = ["unknown.toml", &line(&unknown, "hiden_sizes"), "did you mean `hidden_sizes`?"];
     refused(&place, &["train", "unknown.toml"], 3, &parts);
     let wrong = recipe.replace("epochs = 4", "epochs = \"four\"");
     fs::write(place.path("wrong.toml"), &wrong).unwrap();

@@ -79,9 +79,9 @@ fn a_run_with_no_usable_checkpoint_is_never_silently_begun_anew() {
 fn a_resumed_run_may_change_its_limits_and_nothing_else() {
     let place = Place::new();
     place.trained("1");
-    let refused = place.run(&["train", "agreement", "--resume", "run", "--set", "network.hidden_size=3"]);
+    let refused = place.run(&["train", "agreement", "--resume", "run", "--set", "network.hidden_sizes=[3]"]);
     assert_eq!(refused.code, Some(3));
-    assert!(refused.err.contains("network.hidden_size would change from 64 to 3 (--set)"), "{}", refused.err);
+    assert!(refused.err.contains("network.hidden_sizes would change from [64] to [3] (--set)"), "{}", refused.err);
     place.ok(&["train", "--resume", "run", "--epochs", "9", "--max-steps", "2"]);
     let recipe = fs::read_to_string(place.path("run/recipe.toml")).unwrap();
     assert!(recipe.contains("epochs = 9  # --epochs") && recipe.contains("models = [\"lstm\"]  # --set"), "{recipe}");

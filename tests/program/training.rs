@@ -50,10 +50,12 @@ fn an_overridden_value_is_used_and_its_origin_recorded() {
     let place = Place::new();
     let arguments = ["train", "agreement", "--max-steps", "1", "--set", "models=[\"rnn\"]", "--seed", "9"];
     let mut command = place.command(&arguments);
-    let done = command.env("SEQZOO_NETWORK_HIDDEN_SIZE", "8").env("SEQZOO_TRAINING_SEED", "5").output().unwrap();
+    let done = command.env("SEQZOO_NETWORK_HIDDEN_SIZES", "[8]").env("SEQZOO_TRAINING_SEED", "5").output().unwrap();
     assert!(done.status.success());
     let recipe = fs::read_to_string(place.path("runs/agreement-1/recipe.toml")).unwrap();
-    for line in ["hidden_size = 8  # SEQZOO_NETWORK_HIDDEN_SIZE", "seed = 9  # --seed", "models = [\"rnn\"]  # --set"] {
+    for line in
+        ["hidden_sizes = [8]  # SEQZOO_NETWORK_HIDDEN_SIZES", "seed = 9  # --seed", "models = [\"rnn\"]  # --set"]
+    {
         assert!(recipe.contains(line), "{recipe}");
     }
 }
@@ -71,7 +73,7 @@ fn a_recipe_in_a_file_trains_on_reviews_read_from_their_archive() {
     let recipe = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/train/recipes/imdb.toml")).unwrap();
     let recipe = recipe.replace("epochs = 5", "epochs = 30").replace("patience = 2", "patience = 30");
     fs::write(place.path("small.toml"), recipe.replace("learning_rate = 2e-3", "learning_rate = 0.02")).unwrap();
-    place.ok(&["train", "small.toml", "--data-dir", "data", "--set", "network.hidden_size=8"]);
+    place.ok(&["train", "small.toml", "--data-dir", "data", "--set", "network.hidden_sizes=[8]"]);
     let report = place.json(&["evaluate", "small", "--data-dir", "data", "--json"]);
     assert_eq!((&report["recipe"], &report["examples"]), (&"small".into(), &20.into()));
     assert_eq!(report["value"], 1.0, "the two words tell all");

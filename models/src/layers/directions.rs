@@ -4,8 +4,10 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use seqzoo_random::Key;
 
-use crate::cell::{Cell, Direction, State, unroll};
+use super::dropout;
+use crate::cell::{Cell, Direction, Walk, Walked, Zoneout, unroll};
 use crate::cells::Card;
+use crate::state::{NamedState, State};
 
 /// A layer that reads sequences `[batch, time, input_size]`.
 pub trait SequenceLayer: Module {
@@ -17,8 +19,31 @@ pub trait SequenceLayer: Module {
     /// A layer with initial weights drawn from `key`.
     fn new(input_size: usize, hidden_size: usize, key: Key, device: &Device) -> Self;
 
-    /// Reads a batch whose rows have `lengths` true steps.
-    fn read(&self, input: Tensor<3>, lengths: &[usize]) -> Reading;
+    /// Reads a batch whose rows have `lengths` true steps, from `initial` or from zeros.
+    ///
+    /// # Panics
+    /// If `initial` lacks a direction or a cell that this layer has.
+    fn read(&self, input: Tensor<3>, lengths: &[usize], initial: Option<LayerState>, noise: Noise) -> Reading;
+}
+
+/// The state of a layer before or after a sequence.
+#[derive(Debug, Clone)]
+pub struct LayerState {
+    /// Of the cell that reads forward.
+    pub forward: NamedState,
+    /// Of the cell that reads backward, if there is one.
+    pub backward: Option<NamedState>,
+}
+
+/// What disturbs a layer: rates in [0, 1), and the key from which masks are drawn in training.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Noise {
+    /// Share of the recurrent weights dropped.
+    pub recurrent_dropout: f64,
+    /// Share of the state's units that keep their old value.
+    pub zoneout: f64,
+    /// `None` at inference.
+    pub key: Option<Key>,
 }
 
 /// What a layer makes of a sequence; `output_size` is `hidden_size` times the number of directions.
@@ -26,8 +51,13 @@ pub trait SequenceLayer: Module {
 pub struct Reading {
     /// Hidden states after each step, `[batch, time, output_size]`; zero at padding.
     pub outputs: Tensor<3>,
-    /// Hidden states when the whole sequence has been read, `[batch, output_size]`.
-    pub last: Tensor<2>,
+    /// The state after the whole sequence.
+    pub state: LayerState,
+}
+
+impl Noise {
+    /// Nothing is disturbed.
+    pub const OFF: Noise = Noise { recurrent_dropout: 0.0, zoneout: 0.0, key: None };
 }
 
 /// Reads from the first step to the last true one.
@@ -48,6 +78,36 @@ pub struct Bidirectional<C> {
     backward: C,
 }
 
+/// Distance between the keys of a forward and a backward reader.
+const BACKWARD: u64 = 1 << 32;
+
+fn read<C: Cell>(
+    cell: &C,
+    input: Tensor<3>,
+    lengths: &[usize],
+    initial: Option<NamedState>,
+    direction: Direction,
+    noise: Noise,
+) -> (Tensor<3>, NamedState) {
+    let key = noise.key.map(|key| if direction == Direction::Backward { key.at(key.first() ^ BACKWARD) } else { key });
+    let initial = initial.map(C::State::from_named);
+    let zoneout = Zoneout { rate: noise.zoneout, key };
+    let walk = Walk { lengths, initial, direction, zoneout };
+    let Walked { outputs, last } = match key {
+        // Zoneout draws from the low places of the key, weights from one far above.
+        Some(key) if noise.recurrent_dropout > 0.0 => {
+            let dropped =
+                dropout::recurrent_weights(cell.clone(), noise.recurrent_dropout, key.at(key.first() ^ WEIGHTS));
+            unroll(&dropped, input, walk)
+        }
+        _ => unroll(cell, input, walk),
+    };
+    (outputs, last.named())
+}
+
+/// Distance between the keys of a layer's masks for states and for weights.
+const WEIGHTS: u64 = 1 << 33;
+
 impl<C: Cell> SequenceLayer for Unidirectional<C> {
     const CARD: Card = C::CARD;
     const DIRECTIONS: usize = 1;
@@ -56,9 +116,10 @@ impl<C: Cell> SequenceLayer for Unidirectional<C> {
         Self { forward: C::new(input_size, hidden_size, key, device) }
     }
 
-    fn read(&self, input: Tensor<3>, lengths: &[usize]) -> Reading {
-        let read = unroll(&self.forward, input, lengths, None, Direction::Forward);
-        Reading { outputs: read.outputs, last: read.last.hidden() }
+    fn read(&self, input: Tensor<3>, lengths: &[usize], initial: Option<LayerState>, noise: Noise) -> Reading {
+        let initial = initial.map(|state| state.forward);
+        let (outputs, forward) = read(&self.forward, input, lengths, initial, Direction::Forward, noise);
+        Reading { outputs, state: LayerState { forward, backward: None } }
     }
 }
 
@@ -67,7 +128,6 @@ impl<C: Cell> SequenceLayer for Bidirectional<C> {
     const DIRECTIONS: usize = 2;
 
     fn new(input_size: usize, hidden_size: usize, key: Key, device: &Device) -> Self {
-        // Cells draw from small places of their key; the backward reader's lie far from the forward one's.
         let backward = key.at(key.first() + BACKWARD);
         Self {
             forward: C::new(input_size, hidden_size, key, device),
@@ -75,15 +135,18 @@ impl<C: Cell> SequenceLayer for Bidirectional<C> {
         }
     }
 
-    fn read(&self, input: Tensor<3>, lengths: &[usize]) -> Reading {
-        let forward = unroll(&self.forward, input.clone(), lengths, None, Direction::Forward);
-        let backward = unroll(&self.backward, input, lengths, None, Direction::Backward);
+    fn read(&self, input: Tensor<3>, lengths: &[usize], initial: Option<LayerState>, noise: Noise) -> Reading {
+        let (from, back_from) = match initial {
+            None => (None, None),
+            Some(LayerState { forward, backward }) => {
+                (Some(forward), Some(backward.expect("a bidirectional layer starts from two states")))
+            }
+        };
+        let (ahead, forward) = read(&self.forward, input.clone(), lengths, from, Direction::Forward, noise);
+        let (behind, backward) = read(&self.backward, input, lengths, back_from, Direction::Backward, noise);
         Reading {
-            outputs: Tensor::cat(vec![forward.outputs, backward.outputs], 2),
-            last: Tensor::cat(vec![forward.last.hidden(), backward.last.hidden()], 1),
+            outputs: Tensor::cat(vec![ahead, behind], 2),
+            state: LayerState { forward, backward: Some(backward) },
         }
     }
 }
-
-/// Distance between the keys of a forward and a backward reader.
-const BACKWARD: u64 = 1 << 32;

@@ -2,71 +2,88 @@
 
 use burn::module::Module;
 use burn::nn::{Embedding, Linear};
+use burn::tensor::module::embedding;
 use burn::tensor::{Device, Int, Tensor};
 use seqzoo_random::{Key, Purpose};
 
-use crate::architecture::{Architecture, Recurrent};
 use crate::init;
-use crate::layers::dropout;
+use crate::layers::dropout::{dropout, rows};
+use crate::layers::{Pooling, Stack, StackShape, Summary, linear};
 
-/// Sequence classifier: embedding, recurrent layer, its last true hidden state, dropout, linear layer.
+/// Sequence classifier: embedding, recurrent stack, summary of its outputs, dropout, linear layer.
 ///
 /// ```text
-/// x_t = E[token_t]      h = recurrent(x_1 … x_length)      logits = dropout(h) W + b
+/// x_t = E[token_t]      s = summary(stack(x_1 … x_length))      logits = dropout(s) W + b
 /// ```
 ///
-/// `E` is `[vocabulary, embedding_size]`, `h` `[batch, output_size]`, `W` `[output_size, labels]`.
+/// `E` is `[vocabulary, embedding_size]`, `s` `[batch, output_size]`, `W` `[output_size, labels]`.
 #[derive(Module, Debug)]
 pub struct Classifier {
     embedding: Embedding,
-    recurrent: Recurrent,
+    stack: Stack,
+    summary: Summary,
     output: Linear,
     dropout: f64,
+    embedding_dropout: f64,
 }
 
 /// The sizes of a [`Classifier`].
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ClassifierShape {
     /// Distinct tokens, padding and unknown included.
     pub vocabulary: usize,
-    /// Features of a token.
-    pub embedding_size: usize,
-    /// Features of the hidden state, per direction.
-    pub hidden_size: usize,
+    /// The recurrent layers; their input is the embedding.
+    pub stack: StackShape,
+    /// How outputs become one vector.
+    pub pooling: Pooling,
     /// Labels to tell apart.
     pub labels: usize,
-    /// Share of the last hidden state that is dropped in training.
+    /// Share of the summary that is dropped in training.
     pub dropout: f64,
+    /// Share of the tokens that are dropped in training, each wherever it occurs.
+    pub embedding_dropout: f64,
 }
 
 impl Classifier {
-    /// A classifier with initial weights drawn from the run's seed: embeddings uniform in ±0.05 (as in Keras), the cell's
-    /// own for the recurrent layer, Glorot-uniform with zero bias for the output.
-    pub fn new(architecture: Architecture, shape: ClassifierShape, seed: u64, device: &Device) -> Self {
+    /// A classifier with initial weights drawn from the run's seed: embeddings uniform in ±0.05 (as in Keras), the cells'
+    /// own for the stack, Glorot-uniform with zero bias for the output.
+    ///
+    /// # Panics
+    /// If the stack's shape does not hold together.
+    pub fn new(shape: ClassifierShape, seed: u64, device: &Device) -> Self {
         let key = Key::new(seed, Purpose::Weights);
-        let weight = init::uniform([shape.vocabulary, shape.embedding_size], 0.05, key.at(0), device);
-        let output_size = shape.hidden_size * architecture.directions();
+        let features = shape.stack.output_size();
         Self {
-            embedding: Embedding { weight },
-            recurrent: architecture.build(shape.embedding_size, shape.hidden_size, key.at(1), device),
-            output: Linear {
-                weight: init::glorot_uniform([output_size, shape.labels], 1, key.at(2), device),
-                bias: Some(init::constant(&vec![0.0; shape.labels], device)),
-            },
+            embedding: table(shape.vocabulary, shape.stack.input_size, key.at(0), device),
+            stack: Stack::new(shape.stack, key.at(1), device),
+            summary: Summary::new(shape.pooling, features, key.at(3), device),
+            output: linear(features, shape.labels, 0.0, key.at(2), device),
             dropout: shape.dropout,
+            embedding_dropout: shape.embedding_dropout,
         }
     }
 
     /// Scores of each label before softmax, `[batch, labels]`.
     ///
-    /// `tokens` is `[batch, time]`, of which `lengths` are true. `noise` is the key of this step's dropout masks; without
-    /// one nothing is dropped.
+    /// `tokens` is `[batch, time]`, of which `lengths` are true. `noise` is the key of this step's masks; without one nothing
+    /// is dropped.
     pub fn forward(&self, tokens: Tensor<2, Int>, lengths: &[usize], noise: Option<Key>) -> Tensor<2> {
-        let last = self.recurrent.read(self.embedding.forward(tokens), lengths).last;
-        let last = match noise {
-            Some(key) => dropout(last, self.dropout, key),
-            None => last,
+        let table = self.embedding.weight.val();
+        let table = match noise {
+            Some(key) => rows(table, self.embedding_dropout, key.place(1)),
+            None => table,
         };
-        self.output.forward(last)
+        let outputs = self.stack.read(embedding(table, tokens), lengths, None, noise).outputs;
+        let summary = self.summary.forward(outputs, lengths, self.stack.shape().architecture.directions());
+        let summary = match noise {
+            Some(key) => dropout(summary, self.dropout, key),
+            None => summary,
+        };
+        self.output.forward(summary)
     }
+}
+
+/// A table of `[vocabulary, size]`, uniform in ±0.05.
+fn table(vocabulary: usize, size: usize, key: Key, device: &Device) -> Embedding {
+    Embedding { weight: init::uniform([vocabulary, size], 0.05, key, device) }
 }

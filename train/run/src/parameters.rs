@@ -171,10 +171,19 @@ mod tests {
     use proptest::prelude::*;
     use seqzoo_kernels::devices;
     use seqzoo_models::Architecture;
+    use seqzoo_models::layers::{Pooling, StackShape};
     use seqzoo_models::networks::{Classifier, ClassifierShape};
 
-    const SHAPE: ClassifierShape =
-        ClassifierShape { vocabulary: 7, embedding_size: 3, hidden_size: 4, labels: 2, dropout: 0.0 };
+    fn shape(architecture: Architecture) -> ClassifierShape {
+        ClassifierShape {
+            vocabulary: 7,
+            stack: StackShape::plain(architecture, 3, vec![4, 5]),
+            pooling: Pooling::Attention,
+            labels: 2,
+            dropout: 0.0,
+            embedding_dropout: 0.0,
+        }
+    }
 
     proptest! {
         #[test]
@@ -201,7 +210,7 @@ mod tests {
     #[test]
     fn parameters_move_between_networks_and_devices() {
         for (_, device) in devices() {
-            let [one, other] = [1, 2].map(|seed| Classifier::new(Architecture::BiLstm, SHAPE, seed, &device));
+            let [one, other] = [1, 2].map(|seed| Classifier::new(shape(Architecture::BiLstm), seed, &device));
             let arrays = read(&one);
             assert_ne!(read(&other), arrays);
             assert_eq!(read(&write(other, &arrays).unwrap()), arrays);
@@ -212,7 +221,7 @@ mod tests {
     #[test]
     fn a_missing_or_misshapen_tensor_is_named() {
         let (_, device) = devices().remove(0);
-        let network = Classifier::new(Architecture::Rnn, SHAPE, 1, &device);
+        let network = Classifier::new(shape(Architecture::Rnn), 1, &device);
         let mut arrays = read(&network);
         arrays.get_mut("output.bias").unwrap().shape = vec![1, 2];
         let error = write(network.clone(), &arrays).unwrap_err();

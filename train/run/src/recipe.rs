@@ -4,6 +4,8 @@ use seqzoo_datasets::catalog::Dataset;
 use seqzoo_datasets::classification::Split;
 use seqzoo_datasets::text::Keep;
 use seqzoo_models::Architecture;
+use seqzoo_models::layers::stack::StackRates;
+use seqzoo_models::layers::{Pooling, Skip, StackShape};
 use serde::{Deserialize, Serialize};
 
 use crate::did_you_mean;
@@ -30,6 +32,9 @@ pub struct Recipe {
     pub text: TextSettings,
     /// Sizes of the network.
     pub network: NetworkSettings,
+    /// What disturbs training.
+    #[serde(default)]
+    pub dropout: DropoutSettings,
     /// How it is trained.
     pub training: TrainingSettings,
     /// When training ends early, and which checkpoint is best.
@@ -65,11 +70,35 @@ impl Default for TextSettings {
 pub struct NetworkSettings {
     /// Features of a token.
     pub embedding_size: usize,
-    /// Features of the hidden state, per direction.
-    pub hidden_size: usize,
-    /// Share of the last hidden state dropped in training, in [0, 1).
+    /// Features of each layer's hidden state, per direction, the lowest layer first.
+    pub hidden_sizes: Vec<usize>,
+    /// What a layer hands on beside its own reading.
     #[serde(default)]
-    pub dropout: f64,
+    pub skip: Skip,
+    /// Whether a linear map joins differing widths under residual and highway connections.
+    #[serde(default)]
+    pub projection: bool,
+    /// How outputs become one vector.
+    #[serde(default)]
+    pub pooling: Pooling,
+}
+
+/// What disturbs training: rates in [0, 1).
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DropoutSettings {
+    /// Of tokens, each wherever it occurs in the batch.
+    pub embedding: f64,
+    /// Between layers, a new mask at each step.
+    pub layers: f64,
+    /// Between layers, the same mask at each step.
+    pub locked: f64,
+    /// Of recurrent weights.
+    pub recurrent: f64,
+    /// Of what the output reads.
+    pub output: f64,
+    /// Share of the state's units that keep their old value.
+    pub zoneout: f64,
 }
 
 /// How the network is trained.
@@ -208,7 +237,7 @@ impl Recipe {
             ("text.max_vocabulary", self.text.max_vocabulary),
             ("text.max_tokens", self.text.max_tokens),
             ("network.embedding_size", self.network.embedding_size),
-            ("network.hidden_size", self.network.hidden_size),
+            ("network.hidden_sizes", self.network.hidden_sizes.iter().copied().min().unwrap_or(0)),
             ("training.epochs", self.training.epochs),
             ("training.batch_size", self.training.batch_size),
             ("stopping.patience", self.stopping.patience),
@@ -221,10 +250,36 @@ impl Recipe {
         if let Some((field, value)) = finite.into_iter().find(|&(_, value)| !(value > 0.0 && value.is_finite())) {
             return Err(invalid(field, value, "a number above 0".to_owned()));
         }
-        if !(0.0..1.0).contains(&self.network.dropout) {
-            return Err(invalid("network.dropout", self.network.dropout, "a number in [0, 1)".to_owned()));
+        let DropoutSettings { embedding, layers, locked, recurrent, output, zoneout } = self.dropout;
+        let rates = [
+            ("dropout.embedding", embedding),
+            ("dropout.layers", layers),
+            ("dropout.locked", locked),
+            ("dropout.recurrent", recurrent),
+            ("dropout.output", output),
+            ("dropout.zoneout", zoneout),
+        ];
+        if let Some((field, value)) = rates.into_iter().find(|(_, value)| !(0.0..1.0).contains(value)) {
+            return Err(invalid(field, value, "a number in [0, 1)".to_owned()));
+        }
+        for architecture in self.architectures()? {
+            let name = format!("{:?}", self.network.hidden_sizes);
+            self.stack(architecture).check().map_err(|unfit| invalid("network.hidden_sizes", name, unfit))?;
         }
         Ok(())
+    }
+
+    /// The recurrent layers of one of the recipe's architectures.
+    pub fn stack(&self, architecture: Architecture) -> StackShape {
+        let DropoutSettings { layers: dropout, locked, recurrent, zoneout, .. } = self.dropout;
+        StackShape {
+            architecture,
+            input_size: self.network.embedding_size,
+            hidden_sizes: self.network.hidden_sizes.clone(),
+            skip: self.network.skip,
+            projection: self.network.projection,
+            rates: StackRates { dropout, locked, recurrent, zoneout },
+        }
     }
 }
 

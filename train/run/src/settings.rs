@@ -151,14 +151,21 @@ impl Settings {
     /// # Errors
     /// [`SettingsError::Override`], which names flag, field and value.
     pub fn under(mut self, overrides: &[Override]) -> Result<Self, SettingsError> {
+        let refused = |change: &Override, message: String| SettingsError::Override {
+            origin: change.origin.clone(),
+            field: change.field.clone(),
+            value: change.value.clone(),
+            message,
+        };
         for change in overrides {
-            self.recipe = self.with(change).map_err(|message| SettingsError::Override {
-                origin: change.origin.clone(),
-                field: change.field.clone(),
-                value: change.value.clone(),
-                message,
-            })?;
+            self.recipe = self.with(change).map_err(|message| refused(change, message))?;
             self.origins.insert(change.field.clone(), change.origin.clone());
+        }
+        // Values are judged together: only all of them may make sense.
+        if let Err(invalid) = self.recipe.validate() {
+            let cause = overrides.iter().rev().find(|change| change.field == invalid.field).or(overrides.last());
+            let cause = cause.expect("without an override the recipe was judged when it was read");
+            return Err(refused(cause, invalid.to_string()));
         }
         Ok(self)
     }
@@ -186,9 +193,7 @@ impl Settings {
             }
             place = place[key].as_table_mut().expect("a known field's parents are tables");
         }
-        let recipe: Recipe = values.try_into().map_err(|error: toml::de::Error| with_nearest(error.message()))?;
-        recipe.validate().map_err(|invalid| invalid.to_string())?;
-        Ok(recipe)
+        values.try_into().map_err(|error: toml::de::Error| with_nearest(error.message()))
     }
 
     /// The settings under which a run that was started with these goes on: as recorded, but for limits.

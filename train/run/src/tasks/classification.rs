@@ -74,8 +74,7 @@ impl Task for ClassificationTask {
     type Network = Classifier;
 
     fn network(&self, device: &Device) -> Classifier {
-        let shape = shape(&self.recipe, &self.codec);
-        Classifier::new(self.architecture, shape, self.recipe.training.seed, device)
+        Classifier::new(shape(&self.recipe, self.architecture, &self.codec), self.recipe.training.seed, device)
     }
 
     fn batches(&self, epoch: u64) -> Vec<Vec<usize>> {
@@ -125,7 +124,7 @@ impl TextClassifier {
         let architecture = Architecture::named(&snapshot.about.model).ok_or_else(|| {
             CheckpointError::damaged(&opened.path, format!("unknown architecture {}", snapshot.about.model))
         })?;
-        let network = Classifier::new(architecture, shape(recipe, &codec), recipe.training.seed, device);
+        let network = Classifier::new(shape(recipe, architecture, &codec), recipe.training.seed, device);
         let network = parameters::write(network, &snapshot.weights)
             .map_err(|error| CheckpointError::damaged(opened.path.join("weights.safetensors"), error))?;
         Ok(Self { codec, network, device: device.clone() })
@@ -189,13 +188,14 @@ fn score(log_probabilities: &[Vec<f32>], labels: &[usize]) -> Scores {
     Scores { accuracy: right as f64 / count, loss: loss / count, examples: labels.len() }
 }
 
-fn shape(recipe: &Recipe, codec: &Codec) -> ClassifierShape {
+fn shape(recipe: &Recipe, architecture: Architecture, codec: &Codec) -> ClassifierShape {
     ClassifierShape {
         vocabulary: codec.encoder.vocabulary.size(),
-        embedding_size: recipe.network.embedding_size,
-        hidden_size: recipe.network.hidden_size,
+        stack: recipe.stack(architecture),
+        pooling: recipe.network.pooling,
         labels: codec.labels.len(),
-        dropout: recipe.network.dropout,
+        dropout: recipe.dropout.output,
+        embedding_dropout: recipe.dropout.embedding,
     }
 }
 

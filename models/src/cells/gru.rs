@@ -1,0 +1,67 @@
+//! The gated recurrent unit as its paper has it: the reset gate acts before the product.
+
+use burn::module::{Module, Param};
+use burn::tensor::activation::sigmoid;
+use burn::tensor::{Device, Tensor};
+use seqzoo_random::Key;
+
+use super::{Card, Weights, gates};
+use crate::cell::Cell;
+use crate::init;
+use crate::state::HiddenState;
+
+/// Gated recurrent unit: an update gate that blends old state and candidate, a reset gate that hides the old state.
+///
+/// ```text
+/// r = σ(x W_ir + h W_hr + b_r)      u = σ(x W_iu + h W_hu + b_u)
+/// n = tanh(x W_in + (r ⊙ h) W_hn + b_n)
+/// h' = (1 − u) ⊙ h + u ⊙ n
+/// ```
+///
+/// `x` is `[batch, input_size]`, `h` `[batch, hidden_size]`; three gates in [`Weights`], in the order r, u, n, of which only
+/// r and u have recurrent weights there: `weight_hn` is `[hidden_size, hidden_size]`.
+///
+/// Differs from PyTorch's `GRU`, which is [`GruResetAfter`](super::GruResetAfter): here the reset gate acts *before* the
+/// product, u = 1 *replaces* the state (PyTorch's z = 1 keeps it), and the candidate has one bias.
+///
+/// Cho et al., "Learning phrase representations using RNN encoder–decoder", EMNLP 2014, with the update gate turned round as
+/// in Chung et al., "Empirical evaluation of gated recurrent neural networks on sequence modeling", 2014.
+#[derive(Module, Debug)]
+pub struct Gru {
+    weights: Weights,
+    weight_hn: Param<Tensor<2>>,
+}
+
+impl Cell for Gru {
+    type State = HiddenState;
+
+    const CARD: Card = Card {
+        summary: "two gates and no separate cell: one blends old and new, one hides the old",
+        equations: "r = σ(x W_ir + h W_hr + b_r)      u = σ(x W_iu + h W_hu + b_u)\n\
+                    n = tanh(x W_in + (r ⊙ h) W_hn + b_n)\n\
+                    h' = (1 − u) ⊙ h + u ⊙ n",
+        paper: "Cho et al., Learning phrase representations using RNN encoder-decoder, EMNLP 2014",
+        file: "models/src/cells/gru.rs",
+        gates: 3,
+        own: 0,
+    };
+
+    fn new(input_size: usize, hidden_size: usize, key: Key, device: &Device) -> Self {
+        Self {
+            weights: Weights::new([input_size, hidden_size], 2, [0.0; 3], key, device),
+            weight_hn: init::orthogonal(hidden_size, 1, key.place(2), device),
+        }
+    }
+
+    fn weights(&self) -> &Weights {
+        &self.weights
+    }
+
+    fn step(&self, projected: Tensor<2>, HiddenState { hidden: h }: HiddenState) -> HiddenState {
+        let [r, u, n] = gates(projected);
+        let [from_r, from_u] = gates(self.weights.recur(h.clone()));
+        let (r, u) = (sigmoid(r + from_r), sigmoid(u + from_u));
+        let n = (n + (r * h.clone()).matmul(self.weight_hn.val())).tanh();
+        HiddenState { hidden: h.clone() + u * (n - h) }
+    }
+}

@@ -1,0 +1,65 @@
+//! The gated recurrent unit as PyTorch and cuDNN have it: the reset gate acts after the product.
+
+use burn::module::{Module, Param};
+use burn::tensor::activation::sigmoid;
+use burn::tensor::{Device, Tensor};
+use seqzoo_random::Key;
+
+use super::{Card, Weights, gates};
+use crate::cell::Cell;
+use crate::init;
+use crate::state::HiddenState;
+
+/// Gated recurrent unit whose reset gate acts on the recurrent product: one product per step instead of two.
+///
+/// ```text
+/// r = σ(x W_ir + h W_hr + b_r)      z = σ(x W_iz + h W_hz + b_z)
+/// n = tanh(x W_in + b_n + r ⊙ (h W_hn + b_hn))
+/// h' = (1 − z) ⊙ n + z ⊙ h
+/// ```
+///
+/// `x` is `[batch, input_size]`, `h` `[batch, hidden_size]`; three gates in [`Weights`], in the order r, z, n; `bias_hn` is
+/// `[hidden_size]`. z = 1 *keeps* the state.
+///
+/// Differs from PyTorch's `GRU` as [`Weights`] says; the candidate's second bias, which r multiplies, is kept.
+///
+/// The form of cuDNN; Keras names it `reset_after`. After Cho et al., EMNLP 2014.
+#[derive(Module, Debug)]
+pub struct GruResetAfter {
+    weights: Weights,
+    bias_hn: Param<Tensor<1>>,
+}
+
+impl Cell for GruResetAfter {
+    type State = HiddenState;
+
+    const CARD: Card = Card {
+        summary: "the GRU of PyTorch and cuDNN: the reset gate acts after the product",
+        equations: "r = σ(x W_ir + h W_hr + b_r)      z = σ(x W_iz + h W_hz + b_z)\n\
+                    n = tanh(x W_in + b_n + r ⊙ (h W_hn + b_hn))\n\
+                    h' = (1 − z) ⊙ n + z ⊙ h",
+        paper: "after Cho et al., EMNLP 2014, in the form of cuDNN",
+        file: "models/src/cells/gru_reset_after.rs",
+        gates: 3,
+        own: 1,
+    };
+
+    fn new(input_size: usize, hidden_size: usize, key: Key, device: &Device) -> Self {
+        Self {
+            weights: Weights::new([input_size, hidden_size], 3, [0.0; 3], key, device),
+            bias_hn: init::constant(&vec![0.0; hidden_size], device),
+        }
+    }
+
+    fn weights(&self) -> &Weights {
+        &self.weights
+    }
+
+    fn step(&self, projected: Tensor<2>, HiddenState { hidden: h }: HiddenState) -> HiddenState {
+        let [r, z, n] = gates(projected);
+        let [from_r, from_z, from_n] = gates(self.weights.recur(h.clone()));
+        let (r, z) = (sigmoid(r + from_r), sigmoid(z + from_z));
+        let n = (n + r * (from_n + self.bias_hn.val().unsqueeze())).tanh();
+        HiddenState { hidden: n.clone() + z * (h - n) }
+    }
+}

@@ -1,0 +1,85 @@
+//! The layer-normalised LSTM.
+
+use burn::module::{Module, Param};
+use burn::tensor::activation::sigmoid;
+use burn::tensor::{Device, Tensor};
+use seqzoo_random::Key;
+
+use super::{Card, Weights, gates};
+use crate::cell::Cell;
+use crate::init;
+use crate::state::LstmState;
+
+/// Added to the variance before its root is taken; the default of PyTorch's `LayerNorm`.
+const EPSILON: f64 = 1e-5;
+
+/// Long short-term memory whose products and cell are normalised at each step, over features, for each row.
+///
+/// ```text
+/// LN(a; γ) = γ ⊙ (a − mean(a)) / √(var(a) + 1e-5)
+/// [i f g o] = LN(x W_ih; γ_ih) + LN(h W_hh; γ_hh) + b
+/// c' = σ(f) ⊙ c + σ(i) ⊙ tanh(g)
+/// h' = σ(o) ⊙ tanh(LN(c'; γ_c) + b_c)
+/// ```
+///
+/// `x` is `[batch, input_size]`, `h` and `c` `[batch, hidden_size]`; four gates in [`Weights`], in the order i, f, g, o. `γ_ih`
+/// and `γ_hh` are `[4 · hidden_size]`, each product being normalised over all gates together; `γ_c` and `b_c` are
+/// `[hidden_size]`. Gains start at 1, `b_c` at 0. The biases of the first two normalisations are `b`. PyTorch has no such cell.
+///
+/// Ba, Kiros and Hinton, "Layer normalization", 2016, equations 20 to 22.
+#[derive(Module, Debug)]
+pub struct LayerNormLstm {
+    weights: Weights,
+    gain_ih: Param<Tensor<1>>,
+    gain_hh: Param<Tensor<1>>,
+    gain_cell: Param<Tensor<1>>,
+    bias_cell: Param<Tensor<1>>,
+}
+
+impl Cell for LayerNormLstm {
+    type State = LstmState;
+
+    const CARD: Card = Card {
+        summary: "an LSTM that normalises its products and its cell at each step",
+        equations: "LN(a; γ) = γ ⊙ (a − mean(a)) / √(var(a) + 1e-5)\n\
+                    [i f g o] = LN(x W_ih; γ_ih) + LN(h W_hh; γ_hh) + b\n\
+                    c' = σ(f) ⊙ c + σ(i) ⊙ tanh(g)\n\
+                    h' = σ(o) ⊙ tanh(LN(c'; γ_c) + b_c)",
+        paper: "Ba, Kiros and Hinton, Layer normalization, 2016",
+        file: "models/src/cells/layer_norm_lstm.rs",
+        gates: 4,
+        own: 10,
+    };
+
+    fn new(input_size: usize, hidden_size: usize, key: Key, device: &Device) -> Self {
+        let constant = |value: f32, count: usize| init::constant(&vec![value; count], device);
+        Self {
+            weights: Weights::new([input_size, hidden_size], 4, [0.0, 1.0, 0.0, 0.0], key, device),
+            gain_ih: constant(1.0, 4 * hidden_size),
+            gain_hh: constant(1.0, 4 * hidden_size),
+            gain_cell: constant(1.0, hidden_size),
+            bias_cell: constant(0.0, hidden_size),
+        }
+    }
+
+    fn weights(&self) -> &Weights {
+        &self.weights
+    }
+
+    fn project(&self, x: Tensor<2>) -> Tensor<2> {
+        normalised(self.weights.read(x), &self.gain_ih) + self.weights.bias()
+    }
+
+    fn step(&self, projected: Tensor<2>, LstmState { hidden: h, cell: c }: LstmState) -> LstmState {
+        let [i, f, g, o] = gates(projected + normalised(self.weights.recur(h), &self.gain_hh));
+        let cell = sigmoid(f) * c + sigmoid(i) * g.tanh();
+        let shown = normalised(cell.clone(), &self.gain_cell) + self.bias_cell.val().unsqueeze();
+        LstmState { hidden: sigmoid(o) * shown.tanh(), cell }
+    }
+}
+
+fn normalised(a: Tensor<2>, gain: &Param<Tensor<1>>) -> Tensor<2> {
+    let centred = a.clone() - a.mean_dim(1);
+    let variance = centred.clone().square().mean_dim(1);
+    centred / (variance + EPSILON).sqrt() * gain.val().unsqueeze()
+}

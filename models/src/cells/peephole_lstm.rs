@@ -1,0 +1,74 @@
+//! The LSTM whose gates see the cell.
+
+use burn::module::{Module, Param};
+use burn::tensor::activation::sigmoid;
+use burn::tensor::{Device, Tensor};
+use seqzoo_random::Key;
+
+use super::{Card, Weights, gates};
+use crate::cell::Cell;
+use crate::init;
+use crate::state::LstmState;
+
+/// Long short-term memory with peepholes: gates see the cell, the output gate the *new* one.
+///
+/// ```text
+/// i = σ(x W_ii + h W_hi + p_i ⊙ c + b_i)      f = σ(x W_if + h W_hf + p_f ⊙ c + b_f)
+/// g = tanh(x W_ig + h W_hg + b_g)
+/// c' = f ⊙ c + i ⊙ g
+/// o = σ(x W_io + h W_ho + p_o ⊙ c' + b_o)
+/// h' = o ⊙ tanh(c')
+/// ```
+///
+/// `x` is `[batch, input_size]`, `h` and `c` `[batch, hidden_size]`; four gates in [`Weights`], in the order i, f, g, o; each
+/// peephole is `[hidden_size]` and starts at 0. PyTorch has no such cell.
+///
+/// Gers and Schmidhuber, "Recurrent nets that time and count", IJCNN 2000.
+#[derive(Module, Debug)]
+pub struct PeepholeLstm {
+    weights: Weights,
+    peephole_i: Param<Tensor<1>>,
+    peephole_f: Param<Tensor<1>>,
+    peephole_o: Param<Tensor<1>>,
+}
+
+impl Cell for PeepholeLstm {
+    type State = LstmState;
+
+    const CARD: Card = Card {
+        summary: "an LSTM whose gates see the cell; can learn to time and count",
+        equations: "i = σ(x W_ii + h W_hi + p_i ⊙ c + b_i)      f = σ(x W_if + h W_hf + p_f ⊙ c + b_f)\n\
+                    g = tanh(x W_ig + h W_hg + b_g)\n\
+                    c' = f ⊙ c + i ⊙ g\n\
+                    o = σ(x W_io + h W_ho + p_o ⊙ c' + b_o)\n\
+                    h' = o ⊙ tanh(c')",
+        paper: "Gers and Schmidhuber, Recurrent nets that time and count, IJCNN 2000",
+        file: "models/src/cells/peephole_lstm.rs",
+        gates: 4,
+        own: 3,
+    };
+
+    fn new(input_size: usize, hidden_size: usize, key: Key, device: &Device) -> Self {
+        let closed = || init::constant(&vec![0.0; hidden_size], device);
+        Self {
+            weights: Weights::new([input_size, hidden_size], 4, [0.0, 1.0, 0.0, 0.0], key, device),
+            peephole_i: closed(),
+            peephole_f: closed(),
+            peephole_o: closed(),
+        }
+    }
+
+    fn weights(&self) -> &Weights {
+        &self.weights
+    }
+
+    fn step(&self, projected: Tensor<2>, LstmState { hidden: h, cell: c }: LstmState) -> LstmState {
+        let [i, f, g, o] = gates(projected + self.weights.recur(h));
+        let peep = |c: &Tensor<2>, peephole: &Param<Tensor<1>>| c.clone() * peephole.val().unsqueeze();
+        let i = sigmoid(i + peep(&c, &self.peephole_i));
+        let f = sigmoid(f + peep(&c, &self.peephole_f));
+        let cell = f * c + i * g.tanh();
+        let o = sigmoid(o + peep(&cell, &self.peephole_o));
+        LstmState { hidden: o * cell.clone().tanh(), cell }
+    }
+}

@@ -1,0 +1,69 @@
+//! The weights that cells share, and what can be computed of a step before its state is known.
+
+use burn::module::{Module, Param};
+use burn::tensor::{Device, Tensor};
+use seqzoo_random::Key;
+
+use crate::init;
+
+/// Input weights, recurrent weights and bias of all gates, side by side in the last dimension.
+///
+/// `weight_ih` is `[input_size, gates · hidden_size]`, `weight_hh` `[hidden_size, gates · hidden_size]` (fewer columns in a
+/// cell whose last gates have recurrent weights of their own), `bias` `[gates · hidden_size]`.
+///
+/// Differs from PyTorch: matrices are stored transposed, and where PyTorch adds two biases there is one.
+#[derive(Module, Debug)]
+pub struct Weights {
+    weight_ih: Param<Tensor<2>>,
+    weight_hh: Param<Tensor<2>>,
+    bias: Param<Tensor<1>>,
+}
+
+impl Weights {
+    /// Glorot-uniform input weights, `recurrent` orthogonal blocks of recurrent weights, and a bias that is constant within
+    /// each gate.
+    pub fn new<const GATES: usize>(
+        [input_size, hidden_size]: [usize; 2],
+        recurrent: usize,
+        bias: [f32; GATES],
+        key: Key,
+        device: &Device,
+    ) -> Self {
+        Self {
+            weight_ih: init::glorot_uniform([input_size, hidden_size], GATES, key.place(0), device),
+            weight_hh: init::orthogonal(hidden_size, recurrent, key.place(1), device),
+            bias: init::constant(&bias.map(|gate| vec![gate; hidden_size]).concat(), device),
+        }
+    }
+
+    /// Features read per step.
+    pub fn input_size(&self) -> usize {
+        self.weight_ih.dims()[0]
+    }
+
+    /// Features of the hidden state.
+    pub fn hidden_size(&self) -> usize {
+        self.weight_hh.dims()[0]
+    }
+
+    /// x W_ih, without bias: `[rows, input_size]` to `[rows, gates · hidden_size]`.
+    pub fn read(&self, x: Tensor<2>) -> Tensor<2> {
+        x.matmul(self.weight_ih.val())
+    }
+
+    /// The bias as a row, `[1, gates · hidden_size]`.
+    pub fn bias(&self) -> Tensor<2> {
+        self.bias.val().unsqueeze()
+    }
+
+    /// h W_hh: `[batch, hidden_size]` to `[batch, gates · hidden_size]`.
+    pub fn recur(&self, h: Tensor<2>) -> Tensor<2> {
+        h.matmul(self.weight_hh.val())
+    }
+}
+
+/// Cuts `[batch, N · hidden_size]` into its gates.
+pub fn gates<const N: usize>(all: Tensor<2>) -> [Tensor<2>; N] {
+    let hidden_size = all.dims()[1] / N;
+    std::array::from_fn(|gate| all.clone().narrow(1, gate * hidden_size, hidden_size))
+}

@@ -1,0 +1,212 @@
+//! Recurrent layers on top of each other, with skip connections.
+
+use burn::module::Module;
+use burn::nn::Linear;
+use burn::tensor::activation::sigmoid;
+use burn::tensor::{Device, Tensor};
+use seqzoo_random::Key;
+use serde::{Deserialize, Serialize};
+
+use super::{LayerState, Noise, dropout, linear};
+use crate::architecture::{Architecture, Recurrent};
+use crate::cell::without_padding;
+
+/// What a layer hands on beside its own reading.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Skip {
+    /// h: its reading alone.
+    #[default]
+    None,
+    /// h + x.
+    Residual,
+    /// g ⊙ h + (1 − g) ⊙ x with g = σ(x W_g + b_g), b_g = −1 at first.
+    Highway,
+    /// h; but every layer reads the input and the readings of all lower layers side by side.
+    Dense,
+}
+
+/// The sizes and rates of a [`Stack`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct StackShape {
+    /// Which cell reads, and in which directions.
+    pub architecture: Architecture,
+    /// Features of the input.
+    pub input_size: usize,
+    /// Features of each layer's hidden state, per direction, the lowest layer first.
+    pub hidden_sizes: Vec<usize>,
+    /// What layers hand on.
+    pub skip: Skip,
+    /// Whether a linear map is put in where residual or highway connections meet differing widths.
+    pub projection: bool,
+    /// What disturbs training.
+    pub rates: StackRates,
+}
+
+/// Rates in [0, 1) of what disturbs the training of a stack.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct StackRates {
+    /// Dropout between layers, a new mask at each step.
+    pub dropout: f64,
+    /// Dropout between layers, the same mask at each step.
+    pub locked: f64,
+    /// Dropout of recurrent weights.
+    pub recurrent: f64,
+    /// Zoneout of states.
+    pub zoneout: f64,
+}
+
+/// Layer l reads what layer l − 1 hands on; skip connections lead around every layer, the lowest included.
+///
+/// ```text
+/// none      x_{l+1} = h_l                               residual  x_{l+1} = h_l + x_l
+/// highway   x_{l+1} = g ⊙ h_l + (1 − g) ⊙ x_l           g = σ(x_l W_g + b_g)
+/// dense     x_{l+1} = [x_l ; h_l], the stack's output is the top h
+/// ```
+///
+/// Where residual and highway connections meet differing widths, x_l is first mapped linearly, if `projection` allows it.
+/// Residual: He et al., CVPR 2016; highway: Srivastava et al., "Training very deep networks", NIPS 2015; dense: Huang et
+/// al., CVPR 2017.
+#[derive(Module, Debug)]
+pub struct Stack {
+    layers: Vec<Recurrent>,
+    projections: Vec<Option<Linear>>,
+    gates: Vec<Linear>,
+    #[module(skip)]
+    shape: StackShape,
+}
+
+/// What a stack makes of a sequence.
+#[derive(Debug, Clone)]
+pub struct StackReading {
+    /// `[batch, time, output_size]`; zero at padding.
+    pub outputs: Tensor<3>,
+    /// The state of each layer after the whole sequence, the lowest first.
+    pub states: Vec<LayerState>,
+}
+
+impl StackShape {
+    /// Layers of one width without skip connections or noise.
+    pub fn plain(architecture: Architecture, input_size: usize, hidden_sizes: Vec<usize>) -> Self {
+        let rates = StackRates::default();
+        Self { architecture, input_size, hidden_sizes, skip: Skip::None, projection: false, rates }
+    }
+
+    /// Features that the stack hands on.
+    ///
+    /// # Panics
+    /// If there is no layer.
+    pub fn output_size(&self) -> usize {
+        self.architecture.directions() * self.hidden_sizes.last().expect("a stack has a layer")
+    }
+
+    /// Whether the widths fit the skip connections; says what does not.
+    ///
+    /// # Errors
+    /// The first layer (counted from 1) around which widths differ although no projection is allowed, or a missing layer.
+    pub fn check(&self) -> Result<(), String> {
+        if self.hidden_sizes.is_empty() {
+            return Err("a stack needs at least one layer".to_owned());
+        }
+        let meets = matches!(self.skip, Skip::Residual | Skip::Highway);
+        let mut below = self.input_size;
+        for (layer, &hidden_size) in (1..).zip(&self.hidden_sizes) {
+            let width = hidden_size * self.architecture.directions();
+            if meets && width != below && !self.projection {
+                return Err(format!(
+                    "the skip connection around layer {layer} joins {below} features to {width}; \
+                     make them equal, or allow a projection"
+                ));
+            }
+            below = width;
+        }
+        Ok(())
+    }
+}
+
+impl Stack {
+    /// A stack with initial weights drawn from `key`.
+    ///
+    /// # Panics
+    /// If [`StackShape::check`] refuses the shape.
+    pub fn new(shape: StackShape, key: Key, device: &Device) -> Self {
+        shape.check().unwrap_or_else(|message| panic!("{message}"));
+        let directions = shape.architecture.directions();
+        let mut stack = Self { layers: Vec::new(), projections: Vec::new(), gates: Vec::new(), shape: shape.clone() };
+        let mut below = shape.input_size;
+        for (layer, &hidden_size) in (0..).zip(&shape.hidden_sizes) {
+            let key = key.at(key.first() + (layer << 8));
+            stack.layers.push(shape.architecture.build(below, hidden_size, key, device));
+            let width = hidden_size * directions;
+            let joins = matches!(shape.skip, Skip::Residual | Skip::Highway);
+            let projected = joins && below != width;
+            stack.projections.push(projected.then(|| linear(below, width, 0.0, key.place(100), device)));
+            if shape.skip == Skip::Highway {
+                stack.gates.push(linear(width, width, HIGHWAY_BIAS, key.place(101), device));
+            }
+            below = if shape.skip == Skip::Dense { below + width } else { width };
+        }
+        stack
+    }
+
+    /// Its sizes and rates.
+    pub fn shape(&self) -> &StackShape {
+        &self.shape
+    }
+
+    /// Reads `[batch, time, input_size]`, whose rows have `lengths` true steps, from `initial` states (one a layer) or from
+    /// zeros; `noise` is the key of this step's masks, `None` at inference.
+    ///
+    /// # Panics
+    /// If `initial` has not one state a layer.
+    pub fn read(
+        &self,
+        input: Tensor<3>,
+        lengths: &[usize],
+        initial: Option<Vec<LayerState>>,
+        noise: Option<Key>,
+    ) -> StackReading {
+        let rates = self.shape.rates;
+        let mut initial = initial.map(|states| {
+            assert_eq!(states.len(), self.layers.len(), "a stack starts from one state a layer");
+            states.into_iter()
+        });
+        let (mut x, mut top, mut states) = (without_padding(input, lengths), None, Vec::new());
+        for (place, layer) in self.layers.iter().enumerate() {
+            let key = noise.map(|key| key.at(key.first() ^ (1 + place as u64) << 40));
+            if let (Some(key), true) = (key, place > 0) {
+                x = dropout::dropout(x, rates.dropout, key.place(1 << 20));
+                x = dropout::locked(x, rates.locked, key.place(1 << 21));
+            }
+            let noise = Noise { recurrent_dropout: rates.recurrent, zoneout: rates.zoneout, key };
+            let from = initial.as_mut().and_then(Iterator::next);
+            let reading = layer.read(x.clone(), lengths, from, noise);
+            states.push(reading.state);
+            top = Some(reading.outputs.clone());
+            x = self.hand_on(place, x, reading.outputs, lengths);
+        }
+        let outputs = if self.shape.skip == Skip::Dense { top.expect("a stack has a layer") } else { x };
+        StackReading { outputs, states }
+    }
+
+    fn hand_on(&self, layer: usize, x: Tensor<3>, h: Tensor<3>, lengths: &[usize]) -> Tensor<3> {
+        let joined = |x: Tensor<3>| match &self.projections[layer] {
+            Some(projection) => projection.forward(x),
+            None => x,
+        };
+        let y = match self.shape.skip {
+            Skip::None => return h,
+            Skip::Residual => h + joined(x),
+            Skip::Highway => {
+                let x = joined(x);
+                let g = sigmoid(self.gates[layer].forward(x.clone()));
+                x.clone() + g * (h - x)
+            }
+            Skip::Dense => Tensor::cat(vec![x, h], 2),
+        };
+        without_padding(y, lengths)
+    }
+}
+
+/// Negative, so that a highway carries its input through at first (Srivastava et al. 2015).
+const HIGHWAY_BIAS: f32 = -1.0;

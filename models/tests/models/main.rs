@@ -1,0 +1,6 @@
+//! Cells, layers and networks against what must hold of them.
+
+mod golden; // every cell equals PyTorch, forward and backward
+mod gradients; // central differences in f64 where no peer exists
+mod recurrence; // padding, time, batch, direction
+mod support; // numbers, comparisons, parameters by name

@@ -1,0 +1,347 @@
+//! What must hold for every cell and layer: padding, splitting time, permuting the batch, direction, equations.
+
+use std::collections::BTreeMap;
+
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use proptest::prelude::*;
+use seqzoo_kernels::devices;
+use seqzoo_models::Architecture;
+use seqzoo_models::cell::{Cell, Direction, Walk, Walked, Zoneout, unroll};
+use seqzoo_models::cells::{Gru, GruResetAfter, LayerNormLstm, Lstm, PeepholeLstm, ReluRnn, Rnn};
+use seqzoo_models::layers::dropout::{dropout, locked, recurrent_weights, rows};
+use seqzoo_models::layers::{Pooling, Skip, Stack, StackShape};
+use seqzoo_models::networks::{Classifier, ClassifierShape};
+use seqzoo_models::state::State;
+use seqzoo_random::{Key, Purpose};
+
+use crate::support::{difference, gradients, key, numbers, parameters, tensor, values};
+
+const INPUT: usize = 3;
+const HIDDEN: usize = 4;
+
+/// What a stack makes of a ragged batch.
+struct Read {
+    outputs: Vec<f32>,
+    last: Vec<f32>,
+    gradients: BTreeMap<String, Vec<f32>>,
+}
+
+/// Outputs over the steps that all rows have, last states, and the gradients of a loss that reads both; what lies beyond a
+/// row's length is `padding`.
+fn read_padded(shape: &StackShape, lengths: &[usize], time: usize, padding: f32, device: &Device) -> Read {
+    let batch = lengths.len();
+    let row = |(row, &length): (usize, &usize)| {
+        let mut row = numbers(length * INPUT, row as u64);
+        row.resize(time * INPUT, padding);
+        row
+    };
+    let input: Vec<f32> = lengths.iter().enumerate().flat_map(row).collect();
+    let input = tensor(input, [batch, time, INPUT], device).require_grad();
+    let stack = Stack::new(shape.clone(), key(0), device);
+    let reading = stack.read(input.clone(), lengths, None, None);
+    let width = shape.output_size();
+    let weights = tensor(numbers(width, 99), [1, 1, width], device);
+    let shortest = *lengths.iter().min().unwrap();
+    let top = reading.states.last().unwrap().forward.hidden.clone();
+    let loss = (reading.outputs.clone() * weights).sum() + top.clone().square().sum();
+    let tape = loss.backward();
+    let mut gradients = gradients(&stack, &tape);
+    gradients.insert("input".to_owned(), values(input.grad(&tape).unwrap().narrow(1, 0, shortest)));
+    Read { outputs: values(reading.outputs.narrow(1, 0, shortest)), last: values(top), gradients }
+}
+
+/// Every architecture in two layers, and every skip connection.
+fn shapes() -> Vec<StackShape> {
+    let plain = |architecture| StackShape::plain(architecture, INPUT, vec![HIDDEN, 3]);
+    let skips = [Skip::Residual, Skip::Highway, Skip::Dense];
+    let skipping = |skip| StackShape { skip, projection: true, ..plain(Architecture::BiGru) };
+    Architecture::ALL.into_iter().map(plain).chain(skips.map(skipping)).collect()
+}
+
+#[test]
+fn padding_changes_no_output_and_no_gradient() {
+    let lengths = [3, 1, 5];
+    for (_, device) in devices() {
+        let device = device.autodiff();
+        for shape in shapes() {
+            let exact = read_padded(&shape, &lengths, 5, 0.0, &device);
+            for (time, padding) in [(5, 1e4), (9, -3.0), (6, f32::NAN)] {
+                let padded = read_padded(&shape, &lengths, time, padding, &device);
+                assert!(difference(&padded.outputs, &exact.outputs) <= 1e-6, "{shape:?}: outputs");
+                assert!(difference(&padded.last, &exact.last) <= 1e-6, "{shape:?}: last state");
+                for (name, gradient) in &exact.gradients {
+                    assert!(
+                        padded.gradients[name].iter().all(|value| value.is_finite()),
+                        "{shape:?}: {name} is finite"
+                    );
+                    assert!(difference(&padded.gradients[name], gradient) <= 1e-5, "{shape:?}: gradient of {name}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_row_in_a_ragged_batch_reads_as_it_does_alone() {
+    for (_, device) in devices() {
+        for shape in shapes() {
+            let stack = Stack::new(shape.clone(), key(0), &device);
+            let (time, lengths) = (6, [6, 2, 4]);
+            let input = tensor(numbers(3 * time * INPUT, 1), [3, time, INPUT], &device);
+            let together = stack.read(input.clone(), &lengths, None, None);
+            for (row, &length) in lengths.iter().enumerate() {
+                let alone = stack.read(input.clone().narrow(0, row, 1).narrow(1, 0, length), &[length], None, None);
+                let outputs = together.outputs.clone().narrow(0, row, 1);
+                assert!(difference(&values(outputs.clone().narrow(1, 0, length)), &values(alone.outputs)) <= 1e-5);
+                for (together, alone) in together.states.iter().zip(&alone.states) {
+                    let state = values(together.forward.hidden.clone().narrow(0, row, 1));
+                    assert!(difference(&state, &values(alone.forward.hidden.clone())) <= 1e-5);
+                }
+                let beyond = values(outputs).split_off(length * shape.output_size());
+                assert!(beyond.iter().all(|&value| value == 0.0), "{shape:?}: outputs at padding are zero");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_comes_later_changes_nothing_earlier_in_one_direction() {
+    let (_, device) = devices().remove(0);
+    for shape in shapes().into_iter().filter(|shape| shape.architecture.directions() == 1) {
+        let stack = Stack::new(shape, key(0), &device);
+        let input = tensor(numbers(6 * INPUT, 1), [1, 6, INPUT], &device);
+        let whole = stack.read(input.clone(), &[6], None, None).outputs.narrow(1, 0, 4);
+        let other = Tensor::cat(vec![input.narrow(1, 0, 4), Tensor::ones([1, 2, INPUT], &device)], 1);
+        assert_eq!(values(whole), values(stack.read(other, &[6], None, None).outputs.narrow(1, 0, 4)));
+    }
+}
+
+fn walk<S>(lengths: &[usize], initial: Option<S>, direction: Direction) -> Walk<'_, S> {
+    Walk { lengths, initial, direction, zoneout: Zoneout::OFF }
+}
+
+/// Calls a check with every cell.
+macro_rules! every_cell {
+    ($check:ident($($argument:expr),*)) => {
+        [
+            ("rnn", $check::<Rnn>($($argument),*)), ("relu-rnn", $check::<ReluRnn>($($argument),*)),
+            ("lstm", $check::<Lstm>($($argument),*)), ("peephole-lstm", $check::<PeepholeLstm>($($argument),*)),
+            ("layer-norm-lstm", $check::<LayerNormLstm>($($argument),*)), ("gru", $check::<Gru>($($argument),*)),
+            ("gru-reset-after", $check::<GruResetAfter>($($argument),*)),
+        ]
+    };
+}
+
+fn splits_time<C: Cell>(time: usize, cut: usize, batch: usize, device: &Device) -> f32 {
+    let cell = C::new(INPUT, HIDDEN, key(3), device);
+    let input = tensor(numbers(batch * time * INPUT, 2), [batch, time, INPUT], device);
+    let read = |input: Tensor<3>, state| {
+        let lengths = vec![input.dims()[1]; batch];
+        unroll(&cell, input, walk(&lengths, state, Direction::Forward))
+    };
+    let whole = read(input.clone(), None);
+    let first = read(input.clone().narrow(1, 0, cut), None);
+    let second = read(input.narrow(1, cut, time - cut), Some(first.last));
+    let parts = Tensor::cat(vec![first.outputs, second.outputs], 1);
+    let states = difference(&values(second.last.hidden()), &values(whole.last.hidden()));
+    difference(&values(parts), &values(whole.outputs)).max(states)
+}
+
+fn reversal<C: Cell>(lengths: &[usize], time: usize, device: &Device) -> f32 {
+    let cell = C::new(INPUT, HIDDEN, key(4), device);
+    let batch = lengths.len();
+    let rows: Vec<Vec<f32>> = lengths.iter().zip(0..).map(|(&length, row)| numbers(length * INPUT, row)).collect();
+    let fill = |rows: Vec<Vec<f32>>| {
+        let filled = rows.into_iter().map(|mut row| {
+            row.resize(time * INPUT, 7.0);
+            row
+        });
+        tensor(filled.flatten().collect(), [batch, time, INPUT], device)
+    };
+    let turned = |row: &Vec<f32>| row.chunks(INPUT).rev().flatten().copied().collect();
+    let backward = unroll(&cell, fill(rows.clone()), walk(lengths, None, Direction::Backward));
+    let forward = unroll(&cell, fill(rows.iter().map(turned).collect()), walk(lengths, None, Direction::Forward));
+    difference(&values(backward.last.hidden()), &values(forward.last.hidden()))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn splitting_time_and_carrying_the_state_equals_the_whole(time in 2..20usize, part in 0.0..1.0f64, batch in 1..4usize) {
+        let cut = 1 + (part * (time - 1) as f64) as usize;
+        for (_, device) in devices() {
+            for (cell, difference) in every_cell!(splits_time(time, cut, batch, &device)) {
+                prop_assert!(difference <= 1e-5, "{cell}: {difference}");
+            }
+        }
+    }
+
+    #[test]
+    fn reading_backward_equals_reading_the_reversed_rows_forward(lengths in proptest::collection::vec(1..9usize, 1..5)) {
+        let time = 1 + lengths.iter().max().unwrap();
+        for (_, device) in devices() {
+            for (cell, difference) in every_cell!(reversal(&lengths, time, &device)) {
+                prop_assert!(difference <= 1e-5, "{cell}: {difference}");
+            }
+        }
+    }
+
+    #[test]
+    fn permuting_the_batch_permutes_the_scores(lengths in proptest::collection::vec(1..9usize, 2..6), turn in 1..5usize) {
+        let (batch, time) = (lengths.len(), *lengths.iter().max().unwrap());
+        let shape = |pooling| ClassifierShape {
+            vocabulary: 11,
+            stack: StackShape::plain(Architecture::BiLstm, INPUT, vec![HIDDEN]),
+            pooling,
+            labels: 3,
+            dropout: 0.5,
+            embedding_dropout: 0.5,
+        };
+        let tokens: Vec<i32> = numbers(batch * time, 8).into_iter().map(|value| (value * 5.0 + 5.0) as i32).collect();
+        let turned = |rows: &[i32]| {
+            let mut rows: Vec<Vec<i32>> = rows.chunks(time).map(<[i32]>::to_vec).collect();
+            rows.rotate_left(turn % batch);
+            rows.concat()
+        };
+        let mut turned_lengths = lengths.clone();
+        turned_lengths.rotate_left(turn % batch);
+        let poolings = [Pooling::Last, Pooling::Mean, Pooling::Max, Pooling::Attention];
+        for ((_, device), pooling) in devices().into_iter().flat_map(|device| poolings.map(|pooling| (device.clone(), pooling))) {
+            let classifier = Classifier::new(shape(pooling), 1, &device);
+            let scores = |tokens: Vec<i32>, lengths: &[usize]| {
+                let tokens = Tensor::<2, Int>::from_data(TensorData::new(tokens, [batch, time]), &device);
+                values(classifier.forward(tokens, lengths, None))
+            };
+            let mut straight: Vec<Vec<f32>> =
+                scores(tokens.clone(), &lengths).chunks(3).map(<[f32]>::to_vec).collect();
+            straight.rotate_left(turn % batch);
+            prop_assert!(difference(&scores(turned(&tokens), &turned_lengths), &straight.concat()) <= 1e-5);
+        }
+    }
+}
+
+#[test]
+fn recurrent_weights_start_orthogonal_and_the_same_everywhere() {
+    for (_, device) in devices() {
+        let weights = seqzoo_models::init::orthogonal(7, 2, key(0), &device).val();
+        for block in 0..2 {
+            let block = weights.clone().narrow(1, block * 7, 7);
+            let product = values(block.clone().matmul(block.transpose()));
+            let identity: Vec<f32> = (0..49).map(|place| if place % 8 == 0 { 1.0 } else { 0.0 }).collect();
+            assert!(difference(&product, &identity) < 1e-5);
+        }
+        let flex = seqzoo_models::init::orthogonal(7, 2, key(0), &Device::flex()).val();
+        assert_eq!(values(weights), values(flex));
+    }
+}
+
+#[test]
+fn dropout_keeps_the_mean_and_follows_its_key() {
+    for (_, device) in devices() {
+        let ones = Tensor::<3>::ones([10, 20, 50], &device);
+        let noise = Key::new(1, Purpose::Dropout);
+        let drop = |key| values(dropout(ones.clone(), 0.25, key));
+        let once = drop(noise);
+        let dropped = once.iter().filter(|&&value| value == 0.0).count();
+        assert!((2_300..2_700).contains(&dropped), "{dropped} of 10,000 dropped at a rate of 0.25");
+        assert!(once.iter().all(|&value| value == 0.0 || (value - 4.0 / 3.0).abs() < 1e-6));
+        assert_eq!(once, drop(noise));
+        assert_ne!(once, drop(noise.at(1)));
+        let steps = values(locked(ones.clone(), 0.25, noise));
+        assert!(
+            steps.chunks(20 * 50).all(|row| row.chunks(50).all(|step| step == &row[..50])),
+            "one mask for all steps"
+        );
+        let table = values(rows(Tensor::ones([200, 5], &device), 0.25, noise));
+        assert!(table.chunks(5).all(|row| row.iter().all(|value| *value == row[0])), "whole rows");
+    }
+}
+
+#[test]
+fn dropout_of_recurrent_weights_drops_those_alone_and_stays_tied_to_them() {
+    let device = devices().remove(0).1.autodiff();
+    let gru = Gru::new(INPUT, 16, key(0), &device);
+    let dropped = recurrent_weights(gru.clone(), 0.5, Key::new(1, Purpose::Dropout));
+    let (before, after) = (parameters(&gru), parameters(&dropped));
+    for (name, values) in &after {
+        let zeros = values.iter().filter(|&&value| value == 0.0).count();
+        match name.as_str() {
+            "weights.weight_hh" | "weight_hn" => assert!(zeros * 3 > values.len() && zeros * 3 < 2 * values.len()),
+            _ => assert_eq!(values, &before[name], "{name}"),
+        }
+    }
+    let input = tensor(numbers(4 * INPUT, 1), [1, 4, INPUT], &device);
+    let read = unroll(&dropped, input, walk(&[4], None, Direction::Forward));
+    let gradients = gradients(&gru, &read.outputs.sum().backward());
+    let gone = after["weight_hn"].iter().zip(&gradients["weight_hn"]).filter(|(weight, _)| **weight == 0.0);
+    assert!(gone.clone().count() > 0 && gone.into_iter().all(|(_, gradient)| *gradient == 0.0));
+    assert!(gradients["weight_hn"].iter().any(|gradient| *gradient != 0.0));
+}
+
+#[test]
+fn zoneout_keeps_old_values_in_training_and_their_expectation_otherwise() {
+    for (_, device) in devices() {
+        let cell = Lstm::new(INPUT, 64, key(0), &device);
+        let input = tensor(numbers(4 * INPUT, 1), [4, 1, INPUT], &device);
+        let state = seqzoo_models::state::LstmState {
+            hidden: Tensor::ones([4, 64], &device),
+            cell: Tensor::ones([4, 64], &device) * 2.0,
+        };
+        let read = |zoneout| {
+            let walk = Walk { lengths: &[1; 4], initial: Some(state.clone()), direction: Direction::Forward, zoneout };
+            let Walked { last, .. } = unroll(&cell, input.clone(), walk);
+            [values(last.hidden), values(last.cell)]
+        };
+        let plain = read(Zoneout::OFF);
+        let noisy = read(Zoneout { rate: 0.3, key: Some(Key::new(1, Purpose::Dropout)) });
+        let expected = read(Zoneout { rate: 0.3, key: None });
+        let mut masks = Vec::new();
+        for (place, old) in [1.0, 2.0].into_iter().enumerate() {
+            let kept: Vec<bool> = noisy[place].iter().map(|&value| value == old).collect();
+            let share = kept.iter().filter(|&&kept| kept).count() as f64 / kept.len() as f64;
+            assert!((0.2..0.4).contains(&share), "{share} kept at a rate of 0.3");
+            for (index, kept) in kept.iter().enumerate() {
+                assert!(*kept || noisy[place][index] == plain[place][index]);
+                let mean = 0.3 * old + 0.7 * plain[place][index];
+                assert!((expected[place][index] - mean).abs() < 1e-5);
+            }
+            masks.push(kept);
+        }
+        assert_ne!(masks[0], masks[1], "hidden state and cell have masks of their own");
+        assert_eq!(noisy, read(Zoneout { rate: 0.3, key: Some(Key::new(1, Purpose::Dropout)) }));
+    }
+}
+
+#[test]
+fn a_stack_carries_each_layers_state_over_a_cut() {
+    for (_, device) in devices() {
+        for shape in shapes().into_iter().filter(|shape| shape.architecture.directions() == 1) {
+            let stack = Stack::new(shape.clone(), key(0), &device);
+            let input = tensor(numbers(2 * 7 * INPUT, 1), [2, 7, INPUT], &device);
+            let whole = stack.read(input.clone(), &[7, 7], None, None);
+            let first = stack.read(input.clone().narrow(1, 0, 3), &[3, 3], None, None);
+            let second = stack.read(input.narrow(1, 3, 4), &[4, 4], Some(first.states), None);
+            let parts = Tensor::cat(vec![first.outputs, second.outputs], 1);
+            assert!(difference(&values(parts), &values(whole.outputs)) <= 1e-5, "{shape:?}");
+        }
+    }
+}
+
+#[test]
+fn skip_connections_that_join_differing_widths_need_a_projection() {
+    for skip in [Skip::Residual, Skip::Highway] {
+        let shape = StackShape { skip, ..StackShape::plain(Architecture::Lstm, INPUT, vec![HIDDEN]) };
+        assert!(shape.check().unwrap_err().contains("joins 3 features to 4"));
+        assert!(StackShape { projection: true, ..shape.clone() }.check().is_ok());
+        assert!(StackShape { input_size: HIDDEN, ..shape }.check().is_ok());
+    }
+}
+
+#[test]
+#[should_panic(expected = "input is [2, 3, 5]")]
+fn a_misshapen_input_is_refused_with_its_shape() {
+    let (_, device) = devices().remove(0);
+    let cell = Rnn::new(INPUT, HIDDEN, key(0), &device);
+    unroll(&cell, Tensor::zeros([2, 3, 5], &device), walk(&[3, 3], None, Direction::Forward));
+}

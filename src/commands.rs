@@ -10,11 +10,13 @@ use std::path::PathBuf;
 
 use burn::tensor::Device;
 use clap::Args;
-use seqzoo_datasets::classification::Classification;
+use seqzoo_datasets::classification::{Classification, Example, Split};
 use seqzoo_run::recipe::Recipe;
+use seqzoo_run::settings::{Override, Settings};
 use seqzoo_run::{Backend, BackendError};
 
-use crate::failure::Failure;
+use crate::failure::{DATA, Failure};
+use crate::say::{quoted, say};
 
 /// Where to compute.
 #[derive(Debug, Args)]
@@ -26,10 +28,17 @@ pub struct BackendChoice {
 }
 
 impl BackendChoice {
-    pub fn open(&self) -> Result<(Backend, Device), BackendError> {
-        let backend = match &self.backend {
-            Some(name) => Backend::named(name)?,
-            None => Backend::best()?,
+    /// The flag as it was given, to be repeated.
+    pub fn flag(&self) -> String {
+        self.backend.as_ref().map_or_else(String::new, |name| format!(" --backend {name}"))
+    }
+
+    /// The backend named, else the one that a run was started on if it is linked in, else the best.
+    pub fn open(&self, recorded: Option<&str>) -> Result<(Backend, Device), BackendError> {
+        let backend = match (&self.backend, recorded.and_then(|name| Backend::named(name).ok())) {
+            (Some(name), _) => Backend::named(name)?,
+            (None, Some(recorded)) => recorded,
+            (None, None) => Backend::best()?,
         };
         Ok((backend, backend.device()?))
     }
@@ -44,10 +53,34 @@ pub struct DataFolder {
 }
 
 impl DataFolder {
+    /// The flag as it was given, to be repeated.
+    pub fn flag(&self) -> String {
+        self.data_dir.as_ref().map_or_else(String::new, |dir| format!(" --data-dir {}", quoted(dir)))
+    }
+
     /// Loads a recipe's data set, saying so where it takes a while.
     pub fn load(&self, recipe: &Recipe) -> Result<Classification, Failure> {
-        let dir = self.data_dir.clone().or_else(|| std::env::var_os("SEQZOO_DATA_DIR").map(PathBuf::from));
-        eprintln!("loading {} …", recipe.dataset);
+        let variable = || std::env::var_os("SEQZOO_DATA_DIR").filter(|dir| !dir.is_empty()).map(PathBuf::from);
+        let dir = self.data_dir.clone().or_else(variable);
+        say(format_args!("loading {} …", recipe.dataset));
         Ok(recipe.dataset()?.load(dir.as_deref())?)
     }
+}
+
+/// The examples of a part.
+pub fn part<'a>(data: &'a Classification, split: Split, recipe: &Recipe) -> Result<&'a [Example], Failure> {
+    let examples = data.split(split);
+    if examples.is_empty() {
+        let message = format!("{} has no {} part in these data; name another part", recipe.dataset, split.name());
+        return Err(Failure::new(DATA, message));
+    }
+    Ok(examples)
+}
+
+/// Overrides from `SEQZOO_*` variables.
+pub fn environment(settings: &Settings) -> Vec<Override> {
+    let texts = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+        Some((name.into_string().ok()?, value.into_string().ok()?))
+    };
+    settings.from_environment(std::env::vars_os().filter_map(texts))
 }

@@ -4,12 +4,15 @@ use std::io;
 use std::process::ExitCode;
 
 use seqzoo_datasets::DataError;
+use seqzoo_inference::EmptyText;
 use seqzoo_run::BackendError;
 use seqzoo_run::checkpoint::CheckpointError;
 use seqzoo_run::folder::FolderError;
 use seqzoo_run::recipe::InvalidValue;
 use seqzoo_run::settings::SettingsError;
 use seqzoo_train::TrainError;
+
+use crate::say::say;
 
 /// Why a command ended early, as the user is told.
 #[derive(Debug)]
@@ -35,7 +38,7 @@ impl Failure {
     pub fn report(self) -> ExitCode {
         if !self.message.is_empty() {
             let label = if self.code > 128 { "stopped" } else { "error" };
-            eprintln!("{label}: {}", self.message);
+            say(format_args!("{label}: {}", self.message));
         }
         ExitCode::from(self.code)
     }
@@ -65,6 +68,12 @@ impl From<InvalidValue> for Failure {
 
 impl From<DataError> for Failure {
     fn from(error: DataError) -> Self {
+        Self::new(DATA, error)
+    }
+}
+
+impl From<EmptyText> for Failure {
+    fn from(error: EmptyText) -> Self {
         Self::new(DATA, error)
     }
 }
@@ -99,7 +108,7 @@ impl From<TrainError> for Failure {
             TrainError::Foreign { .. } => Self::new(CONFIGURATION, error),
             TrainError::Checkpoint(error) => error.into(),
             TrainError::Folder(error) => error.into(),
-            TrainError::Unfit { .. } => Self::new(STORAGE, error),
+            TrainError::Unfit { .. } | TrainError::Lost { .. } => Self::new(STORAGE, error),
         }
     }
 }

@@ -4,6 +4,7 @@ mod commands;
 mod failure;
 mod observer;
 mod report;
+mod say;
 
 use std::process::ExitCode;
 

@@ -8,6 +8,8 @@ use seqzoo_run::progress::Epoch;
 use seqzoo_run::recipe::Recipe;
 use seqzoo_train::{Observer, StepReport};
 
+use crate::say::say;
+
 /// Between two plain lines within a pass.
 const LINE_EVERY: Duration = Duration::from_secs(15);
 
@@ -30,7 +32,8 @@ struct Pace {
 
 impl Progress {
     pub fn new(model: &'static str, recipe: &Recipe) -> Self {
-        let style = ProgressStyle::with_template("{prefix} [{bar:24}] {msg}").expect("a template that a test renders");
+        let style =
+            ProgressStyle::with_template("{prefix} [{bar:12}] {wide_msg}").expect("a template that a test renders");
         let bar = std::io::stderr().is_terminal().then(|| ProgressBar::new(0).with_style(style).with_prefix(model));
         let pace = Pace { started: Instant::now(), steps: 0, tokens: 0 };
         let epochs = recipe.training.epochs as u64;
@@ -47,7 +50,7 @@ impl Progress {
     fn line(&self, text: &str) {
         match &self.bar {
             Some(bar) => bar.println(text),
-            None => eprintln!("{text}"),
+            None => say(text),
         }
     }
 
@@ -78,7 +81,7 @@ impl Observer for Progress {
             bar.set_message(self.describe(&report));
         } else if self.last_line.elapsed() >= LINE_EVERY {
             self.last_line = Instant::now();
-            eprintln!("{}  {}", self.model, self.describe(&report));
+            say(format_args!("{}  {}", self.model, self.describe(&report)));
         }
     }
 

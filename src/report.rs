@@ -12,6 +12,7 @@ use seqzoo_run::tasks::classification::Evaluation;
 use serde_json::{Map, Value, json};
 
 use crate::failure::Failure;
+use crate::say::quoted;
 
 /// Accuracies of a run's models on a part of its data.
 pub struct Report<'a> {
@@ -60,7 +61,7 @@ impl<'a> Report<'a> {
             self.baselines.iter().map(|(name, accuracy)| ((*name).to_owned(), json!(accuracy))).collect();
         let main = self.models[0].evaluation.all;
         let object = json!({
-            "recipe": settings.name, "run": self.run.path, "seed": settings.recipe.training.seed,
+            "recipe": settings.name, "run": self.run.path.display().to_string(), "seed": settings.recipe.training.seed,
             "split": self.split.name(), "metric": "accuracy", "value": main.accuracy, "examples": main.examples,
             "models": models, "baselines": baselines,
         });
@@ -104,7 +105,7 @@ impl<'a> Report<'a> {
             writeln!(out, "{} restarted {} times after a value that was not finite", model.name, model.restarts)?;
         }
         let example = settings.recipe.dataset()?.example();
-        writeln!(out, "next: seqzoo predict {} \"{example}\"", self.run.path.display())?;
+        writeln!(out, "next: seqzoo predict {} \"{example}\"", quoted(&self.run.path))?;
         Ok(())
     }
 }

@@ -8,7 +8,11 @@ use seqzoo::run::{Backend, devices};
 use serde_json::Value;
 
 fn run(dir: &Path, arguments: &[&str]) -> String {
-    let done = Command::new(env!("CARGO_BIN_EXE_seqzoo")).args(arguments).current_dir(dir).output().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_seqzoo"));
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("SEQZOO_")) {
+        command.env_remove(name);
+    }
+    let done = command.args(arguments).current_dir(dir).output().unwrap();
     assert!(done.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
     String::from_utf8(done.stdout).unwrap()
 }

@@ -22,7 +22,7 @@ const MAX_REVIEW: u64 = 1 << 20;
 /// Loads from `dir`, its folder `imdb`, an archive in either, or the archive itself.
 ///
 /// # Errors
-/// [`DataError`] if nothing is found there, the archive or a review is damaged, or a half lacks a label.
+/// [`DataError`] if nothing is found there, the archive or a review is damaged, or the train half lacks a label.
 pub fn load(dir: &Path) -> Result<Classification, DataError> {
     let place = find(dir)?;
     let mut reviews = match &place {

@@ -1,6 +1,7 @@
 //! `seqzoo describe`
 
 use std::io::Write;
+use std::path::Path;
 
 use clap::Args;
 use seqzoo_models::Architecture;
@@ -8,7 +9,9 @@ use seqzoo_run::did_you_mean;
 use seqzoo_run::recipe::SHIPPED;
 use seqzoo_run::settings::Settings;
 
+use super::environment;
 use crate::failure::{Failure, USAGE};
+use crate::say::quoted;
 
 /// A model's equations, shapes and costs, or a recipe's values and where each comes from.
 ///
@@ -18,11 +21,11 @@ pub struct Describe {
     /// A model or a recipe.
     name: String,
     /// Features read per step, for the figures of a model.
-    #[arg(long, default_value_t = 128)]
-    input_size: usize,
+    #[arg(long, default_value_t = 128, value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    input_size: u32,
     /// Features of the hidden state, for the figures of a model.
-    #[arg(long, default_value_t = 128)]
-    hidden_size: usize,
+    #[arg(long, default_value_t = 128, value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    hidden_size: u32,
 }
 
 impl Describe {
@@ -31,7 +34,9 @@ impl Describe {
             return self.model(model);
         }
         if self.name.ends_with(".toml") || SHIPPED.iter().any(|(name, _)| *name == self.name) {
-            return recipe(&Settings::read(&self.name)?);
+            let settings = Settings::read(&self.name)?;
+            let overrides = environment(&settings);
+            return recipe(&settings.under(&overrides)?, &self.name);
         }
         let known = Architecture::ALL.map(Architecture::name).into_iter().chain(SHIPPED.map(|(name, _)| name));
         let hint = did_you_mean(&self.name, known);
@@ -39,7 +44,7 @@ impl Describe {
     }
 
     fn model(&self, model: Architecture) -> Result<(), Failure> {
-        let (card, input, hidden) = (model.card(), self.input_size, self.hidden_size);
+        let (card, input, hidden) = (model.card(), self.input_size as usize, self.hidden_size as usize);
         let directions = if model.directions() == 2 { " Two cells read, one in each direction." } else { "" };
         let width = card.gates * hidden;
         let parameters = model.parameters(input, hidden);
@@ -57,9 +62,9 @@ impl Describe {
     }
 }
 
-fn recipe(settings: &Settings) -> Result<(), Failure> {
+fn recipe(settings: &Settings, name: &str) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
     write!(out, "{}", settings.to_toml())?;
-    writeln!(out, "\n# next: seqzoo train {}", settings.name)?;
+    writeln!(out, "\n# next: seqzoo train {}", quoted(Path::new(name)))?;
     Ok(())
 }

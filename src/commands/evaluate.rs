@@ -6,9 +6,10 @@ use seqzoo_inference::Model;
 use seqzoo_run::did_you_mean;
 use seqzoo_run::folder::Run;
 
-use super::{BackendChoice, DataFolder};
-use crate::failure::{DATA, Failure, USAGE};
+use super::{BackendChoice, DataFolder, part};
+use crate::failure::{Failure, USAGE};
 use crate::report::Report;
+use crate::say::say;
 
 /// Measure a run's best checkpoints on a part of its data.
 ///
@@ -41,18 +42,14 @@ impl Evaluate {
                 Failure::new(USAGE, format!("--split {name}: no such part{hint}; there are {}", known.join(", ")))
             })?,
         };
-        let (_, device) = self.backend.open()?;
+        let (_, device) = self.backend.open(None)?;
         let architectures = recipe.architectures()?;
         let models = architectures.iter().map(|architecture| Model::open(&run.model(architecture.name()), &device));
         let models: Vec<Model> = models.collect::<Result<_, _>>()?;
         let data = self.data.load(recipe)?;
-        let examples = data.split(split);
-        if examples.is_empty() {
-            let message = format!("{} has no {} part here; --split names another", recipe.dataset, split.name());
-            return Err(Failure::new(DATA, message));
-        }
+        let examples = part(&data, split, recipe)?;
         if data.digest() != run.environment.data_digest {
-            eprintln!("note: these data are not those that the run was trained on");
+            say("note: these data are not those that the run was trained on");
         }
         let mut report = Report::new(&run, split, &data);
         for (architecture, model) in architectures.iter().zip(&models) {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use seqzoo_inference::{Model, Prediction};
+use seqzoo_run::did_you_mean;
 use seqzoo_run::folder::Run;
 use serde_json::{Map, Value, json};
 
@@ -20,7 +21,7 @@ pub struct Predict {
     /// A run: its path, its name or the beginning of it, or `last`.
     run: String,
     /// The text; - reads standard input, a text per line, each answered at once.
-    #[arg(required_unless_present = "file", conflicts_with = "file")]
+    #[arg(required_unless_present = "file", conflicts_with = "file", allow_hyphen_values = true)]
     text: Option<String>,
     /// A file with a text per line.
     #[arg(long, value_name = "FILE")]
@@ -42,10 +43,11 @@ impl Predict {
         let name = match &self.model {
             None => &models[0],
             Some(name) => models.iter().find(|model| *model == name).ok_or_else(|| {
-                Failure::new(USAGE, format!("--model {name}: run {} has {}", run.name(), models.join(", ")))
+                let hint = did_you_mean(name, models.iter().map(String::as_str));
+                Failure::new(USAGE, format!("--model {name}: run {} has {}{hint}", run.name(), models.join(", ")))
             })?,
         };
-        let (_, device) = self.backend.open()?;
+        let (_, device) = self.backend.open(None)?;
         let model = Model::open(&run.model(name), &device)?;
         match (&self.file, self.text.as_deref()) {
             (Some(path), _) => {
@@ -56,7 +58,7 @@ impl Predict {
             (None, Some("-")) => self.lines(&model, io::stdin().lock(), "standard input"),
             (None, text) => {
                 let text = text.expect("clap requires a text without --file");
-                let answers = model.predict(&[text]).map_err(|(_, empty)| Failure::new(DATA, empty))?;
+                let answers = model.predict(&[text]).map_err(|(_, empty)| empty)?;
                 self.print(text, &answers[0])
             }
         }

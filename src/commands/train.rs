@@ -10,21 +10,22 @@ use seqzoo_inference::Model;
 use seqzoo_run::disk::RealDisk;
 use seqzoo_run::folder::{Environment, Run};
 use seqzoo_run::progress::About;
-use seqzoo_run::recipe::SHIPPED;
 use seqzoo_run::settings::{Override, Settings};
 use seqzoo_run::tasks::classification::ClassificationTask;
 use seqzoo_train::{Job, Limits, Stopped, train};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::flag;
 
-use super::{BackendChoice, DataFolder};
+use super::{BackendChoice, DataFolder, environment, part};
 use crate::failure::{Failure, STORAGE};
 use crate::observer::Progress;
 use crate::report::Report;
+use crate::say::{quoted, say};
 
 /// Train a recipe, or go on with a run.
 ///
 /// Examples: `seqzoo train agreement`, `seqzoo train imdb --data-dir data --set training.epochs=3`,
-/// `seqzoo train agreement --resume last`
+/// `seqzoo train --resume last`
 #[derive(Debug, Args)]
 pub struct Train {
     /// A shipped recipe (`seqzoo list recipes`) or a file ending in .toml.
@@ -34,7 +35,7 @@ pub struct Train {
     #[arg(long = "set", value_name = "FIELD=VALUE", value_parser = assignment)]
     sets: Vec<(String, String)>,
     /// Short for --set training.seed=N
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
     seed: Option<u64>,
     /// Short for --set training.epochs=N
     #[arg(long, value_name = "N")]
@@ -64,11 +65,13 @@ fn assignment(text: &str) -> Result<(String, String), String> {
 
 impl Train {
     pub fn run(&self) -> Result<(), Failure> {
-        let (backend, device) = self.backend.open()?;
         let (existing, settings) = self.settings()?;
+        let recorded = existing.as_ref().map(|run| run.environment.backend.as_str());
+        let (backend, device) = self.backend.open(recorded)?;
         let recipe = &settings.recipe;
         let data = self.data.load(recipe)?;
         let split = recipe.reported_split()?;
+        let examples = part(&data, split, recipe)?;
         let digest = data.digest();
         let run = match existing {
             Some(run) => run,
@@ -78,9 +81,13 @@ impl Train {
             }
         };
         let _lock = run.lock()?;
+        if run.environment.backend != backend.name() {
+            let began = &run.environment.backend;
+            say(format_args!("note: the run began on {began}; on another backend it goes on, but not exactly"));
+        }
         let run = Run { environment: Environment { settings: settings.clone(), ..run.environment }, ..run };
         run.record()?;
-        eprintln!("run {} on {}, seed {}", run.path.display(), backend.name(), recipe.training.seed);
+        say(format_args!("run {} on {}, seed {}", run.path.display(), backend.name(), recipe.training.seed));
 
         let signals = Signals::listen()?;
         let limits = Limits {
@@ -88,29 +95,31 @@ impl Train {
             max_steps: self.max_steps,
             max_time: self.max_time.map(Duration::from_secs),
         };
-        let resume = format!("seqzoo train {} --resume {}", self.recipe_argument(&settings), run.path.display());
+        let resume = format!("seqzoo train --resume {}{}{}", quoted(&run.path), self.data.flag(), self.backend.flag());
         for architecture in recipe.architectures()? {
+            let name = architecture.name();
             let task = ClassificationTask::new(recipe, architecture, &data);
-            let about = About::now(settings.clone(), architecture.name(), &digest);
-            let folder = run.model(architecture.name());
+            let about = About::now(settings.clone(), name, &digest);
+            let folder = run.model(name);
             let job = Job { task: &task, about: &about, folder: &folder, disk: &RealDisk, device: &device, limits };
-            eprintln!("training {}: {}", architecture.name(), architecture.card().summary);
-            let mut progress = Progress::new(architecture.name(), recipe);
-            let stopped = train(&job, &mut progress)?;
+            say(format_args!("training {name}: {}", architecture.card().summary));
+            let mut progress = Progress::new(name, recipe);
+            let stopped = train(&job, &mut progress);
             progress.finish();
-            match stopped {
+            match stopped? {
+                Stopped::Asked => return Err(signals.failure(&resume)),
+                Stopped::Limit => say(format_args!("{name}: paused at a limit; go on with `{resume}`")),
                 Stopped::Finished => {}
-                Stopped::Limit => eprintln!("{}: paused at a limit; go on with `{resume}`", architecture.name()),
-                Stopped::Asked => {
-                    return Err(Failure::new(signals.exit_code(), format!("saved; go on with `{resume}`")));
-                }
             }
         }
 
         let mut report = Report::new(&run, split, &data);
         for architecture in recipe.architectures()? {
+            if signals.raised.load(Ordering::Relaxed) {
+                return Err(signals.failure(&resume));
+            }
             let model = Model::open(&run.model(architecture.name()), &device)?;
-            report.add(architecture.name(), &model, data.split(split));
+            report.add(architecture.name(), &model, examples);
         }
         report.print_table()
     }
@@ -124,21 +133,15 @@ impl Train {
         };
         let run = Run::find(name)?;
         let recorded = run.environment.settings.clone();
-        let is_shipped = SHIPPED.iter().any(|(name, _)| *name == recorded.name);
-        let current = match &self.recipe {
-            Some(recipe) => Settings::read(recipe)?,
-            None if is_shipped => Settings::read(&recorded.name)?,
-            None => recorded.clone(),
-        };
+        // Without a recipe beside it the run's own record says what it is.
+        let current = self.recipe.as_deref().map_or_else(|| Ok(recorded.clone()), Settings::read)?;
         let overrides = self.overrides(&recorded);
         let settings = recorded.resumed(&current, &overrides)?;
         Ok((Some(run), settings))
     }
 
     fn overrides(&self, settings: &Settings) -> Vec<Override> {
-        let variables =
-            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-        let mut overrides = settings.from_environment(variables);
+        let mut overrides = environment(settings);
         let mut flag = |origin: &str, field: &str, value: String| {
             overrides.push(Override { origin: origin.to_owned(), field: field.to_owned(), value });
         };
@@ -151,13 +154,10 @@ impl Train {
         }
         overrides
     }
-
-    fn recipe_argument<'a>(&'a self, settings: &'a Settings) -> &'a str {
-        self.recipe.as_deref().unwrap_or(&settings.name)
-    }
 }
 
-/// SIGINT and SIGTERM, which end training within one step, saved.
+/// SIGINT, SIGTERM and SIGHUP, which end training within one step, saved; a second one ends the program at once, which loses
+/// nothing that was saved.
 struct Signals {
     raised: Arc<AtomicBool>,
     which: Arc<AtomicUsize>,
@@ -166,18 +166,21 @@ struct Signals {
 impl Signals {
     fn listen() -> Result<Self, Failure> {
         let signals = Self { raised: Arc::default(), which: Arc::default() };
-        for signal in [SIGINT, SIGTERM] {
+        for signal in [SIGINT, SIGTERM, SIGHUP] {
             let listen = || {
-                signal_hook::flag::register_usize(signal, signals.which.clone(), signal as usize)?;
-                signal_hook::flag::register(signal, signals.raised.clone())
+                // In this order: the first signal finds nothing raised yet, the second does.
+                flag::register_conditional_shutdown(signal, 128 + signal, signals.raised.clone())?;
+                flag::register_usize(signal, signals.which.clone(), signal as usize)?;
+                flag::register(signal, signals.raised.clone())
             };
             listen().map_err(|error| Failure::new(STORAGE, format!("cannot listen for signals: {error}")))?;
         }
         Ok(signals)
     }
 
-    /// 128 plus the signal's number, as shells have it.
-    fn exit_code(&self) -> u8 {
-        128 + u8::try_from(self.which.load(Ordering::Relaxed)).unwrap_or(0)
+    /// 128 plus the signal's number, as shells have it, and how to go on.
+    fn failure(&self, resume: &str) -> Failure {
+        let code = 128 + u8::try_from(self.which.load(Ordering::Relaxed)).unwrap_or(0);
+        Failure::new(code, format!("saved; go on with `{resume}`"))
     }
 }

@@ -19,6 +19,8 @@ fn names_that_do_not_exist_are_refused_with_the_nearest() {
     refused(&place, &["describe", "lstn"], 2, &["no model or recipe `lstn`", "did you mean `lstm`?"]);
     refused(&place, &["train", "agreement", "--set", "models=[\"lsmt\"]"], 3, &["--set models", "`lstm`"]);
     refused(&place, &["train", "agreement", "--set", "training.epoch=3"], 3, &["did you mean `training.epochs`?"]);
+    refused(&place, &["train", "agreement", "--set", "epochs=3"], 3, &["did you mean `training.epochs`?"]);
+    refused(&place, &["train", "AGREEMENT"], 3, &["did you mean `agreement`?"]);
     refused(&place, &["predict", "last", "the keys"], 2, &["no run `last`", "seqzoo train agreement"]);
     refused(&place, &["trian"], 2, &["train"]);
 }
@@ -34,6 +36,8 @@ fn values_that_no_run_can_have_are_refused_by_field() {
         ("dropout.zoneout=1", "in [0, 1)"),
         ("network.hidden_sizes=[-4]", "invalid value"),
         ("network.skip=highway", "joins 32 features to 64"),
+        ("network.hidden_sizes=[60000]", "more than 10⁹ parameters"),
+        ("training.learning_rate=1e39", "that 32 bits can hold"),
         ("models=[]", "at least one of"),
         ("stopping.metric=f1", "unknown variant"),
     ] {
@@ -56,6 +60,10 @@ fn a_recipe_file_is_refused_by_line_with_the_nearest_field() {
     refused(&place, &["train", "wrong.toml"], 3, &["wrong.toml", &line(&wrong, "\"four\""), "expected usize"]);
     fs::write(place.path("broken.toml"), "summary = ").unwrap();
     refused(&place, &["train", "broken.toml"], 3, &["broken.toml", "line 1"]);
+    let impossible = recipe.replace("batch_size = 64", "batch_size = 0");
+    fs::write(place.path("impossible.toml"), &impossible).unwrap();
+    let parts = ["impossible.toml", &line(&impossible, "batch_size"), "training.batch_size = 0", "from 1 to"];
+    refused(&place, &["train", "impossible.toml"], 3, &parts);
     refused(&place, &["train", "absent.toml"], 3, &["cannot read recipe absent.toml"]);
 }
 
@@ -75,6 +83,51 @@ fn a_backend_that_is_not_linked_in_names_the_feature_to_add() {
     let place = Place::new();
     refused(&place, &["train", "agreement", "--backend", "cuda"], 5, &["cuda is not linked", "--features cuda"]);
     refused(&place, &["train", "agreement", "--backend", "gpu"], 5, &["no such backend", "flex"]);
+}
+
+#[test]
+fn a_full_or_closed_standard_error_ends_nothing() {
+    if !cfg!(target_os = "linux") {
+        return; // /dev/full is Linux's
+    }
+    let place = Place::new();
+    let full = || fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let arguments = ["train", "agreement", "--set", "models=[\"rnn\"]", "--max-steps", "1", "--out", "run"];
+    assert_eq!(
+        place.command(&arguments).stdout(std::process::Stdio::null()).stderr(full()).status().unwrap().code(),
+        Some(0)
+    );
+    assert_eq!(place.command(&["train", "agrement"]).stderr(full()).status().unwrap().code(), Some(3));
+}
+
+#[test]
+fn a_damaged_run_is_named_and_no_other_answers_in_its_place() {
+    let place = Place::new();
+    for _ in 0..2 {
+        place.ok(&["train", "agreement", "--set", "models=[\"rnn\"]", "--max-steps", "1"]);
+    }
+    fs::write(place.path("runs/agreement-2/env.json"), "{").unwrap();
+    refused(&place, &["predict", "last", "the keys"], 8, &["agreement-2/env.json is damaged"]);
+    refused(&place, &["predict", "agreement-2", "the keys"], 8, &["agreement-2/env.json is damaged"]);
+    refused(&place, &["predict", "", "the keys"], 2, &["no run"]);
+    place.ok(&["predict", "agreement-1", "the keys"]);
+    let record = fs::read_to_string(place.path("runs/agreement-1/env.json")).unwrap();
+    fs::write(place.path("runs/agreement-1/env.json"), record.replace("\"rnn\"", "")).unwrap();
+    refused(&place, &["predict", "agreement-1", "the keys"], 8, &["agreement-1/env.json is damaged", "models"]);
+}
+
+#[test]
+fn a_part_that_the_data_lack_is_refused_before_training() {
+    let place = Place::new();
+    for label in ["pos", "neg"] {
+        fs::create_dir_all(place.path(&format!("data/train/{label}"))).unwrap();
+        for id in 0..9 {
+            fs::write(place.path(&format!("data/train/{label}/{id}_1.txt")), "A film.").unwrap();
+        }
+    }
+    let arguments = ["train", "imdb", "--data-dir", "data", "--set", "expected.split=test"];
+    refused(&place, &arguments, 4, &["imdb has no test part"]);
+    assert!(!place.path("runs").exists(), "nothing was made");
 }
 
 #[test]

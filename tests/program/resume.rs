@@ -27,7 +27,7 @@ fn a_resumed_run_equals_one_that_was_never_interrupted() {
 #[test]
 fn an_interrupt_saves_and_tells_how_to_resume() {
     let place = Place::new();
-    for (signal, code) in [("INT", 130), ("TERM", 143)] {
+    for (signal, code) in [("INT", 130), ("TERM", 143), ("HUP", 129)] {
         let mut child = place
             .command(&[&ONE, &["--out", signal][..]].concat())
             .stderr(Stdio::piped())
@@ -41,7 +41,7 @@ fn an_interrupt_saves_and_tells_how_to_resume() {
         assert!(sent.success());
         let told: Vec<String> = lines.collect();
         assert_eq!(child.wait().unwrap().code(), Some(code), "{told:?}");
-        let resume = format!("seqzoo train agreement --resume {signal}");
+        let resume = format!("seqzoo train --resume {signal}");
         assert!(told.last().unwrap().contains(&resume), "{told:?}");
         place.ok(&["train", "agreement", "--resume", signal, "--max-steps", "2"]);
     }
@@ -57,8 +57,9 @@ fn a_damaged_checkpoint_is_skipped_by_resume_and_refused_by_predict_and_evaluate
         assert_eq!((refused.code, refused.out.as_str()), (Some(8), ""));
         assert!(refused.err.contains("step-00000003/weights.safetensors is damaged"), "{}", refused.err);
     }
-    let resumed = place.ok(&["train", "agreement", "--resume", "run", "--max-steps", "4"]);
+    let resumed = place.ok(&["train", "agreement", "--resume", "run", "--max-steps", "2"]);
     assert!(resumed.err.contains("weights.safetensors is damaged"), "{}", resumed.err);
+    assert!(place.path("run/lstm/checkpoints/damaged-1-step-00000003").is_dir(), "it can still be looked at");
     assert!(resumed.err.contains("the checkpoint before it is used"), "{}", resumed.err);
     place.ok(&["predict", "run", "the keys"]);
 }
@@ -73,6 +74,31 @@ fn a_run_with_no_usable_checkpoint_is_never_silently_begun_anew() {
     let refused = place.run(&["train", "agreement", "--resume", "run"]);
     assert_eq!(refused.code, Some(8));
     assert!(refused.err.contains("no checkpoint in") && refused.err.contains("progress.json"), "{}", refused.err);
+}
+
+#[test]
+fn a_model_whose_checkpoints_are_gone_is_not_begun_anew_over_its_metrics() {
+    let place = Place::new();
+    place.trained("1");
+    fs::remove_dir_all(place.path("run/lstm/checkpoints")).unwrap();
+    let refused = place.run(&["train", "--resume", "run"]);
+    assert_eq!(refused.code, Some(8));
+    assert!(refused.err.contains("has metrics but no checkpoint"), "{}", refused.err);
+}
+
+#[test]
+fn the_printed_command_resumes_wherever_the_recipe_and_the_data_came_from() {
+    let place = Place::new();
+    let recipe = concat!(env!("CARGO_MANIFEST_DIR"), "/train/recipes/agreement.toml");
+    fs::copy(recipe, place.path("my recipe.toml")).unwrap();
+    let arguments = ["train", "my recipe.toml", "--set", "models=[\"rnn\"]", "--max-steps", "1", "--out", "my run"];
+    let paused = place.ok(&arguments);
+    assert!(paused.err.contains("go on with `seqzoo train --resume 'my run'`"), "{}", paused.err);
+    place.ok(&["train", "--resume", "my run", "--max-steps", "2"]);
+    let changed = fs::read_to_string(recipe).unwrap().replace("batch_size = 64", "batch_size = 32");
+    fs::write(place.path("my recipe.toml"), changed).unwrap();
+    let refused = place.run(&["train", "my recipe.toml", "--resume", "my run"]);
+    assert!(refused.code == Some(3) && refused.err.contains("training.batch_size would change"), "{}", refused.err);
 }
 
 #[test]

@@ -78,7 +78,7 @@ pub enum TrainError {
          the recipe is unstable (try a smaller training.learning_rate) or the data hold something that is not a number"
     )]
     Diverged {
-        /// "loss", "gradient norm" or "validation loss".
+        /// "loss", "gradient norm", "validation loss", "a weight" or "a moment".
         what: &'static str,
         /// Updates before it.
         step: u64,
@@ -98,6 +98,15 @@ pub enum TrainError {
         path: std::path::PathBuf,
         /// What does not fit.
         source: ParameterError,
+    },
+    /// A model that was trained has no checkpoint left.
+    #[error(
+        "{} has metrics but no checkpoint: it is not begun anew over them; bring its checkpoints back, or start another run",
+        path.display()
+    )]
+    Lost {
+        /// The model's folder.
+        path: std::path::PathBuf,
     },
     /// A checkpoint belongs to another run.
     #[error("checkpoint {} was made by another run: its {what} differs", path.display())]
@@ -149,6 +158,16 @@ enum Failure {
     Error(TrainError),
 }
 
+impl Failure {
+    /// What a value that is not finite means where there is no checkpoint to go back to.
+    fn into_error(self) -> TrainError {
+        match self {
+            Failure::NotFinite(NotFinite { what, value }) => TrainError::Diverged { what, step: 0, value },
+            Failure::Error(error) => error,
+        }
+    }
+}
+
 impl<E: Into<TrainError>> From<E> for Failure {
     fn from(error: E) -> Self {
         Failure::Error(error.into())
@@ -181,9 +200,12 @@ struct Learner<'a, T: Task, D: Disk> {
 impl<'a, T: Task, D: Disk> Learner<'a, T, D> {
     fn begin(job: &'a Job<'a, T, D>, observer: &mut dyn Observer) -> Result<Self, TrainError> {
         if job.folder.checkpoints().list()?.is_empty() {
+            if job.folder.has(Journal::Metrics) {
+                return Err(TrainError::Lost { path: job.folder.path.clone() });
+            }
             let network = job.task.network(&job.device.clone().autodiff());
             let learner = Self { job, network, adam: Adam::default(), progress: Progress::start() };
-            learner.save()?;
+            learner.save().map_err(Failure::into_error)?;
             return Ok(learner);
         }
         Self::from_newest(job, observer)
@@ -192,13 +214,18 @@ impl<'a, T: Task, D: Disk> Learner<'a, T, D> {
     /// Goes on from the newest checkpoint that verifies.
     fn from_newest(job: &'a Job<'a, T, D>, observer: &mut dyn Observer) -> Result<Self, TrainError> {
         let (opened, skipped) = job.folder.checkpoints().newest()?;
-        for error in skipped {
-            observer.note(&format!("{error}; the checkpoint before it is used"));
+        for (path, error) in skipped {
+            let (checkpoint, why) = (path.display().to_string(), error.to_string());
+            let event = json!({"step": opened.step, "event": "set aside", "checkpoint": checkpoint, "why": why});
+            job.folder.append(Journal::Events, &event)?;
+            job.folder.checkpoints().set_aside(&path)?;
+            observer.note(&format!("{error}; it is set aside, and the checkpoint before it is used"));
         }
         let snapshot = Snapshot::of(&opened)?;
         let differs = [
             (snapshot.about.model != job.about.model, "model"),
             (snapshot.about.data_digest != job.about.data_digest, "data"),
+            (!snapshot.about.settings.recipe.same_run(&job.about.settings.recipe), "recipe"),
             (snapshot.task != job.task.files(), "vocabulary"),
         ];
         if let Some((_, what)) = differs.into_iter().find(|&(differs, _)| differs) {
@@ -321,7 +348,8 @@ impl<'a, T: Task, D: Disk> Learner<'a, T, D> {
         Ok(())
     }
 
-    fn save(&self) -> Result<(), TrainError> {
+    /// Saves, unless a weight or moment is not finite: nothing could go on from those.
+    fn save(&self) -> Result<(), Failure> {
         let snapshot = Snapshot {
             about: self.job.about.clone(),
             progress: self.progress.clone(),
@@ -329,6 +357,12 @@ impl<'a, T: Task, D: Disk> Learner<'a, T, D> {
             optimizer: self.adam.to_arrays(),
             task: self.job.task.files(),
         };
+        for (what, arrays) in [("a weight", &snapshot.weights), ("a moment", &snapshot.optimizer)] {
+            let mut values = arrays.values().flat_map(|array| &array.values);
+            if let Some(&value) = values.find(|value| !value.is_finite()) {
+                return Err(Failure::NotFinite(NotFinite { what, value: f64::from(value) }));
+            }
+        }
         self.job.folder.checkpoints().save(self.progress.step, &snapshot.to_files(), self.job.disk)?;
         Ok(())
     }

@@ -31,13 +31,15 @@ struct Shaken {
     bad_losses: Cell<usize>,
     losses: Cell<usize>,
     stop_at: Option<(usize, &'static AtomicBool)>,
+    /// Start where one more step is infinite, under a loss that is linear.
+    huge: bool,
 }
 
 impl Task for Shaken {
     type Network = Scalar;
 
     fn network(&self, device: &Device) -> Scalar {
-        Scalar { theta: Param::from_data([0.0f32], device) }
+        Scalar { theta: Param::from_data([if self.huge { -f32::MAX } else { 0.0 }], device) }
     }
 
     fn batches(&self, epoch: u64) -> Vec<Vec<usize>> {
@@ -48,6 +50,9 @@ impl Task for Shaken {
         self.losses.set(self.losses.get() + 1);
         if let Some((at, stop)) = self.stop_at {
             stop.fetch_or(self.losses.get() == at, Ordering::Relaxed);
+        }
+        if self.huge {
+            return BatchLoss { loss: network.theta.val().sum() * 1e-3, tokens: 1 };
         }
         let shake: f32 = noise.stream().random_range(-0.5..0.5) + batch[0] as f32 * 0.01;
         let bad = self.losses.get() > 12 && self.bad_losses.get() > 0;
@@ -231,6 +236,22 @@ fn a_checkpoint_of_other_data_is_refused() {
     trial.to_the_end();
     let (result, _) = trial.train_on("other data", &Shaken::default(), &RealDisk, NO_LIMITS);
     assert!(matches!(result, Err(TrainError::Foreign { what: "data", .. })), "{result:?}");
+}
+
+#[test]
+fn weights_that_are_not_finite_are_never_saved() {
+    // A rate at which one update overflows: gradients are finite, the weight after it is not.
+    let trial = Trial::new();
+    let mut settings = settings();
+    settings.recipe.training.learning_rate = f64::from(f32::MAX);
+    let (folder, about) = (trial.folder(), About::now(settings, "lstm", "data"));
+    let (_, device) = devices().remove(0);
+    let task = Shaken { huge: true, ..Shaken::default() };
+    let limits = Limits { max_steps: Some(2), ..NO_LIMITS };
+    let job = Job { task: &task, about: &about, folder: &folder, disk: &RealDisk, device: &device, limits };
+    let result = train(&job, &mut Notes::default());
+    assert!(matches!(result, Err(TrainError::Diverged { .. })), "{result:?}");
+    assert_eq!(trial.newest().progress.step, 0);
 }
 
 /// Has room for so many files.

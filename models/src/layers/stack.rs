@@ -100,6 +100,19 @@ impl StackShape {
         self.architecture.directions() * self.hidden_sizes.last().expect("a stack has a layer")
     }
 
+    /// Parameters of all cells, skip connections not counted; exact however large.
+    pub fn parameters(&self) -> u128 {
+        let directions = self.architecture.directions() as u128;
+        let (mut below, mut total) = (self.input_size as u128, 0);
+        for &hidden_size in &self.hidden_sizes {
+            let width = hidden_size as u128 * directions;
+            let card = self.architecture.card();
+            total += width * (card.gates as u128 * (below + hidden_size as u128 + 1) + card.own as u128);
+            below = if self.skip == Skip::Dense { below + width } else { width };
+        }
+        total
+    }
+
     /// Whether the widths fit the skip connections; says what does not.
     ///
     /// # Errors

@@ -19,6 +19,7 @@ pub type Files = BTreeMap<String, Vec<u8>>;
 const MANIFEST: &str = "manifest";
 const PREFIX: &str = "step-";
 const TEMPORARY: &str = ".saving-";
+const ASIDE: &str = "damaged-";
 
 /// Why a checkpoint cannot be saved or used.
 #[derive(Debug, thiserror::Error)]
@@ -150,14 +151,8 @@ impl Checkpoints {
     /// # Errors
     /// [`CheckpointError::Unreadable`].
     pub fn list(&self) -> Result<Vec<(u64, PathBuf)>, CheckpointError> {
-        let unreadable = |source| CheckpointError::Unreadable { path: self.dir.clone(), source };
-        let entries = match fs::read_dir(&self.dir) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            entries => entries.map_err(unreadable)?,
-        };
         let mut found = Vec::new();
-        for entry in entries {
-            let path = entry.map_err(unreadable)?.path();
+        for path in self.entries()? {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             if let Some(step) = name.strip_prefix(PREFIX).and_then(|digits| digits.parse().ok()) {
                 found.push((step, path));
@@ -167,20 +162,40 @@ impl Checkpoints {
         Ok(found)
     }
 
-    /// The newest checkpoint that verifies, and what is wrong with the newer ones.
+    fn entries(&self) -> Result<Vec<PathBuf>, CheckpointError> {
+        let unreadable = |source| CheckpointError::Unreadable { path: self.dir.clone(), source };
+        match fs::read_dir(&self.dir) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(error) => Err(unreadable(error)),
+            Ok(entries) => entries.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>().map_err(unreadable),
+        }
+    }
+
+    /// The newest checkpoint that verifies, and the newer ones with what is wrong with each.
     ///
     /// # Errors
     /// [`CheckpointError::NoneUsable`] if there is none.
-    pub fn newest(&self) -> Result<(Opened, Vec<CheckpointError>), CheckpointError> {
+    pub fn newest(&self) -> Result<(Opened, Vec<(PathBuf, CheckpointError)>), CheckpointError> {
         let mut skipped = Vec::new();
         for (_, path) in self.list()?.into_iter().rev() {
             match open(&path) {
                 Ok(opened) => return Ok((opened, skipped)),
-                Err(error) => skipped.push(error),
+                Err(error) => skipped.push((path, error)),
             }
         }
-        let skipped = skipped.iter().map(ToString::to_string).collect();
+        let skipped = skipped.iter().map(|(_, error)| error.to_string()).collect();
         Err(CheckpointError::NoneUsable { dir: self.dir.clone(), skipped })
+    }
+
+    /// Renames a checkpoint so that it no longer counts as one, but can still be looked at.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Unwritable`].
+    pub fn set_aside(&self, path: &Path) -> Result<(), CheckpointError> {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let aside = (1u32..).map(|number| self.dir.join(format!("{ASIDE}{number}-{name}")));
+        let aside = aside.take(1_000_000).find(|path| !path.exists()).unwrap_or_else(|| self.dir.join(ASIDE));
+        fs::rename(path, aside).map_err(|source| CheckpointError::Unwritable { path: path.to_owned(), source })
     }
 
     /// Removes every checkpoint whose step is not in `keep`, the oldest first, and what interrupted saves left.
@@ -188,8 +203,12 @@ impl Checkpoints {
     /// # Errors
     /// [`CheckpointError::Unwritable`].
     pub fn prune(&self, keep: &[u64]) -> Result<(), CheckpointError> {
-        let left_over = self.list()?.into_iter().filter(|(step, _)| !keep.contains(step));
-        for (_, path) in left_over {
+        let old = self.list()?.into_iter().filter(|(step, _)| !keep.contains(step)).map(|(_, path)| path);
+        let interrupted = self
+            .entries()?
+            .into_iter()
+            .filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(TEMPORARY)));
+        for path in old.chain(interrupted) {
             remove_if_there(&path).map_err(|source| CheckpointError::Unwritable { path, source })?;
         }
         Ok(())

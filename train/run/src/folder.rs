@@ -55,7 +55,7 @@ pub enum FolderError {
         source: io::Error,
     },
     /// A file is not what was written there.
-    #[error("{} is damaged: {detail}", path.display())]
+    #[error("{} is damaged: {detail}; name another run, or remove its folder", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -133,8 +133,9 @@ impl Run {
     pub fn open(path: &Path) -> Result<Self, FolderError> {
         let file = path.join(ENVIRONMENT);
         let bytes = fs::read(&file).map_err(|source| FolderError::Io { path: file.clone(), source })?;
-        let environment = serde_json::from_slice(&bytes)
-            .map_err(|error| FolderError::Damaged { path: file, detail: error.to_string() })?;
+        let damaged = |detail: String| FolderError::Damaged { path: file.clone(), detail };
+        let environment: Environment = serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?;
+        environment.settings.check().map_err(damaged)?;
         Ok(Self { path: path.to_owned(), environment })
     }
 
@@ -146,7 +147,7 @@ impl Run {
         if Path::new(name).join(ENVIRONMENT).is_file() {
             return Self::open(Path::new(name));
         }
-        let runs = Self::all()?;
+        let (runs, damaged) = Self::all()?;
         let not_found = |known: Vec<String>| FolderError::NotFound {
             name: name.to_owned(),
             hint: did_you_mean(name, known.iter().map(String::as_str)),
@@ -156,14 +157,19 @@ impl Run {
             },
         };
         if name == "last" {
+            // A damaged run may have been the last one: nothing else may answer in its place.
+            if let Some(damaged) = damaged.into_iter().next() {
+                return Err(damaged);
+            }
             let last = runs.into_iter().max_by_key(|run| (run.environment.started, run.path.clone()));
             return last.ok_or_else(|| not_found(Vec::new()));
         }
-        let exact = runs.iter().position(|run| run.name() == name);
-        let mut fitting = match exact {
-            Some(index) => vec![runs[index].clone()],
-            None => runs.iter().filter(|run| run.name().starts_with(name)).cloned().collect(),
-        };
+        let path = Path::new(RUNS).join(name);
+        if !name.is_empty() && path.join(ENVIRONMENT).is_file() {
+            return Self::open(&path);
+        }
+        let begins = |run: &&Run| !name.is_empty() && run.name().starts_with(name);
+        let mut fitting: Vec<Run> = runs.iter().filter(begins).cloned().collect();
         match fitting.len() {
             0 => Err(not_found(runs.iter().map(Run::name).collect())),
             1 => Ok(fitting.remove(0)),
@@ -171,20 +177,27 @@ impl Run {
         }
     }
 
-    /// Every readable run under `runs`, by name.
+    /// Every run under `runs`, by name, and what is wrong with those that cannot be opened.
     ///
     /// # Errors
     /// If the folder cannot be read; that it is not there is no error.
-    pub fn all() -> Result<Vec<Self>, FolderError> {
+    pub fn all() -> Result<(Vec<Self>, Vec<FolderError>), FolderError> {
         let unreadable = |source| FolderError::Io { path: RUNS.into(), source };
         let entries = match fs::read_dir(RUNS) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((Vec::new(), Vec::new())),
             entries => entries.map_err(unreadable)?,
         };
         let mut paths: Vec<PathBuf> =
             entries.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>().map_err(unreadable)?;
         paths.sort();
-        Ok(paths.iter().filter_map(|path| Self::open(path).ok()).collect())
+        let (mut runs, mut damaged) = (Vec::new(), Vec::new());
+        for path in paths.iter().filter(|path| path.join(ENVIRONMENT).is_file()) {
+            match Self::open(path) {
+                Ok(run) => runs.push(run),
+                Err(error) => damaged.push(error),
+            }
+        }
+        Ok((runs, damaged))
     }
 
     /// The folder's last part.
@@ -262,6 +275,11 @@ impl ModelFolder {
     /// Its checkpoints.
     pub fn checkpoints(&self) -> Checkpoints {
         Checkpoints::new(self.path.join("checkpoints"))
+    }
+
+    /// Whether a journal has been begun.
+    pub fn has(&self, journal: Journal) -> bool {
+        self.path.join(journal.file()).exists()
     }
 
     /// Appends a line to one of its journals; an event is on the device when this returns.

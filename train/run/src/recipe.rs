@@ -224,6 +224,12 @@ impl Recipe {
         Split::named(split).ok_or_else(|| invalid("expected.split", split, unknown_name(split, &known())))
     }
 
+    /// Whether a run of this recipe may go on under `other`: they differ in limits alone.
+    pub fn same_run(&self, other: &Recipe) -> bool {
+        let training = TrainingSettings { epochs: self.training.epochs, ..other.training.clone() };
+        *self == Recipe { training, ..other.clone() }
+    }
+
     /// Refuses every value that no run can have.
     ///
     /// # Errors
@@ -247,8 +253,16 @@ impl Recipe {
         }
         let finite =
             [("training.learning_rate", self.training.learning_rate), ("training.clip_norm", self.training.clip_norm)];
-        if let Some((field, value)) = finite.into_iter().find(|&(_, value)| !(value > 0.0 && value.is_finite())) {
-            return Err(invalid(field, value, "a number above 0".to_owned()));
+        let largest = f64::from(f32::MAX);
+        if let Some((field, value)) = finite.into_iter().find(|&(_, value)| !(value > 0.0 && value <= largest)) {
+            return Err(invalid(field, value, "a number above 0 that 32 bits can hold".to_owned()));
+        }
+        if self.network.embedding_size > 1 << 16 {
+            let value = self.network.embedding_size;
+            return Err(invalid("network.embedding_size", value, "a whole number from 1 to 65,536".to_owned()));
+        }
+        if !(0.0..=1.0).contains(&self.expected.accuracy) {
+            return Err(invalid("expected.accuracy", self.expected.accuracy, "a number in [0, 1]".to_owned()));
         }
         let DropoutSettings { embedding, layers, locked, recurrent, output, zoneout } = self.dropout;
         let rates = [
@@ -264,7 +278,12 @@ impl Recipe {
         }
         for architecture in self.architectures()? {
             let name = format!("{:?}", self.network.hidden_sizes);
-            self.stack(architecture).check().map_err(|unfit| invalid("network.hidden_sizes", name, unfit))?;
+            let stack = self.stack(architecture);
+            stack.check().map_err(|unfit| invalid("network.hidden_sizes", &name, unfit))?;
+            if stack.parameters() > MAX_PARAMETERS {
+                let expected = format!("{} would have more than 10⁹ parameters", architecture.name());
+                return Err(invalid("network.hidden_sizes", name, expected));
+            }
         }
         Ok(())
     }
@@ -282,6 +301,9 @@ impl Recipe {
         }
     }
 }
+
+/// Of a recurrent stack; with gradients and moments, 16 GB.
+const MAX_PARAMETERS: u128 = 1_000_000_000;
 
 fn invalid(field: &'static str, value: impl ToString, expected: String) -> InvalidValue {
     InvalidValue { field, value: value.to_string(), expected }

@@ -99,7 +99,7 @@ pub enum SettingsError {
     },
 }
 
-/// What a resumed run may change.
+/// What a resumed run may change; [`Recipe::same_run`] says the same of whole recipes.
 const LIMITS: [&str; 1] = ["training.epochs"];
 
 impl Settings {
@@ -139,7 +139,12 @@ impl Settings {
             line: error.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1),
             message: with_nearest(error.message()),
         })?;
-        recipe.validate().map_err(|source| SettingsError::Invalid { file: file.to_owned(), source })?;
+        recipe.validate().map_err(|source| {
+            let key = source.field.rsplit('.').next().unwrap_or(source.field);
+            let is_key = |line: &str| line.split('=').next().is_some_and(|start| start.trim() == key);
+            let line = text.lines().position(is_key).map_or_else(String::new, |line| format!(", line {}", line + 1));
+            SettingsError::Invalid { file: format!("{file}{line}"), source }
+        })?;
         let written = flatten(&text.parse().expect("what parsed as a recipe is a table"));
         let origin = |field: &String| if written.contains_key(field) { "recipe" } else { "default" };
         let origins = flatten(&table(&recipe)).into_keys().map(|field| (field.clone(), origin(&field).to_owned()));
@@ -220,6 +225,16 @@ impl Settings {
             }
         }
         Ok(resumed)
+    }
+
+    /// Whether a record read from a file holds together: every value possible, and with an origin.
+    ///
+    /// # Errors
+    /// What does not.
+    pub fn check(&self) -> Result<(), String> {
+        self.recipe.validate().map_err(|invalid| invalid.to_string())?;
+        let without = flatten(&table(&self.recipe)).into_keys().find(|field| !self.origins.contains_key(field));
+        without.map_or(Ok(()), |field| Err(format!("{field} has no origin")))
     }
 
     /// All values as TOML, each with its origin behind it.

@@ -125,6 +125,11 @@ impl TextClassifier {
             CheckpointError::damaged(&opened.path, format!("unknown architecture {}", snapshot.about.model))
         })?;
         let network = Classifier::new(shape(recipe, architecture, &codec), recipe.training.seed, device);
+        let finite = |array: &parameters::Array| array.values.iter().all(|value| value.is_finite());
+        if let Some((name, _)) = snapshot.weights.iter().find(|(_, array)| !finite(array)) {
+            let file = opened.path.join("weights.safetensors");
+            return Err(CheckpointError::damaged(file, format!("{name} holds values that are not finite")));
+        }
         let network = parameters::write(network, &snapshot.weights)
             .map_err(|error| CheckpointError::damaged(opened.path.join("weights.safetensors"), error))?;
         Ok(Self { codec, network, device: device.clone() })

@@ -5,7 +5,7 @@ use burn::tensor::{Device, Tensor};
 use seqzoo_random::Key;
 
 use crate::cells::{Card, Gru, GruResetAfter, LayerNormLstm, Lstm, PeepholeLstm, ReluRnn, Rnn};
-use crate::layers::{Bidirectional, LayerState, Noise, Reading, SequenceLayer, Unidirectional};
+use crate::layers::{Bidirectional, Passage, Reading, SequenceLayer, Unidirectional};
 
 /// Turns the list into the names ([`Architecture`]) and the layers ([`Recurrent`]); a line per architecture is all there is.
 macro_rules! architectures {
@@ -51,15 +51,9 @@ macro_rules! architectures {
         }
 
         impl Recurrent {
-            /// Reads `[batch, time, input_size]`, whose rows have `lengths` true steps, from `initial` or from zeros.
-            pub fn read(
-                &self,
-                input: Tensor<3>,
-                lengths: &[usize],
-                initial: Option<LayerState>,
-                noise: Noise,
-            ) -> Reading {
-                match self { $(Recurrent::$variant(layer) => layer.read(input, lengths, initial, noise),)* }
+            /// Reads `[batch, time, input_size]`.
+            pub fn read(&self, input: Tensor<3>, passage: Passage) -> Reading {
+                match self { $(Recurrent::$variant(layer) => layer.read(input, passage),)* }
             }
         }
     };

@@ -5,7 +5,7 @@ use burn::tensor::{Bool, Device, Tensor, TensorData};
 use seqzoo_random::{Key, RngExt};
 
 use crate::cells::{Card, Weights};
-use crate::state::State;
+use crate::state::{NamedState, State};
 
 /// One step of recurrence: a cell says what happens at a time step, [`unroll`] does the walking.
 pub trait Cell: Module + ModuleDisplay {
@@ -43,6 +43,9 @@ pub struct Walk<'a, S> {
     pub direction: Direction,
     /// Whether units keep their old values now and then.
     pub zoneout: Zoneout,
+    /// Added to the hidden state after each step, `[batch, time, hidden_size]`: zeros that require a gradient show how much
+    /// each step's hidden state matters to a loss.
+    pub added: Option<Tensor<3>>,
 }
 
 /// Which way a sequence is read.
@@ -119,9 +122,16 @@ pub fn unroll<C: Cell>(cell: &C, input: Tensor<3>, walk: Walk<C::State>) -> Walk
     let projected = cell.project(by_time);
     let mut state = walk.initial.unwrap_or_else(|| C::State::zeros(batch, hidden_size, &projected));
 
+    let by_step = |added: Tensor<3>| split(added.swap_dims(0, 1).reshape([time * batch, hidden_size]), time);
+    let added = walk.added.map(by_step);
+
     let mut outputs = Vec::with_capacity(time);
     let mut read = |(step, projected): (usize, Tensor<2>)| {
-        let next = walk.zoneout.apply(cell.step(projected, state.clone()), state.clone(), step);
+        let mut next = walk.zoneout.apply(cell.step(projected, state.clone()), state.clone(), step);
+        if let Some(added) = &added {
+            let NamedState { hidden, cell } = next.named();
+            next = C::State::from_named(NamedState { hidden: hidden + added[step].clone(), cell });
+        }
         let (next, output) = match finished(lengths, step, &next.hidden()) {
             None => (next.clone(), next.hidden()),
             Some(finished) => {

@@ -10,7 +10,7 @@ pub mod stack;
 
 pub use attention::{Attention, AttentionScore};
 pub use crf::Crf;
-pub use directions::{Bidirectional, LayerState, Noise, Reading, SequenceLayer, Unidirectional};
+pub use directions::{Bidirectional, LayerState, Noise, Passage, Reading, SequenceLayer, Unidirectional};
 pub use pooling::{Pooling, Summary};
 pub use stack::{Skip, Stack, StackShape};
 

@@ -35,6 +35,7 @@ pub mod cells;
 pub mod init;
 pub mod layers;
 pub mod networks;
+pub mod probe;
 pub mod state;
 
 pub use architecture::Architecture;

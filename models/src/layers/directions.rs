@@ -19,11 +19,24 @@ pub trait SequenceLayer: Module {
     /// A layer with initial weights drawn from `key`.
     fn new(input_size: usize, hidden_size: usize, key: Key, device: &Device) -> Self;
 
-    /// Reads a batch whose rows have `lengths` true steps, from `initial` or from zeros.
+    /// Reads a batch.
     ///
     /// # Panics
-    /// If `initial` lacks a direction or a cell that this layer has.
-    fn read(&self, input: Tensor<3>, lengths: &[usize], initial: Option<LayerState>, noise: Noise) -> Reading;
+    /// If the passage's initial state lacks a direction or a cell that this layer has.
+    fn read(&self, input: Tensor<3>, passage: Passage) -> Reading;
+}
+
+/// How a layer reads a batch.
+#[derive(Debug, Clone)]
+pub struct Passage<'a> {
+    /// True steps of each row.
+    pub lengths: &'a [usize],
+    /// From where; zeros unless given.
+    pub initial: Option<LayerState>,
+    /// What disturbs the layer.
+    pub noise: Noise,
+    /// Added to the hidden states of the forward reader, see [`Walk::added`].
+    pub added: Option<Tensor<3>>,
 }
 
 /// The state of a layer before or after a sequence.
@@ -88,11 +101,12 @@ fn read<C: Cell>(
     initial: Option<NamedState>,
     direction: Direction,
     noise: Noise,
+    added: Option<Tensor<3>>,
 ) -> (Tensor<3>, NamedState) {
     let key = noise.key.map(|key| if direction == Direction::Backward { key.at(key.first() ^ BACKWARD) } else { key });
     let initial = initial.map(C::State::from_named);
     let zoneout = Zoneout { rate: noise.zoneout, key };
-    let walk = Walk { lengths, initial, direction, zoneout };
+    let walk = Walk { lengths, initial, direction, zoneout, added };
     let Walked { outputs, last } = match key {
         // Zoneout draws from the low places of the key, weights from one far above.
         Some(key) if noise.recurrent_dropout > 0.0 => {
@@ -116,9 +130,10 @@ impl<C: Cell> SequenceLayer for Unidirectional<C> {
         Self { forward: C::new(input_size, hidden_size, key, device) }
     }
 
-    fn read(&self, input: Tensor<3>, lengths: &[usize], initial: Option<LayerState>, noise: Noise) -> Reading {
+    fn read(&self, input: Tensor<3>, passage: Passage) -> Reading {
+        let Passage { lengths, initial, noise, added } = passage;
         let initial = initial.map(|state| state.forward);
-        let (outputs, forward) = read(&self.forward, input, lengths, initial, Direction::Forward, noise);
+        let (outputs, forward) = read(&self.forward, input, lengths, initial, Direction::Forward, noise, added);
         Reading { outputs, state: LayerState { forward, backward: None } }
     }
 }
@@ -135,15 +150,16 @@ impl<C: Cell> SequenceLayer for Bidirectional<C> {
         }
     }
 
-    fn read(&self, input: Tensor<3>, lengths: &[usize], initial: Option<LayerState>, noise: Noise) -> Reading {
+    fn read(&self, input: Tensor<3>, passage: Passage) -> Reading {
+        let Passage { lengths, initial, noise, added } = passage;
         let (from, back_from) = match initial {
             None => (None, None),
             Some(LayerState { forward, backward }) => {
                 (Some(forward), Some(backward.expect("a bidirectional layer starts from two states")))
             }
         };
-        let (ahead, forward) = read(&self.forward, input.clone(), lengths, from, Direction::Forward, noise);
-        let (behind, backward) = read(&self.backward, input, lengths, back_from, Direction::Backward, noise);
+        let (ahead, forward) = read(&self.forward, input.clone(), lengths, from, Direction::Forward, noise, added);
+        let (behind, backward) = read(&self.backward, input, lengths, back_from, Direction::Backward, noise, None);
         Reading {
             outputs: Tensor::cat(vec![ahead, behind], 2),
             state: LayerState { forward, backward: Some(backward) },

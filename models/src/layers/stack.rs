@@ -7,7 +7,7 @@ use burn::tensor::{Device, Tensor};
 use seqzoo_random::Key;
 use serde::{Deserialize, Serialize};
 
-use super::{LayerState, Noise, dropout, linear};
+use super::{LayerState, Noise, Passage, dropout, linear};
 use crate::architecture::{Architecture, Recurrent};
 use crate::cell::without_padding;
 
@@ -179,6 +179,22 @@ impl Stack {
         initial: Option<Vec<LayerState>>,
         noise: Option<Key>,
     ) -> StackReading {
+        self.read_disturbed(input, lengths, initial, noise, None)
+    }
+
+    /// As [`Stack::read`], with something added to the hidden states of the lowest layer, see
+    /// [`Walk::added`](crate::cell::Walk::added).
+    ///
+    /// # Panics
+    /// As [`Stack::read`].
+    pub fn read_disturbed(
+        &self,
+        input: Tensor<3>,
+        lengths: &[usize],
+        initial: Option<Vec<LayerState>>,
+        noise: Option<Key>,
+        mut added: Option<Tensor<3>>,
+    ) -> StackReading {
         let rates = self.shape.rates;
         let mut initial = initial.map(|states| {
             assert_eq!(states.len(), self.layers.len(), "a stack starts from one state a layer");
@@ -193,7 +209,8 @@ impl Stack {
             }
             let noise = Noise { recurrent_dropout: rates.recurrent, zoneout: rates.zoneout, key };
             let from = initial.as_mut().and_then(Iterator::next);
-            let reading = layer.read(x.clone(), lengths, from, noise);
+            let passage = Passage { lengths, initial: from, noise, added: added.take() };
+            let reading = layer.read(x.clone(), passage);
             states.push(reading.state);
             top = Some(reading.outputs.clone());
             x = self.hand_on(place, x, reading.outputs, lengths);

@@ -6,7 +6,7 @@ use burn::tensor::module::embedding;
 use burn::tensor::{Device, Int, Tensor};
 use seqzoo_random::{Key, Purpose};
 
-use crate::init;
+use super::table;
 use crate::layers::dropout::{dropout, rows};
 use crate::layers::{Pooling, Stack, StackShape, Summary, linear};
 
@@ -81,9 +81,4 @@ impl Classifier {
         };
         self.output.forward(summary)
     }
-}
-
-/// A table of `[vocabulary, size]`, uniform in ±0.05.
-fn table(vocabulary: usize, size: usize, key: Key, device: &Device) -> Embedding {
-    Embedding { weight: init::uniform([vocabulary, size], 0.05, key, device) }
 }

@@ -117,7 +117,7 @@ fn what_comes_later_changes_nothing_earlier_in_one_direction() {
 }
 
 fn walk<S>(lengths: &[usize], initial: Option<S>, direction: Direction) -> Walk<'_, S> {
-    Walk { lengths, initial, direction, zoneout: Zoneout::OFF }
+    Walk { lengths, initial, direction, zoneout: Zoneout::OFF, added: None }
 }
 
 /// Calls a check with every cell.
@@ -289,7 +289,13 @@ fn zoneout_keeps_old_values_in_training_and_their_expectation_otherwise() {
             cell: Tensor::ones([4, 64], &device) * 2.0,
         };
         let read = |zoneout| {
-            let walk = Walk { lengths: &[1; 4], initial: Some(state.clone()), direction: Direction::Forward, zoneout };
+            let walk = Walk {
+                lengths: &[1; 4],
+                initial: Some(state.clone()),
+                direction: Direction::Forward,
+                zoneout,
+                added: None,
+            };
             let Walked { last, .. } = unroll(&cell, input.clone(), walk);
             [values(last.hidden), values(last.cell)]
         };

@@ -1,0 +1,190 @@
+//! One sequence from another.
+
+use burn::module::Module;
+use burn::nn::{Embedding, Linear};
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use seqzoo_random::{Key, Purpose};
+
+use super::{cross_entropy, each_step, table};
+use crate::layers::{Attention, AttentionScore, LayerState, Pooling, Stack, StackShape, Summary, linear};
+use crate::state::NamedState;
+
+/// Encoder–decoder with attention: the source is read whole, the target written token by token.
+///
+/// ```text
+/// m = encoder(source)                    s⁰_l = tanh(last(m) W_l + b_l), one for each layer l of the decoder
+/// h_u = decoder(E[target_1] … E[target_u])          context_u = attention(h_u, m)
+/// score_u = tanh([context_u ; h_u] W_c + b_c) W + b
+/// ```
+///
+/// Scores are `[batch, target time, target vocabulary]`. The decoder starts as in Bahdanau et al. 2015 (cells of LSTMs at
+/// zero) and attends as in Luong et al. 2015 (without feeding the context back).
+#[derive(Module, Debug)]
+pub struct EncoderDecoder {
+    source: Embedding,
+    encoder: Stack,
+    summary: Summary,
+    bridges: Vec<Linear>,
+    target: Embedding,
+    decoder: Stack,
+    attention: Attention,
+    combine: Linear,
+    output: Linear,
+}
+
+/// The sizes of an [`EncoderDecoder`]; the depths of its halves are independent.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EncoderDecoderShape {
+    /// Distinct source tokens.
+    pub source_vocabulary: usize,
+    /// Distinct target tokens.
+    pub target_vocabulary: usize,
+    /// Reads the source; its input is an embedding.
+    pub encoder: StackShape,
+    /// Writes the target; its input is an embedding.
+    pub decoder: StackShape,
+    /// How well a decoder's state fits a place of the source.
+    pub attention: AttentionScore,
+}
+
+/// A source that has been read.
+#[derive(Debug, Clone)]
+pub struct Memory {
+    /// `[batch, time, features]`.
+    outputs: Tensor<3>,
+    lengths: Vec<usize>,
+    /// Of each layer of the decoder, before its first token.
+    states: Vec<LayerState>,
+}
+
+impl EncoderDecoderShape {
+    /// Whether the halves fit each other.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn check(&self) -> Result<(), String> {
+        if self.decoder.architecture.directions() == 2 {
+            let name = self.decoder.architecture.name();
+            return Err(format!("{name} reads what a decoder is to write; name one that reads forward alone"));
+        }
+        let (memory, query) = (self.encoder.output_size(), self.decoder.output_size());
+        if self.attention == AttentionScore::Dot && memory != query {
+            return Err(format!("dot attention joins {query} features to {memory}; use general or additive"));
+        }
+        self.encoder.check().and(self.decoder.check())
+    }
+}
+
+impl EncoderDecoder {
+    /// An encoder–decoder with weights drawn from the run's seed.
+    ///
+    /// # Panics
+    /// If [`EncoderDecoderShape::check`] refuses the shape.
+    pub fn new(shape: EncoderDecoderShape, seed: u64, device: &Device) -> Self {
+        shape.check().unwrap_or_else(|message| panic!("{message}"));
+        let key = Key::new(seed, Purpose::Weights);
+        let (memory, query) = (shape.encoder.output_size(), shape.decoder.output_size());
+        let bridge = |(layer, &size): (usize, &usize)| linear(memory, size, 0.0, key.at(10 + layer as u64), device);
+        Self {
+            source: table(shape.source_vocabulary, shape.encoder.input_size, key.at(0), device),
+            encoder: Stack::new(shape.encoder, key.at(1), device),
+            summary: Summary::new(Pooling::Last, memory, key.at(2), device),
+            bridges: shape.decoder.hidden_sizes.iter().enumerate().map(bridge).collect(),
+            target: table(shape.target_vocabulary, shape.decoder.input_size, key.at(3), device),
+            decoder: Stack::new(shape.decoder, key.at(1 << 20), device),
+            attention: Attention::new(shape.attention, query, memory, key.at(4), device),
+            combine: linear(memory + query, query, 0.0, key.at(5), device),
+            output: linear(query, shape.target_vocabulary, 0.0, key.at(6), device),
+        }
+    }
+
+    /// Reads a source, `[batch, time]`, of which `lengths` are true.
+    pub fn read(&self, source: Tensor<2, Int>, lengths: &[usize], noise: Option<Key>) -> Memory {
+        let directions = self.encoder.shape().architecture.directions();
+        let outputs = self.encoder.read(self.source.forward(source), lengths, None, noise).outputs;
+        let last = self.summary.forward(outputs.clone(), lengths, directions);
+        let start = |bridge: &Linear| {
+            let hidden = bridge.forward(last.clone()).tanh();
+            let cell = Some(hidden.zeros_like());
+            LayerState { forward: NamedState { hidden, cell }, backward: None }
+        };
+        Memory { outputs, lengths: lengths.to_vec(), states: self.bridges.iter().map(start).collect() }
+    }
+
+    /// Scores of what follows each token of `target`, `[batch, time]`, and the memory to go on from after the last.
+    pub fn write(
+        &self,
+        memory: Memory,
+        target: Tensor<2, Int>,
+        lengths: &[usize],
+        noise: Option<Key>,
+    ) -> (Tensor<3>, Memory) {
+        let Memory { outputs: source, lengths: source_lengths, states } = memory;
+        let noise = noise.map(|key| key.place(1 << 40));
+        let written = self.decoder.read(self.target.forward(target), lengths, Some(states), noise);
+        let context = self.attention.forward(written.outputs.clone(), source.clone(), &source_lengths).context;
+        let combined = each_step(&self.combine, Tensor::cat(vec![context, written.outputs], 2)).tanh();
+        let memory = Memory { outputs: source, lengths: source_lengths, states: written.states };
+        (each_step(&self.output, combined), memory)
+    }
+
+    /// Mean cross-entropy in nats per target token under teacher forcing: the decoder reads `begin` and the true tokens, and
+    /// is to say the true ones; `target` is `[batch][length]`.
+    ///
+    /// # Panics
+    /// If the targets do not fit the source or the vocabulary.
+    pub fn loss(
+        &self,
+        source: Tensor<2, Int>,
+        lengths: &[usize],
+        begin: usize,
+        target: &[Vec<usize>],
+        noise: Option<Key>,
+    ) -> Tensor<1> {
+        let device = source.device();
+        let time = target.iter().map(Vec::len).max().unwrap_or(0);
+        let shifted = |row: &Vec<usize>| -> Vec<i32> {
+            let told = std::iter::once(begin).chain(row.iter().copied()).map(|token| token as i32);
+            told.chain(std::iter::repeat(0)).take(time).collect()
+        };
+        let told: Vec<i32> = target.iter().flat_map(shifted).collect();
+        let told = Tensor::<2, Int>::from_data(TensorData::new(told, [target.len(), time]), &device);
+        let target_lengths: Vec<usize> = target.iter().map(Vec::len).collect();
+        let memory = self.read(source, lengths, noise);
+        cross_entropy(self.write(memory, told, &target_lengths, noise).0, target)
+    }
+
+    /// The most probable next token at each step, from `begin` until `end` or `most` tokens; `end` is left out.
+    pub fn greedy(
+        &self,
+        source: Tensor<2, Int>,
+        lengths: &[usize],
+        begin: usize,
+        end: usize,
+        most: usize,
+    ) -> Vec<Vec<usize>> {
+        let device = source.device();
+        let batch = lengths.len();
+        let mut memory = self.read(source, lengths, None);
+        let mut written = vec![Vec::new(); batch];
+        let mut done = vec![false; batch];
+        let mut last = vec![begin as i32; batch];
+        for _ in 0..most {
+            let tokens = Tensor::<2, Int>::from_data(TensorData::new(last, [batch, 1]), &device);
+            let (scores, next) = self.write(memory, tokens, &vec![1; batch], None);
+            memory = next;
+            let best = scores.argmax(2).try_into_vec_as::<i64>().expect("a computed tensor can be read");
+            last = best.iter().map(|&token| token as i32).collect();
+            for (row, &token) in best.iter().enumerate() {
+                done[row] |= token as usize == end;
+                if !done[row] {
+                    written[row].push(token as usize);
+                }
+            }
+            if done.iter().all(|&done| done) {
+                break;
+            }
+        }
+        written
+    }
+}

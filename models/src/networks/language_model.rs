@@ -1,0 +1,126 @@
+//! The next token, from all before it.
+
+use burn::module::{Module, Param};
+use burn::nn::{Embedding, Linear};
+use burn::tensor::{Device, Int, Tensor};
+use seqzoo_random::{Key, Purpose};
+
+use super::{cross_entropy, each_step, table};
+use crate::init;
+use crate::layers::dropout::dropout;
+use crate::layers::stack::StackReading;
+use crate::layers::{LayerState, Stack, StackShape, linear};
+
+/// Language model: embedding, recurrent stack, and a score for each token of the vocabulary at each step.
+///
+/// ```text
+/// score_t = dropout(stack(E[token_1] … E[token_t])) W + b        tied: W = Eᵀ
+/// ```
+///
+/// Scores are `[batch, time, vocabulary]`. Tied embeddings (Press and Wolf, EACL 2017) save a matrix and need a stack as wide as
+/// the embedding.
+#[derive(Module, Debug)]
+pub struct LanguageModel {
+    embedding: Embedding,
+    stack: Stack,
+    output: Option<Linear>,
+    tied_bias: Option<Param<Tensor<1>>>,
+    dropout: f64,
+}
+
+/// The sizes of a [`LanguageModel`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct LanguageModelShape {
+    /// Distinct tokens.
+    pub vocabulary: usize,
+    /// The recurrent layers; their input is the embedding.
+    pub stack: StackShape,
+    /// Whether the output reads with the embedding's own weights.
+    pub tied: bool,
+    /// Share of the stack's outputs dropped in training.
+    pub dropout: f64,
+}
+
+/// The scores of a stretch of text and the states after it.
+#[derive(Debug, Clone)]
+pub struct Continuation {
+    /// `[batch, time, vocabulary]`, before softmax.
+    pub scores: Tensor<3>,
+    /// Of each layer, to go on from.
+    pub states: Vec<LayerState>,
+}
+
+impl LanguageModelShape {
+    /// Whether a language model of this shape makes sense.
+    ///
+    /// # Errors
+    /// Why not: a reader of what is to be predicted, tied weights that do not fit, or a stack that does not hold together.
+    pub fn check(&self) -> Result<(), String> {
+        if self.stack.architecture.directions() == 2 {
+            return Err(format!(
+                "{} reads the tokens that a language model is to predict; name an architecture that reads forward alone",
+                self.stack.architecture.name()
+            ));
+        }
+        let (below, above) = (self.stack.input_size, self.stack.output_size());
+        if self.tied && below != above {
+            return Err(format!("tied embeddings need a stack as wide as the embedding: {above} is not {below}"));
+        }
+        self.stack.check()
+    }
+}
+
+impl LanguageModel {
+    /// A language model with weights drawn from the run's seed.
+    ///
+    /// # Panics
+    /// If [`LanguageModelShape::check`] refuses the shape.
+    pub fn new(shape: LanguageModelShape, seed: u64, device: &Device) -> Self {
+        shape.check().unwrap_or_else(|message| panic!("{message}"));
+        let key = Key::new(seed, Purpose::Weights);
+        let (vocabulary, features) = (shape.vocabulary, shape.stack.output_size());
+        Self {
+            embedding: table(vocabulary, shape.stack.input_size, key.at(0), device),
+            stack: Stack::new(shape.stack, key.at(1), device),
+            output: (!shape.tied).then(|| linear(features, vocabulary, 0.0, key.at(2), device)),
+            tied_bias: shape.tied.then(|| init::constant(&vec![0.0; vocabulary], device)),
+            dropout: shape.dropout,
+        }
+    }
+
+    /// Scores of what follows each token of `[batch, time]`, going on from `states` or from nothing.
+    pub fn forward(
+        &self,
+        tokens: Tensor<2, Int>,
+        lengths: &[usize],
+        states: Option<Vec<LayerState>>,
+        noise: Option<Key>,
+    ) -> Continuation {
+        let StackReading { outputs, states } = self.stack.read(self.embedding.forward(tokens), lengths, states, noise);
+        let outputs = match noise {
+            Some(key) => dropout(outputs, self.dropout, key),
+            None => outputs,
+        };
+        let scores = match (&self.output, &self.tied_bias) {
+            (Some(output), _) => each_step(output, outputs),
+            (None, bias) => {
+                let [batch, time, features] = outputs.dims();
+                let weight = self.embedding.weight.val().transpose();
+                let bias = bias.as_ref().expect("made where the output is not").val();
+                let scores = outputs.reshape([batch * time, features]).matmul(weight) + bias.unsqueeze();
+                let vocabulary = scores.dims()[1];
+                scores.reshape([batch, time, vocabulary])
+            }
+        };
+        Continuation { scores, states }
+    }
+
+    /// Mean cross-entropy in nats per token of what follows each token; `next` is `[batch][length]`.
+    ///
+    /// # Panics
+    /// If `next` does not fit the tokens.
+    pub fn loss(&self, tokens: Tensor<2, Int>, next: &[Vec<usize>], noise: Option<Key>) -> Tensor<1> {
+        let lengths: Vec<usize> = next.iter().map(Vec::len).collect();
+        cross_entropy(self.forward(tokens, &lengths, None, noise).scores, next)
+    }
+}

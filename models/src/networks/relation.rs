@@ -1,0 +1,75 @@
+//! How two marked places of a text relate.
+
+use std::ops::Range;
+
+use burn::module::Module;
+use burn::nn::{Embedding, Linear};
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use seqzoo_random::{Key, Purpose};
+
+use super::table;
+use crate::layers::{Pooling, Stack, StackShape, Summary, linear};
+
+/// Relation classifier: embedding, recurrent stack, the means over both marked spans and the largest values over the whole.
+///
+/// ```text
+/// h = stack(E[token_1] … E[token_length])
+/// logits = [mean_{t ∈ first} h_t ; mean_{t ∈ second} h_t ; max_t h_t] W + b
+/// ```
+///
+/// Logits are `[batch, labels]`. After Zhang and Wang, "Relation classification via recurrent neural network", 2015.
+#[derive(Module, Debug)]
+pub struct RelationClassifier {
+    embedding: Embedding,
+    stack: Stack,
+    whole: Summary,
+    output: Linear,
+}
+
+impl RelationClassifier {
+    /// A classifier with weights drawn from the run's seed.
+    ///
+    /// # Panics
+    /// If the stack's shape does not hold together.
+    pub fn new(vocabulary: usize, stack: StackShape, labels: usize, seed: u64, device: &Device) -> Self {
+        let key = Key::new(seed, Purpose::Weights);
+        let features = stack.output_size();
+        Self {
+            embedding: table(vocabulary, stack.input_size, key.at(0), device),
+            stack: Stack::new(stack, key.at(1), device),
+            whole: Summary::new(Pooling::Max, features, key.at(3), device),
+            output: linear(3 * features, labels, 0.0, key.at(2), device),
+        }
+    }
+
+    /// Scores of each relation between the two `spans` of each row of `[batch, time]`.
+    ///
+    /// # Panics
+    /// If a span is empty or reaches beyond its row's length.
+    pub fn forward(
+        &self,
+        tokens: Tensor<2, Int>,
+        lengths: &[usize],
+        spans: &[[Range<usize>; 2]],
+        noise: Option<Key>,
+    ) -> Tensor<2> {
+        let directions = self.stack.shape().architecture.directions();
+        let outputs = self.stack.read(self.embedding.forward(tokens), lengths, None, noise).outputs;
+        let [batch, time, features] = outputs.dims();
+        let lies_in = |(spans, &length): (&[Range<usize>; 2], &usize)| {
+            spans.iter().all(|span| !span.is_empty() && span.end <= length)
+        };
+        assert!(
+            spans.len() == batch && spans.iter().zip(lengths).all(lies_in),
+            "spans {spans:?} in rows of {lengths:?}"
+        );
+        let share = |span: &Range<usize>, step: usize| if span.contains(&step) { 1.0 / span.len() as f32 } else { 0.0 };
+        let shares =
+            spans.iter().flat_map(|spans| spans.iter().flat_map(|span| (0..time).map(|step| share(span, step))));
+        let shares = TensorData::new(shares.collect::<Vec<f32>>(), [batch, 2, time]);
+        let shares = Tensor::<3>::from_data(shares, (&outputs.device(), outputs.dtype()));
+        let means = shares.matmul(outputs.clone()).reshape([batch, 2 * features]);
+        let whole = self.whole.forward(outputs, lengths, directions);
+        self.output.forward(Tensor::cat(vec![means, whole], 1))
+    }
+}

@@ -1,0 +1,319 @@
+//! Heads and networks: CRF against sums over every path, attention and losses against formulas written out, masks.
+
+use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+use proptest::prelude::*;
+use seqzoo_kernels::devices;
+use seqzoo_models::Architecture;
+use seqzoo_models::layers::{Attention, AttentionScore, Crf, Pooling, Skip, StackShape, Summary};
+use seqzoo_models::networks::{
+    EncoderDecoder, EncoderDecoderShape, Forecaster, LanguageModel, LanguageModelShape, Outlook, RelationClassifier,
+    Tagger,
+};
+
+use crate::support::{difference, gradients, key, numbers, parameters, tensor, values, with_parameters};
+
+fn tokens(rows: &[Vec<i32>], time: usize, padding: i32, device: &Device) -> Tensor<2, Int> {
+    let filled =
+        |row: &Vec<i32>| -> Vec<i32> { row.iter().copied().chain(std::iter::repeat(padding)).take(time).collect() };
+    Tensor::from_data(TensorData::new(rows.iter().flat_map(filled).collect::<Vec<i32>>(), [rows.len(), time]), device)
+}
+
+fn bilstm(input_size: usize) -> StackShape {
+    StackShape::plain(Architecture::BiLstm, input_size, vec![3])
+}
+
+/// Every sequence of `length` labels.
+fn paths(labels: usize, length: usize) -> Vec<Vec<usize>> {
+    (0..length).fold(vec![Vec::new()], |paths, _| {
+        let longer =
+            |path: &Vec<usize>| (0..labels).map(|label| [path.clone(), vec![label]].concat()).collect::<Vec<_>>();
+        paths.iter().flat_map(longer).collect()
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+
+    #[test]
+    fn a_crf_equals_the_sum_and_the_best_over_every_path(labels in 2..4usize, lengths in proptest::collection::vec(1..5usize, 1..4), place in 0..99u64) {
+        let (batch, time) = (lengths.len(), 1 + lengths.iter().max().unwrap());
+        for (_, device) in devices() {
+            let device = device.autodiff();
+            let drawn = |name: &str, count: usize| numbers(count, place + name.len() as u64).into_iter().map(f64::from).collect();
+            let crf = with_parameters(Crf::new(labels, key(place), &device), &drawn, DType::F32);
+            let weights = parameters(&crf);
+            let all = numbers(batch * time * labels, place).iter().map(|value| value * 3.0).collect::<Vec<_>>();
+            let emissions = tensor(all.clone(), [batch, time, labels], &device);
+            let score = |row: usize, path: &Vec<usize>| -> f64 {
+                let emitted = path.iter().enumerate().map(|(step, label)| all[(row * time + step) * labels + label]);
+                let followed = path.windows(2).map(|pair| weights["transition"][pair[0] * labels + pair[1]]);
+                let ends = [weights["start"][path[0]], weights["end"][path[path.len() - 1]]];
+                emitted.chain(followed).chain(ends).map(f64::from).sum()
+            };
+            let decoded = crf.decode(emissions.clone(), &lengths);
+            let found = values(crf.log_partition(emissions.clone(), &lengths));
+            let given: Vec<Vec<usize>> = lengths.iter().map(|&length| (0..length).map(|step| step % labels).collect()).collect();
+            let likelihoods = values(crf.log_likelihood(emissions, &given));
+            for (row, &length) in lengths.iter().enumerate() {
+                let all = paths(labels, length);
+                let sum = all.iter().map(|path| score(row, path).exp()).sum::<f64>().ln();
+                prop_assert!((f64::from(found[row]) - sum).abs() < 1e-4, "{} against {sum}", found[row]);
+                let expected = score(row, &given[row]) - sum;
+                prop_assert!((f64::from(likelihoods[row]) - expected).abs() < 1e-4);
+                let best = all.iter().map(|path| score(row, path)).fold(f64::MIN, f64::max);
+                prop_assert!((score(row, &decoded[row]) - best).abs() < 1e-5, "Viterbi finds the best path");
+            }
+        }
+    }
+
+    #[test]
+    fn attention_equals_its_formula(asked in 1..4usize, lengths in proptest::collection::vec(1..5usize, 1..4), place in 0..99u64) {
+        let (batch, time, size) = (lengths.len(), 1 + lengths.iter().max().unwrap(), 3);
+        for (_, device) in devices() {
+            for kind in [AttentionScore::Dot, AttentionScore::General, AttentionScore::Additive] {
+                let attention = Attention::new(kind, size, size, key(place), &device);
+                let weights = parameters(&attention);
+                let (queries, memory) = (numbers(batch * asked * size, place), numbers(batch * time * size, place + 100));
+                let attended = attention.forward(
+                    tensor(queries.clone(), [batch, asked, size], &device), tensor(memory.clone(), [batch, time, size], &device), &lengths,
+                );
+                let mapped = |vector: &[f32], name: &str| -> Vec<f32> {
+                    (0..size).map(|column| (0..size).map(|row| vector[row] * weights[name][row * size + column]).sum()).collect()
+                };
+                let dot = |a: &[f32], b: &[f32]| -> f32 { a.iter().zip(b).map(|(a, b)| a * b).sum() };
+                let score = |q: &[f32], m: &[f32]| match kind {
+                    AttentionScore::Dot => dot(q, m),
+                    AttentionScore::General => dot(&mapped(q, "weight_query"), m),
+                    AttentionScore::Additive => {
+                        let sum = mapped(q, "weight_query").iter().zip(mapped(m, "weight_memory")).map(|(a, b)| (a + b).tanh()).collect::<Vec<_>>();
+                        dot(&sum, &weights["vector"])
+                    }
+                };
+                let mut contexts = Vec::new();
+                for (row, &length) in lengths.iter().enumerate() {
+                    let places: Vec<&[f32]> = (0..length).map(|t| &memory[(row * time + t) * size..][..size]).collect();
+                    for u in 0..asked {
+                        let q = &queries[(row * asked + u) * size..][..size];
+                        let exps: Vec<f32> = places.iter().map(|m| score(q, m).exp()).collect();
+                        let total: f32 = exps.iter().sum();
+                        contexts.extend((0..size).map(|f| places.iter().zip(&exps).map(|(m, e)| m[f] * e / total).sum::<f32>()));
+                    }
+                }
+                prop_assert!(difference(&values(attended.context), &contexts) < 1e-4, "{kind:?}");
+                let rows = values(attended.weights);
+                let sums_to_one = rows.chunks(time).all(|row| (row.iter().sum::<f32>() - 1.0).abs() < 1e-5);
+                prop_assert!(sums_to_one, "{kind:?}: weights sum to one");
+            }
+        }
+    }
+}
+
+#[test]
+fn poolings_equal_their_formulas_and_ignore_padding() {
+    for (_, device) in devices() {
+        let (lengths, time) = ([3, 1], 4);
+        let all = numbers(2 * time * 2, 7);
+        let outputs = tensor(all.clone(), [2, time, 2], &device);
+        let at = |row: usize, step: usize, feature: usize| all[(row * time + step) * 2 + feature];
+        let over = |row: usize, feature: usize| (0..lengths[row]).map(move |step| (row, step, feature));
+        let summary = |pooling, directions| {
+            values(Summary::new(pooling, 2, key(1), &device).forward(outputs.clone(), &lengths, directions))
+        };
+        let each = |of: &dyn Fn(usize, usize) -> f32| vec![of(0, 0), of(0, 1), of(1, 0), of(1, 1)];
+        let mean = |row: usize, f: usize| over(row, f).map(|(r, s, f)| at(r, s, f)).sum::<f32>() / lengths[row] as f32;
+        let max = |row: usize, f: usize| over(row, f).map(|(r, s, f)| at(r, s, f)).fold(f32::MIN, f32::max);
+        assert!(difference(&summary(Pooling::Mean, 1), &each(&mean)) < 1e-6);
+        assert!(difference(&summary(Pooling::Max, 1), &each(&max)) < 1e-6);
+        assert!(difference(&summary(Pooling::Last, 1), &each(&|row, f| at(row, lengths[row] - 1, f))) < 1e-6);
+        let both = each(&|row, f| if f == 0 { at(row, lengths[row] - 1, 0) } else { at(row, 0, 1) });
+        assert!(difference(&summary(Pooling::Last, 2), &both) < 1e-6);
+        let weighted = summary(Pooling::Attention, 1);
+        assert!((weighted[2] - at(1, 0, 0)).abs() < 1e-6, "one true step has all the weight");
+    }
+}
+
+#[test]
+fn padding_changes_no_loss_and_no_gradient_of_a_tagger() {
+    for (_, device) in devices() {
+        let device = device.autodiff();
+        for joint in [false, true] {
+            let tagger = Tagger::new(9, bilstm(4), 3, joint, 1, &device);
+            let rows = [vec![2, 3, 4, 5], vec![6, 7]];
+            let labels = [vec![0, 2, 1, 1], vec![2, 0]];
+            let at = |time: usize, padding: i32| {
+                let loss = tagger.loss(tokens(&rows, time, padding, &device), &labels, None);
+                (values(loss.clone()), gradients(&tagger, &loss.backward()))
+            };
+            let (exact, slopes) = at(4, 0);
+            let (padded, padded_slopes) = at(7, 8);
+            assert!(difference(&padded, &exact) < 1e-5);
+            slopes.iter().for_each(|(name, slope)| assert!(difference(&padded_slopes[name], slope) < 1e-4, "{name}"));
+            let decoded = tagger.decode(tokens(&rows, 7, 8, &device), &[4, 2]);
+            assert_eq!(decoded, tagger.decode(tokens(&rows, 4, 0, &device), &[4, 2]));
+            assert_eq!(decoded.iter().map(Vec::len).collect::<Vec<_>>(), [4, 2]);
+        }
+    }
+}
+
+#[test]
+fn a_language_model_refuses_to_read_what_it_predicts() {
+    let shape = |architecture, tied, width| LanguageModelShape {
+        vocabulary: 9,
+        stack: StackShape::plain(architecture, 4, vec![5, width]),
+        tied,
+        dropout: 0.0,
+    };
+    assert!(shape(Architecture::BiGru, false, 4).check().unwrap_err().contains("reads the tokens"));
+    assert!(shape(Architecture::Gru, true, 3).check().unwrap_err().contains("3 is not 4"));
+    assert!(shape(Architecture::Gru, true, 4).check().is_ok());
+    let residual = StackShape { skip: Skip::Residual, ..shape(Architecture::Gru, false, 4).stack };
+    assert!(LanguageModelShape { stack: residual, ..shape(Architecture::Gru, false, 4) }.check().is_err());
+}
+
+#[test]
+fn tied_embeddings_serve_twice_and_text_may_be_cut_anywhere() {
+    for (_, device) in devices() {
+        for tied in [false, true] {
+            let stack = StackShape::plain(Architecture::Lstm, 4, vec![4, 4]);
+            let model = LanguageModel::new(LanguageModelShape { vocabulary: 9, stack, tied, dropout: 0.0 }, 1, &device);
+            assert_eq!(parameters(&model).contains_key("output.weight"), !tied);
+            let text = [vec![1, 2, 3, 4, 5, 6, 7], vec![7, 6, 5, 4, 3, 2, 1]];
+            let whole = model.forward(tokens(&text, 7, 0, &device), &[7, 7], None, None).scores;
+            let [first, second] = [0..3, 3..7].map(|part| text.clone().map(|row| row[part.clone()].to_vec()));
+            let first = model.forward(tokens(&first, 3, 0, &device), &[3, 3], None, None);
+            let second = model.forward(tokens(&second, 4, 0, &device), &[4, 4], Some(first.states), None);
+            let parts = Tensor::cat(vec![first.scores, second.scores], 1);
+            assert!(difference(&values(parts), &values(whole)) < 1e-5);
+        }
+    }
+}
+
+#[test]
+fn a_language_model_of_equal_scores_loses_the_logarithm_of_its_vocabulary() {
+    let device = devices().remove(0).1.autodiff();
+    let stack = StackShape::plain(Architecture::Gru, 4, vec![4]);
+    let shape = LanguageModelShape { vocabulary: 9, stack, tied: false, dropout: 0.0 };
+    let model = LanguageModel::new(shape, 1, &device);
+    let flat = with_parameters(model, &|_, count| vec![0.0; count], DType::F32);
+    let loss = flat.loss(tokens(&[vec![1, 2, 3], vec![4]], 3, 0, &device), &[vec![2, 3, 8], vec![0]], None);
+    assert!((values(loss)[0] - 9f32.ln()).abs() < 1e-5);
+}
+
+#[test]
+fn forecast_losses_equal_their_formulas() {
+    for (_, device) in devices() {
+        let came = tensor(vec![1.0, 2.0], [1, 2], &device);
+        let loss = |outlook: &Outlook, forecast: Vec<f32>| {
+            let width = outlook.width();
+            values(outlook.loss(tensor(forecast, [1, 2, width], &device), came.clone()))[0]
+        };
+        assert!((loss(&Outlook::Point, vec![0.0, 4.0]) - 2.5).abs() < 1e-6);
+        // Means 1 and 4, deviations 1 and 2: −log N = log σ + (x − μ)² / 2σ² + log √2π.
+        let expected = (0.0 + (2f32.ln() + 0.5)) / 2.0 + 0.5 * std::f32::consts::TAU.ln();
+        assert!((loss(&Outlook::Gaussian, vec![1.0, 1.0, 4.0, 2.0]) - expected).abs() < 1e-5);
+        // Too low by 1 costs the probability, too high by 1 costs 1 minus it.
+        let quantiles = Outlook::Quantiles(vec![0.1, 0.9]);
+        assert!((loss(&quantiles, vec![0.0, 0.0, 3.0, 3.0]) - (0.1 + 0.9 + 0.9 + 0.1) / 4.0).abs() < 1e-6);
+    }
+}
+
+#[test]
+fn a_forecaster_answers_in_its_shape_with_positive_deviations() {
+    for (_, device) in devices() {
+        let past = tensor(numbers(2 * 5 * 3, 1), [2, 5, 3], &device);
+        for outlook in [Outlook::Point, Outlook::Gaussian, Outlook::Quantiles(vec![0.1, 0.5, 0.9])] {
+            let forecaster = Forecaster::new(bilstm(3), 4, outlook.clone(), 1, &device);
+            let forecast = forecaster.forward(past.clone(), &[5, 3], None);
+            assert_eq!(forecast.dims(), [2, 4, outlook.width()]);
+            if outlook == Outlook::Gaussian {
+                assert!(values(forecast.clone().narrow(2, 1, 1)).iter().all(|&deviation| deviation > 0.0));
+            }
+            let cut = forecaster.forward(past.clone().narrow(0, 1, 1).narrow(1, 0, 3), &[3], None);
+            assert!(difference(&values(cut), &values(forecast.narrow(0, 1, 1))) < 1e-5, "padding changes nothing");
+        }
+    }
+}
+
+#[test]
+fn a_decoder_says_step_by_step_what_it_says_at_once() {
+    for (_, device) in devices() {
+        for attention in [AttentionScore::General, AttentionScore::Additive] {
+            let shape = EncoderDecoderShape {
+                source_vocabulary: 9,
+                target_vocabulary: 7,
+                encoder: StackShape::plain(Architecture::BiGru, 4, vec![3]),
+                decoder: StackShape::plain(Architecture::Lstm, 5, vec![4, 6]),
+                attention,
+            };
+            let model = EncoderDecoder::new(shape, 1, &device);
+            let source = [vec![1, 2, 3, 4], vec![5, 6]];
+            let written = model.greedy(tokens(&source, 4, 0, &device), &[4, 2], 0, 7, 5);
+            assert!(written.iter().all(|row| row.len() == 5), "a token that does not exist never ends a row");
+            let told: Vec<Vec<i32>> =
+                written.iter().map(|row| [&[0][..], &row[..4]].concat().iter().map(|&t| t as i32).collect()).collect();
+            let memory = model.read(tokens(&source, 6, 8, &device), &[4, 2], None);
+            let (scores, _) = model.write(memory, tokens(&told, 5, 0, &device), &[5, 5], None);
+            let best = scores.argmax(2).try_into_vec_as::<i64>().unwrap();
+            assert_eq!(best, written.concat().iter().map(|&token| token as i64).collect::<Vec<_>>());
+            let ended = model.greedy(tokens(&source, 4, 0, &device), &[4, 2], 0, written[0][0], 5);
+            assert!(ended[0].is_empty(), "the end is not written");
+        }
+    }
+}
+
+#[test]
+fn halves_that_do_not_fit_are_refused() {
+    let shape = |decoder, attention| EncoderDecoderShape {
+        source_vocabulary: 9,
+        target_vocabulary: 7,
+        encoder: bilstm(4),
+        decoder: StackShape::plain(decoder, 5, vec![4]),
+        attention,
+    };
+    assert!(shape(Architecture::BiRnn, AttentionScore::General).check().unwrap_err().contains("reads what a decoder"));
+    assert!(shape(Architecture::Rnn, AttentionScore::Dot).check().unwrap_err().contains("joins 4 features to 6"));
+    assert!(shape(Architecture::Rnn, AttentionScore::General).check().is_ok());
+}
+
+#[test]
+fn teacher_forcing_ignores_padding_on_both_sides() {
+    for (_, device) in devices() {
+        let device = device.autodiff();
+        let shape = EncoderDecoderShape {
+            source_vocabulary: 9,
+            target_vocabulary: 7,
+            encoder: bilstm(4),
+            decoder: StackShape::plain(Architecture::Gru, 5, vec![4]),
+            attention: AttentionScore::General,
+        };
+        let model = EncoderDecoder::new(shape, 1, &device);
+        let (source, target) = ([vec![1, 2, 3], vec![4]], [vec![1, 2, 3, 4], vec![5]]);
+        let loss = |rows: &[Vec<i32>], lengths: &[usize], time: usize, target: &[Vec<usize>]| {
+            f64::from(values(model.loss(tokens(rows, time, 8, &device), lengths, 0, target, None))[0])
+        };
+        let together = loss(&source, &[3, 1], 6, &target);
+        let alone = (4.0 * loss(&source[..1], &[3], 3, &target[..1]) + loss(&source[1..], &[1], 1, &target[1..])) / 5.0;
+        assert!((together - alone).abs() < 1e-5, "{together} against {alone}");
+    }
+}
+
+#[test]
+fn relations_depend_on_the_marked_spans_and_not_on_padding() {
+    for (_, device) in devices() {
+        let classifier = RelationClassifier::new(9, bilstm(4), 3, 1, &device);
+        let rows = [vec![1, 2, 3, 4, 5], vec![6, 7, 8]];
+        let scores = |time: usize, spans: &[[std::ops::Range<usize>; 2]]| {
+            values(classifier.forward(tokens(&rows, time, 8, &device), &[5, 3], spans, None))
+        };
+        let spans = [[0..1, 3..5], [0..1, 2..3]];
+        assert!(difference(&scores(8, &spans), &scores(5, &spans)) < 1e-5);
+        let turned = spans.clone().map(|[first, second]| [second, first]);
+        assert!(difference(&scores(5, &turned), &scores(5, &spans)) > 1e-3, "direction matters");
+    }
+}
+
+#[test]
+#[should_panic(expected = "at least two labels")]
+fn a_crf_over_one_label_is_refused() {
+    Crf::new(1, key(0), &devices().remove(0).1);
+}

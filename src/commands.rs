@@ -4,6 +4,7 @@ pub mod describe;
 pub mod evaluate;
 pub mod list;
 pub mod predict;
+pub mod probe;
 pub mod train;
 
 use std::path::PathBuf;

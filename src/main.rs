@@ -32,6 +32,7 @@ enum Command {
     Train(commands::train::Train),
     Evaluate(commands::evaluate::Evaluate),
     Predict(commands::predict::Predict),
+    Probe(commands::probe::Probe),
 }
 
 fn main() -> ExitCode {
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
         Command::Train(train) => train.run(),
         Command::Evaluate(evaluate) => evaluate.run(),
         Command::Predict(predict) => predict.run(),
+        Command::Probe(probe) => probe.run(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -73,7 +73,7 @@ impl<'a> Report<'a> {
     pub fn print_table(&self) -> Result<(), Failure> {
         let settings = &self.run.environment.settings;
         let mut table = Table::new();
-        table.load_style(TableStyle { row_separator: LineStyle::default(), ..presets::UTF8_NO_BORDERS });
+        table.load_style(plain());
         let title = format!("{} accuracy", self.split.name());
         let header = [title, "examples".to_owned()].into_iter();
         table.set_header(header.chain(self.models.iter().map(|model| model.name.to_owned())));
@@ -108,4 +108,9 @@ impl<'a> Report<'a> {
         writeln!(out, "next: seqzoo predict {} \"{example}\"", quoted(&self.run.path))?;
         Ok(())
     }
+}
+
+/// Columns under a header, without lines between rows.
+pub fn plain() -> TableStyle {
+    TableStyle { row_separator: LineStyle::default(), ..presets::UTF8_NO_BORDERS }
 }

@@ -78,6 +78,12 @@ impl Model {
         Ok(self.classifier.log_probabilities(&rows).into_iter().map(answer).collect())
     }
 
+    /// How far back the loss of examples reaches: the gradient's norm at the lowest layer's hidden state, by distance from
+    /// the last token, averaged over examples.
+    pub fn reach(&self, examples: &[Example]) -> Vec<f64> {
+        self.classifier.reach(examples)
+    }
+
     /// How well examples are labelled.
     pub fn evaluate(&self, examples: &[Example]) -> Evaluation {
         let rows: Vec<Vec<u32>> = examples.iter().map(|example| self.classifier.encode(&example.text)).collect();

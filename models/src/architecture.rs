@@ -1,8 +1,8 @@
 //! The closed list of recurrent architectures that a recipe may name.
 
-use burn::module::Module;
+use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor};
-use seqzoo_random::Key;
+use seqzoo_random::{Key, Purpose};
 
 use crate::cells::{Card, Gru, GruResetAfter, LayerNormLstm, Lstm, PeepholeLstm, ReluRnn, Rnn};
 use crate::layers::{Bidirectional, Passage, Reading, SequenceLayer, Unidirectional};
@@ -100,6 +100,35 @@ impl Architecture {
     pub fn parameters(self, input_size: usize, hidden_size: usize) -> usize {
         let Card { gates, own, .. } = self.card();
         self.directions() * hidden_size * (gates * (input_size + hidden_size + 1) + own)
+    }
+
+    /// Names and shapes of the recurrent layer's parameters.
+    pub fn shapes(self, input_size: usize, hidden_size: usize, device: &Device) -> Vec<(String, Vec<usize>)> {
+        struct Shapes(Vec<String>, Vec<(String, Vec<usize>)>);
+        impl ModuleVisitor for Shapes {
+            fn enter_module(&mut self, name: &str, _: &str) {
+                self.0.push(name.to_owned());
+            }
+            fn exit_module(&mut self, _: &str, _: &str) {
+                self.0.pop();
+            }
+            fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+                // The first part names the architecture.
+                self.1.push((self.0[1..].join("."), param.val().dims().to_vec()));
+            }
+        }
+        // Read off a tiny layer whose sizes cannot be confused: large ones take long to draw.
+        let (tiny_input, tiny_hidden) = (7, 5);
+        let mut found = Shapes(Vec::new(), Vec::new());
+        self.build(tiny_input, tiny_hidden, Key::new(0, Purpose::Weights), device).visit(&mut found);
+        let scaled = |size: usize| if size == tiny_input { input_size } else { size / tiny_hidden * hidden_size };
+        found.1.into_iter().map(|(name, shape)| (name, shape.into_iter().map(scaled).collect())).collect()
+    }
+
+    /// Bytes that one step of one sequence takes in training at least: gates, and the states that the step leaves.
+    pub fn memory_per_step(self, hidden_size: usize) -> usize {
+        let Card { gates, .. } = self.card();
+        4 * self.directions() * hidden_size * (gates + 2)
     }
 
     /// Multiplications and additions of the products of one time step of one sequence.

@@ -5,9 +5,9 @@ use std::path::Path;
 
 use clap::Args;
 use seqzoo_models::Architecture;
-use seqzoo_run::did_you_mean;
 use seqzoo_run::recipe::SHIPPED;
 use seqzoo_run::settings::Settings;
+use seqzoo_run::{Backend, BackendError, did_you_mean};
 
 use super::environment;
 use crate::failure::{Failure, USAGE};
@@ -46,17 +46,29 @@ impl Describe {
     fn model(&self, model: Architecture) -> Result<(), Failure> {
         let (card, input, hidden) = (model.card(), self.input_size as usize, self.hidden_size as usize);
         let directions = if model.directions() == 2 { " Two cells read, one in each direction." } else { "" };
-        let width = card.gates * hidden;
         let parameters = model.parameters(input, hidden);
+        let device = Backend::linked().into_iter().rev().find_map(|backend| backend.device().ok());
+        let device = device.ok_or(BackendError::NoneLinked)?;
         let mut out = std::io::stdout().lock();
         writeln!(out, "{}: {}.{directions}\n", model.name(), card.summary)?;
         card.equations.lines().try_for_each(|line| writeln!(out, "    {line}"))?;
         writeln!(out, "\npaper       {}\nfile        {}", card.paper, card.file)?;
         writeln!(out, "\nat input_size {input} and hidden_size {hidden}:")?;
-        writeln!(out, "  weight_ih   [{input}, {width}]\n  weight_hh   [{hidden}, {width}]\n  bias        [{width}]")?;
-        writeln!(out, "  output_size {}", model.directions() * hidden)?;
-        writeln!(out, "  parameters  {parameters} ({:.1} MB)", parameters as f64 * 4e-6)?;
-        writeln!(out, "  operations  {} per step and sequence", model.operations_per_step(input, hidden))?;
+        for (name, shape) in model.shapes(input, hidden, &device) {
+            writeln!(out, "  {name:<28} {shape:?}")?;
+        }
+        writeln!(out, "  output size                  {}", model.directions() * hidden)?;
+        writeln!(out, "  parameters                   {parameters} ({:.1} MB)", parameters as f64 * 4e-6)?;
+        writeln!(
+            out,
+            "  operations                   {} per step and sequence",
+            model.operations_per_step(input, hidden)
+        )?;
+        let memory = model.memory_per_step(hidden) as f64 * 1e-3;
+        writeln!(
+            out,
+            "  memory in training           at least {memory:.1} kB per step and sequence (gates and states)"
+        )?;
         writeln!(out, "\nnext: seqzoo train agreement --set models='[\"{}\"]'", model.name())?;
         Ok(())
     }

@@ -5,8 +5,13 @@ use std::process::Stdio;
 #[test]
 fn lists_and_descriptions_read_well() {
     let place = Place::new();
-    for arguments in [&["list", "models"][..], &["list", "recipes"], &["describe", "lstm"], &["describe", "agreement"]]
-    {
+    for arguments in [
+        &["list", "models"][..],
+        &["list", "recipes"],
+        &["describe", "lstm"],
+        &["describe", "bigru"],
+        &["describe", "agreement"],
+    ] {
         insta::assert_snapshot!(arguments.join("_"), place.ok(arguments).out);
     }
 }
@@ -25,9 +30,35 @@ fn every_listed_name_can_be_described_or_loaded() {
 }
 
 #[test]
+fn a_probe_shows_that_gates_reach_further_than_a_vanilla_network_and_draws_it() {
+    let place = Place::new();
+    let table = place.ok(&["probe", "rnn", "lstm", "gru", "3xrnn+residual", "--lag", "60", "--svg", "reach.svg"]).out;
+    let farthest = table.lines().last().unwrap();
+    let norms: Vec<f64> = farthest.split('┆').skip(1).map(|cell| cell.trim().parse().unwrap()).collect();
+    assert!(farthest.trim_start().starts_with("60") && norms[1..].iter().all(|&norm| norm > norms[0]), "{table}");
+    let picture = std::fs::read_to_string(place.path("reach.svg")).unwrap();
+    assert!(picture.starts_with("<svg") && picture.contains("3xrnn+residual") && picture.contains("polyline"));
+    for (model, part) in
+        [("3xlstn", "did you mean `lstm`?"), ("0xrnn", "from 1 to 64"), ("rnn+skip", "skip connection")]
+    {
+        let refused = place.run(&["probe", model]);
+        assert!(refused.code == Some(2) && refused.err.contains(part), "{}", refused.err);
+    }
+}
+
+#[test]
+fn a_probe_measures_trained_models_on_their_data() {
+    let place = Place::new();
+    place.trained("2");
+    let table = place.ok(&["probe", "--run", "run", "--lag", "20"]).out;
+    assert!(table.contains("the 256 longest examples of test") && table.contains("lstm"), "{table}");
+    assert!(table.lines().last().unwrap().trim_start().starts_with("20"), "{table}");
+}
+
+#[test]
 fn help_of_each_command_has_examples() {
     let place = Place::new();
-    for command in ["list", "describe", "train", "evaluate", "predict"] {
+    for command in ["list", "describe", "train", "evaluate", "predict", "probe"] {
         let help = place.ok(&[command, "--help"]).out;
         assert!(help.contains("Examples:") && help.matches("`seqzoo ").count() >= 2, "{help}");
     }

@@ -22,7 +22,8 @@ use crate::state::HiddenState;
 /// r and u have recurrent weights there: `weight_hn` is `[hidden_size, hidden_size]`.
 ///
 /// Differs from PyTorch's `GRU`, which is [`GruResetAfter`](super::GruResetAfter): here the reset gate acts *before* the
-/// product, u = 1 *replaces* the state (PyTorch's z = 1 keeps it), and the candidate has one bias.
+/// product, u = 1 *replaces* the state (PyTorch's z = 1 keeps it), and the candidate has one bias. The update gate's bias starts
+/// at −1, so that a fresh unit keeps more than it replaces, as an LSTM's forget gate does (after Tallec and Ollivier, ICLR 2018).
 ///
 /// Cho et al., "Learning phrase representations using RNN encoder–decoder", EMNLP 2014, with the update gate turned round as
 /// in Chung et al., "Empirical evaluation of gated recurrent neural networks on sequence modeling", 2014.
@@ -48,7 +49,7 @@ impl Cell for Gru {
 
     fn new(input_size: usize, hidden_size: usize, key: Key, device: &Device) -> Self {
         Self {
-            weights: Weights::new([input_size, hidden_size], 2, [0.0; 3], key, device),
+            weights: Weights::new([input_size, hidden_size], 2, [0.0, -1.0, 0.0], key, device),
             weight_hn: init::orthogonal(hidden_size, 1, key.place(2), device),
         }
     }

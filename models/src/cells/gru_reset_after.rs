@@ -21,7 +21,8 @@ use crate::state::HiddenState;
 /// `x` is `[batch, input_size]`, `h` `[batch, hidden_size]`; three gates in [`Weights`], in the order r, z, n; `bias_hn` is
 /// `[hidden_size]`. z = 1 *keeps* the state.
 ///
-/// Differs from PyTorch's `GRU` as [`Weights`] says; the candidate's second bias, which r multiplies, is kept.
+/// Differs from PyTorch's `GRU` as [`Weights`] says; the candidate's second bias, which r multiplies, is kept. The bias of z starts
+/// at 1, so that a fresh unit keeps more than it replaces (after Tallec and Ollivier, ICLR 2018).
 ///
 /// The form of cuDNN; Keras names it `reset_after`. After Cho et al., EMNLP 2014.
 #[derive(Module, Debug)]
@@ -46,7 +47,7 @@ impl Cell for GruResetAfter {
 
     fn new(input_size: usize, hidden_size: usize, key: Key, device: &Device) -> Self {
         Self {
-            weights: Weights::new([input_size, hidden_size], 3, [0.0; 3], key, device),
+            weights: Weights::new([input_size, hidden_size], 3, [0.0, 1.0, 0.0], key, device),
             bias_hn: init::constant(&vec![0.0; hidden_size], device),
         }
     }

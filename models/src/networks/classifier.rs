@@ -2,13 +2,15 @@
 
 use burn::module::Module;
 use burn::nn::{Embedding, Linear};
+use burn::tensor::activation::log_softmax;
 use burn::tensor::module::embedding;
-use burn::tensor::{Device, Int, Tensor};
+use burn::tensor::{Device, Int, Tensor, TensorData};
 use seqzoo_random::{Key, Purpose};
 
 use super::table;
 use crate::layers::dropout::{dropout, rows};
 use crate::layers::{Pooling, Stack, StackShape, Summary, linear};
+use crate::probe::reach;
 
 /// Sequence classifier: embedding, recurrent stack, summary of its outputs, dropout, linear layer.
 ///
@@ -61,6 +63,21 @@ impl Classifier {
             dropout: shape.dropout,
             embedding_dropout: shape.embedding_dropout,
         }
+    }
+
+    /// How far back the loss of `labels` reaches, see [`reach`]; the classifier must be on an autodiff device.
+    ///
+    /// # Panics
+    /// If the labels do not fit the tokens.
+    pub fn reach(&self, tokens: Tensor<2, Int>, lengths: &[usize], labels: &[usize]) -> Vec<f64> {
+        let input = embedding(self.embedding.weight.val(), tokens);
+        let labels: Vec<i32> = labels.iter().map(|&label| label as i32).collect();
+        let labels = Tensor::<2, Int>::from_data(TensorData::new(labels, [lengths.len(), 1]), &input.device());
+        reach(&self.stack, input, lengths, |outputs| {
+            let directions = self.stack.shape().architecture.directions();
+            let scores = self.output.forward(self.summary.forward(outputs, lengths, directions));
+            log_softmax(scores, 1).gather(1, labels).sum().neg()
+        })
     }
 
     /// Scores of each label before softmax, `[batch, labels]`.

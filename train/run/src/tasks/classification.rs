@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use burn::module::Module;
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use seqzoo_datasets::batch::{self, Padded};
@@ -143,6 +144,15 @@ impl TextClassifier {
     /// Token numbers of a text; empty if there is nothing in it to read.
     pub fn encode(&self, text: &str) -> Vec<u32> {
         self.codec.encoder.encode(text)
+    }
+
+    /// How far back the loss of examples reaches: gradient norms by distance from the last token, averaged.
+    pub fn reach(&self, examples: &[Example]) -> Vec<f64> {
+        let rows: Vec<Vec<u32>> = examples.iter().map(|example| self.encode(&example.text)).collect();
+        let labels: Vec<usize> = examples.iter().map(|example| example.label).collect();
+        let padded = batch::pad(rows.iter().map(Vec::as_slice));
+        let network = self.network.clone().train();
+        network.reach(tensor(&padded, &self.device.clone().autodiff()), &padded.lengths, &labels)
     }
 
     /// Natural logarithms of each label's probability, for each row of token numbers; no row may be empty.

@@ -125,7 +125,7 @@ impl Architecture {
         found.1.into_iter().map(|(name, shape)| (name, shape.into_iter().map(scaled).collect())).collect()
     }
 
-    /// Bytes that one step of one sequence takes in training at least: gates, and the states that the step leaves.
+    /// Bytes that gates and states of one step of one sequence take in training, roughly.
     pub fn memory_per_step(self, hidden_size: usize) -> usize {
         let Card { gates, .. } = self.card();
         4 * self.directions() * hidden_size * (gates + 2)

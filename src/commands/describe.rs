@@ -65,10 +65,7 @@ impl Describe {
             model.operations_per_step(input, hidden)
         )?;
         let memory = model.memory_per_step(hidden) as f64 * 1e-3;
-        writeln!(
-            out,
-            "  memory in training           at least {memory:.1} kB per step and sequence (gates and states)"
-        )?;
+        writeln!(out, "  memory in training           about {memory:.1} kB per step and sequence (gates and states)")?;
         writeln!(out, "\nnext: seqzoo train agreement --set models='[\"{}\"]'", model.name())?;
         Ok(())
     }

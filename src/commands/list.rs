@@ -86,7 +86,7 @@ impl List {
         for kind in kinds {
             writeln!(out, "{}", kind.name())?;
             for (name, summary) in kind.items() {
-                writeln!(out, "  {name:<12} {summary}")?;
+                writeln!(out, "  {name:<17} {summary}")?;
             }
         }
         writeln!(out, "\nnext: seqzoo describe lstm, or seqzoo train agreement")?;

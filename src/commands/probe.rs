@@ -36,7 +36,7 @@ pub struct Probe {
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=5_000))]
     lag: u16,
     /// Features of input and hidden states of fresh models.
-    #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=2_048))]
+    #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=512))]
     size: u16,
     /// From which fresh weights and noise are drawn.
     #[arg(long, value_name = "N", default_value_t = 1)]
@@ -133,12 +133,13 @@ impl Probe {
     }
 }
 
-/// Norms at distances that double, and what share of the nearest the farthest keeps.
+/// Norms at distances that double.
 fn print(curves: &[Curve], what: &str) -> Result<(), Failure> {
-    let longest = curves.iter().map(|curve| curve.norms.len()).max().unwrap_or(1) - 1;
+    let longest = curves.iter().map(|curve| curve.norms.len()).max().unwrap_or(1).saturating_sub(1);
     let mut distances = vec![0];
     distances.extend(std::iter::successors(Some(1), |distance| Some(distance * 2)).take_while(|&d| d < longest));
     distances.push(longest);
+    distances.dedup();
     let mut table = Table::new();
     table.load_style(crate::report::plain());
     table.set_header(["distance".to_owned()].into_iter().chain(curves.iter().map(|curve| curve.name.clone())));

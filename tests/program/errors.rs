@@ -35,13 +35,19 @@ fn values_that_no_run_can_have_are_refused_by_field() {
         ("training.learning_rate=nan", "a number above 0"),
         ("dropout.zoneout=1", "in [0, 1)"),
         ("network.hidden_sizes=[-4]", "invalid value"),
-        ("network.skip=highway", "joins 32 features to 64"),
-        ("network.hidden_sizes=[60000]", "more than 10⁹ parameters"),
+        ("network.skip=highway", "joins 32 features to 128"),
+        ("network.hidden_sizes=[60000]", "from 1 to 4096"),
+        ("network.hidden_sizes=[4096,4096,4096,4096,4096,4096]", "more than 10⁹ parameters"),
         ("training.learning_rate=1e39", "that 32 bits can hold"),
         ("models=[]", "at least one of"),
         ("stopping.metric=f1", "unknown variant"),
     ] {
-        refused(&place, &["train", "agreement", "--set", set], 3, &["--set", set.split('=').next().unwrap(), part]);
+        refused(
+            &place,
+            &["train", "agreement", "--set", "models=[\"bilstm\"]", "--set", set],
+            3,
+            &["--set", set.split('=').next().unwrap(), part],
+        );
     }
     assert!(!place.path("runs").exists(), "nothing was made");
 }

@@ -24,7 +24,8 @@ const EPSILON: f64 = 1e-5;
 ///
 /// `x` is `[batch, input_size]`, `h` and `c` `[batch, hidden_size]`; four gates in [`Weights`], in the order i, f, g, o. `γ_ih`
 /// and `γ_hh` are `[4 · hidden_size]`, each product being normalised over all gates together; `γ_c` and `b_c` are
-/// `[hidden_size]`. Gains start at 1, `b_c` at 0. The biases of the first two normalisations are `b`. PyTorch has no such cell.
+/// `[hidden_size]`. Gains start at 1, `b_c` at 0. The biases of the first two normalisations are `b`. PyTorch has no such cell. The forget
+/// gate's bias starts at 1 (Jozefowicz et al. 2015).
 ///
 /// Ba, Kiros and Hinton, "Layer normalization", 2016, equations 20 to 22.
 #[derive(Module, Debug)]

@@ -121,6 +121,13 @@ impl StackShape {
         if self.hidden_sizes.is_empty() {
             return Err("a stack needs at least one layer".to_owned());
         }
+        if self.input_size == 0 || self.hidden_sizes.contains(&0) {
+            return Err(format!("no size may be zero: input {}, hidden {:?}", self.input_size, self.hidden_sizes));
+        }
+        let StackRates { dropout, locked, recurrent, zoneout } = self.rates;
+        if let Some(rate) = [dropout, locked, recurrent, zoneout].into_iter().find(|rate| !(0.0..1.0).contains(rate)) {
+            return Err(format!("a rate of {rate} is not in [0, 1)"));
+        }
         let meets = matches!(self.skip, Skip::Residual | Skip::Highway);
         let mut below = self.input_size;
         for (layer, &hidden_size) in (1..).zip(&self.hidden_sizes) {
@@ -203,14 +210,18 @@ impl Stack {
         let (mut x, mut top, mut states) = (without_padding(input, lengths), None, Vec::new());
         for (place, layer) in self.layers.iter().enumerate() {
             let key = noise.map(|key| key.at(key.first() ^ (1 + place as u64) << 40));
-            if let (Some(key), true) = (key, place > 0) {
-                x = dropout::dropout(x, rates.dropout, key.place(1 << 20));
-                x = dropout::locked(x, rates.locked, key.place(1 << 21));
-            }
+            // What skip connections carry is left whole.
+            let read = match key {
+                Some(key) if place > 0 => {
+                    let some = dropout::dropout(x.clone(), rates.dropout, key.place(1 << 20));
+                    dropout::locked(some, rates.locked, key.place(1 << 21))
+                }
+                _ => x.clone(),
+            };
             let noise = Noise { recurrent_dropout: rates.recurrent, zoneout: rates.zoneout, key };
             let from = initial.as_mut().and_then(Iterator::next);
             let passage = Passage { lengths, initial: from, noise, added: added.take() };
-            let reading = layer.read(x.clone(), passage);
+            let reading = layer.read(read, passage);
             states.push(reading.state);
             top = Some(reading.outputs.clone());
             x = self.hand_on(place, x, reading.outputs, lengths);

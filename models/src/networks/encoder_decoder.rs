@@ -17,8 +17,8 @@ use crate::state::NamedState;
 /// score_u = tanh([context_u ; h_u] W_c + b_c) W + b
 /// ```
 ///
-/// Scores are `[batch, target time, target vocabulary]`. The decoder starts as in Bahdanau et al. 2015 (cells of LSTMs at
-/// zero) and attends as in Luong et al. 2015 (without feeding the context back).
+/// Scores are `[batch, target time, target vocabulary]`. The decoder starts from what the encoder has at the end of its
+/// reading (cells of LSTMs at zero) and attends as in Luong et al. 2015 (without feeding the context back).
 #[derive(Module, Debug)]
 pub struct EncoderDecoder {
     source: Embedding,
@@ -63,6 +63,8 @@ impl EncoderDecoderShape {
     /// # Errors
     /// Why not.
     pub fn check(&self) -> Result<(), String> {
+        self.encoder.check()?;
+        self.decoder.check()?;
         if self.decoder.architecture.directions() == 2 {
             let name = self.decoder.architecture.name();
             return Err(format!("{name} reads what a decoder is to write; name one that reads forward alone"));
@@ -71,7 +73,7 @@ impl EncoderDecoderShape {
         if self.attention == AttentionScore::Dot && memory != query {
             return Err(format!("dot attention joins {query} features to {memory}; use general or additive"));
         }
-        self.encoder.check().and(self.decoder.check())
+        Ok(())
     }
 }
 
@@ -120,7 +122,7 @@ impl EncoderDecoder {
         noise: Option<Key>,
     ) -> (Tensor<3>, Memory) {
         let Memory { outputs: source, lengths: source_lengths, states } = memory;
-        let noise = noise.map(|key| key.place(1 << 40));
+        let noise = noise.map(|key| key.at(key.first() ^ (1 << 62)));
         let written = self.decoder.read(self.target.forward(target), lengths, Some(states), noise);
         let context = self.attention.forward(written.outputs.clone(), source.clone(), &source_lengths).context;
         let combined = each_step(&self.combine, Tensor::cat(vec![context, written.outputs], 2)).tanh();

@@ -56,6 +56,7 @@ impl LanguageModelShape {
     /// # Errors
     /// Why not: a reader of what is to be predicted, tied weights that do not fit, or a stack that does not hold together.
     pub fn check(&self) -> Result<(), String> {
+        self.stack.check()?;
         if self.stack.architecture.directions() == 2 {
             return Err(format!(
                 "{} reads the tokens that a language model is to predict; name an architecture that reads forward alone",
@@ -66,7 +67,7 @@ impl LanguageModelShape {
         if self.tied && below != above {
             return Err(format!("tied embeddings need a stack as wide as the embedding: {above} is not {below}"));
         }
-        self.stack.check()
+        Ok(())
     }
 }
 

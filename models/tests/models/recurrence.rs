@@ -54,8 +54,9 @@ fn read_padded(shape: &StackShape, lengths: &[usize], time: usize, padding: f32,
 fn shapes() -> Vec<StackShape> {
     let plain = |architecture| StackShape::plain(architecture, INPUT, vec![HIDDEN, 3]);
     let skips = [Skip::Residual, Skip::Highway, Skip::Dense];
-    let skipping = |skip| StackShape { skip, projection: true, ..plain(Architecture::BiGru) };
-    Architecture::ALL.into_iter().map(plain).chain(skips.map(skipping)).collect()
+    let skipping = |architecture| skips.map(|skip| StackShape { skip, projection: true, ..plain(architecture) });
+    let skipping = [Architecture::Gru, Architecture::BiGru].into_iter().flat_map(skipping);
+    Architecture::ALL.into_iter().map(plain).chain(skipping).collect()
 }
 
 #[test]

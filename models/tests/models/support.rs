@@ -27,6 +27,10 @@ pub(crate) fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
 /// Largest difference, over the largest magnitude of `b`.
 pub(crate) fn difference(a: &[f32], b: &[f32]) -> f32 {
     assert_eq!(a.len(), b.len());
+    // A maximum passes over what is not a number; a comparison must not.
+    if !a.iter().chain(b).all(|value| value.is_finite()) {
+        return f32::INFINITY;
+    }
     let largest = b.iter().fold(f32::MIN_POSITIVE, |most, value| most.max(value.abs()));
     a.iter().zip(b).fold(0.0, |most: f32, (a, b)| most.max((a - b).abs())) / largest
 }

@@ -257,6 +257,9 @@ impl Recipe {
         if let Some((field, value)) = finite.into_iter().find(|&(_, value)| !(value > 0.0 && value <= largest)) {
             return Err(invalid(field, value, "a number above 0 that 32 bits can hold".to_owned()));
         }
+        if let Some(size) = self.network.hidden_sizes.iter().find(|&&size| size > MAX_HIDDEN) {
+            return Err(invalid("network.hidden_sizes", size, format!("whole numbers from 1 to {MAX_HIDDEN}")));
+        }
         if self.network.embedding_size > 1 << 16 {
             let value = self.network.embedding_size;
             return Err(invalid("network.embedding_size", value, "a whole number from 1 to 65,536".to_owned()));
@@ -301,6 +304,9 @@ impl Recipe {
         }
     }
 }
+
+/// Of a layer; orthogonal matrices take time that grows with the cube of their size.
+const MAX_HIDDEN: usize = 4_096;
 
 /// Of a recurrent stack; with gradients and moments, 16 GB.
 const MAX_PARAMETERS: u128 = 1_000_000_000;

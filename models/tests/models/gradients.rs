@@ -57,8 +57,8 @@ fn check(shape: &StackShape, noise: Option<Key>, device: &Device) {
 #[test]
 fn skip_connections_and_zoneout_have_the_gradients_that_differences_show() {
     for (backend, device) in devices() {
-        if !matches!(backend, Backend::Flex | Backend::Ndarray) {
-            continue; // GPUs have no f64
+        if backend != Backend::Flex {
+            continue; // GPUs have no f64, and on ndarray differences come out quantised to f32
         }
         for skip in [Skip::None, Skip::Residual, Skip::Highway, Skip::Dense] {
             let plain = StackShape::plain(Architecture::BiLstm, 3, vec![2, 3]);

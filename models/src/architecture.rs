@@ -1,45 +1,72 @@
-//! The closed list of recurrent architectures that a recipe may name.
+//! The recurrent architectures that a recipe may name: each of the listed cells, reading forward or both ways.
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor};
 use seqzoo_random::{Key, Purpose};
 
-use crate::cells::{Card, Gru, GruResetAfter, LayerNormLstm, Lstm, PeepholeLstm, ReluRnn, Rnn};
+use crate::cells::{self, Card, cells};
 use crate::layers::{Bidirectional, Passage, Reading, SequenceLayer, Unidirectional};
+use crate::state::State;
 
-/// Turns the list into the names ([`Architecture`]) and the layers ([`Recurrent`]); a line per architecture is all there is.
+/// Turns the list of cells into names ([`Architecture`]) and layers ([`Recurrent`]): each cell reads forward, or both ways.
 macro_rules! architectures {
-    ($($(#[$doc:meta])* $variant:ident = $name:literal: $layer:ty),* $(,)?) => {
+    ($($file:ident::$cell:ident = $name:literal, $both:ident;)*) => {
         /// The name of a recurrent architecture.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub enum Architecture {
-            $($(#[$doc])* $variant,)*
+            $(
+                #[doc = concat!("[`", stringify!($cell), "`](crate::cells::", stringify!($cell), ") reading forward.")]
+                $cell,
+            )*
+            $(
+                #[doc = concat!("[`", stringify!($cell), "`](crate::cells::", stringify!($cell), ") in each direction.")]
+                $both,
+            )*
         }
 
         impl Architecture {
-            /// Every architecture.
-            pub const ALL: [Architecture; [$($name),*].len()] = [$(Architecture::$variant),*];
+            /// Every architecture, those that read forward first.
+            pub const ALL: [Architecture; 2 * [$($name),*].len()] =
+                [$(Architecture::$cell,)* $(Architecture::$both,)*];
 
             /// The name in recipes and on the command line.
             pub fn name(self) -> &'static str {
-                match self { $(Architecture::$variant => $name,)* }
+                match self {
+                    $(Architecture::$cell => $name,)*
+                    $(Architecture::$both => concat!("bi", $name),)*
+                }
             }
 
             /// What is to be told of the cell that reads.
             pub fn card(self) -> Card {
-                match self { $(Architecture::$variant => <$layer>::CARD,)* }
+                match self {
+                    $(Architecture::$cell | Architecture::$both => <cells::$cell as crate::cell::Cell>::CARD,)*
+                }
             }
 
             /// How many cells read the sequence, each in its own direction.
             pub fn directions(self) -> usize {
-                match self { $(Architecture::$variant => <$layer>::DIRECTIONS,)* }
+                match self {
+                    $(Architecture::$cell => 1,)*
+                    $(Architecture::$both => 2,)*
+                }
+            }
+
+            /// Tensors that each cell carries from step to step.
+            pub fn state_tensors(self) -> usize {
+                match self {
+                    $(Architecture::$cell | Architecture::$both =>
+                        <cells::$cell as crate::cell::Cell>::State::TENSORS,)*
+                }
             }
 
             /// The layer with initial weights drawn from `key`.
             pub fn build(self, input_size: usize, hidden_size: usize, key: Key, device: &Device) -> Recurrent {
                 match self {
-                    $(Architecture::$variant =>
-                        Recurrent::$variant(SequenceLayer::new(input_size, hidden_size, key, device)),)*
+                    $(Architecture::$cell =>
+                        Recurrent::$cell(SequenceLayer::new(input_size, hidden_size, key, device)),)*
+                    $(Architecture::$both =>
+                        Recurrent::$both(SequenceLayer::new(input_size, hidden_size, key, device)),)*
                 }
             }
         }
@@ -47,48 +74,29 @@ macro_rules! architectures {
         /// A recurrent layer of whichever architecture was named.
         #[derive(Module, Debug)]
         pub enum Recurrent {
-            $($(#[$doc])* $variant($layer),)*
+            $(
+                #[doc = concat!("[`", stringify!($cell), "`](crate::cells::", stringify!($cell), ") reading forward.")]
+                $cell(Unidirectional<cells::$cell>),
+            )*
+            $(
+                #[doc = concat!("[`", stringify!($cell), "`](crate::cells::", stringify!($cell), ") in each direction.")]
+                $both(Bidirectional<cells::$cell>),
+            )*
         }
 
         impl Recurrent {
             /// Reads `[batch, time, input_size]`.
             pub fn read(&self, input: Tensor<3>, passage: Passage) -> Reading {
-                match self { $(Recurrent::$variant(layer) => layer.read(input, passage),)* }
+                match self {
+                    $(Recurrent::$cell(layer) => layer.read(input, passage),)*
+                    $(Recurrent::$both(layer) => layer.read(input, passage),)*
+                }
             }
         }
     };
 }
 
-architectures! {
-    /// Vanilla RNN.
-    Rnn = "rnn": Unidirectional<Rnn>,
-    /// Vanilla RNN of rectified units.
-    ReluRnn = "relu-rnn": Unidirectional<ReluRnn>,
-    /// LSTM.
-    Lstm = "lstm": Unidirectional<Lstm>,
-    /// LSTM with peepholes.
-    PeepholeLstm = "peephole-lstm": Unidirectional<PeepholeLstm>,
-    /// Layer-normalised LSTM.
-    LayerNormLstm = "layer-norm-lstm": Unidirectional<LayerNormLstm>,
-    /// GRU, reset before the product.
-    Gru = "gru": Unidirectional<Gru>,
-    /// GRU, reset after the product.
-    GruResetAfter = "gru-reset-after": Unidirectional<GruResetAfter>,
-    /// Vanilla RNNs reading in both directions.
-    BiRnn = "birnn": Bidirectional<Rnn>,
-    /// Vanilla RNNs of rectified units reading in both directions.
-    BiReluRnn = "birelu-rnn": Bidirectional<ReluRnn>,
-    /// LSTMs reading in both directions.
-    BiLstm = "bilstm": Bidirectional<Lstm>,
-    /// LSTMs with peepholes reading in both directions.
-    BiPeepholeLstm = "bipeephole-lstm": Bidirectional<PeepholeLstm>,
-    /// Layer-normalised LSTMs reading in both directions.
-    BiLayerNormLstm = "bilayer-norm-lstm": Bidirectional<LayerNormLstm>,
-    /// GRUs, reset before the product, reading in both directions.
-    BiGru = "bigru": Bidirectional<Gru>,
-    /// GRUs, reset after the product, reading in both directions.
-    BiGruResetAfter = "bigru-reset-after": Bidirectional<GruResetAfter>,
-}
+cells!(architectures);
 
 impl Architecture {
     /// The architecture of that name.
@@ -125,10 +133,10 @@ impl Architecture {
         found.1.into_iter().map(|(name, shape)| (name, shape.into_iter().map(scaled).collect())).collect()
     }
 
-    /// Bytes that gates and states of one step of one sequence take in training, roughly.
-    pub fn memory_per_step(self, hidden_size: usize) -> usize {
-        let Card { gates, .. } = self.card();
-        4 * self.directions() * hidden_size * (gates + 2)
+    /// Bytes that the backward pass keeps of a sequence of `time` steps: its input, and the gates and states of each step.
+    pub fn memory(self, time: usize, input_size: usize, hidden_size: usize) -> u64 {
+        let kept = input_size + self.directions() * hidden_size * (self.card().gates + self.state_tensors());
+        4 * time as u64 * kept as u64
     }
 
     /// Multiplications and additions of the products of one time step of one sequence.

@@ -1,22 +1,32 @@
 //! One cell per file, its equations above its code.
 
-mod gru;
-mod gru_reset_after;
-mod layer_norm_lstm;
-mod lstm;
-mod peephole_lstm;
-mod relu_rnn;
-mod rnn;
 mod weights;
 
-pub use gru::Gru;
-pub use gru_reset_after::GruResetAfter;
-pub use layer_norm_lstm::LayerNormLstm;
-pub use lstm::Lstm;
-pub use peephole_lstm::PeepholeLstm;
-pub use relu_rnn::ReluRnn;
-pub use rnn::Rnn;
 pub use weights::{Weights, gates};
+
+/// The list of cells: file, type, name of the architecture that reads forward, and type of the one that reads both ways.
+/// All else (modules, names, layers, tests of every cell) follows from it; the file holds the rest.
+macro_rules! cells {
+    ($callback:ident) => {
+        $callback! {
+            rnn::Rnn = "rnn", BiRnn;
+            relu_rnn::ReluRnn = "relu-rnn", BiReluRnn;
+            lstm::Lstm = "lstm", BiLstm;
+            peephole_lstm::PeepholeLstm = "peephole-lstm", BiPeepholeLstm;
+            layer_norm_lstm::LayerNormLstm = "layer-norm-lstm", BiLayerNormLstm;
+            gru::Gru = "gru", BiGru;
+            gru_reset_after::GruResetAfter = "gru-reset-after", BiGruResetAfter;
+        }
+    };
+}
+pub(crate) use cells;
+
+macro_rules! modules {
+    ($($file:ident::$cell:ident = $name:literal, $both:ident;)*) => {
+        $(mod $file; pub use $file::$cell;)*
+    };
+}
+cells!(modules);
 
 /// What `describe` tells of a cell; written beside its equations.
 #[derive(Debug, Clone, Copy)]

@@ -15,27 +15,22 @@
 //!
 //! # Index
 //!
-//! | cell | paper | file |
-//! |---|---|---|
-//! | vanilla RNN | Elman 1990 | `cells/rnn.rs` |
-//! | vanilla RNN of rectified units | Le et al. 2015 | `cells/relu_rnn.rs` |
-//! | LSTM | Hochreiter and Schmidhuber 1997; Gers et al. 2000 | `cells/lstm.rs` |
-//! | LSTM with peepholes | Gers and Schmidhuber 2000 | `cells/peephole_lstm.rs` |
-//! | layer-normalised LSTM | Ba et al. 2016 | `cells/layer_norm_lstm.rs` |
-//! | GRU | Cho et al. 2014 | `cells/gru.rs` |
-//! | GRU, reset after the product | the form of cuDNN and PyTorch | `cells/gru_reset_after.rs` |
+//! Cells are listed in [`cells`], one file each, with equations and paper on top; `seqzoo list models` shows them all.
 //!
 //! [`cell`] has the contract of a cell and the one readable loop over time, [`state`] what cells carry along it;
 //! [`layers`] what is built around cells: both directions, stacks with skip connections, dropout, pooling, attention, CRF;
-//! [`networks`] what a recipe trains; [`architecture`] the closed list of names that a recipe may use.
+//! [`networks`] what a recipe trains; [`architecture`] the names that a recipe may use; [`misfit`] what is said of sizes
+//! that fit no network.
 
 pub mod architecture;
 pub mod cell;
 pub mod cells;
 pub mod init;
 pub mod layers;
+pub mod misfit;
 pub mod networks;
 pub mod probe;
 pub mod state;
 
 pub use architecture::Architecture;
+pub use misfit::Misfit;

@@ -9,10 +9,10 @@ mod tagger;
 
 pub use classifier::{Classifier, ClassifierShape};
 pub use encoder_decoder::{EncoderDecoder, EncoderDecoderShape};
-pub use forecaster::{Forecaster, Outlook};
+pub use forecaster::{Forecaster, ForecasterShape, Outlook};
 pub use language_model::{LanguageModel, LanguageModelShape};
-pub use relation::RelationClassifier;
-pub use tagger::Tagger;
+pub use relation::{RelationClassifier, RelationShape};
+pub use tagger::{Tagger, TaggerShape};
 
 use burn::nn::{Embedding, Linear};
 use burn::tensor::activation::log_softmax;

@@ -4,6 +4,9 @@ use burn::tensor::Tensor;
 
 /// The state of a cell: tensors `[batch, hidden_size]` under the names that its equations use.
 pub trait State: Clone {
+    /// How many tensors it has.
+    const TENSORS: usize;
+
     /// The state before the first step: all zeros, with the device and type of `like`.
     fn zeros(batch: usize, hidden_size: usize, like: &Tensor<2>) -> Self;
 
@@ -53,6 +56,8 @@ fn zeros(batch: usize, hidden_size: usize, like: &Tensor<2>) -> Tensor<2> {
 }
 
 impl State for HiddenState {
+    const TENSORS: usize = 1;
+
     fn zeros(batch: usize, hidden_size: usize, like: &Tensor<2>) -> Self {
         Self { hidden: zeros(batch, hidden_size, like) }
     }
@@ -75,6 +80,8 @@ impl State for HiddenState {
 }
 
 impl State for LstmState {
+    const TENSORS: usize = 2;
+
     fn zeros(batch: usize, hidden_size: usize, like: &Tensor<2>) -> Self {
         let zeros = zeros(batch, hidden_size, like);
         Self { hidden: zeros.clone(), cell: zeros }

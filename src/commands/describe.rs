@@ -23,6 +23,9 @@ pub struct Describe {
     /// Features read per step, for the figures of a model.
     #[arg(long, default_value_t = 128, value_parser = clap::value_parser!(u32).range(1..=65_536))]
     input_size: u32,
+    /// Steps of a sequence, for the memory of a model.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    time: u32,
     /// Features of the hidden state, for the figures of a model.
     #[arg(long, default_value_t = 128, value_parser = clap::value_parser!(u32).range(1..=65_536))]
     hidden_size: u32,
@@ -64,8 +67,12 @@ impl Describe {
             "  operations                   {} per step and sequence",
             model.operations_per_step(input, hidden)
         )?;
-        let memory = model.memory_per_step(hidden) as f64 * 1e-3;
-        writeln!(out, "  memory in training           about {memory:.1} kB per step and sequence (gates and states)")?;
+        let memory = model.memory(self.time as usize, input, hidden) as f64 * 1e-6;
+        let time = self.time;
+        writeln!(
+            out,
+            "  memory in training           {memory:.3} MB per sequence of {time} steps (input, gates, states)"
+        )?;
         writeln!(out, "\nnext: seqzoo train agreement --set models='[\"{}\"]'", model.name())?;
         Ok(())
     }

@@ -32,10 +32,18 @@ fn every_listed_name_can_be_described_or_loaded() {
 #[test]
 fn a_probe_shows_that_gates_reach_further_than_a_vanilla_network_and_draws_it() {
     let place = Place::new();
-    let table = place.ok(&["probe", "rnn", "lstm", "gru", "3xrnn+residual", "--lag", "60", "--svg", "reach.svg"]).out;
-    let farthest = table.lines().last().unwrap();
-    let norms: Vec<f64> = farthest.split('┆').skip(1).map(|cell| cell.trim().parse().unwrap()).collect();
-    assert!(farthest.trim_start().starts_with("60") && norms[1..].iter().all(|&norm| norm > norms[0]), "{table}");
+    for seed in ["1", "2", "3"] {
+        let models = ["rnn", "lstm", "gru", "3xrnn+residual"];
+        let table =
+            place.ok(&[&["probe", "--lag", "60", "--svg", "reach.svg", "--seed", seed][..], &models].concat()).out;
+        let row = |distance: &str| -> Vec<f64> {
+            let row = table.lines().find(|line| line.trim_start().starts_with(&format!("{distance} "))).unwrap();
+            row.split('┆').skip(1).map(|cell| cell.trim().parse().unwrap()).collect()
+        };
+        let (far, near) = (row("60"), row("0"));
+        let lasting: Vec<f64> = far.iter().zip(&near).map(|(far, near)| far / near).collect();
+        assert!(lasting[1..].iter().all(|&share| share > lasting[0]), "seed {seed}\n{table}");
+    }
     let picture = std::fs::read_to_string(place.path("reach.svg")).unwrap();
     assert!(picture.starts_with("<svg") && picture.contains("3xrnn+residual") && picture.contains("polyline"));
     for (model, part) in

@@ -21,7 +21,7 @@ use crate::state::LstmState;
 /// ```
 ///
 /// `x` is `[batch, input_size]`, `h` and `c` `[batch, hidden_size]`; four gates in [`Weights`], in the order i, f, g, o; each
-/// peephole is `[hidden_size]` and starts at 0. PyTorch has no such cell. The forget
+/// peephole is `[hidden_size]` and starts at 0, so that the cell begins as an [`Lstm`](super::Lstm). PyTorch has no such cell. The forget
 /// gate's bias starts at 1 (Jozefowicz et al. 2015).
 ///
 /// Gers and Schmidhuber, "Recurrent nets that time and count", IJCNN 2000.

@@ -71,9 +71,13 @@ impl Attention {
 
     /// Attends from `queries`, `[batch, queries, query_size]`, to `memory`, `[batch, time, memory_size]`, whose rows have
     /// `lengths` true steps.
+    ///
+    /// # Panics
+    /// If a row of the memory has no true step: there is nothing to attend to.
     pub fn forward(&self, queries: Tensor<3>, memory: Tensor<3>, lengths: &[usize]) -> Attended {
         let [batch, time, _] = memory.dims();
         let [_, asked, _] = queries.dims();
+        assert!(lengths.iter().all(|&length| (1..=time).contains(&length)), "lengths {lengths:?} of {time} steps");
         let memory = without_padding(memory, lengths);
         let scores = match self.score {
             AttentionScore::Dot => queries.matmul(memory.clone().swap_dims(1, 2)),

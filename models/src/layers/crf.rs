@@ -5,6 +5,7 @@ use burn::tensor::{Bool, Device, Tensor, TensorData};
 use seqzoo_random::Key;
 
 use crate::init;
+use crate::misfit::{Misfit, expect_fit};
 
 /// A score for every sequence of labels, and their probabilities.
 ///
@@ -13,8 +14,8 @@ use crate::init;
 /// log p(y) = score(y) − log Σ_{y'} exp(score(y'))
 /// ```
 ///
-/// Emissions are `[batch, time, labels]`, `transition` `[labels, labels]` from row to column, `start` and `end` `[labels]`; all
-/// start near 0. Only true steps count.
+/// Emissions are `[batch, time, labels]`, `transition` `[labels, labels]` from row to column, `start` and `end` `[labels]`. `transition` starts
+/// uniform in ±0.1 (as in pytorch-crf 0.7), `start` and `end` at 0, since nothing is known of them. Only true steps count.
 ///
 /// Lafferty, McCallum and Pereira, "Conditional random fields", ICML 2001; on a BiLSTM: Lample et al., NAACL 2016.
 #[derive(Module, Debug)]
@@ -25,12 +26,22 @@ pub struct Crf {
 }
 
 impl Crf {
+    /// Whether a field over so many labels makes sense.
+    ///
+    /// # Errors
+    /// The field `labels`, if there are fewer than two.
+    pub fn check(labels: usize) -> Result<(), Misfit> {
+        let reason =
+            || format!("a conditional random field needs at least two labels, not {labels}; use softmax for one");
+        if labels >= 2 { Ok(()) } else { Err(Misfit::new("labels", reason())) }
+    }
+
     /// A field over `labels` with initial weights drawn from `key`.
     ///
     /// # Panics
-    /// If there are fewer than two labels.
+    /// If [`Crf::check`] refuses their number.
     pub fn new(labels: usize, key: Key, device: &Device) -> Self {
-        assert!(labels >= 2, "a conditional random field needs at least two labels, not {labels}");
+        expect_fit(Self::check(labels));
         Self {
             transition: init::uniform([labels, labels], 0.1, key, device),
             start: init::constant(&vec![0.0; labels], device),

@@ -6,16 +6,10 @@ use seqzoo_random::Key;
 
 use super::dropout;
 use crate::cell::{Cell, Direction, Walk, Walked, Zoneout, unroll};
-use crate::cells::Card;
 use crate::state::{NamedState, State};
 
 /// A layer that reads sequences `[batch, time, input_size]`.
 pub trait SequenceLayer: Module {
-    /// The card of the cell that reads.
-    const CARD: Card;
-    /// How many times the sequence is read, each by a cell of its own.
-    const DIRECTIONS: usize;
-
     /// A layer with initial weights drawn from `key`.
     fn new(input_size: usize, hidden_size: usize, key: Key, device: &Device) -> Self;
 
@@ -123,9 +117,6 @@ fn read<C: Cell>(
 const WEIGHTS: u64 = 1 << 33;
 
 impl<C: Cell> SequenceLayer for Unidirectional<C> {
-    const CARD: Card = C::CARD;
-    const DIRECTIONS: usize = 1;
-
     fn new(input_size: usize, hidden_size: usize, key: Key, device: &Device) -> Self {
         Self { forward: C::new(input_size, hidden_size, key, device) }
     }
@@ -139,9 +130,6 @@ impl<C: Cell> SequenceLayer for Unidirectional<C> {
 }
 
 impl<C: Cell> SequenceLayer for Bidirectional<C> {
-    const CARD: Card = C::CARD;
-    const DIRECTIONS: usize = 2;
-
     fn new(input_size: usize, hidden_size: usize, key: Key, device: &Device) -> Self {
         let backward = key.at(key.first() + BACKWARD);
         Self {

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::{LayerState, Noise, Passage, dropout, linear};
 use crate::architecture::{Architecture, Recurrent};
 use crate::cell::without_padding;
+use crate::misfit::{Misfit, expect_fit, positive, rate};
 
 /// What a layer hands on beside its own reading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -113,34 +114,47 @@ impl StackShape {
         total
     }
 
-    /// Whether the widths fit the skip connections; says what does not.
+    /// Whether sizes and rates make sense and the widths fit the skip connections.
     ///
     /// # Errors
-    /// The first layer (counted from 1) around which widths differ although no projection is allowed, or a missing layer.
-    pub fn check(&self) -> Result<(), String> {
+    /// The field that does not: `input_size`, `hidden_sizes`, or a rate.
+    pub fn check(&self) -> Result<(), Misfit> {
+        positive("input_size", self.input_size)?;
         if self.hidden_sizes.is_empty() {
-            return Err("a stack needs at least one layer".to_owned());
+            return Err(Misfit::new("hidden_sizes", "a stack needs at least one layer"));
         }
-        if self.input_size == 0 || self.hidden_sizes.contains(&0) {
-            return Err(format!("no size may be zero: input {}, hidden {:?}", self.input_size, self.hidden_sizes));
-        }
+        self.hidden_sizes.iter().try_for_each(|&size| positive("hidden_sizes", size))?;
         let StackRates { dropout, locked, recurrent, zoneout } = self.rates;
-        if let Some(rate) = [dropout, locked, recurrent, zoneout].into_iter().find(|rate| !(0.0..1.0).contains(rate)) {
-            return Err(format!("a rate of {rate} is not in [0, 1)"));
-        }
+        let rates = [("dropout", dropout), ("locked", locked), ("recurrent", recurrent), ("zoneout", zoneout)];
+        rates.into_iter().try_for_each(|(field, value)| rate(field, value))?;
         let meets = matches!(self.skip, Skip::Residual | Skip::Highway);
         let mut below = self.input_size;
         for (layer, &hidden_size) in (1..).zip(&self.hidden_sizes) {
             let width = hidden_size * self.architecture.directions();
             if meets && width != below && !self.projection {
-                return Err(format!(
+                let reason = format!(
                     "the skip connection around layer {layer} joins {below} features to {width}; \
                      make them equal, or allow a projection"
-                ));
+                );
+                return Err(Misfit::new("hidden_sizes", reason));
             }
             below = width;
         }
         Ok(())
+    }
+
+    /// As [`StackShape::check`], for a network that must not see what comes later.
+    ///
+    /// # Errors
+    /// Also the field `architecture`, if it reads both ways; `purpose` says what it would see, such as "the tokens that a
+    /// language model is to predict".
+    pub fn check_forward(&self, purpose: &str) -> Result<(), Misfit> {
+        self.check()?;
+        let reason = || {
+            let name = self.architecture.name();
+            format!("{name} reads backward too, and so sees {purpose}; name an architecture that reads forward alone")
+        };
+        if self.architecture.directions() == 1 { Ok(()) } else { Err(Misfit::new("architecture", reason())) }
     }
 }
 
@@ -150,7 +164,7 @@ impl Stack {
     /// # Panics
     /// If [`StackShape::check`] refuses the shape.
     pub fn new(shape: StackShape, key: Key, device: &Device) -> Self {
-        shape.check().unwrap_or_else(|message| panic!("{message}"));
+        expect_fit(shape.check());
         let directions = shape.architecture.directions();
         let mut stack = Self { layers: Vec::new(), projections: Vec::new(), gates: Vec::new(), shape: shape.clone() };
         let mut below = shape.input_size;

@@ -10,6 +10,7 @@ use seqzoo_random::{Key, Purpose};
 use super::table;
 use crate::layers::dropout::{dropout, rows};
 use crate::layers::{Pooling, Stack, StackShape, Summary, linear};
+use crate::misfit::{Misfit, expect_fit, positive, rate};
 use crate::probe::reach;
 
 /// Sequence classifier: embedding, recurrent stack, summary of its outputs, dropout, linear layer.
@@ -46,13 +47,28 @@ pub struct ClassifierShape {
     pub embedding_dropout: f64,
 }
 
+impl ClassifierShape {
+    /// Whether a classifier of this shape makes sense.
+    ///
+    /// # Errors
+    /// The field that does not: `vocabulary`, `labels`, a rate, or one of the stack's.
+    pub fn check(&self) -> Result<(), Misfit> {
+        self.stack.check().map_err(|misfit| misfit.within("stack"))?;
+        positive("vocabulary", self.vocabulary)?;
+        positive("labels", self.labels)?;
+        rate("dropout", self.dropout)?;
+        rate("embedding_dropout", self.embedding_dropout)
+    }
+}
+
 impl Classifier {
     /// A classifier with initial weights drawn from the run's seed: embeddings uniform in ±0.05 (as in Keras), the cells'
     /// own for the stack, Glorot-uniform with zero bias for the output.
     ///
     /// # Panics
-    /// If the stack's shape does not hold together.
+    /// If [`ClassifierShape::check`] refuses the shape.
     pub fn new(shape: ClassifierShape, seed: u64, device: &Device) -> Self {
+        expect_fit(shape.check());
         let key = Key::new(seed, Purpose::Weights);
         let features = shape.stack.output_size();
         Self {

@@ -7,6 +7,7 @@ use seqzoo_random::{Key, Purpose};
 
 use super::{cross_entropy, each_step, table};
 use crate::layers::{Attention, AttentionScore, LayerState, Pooling, Stack, StackShape, Summary, linear};
+use crate::misfit::{Misfit, expect_fit, positive};
 use crate::state::NamedState;
 
 /// Encoder–decoder with attention: the source is read whole, the target written token by token.
@@ -57,21 +58,33 @@ pub struct Memory {
     states: Vec<LayerState>,
 }
 
+impl Memory {
+    /// What the encoder has read, `[batch, time, features]`.
+    pub fn outputs(&self) -> &Tensor<3> {
+        &self.outputs
+    }
+
+    /// The state of each layer of the decoder.
+    pub fn states(&self) -> &[LayerState] {
+        &self.states
+    }
+}
+
 impl EncoderDecoderShape {
-    /// Whether the halves fit each other.
+    /// Whether the halves make sense and fit each other.
     ///
     /// # Errors
-    /// Why not.
-    pub fn check(&self) -> Result<(), String> {
-        self.encoder.check()?;
-        self.decoder.check()?;
-        if self.decoder.architecture.directions() == 2 {
-            let name = self.decoder.architecture.name();
-            return Err(format!("{name} reads what a decoder is to write; name one that reads forward alone"));
-        }
+    /// The field that does not: a vocabulary, `attention`, or one of the halves', of which the decoder must read forward alone.
+    pub fn check(&self) -> Result<(), Misfit> {
+        positive("source_vocabulary", self.source_vocabulary)?;
+        positive("target_vocabulary", self.target_vocabulary)?;
+        self.encoder.check().map_err(|misfit| misfit.within("encoder"))?;
+        let written = "what a decoder is to write";
+        self.decoder.check_forward(written).map_err(|misfit| misfit.within("decoder"))?;
         let (memory, query) = (self.encoder.output_size(), self.decoder.output_size());
         if self.attention == AttentionScore::Dot && memory != query {
-            return Err(format!("dot attention joins {query} features to {memory}; use general or additive"));
+            let reason = format!("dot attention joins {query} features to {memory}; use general or additive");
+            return Err(Misfit::new("attention", reason));
         }
         Ok(())
     }
@@ -83,7 +96,7 @@ impl EncoderDecoder {
     /// # Panics
     /// If [`EncoderDecoderShape::check`] refuses the shape.
     pub fn new(shape: EncoderDecoderShape, seed: u64, device: &Device) -> Self {
-        shape.check().unwrap_or_else(|message| panic!("{message}"));
+        expect_fit(shape.check());
         let key = Key::new(seed, Purpose::Weights);
         let (memory, query) = (shape.encoder.output_size(), shape.decoder.output_size());
         let bridge = |(layer, &size): (usize, &usize)| linear(memory, size, 0.0, key.at(10 + layer as u64), device);

@@ -7,6 +7,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use seqzoo_random::{Key, Purpose};
 
 use crate::layers::{Pooling, Stack, StackShape, Summary, linear};
+use crate::misfit::{Misfit, expect_fit, positive};
 
 /// What is said of each value to come.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,7 +38,8 @@ pub struct Forecaster {
     outlook: Outlook,
 }
 
-/// Keeps a likelihood from growing without bound where a series is constant.
+/// Keeps a likelihood from growing without bound where a series is constant; our choice, small beside the unit variance of
+/// a normalised series.
 const LEAST_DEVIATION: f64 = 1e-3;
 
 impl Outlook {
@@ -71,13 +73,43 @@ impl Outlook {
     }
 }
 
+/// The sizes of a [`Forecaster`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct ForecasterShape {
+    /// The recurrent layers; their input is the series.
+    pub stack: StackShape,
+    /// Steps to come.
+    pub horizon: usize,
+    /// What is said of each.
+    pub outlook: Outlook,
+}
+
+impl ForecasterShape {
+    /// Whether a forecaster of this shape makes sense.
+    ///
+    /// # Errors
+    /// The field that does not: `horizon`, `outlook`, or one of the stack's.
+    pub fn check(&self) -> Result<(), Misfit> {
+        self.stack.check().map_err(|misfit| misfit.within("stack"))?;
+        positive("horizon", self.horizon)?;
+        let Outlook::Quantiles(probabilities) = &self.outlook else { return Ok(()) };
+        if probabilities.is_empty() || !probabilities.iter().all(|&probability| probability > 0.0 && probability < 1.0)
+        {
+            let reason = format!("quantiles {probabilities:?}: at least one probability between 0 and 1 is needed");
+            return Err(Misfit::new("outlook", reason));
+        }
+        Ok(())
+    }
+}
+
 impl Forecaster {
     /// A forecaster with weights drawn from the run's seed.
     ///
     /// # Panics
-    /// If the stack's shape does not hold together, or horizon or quantiles are missing.
-    pub fn new(stack: StackShape, horizon: usize, outlook: Outlook, seed: u64, device: &Device) -> Self {
-        assert!(horizon > 0 && outlook.width() > 0, "a forecast has at least one step and one number of each");
+    /// If [`ForecasterShape::check`] refuses the shape.
+    pub fn new(shape: ForecasterShape, seed: u64, device: &Device) -> Self {
+        expect_fit(shape.check());
+        let ForecasterShape { stack, horizon, outlook } = shape;
         let key = Key::new(seed, Purpose::Weights);
         let features = stack.output_size();
         Self {

@@ -10,6 +10,7 @@ use crate::init;
 use crate::layers::dropout::dropout;
 use crate::layers::stack::StackReading;
 use crate::layers::{LayerState, Stack, StackShape, linear};
+use crate::misfit::{Misfit, expect_fit, positive, rate};
 
 /// Language model: embedding, recurrent stack, and a score for each token of the vocabulary at each step.
 ///
@@ -54,18 +55,17 @@ impl LanguageModelShape {
     /// Whether a language model of this shape makes sense.
     ///
     /// # Errors
-    /// Why not: a reader of what is to be predicted, tied weights that do not fit, or a stack that does not hold together.
-    pub fn check(&self) -> Result<(), String> {
-        self.stack.check()?;
-        if self.stack.architecture.directions() == 2 {
-            return Err(format!(
-                "{} reads the tokens that a language model is to predict; name an architecture that reads forward alone",
-                self.stack.architecture.name()
-            ));
-        }
+    /// The field that does not: `vocabulary`, `dropout`, `tied`, or one of the stack's, whose `architecture` must read
+    /// forward alone.
+    pub fn check(&self) -> Result<(), Misfit> {
+        let predicted = "the tokens that a language model is to predict";
+        self.stack.check_forward(predicted).map_err(|misfit| misfit.within("stack"))?;
+        positive("vocabulary", self.vocabulary)?;
+        rate("dropout", self.dropout)?;
         let (below, above) = (self.stack.input_size, self.stack.output_size());
         if self.tied && below != above {
-            return Err(format!("tied embeddings need a stack as wide as the embedding: {above} is not {below}"));
+            let reason = format!("tied embeddings need a stack as wide as the embedding: {above} is not {below}");
+            return Err(Misfit::new("tied", reason));
         }
         Ok(())
     }
@@ -77,7 +77,7 @@ impl LanguageModel {
     /// # Panics
     /// If [`LanguageModelShape::check`] refuses the shape.
     pub fn new(shape: LanguageModelShape, seed: u64, device: &Device) -> Self {
-        shape.check().unwrap_or_else(|message| panic!("{message}"));
+        expect_fit(shape.check());
         let key = Key::new(seed, Purpose::Weights);
         let (vocabulary, features) = (shape.vocabulary, shape.stack.output_size());
         Self {

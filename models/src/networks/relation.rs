@@ -9,6 +9,7 @@ use seqzoo_random::{Key, Purpose};
 
 use super::table;
 use crate::layers::{Pooling, Stack, StackShape, Summary, linear};
+use crate::misfit::{Misfit, expect_fit, positive};
 
 /// Relation classifier: embedding, recurrent stack, the means over both marked spans and the largest values over the whole.
 ///
@@ -26,12 +27,37 @@ pub struct RelationClassifier {
     output: Linear,
 }
 
+/// The sizes of a [`RelationClassifier`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct RelationShape {
+    /// Distinct tokens.
+    pub vocabulary: usize,
+    /// The recurrent layers; their input is the embedding.
+    pub stack: StackShape,
+    /// Relations to tell apart.
+    pub labels: usize,
+}
+
+impl RelationShape {
+    /// Whether a classifier of this shape makes sense.
+    ///
+    /// # Errors
+    /// The field that does not: `vocabulary`, `labels`, or one of the stack's.
+    pub fn check(&self) -> Result<(), Misfit> {
+        self.stack.check().map_err(|misfit| misfit.within("stack"))?;
+        positive("vocabulary", self.vocabulary)?;
+        positive("labels", self.labels)
+    }
+}
+
 impl RelationClassifier {
     /// A classifier with weights drawn from the run's seed.
     ///
     /// # Panics
-    /// If the stack's shape does not hold together.
-    pub fn new(vocabulary: usize, stack: StackShape, labels: usize, seed: u64, device: &Device) -> Self {
+    /// If [`RelationShape::check`] refuses the shape.
+    pub fn new(shape: RelationShape, seed: u64, device: &Device) -> Self {
+        expect_fit(shape.check());
+        let RelationShape { vocabulary, stack, labels } = shape;
         let key = Key::new(seed, Purpose::Weights);
         let features = stack.output_size();
         Self {

@@ -8,6 +8,7 @@ use seqzoo_random::{Key, Purpose};
 use super::{cross_entropy, each_step, table};
 use crate::cell::without_padding;
 use crate::layers::{Crf, Stack, StackShape, linear};
+use crate::misfit::{Misfit, expect_fit, positive};
 
 /// Token tagger: embedding, recurrent stack, linear layer, and labels that are independent (softmax) or joint (CRF).
 ///
@@ -25,12 +26,40 @@ pub struct Tagger {
     crf: Option<Crf>,
 }
 
+/// The sizes of a [`Tagger`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct TaggerShape {
+    /// Distinct tokens.
+    pub vocabulary: usize,
+    /// The recurrent layers; their input is the embedding.
+    pub stack: StackShape,
+    /// Labels to tell apart.
+    pub labels: usize,
+    /// Whether labels depend on their neighbours (CRF) or not (softmax).
+    pub joint: bool,
+}
+
+impl TaggerShape {
+    /// Whether a tagger of this shape makes sense.
+    ///
+    /// # Errors
+    /// The field that does not: `vocabulary`, `labels`, or one of the stack's.
+    pub fn check(&self) -> Result<(), Misfit> {
+        self.stack.check().map_err(|misfit| misfit.within("stack"))?;
+        positive("vocabulary", self.vocabulary)?;
+        positive("labels", self.labels)?;
+        if self.joint { Crf::check(self.labels) } else { Ok(()) }
+    }
+}
+
 impl Tagger {
-    /// A tagger over `vocabulary` tokens and `labels`, jointly if `joint`, with weights drawn from the run's seed.
+    /// A tagger with weights drawn from the run's seed.
     ///
     /// # Panics
-    /// If the stack's shape does not hold together, or a CRF is asked for over fewer than two labels.
-    pub fn new(vocabulary: usize, stack: StackShape, labels: usize, joint: bool, seed: u64, device: &Device) -> Self {
+    /// If [`TaggerShape::check`] refuses the shape.
+    pub fn new(shape: TaggerShape, seed: u64, device: &Device) -> Self {
+        expect_fit(shape.check());
+        let TaggerShape { vocabulary, stack, labels, joint } = shape;
         let key = Key::new(seed, Purpose::Weights);
         let features = stack.output_size();
         Self {

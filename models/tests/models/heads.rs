@@ -4,11 +4,13 @@ use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use proptest::prelude::*;
 use seqzoo_kernels::devices;
 use seqzoo_models::Architecture;
+use seqzoo_models::layers::stack::StackRates;
 use seqzoo_models::layers::{Attention, AttentionScore, Crf, Pooling, Skip, StackShape, Summary};
 use seqzoo_models::networks::{
-    EncoderDecoder, EncoderDecoderShape, Forecaster, LanguageModel, LanguageModelShape, Outlook, RelationClassifier,
-    Tagger,
+    ClassifierShape, EncoderDecoder, EncoderDecoderShape, Forecaster, ForecasterShape, LanguageModel,
+    LanguageModelShape, Outlook, RelationClassifier, RelationShape, Tagger, TaggerShape,
 };
+use seqzoo_random::{Key, Purpose};
 
 use crate::support::{difference, gradients, key, numbers, parameters, tensor, values, with_parameters};
 
@@ -127,8 +129,18 @@ fn poolings_equal_their_formulas_and_ignore_padding() {
         assert!(difference(&summary(Pooling::Last, 1), &each(&|row, f| at(row, lengths[row] - 1, f))) < 1e-6);
         let both = each(&|row, f| if f == 0 { at(row, lengths[row] - 1, 0) } else { at(row, 0, 1) });
         assert!(difference(&summary(Pooling::Last, 2), &both) < 1e-6);
-        let weighted = summary(Pooling::Attention, 1);
-        assert!((weighted[2] - at(1, 0, 0)).abs() < 1e-6, "one true step has all the weight");
+        let scorer = Summary::new(Pooling::Attention, 2, key(1), &device);
+        let weights = parameters(&scorer);
+        let (w, v) = (&weights["attention.weight"], &weights["attention.vector"]);
+        let score = |row: usize, step: usize| {
+            let hidden = |column: usize| (at(row, step, 0) * w[column] + at(row, step, 1) * w[2 + column]).tanh();
+            (v[0] * hidden(0) + v[1] * hidden(1)).exp()
+        };
+        let weighted = |row: usize, f: usize| {
+            let total: f32 = (0..lengths[row]).map(|step| score(row, step)).sum();
+            (0..lengths[row]).map(|step| score(row, step) / total * at(row, step, f)).sum()
+        };
+        assert!(difference(&summary(Pooling::Attention, 1), &each(&weighted)) < 1e-5);
     }
 }
 
@@ -137,7 +149,7 @@ fn padding_changes_no_loss_and_no_gradient_of_a_tagger() {
     for (_, device) in devices() {
         let device = device.autodiff();
         for joint in [false, true] {
-            let tagger = Tagger::new(9, bilstm(4), 3, joint, 1, &device);
+            let tagger = Tagger::new(TaggerShape { vocabulary: 9, stack: bilstm(4), labels: 3, joint }, 1, &device);
             let rows = [vec![2, 3, 4, 5], vec![6, 7]];
             let labels = [vec![0, 2, 1, 1], vec![2, 0]];
             let at = |time: usize, padding: i32| {
@@ -153,21 +165,6 @@ fn padding_changes_no_loss_and_no_gradient_of_a_tagger() {
             assert_eq!(decoded.iter().map(Vec::len).collect::<Vec<_>>(), [4, 2]);
         }
     }
-}
-
-#[test]
-fn a_language_model_refuses_to_read_what_it_predicts() {
-    let shape = |architecture, tied, width| LanguageModelShape {
-        vocabulary: 9,
-        stack: StackShape::plain(architecture, 4, vec![5, width]),
-        tied,
-        dropout: 0.0,
-    };
-    assert!(shape(Architecture::BiGru, false, 4).check().unwrap_err().contains("reads the tokens"));
-    assert!(shape(Architecture::Gru, true, 3).check().unwrap_err().contains("3 is not 4"));
-    assert!(shape(Architecture::Gru, true, 4).check().is_ok());
-    let residual = StackShape { skip: Skip::Residual, ..shape(Architecture::Gru, false, 4).stack };
-    assert!(LanguageModelShape { stack: residual, ..shape(Architecture::Gru, false, 4) }.check().is_err());
 }
 
 #[test]
@@ -222,7 +219,8 @@ fn a_forecaster_answers_in_its_shape_with_positive_deviations() {
     for (_, device) in devices() {
         let past = tensor(numbers(2 * 5 * 3, 1), [2, 5, 3], &device);
         for outlook in [Outlook::Point, Outlook::Gaussian, Outlook::Quantiles(vec![0.1, 0.5, 0.9])] {
-            let forecaster = Forecaster::new(bilstm(3), 4, outlook.clone(), 1, &device);
+            let shape = ForecasterShape { stack: bilstm(3), horizon: 4, outlook: outlook.clone() };
+            let forecaster = Forecaster::new(shape, 1, &device);
             let forecast = forecaster.forward(past.clone(), &[5, 3], None);
             assert_eq!(forecast.dims(), [2, 4, outlook.width()]);
             if outlook == Outlook::Gaussian {
@@ -262,20 +260,6 @@ fn a_decoder_says_step_by_step_what_it_says_at_once() {
 }
 
 #[test]
-fn halves_that_do_not_fit_are_refused() {
-    let shape = |decoder, attention| EncoderDecoderShape {
-        source_vocabulary: 9,
-        target_vocabulary: 7,
-        encoder: bilstm(4),
-        decoder: StackShape::plain(decoder, 5, vec![4]),
-        attention,
-    };
-    assert!(shape(Architecture::BiRnn, AttentionScore::General).check().unwrap_err().contains("reads what a decoder"));
-    assert!(shape(Architecture::Rnn, AttentionScore::Dot).check().unwrap_err().contains("joins 4 features to 6"));
-    assert!(shape(Architecture::Rnn, AttentionScore::General).check().is_ok());
-}
-
-#[test]
 fn teacher_forcing_ignores_padding_on_both_sides() {
     for (_, device) in devices() {
         let device = device.autodiff();
@@ -300,7 +284,8 @@ fn teacher_forcing_ignores_padding_on_both_sides() {
 #[test]
 fn relations_depend_on_the_marked_spans_and_not_on_padding() {
     for (_, device) in devices() {
-        let classifier = RelationClassifier::new(9, bilstm(4), 3, 1, &device);
+        let shape = RelationShape { vocabulary: 9, stack: bilstm(4), labels: 3 };
+        let classifier = RelationClassifier::new(shape, 1, &device);
         let rows = [vec![1, 2, 3, 4, 5], vec![6, 7, 8]];
         let scores = |time: usize, spans: &[[std::ops::Range<usize>; 2]]| {
             values(classifier.forward(tokens(&rows, time, 8, &device), &[5, 3], spans, None))
@@ -312,8 +297,133 @@ fn relations_depend_on_the_marked_spans_and_not_on_padding() {
     }
 }
 
+/// Each shape that makes no sense, with the field that its check names and a part of the reason.
 #[test]
-#[should_panic(expected = "at least two labels")]
-fn a_crf_over_one_label_is_refused() {
+fn shapes_that_make_no_sense_are_refused_by_field() {
+    let stack = |architecture| StackShape::plain(architecture, 4, vec![5, 4]);
+    let gru = || stack(Architecture::Gru);
+    let tagger = TaggerShape { vocabulary: 9, stack: gru(), labels: 2, joint: true };
+    let model = LanguageModelShape { vocabulary: 9, stack: gru(), tied: true, dropout: 0.0 };
+    let classifier = ClassifierShape {
+        vocabulary: 9,
+        stack: gru(),
+        pooling: Pooling::Last,
+        labels: 2,
+        dropout: 0.0,
+        embedding_dropout: 0.0,
+    };
+    let forecaster = ForecasterShape { stack: gru(), horizon: 1, outlook: Outlook::Quantiles(vec![0.1, 0.9]) };
+    let pair = EncoderDecoderShape {
+        source_vocabulary: 9,
+        target_vocabulary: 7,
+        encoder: bilstm(4),
+        decoder: gru(),
+        attention: AttentionScore::General,
+    };
+    let relation = RelationShape { vocabulary: 9, stack: gru(), labels: 2 };
+    let rates = |zoneout| StackRates { zoneout, ..StackRates::default() };
+    let sensible = [
+        tagger.check(),
+        model.check(),
+        classifier.check(),
+        forecaster.check(),
+        pair.check(),
+        relation.check(),
+        StackShape { rates: rates(0.9), ..gru() }.check(),
+        StackShape { skip: Skip::Highway, projection: true, ..gru() }.check(),
+    ];
+    assert!(sensible.iter().all(Result::is_ok), "{sensible:?}");
+    let refused = [
+        ("hidden_sizes", "at least one layer", StackShape { hidden_sizes: vec![], ..gru() }.check()),
+        ("hidden_sizes", "at least 1", StackShape { hidden_sizes: vec![3, 0], ..gru() }.check()),
+        ("input_size", "at least 1", StackShape { input_size: 0, ..gru() }.check()),
+        ("hidden_sizes", "joins 4 features to 5", StackShape { skip: Skip::Highway, ..gru() }.check()),
+        ("hidden_sizes", "joins 4 features to 5", StackShape { skip: Skip::Residual, ..gru() }.check()),
+        ("zoneout", "1 is not in [0, 1)", StackShape { rates: rates(1.0), ..gru() }.check()),
+        ("zoneout", "NaN is not in [0, 1)", StackShape { rates: rates(f64::NAN), ..gru() }.check()),
+        ("labels", "at least two labels", TaggerShape { labels: 1, ..tagger.clone() }.check()),
+        ("labels", "at least 1", TaggerShape { labels: 0, joint: false, ..tagger }.check()),
+        (
+            "stack.architecture",
+            "sees the tokens that a language model is to predict",
+            LanguageModelShape { stack: stack(Architecture::BiGru), tied: false, ..model.clone() }.check(),
+        ),
+        (
+            "tied",
+            "5 is not 4",
+            LanguageModelShape { stack: StackShape::plain(Architecture::Gru, 4, vec![5]), ..model.clone() }.check(),
+        ),
+        ("dropout", "-0.1 is not in [0, 1)", LanguageModelShape { dropout: -0.1, ..model }.check()),
+        ("labels", "at least 1", ClassifierShape { labels: 0, ..classifier.clone() }.check()),
+        ("embedding_dropout", "1 is not", ClassifierShape { embedding_dropout: 1.0, ..classifier }.check()),
+        ("horizon", "at least 1", ForecasterShape { horizon: 0, ..forecaster.clone() }.check()),
+        (
+            "outlook",
+            "between 0 and 1",
+            ForecasterShape { outlook: Outlook::Quantiles(vec![0.5, 1.0]), ..forecaster.clone() }.check(),
+        ),
+        ("outlook", "at least one", ForecasterShape { outlook: Outlook::Quantiles(vec![]), ..forecaster }.check()),
+        (
+            "decoder.architecture",
+            "sees what a decoder is to write",
+            EncoderDecoderShape { decoder: stack(Architecture::BiRnn), ..pair.clone() }.check(),
+        ),
+        (
+            "attention",
+            "joins 4 features to 6",
+            EncoderDecoderShape { attention: AttentionScore::Dot, ..pair.clone() }.check(),
+        ),
+        ("target_vocabulary", "at least 1", EncoderDecoderShape { target_vocabulary: 0, ..pair }.check()),
+        ("vocabulary", "at least 1", RelationShape { vocabulary: 0, ..relation }.check()),
+    ];
+    for (field, reason, found) in refused {
+        let misfit = found.expect_err(reason);
+        assert!(misfit.field == field && misfit.reason.contains(reason), "{field}, {reason}: {misfit}");
+    }
+}
+
+#[test]
+#[should_panic(expected = "labels: a conditional random field needs at least two labels, not 1")]
+fn what_a_check_refuses_cannot_be_built() {
     Crf::new(1, key(0), &devices().remove(0).1);
+}
+
+#[test]
+#[should_panic(expected = "lengths [2, 0] of 3 steps")]
+fn attention_over_nothing_is_refused() {
+    let (_, device) = devices().remove(0);
+    let attention = Attention::new(AttentionScore::Dot, 2, 2, key(0), &device);
+    attention.forward(Tensor::ones([2, 1, 2], &device), Tensor::ones([2, 3, 2], &device), &[2, 0]);
+}
+
+#[test]
+fn the_halves_of_an_encoder_decoder_are_disturbed_by_masks_of_their_own() {
+    let (_, device) = devices().remove(0);
+    let half = || {
+        let rates = StackRates { zoneout: 0.5, ..StackRates::default() };
+        StackShape { rates, ..StackShape::plain(Architecture::Rnn, 4, vec![64]) }
+    };
+    let shape = EncoderDecoderShape {
+        source_vocabulary: 9,
+        target_vocabulary: 9,
+        encoder: half(),
+        decoder: half(),
+        attention: AttentionScore::Dot,
+    };
+    // With one set of weights and tokens in both halves, equal masks would leave equal outputs.
+    let ones = |name: &str, count: usize| match name {
+        "source.weight" | "target.weight" => numbers(count, 1).into_iter().map(f64::from).collect(),
+        _ if name.ends_with("weight_ih") || name.ends_with("weight_hh") => vec![0.05; count],
+        _ => vec![0.0; count],
+    };
+    let model = with_parameters(EncoderDecoder::new(shape, 1, &device), &ones, DType::F32);
+    let text = tokens(&[vec![1, 2, 3, 4]], 4, 0, &device);
+    let key = Some(Key::new(1, Purpose::Dropout));
+    let memory = model.read(text.clone(), &[4], key);
+    let read = values(memory.outputs().clone());
+    let written = values(model.write(memory, text, &[4], key).1.states()[0].forward.hidden.clone());
+    let last = &read[3 * 64..];
+    let zeros = |row: &[f32]| -> Vec<bool> { row.iter().map(|&value| value == 0.0).collect() };
+    assert_ne!(zeros(&written), zeros(last));
+    assert!(difference(&written, last) > 0.01);
 }

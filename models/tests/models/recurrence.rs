@@ -2,19 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use proptest::prelude::*;
-use seqzoo_kernels::devices;
+use seqzoo_kernels::{Backend, devices};
 use seqzoo_models::Architecture;
 use seqzoo_models::cell::{Cell, Direction, Walk, Walked, Zoneout, unroll};
-use seqzoo_models::cells::{Gru, GruResetAfter, LayerNormLstm, Lstm, PeepholeLstm, ReluRnn, Rnn};
+use seqzoo_models::cells::{Gru, Lstm, Rnn};
 use seqzoo_models::layers::dropout::{dropout, locked, recurrent_weights, rows};
-use seqzoo_models::layers::{Pooling, Skip, Stack, StackShape};
+use seqzoo_models::layers::{LayerState, Pooling, Skip, Stack, StackShape};
 use seqzoo_models::networks::{Classifier, ClassifierShape};
-use seqzoo_models::state::State;
+use seqzoo_models::probe::reach;
+use seqzoo_models::state::NamedState;
 use seqzoo_random::{Key, Purpose};
 
-use crate::support::{difference, gradients, key, numbers, parameters, tensor, values};
+use crate::support::{difference, gradients, key, numbers, parameters, tensor, values, with_parameters};
 
 const INPUT: usize = 3;
 const HIDDEN: usize = 4;
@@ -107,13 +108,14 @@ fn a_row_in_a_ragged_batch_reads_as_it_does_alone() {
 
 #[test]
 fn what_comes_later_changes_nothing_earlier_in_one_direction() {
-    let (_, device) = devices().remove(0);
-    for shape in shapes().into_iter().filter(|shape| shape.architecture.directions() == 1) {
-        let stack = Stack::new(shape, key(0), &device);
-        let input = tensor(numbers(6 * INPUT, 1), [1, 6, INPUT], &device);
-        let whole = stack.read(input.clone(), &[6], None, None).outputs.narrow(1, 0, 4);
-        let other = Tensor::cat(vec![input.narrow(1, 0, 4), Tensor::ones([1, 2, INPUT], &device)], 1);
-        assert_eq!(values(whole), values(stack.read(other, &[6], None, None).outputs.narrow(1, 0, 4)));
+    for (_, device) in devices() {
+        for shape in shapes().into_iter().filter(|shape| shape.architecture.directions() == 1) {
+            let stack = Stack::new(shape, key(0), &device);
+            let input = tensor(numbers(6 * INPUT, 1), [1, 6, INPUT], &device);
+            let whole = stack.read(input.clone(), &[6], None, None).outputs.narrow(1, 0, 4);
+            let other = Tensor::cat(vec![input.narrow(1, 0, 4), Tensor::ones([1, 2, INPUT], &device)], 1);
+            assert_eq!(values(whole), values(stack.read(other, &[6], None, None).outputs.narrow(1, 0, 4)));
+        }
     }
 }
 
@@ -121,79 +123,87 @@ fn walk<S>(lengths: &[usize], initial: Option<S>, direction: Direction) -> Walk<
     Walk { lengths, initial, direction, zoneout: Zoneout::OFF, added: None }
 }
 
-/// Calls a check with every cell.
-macro_rules! every_cell {
-    ($check:ident($($argument:expr),*)) => {
-        [
-            ("rnn", $check::<Rnn>($($argument),*)), ("relu-rnn", $check::<ReluRnn>($($argument),*)),
-            ("lstm", $check::<Lstm>($($argument),*)), ("peephole-lstm", $check::<PeepholeLstm>($($argument),*)),
-            ("layer-norm-lstm", $check::<LayerNormLstm>($($argument),*)), ("gru", $check::<Gru>($($argument),*)),
-            ("gru-reset-after", $check::<GruResetAfter>($($argument),*)),
-        ]
-    };
+/// Each tensor of a layer's state.
+fn parts(state: &LayerState) -> Vec<Vec<f32>> {
+    let named = |state: &NamedState| [Some(state.hidden.clone()), state.cell.clone()].into_iter().flatten().map(values);
+    named(&state.forward).chain(state.backward.iter().flat_map(named)).collect()
 }
 
-fn splits_time<C: Cell>(time: usize, cut: usize, batch: usize, device: &Device) -> f32 {
-    let cell = C::new(INPUT, HIDDEN, key(3), device);
-    let input = tensor(numbers(batch * time * INPUT, 2), [batch, time, INPUT], device);
-    let read = |input: Tensor<3>, state| {
-        let lengths = vec![input.dims()[1]; batch];
-        unroll(&cell, input, walk(&lengths, state, Direction::Forward))
-    };
-    let whole = read(input.clone(), None);
-    let first = read(input.clone().narrow(1, 0, cut), None);
-    let second = read(input.narrow(1, cut, time - cut), Some(first.last));
-    let parts = Tensor::cat(vec![first.outputs, second.outputs], 1);
-    let states = difference(&values(second.last.hidden()), &values(whole.last.hidden()));
-    difference(&values(parts), &values(whole.outputs)).max(states)
+/// Largest difference between two states, tensor by tensor.
+fn apart(a: &LayerState, b: &LayerState) -> f32 {
+    let (a, b) = (parts(a), parts(b));
+    assert_eq!(a.len(), b.len());
+    a.iter().zip(&b).map(|(a, b)| difference(a, b)).fold(0.0, f32::max)
 }
 
-fn reversal<C: Cell>(lengths: &[usize], time: usize, device: &Device) -> f32 {
-    let cell = C::new(INPUT, HIDDEN, key(4), device);
-    let batch = lengths.len();
-    let rows: Vec<Vec<f32>> = lengths.iter().zip(0..).map(|(&length, row)| numbers(length * INPUT, row)).collect();
-    let fill = |rows: Vec<Vec<f32>>| {
-        let filled = rows.into_iter().map(|mut row| {
-            row.resize(time * INPUT, 7.0);
-            row
-        });
-        tensor(filled.flatten().collect(), [batch, time, INPUT], device)
-    };
-    let turned = |row: &Vec<f32>| row.chunks(INPUT).rev().flatten().copied().collect();
-    let backward = unroll(&cell, fill(rows.clone()), walk(lengths, None, Direction::Backward));
-    let forward = unroll(&cell, fill(rows.iter().map(turned).collect()), walk(lengths, None, Direction::Forward));
-    difference(&values(backward.last.hidden()), &values(forward.last.hidden()))
+/// One layer of each cell reading forward alone and one reading both ways, on each device.
+fn siblings() -> Vec<(Device, [Stack; 2])> {
+    let mut all = Vec::new();
+    for (_, device) in devices() {
+        for forward in Architecture::ALL.into_iter().filter(|architecture| architecture.directions() == 1) {
+            let both = Architecture::named(&format!("bi{}", forward.name())).unwrap();
+            let layer = |one| Stack::new(StackShape::plain(one, INPUT, vec![HIDDEN]), key(4), &device);
+            all.push((device.clone(), [layer(forward), layer(both)]));
+        }
+    }
+    all
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig::with_cases(16))]
 
     #[test]
     fn splitting_time_and_carrying_the_state_equals_the_whole(time in 2..20usize, part in 0.0..1.0f64, batch in 1..4usize) {
         let cut = 1 + (part * (time - 1) as f64) as usize;
-        for (_, device) in devices() {
-            for (cell, difference) in every_cell!(splits_time(time, cut, batch, &device)) {
-                prop_assert!(difference <= 1e-5, "{cell}: {difference}");
-            }
+        for (device, [stack, _]) in siblings() {
+            let input = tensor(numbers(batch * time * INPUT, 2), [batch, time, INPUT], &device);
+            let read = |input: Tensor<3>, states| stack.read(input.clone(), &vec![input.dims()[1]; batch], states, None);
+            let whole = read(input.clone(), None);
+            let first = read(input.clone().narrow(1, 0, cut), None);
+            let second = read(input.narrow(1, cut, time - cut), Some(first.states));
+            let outputs = Tensor::cat(vec![first.outputs, second.outputs], 1);
+            prop_assert!(difference(&values(outputs), &values(whole.outputs)) <= 1e-5, "{:?}", stack.shape());
+            prop_assert!(apart(&second.states[0], &whole.states[0]) <= 1e-5, "{:?}", stack.shape());
         }
     }
 
     #[test]
     fn reading_backward_equals_reading_the_reversed_rows_forward(lengths in proptest::collection::vec(1..9usize, 1..5)) {
-        let time = 1 + lengths.iter().max().unwrap();
-        for (_, device) in devices() {
-            for (cell, difference) in every_cell!(reversal(&lengths, time, &device)) {
-                prop_assert!(difference <= 1e-5, "{cell}: {difference}");
+        let (batch, time) = (lengths.len(), 1 + lengths.iter().max().unwrap());
+        let rows: Vec<Vec<f32>> = lengths.iter().zip(0..).map(|(&length, row)| numbers(length * INPUT, row)).collect();
+        let turned = |row: &[f32], width: usize| -> Vec<f32> { row.chunks(width).rev().flatten().copied().collect() };
+        for (device, [forward, both]) in siblings() {
+            let fill = |rows: Vec<Vec<f32>>| {
+                let filled = rows.into_iter().map(|mut row| {
+                    row.resize(time * INPUT, 7.0);
+                    row
+                });
+                tensor(filled.flatten().collect(), [batch, time, INPUT], &device)
+            };
+            let weights = parameters(&both);
+            let of_backward = |name: &str, _: usize| {
+                let values = &weights[&name.replace("forward", "backward")];
+                values.iter().copied().map(f64::from).collect()
+            };
+            let alone = with_parameters(forward.clone(), &of_backward, DType::F32);
+            let both = both.read(fill(rows.clone()), &lengths, None, None);
+            let alone = alone.read(fill(rows.iter().map(|row| turned(row, INPUT)).collect()), &lengths, None, None);
+            let backward = LayerState { forward: both.states[0].backward.clone().unwrap(), backward: None };
+            prop_assert!(apart(&backward, &alone.states[0]) <= 1e-5, "{:?}", forward.shape());
+            for (row, &length) in lengths.iter().enumerate() {
+                let behind = both.outputs.clone().narrow(0, row, 1).narrow(1, 0, length).narrow(2, HIDDEN, HIDDEN);
+                let ahead = values(alone.outputs.clone().narrow(0, row, 1).narrow(1, 0, length));
+                prop_assert!(difference(&values(behind), &turned(&ahead, HIDDEN)) <= 1e-5, "{:?}", forward.shape());
             }
         }
     }
 
     #[test]
-    fn permuting_the_batch_permutes_the_scores(lengths in proptest::collection::vec(1..9usize, 2..6), turn in 1..5usize) {
+    fn permuting_the_batch_permutes_the_scores(lengths in proptest::collection::vec(1..9usize, 2..6), turn in 1..5usize, model in 0..Architecture::ALL.len()) {
         let (batch, time) = (lengths.len(), *lengths.iter().max().unwrap());
         let shape = |pooling| ClassifierShape {
             vocabulary: 11,
-            stack: StackShape::plain(Architecture::BiLstm, INPUT, vec![HIDDEN]),
+            stack: StackShape::plain(Architecture::ALL[model], INPUT, vec![HIDDEN]),
             pooling,
             labels: 3,
             dropout: 0.5,
@@ -218,6 +228,58 @@ proptest! {
                 scores(tokens.clone(), &lengths).chunks(3).map(<[f32]>::to_vec).collect();
             straight.rotate_left(turn % batch);
             prop_assert!(difference(&scores(turned(&tokens), &turned_lengths), &straight.concat()) <= 1e-5);
+        }
+    }
+}
+
+#[test]
+fn what_is_told_of_an_architecture_is_true_of_the_layer_that_is_built() {
+    let (_, device) = devices().remove(0);
+    for shape in shapes() {
+        let architecture = shape.architecture;
+        let layer = Stack::new(StackShape::plain(architecture, INPUT, vec![HIDDEN]), key(0), &device);
+        let built: Vec<(String, usize)> =
+            parameters(&layer).into_iter().map(|(name, values)| (name, values.len())).collect();
+        assert_eq!(architecture.parameters(INPUT, HIDDEN), built.iter().map(|(_, count)| count).sum::<usize>());
+        let told = architecture.shapes(INPUT, HIDDEN, &device).into_iter();
+        let told: BTreeMap<String, usize> =
+            told.map(|(name, shape)| (format!("layers.0.{name}"), shape.iter().product())).collect();
+        assert_eq!(told.into_iter().collect::<Vec<_>>(), built, "{}", architecture.name());
+        let states = layer.read(Tensor::zeros([1, 1, INPUT], &device), &[1], None, None).states;
+        assert_eq!(parts(&states[0]).len(), architecture.directions() * architecture.state_tensors());
+        let stack = parameters(&Stack::new(shape.clone(), key(0), &device));
+        let of_cells = stack.iter().filter(|(name, _)| name.starts_with("layers"));
+        assert_eq!(shape.parameters(), of_cells.map(|(_, values)| values.len() as u128).sum::<u128>(), "{shape:?}");
+    }
+}
+
+/// The reach of an LSTM and of a vanilla RNN beneath another layer, against central differences in the state itself.
+#[test]
+fn the_reach_of_a_loss_is_its_slope_at_each_hidden_state() {
+    let device = devices().into_iter().find(|(backend, _)| *backend == Backend::Flex).unwrap().1.autodiff();
+    let time = 5;
+    for (architecture, skip) in [(Architecture::Lstm, Skip::None), (Architecture::Rnn, Skip::Residual)] {
+        let plain = StackShape::plain(architecture, INPUT, vec![INPUT, INPUT]);
+        let stack = Stack::new(StackShape { skip, ..plain }, key(0), &device);
+        let input = tensor(numbers(time * INPUT, 1), [1, time, INPUT], &device);
+        let weights = tensor(numbers(INPUT, 2), [1, 1, INPUT], &device);
+        let loss = |outputs: Tensor<3>| (outputs.narrow(1, time - 1, 1) * weights.clone()).sum();
+        let found = reach(&stack, input.clone(), &[time], loss);
+        assert_eq!(found.len(), time);
+        for (distance, found) in found.into_iter().enumerate() {
+            let at = |unit: usize, by: f32| {
+                let mut added = vec![0.0; time * INPUT];
+                added[(time - 1 - distance) * INPUT + unit] = by;
+                let added = Some(tensor(added, [1, time, INPUT], &device));
+                let outputs = stack.read_disturbed(input.clone(), &[time], None, None, added).outputs;
+                f64::from(values(loss(outputs))[0])
+            };
+            let slope = |unit| (at(unit, 1e-2) - at(unit, -1e-2)) / 2e-2;
+            let norm = (0..INPUT).map(|unit| slope(unit).powi(2)).sum::<f64>().sqrt();
+            assert!(
+                (norm - found).abs() < 1e-3 * norm.max(0.1),
+                "{architecture:?}, {distance}: {found} against {norm}"
+            );
         }
     }
 }
@@ -339,7 +401,13 @@ fn a_stack_carries_each_layers_state_over_a_cut() {
 fn skip_connections_that_join_differing_widths_need_a_projection() {
     for skip in [Skip::Residual, Skip::Highway] {
         let shape = StackShape { skip, ..StackShape::plain(Architecture::Lstm, INPUT, vec![HIDDEN]) };
-        assert!(shape.check().unwrap_err().contains("joins 3 features to 4"));
+        assert!(
+            shape
+                .check()
+                .unwrap_err()
+                .to_string()
+                .starts_with("hidden_sizes: the skip connection around layer 1 joins 3 features to 4")
+        );
         assert!(StackShape { projection: true, ..shape.clone() }.check().is_ok());
         assert!(StackShape { input_size: HIDDEN, ..shape }.check().is_ok());
     }

@@ -48,36 +48,45 @@ impl Path {
 
 /// Every parameter of a module, by name.
 pub(crate) fn parameters<M: Module>(module: &M) -> BTreeMap<String, Vec<f32>> {
-    let mut reader = Reader { path: Path::default(), found: BTreeMap::new(), tape: None };
-    module.visit(&mut reader);
-    reader.found
-}
-
-struct Reader<'a> {
-    path: Path,
-    found: BTreeMap<String, Vec<f32>>,
-    tape: Option<&'a Gradients>,
-}
-
-impl ModuleVisitor for Reader<'_> {
-    fn enter_module(&mut self, name: &str, _: &str) {
-        self.path.0.push(name.to_owned());
-    }
-    fn exit_module(&mut self, _: &str, _: &str) {
-        self.path.0.pop();
-    }
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let found = match self.tape {
-            None => param.val(),
-            Some(tape) => param.val().grad(tape).expect("every parameter takes part"),
-        };
-        self.found.insert(self.path.name(), values(found));
-    }
+    narrow(read(module, None))
 }
 
 /// Every gradient of a module's parameters, by name.
 pub(crate) fn gradients<M: Module>(module: &M, tape: &Gradients) -> BTreeMap<String, Vec<f32>> {
-    let mut reader = Reader { path: Path::default(), found: BTreeMap::new(), tape: Some(tape) };
+    narrow(read(module, Some(tape)))
+}
+
+/// As [`gradients`], with all digits that f64 has.
+pub(crate) fn wide_gradients<M: Module>(module: &M, tape: &Gradients) -> BTreeMap<String, Vec<f64>> {
+    read(module, Some(tape))
+}
+
+fn narrow(found: BTreeMap<String, Vec<f64>>) -> BTreeMap<String, Vec<f32>> {
+    found.into_iter().map(|(name, values)| (name, values.into_iter().map(|value| value as f32).collect())).collect()
+}
+
+fn read<M: Module>(module: &M, tape: Option<&Gradients>) -> BTreeMap<String, Vec<f64>> {
+    struct Reader<'a> {
+        path: Path,
+        found: BTreeMap<String, Vec<f64>>,
+        tape: Option<&'a Gradients>,
+    }
+    impl ModuleVisitor for Reader<'_> {
+        fn enter_module(&mut self, name: &str, _: &str) {
+            self.path.0.push(name.to_owned());
+        }
+        fn exit_module(&mut self, _: &str, _: &str) {
+            self.path.0.pop();
+        }
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            let found = match self.tape {
+                None => param.val(),
+                Some(tape) => param.val().grad(tape).expect("every parameter takes part"),
+            };
+            self.found.insert(self.path.name(), found.try_into_vec_as::<f64>().unwrap());
+        }
+    }
+    let mut reader = Reader { path: Path::default(), found: BTreeMap::new(), tape };
     module.visit(&mut reader);
     reader.found
 }
@@ -100,7 +109,8 @@ pub(crate) fn with_parameters<M: Module>(module: M, set: &dyn Fn(&str, usize) ->
             let shape = param.val().dims();
             let values = (self.set)(&self.path.name(), shape.iter().product());
             param.map(|old| {
-                Tensor::from_data(TensorData::new(values, shape), (&old.device(), self.dtype)).require_grad()
+                let new = Tensor::from_data(TensorData::new(values, shape), (&old.device(), self.dtype));
+                new.set_require_grad(old.is_require_grad())
             })
         }
     }

@@ -243,7 +243,6 @@ impl Recipe {
             ("text.max_vocabulary", self.text.max_vocabulary),
             ("text.max_tokens", self.text.max_tokens),
             ("network.embedding_size", self.network.embedding_size),
-            ("network.hidden_sizes", self.network.hidden_sizes.iter().copied().min().unwrap_or(0)),
             ("training.epochs", self.training.epochs),
             ("training.batch_size", self.training.batch_size),
             ("stopping.patience", self.stopping.patience),
@@ -257,7 +256,7 @@ impl Recipe {
         if let Some((field, value)) = finite.into_iter().find(|&(_, value)| !(value > 0.0 && value <= largest)) {
             return Err(invalid(field, value, "a number above 0 that 32 bits can hold".to_owned()));
         }
-        if let Some(size) = self.network.hidden_sizes.iter().find(|&&size| size > MAX_HIDDEN) {
+        if let Some(size) = self.network.hidden_sizes.iter().find(|size| !(1..=MAX_HIDDEN).contains(*size)) {
             return Err(invalid("network.hidden_sizes", size, format!("whole numbers from 1 to {MAX_HIDDEN}")));
         }
         if self.network.embedding_size > 1 << 16 {
@@ -282,7 +281,7 @@ impl Recipe {
         for architecture in self.architectures()? {
             let name = format!("{:?}", self.network.hidden_sizes);
             let stack = self.stack(architecture);
-            stack.check().map_err(|unfit| invalid("network.hidden_sizes", &name, unfit))?;
+            stack.check().map_err(|misfit| invalid("network.hidden_sizes", &name, misfit.reason))?;
             if stack.parameters() > MAX_PARAMETERS {
                 let expected = format!("{} would have more than 10⁹ parameters", architecture.name());
                 return Err(invalid("network.hidden_sizes", name, expected));

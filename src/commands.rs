@@ -11,7 +11,8 @@ use std::path::PathBuf;
 
 use burn::tensor::Device;
 use clap::Args;
-use seqzoo_datasets::classification::{Classification, Example, Split};
+use seqzoo_datasets::catalog::Data;
+use seqzoo_datasets::classification::Split;
 use seqzoo_run::recipe::Recipe;
 use seqzoo_run::settings::{Override, Settings};
 use seqzoo_run::{Backend, BackendError};
@@ -60,7 +61,7 @@ impl DataFolder {
     }
 
     /// Loads a recipe's data set, saying so where it takes a while.
-    pub fn load(&self, recipe: &Recipe) -> Result<Classification, Failure> {
+    pub fn load(&self, recipe: &Recipe) -> Result<Data, Failure> {
         let variable = || std::env::var_os("SEQZOO_DATA_DIR").filter(|dir| !dir.is_empty()).map(PathBuf::from);
         let dir = self.data_dir.clone().or_else(variable);
         say(format_args!("loading {} …", recipe.dataset));
@@ -68,14 +69,13 @@ impl DataFolder {
     }
 }
 
-/// The examples of a part.
-pub fn part<'a>(data: &'a Classification, split: Split, recipe: &Recipe) -> Result<&'a [Example], Failure> {
-    let examples = data.split(split);
-    if examples.is_empty() {
+/// Refuses a part that is not there.
+pub fn need(data: &Data, split: Split, recipe: &Recipe) -> Result<(), Failure> {
+    if data.is_empty(split) {
         let message = format!("{} has no {} part in these data; name another part", recipe.dataset, split.name());
         return Err(Failure::new(DATA, message));
     }
-    Ok(examples)
+    Ok(())
 }
 
 /// Overrides from `SEQZOO_*` variables.

@@ -4,7 +4,7 @@ use std::io;
 use std::process::ExitCode;
 
 use seqzoo_datasets::DataError;
-use seqzoo_inference::EmptyText;
+use seqzoo_inference::AskError;
 use seqzoo_run::BackendError;
 use seqzoo_run::checkpoint::CheckpointError;
 use seqzoo_run::folder::FolderError;
@@ -27,6 +27,7 @@ pub const DATA: u8 = 4;
 const BACKEND: u8 = 5;
 const DIVERGED: u8 = 6;
 pub const STORAGE: u8 = 8;
+const NOT_DETERMINISTIC: u8 = 9;
 const LOCKED: u8 = 10;
 
 impl Failure {
@@ -72,9 +73,10 @@ impl From<DataError> for Failure {
     }
 }
 
-impl From<EmptyText> for Failure {
-    fn from(error: EmptyText) -> Self {
-        Self::new(DATA, error)
+impl From<AskError> for Failure {
+    fn from(error: AskError) -> Self {
+        let code = if error == AskError::NoLabels { USAGE } else { DATA };
+        Self::new(code, error)
     }
 }
 
@@ -105,6 +107,8 @@ impl From<TrainError> for Failure {
     fn from(error: TrainError) -> Self {
         match error {
             TrainError::Diverged { .. } => Self::new(DIVERGED, error),
+            TrainError::BadData { .. } => Self::new(DATA, error),
+            TrainError::NotDeterministic { .. } => Self::new(NOT_DETERMINISTIC, error),
             TrainError::Foreign { .. } => Self::new(CONFIGURATION, error),
             TrainError::Checkpoint(error) => error.into(),
             TrainError::Folder(error) => error.into(),

@@ -14,7 +14,7 @@
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let run = Run::find("last")?;
 //! let model = Model::open(&run.model("lstm"), &Backend::best()?.device()?)?;
-//! let answer = &model.predict(&["the keys to the cabinet"]).map_err(|(_, empty)| empty)?[0];
+//! let answer = &model.predict(&["the keys to the cabinet"])?[0];
 //! println!("{} ({:.3})", answer.label, answer.probability);
 //! # Ok(()) }
 //! ```

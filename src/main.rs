@@ -18,7 +18,7 @@ use clap::{Parser, Subcommand};
     version,
     max_term_width = 100,
     after_help = "Exit codes: 0 done, 2 usage, 3 configuration, 4 data, 5 backend, \
-    6 recipe diverged, 8 checkpoint or storage, 10 run locked, 130 interrupted and saved, 143 terminated and saved."
+    6 recipe diverged, 8 checkpoint or storage, 9 machine not deterministic, 10 run locked, 130 interrupted and saved, 143 terminated and saved."
 )]
 struct Arguments {
     #[command(subcommand)]

@@ -15,7 +15,7 @@ const LINE_EVERY: Duration = Duration::from_secs(15);
 
 /// Shows the training of one model.
 pub struct Progress {
-    model: &'static str,
+    model: String,
     epochs: u64,
     bar: Option<ProgressBar>,
     pace: Pace,
@@ -31,12 +31,15 @@ struct Pace {
 }
 
 impl Progress {
-    pub fn new(model: &'static str, recipe: &Recipe) -> Self {
+    pub fn new(model: &str, recipe: &Recipe) -> Self {
         let style =
             ProgressStyle::with_template("{prefix} [{bar:12}] {wide_msg}").expect("a template that a test renders");
-        let bar = std::io::stderr().is_terminal().then(|| ProgressBar::new(0).with_style(style).with_prefix(model));
+        let bar = std::io::stderr()
+            .is_terminal()
+            .then(|| ProgressBar::new(0).with_style(style).with_prefix(model.to_owned()));
         let pace = Pace { started: Instant::now(), steps: 0, tokens: 0 };
         let epochs = recipe.training.epochs as u64;
+        let model = model.to_owned();
         Self { model, epochs, bar, pace, last_line: Instant::now(), metric: String::new() }
     }
 

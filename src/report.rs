@@ -4,10 +4,12 @@ use std::collections::BTreeSet;
 use std::io::Write;
 
 use comfy_table::{CellAlignment, LineStyle, Table, TableStyle, presets};
-use seqzoo_datasets::classification::{Classification, Example, Split};
-use seqzoo_inference::Model;
+use seqzoo_datasets::catalog::Data;
+use seqzoo_datasets::classification::Split;
+use seqzoo_inference::{AskError, Model};
 use seqzoo_run::folder::Run;
 use seqzoo_run::progress::Scores;
+use seqzoo_run::recipe::Metric;
 use seqzoo_run::tasks::classification::Evaluation;
 use serde_json::{Map, Value, json};
 
@@ -25,22 +27,28 @@ pub struct Report<'a> {
 struct Measured {
     name: &'static str,
     step: u64,
-    restarts: u32,
+    recovered: Option<String>,
     evaluation: Evaluation,
 }
 
 impl<'a> Report<'a> {
-    pub fn new(run: &'a Run, split: Split, data: &Classification) -> Self {
+    pub fn new(run: &'a Run, split: Split, data: &Data) -> Self {
         Self { run, split, baselines: data.baselines(split), models: Vec::new() }
     }
 
     /// Measures a model.
-    pub fn add(&mut self, name: &'static str, model: &Model, examples: &[Example]) {
-        let evaluation = model.evaluate(examples);
-        self.models.push(Measured { name, step: model.step, restarts: model.progress.restarts, evaluation });
+    pub fn add(&mut self, name: &'static str, model: &Model, data: &Data) -> Result<(), AskError> {
+        let evaluation = model.evaluate(data, self.split)?;
+        let recovered = model.progress.recovery.summary();
+        self.models.push(Measured { name, step: model.step, recovered, evaluation });
+        Ok(())
     }
 
-    /// One JSON object; `value` is the main model's accuracy.
+    fn metric(&self) -> Metric {
+        self.run.environment.settings.recipe.expected.metric
+    }
+
+    /// One JSON object; `value` is the main model's, by the recipe's metric.
     pub fn print_json(&self) -> Result<(), Failure> {
         let settings = &self.run.environment.settings;
         let scores = |scores: &Scores| json!({"accuracy": scores.accuracy, "examples": scores.examples});
@@ -48,7 +56,7 @@ impl<'a> Report<'a> {
             let all = model.evaluation.all;
             let mut object = json!({
                 "accuracy": all.accuracy, "loss": all.loss, "examples": all.examples, "step": model.step,
-                "restarts": model.restarts,
+                "recovered": model.recovered,
             });
             for (kind, values) in &model.evaluation.groups {
                 let by_value: Map<String, Value> = values.iter().map(|(v, s)| (v.clone(), scores(s))).collect();
@@ -62,7 +70,7 @@ impl<'a> Report<'a> {
         let main = self.models[0].evaluation.all;
         let object = json!({
             "recipe": settings.name, "run": self.run.path.display().to_string(), "seed": settings.recipe.training.seed,
-            "split": self.split.name(), "metric": "accuracy", "value": main.accuracy, "examples": main.examples,
+            "split": self.split.name(), "metric": self.metric().name(), "value": main.metric(self.metric()), "examples": main.examples,
             "models": models, "baselines": baselines,
         });
         writeln!(std::io::stdout().lock(), "{object}")?;
@@ -74,12 +82,13 @@ impl<'a> Report<'a> {
         let settings = &self.run.environment.settings;
         let mut table = Table::new();
         table.load_style(plain());
-        let title = format!("{} accuracy", self.split.name());
+        let metric = self.metric();
+        let title = format!("{} {}", self.split.name(), metric.name());
         let header = [title, "examples".to_owned()].into_iter();
         table.set_header(header.chain(self.models.iter().map(|model| model.name.to_owned())));
         let mut row = |label: String, scores: &dyn Fn(&Measured) -> Scores| {
             let examples = scores(&self.models[0]).examples.to_string();
-            let accuracies = self.models.iter().map(|model| format!("{:.4}", scores(model).accuracy));
+            let accuracies = self.models.iter().map(|model| format!("{:.4}", scores(model).metric(metric)));
             table.add_row([label, examples].into_iter().chain(accuracies));
         };
         row("all".to_owned(), &|model| model.evaluation.all);
@@ -98,14 +107,21 @@ impl<'a> Report<'a> {
         let mut out = std::io::stdout().lock();
         writeln!(out, "{table}")?;
         let baselines: Vec<_> = self.baselines.iter().map(|(name, accuracy)| format!("{name} {accuracy:.4}")).collect();
-        writeln!(out, "baselines: {}", baselines.join(", "))?;
+        if !baselines.is_empty() {
+            writeln!(out, "baselines: {}", baselines.join(", "))?;
+        }
         let seed = settings.recipe.training.seed;
         writeln!(out, "run {}, recipe {}, seed {seed}", self.run.path.display(), settings.name)?;
-        for model in self.models.iter().filter(|model| model.restarts > 0) {
-            writeln!(out, "{} restarted {} times after a value that was not finite", model.name, model.restarts)?;
+        for model in &self.models {
+            if let Some(recovered) = &model.recovered {
+                writeln!(out, "{} recovered: {recovered}; see {}/events.jsonl", model.name, model.name)?;
+            }
         }
-        let example = settings.recipe.dataset()?.example();
-        writeln!(out, "next: seqzoo predict {} \"{example}\"", quoted(&self.run.path))?;
+        let (dataset, path) = (settings.recipe.dataset()?, quoted(&self.run.path));
+        match dataset.is_text() {
+            true => writeln!(out, "next: seqzoo evaluate {path} --json")?,
+            false => writeln!(out, "next: seqzoo predict {path} \"{}\"", dataset.example())?,
+        }
         Ok(())
     }
 }

@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use crate::classification::Classification;
-use crate::{DataError, agreement, imdb};
+use crate::classification::{Classification, Split};
+use crate::corpus::Corpus;
+use crate::{DataError, agreement, imdb, sentences};
 
 /// A data set that a recipe may name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,17 +13,60 @@ pub enum Dataset {
     Agreement,
     /// Movie reviews, positive or negative.
     Imdb,
+    /// Generated sentences as running text.
+    Sentences,
+}
+
+/// A data set, loaded.
+#[derive(Debug, Clone)]
+pub enum Data {
+    /// Labelled texts.
+    Labelled(Classification),
+    /// Running text.
+    Text(Corpus),
+}
+
+impl Data {
+    /// SHA-256 of what is learnt from.
+    pub fn digest(&self) -> String {
+        match self {
+            Data::Labelled(data) => data.digest(),
+            Data::Text(corpus) => corpus.digest(),
+        }
+    }
+
+    /// Whether a part has nothing in it.
+    pub fn is_empty(&self, split: Split) -> bool {
+        match self {
+            Data::Labelled(data) => data.split(split).is_empty(),
+            Data::Text(corpus) => corpus.split(split).is_empty(),
+        }
+    }
+
+    /// What answers that need no training reach on a part.
+    pub fn baselines(&self, split: Split) -> Vec<(&'static str, f64)> {
+        match self {
+            Data::Labelled(data) => data.baselines(split),
+            Data::Text(_) => Vec::new(),
+        }
+    }
 }
 
 impl Dataset {
     /// Every data set.
-    pub const ALL: [Dataset; 2] = [Dataset::Agreement, Dataset::Imdb];
+    pub const ALL: [Dataset; 3] = [Dataset::Agreement, Dataset::Imdb, Dataset::Sentences];
+
+    /// Whether it is running text.
+    pub fn is_text(self) -> bool {
+        matches!(self, Dataset::Sentences)
+    }
 
     /// The name in recipes.
     pub fn name(self) -> &'static str {
         match self {
             Dataset::Agreement => "agreement",
             Dataset::Imdb => "imdb",
+            Dataset::Sentences => "sentences",
         }
     }
 
@@ -31,6 +75,7 @@ impl Dataset {
         match self {
             Dataset::Agreement => "30,000 generated sentences: which verb form continues them? Built in",
             Dataset::Imdb => "25,000 (or 50,000) movie reviews, positive or negative; Maas et al. 2011",
+            Dataset::Sentences => "6,000 sentences of `agreement` as running text. Built in",
         }
     }
 
@@ -39,6 +84,7 @@ impl Dataset {
         match self {
             Dataset::Agreement => "the keys to the cabinet",
             Dataset::Imdb => "a slow start, but what a moving story!",
+            Dataset::Sentences => "the keys to the cabinet ",
         }
     }
 
@@ -51,12 +97,13 @@ impl Dataset {
     ///
     /// # Errors
     /// [`DataError`], which names the file and the way out.
-    pub fn load(self, dir: Option<&Path>) -> Result<Classification, DataError> {
+    pub fn load(self, dir: Option<&Path>) -> Result<Data, DataError> {
         match self {
-            Dataset::Agreement => Ok(agreement::load()),
+            Dataset::Agreement => Ok(Data::Labelled(agreement::load())),
+            Dataset::Sentences => Ok(Data::Text(sentences::load())),
             Dataset::Imdb => {
                 let dir = dir.ok_or_else(|| DataError::NoFolder { dataset: "imdb", hint: imdb::hint() })?;
-                imdb::load(dir)
+                imdb::load(dir).map(Data::Labelled)
             }
         }
     }

@@ -31,6 +31,27 @@ pub fn words(text: &str) -> impl Iterator<Item = String> {
     })
 }
 
+/// What a token of a text is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// As [`words`] cuts it.
+    #[default]
+    Words,
+    /// Each character, as it is.
+    Characters,
+}
+
+impl Level {
+    /// The tokens of a text.
+    pub fn tokens(self, text: &str) -> Box<dyn Iterator<Item = String> + '_> {
+        match self {
+            Level::Words => Box::new(words(text)),
+            Level::Characters => Box::new(text.chars().map(String::from)),
+        }
+    }
+}
+
 /// The known tokens: number 0 is padding, 1 unknown, then by falling frequency, ties alphabetically.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(from = "Vec<String>", into = "Vec<String>")]
@@ -89,6 +110,8 @@ pub enum Keep {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Encoder {
+    /// What a token is.
+    pub level: Level,
     /// The known tokens.
     pub vocabulary: Vocabulary,
     /// Tokens kept of a text at most.
@@ -100,7 +123,7 @@ pub struct Encoder {
 impl Encoder {
     /// Numbers of the tokens of `text`; empty if it has no token.
     pub fn encode(&self, text: &str) -> Vec<u32> {
-        let mut numbers: Vec<u32> = words(text).map(|word| self.vocabulary.number(&word)).collect();
+        let mut numbers: Vec<u32> = self.level.tokens(text).map(|token| self.vocabulary.number(&token)).collect();
         match self.keep {
             Keep::First => numbers.truncate(self.max_tokens),
             Keep::Last => drop(numbers.drain(..numbers.len().saturating_sub(self.max_tokens))),
@@ -115,7 +138,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn encoder(keep: Keep) -> Encoder {
-        Encoder { vocabulary: Vocabulary::of(words("b b b a a c c d"), 2, 3), max_tokens: 3, keep }
+        Encoder { level: Level::Words, vocabulary: Vocabulary::of(words("b b b a a c c d"), 2, 3), max_tokens: 3, keep }
     }
 
     #[test]

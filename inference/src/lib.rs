@@ -4,11 +4,13 @@
 //! checkpoint is refused, by file.
 
 use burn::tensor::Device;
-use seqzoo_datasets::classification::Example;
+use seqzoo_datasets::catalog::Data;
+use seqzoo_datasets::classification::{Example, Split};
 use seqzoo_run::checkpoint::{self, CheckpointError};
 use seqzoo_run::folder::ModelFolder;
 use seqzoo_run::progress::{Progress, Snapshot};
 use seqzoo_run::tasks::classification::{Evaluation, TextClassifier, most_probable};
+use seqzoo_run::tasks::language_model::TextModel;
 
 /// A trained model, ready to answer.
 #[derive(Debug, Clone)]
@@ -17,7 +19,14 @@ pub struct Model {
     pub step: u64,
     /// How far its run has come.
     pub progress: Progress,
-    classifier: TextClassifier,
+    answerer: Answerer,
+}
+
+/// What answers, by the kind of task.
+#[derive(Debug, Clone)]
+enum Answerer {
+    Classifier(TextClassifier),
+    LanguageModel(TextModel),
 }
 
 /// The answer to a text.
@@ -31,10 +40,22 @@ pub struct Prediction {
     pub probabilities: Vec<(String, f64)>,
 }
 
-/// A text has nothing in it to read.
+/// Why a question cannot be answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the text is empty: it has no letter, digit or mark to read")]
-pub struct EmptyText;
+pub enum AskError {
+    /// A text has nothing in it to read.
+    #[error("the text is empty: it has no letter, digit or mark to read")]
+    Empty {
+        /// Its place among those asked.
+        place: usize,
+    },
+    /// The model knows no labels.
+    #[error("this run is a language model, which has no labels to answer with; `seqzoo evaluate` measures it")]
+    NoLabels,
+    /// A model cannot be measured on data of another kind.
+    #[error("this run was trained on data of another kind than these")]
+    OtherKind,
+}
 
 impl Model {
     /// Opens the checkpoint that was best on the validation part; before the first validation, the newest.
@@ -51,43 +72,67 @@ impl Model {
         let progress = snapshot.progress.clone();
         let metric = snapshot.about.settings.recipe.stopping.metric;
         if let Some(best) = progress.best(metric).filter(|best| best.step != opened.step) {
-            opened = checkpoint::open(&checkpoints.path(best.step))?;
+            let path = checkpoints.of_step(best.step)?.unwrap_or_else(|| checkpoints.path(best.step));
+            opened = checkpoint::open(&path)?;
             snapshot = Snapshot::of(&opened)?;
         }
-        let classifier = TextClassifier::load(&opened, &snapshot, device)?;
-        Ok(Self { step: opened.step, progress, classifier })
+        let dataset =
+            snapshot.recipe(&opened)?.0.dataset().map_err(|error| CheckpointError::damaged(&opened.path, error))?;
+        let answerer = match dataset.is_text() {
+            true => Answerer::LanguageModel(TextModel::load(&opened, &snapshot, device)?),
+            false => Answerer::Classifier(TextClassifier::load(&opened, &snapshot, device)?),
+        };
+        Ok(Self { step: opened.step, progress, answerer })
     }
 
     /// Labels of texts, each answered as it would be alone (to rounding).
     ///
     /// # Errors
-    /// If a text has nothing to read; with its place among `texts`.
-    pub fn predict(&self, texts: &[&str]) -> Result<Vec<Prediction>, (usize, EmptyText)> {
-        let rows: Vec<Vec<u32>> = texts.iter().map(|text| self.classifier.encode(text)).collect();
+    /// If a text has nothing to read, or the model knows no labels.
+    pub fn predict(&self, texts: &[&str]) -> Result<Vec<Prediction>, AskError> {
+        let classifier = self.classifier()?;
+        let rows: Vec<Vec<u32>> = texts.iter().map(|text| classifier.encode(text)).collect();
         if let Some(place) = rows.iter().position(Vec::is_empty) {
-            return Err((place, EmptyText));
+            return Err(AskError::Empty { place });
         }
         let rows: Vec<&[u32]> = rows.iter().map(Vec::as_slice).collect();
         let answer = |row: Vec<f32>| {
             let probability = |log: &f32| f64::from(*log).exp();
-            let labels = self.classifier.labels().iter().cloned();
+            let labels = classifier.labels().iter().cloned();
             let probabilities: Vec<_> = labels.zip(row.iter().map(probability)).collect();
             let (label, probability) = probabilities[most_probable(&row)].clone();
             Prediction { label, probability, probabilities }
         };
-        Ok(self.classifier.log_probabilities(&rows).into_iter().map(answer).collect())
+        Ok(classifier.log_probabilities(&rows).into_iter().map(answer).collect())
+    }
+
+    fn classifier(&self) -> Result<&TextClassifier, AskError> {
+        match &self.answerer {
+            Answerer::Classifier(classifier) => Ok(classifier),
+            Answerer::LanguageModel(_) => Err(AskError::NoLabels),
+        }
     }
 
     /// How far back the loss of examples reaches: the gradient's norm at the lowest layer's hidden state, by distance from
     /// the last token, averaged over examples.
-    pub fn reach(&self, examples: &[Example]) -> Vec<f64> {
-        self.classifier.reach(examples)
+    ///
+    /// # Errors
+    /// If the model knows no labels.
+    pub fn reach(&self, examples: &[Example]) -> Result<Vec<f64>, AskError> {
+        Ok(self.classifier()?.reach(examples))
     }
 
-    /// How well examples are labelled.
-    pub fn evaluate(&self, examples: &[Example]) -> Evaluation {
-        let rows: Vec<Vec<u32>> = examples.iter().map(|example| self.classifier.encode(&example.text)).collect();
-        let rows: Vec<&[u32]> = rows.iter().map(Vec::as_slice).collect();
-        Evaluation::of(&self.classifier.log_probabilities(&rows), examples)
+    /// How well a part of a data set is predicted.
+    ///
+    /// # Errors
+    /// If the data are of another kind than those that the model was trained on.
+    pub fn evaluate(&self, data: &Data, split: Split) -> Result<Evaluation, AskError> {
+        match (&self.answerer, data) {
+            (Answerer::Classifier(classifier), Data::Labelled(data)) => Ok(classifier.evaluate(data.split(split))),
+            (Answerer::LanguageModel(model), Data::Text(corpus)) => {
+                Ok(Evaluation { all: model.evaluate(corpus.split(split)), ..Evaluation::default() })
+            }
+            _ => Err(AskError::OtherKind),
+        }
     }
 }

@@ -5,7 +5,8 @@ use std::path::Path;
 
 use burn::tensor::Device;
 use seqzoo_datasets::agreement;
-use seqzoo_datasets::classification::Classification;
+use seqzoo_datasets::catalog::Data;
+use seqzoo_datasets::classification::{Classification, Split};
 use seqzoo_inference::Model;
 use seqzoo_models::Architecture;
 use seqzoo_run::devices;
@@ -28,6 +29,8 @@ fn save(dir: &Path, data: &Classification, step: u64, seed: u64, history: &[Epoc
         progress,
         weights: parameters::read(&task.network(device)),
         optimizer: Arrays::new(),
+        carried: Arrays::new(),
+        waiting: Arrays::new(),
         task: task.files(),
     };
     let folder = ModelFolder { path: dir.to_owned() };
@@ -89,7 +92,7 @@ fn evaluation_counts_each_group_and_the_groups_make_up_the_whole() {
     let (data, (_, device)) = (small(), devices().remove(0));
     let dir = tempfile::tempdir().unwrap();
     let model = Model::open(&save(dir.path(), &data, 1, 3, &[], &device), &device).unwrap();
-    let evaluation = model.evaluate(&data.test);
+    let evaluation = model.evaluate(&Data::Labelled(data.clone()), Split::Test).unwrap();
     for values in evaluation.groups.values() {
         let examples: usize = values.values().map(|scores| scores.examples).sum();
         let right: f64 = values.values().map(|scores| scores.accuracy * scores.examples as f64).sum();

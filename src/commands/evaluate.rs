@@ -6,7 +6,7 @@ use seqzoo_inference::Model;
 use seqzoo_run::did_you_mean;
 use seqzoo_run::folder::Run;
 
-use super::{BackendChoice, DataFolder, part};
+use super::{BackendChoice, DataFolder, need};
 use crate::failure::{Failure, USAGE};
 use crate::report::Report;
 use crate::say::say;
@@ -47,13 +47,13 @@ impl Evaluate {
         let models = architectures.iter().map(|architecture| Model::open(&run.model(architecture.name()), &device));
         let models: Vec<Model> = models.collect::<Result<_, _>>()?;
         let data = self.data.load(recipe)?;
-        let examples = part(&data, split, recipe)?;
+        need(&data, split, recipe)?;
         if data.digest() != run.environment.data_digest {
             say("note: these data are not those that the run was trained on");
         }
         let mut report = Report::new(&run, split, &data);
         for (architecture, model) in architectures.iter().zip(&models) {
-            report.add(architecture.name(), model, examples);
+            report.add(architecture.name(), model, &data)?;
         }
         if self.json { report.print_json() } else { report.print_table() }
     }

@@ -58,7 +58,7 @@ impl Predict {
             (None, Some("-")) => self.lines(&model, io::stdin().lock(), "standard input"),
             (None, text) => {
                 let text = text.expect("clap requires a text without --file");
-                let answers = model.predict(&[text]).map_err(|(_, empty)| empty)?;
+                let answers = model.predict(&[text])?;
                 self.print(text, &answers[0])
             }
         }
@@ -68,7 +68,7 @@ impl Predict {
         for (number, line) in (1..).zip(lines.lines()) {
             let at_line = |error: &dyn std::fmt::Display| Failure::new(DATA, format!("{name}, line {number}: {error}"));
             let line = line.map_err(|error| at_line(&error))?;
-            let answers = model.predict(&[&line]).map_err(|(_, empty)| at_line(&empty))?;
+            let answers = model.predict(&[&line]).map_err(|error| at_line(&error))?;
             self.print(&line, &answers[0])?;
         }
         Ok(())

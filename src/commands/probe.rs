@@ -7,14 +7,15 @@ use std::path::PathBuf;
 use clap::Args;
 use comfy_table::{CellAlignment, Table};
 use plotters::prelude::*;
-use seqzoo_inference::Model;
+use seqzoo_datasets::catalog::Data;
+use seqzoo_inference::{AskError, Model};
 use seqzoo_models::Architecture;
 use seqzoo_models::layers::{Skip, StackShape};
 use seqzoo_models::probe::fresh_reach;
 use seqzoo_run::did_you_mean;
 use seqzoo_run::folder::Run;
 
-use super::{BackendChoice, DataFolder, part};
+use super::{BackendChoice, DataFolder, need};
 use crate::failure::{DATA, Failure, STORAGE, USAGE};
 use crate::say::say;
 
@@ -82,11 +83,13 @@ impl Probe {
                 let models: Vec<(&str, Model)> = models.collect::<Result<_, Failure>>()?;
                 let data = self.data.load(recipe)?;
                 let split = recipe.reported_split()?;
-                let mut examples = part(&data, split, recipe)?.to_vec();
+                need(&data, split, recipe)?;
+                let Data::Labelled(data) = data else { return Err(AskError::NoLabels.into()) };
+                let mut examples = data.split(split).to_vec();
                 examples.sort_by_key(|example| std::cmp::Reverse(seqzoo_datasets::text::words(&example.text).count()));
                 examples.truncate(EXAMPLES);
                 for (name, model) in models {
-                    let mut norms = model.reach(&examples);
+                    let mut norms = model.reach(&examples)?;
                     norms.truncate(usize::from(self.lag) + 1);
                     curves.push(Curve { name: name.to_owned(), norms });
                 }

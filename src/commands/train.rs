@@ -5,18 +5,22 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use burn::tensor::Device;
 use clap::Args;
+use seqzoo_datasets::catalog::Data;
 use seqzoo_inference::Model;
 use seqzoo_run::disk::RealDisk;
-use seqzoo_run::folder::{Environment, Run};
+use seqzoo_run::folder::{Environment, ModelFolder, Run};
 use seqzoo_run::progress::About;
 use seqzoo_run::settings::{Override, Settings};
+use seqzoo_run::tasks::Task;
 use seqzoo_run::tasks::classification::ClassificationTask;
-use seqzoo_train::{Job, Limits, Stopped, train};
+use seqzoo_run::tasks::language_model::LanguageModelTask;
+use seqzoo_train::{Job, Limits, Outcome, Stopped, TrainError, train};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
 
-use super::{BackendChoice, DataFolder, environment, part};
+use super::{BackendChoice, DataFolder, environment, need};
 use crate::failure::{Failure, STORAGE};
 use crate::observer::Progress;
 use crate::report::Report;
@@ -43,9 +47,12 @@ pub struct Train {
     /// Pause each model after this many updates.
     #[arg(long, value_name = "N")]
     max_steps: Option<u64>,
-    /// Pause each model after this long, in seconds.
-    #[arg(long, value_name = "SECONDS")]
-    max_time: Option<u64>,
+    /// Pause each model after this long, such as 90s, 30m or 2h.
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    max_time: Option<Duration>,
+    /// Propose a clipping threshold from the norms that training met.
+    #[arg(long)]
+    suggest_clip: bool,
     /// Go on with a run from its newest checkpoint that verifies; `last` unless named.
     #[arg(long, value_name = "RUN", num_args = 0..=1, default_missing_value = "last", conflicts_with = "out")]
     resume: Option<String>,
@@ -71,7 +78,7 @@ impl Train {
         let recipe = &settings.recipe;
         let data = self.data.load(recipe)?;
         let split = recipe.reported_split()?;
-        let examples = part(&data, split, recipe)?;
+        need(&data, split, recipe)?;
         let digest = data.digest();
         let run = match existing {
             Some(run) => run,
@@ -90,23 +97,19 @@ impl Train {
         say(format_args!("run {} on {}, seed {}", run.path.display(), backend.name(), recipe.training.seed));
 
         let signals = Signals::listen()?;
-        let limits = Limits {
-            stop: &signals.raised,
-            max_steps: self.max_steps,
-            max_time: self.max_time.map(Duration::from_secs),
-        };
+        let limits = Limits { stop: &signals.raised, max_steps: self.max_steps, max_time: self.max_time };
         let resume = format!("seqzoo train --resume {}{}{}", quoted(&run.path), self.data.flag(), self.backend.flag());
         for architecture in recipe.architectures()? {
             let name = architecture.name();
-            let task = ClassificationTask::new(recipe, architecture, &data);
             let about = About::now(settings.clone(), name, &digest);
-            let folder = run.model(name);
-            let job = Job { task: &task, about: &about, folder: &folder, disk: &RealDisk, device: &device, limits };
+            let model = OneModel { about: &about, folder: &run.model(name), device: &device, limits };
             say(format_args!("training {name}: {}", architecture.card().summary));
-            let mut progress = Progress::new(name, recipe);
-            let stopped = train(&job, &mut progress);
-            progress.finish();
-            match stopped? {
+            let outcome = match &data {
+                Data::Labelled(data) => model.train(&ClassificationTask::new(recipe, architecture, data)),
+                Data::Text(corpus) => model.train(&LanguageModelTask::new(recipe, architecture, corpus)),
+            }?;
+            tell_saving(name, &outcome);
+            match outcome.stopped {
                 Stopped::Asked => return Err(signals.failure(&resume)),
                 Stopped::Limit => say(format_args!("{name}: paused at a limit; go on with `{resume}`")),
                 Stopped::Finished => {}
@@ -119,7 +122,10 @@ impl Train {
                 return Err(signals.failure(&resume));
             }
             let model = Model::open(&run.model(architecture.name()), &device)?;
-            report.add(architecture.name(), &model, examples);
+            if self.suggest_clip {
+                suggest_clip(architecture.name(), &model);
+            }
+            report.add(architecture.name(), &model, &data)?;
         }
         report.print_table()
     }
@@ -154,6 +160,46 @@ impl Train {
         }
         overrides
     }
+}
+
+/// One of the models that a recipe trains side by side.
+struct OneModel<'a> {
+    about: &'a About,
+    folder: &'a ModelFolder,
+    device: &'a Device,
+    limits: Limits<'a>,
+}
+
+impl OneModel<'_> {
+    fn train(&self, task: &impl Task) -> Result<Outcome, TrainError> {
+        let Self { about, folder, device, limits } = *self;
+        let mut progress = Progress::new(&about.model, &about.settings.recipe);
+        let outcome = train(&Job { task, about, folder, disk: &RealDisk, device, limits }, &mut progress);
+        progress.finish();
+        outcome
+    }
+}
+
+/// How long training waited for checkpoints.
+fn tell_saving(name: &str, outcome: &Outcome) {
+    let (saving, all) = (outcome.saving.as_secs_f64(), outcome.elapsed.as_secs_f64());
+    let share = 100.0 * saving / all.max(1e-9);
+    say(format_args!("{name}: checkpoints took {saving:.2} s of {all:.1} s ({share:.2} %)"));
+}
+
+/// Pascanu et al. 2013 choose a threshold from half to ten times the norm that is usual.
+fn suggest_clip(name: &str, model: &Model) {
+    let norms = &model.progress.norms;
+    let (mean, largest, clipped) =
+        (norms.mean(), norms.largest, 100.0 * norms.clipped as f64 / norms.count.max(1) as f64);
+    say(format_args!(
+        "{name}: gradient norms of {} updates: mean {mean:.3}, largest {largest:.3}, {clipped:.1} % clipped; \
+         try training.clip_norm={:.3} (from half to ten times the mean: {:.3} to {:.3})",
+        norms.count,
+        2.0 * mean,
+        mean / 2.0,
+        10.0 * mean,
+    ));
 }
 
 /// SIGINT, SIGTERM and SIGHUP, which end training within one step, saved; a second one ends the program at once, which loses

@@ -36,6 +36,11 @@ fn values_that_no_run_can_have_are_refused_by_field() {
         ("dropout.zoneout=1", "in [0, 1)"),
         ("network.hidden_sizes=[-4]", "invalid value"),
         ("network.skip=highway", "joins 32 features to 128"),
+        ("network.hidden_sizes=[]", "at least one layer"),
+        ("bptt.k2=3", "bptt.k1, which says how often"),
+        ("schedule.kind=cosin", "did you mean `cosine`?"),
+        ("optimizer.momentum=1", "in [0, 1)"),
+        ("checkpoints.keep=0", "from 1 to"),
         ("network.hidden_sizes=[60000]", "from 1 to 4096"),
         ("network.hidden_sizes=[4096,4096,4096,4096,4096,4096]", "more than 10⁹ parameters"),
         ("training.learning_rate=1e39", "that 32 bits can hold"),
@@ -162,11 +167,13 @@ fn texts_without_anything_to_read_are_refused_by_line() {
 }
 
 #[test]
-fn a_recipe_that_cannot_be_trained_stops_after_four_restarts_with_a_diagnosis() {
+fn a_recipe_that_cannot_be_trained_stops_within_the_budget_with_a_diagnosis() {
     let place = Place::new();
     let set = ["--set", "training.learning_rate=1e38", "--set", "models=[\"rnn\"]", "--out", "run"];
-    let parts = ["restarting from step 0", "restart 4 of at most 4", "the recipe is unstable"];
+    let parts =
+        ["going back to the beginning, learning rate × 0.500", "(rollback 4 of at most 8)", "the recipe is unstable"];
     refused(&place, &[&["train", "agreement"][..], &set].concat(), 6, &parts);
     let events = fs::read_to_string(place.path("run/rnn/events.jsonl")).unwrap();
-    assert_eq!(events.lines().count(), 4);
+    assert_eq!(events.matches("\"event\":\"roll back\"").count(), 4);
+    assert!(events.lines().last().unwrap().contains("\"diagnosis\":\"recipe unstable\""), "{events}");
 }

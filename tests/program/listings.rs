@@ -25,7 +25,7 @@ fn every_listed_name_can_be_described_or_loaded() {
             place.ok(&["describe", item["name"].as_str().unwrap()]);
         }
     }
-    assert_eq!(list["datasets"].as_array().unwrap().len(), 2);
+    assert_eq!(list["datasets"].as_array().unwrap().len(), 3);
     assert!(list["backends"].to_string().contains("(linked in)"));
 }
 

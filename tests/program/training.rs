@@ -80,3 +80,29 @@ fn a_recipe_in_a_file_trains_on_reviews_read_from_their_archive() {
     let answer = place.ok(&["predict", "last", "what a dull thing"]).out;
     assert!(answer.starts_with("negative"), "{answer}");
 }
+
+#[test]
+fn a_language_model_is_trained_paused_resumed_and_evaluated() {
+    let place = Place::new();
+    place.ok(&["train", "sentences", "--max-steps", "3", "--out", "whole"]);
+    place.ok(&["train", "sentences", "--max-steps", "2", "--out", "run"]);
+    place.ok(&["train", "--resume", "run", "--max-steps", "3"]);
+    for file in ["weights", "optimizer", "carried"] {
+        let [whole, parts] = ["whole", "run"].map(|run| {
+            std::fs::read(place.path(&format!("{run}/lstm/checkpoints/step-00000003/{file}.safetensors"))).unwrap()
+        });
+        assert!(whole == parts, "{file} differs");
+    }
+    let found = place.json(&["evaluate", "run", "--json"]);
+    assert_eq!((found["metric"].as_str(), found["models"]["lstm"]["recovered"].is_null()), (Some("loss"), true));
+    assert!((2.0..3.5).contains(&found["value"].as_f64().unwrap()), "{found}");
+    let refused = place.run(&["predict", "run", "the keys"]);
+    assert!(refused.code == Some(2) && refused.err.contains("is a language model"), "{}", refused.err);
+    let refused = place.run(&["train", "sentences", "--set", "models=[\"bilstm\"]"]);
+    assert_eq!(refused.code, Some(3));
+    assert!(
+        refused.err.contains("models = bilstm: bilstm reads backward too, and so sees the tokens"),
+        "{}",
+        refused.err
+    );
+}

@@ -8,11 +8,20 @@ use std::collections::BTreeMap;
 /// The gradient of each parameter by its path, flattened to `[elements]`.
 pub type Flat = BTreeMap<String, Tensor<1>>;
 
+/// A module's parameters by path, flattened to `[elements]`, without gradients.
+pub fn weights<M: Module>(module: &M) -> Flat {
+    collect(module, None)
+}
+
 /// The gradients of a module's parameters; one that the loss does not depend on has none.
 pub fn of<M: Module>(module: &M, gradients: &Gradients) -> Flat {
+    collect(module, Some(gradients))
+}
+
+fn collect<M: Module>(module: &M, gradients: Option<&Gradients>) -> Flat {
     struct Collector<'a> {
         path: Path,
-        gradients: &'a Gradients,
+        gradients: Option<&'a Gradients>,
         flat: Flat,
     }
     impl ModuleVisitor for Collector<'_> {
@@ -23,9 +32,13 @@ pub fn of<M: Module>(module: &M, gradients: &Gradients) -> Flat {
             self.path.exit();
         }
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            if let Some(gradient) = param.val().grad(self.gradients) {
-                let elements: usize = gradient.dims().iter().product();
-                self.flat.insert(self.path.name(), gradient.reshape([elements]));
+            let found = match self.gradients {
+                Some(gradients) => param.val().grad(gradients),
+                None => Some(param.val().inner()),
+            };
+            if let Some(found) = found {
+                let elements: usize = found.dims().iter().product();
+                self.flat.insert(self.path.name(), found.reshape([elements]));
             }
         }
     }
@@ -34,23 +47,53 @@ pub fn of<M: Module>(module: &M, gradients: &Gradients) -> Flat {
     collector.flat
 }
 
-/// The Euclidean norm of all gradients together; not finite if and only if one of their elements is not.
+/// The norm of all gradients together.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Norm {
+    /// The Euclidean norm; not finite if and only if an element is not.
+    pub value: f64,
+    /// The first parameter whose gradient has an element that is not finite.
+    pub culprit: Option<String>,
+}
+
+/// Measures the norm of all gradients together.
 ///
 /// Squares are summed after division by each tensor's largest magnitude, on the device in its own precision, and the
 /// sums combined in f64, so that even a norm of 1e20 neither overflows nor vanishes. One transfer for all tensors.
-pub fn global_norm(gradients: &Flat) -> f64 {
-    if gradients.is_empty() {
-        return 0.0;
-    }
+pub fn norm(gradients: &Flat) -> Norm {
     let measured = gradients.values().flat_map(|gradient| {
         let largest = gradient.clone().abs().max();
         let scaled = gradient.clone() / largest.clone().clamp_min(f32::MIN_POSITIVE);
         [largest, scaled.square().sum()]
     });
-    let measured = Tensor::cat(measured.collect(), 0);
-    let measured = measured.try_into_vec_as::<f32>().expect("a device that computed a tensor can be read");
+    let measured = read(measured.collect());
     let square = |[largest, sum]: &[f32; 2]| f64::from(*largest).powi(2) * f64::from(*sum);
-    measured.as_chunks().0.iter().map(square).sum::<f64>().sqrt()
+    let squares: Vec<f64> = measured.as_chunks().0.iter().map(square).collect();
+    let culprit = gradients.keys().zip(&squares).find(|(_, square)| !square.is_finite()).map(|(name, _)| name.clone());
+    Norm { value: squares.iter().sum::<f64>().sqrt(), culprit }
+}
+
+/// The first of some tensors that has an element that is not finite, and that element. One transfer for all tensors, and one
+/// more for a culprit.
+pub fn not_finite<K>(mut tensors: Vec<(K, Tensor<1>)>) -> Option<(K, f32)> {
+    // Zero times anything finite is zero, and times anything else no number.
+    let sums = read(tensors.iter().map(|(_, tensor)| (tensor.clone() * 0.0).sum()).collect());
+    let place = sums.iter().position(|sum| !sum.is_finite())?;
+    let (name, tensor) = tensors.swap_remove(place);
+    let value = read(vec![tensor]).into_iter().find(|value| !value.is_finite());
+    Some((name, value.unwrap_or(f32::NAN)))
+}
+
+/// Each element of the gradients brought into ±`limit`.
+pub fn clip_values(gradients: Flat, limit: f64) -> Flat {
+    gradients.into_iter().map(|(name, gradient)| (name, gradient.clamp(-limit, limit))).collect()
+}
+
+fn read(tensors: Vec<Tensor<1>>) -> Vec<f32> {
+    if tensors.is_empty() {
+        return Vec::new();
+    }
+    Tensor::cat(tensors, 0).try_into_vec_as::<f32>().expect("a device that computed a tensor can be read")
 }
 
 /// The factor that brings a norm down to the threshold (Pascanu et al. 2013); 1 below it.
@@ -72,7 +115,7 @@ mod tests {
     #[test]
     fn the_norm_is_that_of_all_tensors_together() {
         for gradients in flat(&[&[3.0, 0.0], &[0.0], &[-4.0, 12.0]]) {
-            assert!((global_norm(&gradients) - 13.0).abs() < 1e-6);
+            assert!((norm(&gradients).value - 13.0).abs() < 1e-6);
         }
     }
 
@@ -81,17 +124,29 @@ mod tests {
         for scale in [1e20f32, 1e-30] {
             for gradients in flat(&[&[3.0 * scale], &[4.0 * scale, 0.0]]) {
                 let expected = 5.0 * f64::from(scale);
-                assert!((global_norm(&gradients) / expected - 1.0).abs() < 1e-6, "{scale}");
+                assert!((norm(&gradients).value / expected - 1.0).abs() < 1e-6, "{scale}");
             }
         }
     }
 
     #[test]
-    fn one_value_that_is_not_finite_anywhere_shows_in_the_norm() {
+    fn one_value_that_is_not_finite_anywhere_shows_by_the_name_of_its_tensor() {
         for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
             for gradients in flat(&[&[1.0, 2.0], &[0.5, bad, 3.0]]) {
-                assert!(!global_norm(&gradients).is_finite(), "{bad}");
+                let found = norm(&gradients);
+                assert!(!found.value.is_finite() && found.culprit.as_deref() == Some("1"), "{bad}: {found:?}");
+                let (name, value) = not_finite(gradients.clone().into_iter().collect()).unwrap();
+                assert!(name == "1" && (value == bad || bad.is_nan() && value.is_nan()), "{name} {value}");
+                assert_eq!(not_finite(gradients.into_iter().take(1).collect()), None);
             }
+        }
+    }
+
+    #[test]
+    fn values_are_clipped_one_by_one() {
+        for gradients in flat(&[&[0.5, -3.0, 1e20]]) {
+            let clipped = clip_values(gradients, 2.0);
+            assert_eq!(read(vec![clipped["0"].clone()]), [0.5, -2.0, 2.0]);
         }
     }
 

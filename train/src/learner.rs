@@ -1,35 +1,28 @@
-//! The loop: batch, loss, gradient, clip, update; validation and checkpoint after each pass.
+//! The loop: batches to updates, passes to validations, checkpoints in between; what is done when something goes wrong.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use burn::module::Module;
 use burn::tensor::Device;
-use seqzoo_random::{Key, Purpose};
-use seqzoo_run::checkpoint::CheckpointError;
+use seqzoo_run::checkpoint::{self, Aside, CheckpointError, Opened};
 use seqzoo_run::disk::Disk;
+use seqzoo_run::faults;
 use seqzoo_run::folder::{FolderError, Journal, ModelFolder};
-use seqzoo_run::parameters::{self, ParameterError};
-use seqzoo_run::progress::{About, Epoch, Progress, Snapshot};
-use seqzoo_run::recipe::Recipe;
-use seqzoo_run::tasks::{BatchLoss, Task};
-use serde_json::json;
+use seqzoo_run::parameters::{self, Array, Arrays, ParameterError};
+use seqzoo_run::progress::{About, Epoch, Progress, Scores, Snapshot};
+use seqzoo_run::recipe::{OptimizerKind, Recipe};
+use seqzoo_run::record::Recovery;
+use seqzoo_run::tasks::{Carried, Task};
+use serde_json::{Value, json};
 
-use crate::gradients;
-use crate::optimizer::{Adam, Update};
-
-/// Restarts after a value that is not finite, before training gives up.
-pub const MAX_RESTARTS: u32 = 4;
-
-/// Each restart multiplies the learning rate by this.
-const RESTART_FACTOR: f64 = 0.5;
+use crate::optimizer::Optimizer;
+use crate::recovery::{self, ATTEMPTS_IN_A_REGION, ATTEMPTS_IN_A_RUN, Anomaly, Site, Standing};
+use crate::step::{Batch, State};
 
 /// Updates between two lines of `metrics.jsonl`, after a line for each of the first ones.
 const METRICS_EVERY: u64 = 50;
 const METRICS_FIRST: u64 = 10;
-
-/// Checkpoints that are kept beside the best.
-const KEPT: usize = 2;
 
 /// One model to be trained.
 pub struct Job<'a, T: Task, D: Disk> {
@@ -72,18 +65,41 @@ pub enum Stopped {
 /// Why training failed.
 #[derive(Debug, thiserror::Error)]
 pub enum TrainError {
-    /// Restarts did not help.
+    /// Rollbacks did not help, and other batches are well.
     #[error(
-        "{what} at step {step} is {value}, and so it stayed through {MAX_RESTARTS} restarts at smaller learning rates: \
-         the recipe is unstable (try a smaller training.learning_rate) or the data hold something that is not a number"
+        "the recipe is unstable: {anomaly} at step {step}, and no rollback helped (at most {ATTEMPTS_IN_A_REGION} about one \
+         stretch, {ATTEMPTS_IN_A_RUN} in a run); try a smaller training.learning_rate, a smaller training.clip_norm or \
+         a warm-up; events.jsonl tells what was tried"
     )]
     Diverged {
-        /// "loss", "gradient norm", "validation loss", "a weight" or "a moment".
-        what: &'static str,
+        /// What was found last.
+        anomaly: Anomaly,
         /// Updates before it.
         step: u64,
-        /// What it was.
-        value: f64,
+    },
+    /// A batch goes wrong whatever the weights.
+    #[error(
+        "the data are bad: {anomaly} in batch {batch} of pass {pass}, with fresh weights too; look at what that batch \
+         holds; events.jsonl tells what was tried"
+    )]
+    BadData {
+        /// What was found last.
+        anomaly: Anomaly,
+        /// The batch, counted from 1.
+        batch: u64,
+        /// The pass, counted from 1.
+        pass: u64,
+    },
+    /// The same batch from the same state gave two results, twice.
+    #[error(
+        "the machine is not deterministic: a batch read again from the same state gave another result, for the second \
+         time, at step {step} ({anomaly}); suspect memory, overclocking or a driver before trusting any result"
+    )]
+    NotDeterministic {
+        /// What was found the first time.
+        anomaly: Anomaly,
+        /// Updates before it.
+        step: u64,
     },
     /// A checkpoint could not be saved or read.
     #[error(transparent)]
@@ -120,7 +136,7 @@ pub enum TrainError {
 
 /// Is told how training goes.
 pub trait Observer {
-    /// An update was made.
+    /// A batch was read.
     fn step(&mut self, report: StepReport);
     /// A pass was finished and validated.
     fn epoch(&mut self, epoch: &Epoch, elapsed: Duration);
@@ -128,7 +144,7 @@ pub trait Observer {
     fn note(&mut self, text: &str);
 }
 
-/// One update.
+/// One batch that was read.
 #[derive(Debug, Clone, Copy)]
 pub struct StepReport {
     /// Updates so far.
@@ -141,36 +157,34 @@ pub struct StepReport {
     pub batches: u64,
     /// Loss of the batch, in nats.
     pub loss: f64,
-    /// Norm of the gradient before clipping.
+    /// Norm of the gradient of the last update, before clipping.
     pub gradient_norm: f64,
     /// True tokens read.
     pub tokens: usize,
 }
 
-/// A value that is not finite, before anything was updated with it.
-struct NotFinite {
-    what: &'static str,
-    value: f64,
+/// What training took.
+#[derive(Debug, Clone, Copy)]
+pub struct Outcome {
+    /// Why it stopped.
+    pub stopped: Stopped,
+    /// Time of this call.
+    pub elapsed: Duration,
+    /// The part of it that the loop waited for checkpoints.
+    pub saving: Duration,
 }
 
-enum Failure {
-    NotFinite(NotFinite),
+/// What ends the loop early.
+enum Interrupt {
+    /// Something that skipping a batch does not mend.
+    RollBack { anomaly: Anomaly, batch: Option<Batch> },
+    /// Nothing can be done.
     Error(TrainError),
 }
 
-impl Failure {
-    /// What a value that is not finite means where there is no checkpoint to go back to.
-    fn into_error(self) -> TrainError {
-        match self {
-            Failure::NotFinite(NotFinite { what, value }) => TrainError::Diverged { what, step: 0, value },
-            Failure::Error(error) => error,
-        }
-    }
-}
-
-impl<E: Into<TrainError>> From<E> for Failure {
+impl<E: Into<TrainError>> From<E> for Interrupt {
     fn from(error: E) -> Self {
-        Failure::Error(error.into())
+        Interrupt::Error(error.into())
     }
 }
 
@@ -178,113 +192,140 @@ impl<E: Into<TrainError>> From<E> for Failure {
 ///
 /// # Errors
 /// [`TrainError`]; whatever was saved before is intact.
-pub fn train<T: Task, D: Disk>(job: &Job<T, D>, observer: &mut dyn Observer) -> Result<Stopped, TrainError> {
-    let started = Instant::now();
-    let mut learner = Learner::begin(job, observer)?;
+pub fn train<T: Task, D: Disk>(job: &Job<T, D>, observer: &mut dyn Observer) -> Result<Outcome, TrainError> {
+    let mut clock = Clock::start();
+    let mut learner = Learner::begin(job, &mut clock, observer)?;
     loop {
-        match learner.run(observer, started) {
-            Ok(stopped) => return Ok(stopped),
-            Err(Failure::Error(error)) => return Err(error),
-            Err(Failure::NotFinite(found)) => learner = learner.restart(&found, observer)?,
+        match learner.run(&mut clock, observer) {
+            Ok(stopped) => return Ok(Outcome { stopped, elapsed: clock.started.elapsed(), saving: clock.saving }),
+            Err(Interrupt::Error(error)) => return Err(error),
+            Err(Interrupt::RollBack { anomaly, batch }) => {
+                learner.roll_back(&anomaly, batch.as_ref(), observer)?;
+                learner = Learner::begin(job, &mut clock, observer)?;
+            }
         }
+    }
+}
+
+/// When training began, how long it waited for checkpoints, when the last one was saved.
+struct Clock {
+    started: Instant,
+    saving: Duration,
+    saved: Instant,
+}
+
+impl Clock {
+    fn start() -> Self {
+        Self { started: Instant::now(), saving: Duration::ZERO, saved: Instant::now() }
     }
 }
 
 struct Learner<'a, T: Task, D: Disk> {
     job: &'a Job<'a, T, D>,
-    network: T::Network,
-    adam: Adam,
-    progress: Progress,
+    state: State<T::Network>,
+    /// The step of the checkpoint that training went on from.
+    loaded_at: Option<u64>,
+    saved_step: u64,
+    gradient_norm: f64,
 }
 
 impl<'a, T: Task, D: Disk> Learner<'a, T, D> {
-    fn begin(job: &'a Job<'a, T, D>, observer: &mut dyn Observer) -> Result<Self, TrainError> {
-        if job.folder.checkpoints().list()?.is_empty() {
-            if job.folder.has(Journal::Metrics) {
-                return Err(TrainError::Lost { path: job.folder.path.clone() });
-            }
-            let network = job.task.network(&job.device.clone().autodiff());
-            let learner = Self { job, network, adam: Adam::default(), progress: Progress::start() };
-            learner.save().map_err(Failure::into_error)?;
-            return Ok(learner);
+    /// Goes on from the newest checkpoint that can be used, or begins.
+    fn begin(job: &'a Job<'a, T, D>, clock: &mut Clock, observer: &mut dyn Observer) -> Result<Self, TrainError> {
+        faults::point("rollback-load")
+            .map_err(|source| CheckpointError::Unreadable { path: job.folder.path.clone(), source })?;
+        let rollback = job.folder.rollback()?;
+        let found = newest(job, rollback.as_ref(), observer)?;
+        let from_the_beginning = rollback.as_ref().is_some_and(|recovery| recovery.target.is_none());
+        if let Some((opened, snapshot)) = found {
+            return Self::go_on(job, &opened, snapshot, rollback);
         }
-        Self::from_newest(job, observer)
-    }
-
-    /// Goes on from the newest checkpoint that verifies.
-    fn from_newest(job: &'a Job<'a, T, D>, observer: &mut dyn Observer) -> Result<Self, TrainError> {
-        let (opened, skipped) = job.folder.checkpoints().newest()?;
-        for (path, error) in skipped {
-            let (checkpoint, why) = (path.display().to_string(), error.to_string());
-            let event = json!({"step": opened.step, "event": "set aside", "checkpoint": checkpoint, "why": why});
-            job.folder.append(Journal::Events, &event)?;
-            job.folder.checkpoints().set_aside(&path)?;
-            observer.note(&format!("{error}; it is set aside, and the checkpoint before it is used"));
+        if job.folder.has(Journal::Metrics) && !from_the_beginning {
+            return Err(TrainError::Lost { path: job.folder.path.clone() });
         }
-        let snapshot = Snapshot::of(&opened)?;
-        let differs = [
-            (snapshot.about.model != job.about.model, "model"),
-            (snapshot.about.data_digest != job.about.data_digest, "data"),
-            (!snapshot.about.settings.recipe.same_run(&job.about.settings.recipe), "recipe"),
-            (snapshot.task != job.task.files(), "vocabulary"),
-        ];
-        if let Some((_, what)) = differs.into_iter().find(|&(differs, _)| differs) {
-            return Err(TrainError::Foreign { path: opened.path, what });
-        }
+        job.folder.cut_metrics(0)?;
+        let recipe = &job.about.settings.recipe;
         let network = job.task.network(&job.device.clone().autodiff());
-        let network = parameters::write(network, &snapshot.weights)
-            .map_err(|source| TrainError::Unfit { path: opened.path, source })?;
-        job.folder.cut_metrics(snapshot.progress.step)?;
-        let adam = Adam::from_arrays(&snapshot.optimizer, job.device);
-        Ok(Self { job, network, adam, progress: snapshot.progress })
-    }
-
-    /// Goes back to the newest checkpoint, with a smaller learning rate from there on.
-    fn restart(self, found: &NotFinite, observer: &mut dyn Observer) -> Result<Self, TrainError> {
-        let NotFinite { what, value } = *found;
-        let Progress { step, restarts, rate_factor, .. } = self.progress;
-        if restarts == MAX_RESTARTS {
-            return Err(TrainError::Diverged { what, step, value });
-        }
-        let mut learner = Self::from_newest(self.job, observer)?;
-        learner.progress.restarts = restarts + 1;
-        learner.progress.rate_factor = rate_factor * RESTART_FACTOR;
-        let back_at = learner.progress.step;
-        let event = json!({
-            "step": step, "event": "restart", "what": what, "value": value.to_string(), "back_at": back_at,
-            "rate_factor": learner.progress.rate_factor, "restarts": restarts + 1,
-        });
-        self.job.folder.append(Journal::Events, &event)?;
-        observer.note(&format!(
-            "{what} at step {step} is {value}: restarting from step {back_at} with the learning rate times {} \
-             (restart {} of at most {MAX_RESTARTS})",
-            learner.progress.rate_factor,
-            restarts + 1,
-        ));
+        let progress = Progress { recovery: rollback.unwrap_or_default(), ..Progress::start() };
+        let state = State {
+            network,
+            optimizer: Optimizer::new(recipe.optimizer),
+            carried: None,
+            waiting: <_>::default(),
+            progress,
+        };
+        let mut learner = Self { job, state, loaded_at: None, saved_step: 0, gradient_norm: 0.0 };
+        learner.save(clock)?;
         Ok(learner)
     }
 
-    fn run(&mut self, observer: &mut dyn Observer, started: Instant) -> Result<Stopped, Failure> {
-        while self.progress.ended(self.recipe()).is_none() {
+    fn go_on(
+        job: &'a Job<'a, T, D>,
+        opened: &Opened,
+        snapshot: Snapshot,
+        rollback: Option<Recovery>,
+    ) -> Result<Self, TrainError> {
+        let about = &snapshot.about;
+        let differs = [
+            (about.model != job.about.model, "model"),
+            (about.data_digest != job.about.data_digest, "data"),
+            (!about.settings.recipe.same_run(&job.about.settings.recipe), "recipe"),
+            (snapshot.task != job.task.files(), "vocabulary"),
+        ];
+        if let Some((_, what)) = differs.into_iter().find(|&(differs, _)| differs) {
+            return Err(TrainError::Foreign { path: opened.path.clone(), what });
+        }
+        let settings = job.about.settings.recipe.optimizer;
+        let (mut optimizer, current) = Optimizer::from_arrays(settings, &snapshot.optimizer, job.device);
+        let network = job.task.network(&job.device.clone().autodiff());
+        let network = parameters::write(network, current.as_ref().unwrap_or(&snapshot.weights))
+            .map_err(|source| TrainError::Unfit { path: opened.path.clone(), source })?;
+        let mut progress = snapshot.progress;
+        if let Some(recovery) = rollback.filter(|recovery| recovery.generation > progress.recovery.generation) {
+            if recovery::forgets(&recovery) {
+                optimizer = Optimizer::new(settings);
+            }
+            progress.recovery = recovery;
+        }
+        let device = job.device;
+        let carried: Carried =
+            snapshot.carried.iter().map(|(name, array)| (name.clone(), array.tensor(device))).collect();
+        let carried = (!carried.is_empty()).then_some(carried);
+        let waiting = snapshot.waiting.iter().map(|(name, array)| (name.clone(), array.tensor(device))).collect();
+        job.folder.cut_metrics(progress.step)?;
+        let (step, state) = (progress.step, State { network, optimizer, carried, waiting, progress });
+        let learner = Self { job, state, loaded_at: Some(step), saved_step: step, gradient_norm: 0.0 };
+        learner.prune()?;
+        Ok(learner)
+    }
+
+    fn run(&mut self, clock: &mut Clock, observer: &mut dyn Observer) -> Result<Stopped, Interrupt> {
+        while self.state.progress.ended(self.recipe()).is_none() {
             let pass_started = Instant::now();
-            let batches = self.job.task.batches(self.progress.epoch);
-            let first = usize::try_from(self.progress.batch).unwrap_or(usize::MAX).min(batches.len());
+            let plan = self.plan();
+            let first = usize::try_from(self.state.progress.batch).unwrap_or(usize::MAX).min(plan.len());
             let mut tokens = 0;
-            for batch in &batches[first..] {
-                if let Some(stopped) = self.limit_reached(started) {
-                    self.save()?;
+            for batch in &plan[first..] {
+                if let Some(stopped) = self.limit_reached(clock) {
+                    self.save(clock)?;
                     return Ok(stopped);
                 }
-                let report = self.step(batch, batches.len() as u64)?;
+                let report = self.take(batch, plan.len() as u64, observer)?;
                 tokens += report.tokens;
                 observer.step(report);
+                self.save_if_due(clock)?;
             }
-            self.end_epoch()?;
-            let epoch = self.progress.history.last().expect("a pass was just recorded");
+            let Some(scores) = self.validate(clock, observer)? else {
+                self.save(clock)?;
+                return Ok(self.limit_reached(clock).unwrap_or(Stopped::Asked));
+            };
+            self.end_pass(scores, clock)?;
+            let epoch = self.state.progress.history.last().expect("a pass was just recorded");
             let seconds = pass_started.elapsed().as_secs_f64();
-            let timing = json!({"step": epoch.step, "epoch": epoch.epoch, "seconds": seconds, "tokens": tokens});
+            let saving = clock.saving.as_secs_f64();
+            let timing = json!({"step": epoch.step, "epoch": epoch.epoch, "seconds": seconds, "tokens": tokens, "saving": saving});
             self.job.folder.append(Journal::Timing, &timing)?;
-            observer.epoch(epoch, started.elapsed());
+            observer.epoch(epoch, clock.started.elapsed());
         }
         Ok(Stopped::Finished)
     }
@@ -293,88 +334,335 @@ impl<'a, T: Task, D: Disk> Learner<'a, T, D> {
         &self.job.about.settings.recipe
     }
 
-    fn limit_reached(&self, started: Instant) -> Option<Stopped> {
+    /// The batches of this pass in their order; postponed ones last, and where the order is fixed, not at all.
+    fn plan(&self) -> Vec<Batch> {
+        let Progress { epoch, recovery, .. } = &self.state.progress;
+        let batches = self.job.task.batches(*epoch);
+        let count = batches.len() as u64;
+        let numbered = (0..).zip(batches).map(|(place, examples)| Batch {
+            place,
+            tick: epoch * count + place,
+            examples,
+            is_last: false,
+            per_pass: count,
+        });
+        let (postponed, mut plan): (Vec<_>, Vec<_>) =
+            numbered.partition(|batch| recovery.postponed.contains(&batch.tick));
+        if !self.job.task.is_stateful() || plan.is_empty() {
+            plan.extend(postponed);
+        }
+        if let Some(last) = plan.last_mut() {
+            last.is_last = true;
+        }
+        plan
+    }
+
+    fn limit_reached(&self, clock: &Clock) -> Option<Stopped> {
         let Limits { stop, max_steps, max_time } = self.job.limits;
         if stop.load(Ordering::Relaxed) {
             return Some(Stopped::Asked);
         }
-        let too_many = max_steps.is_some_and(|most| self.progress.step >= most);
-        let too_long = max_time.is_some_and(|most| started.elapsed() >= most);
+        let too_many = max_steps.is_some_and(|most| self.state.progress.step >= most);
+        let too_long = max_time.is_some_and(|most| clock.started.elapsed() >= most);
         (too_many || too_long).then_some(Stopped::Limit)
     }
 
-    /// One update; nothing changes if loss or gradient are not finite.
-    fn step(&mut self, batch: &[usize], batches: u64) -> Result<StepReport, Failure> {
-        let training = &self.recipe().training;
-        let noise = Key::new(training.seed, Purpose::Dropout).at(self.progress.step);
-        let device = self.job.device.clone().autodiff();
-        let BatchLoss { loss, tokens } = self.job.task.loss(&self.network, batch, noise, &device);
-        let value = f64::from(loss.clone().into_scalar::<f32>());
-        finite("loss", value)?;
-        let gradients = gradients::of(&self.network, &loss.backward());
-        let gradient_norm = gradients::global_norm(&gradients);
-        finite("gradient norm", gradient_norm)?;
-
-        let update = Update {
-            step: self.progress.step + 1,
-            learning_rate: training.learning_rate * self.progress.rate_factor,
-            clip_factor: gradients::clip_factor(gradient_norm, training.clip_norm),
+    /// Reads a batch; what goes wrong is read again, skipped, or ends in a rollback.
+    fn take(&mut self, batch: &Batch, batches: u64, observer: &mut dyn Observer) -> Result<StepReport, Interrupt> {
+        let taken = match self.state.read(self.job, batch, 0) {
+            Err(anomaly) if anomaly.site.is_of_a_batch() => {
+                self.tell("read again", Some(batch), &anomaly, json!({}))?;
+                match self.state.read(self.job, batch, 1) {
+                    Ok(taken) => {
+                        self.glitch(&anomaly, observer)?;
+                        let mut taken = taken;
+                        taken.state.progress.recovery.glitches += 1;
+                        Ok(taken)
+                    }
+                    again => again,
+                }
+            }
+            taken => taken,
         };
-        self.network = self.adam.update(self.network.clone(), gradients, update);
-        self.progress.step += 1;
-        self.progress.batch += 1;
-        self.progress.loss_sum += value * batch.len() as f64;
-        self.progress.examples += batch.len() as u64;
-        let Progress { step, epoch, batch, .. } = self.progress;
-        if step <= METRICS_FIRST || step.is_multiple_of(METRICS_EVERY) {
-            let line = json!({"step": step, "epoch": epoch, "loss": value, "gradient_norm": gradient_norm});
-            self.job.folder.append(Journal::Metrics, &line)?;
+        let mut tokens = 0;
+        let mut loss = f64::NAN;
+        match taken {
+            Ok(taken) => {
+                let updated = taken.state.progress.step > self.state.progress.step;
+                self.state = taken.state;
+                self.state.progress.recovery.skips_in_a_row = 0;
+                (tokens, loss) = (taken.tokens, taken.loss);
+                self.gradient_norm = taken.gradient_norm.unwrap_or(self.gradient_norm);
+                if updated {
+                    self.write_metrics(taken.loss, taken.learning_rate)?;
+                }
+            }
+            Err(anomaly) if anomaly.site.is_of_a_batch() => {
+                let mut recovery = self.state.progress.recovery.clone();
+                if !recovery::skip(&mut recovery, self.state.progress.step) {
+                    return Err(Interrupt::RollBack { anomaly, batch: Some(batch.clone()) });
+                }
+                self.tell("skip", Some(batch), &anomaly, json!({"skips": recovery.skips}))?;
+                observer.note(&format!("{anomaly} at step {}: the batch is skipped", self.state.progress.step));
+                self.state.progress.recovery = recovery;
+                self.state.progress.batch += 1;
+                if batch.is_last {
+                    self.state
+                        .apply_waiting(self.job, batch)
+                        .map_err(|anomaly| Interrupt::RollBack { anomaly, batch: Some(batch.clone()) })?;
+                }
+            }
+            Err(anomaly) => return Err(Interrupt::RollBack { anomaly, batch: Some(batch.clone()) }),
         }
-        Ok(StepReport { step, epoch, batch, batches, loss: value, gradient_norm, tokens })
+        let Progress { step, epoch, batch, .. } = self.state.progress;
+        Ok(StepReport { step, epoch, batch, batches, loss, gradient_norm: self.gradient_norm, tokens })
     }
 
-    /// Validates, records, saves, and removes checkpoints that are neither best nor among the newest.
-    fn end_epoch(&mut self) -> Result<(), Failure> {
-        let validation = self.job.task.validate(&self.network.valid(), self.job.device);
-        finite("validation loss", validation.loss)?;
-        let done = &mut self.progress;
-        let train_loss = done.loss_sum / done.examples.max(1) as f64;
-        let epoch = Epoch { step: done.step, epoch: done.epoch + 1, train_loss, validation };
-        done.history.push(epoch);
-        (done.epoch, done.batch, done.loss_sum, done.examples) = (epoch.epoch, 0, 0.0, 0);
-        self.job.folder.append(Journal::Metrics, &serde_json::to_value(epoch).expect("made of numbers"))?;
-        self.save()?;
-        self.prune()?;
+    fn write_metrics(&self, loss: f64, learning_rate: f64) -> Result<(), TrainError> {
+        let Progress { step, epoch, .. } = self.state.progress;
+        if step <= METRICS_FIRST || step.is_multiple_of(METRICS_EVERY) {
+            let line = json!({
+                "step": step, "epoch": epoch, "loss": loss, "gradient_norm": self.gradient_norm,
+                "learning_rate": learning_rate,
+            });
+            self.job.folder.append(Journal::Metrics, &line)?;
+        }
         Ok(())
     }
 
-    /// Saves, unless a weight or moment is not finite: nothing could go on from those.
-    fn save(&self) -> Result<(), Failure> {
+    /// A batch gave another result when it was read again: the first time that is recorded, the second time it ends training.
+    fn glitch(&self, anomaly: &Anomaly, observer: &mut dyn Observer) -> Result<(), TrainError> {
+        let Progress { step, recovery, .. } = &self.state.progress;
+        if recovery.glitches > 0 {
+            self.tell("stop", None, anomaly, json!({"diagnosis": "not deterministic"}))?;
+            return Err(TrainError::NotDeterministic { anomaly: anomaly.clone(), step: *step });
+        }
+        self.tell("go on", None, anomaly, json!({"diagnosis": "not reproducible"}))?;
+        observer.note(&format!(
+            "{anomaly} at step {step}, but not when it was computed again: a fault of the machine, or of its driver"
+        ));
+        Ok(())
+    }
+
+    /// The scores of the validation part, computed twice if they are not finite; `None` if training is to stop.
+    fn validate(&mut self, clock: &Clock, observer: &mut dyn Observer) -> Result<Option<Scores>, Interrupt> {
+        let stop = || matches!(self.limit_reached(clock), Some(Stopped::Asked));
+        let network = self.state.optimizer.answering(self.state.network.clone()).valid();
+        let measured = |attempt: u32| {
+            faults::moment(self.state.progress.step, self.state.progress.epoch, attempt);
+            let mut scores = self.job.task.validate(&network, self.job.device, &stop)?;
+            if let Some(value) = faults::value("metric") {
+                scores.loss = f64::from(value);
+            }
+            Some(scores)
+        };
+        let is_sound = |scores: &Scores| scores.loss.is_finite() && scores.accuracy.is_finite();
+        let Some(scores) = measured(0) else { return Ok(None) };
+        if is_sound(&scores) {
+            return Ok(Some(scores));
+        }
+        let anomaly = Anomaly { site: Site::Validation, name: None, value: scores.loss };
+        self.tell("read again", None, &anomaly, json!({}))?;
+        match measured(1) {
+            None => Ok(None),
+            Some(scores) if is_sound(&scores) => {
+                self.glitch(&anomaly, observer)?;
+                self.state.progress.recovery.glitches += 1;
+                Ok(Some(scores))
+            }
+            Some(_) => Err(Interrupt::RollBack { anomaly, batch: None }),
+        }
+    }
+
+    /// Records the pass, saves, and removes checkpoints that are neither best nor among the newest.
+    fn end_pass(&mut self, validation: Scores, clock: &mut Clock) -> Result<(), Interrupt> {
+        let recipe = self.recipe();
+        let done = &mut self.state.progress;
+        let train_loss = if done.predictions > 0.0 { done.loss_sum / done.predictions } else { 0.0 };
+        let epoch = Epoch { step: done.step, epoch: done.epoch + 1, train_loss, validation };
+        done.history.push(epoch);
+        (done.epoch, done.batch, done.loss_sum, done.predictions) = (epoch.epoch, 0, 0.0, 0.0);
+        self.state.carried = None;
+        let waited = done.passes_since_best(recipe.stopping.metric);
+        if recipe.optimizer.kind == OptimizerKind::Asgd && waited >= recipe.optimizer.trigger as u64 {
+            self.state.optimizer.begin_averaging(&self.state.network, self.job.device);
+        }
+        self.job.folder.append(Journal::Metrics, &serde_json::to_value(epoch).expect("made of numbers"))?;
+        self.save(clock)?;
+        Ok(())
+    }
+
+    fn save_if_due(&mut self, clock: &mut Clock) -> Result<(), Interrupt> {
+        let checkpoints = self.recipe().checkpoints;
+        let steps = self.state.progress.step - self.saved_step;
+        let by_steps = checkpoints.every_steps > 0 && steps >= checkpoints.every_steps;
+        let by_clock = checkpoints.every_seconds > 0 && clock.saved.elapsed().as_secs() >= checkpoints.every_seconds;
+        if steps > 0 && (by_steps || by_clock) {
+            self.save(clock)?;
+        }
+        Ok(())
+    }
+
+    /// Saves, and removes checkpoints that are neither best nor among the newest.
+    fn save(&mut self, clock: &mut Clock) -> Result<(), TrainError> {
+        let started = Instant::now();
+        let State { network, optimizer, carried, waiting, progress } = &self.state;
+        let arrays = |tensors: Vec<(&String, Array)>| -> Arrays {
+            tensors.into_iter().map(|(name, array)| (name.clone(), array)).collect()
+        };
         let snapshot = Snapshot {
             about: self.job.about.clone(),
-            progress: self.progress.clone(),
-            weights: parameters::read(&self.network),
-            optimizer: self.adam.to_arrays(),
+            progress: progress.clone(),
+            weights: parameters::read(&optimizer.answering(network.clone())),
+            optimizer: optimizer.to_arrays(network),
+            carried: arrays(carried.iter().flatten().map(|(name, tensor)| (name, Array::of(tensor.clone()))).collect()),
+            waiting: arrays(waiting.iter().map(|(name, tensor)| (name, Array::of(tensor.clone()))).collect()),
             task: self.job.task.files(),
         };
-        for (what, arrays) in [("a weight", &snapshot.weights), ("a moment", &snapshot.optimizer)] {
-            let mut values = arrays.values().flat_map(|array| &array.values);
-            if let Some(&value) = values.find(|value| !value.is_finite()) {
-                return Err(Failure::NotFinite(NotFinite { what, value: f64::from(value) }));
-            }
-        }
-        self.job.folder.checkpoints().save(self.progress.step, &snapshot.to_files(), self.job.disk)?;
+        self.job.folder.checkpoints().save(progress.step, &snapshot.to_files(), self.job.disk)?;
+        self.saved_step = progress.step;
+        self.prune()?;
+        clock.saved = Instant::now();
+        clock.saving += started.elapsed();
         Ok(())
     }
 
     fn prune(&self) -> Result<(), TrainError> {
         let checkpoints = self.job.folder.checkpoints();
-        let mut keep: Vec<u64> = checkpoints.list()?.into_iter().rev().map(|(step, _)| step).take(KEPT).collect();
-        keep.extend(self.progress.best(self.recipe().stopping.metric).map(|epoch| epoch.step));
+        let mut keep: Vec<u64> = checkpoints.list()?.into_iter().rev().map(|(step, _)| step).collect();
+        keep.dedup();
+        keep.truncate(self.recipe().checkpoints.keep);
+        keep.extend(self.state.progress.best(self.recipe().stopping.metric).map(|epoch| epoch.step));
         Ok(checkpoints.prune(&keep)?)
+    }
+
+    /// Writes a decision, on the device before it is acted on.
+    fn tell(&self, event: &str, batch: Option<&Batch>, anomaly: &Anomaly, more: Value) -> Result<(), TrainError> {
+        let Progress { step, epoch, .. } = self.state.progress;
+        let mut line = json!({
+            "step": step, "epoch": epoch, "event": event, "why": anomaly.to_string(),
+            "site": format!("{:?}", anomaly.site).to_lowercase(), "tensor": anomaly.name,
+            "value": anomaly.value.to_string(),
+        });
+        if let Some(batch) = batch {
+            line["batch"] = batch.place.into();
+        }
+        for (name, value) in more.as_object().into_iter().flatten() {
+            line[name] = value.clone();
+        }
+        Ok(self.job.folder.append(Journal::Events, &line)?)
+    }
+
+    /// Decides where to go back to and what to change, and records it; what is loaded next follows the record.
+    fn roll_back(
+        &self,
+        anomaly: &Anomaly,
+        batch: Option<&Batch>,
+        observer: &mut dyn Observer,
+    ) -> Result<(), TrainError> {
+        let Progress { step, epoch, recovery, .. } = &self.state.progress;
+        let checkpoints = self.job.folder.checkpoints();
+        let listed = checkpoints.list()?;
+        let sound: Vec<u64> =
+            listed.into_iter().filter(|(_, path)| checkpoint::open(path).is_ok()).map(|(step, _)| step).collect();
+        let batches = self.job.task.batches(*epoch).len() as u64;
+        let standing = Standing {
+            step: *step,
+            tick: batch.map_or(epoch * batches + batches - 1, |batch| batch.tick),
+            all_steps: self.recipe().training.epochs as u64
+                * batches.div_ceil(self.recipe().training.accumulate as u64),
+            loaded_at: self.loaded_at,
+            checkpoints: &sound,
+        };
+        let Some((next, condemned)) = recovery::roll_back(recovery, standing) else {
+            return Err(self.give_up(anomaly, batch)?);
+        };
+        let changes = json!({
+            "attempt": next.region.map(|region| region.attempts), "of_run": next.generation, "back_to": next.target,
+            "rate_factor": next.rate_factor, "clip_factor": next.clip_factor, "warm_up_from": next.warm_up_from,
+            "fresh_moments": recovery::forgets(&next), "postponed": next.postponed, "condemned": condemned,
+        });
+        self.tell("roll back", batch, anomaly, changes)?;
+        self.job.folder.record_rollback(&next)?;
+        let target = next.target.map_or_else(|| "the beginning".to_owned(), |step| format!("step {step}"));
+        observer.note(&format!(
+            "{anomaly} at step {step}: going back to {target}, learning rate × {:.3} (rollback {} of at most \
+             {ATTEMPTS_IN_A_RUN})",
+            next.rate_factor, next.generation
+        ));
+        Ok(())
+    }
+
+    /// Why training ends: a batch that goes wrong with fresh weights too is bad; else the recipe is.
+    fn give_up(&self, anomaly: &Anomaly, batch: Option<&Batch>) -> Result<TrainError, TrainError> {
+        let Progress { step, epoch, .. } = self.state.progress;
+        let fresh = State {
+            network: self.job.task.network(&self.job.device.clone().autodiff()),
+            optimizer: Optimizer::new(self.recipe().optimizer),
+            carried: None,
+            waiting: <_>::default(),
+            progress: Progress::start(),
+        };
+        let is_bad = batch.is_some_and(|batch| {
+            let read = fresh.read(self.job, batch, 2);
+            read.is_err_and(|anomaly| matches!(anomaly.site, Site::Data | Site::Loss | Site::Gradient))
+        });
+        let diagnosis = if is_bad { "data bad" } else { "recipe unstable" };
+        self.tell("stop", batch, anomaly, json!({"diagnosis": diagnosis}))?;
+        let anomaly = anomaly.clone();
+        Ok(match batch.filter(|_| is_bad) {
+            Some(batch) => TrainError::BadData { anomaly, batch: batch.place + 1, pass: epoch + 1 },
+            None => TrainError::Diverged { anomaly, step },
+        })
     }
 }
 
-fn finite(what: &'static str, value: f64) -> Result<(), Failure> {
-    if value.is_finite() { Ok(()) } else { Err(Failure::NotFinite(NotFinite { what, value })) }
+/// The newest checkpoint that verifies, is finite and was not rolled back; newer ones are set aside and reported.
+fn newest<T: Task, D: Disk>(
+    job: &Job<T, D>,
+    rollback: Option<&Recovery>,
+    observer: &mut dyn Observer,
+) -> Result<Option<(Opened, Snapshot)>, TrainError> {
+    let checkpoints = job.folder.checkpoints();
+    let mut passed_over = Vec::new();
+    let mut found = None;
+    for (step, path) in checkpoints.list()?.into_iter().rev() {
+        match usable(&path) {
+            Err(error) => passed_over.push((step, path, Aside::Damaged, error.to_string())),
+            Ok((opened, snapshot)) => {
+                let older = |recovery: &&Recovery| recovery.generation > snapshot.progress.recovery.generation;
+                let left =
+                    rollback.filter(older).is_some_and(|recovery| recovery.target.is_none_or(|target| step > target));
+                if !left {
+                    found = Some((opened, snapshot));
+                    break;
+                }
+                passed_over.push((step, path, Aside::RolledBack, "training went back behind it".to_owned()));
+            }
+        }
+    }
+    let is_rolled_back = |(_, _, aside, _): &(u64, _, Aside, String)| *aside == Aside::RolledBack;
+    if found.is_none() && !passed_over.is_empty() && !passed_over.iter().any(is_rolled_back) {
+        let skipped = passed_over.into_iter().map(|(_, _, _, why)| why).collect();
+        return Err(CheckpointError::NoneUsable { dir: job.folder.path.join("checkpoints"), skipped }.into());
+    }
+    for (step, path, aside, why) in passed_over {
+        let event = json!({"step": step, "event": "set aside", "checkpoint": path.display().to_string(), "why": why});
+        job.folder.append(Journal::Events, &event)?;
+        checkpoints.set_aside(&path, aside)?;
+        if aside == Aside::Damaged {
+            observer.note(&format!("{why}; it is set aside, and the checkpoint before it is used"));
+        }
+    }
+    Ok(found)
+}
+
+/// A checkpoint from which training can go on.
+fn usable(path: &std::path::Path) -> Result<(Opened, Snapshot), CheckpointError> {
+    let opened = checkpoint::open(path)?;
+    let snapshot = Snapshot::of(&opened)?;
+    match snapshot.not_finite() {
+        None => Ok((opened, snapshot)),
+        Some((name, value)) => Err(CheckpointError::damaged(path, format!("{name} holds {value}"))),
+    }
 }

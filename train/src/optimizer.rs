@@ -1,36 +1,35 @@
-//! Adam.
+//! From gradients to updates.
 
 use std::collections::BTreeMap;
 
 use burn::module::{Module, ModuleMapper, Param};
-use burn::tensor::{Device, Tensor, TensorData};
-use seqzoo_run::parameters::{Array, Arrays, Path};
+use burn::tensor::{Device, Tensor};
+use seqzoo_run::parameters::{self, Array, Arrays, Path};
+use seqzoo_run::recipe::{OptimizerKind, OptimizerSettings};
 
 use crate::gradients::Flat;
 
-const BETA_1: f64 = 0.9;
-const BETA_2: f64 = 0.999;
-const EPSILON: f64 = 1e-8;
-
-/// Adam with the constants of its paper.
+/// An optimiser with what it remembers of each parameter, `[elements]`, on the parameter's device.
 ///
 /// ```text
-/// m ← β₁ m + (1 − β₁) g      v ← β₂ v + (1 − β₂) g²
-/// θ ← θ − lr · (m / (1 − β₁ᵗ)) / (√(v / (1 − β₂ᵗ)) + ε)
+/// g ← g + λ θ                                            for matrices, except in AdamW
+/// sgd      v ← μ v + g                                   θ ← θ − lr v
+/// adam     m ← β₁ m + (1 − β₁) g    v ← β₂ v + (1 − β₂) g²
+///          θ ← θ − lr · (m / (1 − β₁ᵗ)) / (√(v / (1 − β₂ᵗ)) + ε)
+/// adamw    as adam                                       θ ← θ − lr λ θ for matrices, before it
+/// rmsprop  v ← α v + (1 − α) g²     b ← μ b + g / (√v + ε)      θ ← θ − lr b
+/// asgd     as sgd; from its trigger on, the mean of θ over updates is what answers
 /// ```
 ///
-/// Kingma and Ba, "Adam: a method for stochastic optimization", ICLR 2015. Moments live on the device of the parameters
-/// they belong to and are saved under the parameter's name.
-#[derive(Debug, Clone, Default)]
-pub struct Adam {
-    moments: BTreeMap<String, Moments>,
-}
-
-/// Running means of a parameter's gradient and of its square, `[elements]`.
+/// Equations and defaults are PyTorch's, but decay leaves biases and gains (one dimension) alone. Kingma and Ba, ICLR 2015;
+/// Loshchilov and Hutter, ICLR 2019; Tieleman and Hinton 2012; Merity et al., ICLR 2018, after Polyak and Juditsky 1992.
 #[derive(Debug, Clone)]
-struct Moments {
-    first: Tensor<1>,
-    second: Tensor<1>,
+pub struct Optimizer {
+    settings: OptimizerSettings,
+    /// By parameter and the name of the equation's variable: `output.weight/m`.
+    memory: BTreeMap<String, Tensor<1>>,
+    /// Updates that the mean of the weights is taken over; 0 before averaging begins.
+    averaged: u64,
 }
 
 /// One update.
@@ -44,39 +43,152 @@ pub struct Update {
     pub clip_factor: f64,
 }
 
-impl Adam {
+/// The variable that holds mean weights, and the name under which their count is saved.
+const MEAN: &str = "mean";
+const AVERAGED: &str = "averaged";
+/// Under which the weights that training goes on from are saved while their mean is what answers.
+const CURRENT: &str = "current";
+
+impl Optimizer {
+    /// An optimiser that remembers nothing yet.
+    pub fn new(settings: OptimizerSettings) -> Self {
+        Self { settings, memory: BTreeMap::new(), averaged: 0 }
+    }
+
     /// The module after an update along `gradients`.
     pub fn update<M: Module>(&mut self, module: M, gradients: Flat, update: Update) -> M {
-        module.map(&mut Stepper { path: Path::default(), moments: &mut self.moments, gradients, update })
+        if self.averaged > 0 {
+            self.averaged += 1;
+        }
+        let averaged = self.averaged;
+        let path = Path::default();
+        module.map(&mut Stepper {
+            path,
+            settings: self.settings,
+            memory: &mut self.memory,
+            gradients,
+            update,
+            averaged,
+        })
     }
 
-    /// All moments by name.
-    pub fn to_arrays(&self) -> Arrays {
-        let named = |(name, moments): (&String, &Moments)| {
-            let array = |tensor: &Tensor<1>| Array::of(tensor.clone());
-            [(format!("{name}.m"), array(&moments.first)), (format!("{name}.v"), array(&moments.second))]
-        };
-        self.moments.iter().flat_map(named).collect()
+    /// Begins to average the weights of `module`, unless that has begun or is not what this optimiser does.
+    pub fn begin_averaging<M: Module>(&mut self, module: &M, device: &Device) {
+        if self.settings.kind != OptimizerKind::Asgd || self.averaged > 0 {
+            return;
+        }
+        self.averaged = 1;
+        for (name, array) in parameters::read(module) {
+            self.memory.insert(format!("{name}/{MEAN}"), flat(&array, device));
+        }
     }
 
-    /// The optimiser whose moments are `arrays`; arrays under other names are left aside.
-    pub fn from_arrays(arrays: &Arrays, device: &Device) -> Self {
-        let tensor =
-            |array: &Array| Tensor::from_data(TensorData::new(array.values.clone(), [array.values.len()]), device);
-        let moments = arrays.iter().filter_map(|(name, first)| {
-            let name = name.strip_suffix(".m")?;
-            let second = arrays.get(&format!("{name}.v"))?;
-            Some((name.to_owned(), Moments { first: tensor(first), second: tensor(second) }))
-        });
-        Self { moments: moments.collect() }
+    /// The module that answers: with mean weights once averaging has begun, else `module` itself.
+    ///
+    /// # Panics
+    /// If the means are those of another module.
+    pub fn answering<M: Module>(&self, module: M) -> M {
+        if self.averaged == 0 {
+            return module;
+        }
+        let mut weights = parameters::read(&module);
+        for (name, array) in &mut weights {
+            array.values = Array::of(self.memory[&format!("{name}/{MEAN}")].clone()).values;
+        }
+        parameters::write(module, &weights).expect("means have the shapes of their parameters")
     }
+
+    /// What it remembers, by name; where means answer, also the weights of `module`, from which training goes on.
+    pub fn to_arrays<M: Module>(&self, module: &M) -> Arrays {
+        let mut arrays: Arrays =
+            self.memory.iter().map(|(name, tensor)| (name.clone(), Array::of(tensor.clone()))).collect();
+        if self.averaged > 0 {
+            arrays.insert(AVERAGED.to_owned(), Array { shape: vec![1], values: vec![self.averaged as f32] });
+            arrays
+                .extend(parameters::read(module).into_iter().map(|(name, array)| (format!("{name}/{CURRENT}"), array)));
+        }
+        arrays
+    }
+
+    /// The optimiser that remembers `arrays`, and the weights from which training goes on, if they are not those that answer.
+    pub fn from_arrays(settings: OptimizerSettings, arrays: &Arrays, device: &Device) -> (Self, Option<Arrays>) {
+        let (mut memory, mut current) = (BTreeMap::new(), Arrays::new());
+        for (name, array) in arrays {
+            match name.strip_suffix(&format!("/{CURRENT}")) {
+                Some(name) => drop(current.insert(name.to_owned(), array.clone())),
+                None if name == AVERAGED => {}
+                None => drop(memory.insert(name.clone(), flat(array, device))),
+            }
+        }
+        let averaged = arrays.get(AVERAGED).and_then(|array| array.values.first()).map_or(0, |&count| count as u64);
+        (Self { settings, memory, averaged }, (averaged > 0).then_some(current))
+    }
+
+    /// Everything that it remembers, by name.
+    pub fn memory(&self) -> impl Iterator<Item = (&String, &Tensor<1>)> {
+        self.memory.iter()
+    }
+}
+
+fn flat(array: &Array, device: &Device) -> Tensor<1> {
+    Tensor::from_data(array.values.as_slice(), device)
 }
 
 struct Stepper<'a> {
     path: Path,
-    moments: &'a mut BTreeMap<String, Moments>,
+    settings: OptimizerSettings,
+    memory: &'a mut BTreeMap<String, Tensor<1>>,
     gradients: Flat,
     update: Update,
+    averaged: u64,
+}
+
+impl Stepper<'_> {
+    /// Replaces a variable of a parameter's equations by a function of its old value, which begins at zero.
+    fn remember(&mut self, name: &str, like: &Tensor<1>, new: impl FnOnce(Tensor<1>) -> Tensor<1>) -> Tensor<1> {
+        let old = self.memory.remove(name).unwrap_or_else(|| like.zeros_like());
+        let new = new(old);
+        self.memory.insert(name.to_owned(), new.clone());
+        new
+    }
+
+    /// What is subtracted of a parameter, given its gradient; `value` is there for weight decay, if it is to decay.
+    fn change(&mut self, name: &str, mut g: Tensor<1>, value: Option<Tensor<1>>) -> Tensor<1> {
+        let OptimizerSettings { kind, beta_1, beta_2, alpha, epsilon, momentum, weight_decay, .. } = self.settings;
+        let Update { step, learning_rate, .. } = self.update;
+        let of = |variable: &str| format!("{name}/{variable}");
+        let decay = value.filter(|_| weight_decay > 0.0).map(|value| value * weight_decay);
+        let decoupled = kind == OptimizerKind::AdamW;
+        if let Some(decay) = decay.clone().filter(|_| !decoupled) {
+            g = g + decay;
+        }
+        match kind {
+            OptimizerKind::Sgd | OptimizerKind::Asgd if momentum == 0.0 => g * learning_rate,
+            OptimizerKind::Sgd | OptimizerKind::Asgd => {
+                self.remember(&of("v"), &g, |v| v * momentum + g.clone()) * learning_rate
+            }
+            OptimizerKind::Adam | OptimizerKind::AdamW => {
+                let first = self.remember(&of("m"), &g, |m| m * beta_1 + g.clone() * (1.0 - beta_1));
+                let second = self.remember(&of("v"), &g, |v| v * beta_2 + g.clone().square() * (1.0 - beta_2));
+                let exponent = i32::try_from(step).unwrap_or(i32::MAX);
+                let (one, two) = (1.0 - beta_1.powi(exponent), (1.0 - beta_2.powi(exponent)).sqrt());
+                // The second correction moved out of the root: one pass over the elements less.
+                let change = first / (second.sqrt() + epsilon * two) * (learning_rate * two / one);
+                match decay {
+                    Some(decay) if decoupled => change + decay * learning_rate,
+                    _ => change,
+                }
+            }
+            OptimizerKind::RmsProp => {
+                let squares = self.remember(&of("v"), &g, |v| v * alpha + g.clone().square() * (1.0 - alpha));
+                let scaled = g.clone() / (squares.sqrt() + epsilon);
+                match momentum > 0.0 {
+                    false => scaled * learning_rate,
+                    true => self.remember(&of("b"), &g, |b| b * momentum + scaled) * learning_rate,
+                }
+            }
+        }
+    }
 }
 
 impl ModuleMapper for Stepper<'_> {
@@ -91,23 +203,19 @@ impl ModuleMapper for Stepper<'_> {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let name = self.path.name();
         let Some(gradient) = self.gradients.remove(&name) else { return param };
-        let Update { step, learning_rate, clip_factor } = self.update;
-        let g = if clip_factor < 1.0 { gradient * clip_factor } else { gradient };
-        let zeros = || Moments { first: g.zeros_like(), second: g.zeros_like() };
-        let old = self.moments.remove(&name).unwrap_or_else(zeros);
-        let first = old.first * BETA_1 + g.clone() * (1.0 - BETA_1);
-        let second = old.second * BETA_2 + g.square() * (1.0 - BETA_2);
-        let exponent = i32::try_from(step).unwrap_or(i32::MAX);
-        let (correction_1, correction_2) = (1.0 - BETA_1.powi(exponent), (1.0 - BETA_2.powi(exponent)).sqrt());
-        // The second correction moved out of the root: one pass over the elements less.
-        let direction = first.clone() / (second.clone().sqrt() + EPSILON * correction_2);
-        let change = direction * (learning_rate * correction_2 / correction_1);
-        self.moments.insert(name, Moments { first, second });
-        param.map(|value| {
-            let shape = value.dims();
-            let value = value.inner() - change.reshape(shape);
-            Tensor::from_inner(value).require_grad()
-        })
+        let factor = self.update.clip_factor;
+        let gradient = if factor == 1.0 { gradient } else { gradient * factor };
+        let old = param.val().inner();
+        let (shape, elements) = (old.dims(), gradient.dims());
+        let decays = D >= 2 && self.settings.weight_decay > 0.0;
+        let change = self.change(&name, gradient, decays.then(|| old.clone().reshape(elements)));
+        let value = old - change.reshape(shape);
+        if self.averaged > 0 {
+            let new = value.clone().reshape(elements);
+            let count = self.averaged as f64;
+            self.remember(&format!("{name}/{MEAN}"), &new, |mean| mean.clone() + (new.clone() - mean) / count);
+        }
+        param.map(|_| Tensor::from_inner(value).require_grad())
     }
 }
 
@@ -116,44 +224,105 @@ mod tests {
     use super::*;
     use crate::gradients;
     use burn::nn::Linear;
-    use seqzoo_run::{devices, parameters};
+    use seqzoo_run::devices;
 
-    /// A parameter `[1, 3]` under the loss Σ (θ − goal)² / 2.
-    fn gradients_of(module: &Linear, goal: [f32; 3]) -> Flat {
-        let weight = module.weight.val();
-        let difference = weight.clone() - Tensor::from_data([goal], &weight.device());
-        gradients::of(module, &(difference.square().sum() * 0.5).backward())
+    const GOAL: [f32; 3] = [0.5, -2.0, 30.0];
+
+    /// A weight `[1, 3]` and a bias `[3]` under the loss Σ (θ − goal)² / 2 of each.
+    fn module(device: &Device) -> Linear {
+        let weight = Param::from_data([[1.0f32, 2.0, 3.0]], device);
+        Linear { weight, bias: Some(Param::from_data([1.0f32, 2.0, 3.0], device)) }
     }
 
-    /// The same update for one number, in f64.
-    fn scalar(theta: &mut [f64; 3], g: f64, step: i32) {
-        theta[1] = BETA_1 * theta[1] + (1.0 - BETA_1) * g;
-        theta[2] = BETA_2 * theta[2] + (1.0 - BETA_2) * g * g;
-        let (m, v) = (theta[1] / (1.0 - BETA_1.powi(step)), theta[2] / (1.0 - BETA_2.powi(step)));
-        theta[0] -= 0.1 * m / (v.sqrt() + EPSILON);
+    fn gradients_of(module: &Linear) -> Flat {
+        let (weight, bias) = (module.weight.val(), module.bias.as_ref().unwrap().val());
+        let goal = Tensor::<1>::from_data(GOAL, &weight.device());
+        let loss = (weight - goal.clone().unsqueeze()).square().sum() + (bias - goal).square().sum();
+        gradients::of(module, &(loss * 0.5).backward())
+    }
+
+    fn settings(kind: OptimizerKind) -> OptimizerSettings {
+        let momentum = if kind == OptimizerKind::RmsProp || kind == OptimizerKind::Sgd { 0.7 } else { 0.0 };
+        OptimizerSettings { kind, momentum, weight_decay: 0.01, ..OptimizerSettings::default() }
+    }
+
+    /// The same update for one number, in f64: θ and its two variables.
+    fn scalar(settings: OptimizerSettings, [theta, a, b]: [f64; 3], goal: f64, decays: bool, step: i32) -> [f64; 3] {
+        let OptimizerSettings { kind, beta_1, beta_2, alpha, epsilon, momentum, weight_decay, .. } = settings;
+        let (lr, decay) = (0.1, if decays { weight_decay * theta } else { 0.0 });
+        let g = theta - goal + if kind == OptimizerKind::AdamW { 0.0 } else { decay };
+        match kind {
+            OptimizerKind::Sgd | OptimizerKind::Asgd => {
+                let v = momentum * a + g;
+                [theta - lr * v, v, b]
+            }
+            OptimizerKind::Adam | OptimizerKind::AdamW => {
+                let (m, v) = (beta_1 * a + (1.0 - beta_1) * g, beta_2 * b + (1.0 - beta_2) * g * g);
+                let direction = m / (1.0 - beta_1.powi(step)) / ((v / (1.0 - beta_2.powi(step))).sqrt() + epsilon);
+                let decoupled = if kind == OptimizerKind::AdamW { decay } else { 0.0 };
+                [theta - lr * direction - lr * decoupled, m, v]
+            }
+            OptimizerKind::RmsProp => {
+                let v = alpha * a + (1.0 - alpha) * g * g;
+                let b = momentum * b + g / (v.sqrt() + epsilon);
+                [theta - lr * b, v, b]
+            }
+        }
+    }
+
+    const KINDS: [OptimizerKind; 5] =
+        [OptimizerKind::Sgd, OptimizerKind::Adam, OptimizerKind::AdamW, OptimizerKind::RmsProp, OptimizerKind::Asgd];
+
+    #[test]
+    fn updates_follow_the_equations_decay_matrices_alone_and_survive_saving() {
+        for (_, device) in devices() {
+            let (plain, device) = (device.clone(), device.autodiff());
+            for kind in KINDS {
+                let settings = settings(kind);
+                let (mut module, mut optimizer) = (module(&device), Optimizer::new(settings));
+                let mut expected = [[[1.0, 0.0, 0.0], [2.0, 0.0, 0.0], [3.0, 0.0, 0.0]]; 2];
+                for step in 1..=20 {
+                    let update = Update { step, learning_rate: 0.1, clip_factor: 1.0 };
+                    let gradients = gradients_of(&module);
+                    module = optimizer.update(module, gradients, update);
+                    optimizer = Optimizer::from_arrays(settings, &optimizer.to_arrays(&module), &plain).0;
+                    for (numbers, decays) in expected.iter_mut().zip([true, false]) {
+                        for (number, goal) in numbers.iter_mut().zip(GOAL) {
+                            *number = scalar(settings, *number, f64::from(goal), decays, step as i32);
+                        }
+                    }
+                }
+                let found = parameters::read(&module);
+                for (name, expected) in ["weight", "bias"].into_iter().zip(expected) {
+                    for (found, expected) in found[name].values.iter().zip(expected) {
+                        assert!(
+                            (f64::from(*found) - expected[0]).abs() < 2e-5,
+                            "{kind:?} {name}: {found} {expected:?}"
+                        );
+                    }
+                }
+            }
+        }
     }
 
     #[test]
-    fn updates_follow_the_equations_and_survive_saving() {
-        for (_, device) in devices() {
-            let device = device.autodiff();
-            let goal = [0.5, -2.0, 30.0];
-            let weight = Param::from_data([[1.0f32, 2.0, 3.0]], &device);
-            let mut module = Linear { weight, bias: None };
-            let mut adam = Adam::default();
-            let mut expected = [[1.0, 0.0, 0.0], [2.0, 0.0, 0.0], [3.0, 0.0, 0.0]];
-            for step in 1..=20 {
-                let gradients = gradients_of(&module, goal);
-                module = adam.update(module, gradients, Update { step, learning_rate: 0.1, clip_factor: 1.0 });
-                adam = Adam::from_arrays(&adam.to_arrays(), &device.clone().inner());
-                for (number, goal) in expected.iter_mut().zip(goal) {
-                    scalar(number, number[0] - f64::from(goal), step as i32);
-                }
-            }
-            let found = &parameters::read(&module)["weight"].values;
-            for (found, expected) in found.iter().zip(expected) {
-                assert!((f64::from(*found) - expected[0]).abs() < 1e-5, "{found} {expected:?}");
-            }
+    fn averaged_weights_answer_while_training_goes_on_from_the_current_ones() {
+        let plain = devices().remove(0).1;
+        let device = plain.clone().autodiff();
+        let settings = OptimizerSettings { weight_decay: 0.0, ..settings(OptimizerKind::Asgd) };
+        let (mut module, mut optimizer) = (module(&device), Optimizer::new(settings));
+        optimizer.begin_averaging(&module, &plain);
+        let mut seen = vec![parameters::read(&module)["weight"].values[2]];
+        for step in 1..=5 {
+            let gradients = gradients_of(&module);
+            module = optimizer.update(module, gradients, Update { step, learning_rate: 0.1, clip_factor: 1.0 });
+            seen.push(parameters::read(&module)["weight"].values[2]);
+            let (again, current) = Optimizer::from_arrays(settings, &optimizer.to_arrays(&module), &plain);
+            assert_eq!(current.unwrap(), parameters::read(&module));
+            optimizer = again;
         }
+        let mean = seen.iter().sum::<f32>() / seen.len() as f32;
+        let answering = parameters::read(&optimizer.answering(module))["weight"].values[2];
+        assert!((answering - mean).abs() < 1e-5, "{answering}, not {mean}");
     }
 }

@@ -89,6 +89,11 @@ impl LanguageModel {
         }
     }
 
+    /// How many recurrent layers it has.
+    pub fn depth(&self) -> usize {
+        self.stack.shape().hidden_sizes.len()
+    }
+
     /// Scores of what follows each token of `[batch, time]`, going on from `states` or from nothing.
     pub fn forward(
         &self,

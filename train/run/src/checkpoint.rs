@@ -1,6 +1,6 @@
 //! Checkpoints: each a directory that appears whole or not at all, and proves its bytes.
 //!
-//! `step-00001234/` holds files and `manifest`, a line `SHA-256  name` for each and a last one for the manifest itself.
+//! `step-00001234/` (`step-00001234.1/` if another was saved at that step before) holds files and `manifest`, a line `SHA-256  name` for each and a last one for the manifest itself.
 //! Order of a save: temporary directory, write and fsync each file, manifest last, rename, fsync of the parent. Which
 //! checkpoint is newest is read off the directory names, never stored.
 
@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use crate::disk::Disk;
+use crate::faults;
 
 /// Names and bytes of the files of a checkpoint.
 pub type Files = BTreeMap<String, Vec<u8>>;
@@ -19,7 +20,24 @@ pub type Files = BTreeMap<String, Vec<u8>>;
 const MANIFEST: &str = "manifest";
 const PREFIX: &str = "step-";
 const TEMPORARY: &str = ".saving-";
-const ASIDE: &str = "damaged-";
+
+/// Why a checkpoint no longer counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Aside {
+    /// Its bytes are not those that were saved, or no training can go on from its numbers.
+    Damaged,
+    /// Training went back behind it.
+    RolledBack,
+}
+
+impl Aside {
+    fn prefix(self) -> &'static str {
+        match self {
+            Aside::Damaged => "damaged",
+            Aside::RolledBack => "rolled-back",
+        }
+    }
+}
 
 /// Why a checkpoint cannot be saved or used.
 #[derive(Debug, thiserror::Error)]
@@ -114,35 +132,53 @@ impl Checkpoints {
         Self { dir: dir.into() }
     }
 
-    /// Where the checkpoint of a step is or would be.
+    /// Where the first checkpoint of a step is or would be; a later one of the same step has its revision behind a dot.
     pub fn path(&self, step: u64) -> PathBuf {
-        self.dir.join(format!("{PREFIX}{step:08}"))
+        self.revision(step, 0)
     }
 
-    /// Saves `files` as the checkpoint of `step`; an existing one of that step stays as it is.
+    fn revision(&self, step: u64, revision: u64) -> PathBuf {
+        let name = format!("{PREFIX}{step:08}");
+        self.dir.join(if revision == 0 { name } else { format!("{name}.{revision}") })
+    }
+
+    /// The newest checkpoint of a step.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Unreadable`].
+    pub fn of_step(&self, step: u64) -> Result<Option<PathBuf>, CheckpointError> {
+        Ok(self.list()?.into_iter().rev().find(|(at, _)| *at == step).map(|(_, path)| path))
+    }
+
+    /// Saves `files` as the newest checkpoint of `step`, unless that holds them already.
     ///
     /// # Errors
     /// [`CheckpointError::Unwritable`]; what was there before is untouched.
     pub fn save(&self, step: u64, files: &Files, disk: &impl Disk) -> Result<PathBuf, CheckpointError> {
-        let target = self.path(step);
-        if verify(&target).is_ok() {
-            return Ok(target);
-        }
+        let target = match self.of_step(step)? {
+            None => self.path(step),
+            Some(newest) if verify(&newest).is_ok_and(|held| held == *files) => return Ok(newest),
+            Some(newest) => self.revision(step, id(&newest).map_or(0, |(_, revision)| revision) + 1),
+        };
         let temporary = self.dir.join(format!("{TEMPORARY}{step:08}"));
         let unwritable = |path: &Path| {
             let path = path.to_owned();
             move |source| CheckpointError::Unwritable { path, source }
         };
+        faults::point("save-begin").map_err(unwritable(&target))?;
         remove_if_there(&temporary).map_err(unwritable(&temporary))?;
-        remove_if_there(&target).map_err(unwritable(&target))?;
         fs::create_dir_all(&temporary).map_err(unwritable(&temporary))?;
         for (name, bytes) in files {
             let path = temporary.join(name);
+            faults::point("save-write").map_err(unwritable(&path))?;
             disk.write(&path, bytes).map_err(unwritable(&path))?;
         }
         let path = temporary.join(MANIFEST);
+        faults::point("save-manifest").map_err(unwritable(&path))?;
         disk.write(&path, manifest(files).as_bytes()).map_err(unwritable(&path))?;
+        faults::point("save-commit").map_err(unwritable(&target))?;
         disk.commit(&temporary, &target).map_err(unwritable(&target))?;
+        faults::point("save-committed").map_err(unwritable(&target))?;
         Ok(target)
     }
 
@@ -153,13 +189,12 @@ impl Checkpoints {
     pub fn list(&self) -> Result<Vec<(u64, PathBuf)>, CheckpointError> {
         let mut found = Vec::new();
         for path in self.entries()? {
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            if let Some(step) = name.strip_prefix(PREFIX).and_then(|digits| digits.parse().ok()) {
-                found.push((step, path));
+            if let Some(id) = id(&path) {
+                found.push((id, path));
             }
         }
         found.sort();
-        Ok(found)
+        Ok(found.into_iter().map(|((step, _), path)| (step, path)).collect())
     }
 
     fn entries(&self) -> Result<Vec<PathBuf>, CheckpointError> {
@@ -187,29 +222,36 @@ impl Checkpoints {
         Err(CheckpointError::NoneUsable { dir: self.dir.clone(), skipped })
     }
 
-    /// Renames a checkpoint so that it no longer counts as one, but can still be looked at.
+    /// Renames a checkpoint so that it no longer counts as one, but can still be looked at; `why` begins its new name.
     ///
     /// # Errors
     /// [`CheckpointError::Unwritable`].
-    pub fn set_aside(&self, path: &Path) -> Result<(), CheckpointError> {
+    pub fn set_aside(&self, path: &Path, why: Aside) -> Result<(), CheckpointError> {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let aside = (1u32..).map(|number| self.dir.join(format!("{ASIDE}{number}-{name}")));
-        let aside = aside.take(1_000_000).find(|path| !path.exists()).unwrap_or_else(|| self.dir.join(ASIDE));
-        fs::rename(path, aside).map_err(|source| CheckpointError::Unwritable { path: path.to_owned(), source })
+        let why = why.prefix();
+        let aside = (1u32..).map(|number| self.dir.join(format!("{why}-{number}-{name}")));
+        let aside = aside.take(1_000_000).find(|path| !path.exists()).unwrap_or_else(|| self.dir.join(why));
+        let rename = faults::point("aside-rename").and_then(|()| fs::rename(path, aside));
+        rename.map_err(|source| CheckpointError::Unwritable { path: path.to_owned(), source })
     }
 
-    /// Removes every checkpoint whose step is not in `keep`, the oldest first, and what interrupted saves left.
+    /// Removes every checkpoint whose step is not in `keep` or that a later one of its step replaces, the oldest first, and
+    /// what interrupted saves left.
     ///
     /// # Errors
     /// [`CheckpointError::Unwritable`].
     pub fn prune(&self, keep: &[u64]) -> Result<(), CheckpointError> {
-        let old = self.list()?.into_iter().filter(|(step, _)| !keep.contains(step)).map(|(_, path)| path);
+        let listed = self.list()?;
+        let next = listed.iter().skip(1).map(|(step, _)| Some(*step)).chain([None]).collect::<Vec<_>>();
+        let is_old = |((step, _), next): &((u64, PathBuf), Option<u64>)| !keep.contains(step) || *next == Some(*step);
+        let old = listed.into_iter().zip(next).filter(is_old).map(|((_, path), _)| path);
         let interrupted = self
             .entries()?
             .into_iter()
             .filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(TEMPORARY)));
         for path in old.chain(interrupted) {
-            remove_if_there(&path).map_err(|source| CheckpointError::Unwritable { path, source })?;
+            let remove = || faults::point("prune-remove").and_then(|()| remove_if_there(&path));
+            remove().map_err(|source| CheckpointError::Unwritable { path: path.clone(), source })?;
         }
         Ok(())
     }
@@ -220,11 +262,16 @@ impl Checkpoints {
 /// # Errors
 /// [`CheckpointError::Damaged`] or [`CheckpointError::Unreadable`], by file.
 pub fn open(path: &Path) -> Result<Opened, CheckpointError> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let step = name.strip_prefix(PREFIX).and_then(|digits| digits.parse().ok());
-    let step = step.ok_or_else(|| CheckpointError::damaged(path, "its name is not step-NUMBER"))?;
+    let (step, _) = id(path).ok_or_else(|| CheckpointError::damaged(path, "its name is not step-NUMBER"))?;
     let files = verify(path)?;
     Ok(Opened { path: path.to_owned(), step, files })
+}
+
+/// The step and revision that a checkpoint's name tells.
+fn id(path: &Path) -> Option<(u64, u64)> {
+    let name = path.file_name()?.to_str()?.strip_prefix(PREFIX)?;
+    let (step, revision) = name.split_once('.').map_or((name, None), |(step, revision)| (step, Some(revision)));
+    Some((step.parse().ok()?, revision.map_or(Some(0), |revision| revision.parse().ok())?))
 }
 
 /// Reads every file that the manifest lists and compares digests; the manifest must be, to the byte, the one that a save
@@ -232,7 +279,8 @@ pub fn open(path: &Path) -> Result<Opened, CheckpointError> {
 fn verify(path: &Path) -> Result<Files, CheckpointError> {
     let read = |name: &str| {
         let path = path.join(name);
-        fs::read(&path).map_err(|source| CheckpointError::Unreadable { path, source })
+        let read = faults::point("load-read").and_then(|()| fs::read(&path));
+        read.map_err(|source| CheckpointError::Unreadable { path, source })
     };
     let written = read(MANIFEST)?;
     let damaged_manifest = |detail: &str| CheckpointError::damaged(path.join(MANIFEST), detail);

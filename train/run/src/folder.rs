@@ -9,8 +9,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::checkpoint::Checkpoints;
+use crate::record::Recovery;
 use crate::settings::Settings;
-use crate::{did_you_mean, disk};
+use crate::{did_you_mean, disk, faults};
 
 /// Where runs are kept unless told otherwise.
 pub const RUNS: &str = "runs";
@@ -18,6 +19,7 @@ pub const RUNS: &str = "runs";
 const RECIPE: &str = "recipe.toml";
 const ENVIRONMENT: &str = "env.json";
 const LOCK: &str = "lock";
+const ROLLBACK: &str = "rollback.json";
 
 /// Why a run's folder cannot be made or found.
 #[derive(Debug, thiserror::Error)]
@@ -289,12 +291,39 @@ impl ModelFolder {
     pub fn append(&self, journal: Journal, line: &Value) -> Result<(), FolderError> {
         let path = self.path.join(journal.file());
         let write = || {
+            faults::point("journal-append")?;
             fs::create_dir_all(&self.path)?;
             let mut file = OpenOptions::new().create(true).append(true).open(&path)?;
             file.write_all(format!("{line}\n").as_bytes())?;
             if journal == Journal::Events { file.sync_data() } else { Ok(()) }
         };
         write().map_err(|source| FolderError::Io { path: path.clone(), source })
+    }
+
+    /// Records a rollback before it is acted on; on the device when this returns.
+    ///
+    /// # Errors
+    /// If writing fails.
+    pub fn record_rollback(&self, recovery: &Recovery) -> Result<(), FolderError> {
+        let path = self.path.join(ROLLBACK);
+        let json = serde_json::to_vec_pretty(recovery).expect("made of numbers");
+        let write = faults::point("rollback-record").and_then(|()| disk::replace(&path, &json));
+        write.map_err(|source| FolderError::Io { path, source })
+    }
+
+    /// The last rollback, if there was one.
+    ///
+    /// # Errors
+    /// If its record cannot be read.
+    pub fn rollback(&self) -> Result<Option<Recovery>, FolderError> {
+        let path = self.path.join(ROLLBACK);
+        let bytes = match fs::read(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(FolderError::Io { path, source }),
+            Ok(bytes) => bytes,
+        };
+        let parsed = serde_json::from_slice(&bytes);
+        parsed.map(Some).map_err(|error| FolderError::Damaged { path, detail: error.to_string() })
     }
 
     /// Cuts the metrics back to lines of steps up to `step`, so that a resumed run writes each line once.
@@ -313,7 +342,10 @@ impl ModelFolder {
             line.and_then(|line| line["step"].as_u64()).is_some_and(|at| at <= step)
         };
         let kept: String = text.split_inclusive('\n').filter(is_kept).collect();
-        disk::replace(&path, kept.as_bytes()).map_err(failed)
+        if kept.len() == text.len() {
+            return Ok(());
+        }
+        faults::point("metrics-cut").and_then(|()| disk::replace(&path, kept.as_bytes())).map_err(failed)
     }
 }
 

@@ -14,10 +14,12 @@
 
 pub mod checkpoint;
 pub mod disk;
+pub mod faults;
 pub mod folder;
 pub mod parameters;
 pub mod progress;
 pub mod recipe;
+pub mod record;
 pub mod settings;
 pub mod tasks;
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::{Device, Tensor, TensorData};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 /// Numbers of a tensor, row by row.
@@ -48,6 +48,13 @@ impl Array {
         let shape = tensor.dims().to_vec();
         let values = tensor.try_into_vec_as::<f32>().expect("a device that computed a tensor can be read");
         Self { shape, values }
+    }
+}
+
+impl Array {
+    /// The tensor on a device.
+    pub fn tensor<const D: usize>(&self, device: &Device) -> Tensor<D> {
+        Tensor::from_data(TensorData::new(self.values.clone(), self.shape.clone()), device)
     }
 }
 

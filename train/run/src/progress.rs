@@ -1,16 +1,21 @@
 //! How far a run has come: all that a checkpoint holds beside arrays.
 
+use burn::module::Module;
+use seqzoo_models::Architecture;
 use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::{CheckpointError, Files, Opened};
 use crate::parameters::{self, Arrays};
 use crate::recipe::{Metric, Recipe, StoppingSettings};
+use crate::record::{Losses, Norms, Recovery};
 use crate::settings::Settings;
 
 const ABOUT: &str = "about.json";
 const PROGRESS: &str = "progress.json";
 const WEIGHTS: &str = "weights.safetensors";
 const OPTIMIZER: &str = "optimizer.safetensors";
+const CARRIED: &str = "carried.safetensors";
+const WAITING: &str = "waiting.safetensors";
 
 /// The format that this version writes, and the only one that it reads.
 const FORMAT: u32 = 1;
@@ -52,14 +57,20 @@ pub struct Progress {
     pub epoch: u64,
     /// Batches taken of the current pass.
     pub batch: u64,
-    /// Of the current pass: losses summed over examples.
+    /// Batches whose gradients wait to be part of the next update.
+    pub waiting: u64,
+    /// Predictions of those batches.
+    pub waiting_weight: f64,
+    /// Of the current pass: losses summed over predictions.
     pub loss_sum: f64,
-    /// Of the current pass: examples seen.
-    pub examples: u64,
-    /// The recipe's learning rate is multiplied by this; restarts make it smaller.
-    pub rate_factor: f64,
-    /// Restarts after a value that was not finite.
-    pub restarts: u32,
+    /// Of the current pass: predictions made.
+    pub predictions: f64,
+    /// Gradient norms, before clipping.
+    pub norms: Norms,
+    /// The last healthy losses, by which a spike is told.
+    pub losses: Losses,
+    /// What went wrong so far and what was done about it.
+    pub recovery: Recovery,
     /// Measured after each full pass.
     pub history: Vec<Epoch>,
 }
@@ -77,14 +88,14 @@ pub struct Epoch {
     pub validation: Scores,
 }
 
-/// How well examples are labelled.
+/// How well labels or tokens are predicted.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Scores {
-    /// Share of examples labelled rightly.
+    /// Share predicted rightly.
     pub accuracy: f64,
     /// Mean cross-entropy in nats.
     pub loss: f64,
-    /// How many examples.
+    /// How many predictions: examples of classification, tokens of running text.
     pub examples: usize,
 }
 
@@ -110,13 +121,18 @@ impl Scores {
 impl Progress {
     /// Before the first step.
     pub fn start() -> Self {
-        Self { rate_factor: 1.0, ..Self::default() }
+        Self::default()
     }
 
     /// The best pass so far by a metric; of equal ones the first.
     pub fn best(&self, metric: Metric) -> Option<&Epoch> {
         let better = |best: &Epoch, next: &Epoch| next.validation.better(&best.validation, metric);
         self.history.iter().reduce(|best, next| if better(best, next) { next } else { best })
+    }
+
+    /// Passes since the best validation by a metric; 0 before the first.
+    pub fn passes_since_best(&self, metric: Metric) -> u64 {
+        self.best(metric).map_or(0, |best| self.epoch.saturating_sub(best.epoch))
     }
 
     /// Why training has come to its end, if it has.
@@ -126,8 +142,46 @@ impl Progress {
         if self.epoch >= recipe.training.epochs as u64 {
             return Some(format!("{} epochs done", self.epoch));
         }
-        let waited = self.epoch - best;
+        let waited = self.epoch.saturating_sub(best);
         (waited >= patience as u64).then(|| format!("no better validation {} for {waited} epochs", metric.name()))
+    }
+}
+
+impl Snapshot {
+    /// The recipe and architecture that a network must be built by.
+    ///
+    /// # Errors
+    /// If the recipe's values make no sense or the architecture is unknown.
+    pub fn recipe(&self, opened: &Opened) -> Result<(&Recipe, Architecture), CheckpointError> {
+        let (recipe, model) = (&self.about.settings.recipe, &self.about.model);
+        recipe.validate().map_err(|error| CheckpointError::damaged(&opened.path, error))?;
+        let unknown = || CheckpointError::damaged(&opened.path, format!("unknown architecture {model}"));
+        Ok((recipe, Architecture::named(model).ok_or_else(unknown)?))
+    }
+
+    /// The network with this checkpoint's weights.
+    ///
+    /// # Errors
+    /// If they do not fit it or are not finite.
+    pub fn into_network<M: Module>(&self, opened: &Opened, network: M) -> Result<M, CheckpointError> {
+        let file = || opened.path.join(WEIGHTS);
+        let bad = self.weights.iter().find(|(_, array)| array.values.iter().any(|value| !value.is_finite()));
+        if let Some((name, _)) = bad {
+            return Err(CheckpointError::damaged(file(), format!("{name} holds values that are not finite")));
+        }
+        parameters::write(network, &self.weights).map_err(|error| CheckpointError::damaged(file(), error))
+    }
+
+    /// The first tensor that holds a value that is not finite, and that value.
+    pub fn not_finite(&self) -> Option<(String, f32)> {
+        let parts =
+            [("", &self.weights), ("", &self.optimizer), ("carried ", &self.carried), ("waiting ", &self.waiting)];
+        parts.into_iter().find_map(|(part, arrays)| {
+            arrays.iter().find_map(|(name, array)| {
+                let bad = array.values.iter().find(|value| !value.is_finite())?;
+                Some((format!("{part}{name}"), *bad))
+            })
+        })
     }
 }
 
@@ -142,6 +196,10 @@ pub struct Snapshot {
     pub weights: Arrays,
     /// The optimiser's arrays by name.
     pub optimizer: Arrays,
+    /// The state that the next window starts from, by name; empty where none is carried.
+    pub carried: Arrays,
+    /// Gradients that wait to be part of the next update, by parameter.
+    pub waiting: Arrays,
     /// The task's own files, such as the encoder.
     pub task: Files,
 }
@@ -154,6 +212,11 @@ impl Snapshot {
         files.insert(PROGRESS.to_owned(), json(&self.progress));
         files.insert(WEIGHTS.to_owned(), parameters::to_safetensors(&self.weights));
         files.insert(OPTIMIZER.to_owned(), parameters::to_safetensors(&self.optimizer));
+        for (name, arrays) in [(CARRIED, &self.carried), (WAITING, &self.waiting)] {
+            if !arrays.is_empty() {
+                files.insert(name.to_owned(), parameters::to_safetensors(arrays));
+            }
+        }
         files
     }
 
@@ -171,13 +234,16 @@ impl Snapshot {
             let arrays = parameters::from_safetensors(opened.file(name)?);
             arrays.map_err(|error| CheckpointError::damaged(opened.path.join(name), error))
         };
-        let own = [ABOUT, PROGRESS, WEIGHTS, OPTIMIZER];
+        let some = |name: &str| if opened.files.contains_key(name) { arrays(name) } else { Ok(Arrays::new()) };
+        let own = [ABOUT, PROGRESS, WEIGHTS, OPTIMIZER, CARRIED, WAITING];
         let is_task = |(name, _): &(&String, &Vec<u8>)| !own.contains(&name.as_str());
         Ok(Self {
             about: opened.json(ABOUT)?,
             progress: opened.json(PROGRESS)?,
             weights: arrays(WEIGHTS)?,
             optimizer: arrays(OPTIMIZER)?,
+            carried: some(CARRIED)?,
+            waiting: some(WAITING)?,
             task: opened.files.iter().filter(is_task).map(|(name, bytes)| (name.clone(), bytes.clone())).collect(),
         })
     }

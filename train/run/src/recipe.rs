@@ -2,17 +2,25 @@
 
 use seqzoo_datasets::catalog::Dataset;
 use seqzoo_datasets::classification::Split;
-use seqzoo_datasets::text::Keep;
-use seqzoo_models::Architecture;
+use seqzoo_models::layers::StackShape;
 use seqzoo_models::layers::stack::StackRates;
-use seqzoo_models::layers::{Pooling, Skip, StackShape};
+use seqzoo_models::networks::LanguageModelShape;
+use seqzoo_models::{Architecture, Misfit};
 use serde::{Deserialize, Serialize};
 
 use crate::did_you_mean;
 
+mod sections;
+
+pub use sections::{
+    BpttSettings, CheckpointSettings, DropoutSettings, Expected, Metric, NetworkSettings, OptimizerKind,
+    OptimizerSettings, ScheduleKind, ScheduleSettings, StoppingSettings, TextSettings, TrainingSettings,
+};
+
 /// The shipped recipes, by name.
-pub const SHIPPED: [(&str, &str); 3] = [
+pub const SHIPPED: [(&str, &str); 4] = [
     ("agreement", include_str!("../../recipes/agreement.toml")),
+    ("sentences", include_str!("../../recipes/sentences.toml")),
     ("imdb", include_str!("../../recipes/imdb.toml")),
     ("imdb-birnn", include_str!("../../recipes/imdb-birnn.toml")),
 ];
@@ -37,137 +45,23 @@ pub struct Recipe {
     pub dropout: DropoutSettings,
     /// How it is trained.
     pub training: TrainingSettings,
+    /// What turns gradients into updates.
+    #[serde(default)]
+    pub optimizer: OptimizerSettings,
+    /// How the learning rate changes.
+    #[serde(default)]
+    pub schedule: ScheduleSettings,
+    /// How far back gradients go in running text.
+    #[serde(default)]
+    pub bptt: BpttSettings,
+    /// When checkpoints are saved.
+    #[serde(default)]
+    pub checkpoints: CheckpointSettings,
     /// When training ends early, and which checkpoint is best.
     #[serde(default)]
     pub stopping: StoppingSettings,
     /// The figure that the recipe is expected to reach.
     pub expected: Expected,
-}
-
-/// How text becomes token numbers.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct TextSettings {
-    /// Tokens that occur less often in the training part are unknown.
-    pub min_count: usize,
-    /// Tokens known at most.
-    pub max_vocabulary: usize,
-    /// Tokens read of a text at most.
-    pub max_tokens: usize,
-    /// Which end of a longer text is read.
-    pub keep: Keep,
-}
-
-impl Default for TextSettings {
-    fn default() -> Self {
-        Self { min_count: 1, max_vocabulary: 20_000, max_tokens: 400, keep: Keep::First }
-    }
-}
-
-/// Sizes of the network.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct NetworkSettings {
-    /// Features of a token.
-    pub embedding_size: usize,
-    /// Features of each layer's hidden state, per direction, the lowest layer first.
-    pub hidden_sizes: Vec<usize>,
-    /// What a layer hands on beside its own reading.
-    #[serde(default)]
-    pub skip: Skip,
-    /// Whether a linear map joins differing widths under residual and highway connections.
-    #[serde(default)]
-    pub projection: bool,
-    /// How outputs become one vector.
-    #[serde(default)]
-    pub pooling: Pooling,
-}
-
-/// What disturbs training: rates in [0, 1).
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct DropoutSettings {
-    /// Of tokens, each wherever it occurs in the batch.
-    pub embedding: f64,
-    /// Between layers, a new mask at each step.
-    pub layers: f64,
-    /// Between layers, the same mask at each step.
-    pub locked: f64,
-    /// Of recurrent weights.
-    pub recurrent: f64,
-    /// Of what the output reads.
-    pub output: f64,
-    /// Share of the state's units that keep their old value.
-    pub zoneout: f64,
-}
-
-/// How the network is trained.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TrainingSettings {
-    /// From which all random choices follow.
-    #[serde(default)]
-    pub seed: u64,
-    /// Passes over the training part at most.
-    pub epochs: usize,
-    /// Sequences per update.
-    pub batch_size: usize,
-    /// Adam's step size.
-    pub learning_rate: f64,
-    /// Largest norm of the gradient of all parameters together.
-    #[serde(default = "default_clip_norm")]
-    pub clip_norm: f64,
-}
-
-/// Pascanu et al. 2013 find results insensitive to the threshold; 1 is customary for classifiers.
-fn default_clip_norm() -> f64 {
-    1.0
-}
-
-/// What validation is watched for.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct StoppingSettings {
-    /// The validation metric by which checkpoints are compared.
-    pub metric: Metric,
-    /// Epochs without a better value after which training ends.
-    pub patience: usize,
-}
-
-impl Default for StoppingSettings {
-    fn default() -> Self {
-        Self { metric: Metric::Accuracy, patience: 3 }
-    }
-}
-
-/// A metric of classification.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Metric {
-    /// Share of examples labelled rightly; more is better.
-    Accuracy,
-    /// Mean cross-entropy in nats; less is better.
-    Loss,
-}
-
-impl Metric {
-    /// The name in recipes and reports.
-    pub fn name(self) -> &'static str {
-        match self {
-            Metric::Accuracy => "accuracy",
-            Metric::Loss => "loss",
-        }
-    }
-}
-
-/// The figure that a recipe is expected to reach with its main model.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Expected {
-    /// The part of the data that is reported on.
-    pub split: String,
-    /// Accuracy on it.
-    pub accuracy: f64,
 }
 
 /// A value that no run can have.
@@ -224,10 +118,11 @@ impl Recipe {
         Split::named(split).ok_or_else(|| invalid("expected.split", split, unknown_name(split, &known())))
     }
 
-    /// Whether a run of this recipe may go on under `other`: they differ in limits alone.
+    /// Whether a run of this recipe may go on under `other`: they differ in limits and intervals alone.
     pub fn same_run(&self, other: &Recipe) -> bool {
-        let training = TrainingSettings { epochs: self.training.epochs, ..other.training.clone() };
-        *self == Recipe { training, ..other.clone() }
+        let epochs = if self.schedule.kind.needs_end() { other.training.epochs } else { self.training.epochs };
+        let training = TrainingSettings { epochs, ..other.training };
+        *self == Recipe { training, checkpoints: self.checkpoints, ..other.clone() }
     }
 
     /// Refuses every value that no run can have.
@@ -238,23 +133,46 @@ impl Recipe {
         self.dataset()?;
         self.architectures()?;
         self.reported_split()?;
+        let TrainingSettings { epochs, batch_size, accumulate, learning_rate, clip_norm, clip_value, .. } =
+            self.training;
         let positive = [
             ("text.min_count", self.text.min_count),
             ("text.max_vocabulary", self.text.max_vocabulary),
             ("text.max_tokens", self.text.max_tokens),
             ("network.embedding_size", self.network.embedding_size),
-            ("training.epochs", self.training.epochs),
-            ("training.batch_size", self.training.batch_size),
+            ("training.epochs", epochs),
+            ("training.batch_size", batch_size),
+            ("training.accumulate", accumulate),
             ("stopping.patience", self.stopping.patience),
+            ("optimizer.trigger", self.optimizer.trigger),
+            ("schedule.every", usize::try_from(self.schedule.every).unwrap_or(usize::MAX)),
+            ("schedule.patience", usize::try_from(self.schedule.patience).unwrap_or(usize::MAX)),
+            ("checkpoints.keep", self.checkpoints.keep),
         ];
         if let Some((field, value)) = positive.into_iter().find(|&(_, value)| value == 0 || value > 1 << 24) {
             return Err(invalid(field, value, "a whole number from 1 to 16,777,216".to_owned()));
         }
-        let finite =
-            [("training.learning_rate", self.training.learning_rate), ("training.clip_norm", self.training.clip_norm)];
         let largest = f64::from(f32::MAX);
-        if let Some((field, value)) = finite.into_iter().find(|&(_, value)| !(value > 0.0 && value <= largest)) {
-            return Err(invalid(field, value, "a number above 0 that 32 bits can hold".to_owned()));
+        if !(learning_rate > 0.0 && learning_rate <= largest) {
+            let expected = "a number above 0 that 32 bits can hold".to_owned();
+            return Err(invalid("training.learning_rate", learning_rate, expected));
+        }
+        let none_or_more = [
+            ("training.clip_norm", clip_norm),
+            ("training.clip_value", clip_value),
+            ("optimizer.weight_decay", self.optimizer.weight_decay),
+            ("optimizer.epsilon", self.optimizer.epsilon),
+        ];
+        if let Some((field, value)) = none_or_more.into_iter().find(|(_, value)| !(0.0..=largest).contains(value)) {
+            return Err(invalid(field, value, "a number from 0 that 32 bits can hold".to_owned()));
+        }
+        let unit = [
+            ("schedule.factor", self.schedule.factor),
+            ("schedule.last", self.schedule.last),
+            ("schedule.first", self.schedule.first),
+        ];
+        if let Some((field, value)) = unit.into_iter().find(|(_, value)| !(0.0..=1.0).contains(value)) {
+            return Err(invalid(field, value, "a number in [0, 1]".to_owned()));
         }
         if let Some(size) = self.network.hidden_sizes.iter().find(|size| !(1..=MAX_HIDDEN).contains(*size)) {
             return Err(invalid("network.hidden_sizes", size, format!("whole numbers from 1 to {MAX_HIDDEN}")));
@@ -263,10 +181,18 @@ impl Recipe {
             let value = self.network.embedding_size;
             return Err(invalid("network.embedding_size", value, "a whole number from 1 to 65,536".to_owned()));
         }
-        if !(0.0..=1.0).contains(&self.expected.accuracy) {
-            return Err(invalid("expected.accuracy", self.expected.accuracy, "a number in [0, 1]".to_owned()));
+        let BpttSettings { k1, k2 } = self.bptt;
+        if let Some((field, value)) = [("bptt.k1", k1), ("bptt.k2", k2)].into_iter().find(|&(_, k)| k > 1 << 24) {
+            return Err(invalid(field, value, "a whole number from 0 to 16,777,216".to_owned()));
+        }
+        if k1 == 0 && k2 > 0 {
+            return Err(invalid("bptt.k2", k2, "bptt.k1, which says how often an update is made".to_owned()));
+        }
+        if !self.expected.value.is_finite() || self.expected.value < 0.0 {
+            return Err(invalid("expected.value", self.expected.value, "a number from 0".to_owned()));
         }
         let DropoutSettings { embedding, layers, locked, recurrent, output, zoneout } = self.dropout;
+        let OptimizerSettings { beta_1, beta_2, alpha, momentum, .. } = self.optimizer;
         let rates = [
             ("dropout.embedding", embedding),
             ("dropout.layers", layers),
@@ -274,6 +200,11 @@ impl Recipe {
             ("dropout.recurrent", recurrent),
             ("dropout.output", output),
             ("dropout.zoneout", zoneout),
+            ("optimizer.beta_1", beta_1),
+            ("optimizer.beta_2", beta_2),
+            ("optimizer.alpha", alpha),
+            ("optimizer.momentum", momentum),
+            ("schedule.rise", self.schedule.rise),
         ];
         if let Some((field, value)) = rates.into_iter().find(|(_, value)| !(0.0..1.0).contains(value)) {
             return Err(invalid(field, value, "a number in [0, 1)".to_owned()));
@@ -282,12 +213,35 @@ impl Recipe {
             let name = format!("{:?}", self.network.hidden_sizes);
             let stack = self.stack(architecture);
             stack.check().map_err(|misfit| invalid("network.hidden_sizes", &name, misfit.reason))?;
+            if self.dataset()?.is_text() {
+                self.validate_language_model(&stack)?;
+            }
             if stack.parameters() > MAX_PARAMETERS {
                 let expected = format!("{} would have more than 10⁹ parameters", architecture.name());
                 return Err(invalid("network.hidden_sizes", name, expected));
             }
         }
         Ok(())
+    }
+
+    /// What only a language model refuses.
+    fn validate_language_model(&self, stack: &StackShape) -> Result<(), InvalidValue> {
+        let vocabulary = 1;
+        let shape = LanguageModelShape {
+            vocabulary,
+            stack: stack.clone(),
+            tied: self.network.tied,
+            dropout: self.dropout.output,
+        };
+        let field = |misfit: &Misfit| match misfit.field.as_str() {
+            "stack.architecture" => ("models", stack.architecture.name().to_owned()),
+            "tied" => ("network.tied", "true".to_owned()),
+            _ => ("network.hidden_sizes", format!("{:?}", self.network.hidden_sizes)),
+        };
+        shape.check().map_err(|misfit| {
+            let (field, value) = field(&misfit);
+            invalid(field, value, misfit.reason)
+        })
     }
 
     /// The recurrent layers of one of the recipe's architectures.

@@ -85,7 +85,7 @@ pub enum SettingsError {
     /// A resumed run cannot change what it is.
     #[error(
         "a resumed run keeps its recipe, but {field} would change from {recorded} to {wanted} ({origin}); \
-         only training.epochs may change: start a new run instead"
+         only [checkpoints] and, unless the schedule ends with them, training.epochs may change: start a new run instead"
     )]
     Changed {
         /// `section.field`.
@@ -99,8 +99,10 @@ pub enum SettingsError {
     },
 }
 
-/// What a resumed run may change; [`Recipe::same_run`] says the same of whole recipes.
-const LIMITS: [&str; 1] = ["training.epochs"];
+/// Whether a resumed run may change a field; [`Recipe::same_run`] says the same of whole recipes.
+fn may_change(field: &str, recipe: &Recipe) -> bool {
+    field.starts_with("checkpoints.") || (field == "training.epochs" && !recipe.schedule.kind.needs_end())
+}
 
 impl Settings {
     /// The settings of a recipe, shipped or in a file, under overrides; later ones win.
@@ -211,7 +213,7 @@ impl Settings {
         let from_file = |field: &String| matches!(self.origins[field].as_str(), "recipe" | "default");
         let now = flatten(&table(&current.recipe));
         for (field, recorded) in flatten(&table(&self.recipe)) {
-            if from_file(&field) && now.get(&field) != Some(&recorded) && !LIMITS.contains(&field.as_str()) {
+            if from_file(&field) && now.get(&field) != Some(&recorded) && !may_change(&field, &self.recipe) {
                 let wanted = now.get(&field).map_or_else(|| "nothing".to_owned(), Value::to_string);
                 return Err(changed(field, &recorded, wanted, "the recipe's file"));
             }
@@ -219,7 +221,7 @@ impl Settings {
         let resumed = self.clone().under(overrides)?;
         let wanted = flatten(&table(&resumed.recipe));
         for (field, recorded) in flatten(&table(&self.recipe)) {
-            if wanted[&field] != recorded && !LIMITS.contains(&field.as_str()) {
+            if wanted[&field] != recorded && !may_change(&field, &self.recipe) {
                 let origin = resumed.origins[&field].clone();
                 return Err(changed(field.clone(), &recorded, wanted[&field].to_string(), &origin));
             }

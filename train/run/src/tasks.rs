@@ -1,6 +1,9 @@
 //! Tasks: what turns examples into a loss, and a network's output into an answer.
 
 pub mod classification;
+pub mod language_model;
+
+use std::collections::BTreeMap;
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
@@ -8,6 +11,9 @@ use seqzoo_random::Key;
 
 use crate::checkpoint::Files;
 use crate::progress::Scores;
+
+/// The state that a network carries from batch to batch, by name, without gradients: `[rows, hidden_size]` each.
+pub type Carried = BTreeMap<String, Tensor<2>>;
 
 /// What the learner must know of a task.
 pub trait Task {
@@ -17,24 +23,45 @@ pub trait Task {
     /// A network with initial weights, a function of the run's seed alone.
     fn network(&self, device: &Device) -> Self::Network;
 
-    /// The batches of a pass, as lists of examples; a pure function of the run's seed and `epoch`.
+    /// The batches of a pass, as lists of examples or windows; a pure function of the run's seed and `epoch`.
     fn batches(&self, epoch: u64) -> Vec<Vec<usize>>;
 
-    /// The mean loss of a batch; `noise` is the key of this step's dropout masks.
-    fn loss(&self, network: &Self::Network, batch: &[usize], noise: Key, device: &Device) -> BatchLoss;
+    /// Whether a batch goes on where the one before it ended, so that their order is fixed. Each pass begins anew.
+    fn is_stateful(&self) -> bool {
+        false
+    }
 
-    /// How well the validation part is answered, nothing dropped.
-    fn validate(&self, network: &Self::Network, device: &Device) -> Scores;
+    /// The name of a batch's numbers and the first of them that is not finite, if there is one.
+    fn defect(&self, _batch: &[usize]) -> Option<(String, f32)> {
+        None
+    }
+
+    /// The mean loss of a batch, going on from `carried`; `noise` is the key of this step's dropout masks.
+    fn loss(
+        &self,
+        network: &Self::Network,
+        batch: &[usize],
+        carried: Option<&Carried>,
+        noise: Key,
+        device: &Device,
+    ) -> BatchLoss;
+
+    /// How well the validation part is answered, nothing dropped; `None` if `stop` asked to leave it.
+    fn validate(&self, network: &Self::Network, device: &Device, stop: &dyn Fn() -> bool) -> Option<Scores>;
 
     /// What a checkpoint must hold beside weights to answer new input.
     fn files(&self) -> Files;
 }
 
-/// The loss of a batch, and how much was read for it.
+/// The loss of a batch, what it is a mean of, and what is carried on from it.
 #[derive(Debug, Clone)]
 pub struct BatchLoss {
-    /// Mean over examples, `[1]`.
+    /// Mean over predictions, `[1]`.
     pub loss: Tensor<1>,
-    /// True tokens, padding not counted.
+    /// Predictions: what the batch counts for beside others.
+    pub weight: f64,
+    /// True tokens read, padding not counted.
     pub tokens: usize,
+    /// The state after the batch, for the next one.
+    pub carried: Option<Carried>,
 }

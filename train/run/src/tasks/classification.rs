@@ -7,17 +7,18 @@ use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use seqzoo_datasets::batch::{self, Padded};
 use seqzoo_datasets::classification::{Classification, Example};
-use seqzoo_datasets::text::{self, Encoder, Vocabulary};
+use seqzoo_datasets::text::{Encoder, Vocabulary};
 use seqzoo_models::Architecture;
 use seqzoo_models::networks::{Classifier, ClassifierShape};
 use seqzoo_random::{Key, Purpose};
 use serde::{Deserialize, Serialize};
 
-use super::{BatchLoss, Task};
+use super::{BatchLoss, Carried, Task};
 use crate::checkpoint::{CheckpointError, Files, Opened};
+use crate::faults;
 use crate::parameters;
 use crate::progress::{Scores, Snapshot};
-use crate::recipe::{InvalidValue, Recipe};
+use crate::recipe::Recipe;
 
 const ENCODER: &str = "encoder.json";
 
@@ -54,9 +55,10 @@ pub struct ClassificationTask {
 impl ClassificationTask {
     /// The task of a recipe, for one of its architectures; the vocabulary is counted on the training part alone.
     pub fn new(recipe: &Recipe, architecture: Architecture, data: &Classification) -> Self {
-        let words = data.train.iter().flat_map(|example| text::words(&example.text));
+        let level = recipe.text.level;
+        let words = data.train.iter().flat_map(|example| level.tokens(&example.text));
         let vocabulary = Vocabulary::of(words, recipe.text.min_count, recipe.text.max_vocabulary);
-        let encoder = Encoder { vocabulary, max_tokens: recipe.text.max_tokens, keep: recipe.text.keep };
+        let encoder = Encoder { level, vocabulary, max_tokens: recipe.text.max_tokens, keep: recipe.text.keep };
         let encode = |examples: &[Example]| -> Vec<Encoded> {
             let encoded = |example: &Example| Encoded { tokens: encoder.encode(&example.text), label: example.label };
             examples.iter().map(encoded).collect()
@@ -83,19 +85,29 @@ impl Task for ClassificationTask {
         batch::shuffled(&lengths, self.recipe.training.batch_size, self.key(Purpose::Order).at(epoch))
     }
 
-    fn loss(&self, network: &Classifier, batch: &[usize], noise: Key, device: &Device) -> BatchLoss {
+    fn loss(
+        &self,
+        network: &Classifier,
+        batch: &[usize],
+        _: Option<&Carried>,
+        noise: Key,
+        device: &Device,
+    ) -> BatchLoss {
         let padded = batch::pad(batch.iter().map(|&index| self.train[index].tokens.as_slice()));
         let labels: Vec<i32> = batch.iter().map(|&index| self.train[index].label as i32).collect();
         let labels = Tensor::<2, Int>::from_data(TensorData::new(labels, [batch.len(), 1]), device);
-        let logits = network.forward(tensor(&padded, device), &padded.lengths, Some(noise));
+        let mut logits = network.forward(tensor(&padded, device), &padded.lengths, Some(noise));
+        if let Some(value) = faults::value("activation") {
+            logits = logits * value;
+        }
         let loss = log_softmax(logits, 1).gather(1, labels).mean().neg();
-        BatchLoss { loss, tokens: padded.lengths.iter().sum() }
+        BatchLoss { loss, weight: batch.len() as f64, tokens: padded.lengths.iter().sum(), carried: None }
     }
 
-    fn validate(&self, network: &Classifier, device: &Device) -> Scores {
+    fn validate(&self, network: &Classifier, device: &Device, stop: &dyn Fn() -> bool) -> Option<Scores> {
         let rows: Vec<&[u32]> = self.validation.iter().map(|example| example.tokens.as_slice()).collect();
         let labels: Vec<usize> = self.validation.iter().map(|example| example.label).collect();
-        score(&log_probabilities(network, &rows, device), &labels)
+        Some(score(&log_probabilities(network, &rows, device, stop)?, &labels))
     }
 
     fn files(&self) -> Files {
@@ -119,21 +131,11 @@ impl TextClassifier {
     /// If the checkpoint's files do not fit each other.
     pub fn load(opened: &Opened, snapshot: &Snapshot, device: &Device) -> Result<Self, CheckpointError> {
         let codec: Codec = opened.json(ENCODER)?;
-        let unfit = |error: InvalidValue| CheckpointError::damaged(&opened.path, error);
-        let recipe = &snapshot.about.settings.recipe;
-        recipe.validate().map_err(unfit)?;
-        let architecture = Architecture::named(&snapshot.about.model).ok_or_else(|| {
-            CheckpointError::damaged(&opened.path, format!("unknown architecture {}", snapshot.about.model))
-        })?;
-        let network = Classifier::new(shape(recipe, architecture, &codec), recipe.training.seed, device);
-        let finite = |array: &parameters::Array| array.values.iter().all(|value| value.is_finite());
-        if let Some((name, _)) = snapshot.weights.iter().find(|(_, array)| !finite(array)) {
-            let file = opened.path.join("weights.safetensors");
-            return Err(CheckpointError::damaged(file, format!("{name} holds values that are not finite")));
-        }
-        let network = parameters::write(network, &snapshot.weights)
-            .map_err(|error| CheckpointError::damaged(opened.path.join("weights.safetensors"), error))?;
-        Ok(Self { codec, network, device: device.clone() })
+        let (recipe, architecture) = snapshot.recipe(opened)?;
+        let shape = shape(recipe, architecture, &codec);
+        shape.check().map_err(|misfit| CheckpointError::damaged(&opened.path, misfit))?;
+        let network = Classifier::new(shape, recipe.training.seed, device);
+        Ok(Self { codec, network: snapshot.into_network(opened, network)?, device: device.clone() })
     }
 
     /// Names of the labels.
@@ -155,9 +157,16 @@ impl TextClassifier {
         network.reach(tensor(&padded, &self.device.clone().autodiff()), &padded.lengths, &labels)
     }
 
+    /// How well examples are labelled.
+    pub fn evaluate(&self, examples: &[Example]) -> Evaluation {
+        let rows: Vec<Vec<u32>> = examples.iter().map(|example| self.encode(&example.text)).collect();
+        let rows: Vec<&[u32]> = rows.iter().map(Vec::as_slice).collect();
+        Evaluation::of(&self.log_probabilities(&rows), examples)
+    }
+
     /// Natural logarithms of each label's probability, for each row of token numbers; no row may be empty.
     pub fn log_probabilities(&self, rows: &[&[u32]]) -> Vec<Vec<f32>> {
-        log_probabilities(&self.network, rows, &self.device)
+        log_probabilities(&self.network, rows, &self.device, &|| false).expect("nothing asks to stop")
     }
 }
 
@@ -219,16 +228,24 @@ fn tensor(padded: &Padded, device: &Device) -> Tensor<2, Int> {
     Tensor::from_data(data, device)
 }
 
-/// In batches of similar length, given back in the order of `rows`.
-fn log_probabilities(network: &Classifier, rows: &[&[u32]], device: &Device) -> Vec<Vec<f32>> {
+/// In batches of similar length, given back in the order of `rows`; `None` if `stop` asked to leave it.
+fn log_probabilities(
+    network: &Classifier,
+    rows: &[&[u32]],
+    device: &Device,
+    stop: &dyn Fn() -> bool,
+) -> Option<Vec<Vec<f32>>> {
     let lengths: Vec<usize> = rows.iter().map(|row| row.len()).collect();
     let mut all = vec![Vec::new(); rows.len()];
     for batch in batch::sorted(&lengths, EVALUATION_BATCH) {
+        if stop() {
+            return None;
+        }
         let padded = batch::pad(batch.iter().map(|&index| rows[index]));
         let logits = network.forward(tensor(&padded, device), &padded.lengths, None);
         let labels = logits.dims()[1];
         let values = parameters::Array::of(log_softmax(logits, 1)).values;
         batch.iter().zip(values.chunks_exact(labels)).for_each(|(&index, row)| all[index] = row.to_vec());
     }
-    all
+    Some(all)
 }

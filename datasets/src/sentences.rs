@@ -1,0 +1,38 @@
+//! The sentences of [`agreement`], completed and put one after the other: running text that is built in.
+
+use crate::agreement;
+use crate::classification::Example;
+use crate::corpus::Corpus;
+
+/// Sentences per part.
+const TRAIN: usize = 6_000;
+const REPORTED: usize = 600;
+
+/// Writes the text: the same on every machine, a sentence per line.
+pub fn load() -> Corpus {
+    let data = agreement::load();
+    let line = |example: &Example| format!("{} {}.\n", example.text, data.labels[example.label]);
+    let text = |examples: &[Example], most: usize| examples.iter().take(most).map(line).collect();
+    Corpus {
+        train: text(&data.train, TRAIN),
+        validation: text(&data.validation, REPORTED),
+        test: text(&data.test, REPORTED),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::classification::Split;
+
+    #[test]
+    fn every_line_is_a_sentence_with_its_verb() {
+        let corpus = load();
+        assert_eq!(corpus, load());
+        for split in Split::ALL {
+            let lines: Vec<&str> = corpus.split(split).lines().collect();
+            assert!(lines.len() >= REPORTED);
+            assert!(lines.iter().all(|line| line.ends_with(" is.") || line.ends_with(" are.")), "{:?}", lines[0]);
+        }
+    }
+}

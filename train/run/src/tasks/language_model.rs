@@ -1,0 +1,353 @@
+//! The next token of running text, by truncated backpropagation through time.
+
+use burn::module::Module;
+use burn::tensor::activation::log_softmax;
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use seqzoo_datasets::corpus::Corpus;
+use seqzoo_datasets::text::{Level, Vocabulary};
+use seqzoo_models::Architecture;
+use seqzoo_models::layers::LayerState;
+use seqzoo_models::networks::{LanguageModel, LanguageModelShape};
+use seqzoo_models::state::NamedState;
+use seqzoo_random::Key;
+use serde::{Deserialize, Serialize};
+
+use super::{BatchLoss, Carried, Task};
+use crate::checkpoint::{CheckpointError, Files, Opened};
+use crate::faults;
+use crate::progress::{Scores, Snapshot};
+use crate::recipe::{BpttSettings, Recipe};
+
+const CODEC: &str = "codec.json";
+
+/// Rows that text is cut into where nothing is learnt, and steps read at once.
+const EVALUATION_ROWS: usize = 16;
+const EVALUATION_STEPS: usize = 100;
+
+/// Text to numbers: with the weights, enough to go on with new text.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Codec {
+    /// What a token is.
+    pub level: Level,
+    /// The known tokens.
+    pub vocabulary: Vocabulary,
+}
+
+/// One update of truncated backpropagation through time, by steps of the text: from the state at `start`, steps are read
+/// without gradient up to `gradient_from`, then with it up to `end`; losses count from `loss_from`, and the state at `carry_at`
+/// is where the next window starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    /// Where the carried state stands.
+    pub start: usize,
+    /// Where gradients begin.
+    pub gradient_from: usize,
+    /// Where losses begin to count.
+    pub loss_from: usize,
+    /// Which state is carried on.
+    pub carry_at: usize,
+    /// Where the window ends.
+    pub end: usize,
+}
+
+/// The windows of TBPTT(`k1`, `k2`) over a text of `steps`: every `k1` steps an update that reaches back `k2`.
+///
+/// `k1` = 0 stands for all steps, `k2` = 0 for as many as `k1`. Williams and Peng, "An efficient gradient-based algorithm for
+/// on-line training of recurrent network trajectories", 1990.
+pub fn windows(steps: usize, BpttSettings { k1, k2 }: BpttSettings) -> Vec<Window> {
+    let k1 = if k1 == 0 { steps } else { k1.min(steps) }.max(1);
+    let k2 = if k2 == 0 { k1 } else { k2 };
+    let ends: Vec<usize> = (1..=steps.div_ceil(k1)).map(|window| (window * k1).min(steps)).collect();
+    // Where the window that ends with update `place` begins to learn: not before the last update, unless k2 asks for more.
+    let updated_at = |place: usize| place.checked_sub(1).map_or(0, |before| ends[before]);
+    let gradient_from = |place: usize| {
+        let back = ends[place].saturating_sub(k2);
+        if k2 <= k1 { back.max(updated_at(place)) } else { back }
+    };
+    let mut start = 0;
+    let each = |place: usize| {
+        let (end, from) = (ends[place], gradient_from(place));
+        let carry_at = if place + 1 < ends.len() { gradient_from(place + 1).min(end) } else { end };
+        let window = Window { start, gradient_from: from, loss_from: updated_at(place).max(from), carry_at, end };
+        start = carry_at;
+        window
+    };
+    (0..ends.len()).map(each).collect()
+}
+
+/// Text cut into rows of one length, to be read side by side.
+#[derive(Debug, Clone)]
+struct Rows {
+    rows: Vec<Vec<u32>>,
+}
+
+impl Rows {
+    /// As many of the tokens as fill `count` rows; fewer rows for a text that is too short for two steps in each.
+    fn new(tokens: &[u32], count: usize) -> Self {
+        let count = count.min(tokens.len() / 2).max(1);
+        let length = tokens.len() / count;
+        Self { rows: tokens.chunks_exact(length.max(1)).take(count).map(<[u32]>::to_vec).collect() }
+    }
+
+    /// Predictions that can be made in each row.
+    fn steps(&self) -> usize {
+        self.rows.first().map_or(0, |row| row.len().saturating_sub(1))
+    }
+
+    fn tokens(&self, from: usize, to: usize, device: &Device) -> Tensor<2, Int> {
+        let tokens: Vec<i32> =
+            self.rows.iter().flat_map(|row| row[from..to].iter().map(|&token| token as i32)).collect();
+        Tensor::from_data(TensorData::new(tokens, [self.rows.len(), to - from]), device)
+    }
+}
+
+/// Training a language model on running text.
+#[derive(Debug, Clone)]
+pub struct LanguageModelTask {
+    codec: Codec,
+    architecture: Architecture,
+    recipe: Recipe,
+    train: Rows,
+    validation: Rows,
+    windows: Vec<Window>,
+}
+
+impl LanguageModelTask {
+    /// The task of a recipe, for one of its architectures; the vocabulary is counted on the training part alone.
+    pub fn new(recipe: &Recipe, architecture: Architecture, corpus: &Corpus) -> Self {
+        let level = recipe.text.level;
+        let vocabulary = Vocabulary::of(level.tokens(&corpus.train), recipe.text.min_count, recipe.text.max_vocabulary);
+        let codec = Codec { level, vocabulary };
+        let train = Rows::new(&codec.encode(&corpus.train), recipe.training.batch_size);
+        let validation = Rows::new(&codec.encode(&corpus.validation), EVALUATION_ROWS);
+        let windows = windows(train.steps(), recipe.bptt);
+        Self { codec, architecture, recipe: recipe.clone(), train, validation, windows }
+    }
+}
+
+impl Codec {
+    /// Numbers of the tokens of a text.
+    pub fn encode(&self, text: &str) -> Vec<u32> {
+        self.level.tokens(text).map(|token| self.vocabulary.number(&token)).collect()
+    }
+}
+
+impl Task for LanguageModelTask {
+    type Network = LanguageModel;
+
+    fn network(&self, device: &Device) -> LanguageModel {
+        LanguageModel::new(shape(&self.recipe, self.architecture, &self.codec), self.recipe.training.seed, device)
+    }
+
+    /// One window a batch, in the order of the text.
+    fn batches(&self, _: u64) -> Vec<Vec<usize>> {
+        (0..self.windows.len()).map(|window| vec![window]).collect()
+    }
+
+    fn is_stateful(&self) -> bool {
+        true
+    }
+
+    fn loss(
+        &self,
+        network: &LanguageModel,
+        batch: &[usize],
+        carried: Option<&Carried>,
+        noise: Key,
+        device: &Device,
+    ) -> BatchLoss {
+        let Window { start, gradient_from, loss_from, carry_at, end } = self.windows[batch[0]];
+        let rows = self.train.rows.len();
+        // Masks of the parts of a window are told apart above the bits that count steps.
+        let part = |number: u64| Some(noise.at(noise.first() ^ (number << 56)));
+        let mut states = carried.map(|carried| unfold(carried, network.depth()));
+        let mut taken = None;
+        let mut scores = Vec::new();
+        let cuts = [start, gradient_from, loss_from, carry_at, end];
+        let mut cuts: Vec<usize> = cuts.into_iter().filter(|cut| (start..=end).contains(cut)).collect();
+        cuts.sort_unstable();
+        cuts.dedup();
+        for (number, cut) in (0u64..).zip(cuts.windows(2)) {
+            let (from, to) = (cut[0], cut[1]);
+            let lengths = vec![to - from; rows];
+            let read = match from < gradient_from {
+                true => {
+                    let inner = device.clone().inner();
+                    let tokens = self.train.tokens(from, to, &inner);
+                    let detached = states.map(|states| map(states, Tensor::inner));
+                    let read = network.valid().forward(tokens, &lengths, detached, part(number));
+                    states = Some(map(read.states, Tensor::from_inner));
+                    None
+                }
+                false => {
+                    let tokens = self.train.tokens(from, to, device);
+                    let read = network.forward(tokens, &lengths, states, part(number));
+                    states = Some(read.states);
+                    (from >= loss_from).then_some(read.scores)
+                }
+            };
+            scores.extend(read);
+            if to == carry_at {
+                taken = states.clone();
+            }
+        }
+        let mut scores = if scores.len() == 1 { scores.remove(0) } else { Tensor::cat(scores, 1) };
+        if let Some(value) = faults::value("activation") {
+            scores = scores * value;
+        }
+        let [_, time, vocabulary] = scores.dims();
+        let next = self.train.tokens(loss_from + 1, end + 1, device).reshape([rows * time, 1]);
+        let picked = log_softmax(scores.reshape([rows * time, vocabulary]), 1).gather(1, next);
+        BatchLoss {
+            loss: picked.mean().neg(),
+            weight: (rows * time) as f64,
+            tokens: rows * (end - start),
+            carried: taken.map(fold),
+        }
+    }
+
+    fn validate(&self, network: &LanguageModel, device: &Device, stop: &dyn Fn() -> bool) -> Option<Scores> {
+        score(network, &self.validation, device, stop)
+    }
+
+    fn files(&self) -> Files {
+        let json = serde_json::to_vec(&self.codec).expect("made of strings");
+        Files::from([(CODEC.to_owned(), json)])
+    }
+}
+
+/// A trained language model with what it needs to read text.
+#[derive(Debug, Clone)]
+pub struct TextModel {
+    codec: Codec,
+    network: LanguageModel,
+    device: Device,
+}
+
+impl TextModel {
+    /// The language model that a checkpoint holds.
+    ///
+    /// # Errors
+    /// If the checkpoint's files do not fit each other.
+    pub fn load(opened: &Opened, snapshot: &Snapshot, device: &Device) -> Result<Self, CheckpointError> {
+        let codec: Codec = opened.json(CODEC)?;
+        let (recipe, architecture) = snapshot.recipe(opened)?;
+        let shape = shape(recipe, architecture, &codec);
+        shape.check().map_err(|misfit| CheckpointError::damaged(&opened.path, misfit))?;
+        let network = LanguageModel::new(shape, recipe.training.seed, device);
+        Ok(Self { codec, network: snapshot.into_network(opened, network)?, device: device.clone() })
+    }
+
+    /// How well each token of a text is predicted from those before it.
+    pub fn evaluate(&self, text: &str) -> Scores {
+        let rows = Rows::new(&self.codec.encode(text), EVALUATION_ROWS);
+        score(&self.network, &rows, &self.device, &|| false).expect("nothing asks to stop")
+    }
+}
+
+/// Reads rows window by window, state carried.
+fn score(network: &LanguageModel, rows: &Rows, device: &Device, stop: &dyn Fn() -> bool) -> Option<Scores> {
+    let (mut right, mut loss, mut states) = (0.0, 0.0, None);
+    let count = rows.rows.len();
+    for window in windows(rows.steps(), BpttSettings { k1: EVALUATION_STEPS, k2: 0 }) {
+        if stop() {
+            return None;
+        }
+        let Window { start, end, .. } = window;
+        let read = network.forward(rows.tokens(start, end, device), &vec![end - start; count], states, None);
+        let next = rows.tokens(start + 1, end + 1, device).unsqueeze_dim::<3>(2);
+        right += f64::from(read.scores.clone().argmax(2).equal(next.clone()).float().sum().into_scalar::<f32>());
+        loss -= f64::from(log_softmax(read.scores, 2).gather(2, next).sum().into_scalar::<f32>());
+        states = Some(read.states);
+    }
+    let examples = rows.steps() * count;
+    let most = examples.max(1) as f64;
+    Some(Scores { accuracy: right / most, loss: loss / most, examples })
+}
+
+fn shape(recipe: &Recipe, architecture: Architecture, codec: &Codec) -> LanguageModelShape {
+    LanguageModelShape {
+        vocabulary: codec.vocabulary.size(),
+        stack: recipe.stack(architecture),
+        tied: recipe.network.tied,
+        dropout: recipe.dropout.output,
+    }
+}
+
+/// Each tensor of the states of a forward stack.
+fn map(states: Vec<LayerState>, change: impl Fn(Tensor<2>) -> Tensor<2>) -> Vec<LayerState> {
+    let named = |NamedState { hidden, cell }| NamedState { hidden: change(hidden), cell: cell.map(&change) };
+    states.into_iter().map(|state| LayerState { forward: named(state.forward), backward: None }).collect()
+}
+
+/// States by name, without gradients.
+fn fold(states: Vec<LayerState>) -> Carried {
+    let mut carried = Carried::new();
+    for (layer, state) in states.into_iter().enumerate() {
+        carried.insert(format!("{layer}.hidden"), state.forward.hidden.inner());
+        carried.extend(state.forward.cell.map(|cell| (format!("{layer}.cell"), cell.inner())));
+    }
+    carried
+}
+
+/// States of a stack of so many layers, to go on from.
+fn unfold(carried: &Carried, depth: usize) -> Vec<LayerState> {
+    let tensor = |name: String| carried.get(&name).cloned().map(Tensor::from_inner);
+    let layer = |layer: usize| {
+        let hidden = tensor(format!("{layer}.hidden")).expect("a carried state has every layer");
+        LayerState { forward: NamedState { hidden, cell: tensor(format!("{layer}.cell")) }, backward: None }
+    };
+    (0..depth).map(layer).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn every_loss_counts_once_unless_gradients_reach_less_far_than_updates(
+            steps in 1..60usize, k1 in 0..70usize, k2 in 0..70usize
+        ) {
+            prop_assume!(k1 > 0 || k2 == 0);
+            let all = windows(steps, BpttSettings { k1, k2 });
+            let every = if k1 == 0 { steps } else { k1.min(steps) };
+            prop_assert_eq!(all.last().unwrap().end, steps);
+            let mut counted = 0;
+            for (place, window) in all.iter().enumerate() {
+                let Window { start, gradient_from, loss_from, carry_at, end } = *window;
+                prop_assert!(start <= gradient_from && gradient_from <= loss_from && loss_from < end);
+                prop_assert!((start..=end).contains(&carry_at));
+                prop_assert_eq!(end, ((place + 1) * every).min(steps));
+                // Reaches back k2 steps, to the beginning, or, where windows do not overlap, to the last update.
+                let last = if place == 0 { 0 } else { all[place - 1].end };
+                let least = if k2 == 0 || k2 <= every { last } else { 0 };
+                prop_assert_eq!(gradient_from, end.saturating_sub(if k2 == 0 { every } else { k2 }).max(least));
+                if let Some(next) = all.get(place + 1) {
+                    prop_assert_eq!(next.start, carry_at);
+                }
+                counted += end - loss_from;
+            }
+            if k2 == 0 || k2 >= every {
+                prop_assert_eq!(counted, steps);
+            }
+        }
+    }
+
+    #[test]
+    fn the_five_settings_have_their_windows() {
+        let of = |k1, k2| -> Vec<[usize; 5]> {
+            let each = |w: Window| [w.start, w.gradient_from, w.loss_from, w.carry_at, w.end];
+            windows(6, BpttSettings { k1, k2 }).into_iter().map(each).collect()
+        };
+        assert_eq!(of(0, 0), [[0, 0, 0, 6, 6]]);
+        assert_eq!(of(6, 6), of(0, 0));
+        assert_eq!(of(1, 6)[..3], [[0, 0, 0, 0, 1], [0, 0, 1, 0, 2], [0, 0, 2, 0, 3]]);
+        assert_eq!(of(3, 1), [[0, 2, 2, 3, 3], [3, 5, 5, 6, 6]]);
+        assert_eq!(of(2, 3), [[0, 0, 0, 1, 2], [1, 1, 2, 3, 4], [3, 3, 4, 6, 6]]);
+        assert_eq!(of(3, 3), [[0, 0, 0, 3, 3], [3, 3, 3, 6, 6]]);
+        assert_eq!(of(4, 0), [[0, 0, 0, 4, 4], [4, 4, 4, 6, 6]]);
+    }
+}

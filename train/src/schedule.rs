@@ -1,0 +1,133 @@
+//! How the learning rate changes: a pure function of how far a run has come.
+
+use std::f64::consts::PI;
+
+use seqzoo_run::progress::Progress;
+use seqzoo_run::recipe::{Recipe, ScheduleKind, ScheduleSettings};
+
+/// Updates over which the rate warms up again after a rollback, where the recipe has no longer warm-up of its own.
+const REWARM: u64 = 20;
+
+/// The learning rate of the next update, recovery included; `per_pass` is how many updates a pass makes.
+///
+/// ```text
+/// step       factor^⌊1 + (passes − after) / every⌋ once `after` passes are done
+/// linear     1 + (last − 1) t                       t: share of all updates that are done
+/// cosine     last + (1 − last) (1 + cos πt) / 2
+/// one-cycle  from `first` up to 1 while t < rise, then down to `last`, each along half a cosine
+/// plateau    factor^drops, a drop after every `patience` validations without a better value
+/// ```
+pub fn rate(recipe: &Recipe, progress: &Progress, per_pass: u64) -> f64 {
+    let ScheduleSettings { kind, warmup_steps, factor, after, every, patience, last, rise, first } = recipe.schedule;
+    let all = (per_pass * recipe.training.epochs as u64).max(1);
+    let t = (progress.step as f64 / all as f64).min(1.0);
+    let wave = |from: f64, to: f64, share: f64| to + (from - to) * (1.0 + (PI * share).cos()) / 2.0;
+    let power = |times: u64| factor.powi(i32::try_from(times).unwrap_or(i32::MAX));
+    let share = match kind {
+        ScheduleKind::Constant => 1.0,
+        ScheduleKind::Step => {
+            let first = if after == 0 { every } else { after };
+            power(progress.epoch.checked_sub(first).map_or(0, |passed| 1 + passed / every))
+        }
+        ScheduleKind::Linear => 1.0 + (last - 1.0) * t,
+        ScheduleKind::Cosine => wave(1.0, last, t),
+        ScheduleKind::OneCycle if t < rise => wave(first, 1.0, t / rise),
+        ScheduleKind::OneCycle => wave(1.0, last, (t - rise) / (1.0 - rise)),
+        ScheduleKind::Plateau => power(drops(recipe, progress, patience)),
+    };
+    let ramp = |done: u64, steps: u64| if steps == 0 { 1.0 } else { ((done + 1) as f64 / steps as f64).min(1.0) };
+    let again = progress
+        .recovery
+        .warm_up_from
+        .map_or(1.0, |from| ramp(progress.step.saturating_sub(from), warmup_steps.max(REWARM)));
+    recipe.training.learning_rate * share * ramp(progress.step, warmup_steps) * again * progress.recovery.rate_factor
+}
+
+/// How often validation has stopped to improve.
+fn drops(recipe: &Recipe, progress: &Progress, patience: u64) -> u64 {
+    let metric = recipe.stopping.metric;
+    let (mut best, mut waited, mut drops) = (None, 0, 0);
+    for epoch in &progress.history {
+        let scores = epoch.validation;
+        if best.is_none_or(|best| scores.better(&best, metric)) {
+            (best, waited) = (Some(scores), 0);
+        } else {
+            waited += 1;
+        }
+        if waited == patience {
+            (drops, waited) = (drops + 1, 0);
+        }
+    }
+    drops
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use seqzoo_run::progress::{Epoch, Scores};
+    use seqzoo_run::settings::{Override, Settings};
+
+    /// The agreement recipe at a rate of 1 for 10 passes, under a schedule.
+    fn recipe(values: &[(&str, &str)]) -> Recipe {
+        let values = [("training.learning_rate", "1"), ("training.epochs", "10")].iter().chain(values);
+        let set = |(field, value): &(&str, &str)| Override {
+            origin: "--set".to_owned(),
+            field: (*field).to_owned(),
+            value: (*value).to_owned(),
+        };
+        Settings::resolve("agreement", &values.map(set).collect::<Vec<_>>()).unwrap().recipe
+    }
+
+    /// Rates at the beginning of each pass of 100 updates.
+    fn rates(recipe: &Recipe) -> Vec<f64> {
+        let at = |pass: u64| Progress { step: pass * 100, epoch: pass, ..Progress::start() };
+        (0..=10).map(|pass| rate(recipe, &at(pass), 100)).collect()
+    }
+
+    fn close(found: &[f64], expected: &[f64]) {
+        assert!(found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-12), "{found:?}, not {expected:?}");
+    }
+
+    #[test]
+    fn each_schedule_follows_its_equation() {
+        close(&rates(&recipe(&[])), &[1.0; 11]);
+        let step = recipe(&[("schedule.kind", "step"), ("schedule.after", "4")]);
+        close(&rates(&step), &[1.0, 1.0, 1.0, 1.0, 0.5, 0.25, 0.125]);
+        let step = recipe(&[("schedule.kind", "step"), ("schedule.every", "3"), ("schedule.factor", "0.1")]);
+        close(&rates(&step), &[1.0, 1.0, 1.0, 0.1, 0.1, 0.1, 0.01]);
+        let linear = recipe(&[("schedule.kind", "linear"), ("schedule.last", "0.2")]);
+        close(&rates(&linear)[8..], &[0.36, 0.28, 0.2]);
+        let cosine = rates(&recipe(&[("schedule.kind", "cosine")]));
+        close(&[cosine[0], cosine[5], cosine[10]], &[1.0, 0.5, 0.0]);
+        let cycle = rates(&recipe(&[("schedule.kind", "one-cycle"), ("schedule.rise", "0.3")]));
+        close(&[cycle[0], cycle[3], cycle[10]], &[0.04, 1.0, 0.0]);
+        assert!(cycle[..4].is_sorted() && cycle[3..].iter().rev().is_sorted());
+    }
+
+    #[test]
+    fn a_warm_up_rises_in_a_line_and_recovery_lowers_the_whole() {
+        let warm = recipe(&[("schedule.warmup_steps", "200")]);
+        close(&rates(&warm)[..3], &[1.0 / 200.0, 101.0 / 200.0, 1.0]);
+        let mut progress = Progress { step: 1_000, ..Progress::start() };
+        progress.recovery.rate_factor = 0.5;
+        close(&[rate(&warm, &progress, 100)], &[0.5]);
+        progress.recovery.warm_up_from = Some(1_000);
+        close(&[rate(&warm, &progress, 100)], &[0.5 / 200.0]);
+    }
+
+    #[test]
+    fn a_plateau_lowers_the_rate_after_each_stretch_without_improvement() {
+        let recipe = recipe(&[("schedule.kind", "plateau"), ("schedule.patience", "2")]);
+        let mut progress = Progress::start();
+        let accuracies = [0.5, 0.6, 0.6, 0.55, 0.6, 0.7, 0.6, 0.6];
+        let found: Vec<f64> = (1..)
+            .zip(accuracies)
+            .map(|(pass, accuracy)| {
+                let validation = Scores { accuracy, loss: 1.0, examples: 1 };
+                progress.history.push(Epoch { step: pass, epoch: pass, train_loss: 1.0, validation });
+                rate(&recipe, &progress, 100)
+            })
+            .collect();
+        close(&found, &[1.0, 1.0, 1.0, 0.5, 0.5, 0.5, 0.5, 0.25]);
+    }
+}

@@ -1,0 +1,200 @@
+//! One batch: loss, gradient, and every so often an update, all or nothing.
+
+use burn::module::{Module, ModuleMapper, Param};
+use burn::tensor::Tensor;
+use seqzoo_random::{Key, Purpose};
+use seqzoo_run::disk::Disk;
+use seqzoo_run::faults;
+use seqzoo_run::progress::Progress;
+use seqzoo_run::recipe::Recipe;
+use seqzoo_run::tasks::{BatchLoss, Carried, Task};
+
+use crate::gradients::{self, Flat, Norm};
+use crate::learner::Job;
+use crate::optimizer::{Optimizer, Update};
+use crate::recovery::{Anomaly, Site};
+use crate::schedule;
+
+/// Everything that the next batch depends on. Tensors are shared, so a copy costs little, and what goes wrong is simply not
+/// kept.
+#[derive(Debug, Clone)]
+pub(crate) struct State<N> {
+    pub(crate) network: N,
+    pub(crate) optimizer: Optimizer,
+    /// Where the next window starts.
+    pub(crate) carried: Option<Carried>,
+    /// Gradients that wait to be part of the next update, each times its weight.
+    pub(crate) waiting: Flat,
+    pub(crate) progress: Progress,
+}
+
+/// A batch in its place.
+#[derive(Debug, Clone)]
+pub(crate) struct Batch {
+    /// Within its pass, counted from 0, before any was postponed.
+    pub(crate) place: u64,
+    /// From the run's beginning.
+    pub(crate) tick: u64,
+    pub(crate) examples: Vec<usize>,
+    /// Whether the pass ends with it.
+    pub(crate) is_last: bool,
+    /// Batches of a pass.
+    pub(crate) per_pass: u64,
+}
+
+/// What a batch made of a state.
+pub(crate) struct Taken<N> {
+    pub(crate) state: State<N>,
+    pub(crate) loss: f64,
+    pub(crate) tokens: usize,
+    /// Before clipping; only of an update.
+    pub(crate) gradient_norm: Option<f64>,
+    pub(crate) learning_rate: f64,
+}
+
+fn found(site: Site, name: Option<String>, value: f64) -> Anomaly {
+    Anomaly { site, name, value }
+}
+
+impl<N: Module> State<N> {
+    /// The state after a batch; `attempt` counts how often it was read before.
+    pub(crate) fn read<T: Task<Network = N>, D: Disk>(
+        &self,
+        job: &Job<T, D>,
+        batch: &Batch,
+        attempt: u32,
+    ) -> Result<Taken<N>, Anomaly> {
+        faults::moment(batch.tick, batch.place, attempt);
+        let recipe = &job.about.settings.recipe;
+        if let Some((name, value)) = job.task.defect(&batch.examples) {
+            return Err(found(Site::Data, Some(name), value.into()));
+        }
+        let mut state = self.clone();
+        let noise = Key::new(recipe.training.seed, Purpose::Dropout).at(batch.tick);
+        let device = job.device.clone().autodiff();
+        let read = job.task.loss(&state.network, &batch.examples, state.carried.as_ref(), noise, &device);
+        let BatchLoss { mut loss, weight, tokens, mut carried } = read;
+        if let Some(value) = faults::value("loss") {
+            loss = loss * value;
+        }
+        let value = f64::from(loss.clone().into_scalar::<f32>());
+        if !value.is_finite() {
+            return Err(found(Site::Loss, None, value));
+        }
+        let mut gradients = gradients::of(&state.network, &loss.backward());
+        if let Some(value) = faults::value("gradient") {
+            gradients.values_mut().take(1).for_each(|gradient| *gradient = gradient.clone() * value);
+        }
+        if let Some(value) = faults::value("carried") {
+            carried.iter_mut().flat_map(Carried::values_mut).take(1).for_each(|state| *state = state.clone() * value);
+        }
+        state.carried = carried;
+        state.progress.loss_sum += value * weight;
+        state.progress.predictions += weight;
+        state.progress.batch += 1;
+        let _ = state.progress.losses.add(value);
+        if state.progress.losses.diverged() {
+            return Err(found(Site::Exploded, None, value));
+        }
+        let learning_rate = state.learning_rate(recipe, batch);
+        let accumulate = recipe.training.accumulate as u64;
+        let gradient_norm = match accumulate {
+            1 => Some(state.update(recipe, gradients, learning_rate)?),
+            _ => {
+                let norm = gradients::norm(&gradients);
+                sound(&norm)?;
+                for (name, gradient) in gradients {
+                    let weighted = gradient * weight;
+                    let sum = state.waiting.remove(&name).map_or(weighted.clone(), |sum| sum + weighted);
+                    state.waiting.insert(name, sum);
+                }
+                state.progress.waiting += 1;
+                state.progress.waiting_weight += weight;
+                match state.progress.waiting == accumulate || batch.is_last {
+                    true => state.apply_waiting(job, batch)?,
+                    false => None,
+                }
+            }
+        };
+        state.check()?;
+        Ok(Taken { state, loss: value, tokens, gradient_norm, learning_rate })
+    }
+
+    /// Makes an update of the gradients that wait, if there are any.
+    pub(crate) fn apply_waiting<T: Task<Network = N>, D: Disk>(
+        &mut self,
+        job: &Job<T, D>,
+        batch: &Batch,
+    ) -> Result<Option<f64>, Anomaly> {
+        if self.progress.waiting == 0 {
+            return Ok(None);
+        }
+        let recipe = &job.about.settings.recipe;
+        let weight = self.progress.waiting_weight;
+        let waiting = std::mem::take(&mut self.waiting);
+        let mean = waiting.into_iter().map(|(name, sum)| (name, sum / weight)).collect();
+        (self.progress.waiting, self.progress.waiting_weight) = (0, 0.0);
+        let learning_rate = self.learning_rate(recipe, batch);
+        self.update(recipe, mean, learning_rate).map(Some)
+    }
+
+    fn learning_rate(&self, recipe: &Recipe, batch: &Batch) -> f64 {
+        let per_pass = batch.per_pass.div_ceil(recipe.training.accumulate as u64);
+        schedule::rate(recipe, &self.progress, per_pass)
+    }
+
+    /// Clips and updates; gives the norm before clipping.
+    fn update(&mut self, recipe: &Recipe, mut gradients: Flat, learning_rate: f64) -> Result<f64, Anomaly> {
+        let before = gradients::norm(&gradients);
+        sound(&before)?;
+        let mut norm = before.value;
+        if recipe.training.clip_value > 0.0 {
+            gradients = gradients::clip_values(gradients, recipe.training.clip_value);
+            norm = gradients::norm(&gradients).value;
+        }
+        let threshold = recipe.training.clip_norm * self.progress.recovery.clip_factor;
+        let clip_factor = if threshold > 0.0 { gradients::clip_factor(norm, threshold) } else { 1.0 };
+        self.progress.step += 1;
+        let update = Update { step: self.progress.step, learning_rate, clip_factor };
+        self.network = self.optimizer.update(self.network.clone(), gradients, update);
+        if let Some(value) = faults::value("weights") {
+            self.network = self.network.clone().map(&mut Spoil { value, done: false });
+        }
+        self.progress.norms.add(before.value, clip_factor < 1.0);
+        Ok(before.value)
+    }
+
+    /// Whether everything that the next batch depends on is finite.
+    fn check(&self) -> Result<(), Anomaly> {
+        let mut all = Vec::new();
+        let mut add = |site, name: &String, tensor: Tensor<1>| all.push(((site, name.clone()), tensor));
+        gradients::weights(&self.network).into_iter().for_each(|(name, weights)| add(Site::Weight, &name, weights));
+        self.optimizer.memory().for_each(|(name, tensor)| add(Site::Moment, name, tensor.clone()));
+        self.waiting.iter().for_each(|(name, gradient)| add(Site::Gradient, name, gradient.clone()));
+        self.carried.iter().flatten().for_each(|(name, state)| add(Site::Carried, name, state.clone().flatten(0, 1)));
+        match gradients::not_finite(all) {
+            None => Ok(()),
+            Some(((site, name), value)) => Err(found(site, Some(name), value.into())),
+        }
+    }
+}
+
+fn sound(norm: &Norm) -> Result<(), Anomaly> {
+    if norm.value.is_finite() { Ok(()) } else { Err(found(Site::Gradient, norm.culprit.clone(), norm.value)) }
+}
+
+/// Multiplies the first parameter by a value.
+struct Spoil {
+    value: f32,
+    done: bool,
+}
+
+impl ModuleMapper for Spoil {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        if std::mem::replace(&mut self.done, true) {
+            return param;
+        }
+        let value = self.value;
+        param.map(|old| Tensor::from_inner(old.inner() * value).require_grad())
+    }
+}

@@ -1,0 +1,140 @@
+//! Truncated backpropagation through time against gradients computed directly.
+
+use burn::module::Module;
+use burn::tensor::activation::log_softmax;
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use seqzoo_datasets::corpus::Corpus;
+use seqzoo_models::Architecture;
+use seqzoo_models::networks::LanguageModel;
+use seqzoo_random::{Key, Purpose};
+use seqzoo_run::devices;
+use seqzoo_run::parameters::Array;
+use seqzoo_run::recipe::{BpttSettings, Recipe};
+use seqzoo_run::settings::{Override, Settings};
+use seqzoo_run::tasks::Task;
+use seqzoo_run::tasks::language_model::{Codec, LanguageModelTask, Window, windows};
+use seqzoo_train::gradients::{self, Flat};
+
+use crate::Trial;
+
+const ROWS: usize = 2;
+/// Predictions in each row of the text.
+const STEPS: usize = 12;
+
+fn corpus() -> Corpus {
+    let text = "abcabdbca dcab ddabcbacda".chars().cycle().take(ROWS * (STEPS + 1)).collect::<String>();
+    Corpus { validation: text.clone(), train: text, test: String::new() }
+}
+
+fn values(k1: usize, k2: usize) -> Vec<(String, String)> {
+    let values = [
+        ("training.batch_size", "2"),
+        ("training.epochs", "3"),
+        ("network.embedding_size", "3"),
+        ("network.hidden_sizes", "[4, 3]"),
+        ("dropout.output", "0"),
+        ("bptt.k1", &k1.to_string()),
+        ("bptt.k2", &k2.to_string()),
+    ];
+    values.map(|(field, value)| (field.to_owned(), value.to_owned())).to_vec()
+}
+
+fn settings(k1: usize, k2: usize) -> Settings {
+    let set = |(field, value)| Override { origin: "--set".to_owned(), field, value };
+    Settings::resolve("sentences", &values(k1, k2).into_iter().map(set).collect::<Vec<_>>()).unwrap()
+}
+
+fn task(recipe: &Recipe, architecture: Architecture) -> LanguageModelTask {
+    LanguageModelTask::new(recipe, architecture, &corpus())
+}
+
+/// The loss of a window computed in two readings: all before it at once without gradients, then the window.
+fn directly(network: &LanguageModel, rows: &[Vec<u32>], window: Window, device: &Device) -> Tensor<1> {
+    let Window { gradient_from, loss_from, end, .. } = window;
+    let tokens = |from: usize, to: usize, device: &Device| -> Tensor<2, Int> {
+        let tokens: Vec<i32> = rows.iter().flat_map(|row| row[from..to].iter().map(|&token| token as i32)).collect();
+        Tensor::from_data(TensorData::new(tokens, [ROWS, to - from]), device)
+    };
+    let states = (gradient_from > 0).then(|| {
+        let inner = device.clone().inner();
+        let read = network.valid().forward(tokens(0, gradient_from, &inner), &[gradient_from; ROWS], None, None);
+        let mut states = read.states;
+        for state in &mut states {
+            state.forward.hidden = Tensor::from_inner(state.forward.hidden.clone());
+            state.forward.cell = state.forward.cell.clone().map(Tensor::from_inner);
+        }
+        states
+    });
+    let scores = network.forward(tokens(gradient_from, end, device), &[end - gradient_from; ROWS], states, None).scores;
+    let [_, _, vocabulary] = scores.dims();
+    let counted = ROWS * (end - loss_from);
+    let scores = scores.narrow(1, loss_from - gradient_from, end - loss_from).reshape([counted, vocabulary]);
+    let next = tokens(loss_from + 1, end + 1, device).reshape([counted, 1]);
+    log_softmax(scores, 1).gather(1, next).mean().neg()
+}
+
+fn apart(a: &Flat, b: &Flat) -> f32 {
+    assert!(a.keys().eq(b.keys()));
+    let difference = |(a, b): (&Tensor<1>, &Tensor<1>)| {
+        let (a, b) = (Array::of(a.clone()).values, Array::of(b.clone()).values);
+        let largest = b.iter().fold(1e-6f32, |most, value| most.max(value.abs()));
+        a.iter().zip(&b).fold(0.0f32, |most, (a, b)| most.max((a - b).abs())) / largest
+    };
+    a.values().zip(b.values()).map(difference).fold(0.0, f32::max)
+}
+
+#[test]
+fn each_setting_has_the_gradients_of_a_direct_computation() {
+    for (_, device) in devices() {
+        let device = device.autodiff();
+        for architecture in [Architecture::Rnn, Architecture::Lstm, Architecture::Gru] {
+            for (k1, k2) in [(12, 12), (1, 12), (4, 1), (2, 5), (3, 3), (5, 2), (5, 7)] {
+                let recipe = settings(k1, k2).recipe;
+                let task = task(&recipe, architecture);
+                let codec: Codec = serde_json::from_slice(&task.files()["codec.json"]).unwrap();
+                let tokens = codec.encode(&corpus().train);
+                let rows: Vec<Vec<u32>> = tokens.chunks(STEPS + 1).map(<[u32]>::to_vec).collect();
+                let network = task.network(&device);
+                let windows = windows(STEPS, BpttSettings { k1, k2 });
+                assert_eq!(task.batches(0).len(), windows.len());
+                let mut carried = None;
+                for (place, window) in windows.into_iter().enumerate() {
+                    let noise = Key::new(1, Purpose::Dropout);
+                    let read = task.loss(&network, &[place], carried.as_ref(), noise, &device);
+                    carried = read.carried;
+                    let found = gradients::of(&network, &read.loss.backward());
+                    let expected = gradients::of(&network, &directly(&network, &rows, window, &device).backward());
+                    let error = apart(&found, &expected);
+                    assert!(error < 1e-4, "{architecture:?}, TBPTT({k1}, {k2}), window {place}: {error}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn reaching_back_over_everything_is_full_backpropagation_to_the_bit() {
+    let mut outcomes = Vec::new();
+    for (k1, k2) in [(0, 0), (STEPS, STEPS), (STEPS, 0), (99, 99)] {
+        let mut trial = Trial::new(&[]);
+        trial.settings = settings(k1, k2);
+        trial.to_the_end(&task(&trial.settings.recipe, Architecture::Lstm));
+        let mut files = trial.outcome();
+        files.remove("about.json"); // holds k1 and k2
+        outcomes.push(files);
+    }
+    assert!(outcomes.windows(2).all(|pair| pair[0] == pair[1]));
+}
+
+#[test]
+fn windows_of_unequal_reach_train_and_resume_exactly() {
+    for (k1, k2) in [(1, 4), (2, 5), (5, 2), (3, 0)] {
+        let [mut whole, mut parts] = [0, 1].map(|_| Trial::new(&[]));
+        (whole.settings, parts.settings) = (settings(k1, k2), settings(k1, k2));
+        let task = task(&whole.settings.recipe, Architecture::Gru);
+        whole.to_the_end(&task);
+        (1..=6).for_each(|step| parts.until(&task, step));
+        parts.to_the_end(&task);
+        assert!(whole.outcome() == parts.outcome(), "TBPTT({k1}, {k2})");
+    }
+}

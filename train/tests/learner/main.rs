@@ -1,0 +1,125 @@
+//! The learner on small tasks: exact resume, limits, recovery, failing disks.
+
+mod bptt; // truncated backpropagation through time, against gradients computed directly
+mod exact; // resume is exact: after any step, for every cell, optimiser and schedule
+mod faults; // values that are not finite, at every place; failing points and disks
+mod recovery; // what ends well, and what ends with a diagnosis
+mod series; // a stateful task over a recurrent network
+mod shaken; // a task of one parameter
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use seqzoo_run::checkpoint::Files;
+use seqzoo_run::devices;
+use seqzoo_run::disk::{Disk, RealDisk};
+use seqzoo_run::folder::ModelFolder;
+use seqzoo_run::progress::{About, Epoch, Snapshot};
+use seqzoo_run::settings::{Override, Settings};
+use seqzoo_run::tasks::Task;
+use seqzoo_train::{Job, Limits, Observer, StepReport, Stopped, TrainError, train};
+use serde_json::Value;
+
+#[derive(Default)]
+struct Notes(Vec<String>);
+
+impl Observer for Notes {
+    fn step(&mut self, _: StepReport) {}
+    fn epoch(&mut self, _: &Epoch, _: Duration) {}
+    fn note(&mut self, text: &str) {
+        self.0.push(text.to_owned());
+    }
+}
+
+static NEVER: AtomicBool = AtomicBool::new(false);
+const NO_LIMITS: Limits = Limits { stop: &NEVER, max_steps: None, max_time: None };
+
+/// The agreement recipe with four short passes, and other values as given.
+fn settings(values: &[(&str, &str)]) -> Settings {
+    let small = [
+        ("training.epochs", "4"),
+        ("training.learning_rate", "0.05"),
+        ("stopping.patience", "99"),
+        ("checkpoints.every_seconds", "0"),
+    ];
+    let set = |(field, value): &(&str, &str)| Override {
+        origin: "--set".into(),
+        field: (*field).into(),
+        value: (*value).into(),
+    };
+    let overrides: Vec<Override> = small.iter().chain(values).map(set).collect();
+    Settings::resolve("agreement", &overrides).unwrap()
+}
+
+/// A run in a folder of its own.
+struct Trial {
+    dir: tempfile::TempDir,
+    settings: Settings,
+    digest: &'static str,
+}
+
+impl Trial {
+    fn new(values: &[(&str, &str)]) -> Self {
+        Self { dir: tempfile::tempdir().unwrap(), settings: settings(values), digest: "data" }
+    }
+
+    fn folder(&self) -> ModelFolder {
+        ModelFolder { path: self.dir.path().to_owned() }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn train(&self, task: &impl Task, disk: &impl Disk, limits: Limits) -> (Result<Stopped, TrainError>, Vec<String>) {
+        let (folder, about) = (self.folder(), About::now(self.settings.clone(), "lstm", self.digest));
+        let (_, device) = devices().remove(0);
+        let mut notes = Notes::default();
+        let job = Job { task, about: &about, folder: &folder, disk, device: &device, limits };
+        (train(&job, &mut notes).map(|outcome| outcome.stopped), notes.0)
+    }
+
+    fn until(&self, task: &impl Task, step: u64) {
+        let paused = Limits { max_steps: Some(step), ..NO_LIMITS };
+        assert_eq!(self.train(task, &RealDisk, paused).0.unwrap(), Stopped::Limit);
+    }
+
+    fn to_the_end(&self, task: &impl Task) -> Vec<String> {
+        let (result, notes) = self.train(task, &RealDisk, NO_LIMITS);
+        assert_eq!(result.unwrap(), Stopped::Finished);
+        notes
+    }
+
+    fn newest(&self) -> Snapshot {
+        Snapshot::of(&self.folder().checkpoints().newest().unwrap().0).unwrap()
+    }
+
+    /// Every file that must be the same however often a run was interrupted: the newest checkpoint's, and the metrics.
+    fn outcome(&self) -> Files {
+        let mut files = self.folder().checkpoints().newest().unwrap().0.files;
+        files.insert("metrics.jsonl".to_owned(), fs::read(self.path("metrics.jsonl")).unwrap());
+        files
+    }
+
+    fn events(&self) -> Vec<Value> {
+        let text = fs::read_to_string(self.path("events.jsonl")).unwrap_or_default();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// The kinds of events, in order.
+    fn decisions(&self) -> Vec<String> {
+        self.events().iter().map(|event| event["event"].as_str().unwrap().to_owned()).collect()
+    }
+
+    /// Every kept checkpoint verifies and is finite throughout.
+    fn assert_sound(&self) {
+        for (_, path) in self.folder().checkpoints().list().unwrap() {
+            let snapshot = Snapshot::of(&seqzoo_run::checkpoint::open(&path).unwrap()).unwrap();
+            assert_eq!(snapshot.not_finite(), None, "{}", path.display());
+        }
+        let metrics = fs::read_to_string(self.path("metrics.jsonl")).unwrap_or_default();
+        assert!(!metrics.contains("null") && !metrics.contains("NaN"), "{metrics}");
+    }
+}

@@ -1,0 +1,158 @@
+use std::cell::Cell;
+use std::fs;
+
+use seqzoo_models::Architecture;
+use seqzoo_run::checkpoint::CheckpointError;
+use seqzoo_run::disk::RealDisk;
+use seqzoo_run::faults;
+use seqzoo_run::progress::Snapshot;
+use seqzoo_train::TrainError;
+use seqzoo_train::recovery::{ATTEMPTS_IN_A_RUN, Site};
+
+use crate::series::Series;
+use crate::shaken::Shaken;
+use crate::{NO_LIMITS, Trial};
+
+#[test]
+fn a_second_result_that_differs_ends_training_as_a_fault_of_the_machine() {
+    let trial = Trial::new(&[]);
+    let _armed = faults::arm("loss=nan@4,gradient=inf@9").unwrap();
+    let (result, notes) = trial.train(&Series(Architecture::Gru), &RealDisk, NO_LIMITS);
+    assert!(matches!(result, Err(TrainError::NotDeterministic { step: 9, .. })), "{result:?}");
+    assert!(notes[0].contains("a fault of the machine"), "{notes:?}");
+    assert_eq!(trial.decisions(), ["read again", "go on", "read again", "stop"]);
+    trial.assert_sound();
+}
+
+#[test]
+fn a_batch_that_is_bad_for_good_ends_within_the_budget_as_bad_data() {
+    let trial = Trial::new(&[("training.epochs", "400"), ("checkpoints.every_steps", "5")]);
+    let _armed = faults::arm("activation=nan@2+").unwrap();
+    let (result, _) = trial.train(&Series(Architecture::Rnn), &RealDisk, NO_LIMITS);
+    let Err(error @ TrainError::BadData { batch: 3, .. }) = result else { panic!("{result:?}") };
+    assert!(error.to_string().contains("the data are bad: the loss is NaN in batch 3 of pass"), "{error}");
+    let rollbacks = trial.decisions().iter().filter(|event| *event == "roll back").count();
+    assert!((1..=ATTEMPTS_IN_A_RUN as usize).contains(&rollbacks), "{rollbacks}");
+    trial.assert_sound();
+}
+
+#[test]
+fn a_recipe_that_explodes_ends_within_the_budget_as_unstable() {
+    for (optimizer, cell) in [("sgd", Architecture::Rnn), ("adam", Architecture::Lstm), ("sgd", Architecture::ReluRnn)]
+    {
+        let values = [
+            ("training.learning_rate", "1e6"),
+            ("training.epochs", "100"),
+            ("optimizer.kind", optimizer),
+            ("checkpoints.every_steps", "5"),
+        ];
+        let trial = Trial::new(&values);
+        let (result, _) = trial.train(&Series(cell), &RealDisk, NO_LIMITS);
+        let Err(error @ TrainError::Diverged { .. }) = result else { panic!("{optimizer}: {result:?}") };
+        assert!(error.to_string().contains("try a smaller training.learning_rate"), "{error}");
+        assert_eq!(trial.decisions().last().unwrap(), "stop");
+        trial.assert_sound();
+    }
+}
+
+#[test]
+fn checkpoints_that_hold_no_numbers_are_condemned_and_none_left_is_an_error() {
+    let trial = Trial::new(&[("checkpoints.every_steps", "4")]);
+    trial.until(&Shaken::default(), 9);
+    let checkpoints = trial.folder().checkpoints();
+    let mut listed = checkpoints.list().unwrap();
+    // As if a fault of the machine had been saved: the bytes verify, the numbers are none.
+    let spoil = |step: u64, path: &std::path::Path| {
+        let mut snapshot = Snapshot::of(&seqzoo_run::checkpoint::open(path).unwrap()).unwrap();
+        snapshot.weights.values_mut().for_each(|array| array.values[0] = f32::NAN);
+        fs::remove_dir_all(path).unwrap();
+        checkpoints.save(step, &snapshot.to_files(), &RealDisk).unwrap();
+    };
+    let (step, newest) = listed.pop().unwrap();
+    spoil(step, &newest);
+    let notes = {
+        let (result, notes) =
+            trial.train(&Shaken::default(), &RealDisk, seqzoo_train::Limits { max_steps: Some(9), ..NO_LIMITS });
+        result.unwrap();
+        notes
+    };
+    assert!(notes[0].contains("theta holds NaN") && notes[0].contains("the checkpoint before it is used"), "{notes:?}");
+    assert_eq!(trial.decisions(), ["set aside"]);
+    for (step, path) in checkpoints.list().unwrap() {
+        spoil(step, &path);
+    }
+    let (result, _) = trial.train(&Shaken::default(), &RealDisk, NO_LIMITS);
+    let Err(TrainError::Checkpoint(error @ CheckpointError::NoneUsable { .. })) = result else { panic!("{result:?}") };
+    assert!(error.to_string().contains("theta holds NaN"), "{error}");
+}
+
+/// Eight losses that are no numbers: four batches read twice, of which three are skipped and the fourth leads back.
+#[test]
+fn what_skipping_does_not_mend_leads_back_to_an_older_checkpoint_and_on_to_the_end() {
+    let trial = Trial::new(&[("checkpoints.every_steps", "1"), ("checkpoints.keep", "50")]);
+    let task = Shaken { bad_losses: Cell::new(8), ..Shaken::default() };
+    let notes = trial.to_the_end(&task);
+    let events = trial.events();
+    let rolled = events.iter().find(|event| event["event"] == "roll back").unwrap();
+    assert_eq!(
+        (rolled["step"].as_u64(), rolled["back_to"].as_u64()),
+        (Some(12), Some(2)),
+        "ten updates before: {rolled}"
+    );
+    assert!(notes.iter().any(|note| note.contains("going back to step 2")), "{notes:?}");
+    let progress = trial.newest().progress;
+    assert_eq!((progress.step, progress.recovery.generation, progress.recovery.rate_factor), (40, 1, 1.0));
+    assert_eq!(progress.recovery.summary().unwrap(), "3 batches skipped, rolled back 1 time, 3 batches postponed");
+    let aside = fs::read_dir(trial.path("checkpoints")).unwrap().map(|entry| entry.unwrap().file_name());
+    let aside = aside.filter(|name| name.to_string_lossy().starts_with("rolled-back-1-step-")).count();
+    assert_eq!(aside, 10, "steps 3 to 12 can still be looked at");
+    trial.assert_sound();
+}
+
+#[test]
+fn without_a_checkpoint_old_enough_training_starts_over_at_half_the_rate() {
+    let trial = Trial::new(&[("checkpoints.keep", "1")]);
+    let task = Shaken { bad_losses: Cell::new(8), ..Shaken::default() };
+    let notes = trial.to_the_end(&task);
+    assert!(notes.iter().any(|note| note.contains("going back to the beginning, learning rate × 0.500")), "{notes:?}");
+    let progress = trial.newest().progress;
+    assert_eq!((progress.step, progress.recovery.rate_factor), (40, 0.5));
+    trial.assert_sound();
+}
+
+#[test]
+fn postponed_batches_are_read_at_the_end_of_their_pass() {
+    let trial = Trial::new(&[("checkpoints.every_steps", "1"), ("checkpoints.keep", "50")]);
+    let task = Shaken { bad_losses: Cell::new(8), ..Shaken::default() };
+    trial.until(&task, 19);
+    // Ten batches a pass, none of them lost by the rollback: the second pass has taken its nine.
+    let progress = trial.newest().progress;
+    assert_eq!((progress.epoch, progress.batch), (1, 9));
+    assert!(progress.recovery.postponed.iter().all(|tick| (14..=17).contains(tick)), "{progress:?}");
+}
+
+#[test]
+fn a_damaged_checkpoint_is_reported_and_the_older_one_used() {
+    let trial = Trial::new(&[]);
+    trial.to_the_end(&Shaken::default());
+    let whole = trial.outcome();
+    let weights = trial.folder().checkpoints().path(40).join("weights.safetensors");
+    let mut bytes = fs::read(&weights).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    fs::write(&weights, bytes).unwrap();
+    let notes = trial.to_the_end(&Shaken::default());
+    assert!(notes[0].contains("weights.safetensors") && notes[0].contains("damaged"), "{notes:?}");
+    assert!(trial.outcome() == whole, "and the lost pass is made again, to the bit");
+}
+
+#[test]
+fn weights_that_are_not_finite_are_never_saved() {
+    // A rate at which one update overflows: gradients are finite, the weight after it is not.
+    let trial = Trial::new(&[("training.learning_rate", "3.4e38")]);
+    let task = Shaken { huge: true, ..Shaken::default() };
+    let (result, _) = trial.train(&task, &RealDisk, NO_LIMITS);
+    let Err(TrainError::Diverged { anomaly, .. }) = result else { panic!("{result:?}") };
+    assert_eq!((anomaly.site, anomaly.name.as_deref()), (Site::Weight, Some("theta")));
+    assert_eq!(trial.newest().progress.step, 0);
+    trial.assert_sound();
+}

@@ -13,11 +13,12 @@ use burn::tensor::Device;
 use clap::Args;
 use seqzoo_datasets::catalog::Data;
 use seqzoo_datasets::classification::Split;
+use seqzoo_datasets::corpus::Corpus;
 use seqzoo_run::recipe::Recipe;
 use seqzoo_run::settings::{Override, Settings};
 use seqzoo_run::{Backend, BackendError};
 
-use crate::failure::{DATA, Failure};
+use crate::failure::{DATA, Failure, USAGE};
 use crate::say::{quoted, say};
 
 /// Where to compute.
@@ -52,18 +53,33 @@ pub struct DataFolder {
     /// Folder of the data sets that are not built in [env: SEQZOO_DATA_DIR]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
+    /// A text file that takes the place of a language model's corpus; its last tenth is the validation part.
+    #[arg(long, value_name = "FILE")]
+    text: Option<PathBuf>,
 }
 
 impl DataFolder {
     /// The flag as it was given, to be repeated.
     pub fn flag(&self) -> String {
-        self.data_dir.as_ref().map_or_else(String::new, |dir| format!(" --data-dir {}", quoted(dir)))
+        let flag = |name: &str, path: &Option<PathBuf>| {
+            path.as_ref().map_or_else(String::new, |path| format!(" --{name} {}", quoted(path)))
+        };
+        flag("data-dir", &self.data_dir) + &flag("text", &self.text)
     }
 
     /// Loads a recipe's data set, saying so where it takes a while.
     pub fn load(&self, recipe: &Recipe) -> Result<Data, Failure> {
         let variable = || std::env::var_os("SEQZOO_DATA_DIR").filter(|dir| !dir.is_empty()).map(PathBuf::from);
         let dir = self.data_dir.clone().or_else(variable);
+        if let Some(path) = &self.text {
+            if !recipe.dataset()?.is_text() {
+                let message =
+                    format!("--text: {} is not running text; only a language model learns from a file", recipe.dataset);
+                return Err(Failure::new(USAGE, message));
+            }
+            say(format_args!("loading {} …", path.display()));
+            return Ok(Data::Text(Corpus::read(path)?));
+        }
         say(format_args!("loading {} …", recipe.dataset));
         Ok(recipe.dataset()?.load(dir.as_deref())?)
     }

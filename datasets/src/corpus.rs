@@ -1,8 +1,14 @@
 //! What a data set of running text consists of.
 
+use std::path::Path;
+
 use sha2::{Digest, Sha256};
 
+use crate::DataError;
 use crate::classification::Split;
+
+/// Characters of the shortest file that serves as a corpus.
+const LEAST: usize = 100;
 
 /// Running text in parts.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -16,6 +22,27 @@ pub struct Corpus {
 }
 
 impl Corpus {
+    /// A text file as a corpus: its last tenth is the validation part.
+    ///
+    /// # Errors
+    /// If it cannot be read, is not UTF-8, or is too short to be cut into parts.
+    pub fn read(path: &Path) -> Result<Self, DataError> {
+        let bytes = std::fs::read(path).map_err(|source| DataError::unreadable(path, source))?;
+        let unfit = |detail: String| DataError::Unfit { path: path.to_owned(), detail };
+        let text = String::from_utf8(bytes).map_err(|error| {
+            unfit(format!("byte {} is not UTF-8; convert it first", error.utf8_error().valid_up_to() + 1))
+        })?;
+        let characters = text.chars().count();
+        if characters < LEAST {
+            return Err(unfit(format!(
+                "{characters} characters are too few to learn from; at least {LEAST} are needed"
+            )));
+        }
+        let cut = text.char_indices().nth(characters * 9 / 10).map_or(text.len(), |(cut, _)| cut);
+        let (train, validation) = text.split_at(cut);
+        Ok(Self { train: train.to_owned(), validation: validation.to_owned(), test: String::new() })
+    }
+
     /// The text of a part.
     pub fn split(&self, split: Split) -> &str {
         match split {
@@ -33,5 +60,25 @@ impl Corpus {
             hash.update(part);
         }
         hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_cut_into_parts_between_characters_or_refused_by_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("text.txt");
+        std::fs::write(&path, "äöü ".repeat(50)).unwrap();
+        let corpus = Corpus::read(&path).unwrap();
+        assert_eq!((corpus.train.chars().count(), corpus.validation.chars().count()), (180, 20));
+        for (bytes, part) in [(&b"short"[..], "5 characters are too few"), (&[b'a', 0xff], "byte 2 is not UTF-8")] {
+            std::fs::write(&path, bytes).unwrap();
+            let error = Corpus::read(&path).unwrap_err().to_string();
+            assert!(error.contains("text.txt") && error.contains(part), "{error}");
+        }
+        assert!(Corpus::read(&dir.path().join("absent")).is_err());
     }
 }

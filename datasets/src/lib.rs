@@ -44,6 +44,14 @@ pub enum DataError {
         /// What the operating system says.
         source: std::io::Error,
     },
+    /// A file cannot serve as data.
+    #[error("{}: {detail}", path.display())]
+    Unfit {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        detail: String,
+    },
     /// A file is not what its publishers made.
     #[error("{} is damaged or incomplete: {detail}; fetch it again", path.display())]
     Damaged {

@@ -1,10 +1,11 @@
 //! Named points at which tests let things go wrong; without the feature `faults` there are none.
 //!
-//! A plan is a list such as `save-commit=abort@2,loss=nan@7`, given by the variable `SEQZOO_FAULTS` or [`arm`]ed in a thread:
+//! A plan is a list such as `save-commit=abort@2,loss=nan@7`, given by the variable `SEQZOO_FAULTS` or `arm`ed in a thread:
 //!
 //! | fault | happens |
 //! |---|---|
 //! | `POINT=abort@N` | the process ends at once, the N-th time that the point is passed |
+//! | `POINT=hang@N` | the process says so on standard error and waits to be killed, the N-th time |
 //! | `POINT=error@N` | the operation fails as on a full disk, the N-th time |
 //! | `SITE=VALUE@N` | the value (`nan`, `inf`, `-inf`, `1e20`) appears there while batch N is read for the first time |
 //! | `SITE=VALUE@N+` | … whenever batch N of a pass is read; `@*` whenever any is |
@@ -61,6 +62,7 @@ mod points {
     #[derive(Debug, Clone, PartialEq)]
     enum Action {
         Abort,
+        Hang,
         Error,
         Value(f32),
     }
@@ -111,6 +113,7 @@ mod points {
             }
             let action = match action {
                 "abort" => Action::Abort,
+                "hang" => Action::Hang,
                 "error" => Action::Error,
                 value => Action::Value(value.parse().map_err(|_| wrong())?),
             };
@@ -174,6 +177,12 @@ mod points {
                 fault.happened = true;
                 match fault.action {
                     Action::Abort => std::process::abort(),
+                    Action::Hang => {
+                        eprintln!("hanging at {name}");
+                        loop {
+                            std::thread::park();
+                        }
+                    }
                     Action::Error => return Err(io::ErrorKind::StorageFull.into()),
                     Action::Value(_) => {}
                 }

@@ -21,7 +21,7 @@ use crate::recipe::{BpttSettings, Recipe};
 const CODEC: &str = "codec.json";
 
 /// Rows that text is cut into where nothing is learnt, and steps read at once.
-const EVALUATION_ROWS: usize = 16;
+const EVALUATION_ROWS: usize = 64;
 const EVALUATION_STEPS: usize = 100;
 
 /// Text to numbers: with the weights, enough to go on with new text.

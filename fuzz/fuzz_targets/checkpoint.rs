@@ -1,6 +1,7 @@
 //! Any bytes as the files of a checkpoint: read or refused, never a panic.
 //!
 //! The first byte chooses which file they are, the others being sound; the manifest is made to fit, or is itself the bytes.
+//! With its highest bit set they are instead changes to that file, each a place (two bytes) and a value.
 //! `cargo +nightly fuzz run checkpoint -- -max_total_time=1200`
 
 #![no_main]
@@ -45,15 +46,25 @@ fuzz_target!(|bytes: &[u8]| {
         let checkpoints = Checkpoints::new(dir.path());
         let _ = fs::remove_dir_all(checkpoints.path(1));
         let names: Vec<&String> = sound.keys().collect();
-        let name = names[usize::from(choice) % (names.len() + 1) % names.len()].clone();
-        let is_manifest = usize::from(choice) % (names.len() + 1) == names.len();
+        let which = usize::from(choice & 0x7f) % (names.len() + 1);
+        let change = |mut file: Vec<u8>| {
+            if choice & 0x80 == 0 {
+                return bytes.to_vec();
+            }
+            for edit in bytes.chunks_exact(3) {
+                let place = usize::from(u16::from_le_bytes([edit[0], edit[1]])) % file.len().max(1);
+                file[place] = edit[2];
+            }
+            file
+        };
         let mut files = sound.clone();
-        if !is_manifest {
-            files.insert(name, bytes.to_vec());
+        if let Some(name) = names.get(which) {
+            files.insert((*name).clone(), change(sound[*name].clone()));
         }
         let path = checkpoints.save(1, &files, &RealDisk).unwrap();
-        if is_manifest {
-            fs::write(path.join("manifest"), bytes).unwrap();
+        if which == names.len() {
+            let manifest = path.join("manifest");
+            fs::write(&manifest, change(fs::read(&manifest).unwrap())).unwrap();
         }
         if let Ok(opened) = checkpoint::open(&path) {
             if let Ok(snapshot) = Snapshot::of(&opened) {

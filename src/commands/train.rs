@@ -1,5 +1,6 @@
 //! `seqzoo train`
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -12,16 +13,18 @@ use seqzoo_inference::Model;
 use seqzoo_run::disk::RealDisk;
 use seqzoo_run::folder::{Environment, ModelFolder, Run};
 use seqzoo_run::progress::About;
+use seqzoo_run::recipe::Recipe;
 use seqzoo_run::settings::{Override, Settings};
 use seqzoo_run::tasks::Task;
 use seqzoo_run::tasks::classification::ClassificationTask;
 use seqzoo_run::tasks::language_model::LanguageModelTask;
+use seqzoo_train::range::{Tried, range_test, suggestion};
 use seqzoo_train::{Job, Limits, Outcome, Stopped, TrainError, train};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
 
 use super::{BackendChoice, DataFolder, environment, need};
-use crate::failure::{Failure, STORAGE};
+use crate::failure::{DATA, Failure, STORAGE};
 use crate::observer::Progress;
 use crate::report::Report;
 use crate::say::{quoted, say};
@@ -50,6 +53,9 @@ pub struct Train {
     /// Pause each model after this long, such as 90s, 30m or 2h.
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     max_time: Option<Duration>,
+    /// Train nothing, but show the loss of a hundred updates whose learning rate grows, and propose one.
+    #[arg(long, conflicts_with_all = ["resume", "out"])]
+    find_rate: bool,
     /// Propose a clipping threshold from the norms that training met.
     #[arg(long)]
     suggest_clip: bool,
@@ -79,6 +85,9 @@ impl Train {
         let data = self.data.load(recipe)?;
         let split = recipe.reported_split()?;
         need(&data, split, recipe)?;
+        if self.find_rate {
+            return find_rate(recipe, &data, &device);
+        }
         let digest = data.digest();
         let run = match existing {
             Some(run) => run,
@@ -178,6 +187,33 @@ impl OneModel<'_> {
         progress.finish();
         outcome
     }
+}
+
+/// Updates of a learning-rate range test.
+const RANGE_UPDATES: u32 = 100;
+
+/// The loss by learning rate of each of a recipe's models, at every fifth update.
+fn find_rate(recipe: &Recipe, data: &Data, device: &Device) -> Result<(), Failure> {
+    for architecture in recipe.architectures()? {
+        let name = architecture.name();
+        say(format_args!("trying learning rates with {name} …"));
+        let tried = match data {
+            Data::Labelled(data) => {
+                range_test(&ClassificationTask::new(recipe, architecture, data), recipe, RANGE_UPDATES, device)
+            }
+            Data::Text(corpus) => {
+                range_test(&LanguageModelTask::new(recipe, architecture, corpus), recipe, RANGE_UPDATES, device)
+            }
+        };
+        let mut out = std::io::stdout().lock();
+        writeln!(out, "{name}: smoothed loss by learning rate (seed {})", recipe.training.seed)?;
+        tried.iter().step_by(5).try_for_each(|Tried { rate, loss }| writeln!(out, "  {rate:.1e}  {loss:.4}"))?;
+        let Some(rate) = suggestion(&tried) else {
+            return Err(Failure::new(DATA, format!("{name}: the first batch already has no finite loss")));
+        };
+        writeln!(out, "next: seqzoo train … --set training.learning_rate={rate:.1e}")?;
+    }
+    Ok(())
 }
 
 /// How long training waited for checkpoints.

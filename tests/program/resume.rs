@@ -112,3 +112,33 @@ fn a_resumed_run_may_change_its_limits_and_nothing_else() {
     let recipe = fs::read_to_string(place.path("run/recipe.toml")).unwrap();
     assert!(recipe.contains("epochs = 9  # --epochs") && recipe.contains("models = [\"lstm\"]  # --set"), "{recipe}");
 }
+
+#[cfg(unix)]
+#[test]
+fn a_second_signal_ends_the_program_at_once_and_loses_nothing_that_was_saved() {
+    let place = Place::new();
+    let often = ["--set", "checkpoints.every_steps=1"];
+    let mut command = place.command(&[&ONE, &["--out", "run"][..], &often].concat());
+    let mut child = command
+        .env("SEQZOO_FAULTS", "save-commit=hang@2")
+        .stderr(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    assert!(lines.take_while(|line| line != "hanging at save-commit").count() > 1);
+    // It hangs in a save, so the first signal cannot be answered; the second need not be.
+    let ended = loop {
+        match child.try_wait().unwrap() {
+            Some(ended) => break ended,
+            None => drop(Command::new("kill").args(["-INT", &child.id().to_string()]).status()),
+        }
+    };
+    assert_eq!(ended.code(), Some(130));
+    let resumed = place.ok(&["train", "agreement", "--resume", "run", "--max-steps", "2"]);
+    assert!(!resumed.err.contains("damaged"), "{}", resumed.err);
+    train(&place, "whole", &["--max-steps", "2"]);
+    let read =
+        |run: &str| fs::read(place.path(&format!("{run}/lstm/checkpoints/step-00000002/weights.safetensors"))).unwrap();
+    assert!(read("run") == read("whole"));
+}

@@ -106,3 +106,32 @@ fn a_language_model_is_trained_paused_resumed_and_evaluated() {
         refused.err
     );
 }
+
+#[test]
+fn a_range_test_shows_losses_by_rate_and_proposes_one_without_making_a_run() {
+    let place = Place::new();
+    let told = place.ok(&["train", "agreement", "--find-rate", "--set", "models=[\"gru\"]"]).out;
+    assert!(told.starts_with("gru: smoothed loss by learning rate (seed 1)\n  1.0e-6  0."), "{told}");
+    let rate: f64 = told.rsplit('=').next().unwrap().trim().parse().unwrap();
+    assert!((1e-5..1.0).contains(&rate) && !place.path("runs").exists(), "{told}");
+}
+
+#[test]
+fn any_text_file_serves_as_a_corpus_and_what_cannot_is_refused_by_name() {
+    let place = Place::new();
+    fs::write(place.path("my text.txt"), "So it goes, and so it went. ".repeat(300)).unwrap();
+    let small = ["--set", "training.batch_size=8", "--max-steps", "3"];
+    let trained = place.ok(&[&["train", "sentences", "--text", "my text.txt", "--out", "run"][..], &small].concat());
+    assert!(trained.err.contains("seqzoo train --resume run --text 'my text.txt'"), "{}", trained.err);
+    let found = place.json(&["evaluate", "run", "--text", "my text.txt", "--json"]);
+    assert_eq!(found["split"], "validation");
+    let refused = place.run(&["train", "agreement", "--text", "my text.txt"]);
+    assert!(
+        refused.code == Some(2) && refused.err.contains("--text: agreement is not running text"),
+        "{}",
+        refused.err
+    );
+    fs::write(place.path("short"), "so").unwrap();
+    let refused = place.run(&["train", "sentences", "--text", "short"]);
+    assert!(refused.code == Some(4) && refused.err.contains("short: 2 characters are too few"), "{}", refused.err);
+}

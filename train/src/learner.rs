@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 
 use crate::optimizer::Optimizer;
 use crate::recovery::{self, ATTEMPTS_IN_A_REGION, ATTEMPTS_IN_A_RUN, Anomaly, Site, Standing};
-use crate::step::{Batch, State};
+use crate::step::{Batch, Setting, State};
 
 /// Updates between two lines of `metrics.jsonl`, after a line for each of the first ones.
 const METRICS_EVERY: u64 = 50;
@@ -38,6 +38,12 @@ pub struct Job<'a, T: Task, D: Disk> {
     pub device: &'a Device,
     /// When to pause.
     pub limits: Limits<'a>,
+}
+
+impl<T: Task, D: Disk> Job<'_, T, D> {
+    fn setting(&self) -> Setting<'_, T> {
+        Setting { task: self.task, recipe: &self.about.settings.recipe, device: self.device }
+    }
 }
 
 /// When training pauses before its end.
@@ -244,16 +250,8 @@ impl<'a, T: Task, D: Disk> Learner<'a, T, D> {
             return Err(TrainError::Lost { path: job.folder.path.clone() });
         }
         job.folder.cut_metrics(0)?;
-        let recipe = &job.about.settings.recipe;
-        let network = job.task.network(&job.device.clone().autodiff());
-        let progress = Progress { recovery: rollback.unwrap_or_default(), ..Progress::start() };
-        let state = State {
-            network,
-            optimizer: Optimizer::new(recipe.optimizer),
-            carried: None,
-            waiting: <_>::default(),
-            progress,
-        };
+        let mut state = State::fresh(&job.setting());
+        state.progress.recovery = rollback.unwrap_or_default();
         let mut learner = Self { job, state, loaded_at: None, saved_step: 0, gradient_norm: 0.0 };
         learner.save(clock)?;
         Ok(learner)
@@ -369,10 +367,10 @@ impl<'a, T: Task, D: Disk> Learner<'a, T, D> {
 
     /// Reads a batch; what goes wrong is read again, skipped, or ends in a rollback.
     fn take(&mut self, batch: &Batch, batches: u64, observer: &mut dyn Observer) -> Result<StepReport, Interrupt> {
-        let taken = match self.state.read(self.job, batch, 0) {
+        let taken = match self.state.read(&self.job.setting(), batch, 0) {
             Err(anomaly) if anomaly.site.is_of_a_batch() => {
                 self.tell("read again", Some(batch), &anomaly, json!({}))?;
-                match self.state.read(self.job, batch, 1) {
+                match self.state.read(&self.job.setting(), batch, 1) {
                     Ok(taken) => {
                         self.glitch(&anomaly, observer)?;
                         let mut taken = taken;
@@ -408,7 +406,7 @@ impl<'a, T: Task, D: Disk> Learner<'a, T, D> {
                 self.state.progress.batch += 1;
                 if batch.is_last {
                     self.state
-                        .apply_waiting(self.job, batch)
+                        .apply_waiting(self.recipe(), batch)
                         .map_err(|anomaly| Interrupt::RollBack { anomaly, batch: Some(batch.clone()) })?;
                 }
             }
@@ -596,15 +594,9 @@ impl<'a, T: Task, D: Disk> Learner<'a, T, D> {
     /// Why training ends: a batch that goes wrong with fresh weights too is bad; else the recipe is.
     fn give_up(&self, anomaly: &Anomaly, batch: Option<&Batch>) -> Result<TrainError, TrainError> {
         let Progress { step, epoch, .. } = self.state.progress;
-        let fresh = State {
-            network: self.job.task.network(&self.job.device.clone().autodiff()),
-            optimizer: Optimizer::new(self.recipe().optimizer),
-            carried: None,
-            waiting: <_>::default(),
-            progress: Progress::start(),
-        };
+        let fresh = State::fresh(&self.job.setting());
         let is_bad = batch.is_some_and(|batch| {
-            let read = fresh.read(self.job, batch, 2);
+            let read = fresh.read(&self.job.setting(), batch, 2);
             read.is_err_and(|anomaly| matches!(anomaly.site, Site::Data | Site::Loss | Site::Gradient))
         });
         let diagnosis = if is_bad { "data bad" } else { "recipe unstable" };

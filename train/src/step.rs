@@ -1,16 +1,14 @@
 //! One batch: loss, gradient, and every so often an update, all or nothing.
 
 use burn::module::{Module, ModuleMapper, Param};
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Tensor};
 use seqzoo_random::{Key, Purpose};
-use seqzoo_run::disk::Disk;
 use seqzoo_run::faults;
 use seqzoo_run::progress::Progress;
 use seqzoo_run::recipe::Recipe;
 use seqzoo_run::tasks::{BatchLoss, Carried, Task};
 
 use crate::gradients::{self, Flat, Norm};
-use crate::learner::Job;
 use crate::optimizer::{Optimizer, Update};
 use crate::recovery::{Anomaly, Site};
 use crate::schedule;
@@ -26,6 +24,15 @@ pub(crate) struct State<N> {
     /// Gradients that wait to be part of the next update, each times its weight.
     pub(crate) waiting: Flat,
     pub(crate) progress: Progress,
+}
+
+/// What every batch is read under.
+#[derive(Debug)]
+pub(crate) struct Setting<'a, T> {
+    pub(crate) task: &'a T,
+    pub(crate) recipe: &'a Recipe,
+    /// Without gradients.
+    pub(crate) device: &'a Device,
 }
 
 /// A batch in its place.
@@ -57,22 +64,33 @@ fn found(site: Site, name: Option<String>, value: f64) -> Anomaly {
 }
 
 impl<N: Module> State<N> {
+    /// Before the first batch.
+    pub(crate) fn fresh<T: Task<Network = N>>(setting: &Setting<T>) -> Self {
+        Self {
+            network: setting.task.network(&setting.device.clone().autodiff()),
+            optimizer: Optimizer::new(setting.recipe.optimizer),
+            carried: None,
+            waiting: Flat::new(),
+            progress: Progress::start(),
+        }
+    }
+
     /// The state after a batch; `attempt` counts how often it was read before.
-    pub(crate) fn read<T: Task<Network = N>, D: Disk>(
+    pub(crate) fn read<T: Task<Network = N>>(
         &self,
-        job: &Job<T, D>,
+        setting: &Setting<T>,
         batch: &Batch,
         attempt: u32,
     ) -> Result<Taken<N>, Anomaly> {
         faults::moment(batch.tick, batch.place, attempt);
-        let recipe = &job.about.settings.recipe;
-        if let Some((name, value)) = job.task.defect(&batch.examples) {
+        let Setting { task, recipe, device } = *setting;
+        if let Some((name, value)) = task.defect(&batch.examples) {
             return Err(found(Site::Data, Some(name), value.into()));
         }
         let mut state = self.clone();
         let noise = Key::new(recipe.training.seed, Purpose::Dropout).at(batch.tick);
-        let device = job.device.clone().autodiff();
-        let read = job.task.loss(&state.network, &batch.examples, state.carried.as_ref(), noise, &device);
+        let device = device.clone().autodiff();
+        let read = task.loss(&state.network, &batch.examples, state.carried.as_ref(), noise, &device);
         let BatchLoss { mut loss, weight, tokens, mut carried } = read;
         if let Some(value) = faults::value("loss") {
             loss = loss * value;
@@ -111,7 +129,7 @@ impl<N: Module> State<N> {
                 state.progress.waiting += 1;
                 state.progress.waiting_weight += weight;
                 match state.progress.waiting == accumulate || batch.is_last {
-                    true => state.apply_waiting(job, batch)?,
+                    true => state.apply_waiting(recipe, batch)?,
                     false => None,
                 }
             }
@@ -121,15 +139,10 @@ impl<N: Module> State<N> {
     }
 
     /// Makes an update of the gradients that wait, if there are any.
-    pub(crate) fn apply_waiting<T: Task<Network = N>, D: Disk>(
-        &mut self,
-        job: &Job<T, D>,
-        batch: &Batch,
-    ) -> Result<Option<f64>, Anomaly> {
+    pub(crate) fn apply_waiting(&mut self, recipe: &Recipe, batch: &Batch) -> Result<Option<f64>, Anomaly> {
         if self.progress.waiting == 0 {
             return Ok(None);
         }
-        let recipe = &job.about.settings.recipe;
         let weight = self.progress.waiting_weight;
         let waiting = std::mem::take(&mut self.waiting);
         let mean = waiting.into_iter().map(|(name, sum)| (name, sum / weight)).collect();

@@ -290,7 +290,7 @@ impl<'a, T: Task, D: Disk> Learner<'a, T, D> {
             snapshot.carried.iter().map(|(name, array)| (name.clone(), array.tensor(device))).collect();
         let carried = (!carried.is_empty()).then_some(carried);
         let waiting = snapshot.waiting.iter().map(|(name, array)| (name.clone(), array.tensor(device))).collect();
-        job.folder.cut_metrics(progress.step)?;
+        job.folder.cut_metrics(progress.metrics_bytes)?;
         let (step, state) = (progress.step, State { network, optimizer, carried, waiting, progress });
         let learner = Self { job, state, loaded_at: Some(step), saved_step: step, gradient_norm: 0.0 };
         learner.prune()?;
@@ -416,14 +416,14 @@ impl<'a, T: Task, D: Disk> Learner<'a, T, D> {
         Ok(StepReport { step, epoch, batch, batches, loss, gradient_norm: self.gradient_norm, tokens })
     }
 
-    fn write_metrics(&self, loss: f64, learning_rate: f64) -> Result<(), TrainError> {
+    fn write_metrics(&mut self, loss: f64, learning_rate: f64) -> Result<(), TrainError> {
         let Progress { step, epoch, .. } = self.state.progress;
         if step <= METRICS_FIRST || step.is_multiple_of(METRICS_EVERY) {
             let line = json!({
                 "step": step, "epoch": epoch, "loss": loss, "gradient_norm": self.gradient_norm,
                 "learning_rate": learning_rate,
             });
-            self.job.folder.append(Journal::Metrics, &line)?;
+            self.state.progress.metrics_bytes += self.job.folder.append(Journal::Metrics, &line)?;
         }
         Ok(())
     }
@@ -485,7 +485,8 @@ impl<'a, T: Task, D: Disk> Learner<'a, T, D> {
         if recipe.optimizer.kind == OptimizerKind::Asgd && waited >= recipe.optimizer.trigger as u64 {
             self.state.optimizer.begin_averaging(&self.state.network, self.job.device);
         }
-        self.job.folder.append(Journal::Metrics, &serde_json::to_value(epoch).expect("made of numbers"))?;
+        let line = serde_json::to_value(epoch).expect("made of numbers");
+        self.state.progress.metrics_bytes += self.job.folder.append(Journal::Metrics, &line)?;
         self.save(clock)?;
         Ok(())
     }
@@ -517,6 +518,7 @@ impl<'a, T: Task, D: Disk> Learner<'a, T, D> {
             waiting: arrays(waiting.iter().map(|(name, tensor)| (name, Array::of(tensor.clone()))).collect()),
             task: self.job.task.files(),
         };
+        self.job.folder.sync_metrics()?;
         self.job.folder.checkpoints().save(progress.step, &snapshot.to_files(), self.job.disk)?;
         self.saved_step = progress.step;
         self.prune()?;
@@ -548,7 +550,8 @@ impl<'a, T: Task, D: Disk> Learner<'a, T, D> {
         for (name, value) in more.as_object().into_iter().flatten() {
             line[name] = value.clone();
         }
-        Ok(self.job.folder.append(Journal::Events, &line)?)
+        self.job.folder.append(Journal::Events, &line)?;
+        Ok(())
     }
 
     /// Decides where to go back to and what to change, and records it; what is loaded next follows the record.

@@ -284,20 +284,39 @@ impl ModelFolder {
         self.path.join(journal.file()).exists()
     }
 
-    /// Appends a line to one of its journals; an event is on the device when this returns.
+    /// Appends a line to one of its journals and gives its length in bytes; an event is on the device when this returns.
     ///
     /// # Errors
     /// If writing fails.
-    pub fn append(&self, journal: Journal, line: &Value) -> Result<(), FolderError> {
+    pub fn append(&self, journal: Journal, line: &Value) -> Result<u64, FolderError> {
         let path = self.path.join(journal.file());
+        let line = format!("{line}\n");
         let write = || {
             faults::point("journal-append")?;
             fs::create_dir_all(&self.path)?;
             let mut file = OpenOptions::new().create(true).append(true).open(&path)?;
-            file.write_all(format!("{line}\n").as_bytes())?;
+            file.write_all(line.as_bytes())?;
             if journal == Journal::Events { file.sync_data() } else { Ok(()) }
         };
-        write().map_err(|source| FolderError::Io { path: path.clone(), source })
+        write().map(|()| line.len() as u64).map_err(|source| FolderError::Io { path: path.clone(), source })
+    }
+
+    /// Waits until the metrics are on the device, if there are any.
+    ///
+    /// # Errors
+    /// If the operating system fails to do so.
+    pub fn sync_metrics(&self) -> Result<(), FolderError> {
+        self.with_metrics(|file| file.sync_data())
+    }
+
+    fn with_metrics(&self, act: impl FnOnce(&File) -> io::Result<()>) -> Result<(), FolderError> {
+        let path = self.path.join(Journal::Metrics.file());
+        let opened = OpenOptions::new().write(true).open(&path);
+        let done = match opened {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            opened => opened.and_then(|file| act(&file)),
+        };
+        done.map_err(|source| FolderError::Io { path, source })
     }
 
     /// Records a rollback before it is acted on; on the device when this returns.
@@ -326,26 +345,19 @@ impl ModelFolder {
         parsed.map(Some).map_err(|error| FolderError::Damaged { path, detail: error.to_string() })
     }
 
-    /// Cuts the metrics back to lines of steps up to `step`, so that a resumed run writes each line once.
+    /// Cuts the metrics back to the length that they had at a checkpoint, so that a resumed run writes each line once.
     ///
     /// # Errors
     /// If reading or writing fails.
-    pub fn cut_metrics(&self, step: u64) -> Result<(), FolderError> {
-        let path = self.path.join(Journal::Metrics.file());
-        let failed = |source| FolderError::Io { path: path.clone(), source };
-        let text = match fs::read_to_string(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            text => text.map_err(failed)?,
-        };
-        let is_kept = |line: &&str| {
-            let line: Option<Value> = serde_json::from_str(line).ok();
-            line.and_then(|line| line["step"].as_u64()).is_some_and(|at| at <= step)
-        };
-        let kept: String = text.split_inclusive('\n').filter(is_kept).collect();
-        if kept.len() == text.len() {
-            return Ok(());
-        }
-        faults::point("metrics-cut").and_then(|()| disk::replace(&path, kept.as_bytes())).map_err(failed)
+    pub fn cut_metrics(&self, bytes: u64) -> Result<(), FolderError> {
+        self.with_metrics(|file| {
+            if file.metadata()?.len() <= bytes {
+                return Ok(());
+            }
+            faults::point("metrics-cut")?;
+            file.set_len(bytes)?;
+            file.sync_all()
+        })
     }
 }
 

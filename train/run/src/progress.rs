@@ -71,6 +71,8 @@ pub struct Progress {
     pub losses: Losses,
     /// What went wrong so far and what was done about it.
     pub recovery: Recovery,
+    /// Length of `metrics.jsonl`.
+    pub metrics_bytes: u64,
     /// Measured after each full pass.
     pub history: Vec<Epoch>,
 }

@@ -219,8 +219,9 @@ fn kills(torture: &mut Torture, [uniform, saves, resumes]: [u64; 3]) -> Count {
     for kill in 0..resumes {
         let name = torture.name();
         torture.command(&name, "").args(["--max-steps", &(3 + kill).to_string()]).status().unwrap();
-        let point = ["rollback-load", "load-read"][(kill % 2) as usize];
-        count.add(torture.kill_in(&name, point, 1 + kill / 4, "", &whole).unwrap_or(true));
+        // Before anything is looked at, or at one of the files of the checkpoint.
+        let (point, time) = if kill % 4 == 0 { ("rollback-load", 1) } else { ("load-read", 1 + kill / 4) };
+        count.add(torture.kill_in(&name, point, time, "", &whole).unwrap());
     }
     count
 }

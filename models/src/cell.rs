@@ -2,6 +2,7 @@
 
 use burn::module::{Module, ModuleDisplay};
 use burn::tensor::{Bool, Device, Tensor, TensorData};
+use seqzoo_kernels::{self as kernels, Engine, Given, Kernel};
 use seqzoo_random::{Key, RngExt};
 
 use crate::cells::{Card, Weights};
@@ -26,6 +27,11 @@ pub trait Cell: Module + ModuleDisplay {
     /// `input` is `[rows, input_size]`; the result `[rows, gates · hidden_size]`.
     fn project(&self, input: Tensor<2>) -> Tensor<2> {
         self.weights().read(input) + self.weights().bias()
+    }
+
+    /// The kernel that reads whole sequences as `step` would, if there is one, and the bias that it takes beside [`Weights`].
+    fn kernel(&self) -> Option<(Kernel, Option<Tensor<1>>)> {
+        None
     }
 
     /// The rest of a step: `projected` is `[batch, gates · hidden_size]`, each tensor of the state `[batch, hidden_size]`.
@@ -103,7 +109,7 @@ impl Zoneout {
     }
 }
 
-/// Reads whole sequences with a cell, step by step.
+/// Reads whole sequences with a cell: by its kernel where there is one, else step by step.
 ///
 /// `input` is `[batch, time, input_size]`. A row beyond its length keeps its state, so padding (even a NaN in it) changes no
 /// output, no state and no gradient. Reading backward starts at each row's own last true step.
@@ -116,6 +122,10 @@ pub fn unroll<C: Cell>(cell: &C, input: Tensor<3>, walk: Walk<C::State>) -> Walk
     assert_eq!(input_size, expected, "input is [{batch}, {time}, {input_size}], the cell reads [_, _, {expected}]");
     assert_eq!(lengths.len(), batch, "input is [{batch}, {time}, {input_size}]: one length per row is needed");
     assert!(time > 0 && lengths.iter().all(|&length| length <= time), "lengths {lengths:?} exceed {time} steps");
+
+    if let Some(walked) = fused(cell, &input, &walk) {
+        return walked;
+    }
 
     // Time first, so that each step's rows lie together: one product serves all steps, and a step is cut out for free.
     let by_time = without_padding(input, lengths).swap_dims(0, 1).reshape([time * batch, input_size]);
@@ -152,6 +162,32 @@ pub fn unroll<C: Cell>(cell: &C, input: Tensor<3>, walk: Walk<C::State>) -> Walk
         }
     }
     Walked { outputs: Tensor::stack::<3>(outputs, 1), last: state }
+}
+
+/// Reads with the cell's kernel: the one place that chooses between it and the loop.
+fn fused<C: Cell>(cell: &C, input: &Tensor<3>, walk: &Walk<C::State>) -> Option<Walked<C::State>> {
+    let engine = Engine::current();
+    let undisturbed = walk.zoneout.rate == 0.0 && walk.added.is_none();
+    let serves = engine != Engine::Reference && undisturbed && kernels::serves(&input.device(), input.dtype());
+    let Some((kernel, extra)) = cell.kernel().filter(|_| serves) else {
+        assert!(engine != Engine::Fused, "no kernel reads this cell, disturbance and device");
+        return None;
+    };
+    let [batch, time, features] = input.dims();
+    let (weights, lengths) = (cell.weights(), walk.lengths);
+    let rows = without_padding(input.clone(), lengths).reshape([batch * time, features]);
+    let projected = cell.project(rows);
+    let width = projected.dims()[1];
+    let initial = walk.initial.clone().unwrap_or_else(|| C::State::zeros(batch, weights.hidden_size(), &projected));
+    let NamedState { hidden, cell } = initial.named();
+    let backward = walk.direction == Direction::Backward;
+    let given =
+        Given { projected: projected.reshape([batch, time, width]), weight: weights.recurrent(), extra, hidden, cell };
+    let read = kernels::run(kernel, given, lengths, backward);
+    Some(Walked {
+        outputs: read.outputs,
+        last: C::State::from_named(NamedState { hidden: read.hidden, cell: read.cell }),
+    })
 }
 
 /// Cuts `[steps · batch, features]` into its steps, by halves: the backward pass of each cut writes a zero for every row

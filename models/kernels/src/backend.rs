@@ -188,6 +188,12 @@ pub fn devices() -> Vec<(Backend, Device)> {
     Backend::linked().into_iter().filter(wanted).map(open).collect()
 }
 
+/// Whether a device is that of a CPU backend, gradients or not.
+pub(crate) fn is_cpu(device: &Device) -> bool {
+    let cpus = [Backend::Flex, Backend::Ndarray];
+    cpus.into_iter().any(|backend| open::devices(backend).contains(device))
+}
+
 fn names(backends: &[Backend]) -> String {
     let names: Vec<_> = backends.iter().map(|backend| backend.name()).collect();
     names.join(", ")

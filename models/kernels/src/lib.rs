@@ -4,13 +4,25 @@
 //!
 //! # Contract of a kernel
 //!
-//! No fused operation is here yet: every layer runs the readable unroll of `seqzoo_models::cell`. One that comes lives in
-//! one file named after its cell, and
-//! - computes a whole sequence, forward and backward, over `[batch, time, features]` with lengths, initial state and
-//!   direction, exactly as the unroll does: outputs within 1e-5 and gradients within 1e-4 of the largest magnitude;
-//! - is deterministic for a given thread count;
-//! - is chosen in one place, and deleting it leaves a correct, slower zoo.
+//! A kernel lives in one file named after its cell, and says what the cell does with single numbers, forward and backward
+//! (`Pointwise`); [`sequence`] does the walking: `[batch, time, features]` with lengths, initial state and direction, exactly as
+//! the readable loop does, outputs within 1e-5 and gradients within 1e-4 of the largest magnitude. It is deterministic for a
+//! given thread count, is chosen in one place ([`Engine`]), and deleting it leaves a correct, slower zoo.
+//!
+//! `product` is the recurrent product, packed once a call; `math` has functions that compilers turn into vector code;
+//! `engine` finds the instruction set at run time; `operation` makes it all differentiable on Burn's CPU backends.
 
 mod backend;
+mod engine;
+mod gru_reset_after;
+mod lstm;
+mod math;
+mod operation;
+mod product;
+mod rnn;
+mod sequence;
 
 pub use backend::{Backend, BackendError, devices};
+pub use engine::{Engine, InstructionSet};
+pub use operation::{Given, Kernel, Read, SequenceOps, run, serves};
+pub use sequence::Shape;

@@ -3,6 +3,7 @@
 use burn::module::{Module, Param};
 use burn::tensor::activation::sigmoid;
 use burn::tensor::{Device, Tensor};
+use seqzoo_kernels::Kernel;
 use seqzoo_random::Key;
 
 use super::{Card, Weights, gates};
@@ -54,6 +55,10 @@ impl Cell for GruResetAfter {
 
     fn weights(&self) -> &Weights {
         &self.weights
+    }
+
+    fn kernel(&self) -> Option<(Kernel, Option<Tensor<1>>)> {
+        Some((Kernel::GruResetAfter, Some(self.bias_hn.val())))
     }
 
     fn step(&self, projected: Tensor<2>, HiddenState { hidden: h }: HiddenState) -> HiddenState {

@@ -3,6 +3,7 @@
 use burn::module::Module;
 use burn::tensor::activation::sigmoid;
 use burn::tensor::{Device, Tensor};
+use seqzoo_kernels::Kernel;
 use seqzoo_random::Key;
 
 use super::{Card, Weights, gates};
@@ -49,6 +50,10 @@ impl Cell for Lstm {
 
     fn weights(&self) -> &Weights {
         &self.weights
+    }
+
+    fn kernel(&self) -> Option<(Kernel, Option<Tensor<1>>)> {
+        Some((Kernel::Lstm, None))
     }
 
     fn step(&self, projected: Tensor<2>, LstmState { hidden: h, cell: c }: LstmState) -> LstmState {

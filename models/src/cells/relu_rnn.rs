@@ -3,6 +3,7 @@
 use burn::module::Module;
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
+use seqzoo_kernels::Kernel;
 use seqzoo_random::Key;
 
 use super::{Card, Weights};
@@ -44,6 +45,10 @@ impl Cell for ReluRnn {
 
     fn weights(&self) -> &Weights {
         &self.weights
+    }
+
+    fn kernel(&self) -> Option<(Kernel, Option<Tensor<1>>)> {
+        Some((Kernel::ReluRnn, None))
     }
 
     fn step(&self, projected: Tensor<2>, HiddenState { hidden: h }: HiddenState) -> HiddenState {

@@ -2,6 +2,7 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
+use seqzoo_kernels::Kernel;
 use seqzoo_random::Key;
 
 use super::{Card, Weights};
@@ -43,6 +44,10 @@ impl Cell for Rnn {
 
     fn weights(&self) -> &Weights {
         &self.weights
+    }
+
+    fn kernel(&self) -> Option<(Kernel, Option<Tensor<1>>)> {
+        Some((Kernel::Rnn, None))
     }
 
     fn step(&self, projected: Tensor<2>, HiddenState { hidden: h }: HiddenState) -> HiddenState {

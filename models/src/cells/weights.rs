@@ -56,6 +56,11 @@ impl Weights {
         self.bias.val().unsqueeze()
     }
 
+    /// W_hh, `[hidden_size, gates · hidden_size]`.
+    pub fn recurrent(&self) -> Tensor<2> {
+        self.weight_hh.val()
+    }
+
     /// h W_hh: `[batch, hidden_size]` to `[batch, gates · hidden_size]`.
     pub fn recur(&self, h: Tensor<2>) -> Tensor<2> {
         h.matmul(self.weight_hh.val())

@@ -371,7 +371,7 @@ fn zoneout_keeps_old_values_in_training_and_their_expectation_otherwise() {
             let share = kept.iter().filter(|&&kept| kept).count() as f64 / kept.len() as f64;
             assert!((0.2..0.4).contains(&share), "{share} kept at a rate of 0.3");
             for (index, kept) in kept.iter().enumerate() {
-                assert!(*kept || noisy[place][index] == plain[place][index]);
+                assert!(*kept || (noisy[place][index] - plain[place][index]).abs() < 1e-6);
                 let mean = 0.3 * old + 0.7 * plain[place][index];
                 assert!((expected[place][index] - mean).abs() < 1e-5);
             }

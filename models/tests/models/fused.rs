@@ -1,0 +1,165 @@
+//! Kernels against the readable loop in f64: outputs, states and every gradient, on every instruction set of the machine.
+
+use burn::tensor::{DType, Device, Tensor, TensorData};
+use seqzoo_kernels::{Engine, InstructionSet, devices, serves};
+use seqzoo_models::Architecture;
+use seqzoo_models::layers::{LayerState, Stack, StackShape};
+use seqzoo_models::state::NamedState;
+
+use crate::support::{key, numbers, parameters, wide_gradients, with_parameters};
+
+/// The architectures that have a kernel.
+const FUSED: [Architecture; 8] = [
+    Architecture::Rnn,
+    Architecture::ReluRnn,
+    Architecture::Lstm,
+    Architecture::GruResetAfter,
+    Architecture::BiRnn,
+    Architecture::BiReluRnn,
+    Architecture::BiLstm,
+    Architecture::BiGruResetAfter,
+];
+
+/// Where the loss reads.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum From {
+    Everything,
+    LastOutput,
+    LastCell,
+}
+
+#[derive(Debug)]
+struct Case {
+    batch: usize,
+    time: usize,
+    hidden: usize,
+    ragged: bool,
+    loss: From,
+}
+
+const INPUT: usize = 5;
+
+/// Everything that a case makes, by name: outputs, states, gradients.
+fn read(architecture: Architecture, case: &Case, dtype: DType, device: &Device) -> Vec<(String, Vec<f64>)> {
+    let &Case { batch, time, hidden, ragged, loss } = case;
+    let start = Stack::new(StackShape::plain(architecture, INPUT, vec![hidden]), key(7), device);
+    let weights = parameters(&start);
+    let stack = with_parameters(start, &|name, _| weights[name].iter().copied().map(f64::from).collect(), dtype);
+    let leaf = |count: usize, place: u64| -> Tensor<1> {
+        let values: Vec<f64> = numbers(count, place).into_iter().map(f64::from).collect();
+        Tensor::from_data(TensorData::new(values, [count]), (device, dtype)).require_grad()
+    };
+    let input = leaf(batch * time * INPUT, 1);
+    let parts = architecture.directions() * architecture.state_tensors();
+    let initial: Vec<Tensor<1>> = (0..parts).map(|part| leaf(batch * hidden, 2 + part as u64)).collect();
+    let lengths: Vec<usize> = (0..batch).map(|row| if ragged { 1 + (row * 7 + 3) % time } else { time }).collect();
+    let mut given = initial.iter().map(|state| state.clone().reshape([batch, hidden]));
+    let mut named = || {
+        let hidden = given.next().unwrap();
+        NamedState { hidden, cell: (architecture.state_tensors() == 2).then(|| given.next().unwrap()) }
+    };
+    let forward = named();
+    let states = vec![LayerState { forward, backward: (architecture.directions() == 2).then(&mut named) }];
+    let read = stack.read(input.clone().reshape([batch, time, INPUT]), &lengths, Some(states), None);
+
+    let last = &read.states[0];
+    let mut made = vec![("outputs".to_owned(), read.outputs.clone().flatten::<1>(0, 2))];
+    for (direction, state) in [("forward", Some(&last.forward)), ("backward", last.backward.as_ref())] {
+        let Some(state) = state else { continue };
+        made.push((format!("{direction} hidden"), state.hidden.clone().flatten(0, 1)));
+        made.extend(state.cell.clone().map(|cell| (format!("{direction} cell"), cell.flatten(0, 1))));
+    }
+    let weighted = |tensor: Tensor<1>, place: u64| -> Tensor<1> {
+        let count = tensor.dims()[0];
+        let weights: Vec<f64> = numbers(count, place).into_iter().map(f64::from).collect();
+        (tensor * Tensor::from_data(TensorData::new(weights, [count]), (device, dtype))).sum()
+    };
+    let width = architecture.directions() * hidden;
+    let loss = match loss {
+        From::Everything => {
+            let each = made.iter().zip(100..).map(|((_, tensor), place)| weighted(tensor.clone(), place));
+            each.reduce(|sum, part| sum + part).unwrap()
+        }
+        From::LastOutput => weighted(read.outputs.narrow(1, time - 1, 1).reshape([batch * width]), 99),
+        From::LastCell => weighted(made.last().unwrap().1.clone(), 98),
+    };
+    let tape = loss.backward();
+    let mut all: Vec<(String, Vec<f64>)> =
+        made.into_iter().map(|(name, tensor)| (name, tensor.try_into_vec_as::<f64>().unwrap())).collect();
+    let mut slope = |name: String, leaf: &Tensor<1>| {
+        let zeros = || vec![0.0; leaf.dims()[0]];
+        all.push((name, leaf.grad(&tape).map_or_else(zeros, |slope| slope.try_into_vec_as::<f64>().unwrap())));
+    };
+    slope("gradient of input".to_owned(), &input);
+    initial.iter().enumerate().for_each(|(part, state)| slope(format!("gradient of initial {part}"), state));
+    let of_weights = wide_gradients(&stack, &tape);
+    all.extend(of_weights.into_iter().map(|(name, values)| (format!("gradient of {name}"), values)));
+    all
+}
+
+/// Compares every instruction set with the reference.
+fn compare(architecture: Architecture, case: &Case, device: &Device, reference: &Device) {
+    let expected = Engine::Reference.with(|| read(architecture, case, DType::F64, reference));
+    for set in InstructionSet::available() {
+        let found = Engine::Fused.with(|| set.with(|| read(architecture, case, DType::F32, device)));
+        assert_eq!(expected.len(), found.len());
+        for ((name, expected), (_, found)) in expected.iter().zip(&found) {
+            let largest = expected.iter().fold(0.0, |most: f64, value| most.max(value.abs()));
+            let apart = expected.iter().zip(found).fold(0.0, |most: f64, (a, b)| most.max((a - b).abs()));
+            let tolerance = if name.starts_with("gradient") { 1e-4 } else { 1e-5 };
+            let sound = found.iter().all(|value| value.is_finite()) && apart <= tolerance * largest.max(1e-6);
+            assert!(sound, "{architecture:?}, {case:?}, {set:?}: {name} is {apart} of {largest} away");
+        }
+    }
+}
+
+#[test]
+fn kernels_equal_the_loop_on_every_size_and_instruction_set() {
+    let reference = Device::flex().autodiff();
+    for (_, device) in devices().into_iter().filter(|(_, device)| serves(device, DType::F32)) {
+        let device = device.autodiff();
+        for architecture in FUSED {
+            let case = |(batch, time, hidden), ragged, loss| Case { batch, time, hidden, ragged, loss };
+            for size in [(1, 1, 1), (1, 63, 7), (63, 1, 7), (3, 5, 1), (5, 4, 63), (63, 9, 63)] {
+                for ragged in [false, true] {
+                    compare(architecture, &case(size, ragged, From::Everything), &device, &reference);
+                }
+            }
+            if architecture.directions() == 1 {
+                compare(architecture, &case((7, 2, 500), true, From::Everything), &device, &reference);
+                compare(architecture, &case((3, 6, 7), true, From::LastCell), &device, &reference);
+            }
+            compare(architecture, &case((3, 6, 7), true, From::LastOutput), &device, &reference);
+        }
+    }
+}
+
+#[test]
+fn the_same_inputs_give_the_same_bits() {
+    let (_, device) = devices().into_iter().find(|(_, device)| serves(device, DType::F32)).unwrap();
+    let case = Case { batch: 13, time: 9, hidden: 33, ragged: true, loss: From::Everything };
+    let once = read(Architecture::BiLstm, &case, DType::F32, &device.clone().autodiff());
+    assert!((0..5).all(|_| read(Architecture::BiLstm, &case, DType::F32, &device.clone().autodiff()) == once));
+}
+
+/// A layer that fell back to the loop would panic here.
+#[test]
+fn what_has_a_kernel_never_falls_back_to_the_loop() {
+    for (_, device) in devices().into_iter().filter(|(_, device)| serves(device, DType::F32)) {
+        for architecture in FUSED {
+            let stack = Stack::new(StackShape::plain(architecture, INPUT, vec![3, 4]), key(0), &device);
+            let input = Tensor::zeros([2, 3, INPUT], &device);
+            let auto = stack.read(input.clone(), &[3, 1], None, None).outputs;
+            let fused = Engine::Fused.with(|| stack.read(input, &[3, 1], None, None).outputs);
+            assert_eq!(auto.try_into_vec_as::<f32>().unwrap(), fused.try_into_vec_as::<f32>().unwrap());
+        }
+    }
+}
+
+#[test]
+#[should_panic(expected = "no kernel reads this cell")]
+fn asking_for_a_kernel_that_is_not_there_says_so() {
+    let (_, device) = devices().into_iter().find(|(_, device)| serves(device, DType::F32)).unwrap();
+    let stack = Stack::new(StackShape::plain(Architecture::PeepholeLstm, 3, vec![3]), key(0), &device);
+    Engine::Fused.with(|| stack.read(Tensor::zeros([1, 2, 3], &device), &[2], None, None));
+}

@@ -8,7 +8,7 @@ test:
 demo:
     cargo run --release -- train agreement
 
-# What a run survives, in full: about 20 minutes; the last line is JSON
+# What a run survives, in full: about 6 minutes; the last line is JSON
 torture:
     SEQZOO_TORTURE=full cargo test --release --test torture
 

@@ -1,5 +1,7 @@
 //! Whole sequences as differentiable operations on Burn's CPU backends.
 
+#![allow(deprecated)] // Burn deprecates its ndarray backend, still asked for as a second CPU opinion
+
 #[cfg(feature = "flex")]
 use burn::backend::Flex;
 #[cfg(feature = "ndarray")]

@@ -1,5 +1,6 @@
 //! One file per command; what several of them take is here.
 
+pub mod bench;
 pub mod describe;
 pub mod evaluate;
 pub mod list;
@@ -14,6 +15,8 @@ use clap::Args;
 use seqzoo_datasets::catalog::Data;
 use seqzoo_datasets::classification::Split;
 use seqzoo_datasets::corpus::Corpus;
+use seqzoo_models::Architecture;
+use seqzoo_run::did_you_mean;
 use seqzoo_run::recipe::Recipe;
 use seqzoo_run::settings::{Override, Settings};
 use seqzoo_run::{Backend, BackendError};
@@ -83,6 +86,15 @@ impl DataFolder {
         say(format_args!("loading {} …", recipe.dataset));
         Ok(recipe.dataset()?.load(dir.as_deref())?)
     }
+}
+
+/// The architecture of a name.
+pub fn architecture(name: &str) -> Result<Architecture, Failure> {
+    let unknown = || {
+        let hint = did_you_mean(name, Architecture::ALL.map(Architecture::name));
+        Failure::new(USAGE, format!("no model `{name}`{hint}; `seqzoo list models` shows all"))
+    };
+    Architecture::named(name).ok_or_else(unknown)
 }
 
 /// Refuses a part that is not there.

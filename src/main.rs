@@ -33,6 +33,7 @@ enum Command {
     Evaluate(commands::evaluate::Evaluate),
     Predict(commands::predict::Predict),
     Probe(commands::probe::Probe),
+    Bench(commands::bench::Bench),
 }
 
 fn main() -> ExitCode {
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
         Command::Evaluate(evaluate) => evaluate.run(),
         Command::Predict(predict) => predict.run(),
         Command::Probe(probe) => probe.run(),
+        Command::Bench(bench) => bench.run(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -66,7 +66,7 @@ fn a_probe_measures_trained_models_on_their_data() {
 #[test]
 fn help_of_each_command_has_examples() {
     let place = Place::new();
-    for command in ["list", "describe", "train", "evaluate", "predict", "probe"] {
+    for command in ["list", "describe", "train", "evaluate", "predict", "probe", "bench"] {
         let help = place.ok(&[command, "--help"]).out;
         assert!(help.contains("Examples:") && help.matches("`seqzoo ").count() >= 2, "{help}");
     }

@@ -5,7 +5,7 @@
 //! # Contract of a kernel
 //!
 //! A kernel lives in one file named after its cell, and says what the cell does with single numbers, forward and backward
-//! (`Pointwise`); [`sequence`] does the walking: `[batch, time, features]` with lengths, initial state and direction, exactly as
+//! (`Pointwise`); `sequence` does the walking: `[batch, time, features]` with lengths, initial state and direction, exactly as
 //! the readable loop does, outputs within 1e-5 and gradients within 1e-4 of the largest magnitude. It is deterministic for a
 //! given thread count, is chosen in one place ([`Engine`]), and deleting it leaves a correct, slower zoo.
 //!

@@ -101,10 +101,15 @@ impl Bench {
         let (alone, trained) = (layer(&plain), layer(&tracked));
         let given = Tensor::<3>::from_data(numbers(), &plain);
         let leaf = Tensor::<3>::from_data(numbers(), &tracked).require_grad();
-        let forward = || drop(read(&alone, &given).into_data());
+        let wait = || device.sync().expect("a device that computed can be waited for");
+        let forward = || {
+            drop(read(&alone, &given));
+            wait();
+        };
         let both = || {
             let gradients = read(&trained, &leaf).sum().backward();
-            drop(leaf.grad(&gradients).expect("the input asks for one").into_data());
+            drop(leaf.grad(&gradients).expect("the input asks for one"));
+            wait();
         };
         let measured = [("forward", median(&forward, repeats), 1.0), ("forward+backward", median(&both, repeats), 3.0)];
         let mut out = std::io::stdout().lock();

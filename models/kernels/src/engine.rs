@@ -96,12 +96,12 @@ macro_rules! for_each_instruction_set {
                 #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")]
                 #[allow(clippy::too_many_arguments)]
                 fn avx512<$kernel: Pointwise>($($argument: $kind),*) {
-                    $body::<true, $kernel>($($argument),*);
+                    $body::<true, $kernel>(InstructionSet::Avx512, $($argument),*);
                 }
                 #[target_feature(enable = "avx2,fma")]
                 #[allow(clippy::too_many_arguments)]
                 fn avx2<$kernel: Pointwise>($($argument: $kind),*) {
-                    $body::<true, $kernel>($($argument),*);
+                    $body::<true, $kernel>(InstructionSet::Avx2, $($argument),*);
                 }
                 match set {
                     // SAFETY: a set is current only if it was detected on this machine.
@@ -114,9 +114,9 @@ macro_rules! for_each_instruction_set {
             let _ = set;
             // Every 64-bit ARM has fused multiply-add; on others it may be a call, so it is left apart.
             if cfg!(target_arch = "aarch64") {
-                $body::<true, $kernel>($($argument),*);
+                $body::<true, $kernel>(InstructionSet::Portable, $($argument),*);
             } else {
-                $body::<false, $kernel>($($argument),*);
+                $body::<false, $kernel>(InstructionSet::Portable, $($argument),*);
             }
         }
     };

@@ -1,5 +1,6 @@
 //! Whole sequences as differentiable operations on Burn's CPU backends.
 
+#![cfg_attr(not(any(feature = "flex", feature = "ndarray")), allow(unused))] // there is no one to compute for
 #![allow(deprecated)] // Burn deprecates its ndarray backend, still asked for as a second CPU opinion
 
 #[cfg(feature = "flex")]
@@ -54,12 +55,12 @@ impl Kernel {
         }
     }
 
-    fn forward(self, shape: &Shape, inputs: &Inputs) -> Outputs {
+    fn forward(self, shape: &Shape, inputs: &Inputs, keep: bool) -> Outputs {
         match self {
-            Kernel::Rnn => sequence::forward::<Rnn>(shape, inputs),
-            Kernel::ReluRnn => sequence::forward::<ReluRnn>(shape, inputs),
-            Kernel::Lstm => sequence::forward::<Lstm>(shape, inputs),
-            Kernel::GruResetAfter => sequence::forward::<GruResetAfter>(shape, inputs),
+            Kernel::Rnn => sequence::forward::<Rnn>(shape, inputs, keep),
+            Kernel::ReluRnn => sequence::forward::<ReluRnn>(shape, inputs, keep),
+            Kernel::Lstm => sequence::forward::<Lstm>(shape, inputs, keep),
+            Kernel::GruResetAfter => sequence::forward::<GruResetAfter>(shape, inputs, keep),
         }
     }
 
@@ -132,7 +133,9 @@ macro_rules! on_slices {
                 kernel: Kernel,
                 shape: Shape,
             ) -> $tensor {
-                Self::sequence_forward(projected, weight, extra, hidden, cell, kernel, shape).0
+                $slice!(projected, weight, extra, hidden, cell);
+                let (extra, cell) = (if_any(kernel.splits(), extra), if_any(kernel.carries(), cell));
+                $tensor_of(kernel.forward(&shape, &Inputs { projected, weight, extra, hidden, cell }, false).packed)
             }
 
             fn sequence_forward(
@@ -145,14 +148,9 @@ macro_rules! on_slices {
                 shape: Shape,
             ) -> ($tensor, $tensor, $tensor) {
                 $slice!(projected, weight, extra, hidden, cell);
-                let inputs = Inputs {
-                    projected,
-                    weight,
-                    extra: if_any(kernel.splits(), extra),
-                    hidden,
-                    cell: if_any(kernel.carries(), cell),
-                };
-                let Outputs { packed, gates, kept } = kernel.forward(&shape, &inputs);
+                let (extra, cell) = (if_any(kernel.splits(), extra), if_any(kernel.carries(), cell));
+                let inputs = Inputs { projected, weight, extra, hidden, cell };
+                let Outputs { packed, gates, kept } = kernel.forward(&shape, &inputs, true);
                 ($tensor_of(packed), $tensor_of(gates), $tensor_of(kept))
             }
 

@@ -143,14 +143,14 @@ fn place(step: usize, length: usize, backward: bool) -> usize {
     if backward { length - 1 - step } else { step }
 }
 
-/// The forward pass.
-pub(crate) fn forward<P: Pointwise>(shape: &Shape, inputs: &Inputs) -> Outputs {
+/// The forward pass; gates and what else the backward pass needs are empty unless they are to be kept.
+pub(crate) fn forward<P: Pointwise>(shape: &Shape, inputs: &Inputs, keep: bool) -> Outputs {
     let Shape { batch, time, hidden, .. } = *shape;
     let width = P::GATES * hidden;
     let states = if P::CARRIES { 2 } else { 1 };
     let mut packed = vec![0.0; batch * hidden * (time + states)];
-    let mut gates = vec![0.0; batch * time * width];
-    let mut kept = vec![0.0; if P::KEEPS { batch * time * hidden } else { 0 }];
+    let mut gates = vec![0.0; if keep { batch * time * width } else { 0 }];
+    let mut kept = vec![0.0; if keep && P::KEEPS { batch * time * hidden } else { 0 }];
     let weight = Packed::new(inputs.weight, hidden, width);
     let (outputs, last) = packed.split_at_mut(batch * time * hidden);
     let (last_hidden, last_cell) = last.split_at_mut(batch * hidden);
@@ -182,6 +182,7 @@ for_each_instruction_set!(forward_rows<P>(
 #[inline(always)]
 #[allow(clippy::too_many_arguments)]
 fn forward_body<const FUSED: bool, P: Pointwise>(
+    set: InstructionSet,
     shape: &Shape,
     lengths: &[usize],
     projected: &[f32],
@@ -197,21 +198,23 @@ fn forward_body<const FUSED: bool, P: Pointwise>(
     let order = order(lengths);
     let mut scratch = weight.scratch(lengths.len());
     let mut recurrent = vec![0.0; lengths.len() * width];
+    let (mut any_gates, mut any_kept) = (vec![0.0; width], vec![0.0; h]);
     for step in 0..lengths.iter().copied().max().unwrap_or(0) {
         let active = order.partition_point(|&row| lengths[row] > step);
-        weight.multiply::<FUSED>(active, |p| &state[order[p] * h..][..h], &mut scratch, &mut recurrent);
+        weight.multiply::<FUSED>(set, active, |p| &state[order[p] * h..][..h], &mut scratch, &mut recurrent);
         for (p, &row) in order[..active].iter().enumerate() {
             let at = row * time + place(step, lengths[row], shape.backward);
             let state = &mut state[row * h..][..h];
             let carried = if P::CARRIES { &mut cell[row * h..][..h] } else { &mut [][..] };
-            let kept = if P::KEEPS { &mut kept[at * h..][..h] } else { &mut [][..] };
+            let gates = if gates.is_empty() { &mut any_gates[..] } else { &mut gates[at * width..][..width] };
+            let kept = if kept.is_empty() { &mut any_kept[..] } else { &mut kept[at * h..][..h] };
             let read = Step {
                 projected: &projected[at * width..][..width],
                 recurrent: &recurrent[p * width..][..width],
                 extra,
                 carried,
             };
-            P::forward::<FUSED>(read, &mut gates[at * width..][..width], kept, state);
+            P::forward::<FUSED>(read, gates, kept, state);
             if P::CARRIES {
                 carried.copy_from_slice(kept);
             }
@@ -280,6 +283,7 @@ for_each_instruction_set!(backward_rows<P>(
 #[inline(always)]
 #[allow(clippy::too_many_arguments)]
 fn backward_body<const FUSED: bool, P: Pointwise>(
+    set: InstructionSet,
     shape: &Shape,
     lengths: &[usize],
     history: &History,
@@ -322,7 +326,13 @@ fn backward_body<const FUSED: bool, P: Pointwise>(
         }
         let of_product: &[f32] = if P::SPLITS { recurrent } else { projected };
         let at = |row: usize| row * time + place(step, lengths[row], shape.backward);
-        weight.multiply::<FUSED>(active, |p| &of_product[at(order[p]) * width..][..width], &mut scratch, &mut passed);
+        weight.multiply::<FUSED>(
+            set,
+            active,
+            |p| &of_product[at(order[p]) * width..][..width],
+            &mut scratch,
+            &mut passed,
+        );
         for (p, &row) in order[..active].iter().enumerate() {
             let slope = slope[row * h..][..h].iter_mut();
             slope.zip(&passed[p * h..][..h]).for_each(|(slope, passed)| *slope += passed);

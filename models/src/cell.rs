@@ -2,7 +2,7 @@
 
 use burn::module::{Module, ModuleDisplay};
 use burn::tensor::{Bool, Device, Tensor, TensorData};
-use seqzoo_kernels::{self as kernels, Engine, Given, Kernel};
+use seqzoo_kernels::{self as kernels, Engine, Extra, Given, Kernel};
 use seqzoo_random::{Key, RngExt};
 
 use crate::cells::{Card, Weights};
@@ -26,11 +26,11 @@ pub trait Cell: Module + ModuleDisplay {
     ///
     /// `input` is `[rows, input_size]`; the result `[rows, gates · hidden_size]`.
     fn project(&self, input: Tensor<2>) -> Tensor<2> {
-        self.weights().read(input) + self.weights().bias()
+        self.weights().read(input) + self.weights().bias().unsqueeze()
     }
 
-    /// The kernel that reads whole sequences as `step` would, if there is one, and the bias that it takes beside [`Weights`].
-    fn kernel(&self) -> Option<(Kernel, Option<Tensor<1>>)> {
+    /// The kernel that reads whole sequences as `step` would, if there is one, and what it takes beside [`Weights`].
+    fn kernel(&self) -> Option<(Kernel, Extra)> {
         None
     }
 
@@ -173,16 +173,19 @@ fn fused<C: Cell>(cell: &C, input: &Tensor<3>, walk: &Walk<C::State>) -> Option<
         assert!(engine != Engine::Fused, "no kernel reads this cell, disturbance and device");
         return None;
     };
-    let [batch, time, features] = input.dims();
     let (weights, lengths) = (cell.weights(), walk.lengths);
-    let rows = without_padding(input.clone(), lengths).reshape([batch * time, features]);
-    let projected = cell.project(rows);
-    let width = projected.dims()[1];
-    let initial = walk.initial.clone().unwrap_or_else(|| C::State::zeros(batch, weights.hidden_size(), &projected));
-    let NamedState { hidden, cell } = initial.named();
+    let zeros = || C::State::zeros(input.dims()[0], weights.hidden_size(), &weights.recurrent());
+    let NamedState { hidden, cell } = walk.initial.clone().unwrap_or_else(zeros).named();
     let backward = walk.direction == Direction::Backward;
-    let given =
-        Given { projected: projected.reshape([batch, time, width]), weight: weights.recurrent(), extra, hidden, cell };
+    let given = Given {
+        input: input.clone(),
+        weight_ih: weights.input(),
+        bias: weights.bias(),
+        weight_hh: weights.recurrent(),
+        extra,
+        hidden,
+        cell,
+    };
     let read = kernels::run(kernel, given, lengths, backward);
     Some(Walked {
         outputs: read.outputs,

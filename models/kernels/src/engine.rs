@@ -26,8 +26,19 @@ pub enum InstructionSet {
     Portable,
 }
 
+/// What kernels keep between the forward pass and the backward pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Activations {
+    /// Every gate: five numbers a unit and step for an LSTM, beside its output.
+    #[default]
+    Kept,
+    /// The state at some steps; gates are computed again from there, which takes a third more time.
+    Recomputed,
+}
+
 thread_local! {
     static ENGINE: Cell<Engine> = const { Cell::new(Engine::Auto) };
+    static ACTIVATIONS: Cell<Activations> = const { Cell::new(Activations::Kept) };
     static INSTRUCTIONS: Cell<Option<InstructionSet>> = const { Cell::new(None) };
 }
 
@@ -46,19 +57,36 @@ impl Engine {
     }
 }
 
+impl Activations {
+    /// What kernels called from this thread keep.
+    pub fn current() -> Self {
+        ACTIVATIONS.get()
+    }
+
+    /// Calls `act`, whose layers keep this of what they read.
+    pub fn with<R>(self, act: impl FnOnce() -> R) -> R {
+        let before = ACTIVATIONS.replace(self);
+        let result = act();
+        ACTIVATIONS.set(before);
+        result
+    }
+}
+
 impl InstructionSet {
     /// Every set that this machine has, the best first.
     pub fn available() -> Vec<Self> {
         let mut all = Vec::new();
         #[cfg(target_arch = "x86_64")]
         {
-            if is_x86_feature_detected!("avx512f")
-                && is_x86_feature_detected!("avx2")
-                && is_x86_feature_detected!("fma")
-            {
+            let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+            let avx512 = is_x86_feature_detected!("avx512f")
+                && is_x86_feature_detected!("avx512vl")
+                && is_x86_feature_detected!("avx512dq")
+                && is_x86_feature_detected!("avx512bw");
+            if avx2 && avx512 {
                 all.push(Self::Avx512);
             }
-            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+            if avx2 {
                 all.push(Self::Avx2);
             }
         }
@@ -85,23 +113,21 @@ impl InstructionSet {
     }
 }
 
-/// Makes `$name` call `$body` compiled for the instruction set that is its first argument; `$body`'s first generic argument says
-/// whether multiply-add is one instruction.
+/// Makes a function that calls the method of the same name, compiled for the instruction set that is its first argument; the
+/// method's generic argument says whether multiply-add is one instruction.
 macro_rules! for_each_instruction_set {
-    ($name:ident<$kernel:ident>($($argument:ident: $kind:ty),* $(,)?) => $body:ident) => {
-        #[allow(clippy::too_many_arguments, unsafe_code)]
-        fn $name<$kernel: Pointwise>(set: InstructionSet, $($argument: $kind),*) {
+    ($name:ident<$kernel:ident: $contract:ident>($($argument:ident: $kind:ty),* $(,)?)) => {
+        #[allow(unsafe_code)]
+        fn $name<$kernel: $contract>(set: InstructionSet, $($argument: $kind),*) {
             #[cfg(target_arch = "x86_64")]
             {
                 #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")]
-                #[allow(clippy::too_many_arguments)]
-                fn avx512<$kernel: Pointwise>($($argument: $kind),*) {
-                    $body::<true, $kernel>(InstructionSet::Avx512, $($argument),*);
+                fn avx512<$kernel: $contract>($($argument: $kind),*) {
+                    $kernel::$name::<true>($($argument),*);
                 }
                 #[target_feature(enable = "avx2,fma")]
-                #[allow(clippy::too_many_arguments)]
-                fn avx2<$kernel: Pointwise>($($argument: $kind),*) {
-                    $body::<true, $kernel>(InstructionSet::Avx2, $($argument),*);
+                fn avx2<$kernel: $contract>($($argument: $kind),*) {
+                    $kernel::$name::<true>($($argument),*);
                 }
                 match set {
                     // SAFETY: a set is current only if it was detected on this machine.
@@ -113,11 +139,7 @@ macro_rules! for_each_instruction_set {
             }
             let _ = set;
             // Every 64-bit ARM has fused multiply-add; on others it may be a call, so it is left apart.
-            if cfg!(target_arch = "aarch64") {
-                $body::<true, $kernel>(InstructionSet::Portable, $($argument),*);
-            } else {
-                $body::<false, $kernel>(InstructionSet::Portable, $($argument),*);
-            }
+            $kernel::$name::<{ cfg!(target_arch = "aarch64") }>($($argument),*);
         }
     };
 }

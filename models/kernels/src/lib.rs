@@ -9,20 +9,23 @@
 //! the readable loop does, outputs within 1e-5 and gradients within 1e-4 of the largest magnitude. It is deterministic for a
 //! given thread count, is chosen in one place ([`Engine`]), and deleting it leaves a correct, slower zoo.
 //!
-//! `product` is the recurrent product, packed once a call; `math` has functions that compilers turn into vector code;
-//! `engine` finds the instruction set at run time; `operation` makes it all differentiable on Burn's CPU backends.
+//! `plan` says who reads what when; `product` is every product, of input, state and gradients; `math` has functions that
+//! compilers turn into vector code; `engine` finds the instruction set at run time; `operation` makes it all differentiable on
+//! Burn's CPU backends.
 
 mod backend;
 mod engine;
+mod gru;
 mod gru_reset_after;
 mod lstm;
 mod math;
 mod operation;
+mod plan;
 mod product;
 mod rnn;
 mod sequence;
 
 pub use backend::{Backend, BackendError, devices};
-pub use engine::{Engine, InstructionSet};
-pub use operation::{Given, Kernel, Read, SequenceOps, run, serves};
-pub use sequence::Shape;
+pub use engine::{Activations, Engine, InstructionSet};
+pub use operation::{Extra, Given, Kernel, Read, SequenceOps, run, serves};
+pub use plan::Shape;

@@ -3,6 +3,8 @@
 #![cfg_attr(not(any(feature = "flex", feature = "ndarray")), allow(unused))] // there is no one to compute for
 #![allow(deprecated)] // Burn deprecates its ndarray backend, still asked for as a second CPU opinion
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 #[cfg(feature = "flex")]
 use burn::backend::Flex;
 #[cfg(feature = "ndarray")]
@@ -16,14 +18,17 @@ use burn::backend::flex::FlexTensor;
 #[cfg(feature = "ndarray")]
 use burn::backend::ndarray::{NdArrayTensor, SharedArray};
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Backend, Dispatch, backend_extension};
+use burn::backend::{AutodiffBackend, Backend, Dispatch, TensorMetadata, backend_extension};
 use burn::tensor::{DType, Device, Tensor};
 
 use crate::backend::is_cpu;
+use crate::engine::Activations;
+use crate::gru::Gru;
 use crate::gru_reset_after::GruResetAfter;
 use crate::lstm::Lstm;
+use crate::plan::Shape;
 use crate::rnn::{ReluRnn, Rnn};
-use crate::sequence::{self, Gradients, Inputs, Made, Outputs, Pointwise, Shape};
+use crate::sequence::{self, Gradients, Inputs, Outputs, Slopes};
 
 /// The cells that have a kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,64 +39,46 @@ pub enum Kernel {
     ReluRnn,
     /// LSTM.
     Lstm,
+    /// GRU, reset before the product.
+    Gru,
     /// GRU, reset after the product.
     GruResetAfter,
 }
 
+/// Calls a function of [`sequence`] for the cell of a kernel.
+macro_rules! for_kernel {
+    ($kernel:expr, $act:ident($($argument:expr),*)) => {
+        match $kernel {
+            Kernel::Rnn => sequence::$act::<Rnn>($($argument),*),
+            Kernel::ReluRnn => sequence::$act::<ReluRnn>($($argument),*),
+            Kernel::Lstm => sequence::$act::<Lstm>($($argument),*),
+            Kernel::Gru => sequence::$act::<Gru>($($argument),*),
+            Kernel::GruResetAfter => sequence::$act::<GruResetAfter>($($argument),*),
+        }
+    };
+}
+
 impl Kernel {
-    fn splits(self) -> bool {
-        self == Kernel::GruResetAfter
+    /// Whether it reads a tensor beside [`Given`]'s others.
+    fn has_extra(self) -> bool {
+        matches!(self, Kernel::Gru | Kernel::GruResetAfter)
     }
 
-    fn carries(self) -> bool {
+    fn has_cell(self) -> bool {
         self == Kernel::Lstm
-    }
-
-    fn gates(self) -> usize {
-        match self {
-            Kernel::Rnn | Kernel::ReluRnn => 1,
-            Kernel::Lstm => Lstm::GATES,
-            Kernel::GruResetAfter => GruResetAfter::GATES,
-        }
-    }
-
-    fn forward(self, shape: &Shape, inputs: &Inputs, keep: bool) -> Outputs {
-        match self {
-            Kernel::Rnn => sequence::forward::<Rnn>(shape, inputs, keep),
-            Kernel::ReluRnn => sequence::forward::<ReluRnn>(shape, inputs, keep),
-            Kernel::Lstm => sequence::forward::<Lstm>(shape, inputs, keep),
-            Kernel::GruResetAfter => sequence::forward::<GruResetAfter>(shape, inputs, keep),
-        }
-    }
-
-    fn backward(self, shape: &Shape, inputs: &Inputs, made: &Made, slopes: &[f32]) -> Gradients {
-        match self {
-            Kernel::Rnn => sequence::backward::<Rnn>(shape, inputs, made, slopes),
-            Kernel::ReluRnn => sequence::backward::<ReluRnn>(shape, inputs, made, slopes),
-            Kernel::Lstm => sequence::backward::<Lstm>(shape, inputs, made, slopes),
-            Kernel::GruResetAfter => sequence::backward::<GruResetAfter>(shape, inputs, made, slopes),
-        }
     }
 }
 
-/// Whole sequences on a backend; [`run`] is what layers call.
+/// Whole sequences on a backend; [`run`] is what layers call. Tensors that a kernel does not have are of one number.
 #[backend_extension(Flex: cfg(feature = "flex"), NdArray: cfg(feature = "ndarray"), Autodiff)]
 pub trait SequenceOps: Backend {
-    /// Outputs and last states, packed into one tensor, which is what can be differentiated.
+    /// Outputs, last hidden state and last cell of what [`Given`] lists.
+    #[allow(clippy::too_many_arguments)]
     fn sequence(
-        projected: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
-        extra: FloatTensor<Self>,
-        hidden: FloatTensor<Self>,
-        cell: FloatTensor<Self>,
-        kernel: Kernel,
-        shape: Shape,
-    ) -> FloatTensor<Self>;
-
-    /// As [`sequence`](SequenceOps::sequence), with the gates and what else the backward pass needs.
-    fn sequence_forward(
-        projected: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
+        input: FloatTensor<Self>,
+        weight_ih: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        weight_hh: FloatTensor<Self>,
         extra: FloatTensor<Self>,
         hidden: FloatTensor<Self>,
         cell: FloatTensor<Self>,
@@ -99,20 +86,50 @@ pub trait SequenceOps: Backend {
         shape: Shape,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
 
-    /// Gradients of the projected input and of the recurrent product, the left factor of the weights' gradient, and the
-    /// gradients of hidden state and cell before the first step.
+    /// The same, and what the backward pass needs beside them.
     #[allow(clippy::too_many_arguments, clippy::type_complexity)]
-    fn sequence_backward(
-        slopes: FloatTensor<Self>,
-        packed: FloatTensor<Self>,
-        gates: FloatTensor<Self>,
-        kept: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
+    fn sequence_forward(
+        input: FloatTensor<Self>,
+        weight_ih: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        weight_hh: FloatTensor<Self>,
+        extra: FloatTensor<Self>,
         hidden: FloatTensor<Self>,
         cell: FloatTensor<Self>,
         kernel: Kernel,
         shape: Shape,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
+        activations: Activations,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
+
+    /// Gradients of all that is read, in that order, from those of outputs, last hidden state and last cell, one number of
+    /// which stands for none.
+    #[allow(clippy::too_many_arguments, clippy::type_complexity)]
+    fn sequence_backward(
+        of_outputs: FloatTensor<Self>,
+        of_hidden: FloatTensor<Self>,
+        of_cell: FloatTensor<Self>,
+        outputs: FloatTensor<Self>,
+        stored: FloatTensor<Self>,
+        input: FloatTensor<Self>,
+        weight_ih: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        weight_hh: FloatTensor<Self>,
+        extra: FloatTensor<Self>,
+        hidden: FloatTensor<Self>,
+        cell: FloatTensor<Self>,
+        kernel: Kernel,
+        shape: Shape,
+        activations: Activations,
+        wants_input: bool,
+    ) -> (
+        FloatTensor<Self>,
+        FloatTensor<Self>,
+        FloatTensor<Self>,
+        FloatTensor<Self>,
+        FloatTensor<Self>,
+        FloatTensor<Self>,
+        FloatTensor<Self>,
+    );
 }
 
 /// An empty buffer where a kernel has none, else all of it.
@@ -120,58 +137,117 @@ fn if_any(has: bool, buffer: &[f32]) -> &[f32] {
     if has { buffer } else { &[] }
 }
 
+/// The gradients of results, of which one number stands for none.
+fn slopes<'a>(shape: &Shape, kernel: Kernel, [outputs, hidden, cell]: [&'a [f32]; 3]) -> Slopes<'a> {
+    let states = shape.batch * shape.hidden;
+    Slopes {
+        outputs: if_any(outputs.len() == states * shape.time, outputs),
+        hidden: if_any(hidden.len() == states, hidden),
+        cell: if_any(kernel.has_cell() && cell.len() == states, cell),
+    }
+}
+
+/// A matrix of so many rows, each as long as there are numbers.
+fn rows<T>(values: Vec<f32>, rows: usize, tensor_of: impl Fn(Vec<f32>, Vec<usize>) -> T) -> T {
+    let columns = values.len() / rows.max(1);
+    tensor_of(values, vec![rows, columns])
+}
+
+fn vector<T>(values: Vec<f32>, tensor_of: impl Fn(Vec<f32>, Vec<usize>) -> T) -> T {
+    let count = values.len();
+    tensor_of(values, vec![count])
+}
+
 /// Implements the operations for a CPU backend, given how its tensors become slices and back.
 macro_rules! on_slices {
     ($backend:ty, $tensor:ty, $slice:ident, $tensor_of:ident) => {
         impl SequenceOps for $backend {
             fn sequence(
-                projected: $tensor,
-                weight: $tensor,
-                extra: $tensor,
-                hidden: $tensor,
-                cell: $tensor,
-                kernel: Kernel,
-                shape: Shape,
-            ) -> $tensor {
-                $slice!(projected, weight, extra, hidden, cell);
-                let (extra, cell) = (if_any(kernel.splits(), extra), if_any(kernel.carries(), cell));
-                $tensor_of(kernel.forward(&shape, &Inputs { projected, weight, extra, hidden, cell }, false).packed)
-            }
-
-            fn sequence_forward(
-                projected: $tensor,
-                weight: $tensor,
+                input: $tensor,
+                weight_ih: $tensor,
+                bias: $tensor,
+                weight_hh: $tensor,
                 extra: $tensor,
                 hidden: $tensor,
                 cell: $tensor,
                 kernel: Kernel,
                 shape: Shape,
             ) -> ($tensor, $tensor, $tensor) {
-                $slice!(projected, weight, extra, hidden, cell);
-                let (extra, cell) = (if_any(kernel.splits(), extra), if_any(kernel.carries(), cell));
-                let inputs = Inputs { projected, weight, extra, hidden, cell };
-                let Outputs { packed, gates, kept } = kernel.forward(&shape, &inputs, true);
-                ($tensor_of(packed), $tensor_of(gates), $tensor_of(kept))
+                $slice!(input, weight_ih, bias, weight_hh, extra, hidden, cell);
+                let (extra, cell) = (if_any(kernel.has_extra(), extra), if_any(kernel.has_cell(), cell));
+                let inputs = Inputs { input, weight_ih, bias, weight_hh, extra, hidden, cell };
+                let Outputs { outputs, hidden, cell, .. } = for_kernel!(kernel, read(&shape, &inputs, None));
+                let Shape { batch, time, hidden: h, .. } = shape;
+                (
+                    $tensor_of(outputs, vec![batch, time, h]),
+                    $tensor_of(hidden, vec![batch, h]),
+                    rows(cell, batch, $tensor_of),
+                )
             }
 
-            fn sequence_backward(
-                slopes: $tensor,
-                packed: $tensor,
-                gates: $tensor,
-                kept: $tensor,
-                weight: $tensor,
+            fn sequence_forward(
+                input: $tensor,
+                weight_ih: $tensor,
+                bias: $tensor,
+                weight_hh: $tensor,
+                extra: $tensor,
                 hidden: $tensor,
                 cell: $tensor,
                 kernel: Kernel,
                 shape: Shape,
-            ) -> ($tensor, $tensor, $tensor, $tensor, $tensor) {
-                $slice!(slopes, packed, gates, kept, weight, hidden, cell);
-                let inputs =
-                    Inputs { projected: &[], weight, extra: &[], hidden, cell: if_any(kernel.carries(), cell) };
-                let made = Made { packed, gates, kept };
-                let Gradients { projected, recurrent, before, hidden, cell } =
-                    kernel.backward(&shape, &inputs, &made, slopes);
-                ($tensor_of(projected), $tensor_of(recurrent), $tensor_of(before), $tensor_of(hidden), $tensor_of(cell))
+                activations: Activations,
+            ) -> ($tensor, $tensor, $tensor, $tensor) {
+                $slice!(input, weight_ih, bias, weight_hh, extra, hidden, cell);
+                let (extra, cell) = (if_any(kernel.has_extra(), extra), if_any(kernel.has_cell(), cell));
+                let inputs = Inputs { input, weight_ih, bias, weight_hh, extra, hidden, cell };
+                let Outputs { outputs, hidden, cell, stored } =
+                    for_kernel!(kernel, read(&shape, &inputs, Some(activations)));
+                let Shape { batch, time, hidden: h, .. } = shape;
+                let (outputs, hidden) = ($tensor_of(outputs, vec![batch, time, h]), $tensor_of(hidden, vec![batch, h]));
+                (outputs, hidden, rows(cell, batch, $tensor_of), vector(stored, $tensor_of))
+            }
+
+            fn sequence_backward(
+                of_outputs: $tensor,
+                of_hidden: $tensor,
+                of_cell: $tensor,
+                outputs: $tensor,
+                stored: $tensor,
+                input: $tensor,
+                weight_ih: $tensor,
+                bias: $tensor,
+                weight_hh: $tensor,
+                extra: $tensor,
+                hidden: $tensor,
+                cell: $tensor,
+                kernel: Kernel,
+                shape: Shape,
+                activations: Activations,
+                wants_input: bool,
+            ) -> ($tensor, $tensor, $tensor, $tensor, $tensor, $tensor, $tensor) {
+                $slice!(of_outputs, of_hidden, of_cell, outputs, stored);
+                $slice!(input, weight_ih, bias, weight_hh, extra, hidden, cell);
+                let slopes = slopes(&shape, kernel, [of_outputs, of_hidden, of_cell]);
+                let (extra, cell) = (if_any(kernel.has_extra(), extra), if_any(kernel.has_cell(), cell));
+                let inputs = Inputs { input, weight_ih, bias, weight_hh, extra, hidden, cell };
+                let made = (outputs, stored);
+                let Gradients { input, weight_ih, bias, weight_hh, extra, hidden, cell } =
+                    for_kernel!(kernel, learn(&shape, &inputs, made, slopes, activations, wants_input));
+                let of_input = rows(input, shape.batch * shape.time, $tensor_of);
+                let of_extra = if kernel == Kernel::Gru {
+                    rows(extra, shape.hidden, $tensor_of)
+                } else {
+                    vector(extra, $tensor_of)
+                };
+                (
+                    of_input,
+                    rows(weight_ih, shape.input, $tensor_of),
+                    vector(bias, $tensor_of),
+                    rows(weight_hh, shape.hidden, $tensor_of),
+                    of_extra,
+                    rows(hidden, shape.batch, $tensor_of),
+                    rows(cell, shape.batch, $tensor_of),
+                )
             }
         }
     };
@@ -187,9 +263,8 @@ macro_rules! flex_slices {
 }
 
 #[cfg(feature = "flex")]
-fn flex_tensor(values: Vec<f32>) -> FlexTensor {
-    let count = values.len();
-    FlexTensor::from_data(burn::tensor::TensorData::new(values, [count]))
+fn flex_tensor(values: Vec<f32>, shape: Vec<usize>) -> FlexTensor {
+    FlexTensor::from_data(burn::tensor::TensorData::new(values, shape))
 }
 
 #[cfg(feature = "flex")]
@@ -216,81 +291,176 @@ fn shared(tensor: NdArrayTensor) -> SharedArray<f32> {
 }
 
 #[cfg(feature = "ndarray")]
-fn ndarray_tensor(values: Vec<f32>) -> NdArrayTensor {
-    let count = values.len();
-    SharedArray::from_shape_vec(ndarray::IxDyn(&[count]), values).expect("as many as it says").into()
+fn ndarray_tensor(values: Vec<f32>, shape: Vec<usize>) -> NdArrayTensor {
+    SharedArray::from_shape_vec(ndarray::IxDyn(&shape), values).expect("as many as it says").into()
 }
 
 #[cfg(feature = "ndarray")]
 on_slices!(NdArray, NdArrayTensor, ndarray_slices, ndarray_tensor);
 
+/// Where the gradient of a last state waits until the whole sequence's turn comes in the backward pass.
+#[derive(Debug, Clone)]
+struct Waiting<T>(Arc<Mutex<Option<T>>>);
+
+impl<T> Waiting<T> {
+    fn put(&self, tensor: T) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(tensor);
+    }
+
+    fn take(&self) -> Option<T> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// A single zero: a gradient that adds nothing, whatever it is added to.
+fn nothing<B: Backend>(like: &FloatTensor<B>) -> FloatTensor<B> {
+    B::float_zeros([1, 1, 1].into(), &like.device(), like.dtype().into())
+}
+
+/// The whole sequence, whose node is that of its outputs.
+#[derive(Debug)]
+struct Whole;
+
+/// What its backward pass reads.
+#[derive(Debug, Clone)]
+struct Seen<B: Backend> {
+    kernel: Kernel,
+    shape: Shape,
+    activations: Activations,
+    outputs: FloatTensor<B>,
+    stored: FloatTensor<B>,
+    read: [FloatTensor<B>; 7],
+    of_hidden: Waiting<FloatTensor<B>>,
+    of_cell: Waiting<FloatTensor<B>>,
+}
+
+impl<B: SequenceOps> Backward<B, 7> for Whole {
+    type State = Seen<B>;
+
+    fn backward(self, ops: Ops<Self::State, 7>, tape: &mut Tape, _: &mut Checkpointer) {
+        let of_outputs = tape.consume::<B>(&ops.node);
+        let Seen { kernel, shape, activations, outputs, stored, read, of_hidden, of_cell } = ops.state;
+        let [input, weight_ih, bias, weight_hh, extra, hidden, cell] = read;
+        let of_hidden = of_hidden.take().unwrap_or_else(|| nothing::<B>(&outputs));
+        let of_cell = of_cell.take().unwrap_or_else(|| nothing::<B>(&outputs));
+        let wants_input = ops.parents[0].is_some();
+        let of_input_shape = input.shape();
+        let (of_input, of_weight_ih, of_bias, of_weight_hh, of_extra, of_hidden, of_cell) = B::sequence_backward(
+            of_outputs,
+            of_hidden,
+            of_cell,
+            outputs,
+            stored,
+            input,
+            weight_ih,
+            bias,
+            weight_hh,
+            extra,
+            hidden,
+            cell,
+            kernel,
+            shape,
+            activations,
+            wants_input,
+        );
+        let of_extra = kernel.has_extra().then_some(of_extra);
+        let of_cell = kernel.has_cell().then_some(of_cell);
+        let gradients = [
+            wants_input.then(|| B::float_reshape(of_input, of_input_shape)),
+            Some(of_weight_ih),
+            Some(of_bias),
+            Some(of_weight_hh),
+            of_extra,
+            Some(of_hidden),
+            of_cell,
+        ];
+        for (node, gradient) in ops.parents.into_iter().zip(gradients) {
+            if let (Some(node), Some(gradient)) = (node, gradient) {
+                tape.register::<B>(node.id, gradient);
+            }
+        }
+    }
+}
+
+/// The last state, hidden or cell: a child of the outputs, to whose gradient it adds nothing but its own.
+#[derive(Debug)]
+struct Last;
+
+impl<B: SequenceOps> Backward<B, 1> for Last {
+    type State = Waiting<FloatTensor<B>>;
+
+    fn backward(self, ops: Ops<Self::State, 1>, tape: &mut Tape, _: &mut Checkpointer) {
+        let slope = tape.consume::<B>(&ops.node);
+        let [outputs] = ops.parents;
+        if let Some(outputs) = outputs {
+            tape.register::<B>(outputs.id, nothing::<B>(&slope));
+            ops.state.put(slope);
+        }
+    }
+}
+
 impl<B: SequenceOps, C: CheckpointStrategy> SequenceOps for Autodiff<B, C> {
     fn sequence(
-        projected: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
+        input: FloatTensor<Self>,
+        weight_ih: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        weight_hh: FloatTensor<Self>,
         extra: FloatTensor<Self>,
         hidden: FloatTensor<Self>,
         cell: FloatTensor<Self>,
         kernel: Kernel,
         shape: Shape,
-    ) -> FloatTensor<Self> {
-        #[derive(Debug)]
-        struct Whole;
-
-        impl<B: SequenceOps> Backward<B, 5> for Whole {
-            type State = (Kernel, Shape, [FloatTensor<B>; 6]);
-
-            fn backward(self, ops: Ops<Self::State, 5>, tape: &mut Tape, _: &mut Checkpointer) {
-                let [of_projected, of_weight, of_extra, of_hidden, of_cell] = ops.parents;
-                let slopes = tape.consume::<B>(&ops.node);
-                let (kernel, shape, [packed, gates, kept, weight, hidden, cell]) = ops.state;
-                let Shape { batch, time, hidden: h, .. } = shape;
-                let (projected, recurrent, before, hidden, cell) =
-                    B::sequence_backward(slopes, packed, gates, kept, weight, hidden, cell, kernel, shape);
-                let width = kernel.gates() * h;
-                let rows = |tensor, width| B::float_reshape(tensor, [batch * time, width].into());
-                let product = rows(if kernel.splits() { recurrent } else { projected.clone() }, width);
-                if let (Some(node), true) = (of_extra, kernel.splits()) {
-                    // The bias of the last gate's recurrent product.
-                    let last = B::float_slice(product.clone(), &[(0..batch * time).into(), (width - h..width).into()]);
-                    tape.register::<B>(node.id, B::float_reshape(B::float_sum_dim(last, 0), [h].into()));
-                }
-                if let Some(node) = of_weight {
-                    let before = B::float_transpose(rows(before, h));
-                    tape.register::<B>(node.id, B::float_matmul(before, product));
-                }
-                if let Some(node) = of_projected {
-                    tape.register::<B>(node.id, B::float_reshape(projected, [batch, time, width].into()));
-                }
-                if let Some(node) = of_hidden {
-                    tape.register::<B>(node.id, B::float_reshape(hidden, [batch, h].into()));
-                }
-                if let (Some(node), true) = (of_cell, kernel.carries()) {
-                    tape.register::<B>(node.id, B::float_reshape(cell, [batch, h].into()));
-                }
-            }
-        }
-
-        let (projected, of_projected) = projected.into_parts();
-        let (weight, of_weight) = weight.into_parts();
-        let (extra, of_extra) = extra.into_parts();
-        let (hidden, of_hidden) = hidden.into_parts();
-        let (cell, of_cell) = cell.into_parts();
-        match Whole.prepare::<C>([of_projected, of_weight, of_extra, of_hidden, of_cell]).compute_bound().stateful() {
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        let (read, nodes): (Vec<_>, Vec<_>) = [input, weight_ih, bias, weight_hh, extra, hidden, cell]
+            .map(|tensor| tensor.into_parts())
+            .into_iter()
+            .unzip();
+        let read: [FloatTensor<B>; 7] = read.try_into().unwrap_or_else(|_| unreachable!("seven of seven"));
+        let nodes = nodes.try_into().unwrap_or_else(|_| unreachable!("seven of seven"));
+        let [input, weight_ih, bias, weight_hh, extra, hidden, cell] = read.clone();
+        match Whole.prepare::<C>(nodes).compute_bound().stateful() {
             OpsKind::Tracked(prepared) => {
-                let (packed, gates, kept) = B::sequence_forward(
-                    projected,
-                    weight.clone(),
+                let activations = Activations::current();
+                let (outputs, last_hidden, last_cell, stored) = B::sequence_forward(
+                    input,
+                    weight_ih,
+                    bias,
+                    weight_hh,
                     extra,
-                    hidden.clone(),
-                    cell.clone(),
+                    hidden,
+                    cell,
                     kernel,
                     shape.clone(),
+                    activations,
                 );
-                prepared.finish((kernel, shape, [packed.clone(), gates, kept, weight, hidden, cell]), packed)
+                let waiting = || Waiting(Arc::default());
+                let (of_hidden, of_cell) = (waiting(), waiting());
+                let seen = Seen {
+                    kernel,
+                    shape,
+                    activations,
+                    outputs: outputs.clone(),
+                    stored,
+                    read,
+                    of_hidden: of_hidden.clone(),
+                    of_cell: of_cell.clone(),
+                };
+                let outputs = prepared.finish(seen, outputs);
+                let last = |state: FloatTensor<B>, waiting| match Last
+                    .prepare::<C>([outputs.node()])
+                    .compute_bound()
+                    .stateful()
+                {
+                    OpsKind::Tracked(prepared) => prepared.finish(waiting, state),
+                    OpsKind::UnTracked(prepared) => prepared.finish(state),
+                };
+                let (hidden, cell) = (last(last_hidden, of_hidden), last(last_cell, of_cell));
+                (outputs, hidden, cell)
             }
             OpsKind::UnTracked(prepared) => {
-                prepared.finish(B::sequence(projected, weight, extra, hidden, cell, kernel, shape))
+                let (outputs, hidden, cell) =
+                    B::sequence(input, weight_ih, bias, weight_hh, extra, hidden, cell, kernel, shape);
+                (prepared.finish(outputs), Self::from_inner(hidden), Self::from_inner(cell))
             }
         }
     }
@@ -301,9 +471,12 @@ impl<B: SequenceOps, C: CheckpointStrategy> SequenceOps for Autodiff<B, C> {
         _: FloatTensor<Self>,
         _: FloatTensor<Self>,
         _: FloatTensor<Self>,
+        _: FloatTensor<Self>,
+        _: FloatTensor<Self>,
         _: Kernel,
         _: Shape,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        _: Activations,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
         unreachable!("called on inner backends alone")
     }
 
@@ -315,9 +488,24 @@ impl<B: SequenceOps, C: CheckpointStrategy> SequenceOps for Autodiff<B, C> {
         _: FloatTensor<Self>,
         _: FloatTensor<Self>,
         _: FloatTensor<Self>,
+        _: FloatTensor<Self>,
+        _: FloatTensor<Self>,
+        _: FloatTensor<Self>,
+        _: FloatTensor<Self>,
+        _: FloatTensor<Self>,
         _: Kernel,
         _: Shape,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        _: Activations,
+        _: bool,
+    ) -> (
+        FloatTensor<Self>,
+        FloatTensor<Self>,
+        FloatTensor<Self>,
+        FloatTensor<Self>,
+        FloatTensor<Self>,
+        FloatTensor<Self>,
+        FloatTensor<Self>,
+    ) {
         unreachable!("gradients are of the first order")
     }
 }
@@ -341,16 +529,31 @@ pub struct Read {
 /// What a kernel reads.
 #[derive(Debug)]
 pub struct Given {
-    /// Input product and bias, `[batch, time, gates · hidden_size]`.
-    pub projected: Tensor<3>,
-    /// `[hidden_size, gates · hidden_size]`.
-    pub weight: Tensor<2>,
-    /// The bias of a GRU's recurrent candidate, `[hidden_size]`.
-    pub extra: Option<Tensor<1>>,
+    /// `[batch, time, input_size]`; what lies beyond a row's length is never looked at.
+    pub input: Tensor<3>,
+    /// `[input_size, gates · hidden_size]`.
+    pub weight_ih: Tensor<2>,
+    /// `[gates · hidden_size]`.
+    pub bias: Tensor<1>,
+    /// `[hidden_size, gates · hidden_size]`, or one gate less if `extra` has its weights.
+    pub weight_hh: Tensor<2>,
+    /// What the last gate has beside these.
+    pub extra: Extra,
     /// The hidden state before the first step, `[batch, hidden_size]`.
     pub hidden: Tensor<2>,
     /// The cell before it, if there is one.
     pub cell: Option<Tensor<2>>,
+}
+
+/// What the last gate of a GRU has beside the others.
+#[derive(Debug)]
+pub enum Extra {
+    /// Nothing: all other cells.
+    None,
+    /// A bias in the product that the reset gate multiplies, `[hidden_size]`.
+    Bias(Tensor<1>),
+    /// Recurrent weights of its own, `[hidden_size, hidden_size]`.
+    Weights(Tensor<2>),
 }
 
 /// Reads whole sequences, whose rows have `lengths` true steps, differentiably; `backward` from the last of them to the first.
@@ -358,24 +561,31 @@ pub struct Given {
 /// # Panics
 /// If [`serves`] does not hold, or a tensor that the kernel needs is not there.
 pub fn run(kernel: Kernel, given: Given, lengths: &[usize], backward: bool) -> Read {
-    let Given { projected, weight, extra, hidden, cell } = given;
-    let ([batch, time, _], [_, h]) = (projected.dims(), hidden.dims());
-    let shape = Shape { batch, time, hidden: h, lengths: lengths.to_vec(), backward };
-    assert!(extra.is_some() == kernel.splits() && cell.is_some() == kernel.carries(), "{kernel:?} has its own tensors");
-    let none = Tensor::<1>::zeros([1], &projected.device());
-    let packed: Tensor<1> = Tensor::from_dispatch(Dispatch::sequence(
-        projected.into_dispatch(),
-        weight.into_dispatch(),
-        extra.unwrap_or_else(|| none.clone()).into_dispatch(),
+    let Given { input, weight_ih, bias, weight_hh, extra, hidden, cell } = given;
+    let ([batch, time, features], [_, h]) = (input.dims(), hidden.dims());
+    let shape = Shape { batch, time, input: features, hidden: h, lengths: lengths.to_vec(), backward };
+    let none = Tensor::<1>::zeros([1], &input.device());
+    let extra = match (kernel, extra) {
+        (Kernel::GruResetAfter, Extra::Bias(bias)) => bias.into_dispatch(),
+        (Kernel::Gru, Extra::Weights(weights)) => weights.into_dispatch(),
+        (_, Extra::None) if !kernel.has_extra() => none.clone().into_dispatch(),
+        (_, extra) => panic!("{kernel:?} has its own tensors, not {extra:?}"),
+    };
+    assert!(cell.is_some() == kernel.has_cell(), "{kernel:?} has its own tensors");
+    let (outputs, hidden, cell) = Dispatch::sequence(
+        input.into_dispatch(),
+        weight_ih.into_dispatch(),
+        bias.into_dispatch(),
+        weight_hh.into_dispatch(),
+        extra,
         hidden.into_dispatch(),
         cell.map_or_else(|| none.into_dispatch(), Tensor::into_dispatch),
         kernel,
         shape,
-    ));
-    let state = |place: usize| packed.clone().narrow(0, batch * h * (time + place), batch * h).reshape([batch, h]);
+    );
     Read {
-        outputs: packed.clone().narrow(0, 0, batch * time * h).reshape([batch, time, h]),
-        hidden: state(0),
-        cell: kernel.carries().then(|| state(1)),
+        outputs: Tensor::from_dispatch(outputs),
+        hidden: Tensor::from_dispatch(hidden),
+        cell: kernel.has_cell().then(|| Tensor::from_dispatch(cell)),
     }
 }

@@ -1,110 +1,242 @@
-//! The recurrent product: a few rows, step after step, times the same matrix.
+//! Products of a few rows with a matrix in the order in which the product reads it.
+//!
+//! A tile of the result, up to 6 rows by up to 4 panels of 16 columns, stays in registers for a part of the sum. The matrix on
+//! the right is packed once for many products; rows on the left are read where they lie. Each number of the result is the same
+//! sum in the same order, whatever rows and columns are computed beside it.
+
+use std::ops::Range;
+
+use rayon::prelude::*;
 
 use crate::engine::InstructionSet;
 use crate::math::fma;
 
-/// Columns of a panel: two vectors of 8 numbers, or one of 16.
+/// Columns of a panel: one vector of AVX-512, two of AVX2.
 const PANEL: usize = 16;
-/// Rows that one block of the product keeps in registers.
+/// Rows of a tile at most.
 const BLOCK: usize = 6;
+/// Terms of a sum that are taken at once, so that what a tile reads stays in the first-level cache.
+const PART: usize = 256;
+/// Numbers of a matrix from which packing it is shared among threads.
+const LARGE: usize = 1 << 16;
 
-/// A matrix in the order in which the product reads it: panels of 16 columns, each row by row; the last one filled with zeros.
-#[derive(Debug)]
+/// A matrix `[depth, columns]`: panels of 16 columns, each row by row; the last one filled with zeros.
+#[derive(Debug, Default)]
 pub(crate) struct Packed {
     panels: Vec<f32>,
-    rows: usize,
+    depth: usize,
     columns: usize,
 }
 
 impl Packed {
-    /// `[rows, columns]`, row by row.
-    pub(crate) fn new(matrix: &[f32], rows: usize, columns: usize) -> Self {
-        Self::by(rows, columns, |row, column| matrix[row * columns + column])
+    /// The first `columns` of each row of a matrix whose rows begin `stride` numbers apart.
+    pub(crate) fn new(matrix: &[f32], stride: usize, depth: usize, columns: usize) -> Self {
+        let mut packed = Self::default();
+        packed.fill(depth, columns, |k, column, line| {
+            line.copy_from_slice(&matrix[k * stride + column..][..line.len()]);
+        });
+        packed
     }
 
-    /// The transpose of `[columns, rows]`, row by row.
-    pub(crate) fn transposed(matrix: &[f32], rows: usize, columns: usize) -> Self {
-        Self::by(rows, columns, |row, column| matrix[column * rows + row])
-    }
-
-    fn by(rows: usize, columns: usize, at: impl Fn(usize, usize) -> f32) -> Self {
-        let mut panels = vec![0.0; columns.div_ceil(PANEL) * rows * PANEL];
-        for (number, panel) in panels.chunks_exact_mut((rows * PANEL).max(1)).enumerate() {
-            let width = PANEL.min(columns - number * PANEL);
-            for (row, line) in panel.chunks_exact_mut(PANEL).enumerate() {
-                line[..width]
-                    .iter_mut()
-                    .enumerate()
-                    .for_each(|(column, value)| *value = at(row, number * PANEL + column));
+    /// The transpose of the first `depth` columns of `columns` rows that begin `stride` numbers apart.
+    pub(crate) fn transposed(matrix: &[f32], stride: usize, depth: usize, columns: usize) -> Self {
+        let mut packed = Self::default();
+        packed.shape(depth, columns, |first, panel| {
+            // Piece by piece, so that what is written stays in the first-level cache while 16 rows are read.
+            for (piece, lines) in panel.chunks_mut(64 * PANEL).enumerate() {
+                for column in first..columns.min(first + PANEL) {
+                    let row = &matrix[column * stride + piece * 64..][..lines.len() / PANEL];
+                    let slots = lines[column - first..].iter_mut().step_by(PANEL);
+                    slots.zip(row).for_each(|(slot, value)| *slot = *value);
+                }
             }
+        });
+        packed
+    }
+
+    /// Packs another matrix in the same memory; `read` copies numbers of row `k` from a column on.
+    pub(crate) fn fill(&mut self, depth: usize, columns: usize, read: impl Fn(usize, usize, &mut [f32]) + Sync) {
+        self.shape(depth, columns, |first, panel| {
+            let width = PANEL.min(columns - first);
+            panel.chunks_exact_mut(PANEL).enumerate().for_each(|(k, line)| read(k, first, &mut line[..width]));
+        });
+    }
+
+    /// Gives each panel to `write`, with its first column.
+    fn shape(&mut self, depth: usize, columns: usize, write: impl Fn(usize, &mut [f32]) + Sync) {
+        let size = columns.div_ceil(PANEL) * depth * PANEL;
+        if (self.depth, self.columns) != (depth, columns) {
+            // What lies beyond the last column must be zero.
+            self.panels.clear();
         }
-        Self { panels, rows, columns }
+        self.panels.resize(size, 0.0);
+        (self.depth, self.columns) = (depth, columns);
+        let each = (depth * PANEL).max(1);
+        let act = |(number, panel): (usize, &mut [f32])| write(number * PANEL, panel);
+        if size >= LARGE && rayon::current_thread_index().is_none() {
+            self.panels.par_chunks_exact_mut(each).enumerate().for_each(act);
+        } else {
+            self.panels.chunks_exact_mut(each).enumerate().for_each(act);
+        }
     }
 
-    /// Room for `rows` rows of a left factor.
-    pub(crate) fn scratch(&self, rows: usize) -> Vec<f32> {
-        vec![0.0; rows.div_ceil(BLOCK) * BLOCK * self.rows]
-    }
-
-    /// `out[p] = left(p) · matrix` for `count` rows; `out` is `[count, columns]`, `scratch` what [`Packed::scratch`] made.
-    ///
-    /// Panel by panel, so that a part of one stays in the first-level cache while all rows pass; long sums are cut into parts
-    /// for the same reason.
+    /// A panel's lines of some terms.
     #[inline(always)]
-    pub(crate) fn multiply<'a, const FUSED: bool>(
+    fn lines(&self, panel: usize, terms: &Range<usize>) -> &[[f32; PANEL]] {
+        &self.panels.as_chunks().0[panel * self.depth..][terms.clone()]
+    }
+
+    /// `out = left · matrix`, or is added to, for `count` rows and as many columns as `out` has; of the matrix, the rows in
+    /// `depth` are meant.
+    pub(crate) fn multiply<L: Left>(
         &self,
         set: InstructionSet,
+        depth: Range<usize>,
+        left: &L,
         count: usize,
-        left: impl Fn(usize) -> &'a [f32],
-        scratch: &mut [f32],
-        out: &mut [f32],
+        mut out: Out<'_>,
     ) {
         let blocks = Blocks::of(count);
-        // A block's rows side by side, so that the product walks one stream; places beyond its rows are whatever was there.
-        let block_size = BLOCK * self.rows;
-        for (number, block) in scratch.chunks_exact_mut(block_size.max(1)).take(blocks.count).enumerate() {
-            let (first, rows) = blocks.rows(number);
-            for row in 0..rows {
-                for (slot, value) in block.as_chunks_mut::<BLOCK>().0.iter_mut().zip(left(first + row)) {
-                    slot[row] = *value;
+        let panels = out.columns.div_ceil(PANEL);
+        let most = most_panels(set, blocks.most());
+        let parts = depth.len().div_ceil(PART).max(1);
+        let part = depth.len().div_ceil(parts).max(1);
+        for from in depth.clone().step_by(part) {
+            let terms = from..(from + part).min(depth.end);
+            let mut panel = 0;
+            while panel < panels {
+                let width = most.min(panels - panel);
+                for block in 0..blocks.count {
+                    let (row, rows) = blocks.rows(block);
+                    let tile = Tile { left, right: self, terms: &terms, skipped: depth.start, row, panel };
+                    tile.run(set, rows, width, &mut out);
                 }
+                panel += width;
             }
+            out.add = true;
         }
-        let parts = self.rows.div_ceil(PART).max(1);
-        let part = self.rows.div_ceil(parts).max(1);
-        for from in (0..self.rows).step_by(part) {
-            let to = (from + part).min(self.rows);
-            let mut column = 0;
-            while column < self.columns {
-                let at = |number: usize| {
-                    &self.panels[(column * self.rows + (number * self.rows + from) * PANEL)..][..(to - from) * PANEL]
-                };
-                // Few rows leave registers free for more panels at once.
-                let wide = column + 4 * PANEL <= self.columns.next_multiple_of(PANEL);
-                let panels = if count <= 2 && wide { 4 } else { 1 };
-                for number in 0..blocks.count {
-                    let (first, rows) = blocks.rows(number);
-                    let block = &scratch[number * block_size + from * BLOCK..][..(to - from) * BLOCK];
-                    let mut place = Place { out: &mut *out, first, column, columns: self.columns, add: from > 0 };
-                    match (rows, panels) {
-                        (1, 4) => place.product::<FUSED, 1, 4>(set, block, [at(0), at(1), at(2), at(3)]),
-                        (2, 4) => place.product::<FUSED, 2, 4>(set, block, [at(0), at(1), at(2), at(3)]),
-                        (1, _) => place.product::<FUSED, 1, 1>(set, block, [at(0)]),
-                        (2, _) => place.product::<FUSED, 2, 1>(set, block, [at(0)]),
-                        (3, _) => place.product::<FUSED, 3, 1>(set, block, [at(0)]),
-                        (4, _) => place.product::<FUSED, 4, 1>(set, block, [at(0)]),
-                        (5, _) => place.product::<FUSED, 5, 1>(set, block, [at(0)]),
-                        _ => place.product::<FUSED, BLOCK, 1>(set, block, [at(0)]),
-                    }
-                }
-                column += panels * PANEL;
+    }
+}
+
+/// Panels of a tile at most: as many as registers hold.
+fn most_panels(set: InstructionSet, rows: usize) -> usize {
+    match (set, rows) {
+        (InstructionSet::Avx512, _) | (_, 1) => 4,
+        (_, 2 | 3) => 2,
+        _ => 1,
+    }
+}
+
+/// Where the rows on the left lie.
+pub(crate) trait Left {
+    /// `ROWS` rows from `row` on.
+    fn rows<const ROWS: usize>(&self, row: usize, terms: Range<usize>) -> impl Numbers<ROWS>;
+}
+
+/// Numbers of some rows.
+pub(crate) trait Numbers<const ROWS: usize>: Copy {
+    /// # Safety
+    /// `k` is below the number of terms asked for.
+    #[allow(unsafe_code)]
+    unsafe fn at(&self, row: usize, k: usize) -> f32;
+}
+
+/// Rows that begin anywhere in a buffer.
+#[derive(Clone, Copy)]
+pub(crate) struct Rows<'a> {
+    pub(crate) values: &'a [f32],
+    pub(crate) starts: &'a [usize],
+}
+
+impl Left for Rows<'_> {
+    #[inline(always)]
+    fn rows<const ROWS: usize>(&self, row: usize, terms: Range<usize>) -> impl Numbers<ROWS> {
+        std::array::from_fn::<&[f32], ROWS, _>(|r| &self.values[self.starts[row + r]..][terms.clone()])
+    }
+}
+
+impl<const ROWS: usize> Numbers<ROWS> for [&[f32]; ROWS] {
+    #[inline(always)]
+    #[allow(unsafe_code)]
+    unsafe fn at(&self, row: usize, k: usize) -> f32 {
+        // SAFETY: each slice has as many numbers as there are terms.
+        unsafe { *self[row].get_unchecked(k) }
+    }
+}
+
+/// The transpose of a matrix, for sums over its rows: the rows of a tile side by side.
+#[derive(Debug, Default)]
+pub(crate) struct Transposed {
+    values: Vec<f32>,
+    depth: usize,
+}
+
+impl Transposed {
+    /// The transpose of `depth` rows of `count` numbers, in the memory of the one before.
+    pub(crate) fn fill<'a>(&mut self, depth: usize, count: usize, row: impl Fn(usize) -> &'a [f32]) {
+        self.values.resize(depth * count, 0.0);
+        self.depth = depth;
+        let blocks = Blocks::of(count);
+        for k in 0..depth {
+            let row = &row(k)[..count];
+            for block in 0..blocks.count {
+                let (first, rows) = blocks.rows(block);
+                self.values[first * depth + k * rows..][..rows].copy_from_slice(&row[first..first + rows]);
             }
         }
     }
 }
 
-/// Terms of a sum that are taken at once: 16 columns of so many rows take 16 KB.
-const PART: usize = 256;
+impl Left for Transposed {
+    #[inline(always)]
+    fn rows<const ROWS: usize>(&self, row: usize, terms: Range<usize>) -> impl Numbers<ROWS> {
+        &self.values[row * self.depth..][..self.depth * ROWS].as_chunks::<ROWS>().0[terms]
+    }
+}
+
+impl<const ROWS: usize> Numbers<ROWS> for &[[f32; ROWS]] {
+    #[inline(always)]
+    #[allow(unsafe_code)]
+    unsafe fn at(&self, row: usize, k: usize) -> f32 {
+        // SAFETY: there are as many groups as there are terms.
+        unsafe { self.get_unchecked(k)[row] }
+    }
+}
+
+/// Where the result goes: number `column` of row `n` to `[column / width][n][column % width]`, planes `plane` numbers apart.
+pub(crate) struct Out<'a> {
+    pub(crate) values: &'a mut [f32],
+    pub(crate) columns: usize,
+    pub(crate) width: usize,
+    pub(crate) plane: usize,
+    /// Whether it is added to what is there.
+    pub(crate) add: bool,
+}
+
+impl<'a> Out<'a> {
+    /// A matrix of so many columns.
+    pub(crate) fn matrix(values: &'a mut [f32], columns: usize, add: bool) -> Self {
+        Self { values, columns, width: columns, plane: 0, add }
+    }
+
+    /// Sixteen sums of a row from a column on, as many as there are columns, piece by piece where planes meet.
+    fn pieces(&mut self, row: usize, column: usize, sums: &[f32; PANEL]) {
+        let end = self.columns.min(column + PANEL);
+        let mut at = column;
+        while at < end {
+            let (plane, place) = (at / self.width, at % self.width);
+            let count = (self.width - place).min(end - at);
+            let out = &mut self.values[plane * self.plane + row * self.width + place..][..count];
+            let sums = &sums[at - column..][..count];
+            if self.add {
+                out.iter_mut().zip(sums).for_each(|(out, sum)| *out += sum);
+            } else {
+                out.copy_from_slice(sums);
+            }
+            at += count;
+        }
+    }
+}
 
 /// Rows cut into blocks of at most six, as even as can be.
 struct Blocks {
@@ -120,6 +252,11 @@ impl Blocks {
         Self { count, small: rows / count, larger: rows % count }
     }
 
+    /// Rows of the largest block.
+    fn most(&self) -> usize {
+        self.small + usize::from(self.larger > 0)
+    }
+
     /// The first row of a block, and how many it has.
     #[inline(always)]
     fn rows(&self, block: usize) -> (usize, usize) {
@@ -127,149 +264,310 @@ impl Blocks {
     }
 }
 
-/// Where a block's product goes.
-struct Place<'a> {
-    out: &'a mut [f32],
-    first: usize,
-    column: usize,
-    columns: usize,
-    /// Whether it is added to what is there.
-    add: bool,
+/// A piece of a product.
+struct Tile<'a, L> {
+    left: &'a L,
+    right: &'a Packed,
+    /// Rows of the matrix.
+    terms: &'a Range<usize>,
+    /// The row of the matrix that the left factor begins with.
+    skipped: usize,
+    row: usize,
+    panel: usize,
 }
 
-impl Place<'_> {
-    /// The first `ROWS` rows of a block times some panels.
+impl<L: Left> Tile<'_, L> {
+    #[allow(unsafe_code)]
+    fn run(&self, set: InstructionSet, rows: usize, panels: usize, out: &mut Out<'_>) {
+        macro_rules! sizes {
+            ($method:ident $(($rows:literal rows, $($panels:literal)* panels))*) => {
+                match (rows, panels) {
+                    // SAFETY: a set is current only if it was detected on this machine.
+                    $($(($rows, $panels) => unsafe { self.$method::<$rows, $panels>(out) },)*)*
+                    _ => assert!(rows == 0, "no tile of {rows} rows by {panels} panels"),
+                }
+            };
+        }
+        match set {
+            #[cfg(target_arch = "x86_64")]
+            InstructionSet::Avx512 => sizes! { avx512
+                (1 rows, 1 2 3 4 panels) (2 rows, 1 2 3 4 panels) (3 rows, 1 2 3 4 panels)
+                (4 rows, 1 2 3 4 panels) (5 rows, 1 2 3 4 panels) (6 rows, 1 2 3 4 panels)
+            },
+            #[cfg(target_arch = "x86_64")]
+            InstructionSet::Avx2 => sizes! { avx2
+                (1 rows, 1 2 3 4 panels) (2 rows, 1 2 panels) (3 rows, 1 2 panels) (4 rows, 1 panels) (5 rows, 1 panels)
+                (6 rows, 1 panels)
+            },
+            _ => sizes! { plain
+                (1 rows, 1 2 3 4 panels) (2 rows, 1 2 panels) (3 rows, 1 2 panels) (4 rows, 1 panels) (5 rows, 1 panels)
+                (6 rows, 1 panels)
+            },
+        }
+    }
+
+    /// # Safety
+    /// None is needed: plain numbers need nothing of the machine.
+    #[allow(unsafe_code)]
+    unsafe fn plain<const ROWS: usize, const PANELS: usize>(&self, out: &mut Out<'_>) {
+        // SAFETY: as above.
+        unsafe { self.sum::<Plain, ROWS, PANELS>(out) }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx512f")]
+    #[allow(unsafe_code)]
+    fn avx512<const ROWS: usize, const PANELS: usize>(&self, out: &mut Out<'_>) {
+        // SAFETY: this function has the instructions.
+        unsafe { self.sum::<x86::Whole, ROWS, PANELS>(out) }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx2,fma")]
+    #[allow(unsafe_code)]
+    fn avx2<const ROWS: usize, const PANELS: usize>(&self, out: &mut Out<'_>) {
+        // SAFETY: this function has the instructions.
+        unsafe { self.sum::<x86::Halves, ROWS, PANELS>(out) }
+    }
+
+    /// # Safety
+    /// The machine has the instructions of `V`.
     #[inline(always)]
-    fn product<const FUSED: bool, const ROWS: usize, const PANELS: usize>(
-        &mut self,
-        set: InstructionSet,
-        block: &[f32],
-        panels: [&[f32]; PANELS],
-    ) {
-        let block = block.as_chunks::<BLOCK>().0;
-        let panels = panels.map(|panel| &panel.as_chunks::<PANEL>().0[..block.len()]);
-        for (row, sums) in sums::<FUSED, ROWS, PANELS>(set, block, panels).iter().enumerate() {
-            for (panel, sums) in sums.iter().enumerate() {
-                let column = self.column + panel * PANEL;
-                let width = PANEL.min(self.columns - column);
-                let out = &mut self.out[(self.first + row) * self.columns + column..][..width];
-                if self.add {
-                    out.iter_mut().zip(sums).for_each(|(out, sum)| *out += sum);
-                } else {
-                    out.copy_from_slice(&sums[..width]);
+    #[allow(unsafe_code, clippy::needless_range_loop)] // loops over arrays of constant size, to be unrolled
+    unsafe fn sum<V: Lanes, const ROWS: usize, const PANELS: usize>(&self, out: &mut Out<'_>) {
+        let terms = self.terms.start - self.skipped..self.terms.end - self.skipped;
+        let left = self.left.rows::<ROWS>(self.row, terms);
+        let panels: [&[[f32; PANEL]]; PANELS] = std::array::from_fn(|p| self.right.lines(self.panel + p, self.terms));
+        // SAFETY: the caller answers for the instructions, `lines` and `rows` for as many terms.
+        unsafe {
+            let mut sums = [[V::zero(); PANELS]; ROWS];
+            for k in 0..self.terms.len() {
+                let mut lines = [V::zero(); PANELS];
+                for panel in 0..PANELS {
+                    lines[panel] = V::load(panels[panel].get_unchecked(k));
+                }
+                for row in 0..ROWS {
+                    let value = left.at(row, k);
+                    for panel in 0..PANELS {
+                        sums[row][panel] = V::add(sums[row][panel], value, lines[panel]);
+                    }
+                }
+            }
+            for row in 0..ROWS {
+                for panel in 0..PANELS {
+                    let column = (self.panel + panel) * PANEL;
+                    let (plane, place) = (column / out.width, column % out.width);
+                    if place + PANEL <= out.width && column + PANEL <= out.columns {
+                        let at = plane * out.plane + (self.row + row) * out.width + place;
+                        let slot = out.values[at..].first_chunk_mut().expect("the result has room for every row");
+                        if out.add {
+                            V::add(V::load(slot), 1.0, sums[row][panel]).store(slot);
+                        } else {
+                            sums[row][panel].store(slot);
+                        }
+                    } else {
+                        let mut told = [0.0; PANEL];
+                        sums[row][panel].store(&mut told);
+                        out.pieces(self.row + row, column, &told);
+                    }
                 }
             }
         }
     }
 }
 
-/// By row, panel and column.
-type Sums<const ROWS: usize, const PANELS: usize> = [[[f32; PANEL]; PANELS]; ROWS];
-
-#[inline(always)]
+/// Sixteen numbers in registers; named as such, since compilers keep sums of plain arrays in memory.
 #[allow(unsafe_code)]
-fn sums<const FUSED: bool, const ROWS: usize, const PANELS: usize>(
-    set: InstructionSet,
-    block: &[[f32; BLOCK]],
-    panels: [&[[f32; PANEL]]; PANELS],
-) -> Sums<ROWS, PANELS> {
-    match set {
-        // SAFETY: a set is current only if it was detected on this machine, and the first has what the second has.
-        #[cfg(target_arch = "x86_64")]
-        InstructionSet::Avx512 | InstructionSet::Avx2 => unsafe { sums_avx2(block, panels) },
-        _ => sums_anywhere::<FUSED, ROWS, PANELS>(block, panels),
+trait Lanes: Copy {
+    /// # Safety
+    /// The machine has the instructions, as for all of them.
+    unsafe fn zero() -> Self;
+    unsafe fn load(from: &[f32; PANEL]) -> Self;
+    unsafe fn store(self, to: &mut [f32; PANEL]);
+    /// `sum + value · line`
+    unsafe fn add(sum: Self, value: f32, line: Self) -> Self;
+}
+
+#[derive(Clone, Copy)]
+struct Plain([f32; PANEL]);
+
+#[allow(unsafe_code)]
+impl Lanes for Plain {
+    #[inline(always)]
+    unsafe fn zero() -> Self {
+        Self([0.0; PANEL])
+    }
+
+    #[inline(always)]
+    unsafe fn load(from: &[f32; PANEL]) -> Self {
+        Self(*from)
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, to: &mut [f32; PANEL]) {
+        *to = self.0;
+    }
+
+    #[inline(always)]
+    unsafe fn add(mut sum: Self, value: f32, line: Self) -> Self {
+        for (sum, line) in sum.0.iter_mut().zip(line.0) {
+            // Every 64-bit ARM has fused multiply-add; on others it may be a call.
+            *sum = fma::<{ cfg!(target_arch = "aarch64") }>(value, line, *sum);
+        }
+        sum
     }
 }
 
-/// With vectors named as such: compilers keep sums of plain arrays in memory.
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-#[allow(unsafe_code, clippy::needless_range_loop)]
-fn sums_avx2<const ROWS: usize, const PANELS: usize>(
-    block: &[[f32; BLOCK]],
-    panels: [&[[f32; PANEL]]; PANELS],
-) -> Sums<ROWS, PANELS> {
-    use std::arch::x86_64::{_mm256_fmadd_ps, _mm256_loadu_ps, _mm256_set1_ps, _mm256_setzero_ps, _mm256_storeu_ps};
-    let mut sums = [[[_mm256_setzero_ps(); 2]; PANELS]; ROWS];
-    for (k, values) in block.iter().enumerate() {
-        for panel in 0..PANELS {
-            let line = &panels[panel][k];
-            // SAFETY: a line has 16 numbers.
-            let halves = unsafe { [_mm256_loadu_ps(line.as_ptr()), _mm256_loadu_ps(line.as_ptr().add(8))] };
-            for row in 0..ROWS {
-                let value = _mm256_set1_ps(values[row]);
-                sums[row][panel][0] = _mm256_fmadd_ps(value, halves[0], sums[row][panel][0]);
-                sums[row][panel][1] = _mm256_fmadd_ps(value, halves[1], sums[row][panel][1]);
-            }
-        }
-    }
-    let mut told = [[[0.0; PANEL]; PANELS]; ROWS];
-    for row in 0..ROWS {
-        for panel in 0..PANELS {
-            let out = told[row][panel].as_mut_ptr();
-            // SAFETY: there are 16 numbers behind it.
-            unsafe {
-                _mm256_storeu_ps(out, sums[row][panel][0]);
-                _mm256_storeu_ps(out.add(8), sums[row][panel][1]);
-            }
-        }
-    }
-    told
-}
+#[allow(unsafe_code)]
+mod x86 {
+    use std::arch::x86_64::*;
 
-#[inline(always)]
-#[allow(clippy::needless_range_loop)] // loops over arrays of constant size, to be unrolled
-fn sums_anywhere<const FUSED: bool, const ROWS: usize, const PANELS: usize>(
-    block: &[[f32; BLOCK]],
-    panels: [&[[f32; PANEL]]; PANELS],
-) -> Sums<ROWS, PANELS> {
-    let mut sums = [[[0.0; PANEL]; PANELS]; ROWS];
-    for (k, values) in block.iter().enumerate() {
-        for panel in 0..PANELS {
-            let line = &panels[panel][k];
-            for row in 0..ROWS {
-                for column in 0..PANEL {
-                    sums[row][panel][column] = fma::<FUSED>(values[row], line[column], sums[row][panel][column]);
-                }
+    use super::{Lanes, PANEL};
+
+    #[derive(Clone, Copy)]
+    pub(super) struct Whole(__m512);
+
+    impl Lanes for Whole {
+        #[inline(always)]
+        unsafe fn zero() -> Self {
+            // SAFETY: the caller answers for AVX-512, here and below.
+            Self(unsafe { _mm512_setzero_ps() })
+        }
+
+        #[inline(always)]
+        unsafe fn load(from: &[f32; PANEL]) -> Self {
+            // SAFETY: there are 16 numbers.
+            Self(unsafe { _mm512_loadu_ps(from.as_ptr()) })
+        }
+
+        #[inline(always)]
+        unsafe fn store(self, to: &mut [f32; PANEL]) {
+            // SAFETY: there are 16 numbers.
+            unsafe { _mm512_storeu_ps(to.as_mut_ptr(), self.0) }
+        }
+
+        #[inline(always)]
+        unsafe fn add(sum: Self, value: f32, line: Self) -> Self {
+            // SAFETY: as above.
+            Self(unsafe { _mm512_fmadd_ps(_mm512_set1_ps(value), line.0, sum.0) })
+        }
+    }
+
+    #[derive(Clone, Copy)]
+    pub(super) struct Halves([__m256; 2]);
+
+    impl Lanes for Halves {
+        #[inline(always)]
+        unsafe fn zero() -> Self {
+            // SAFETY: the caller answers for AVX2 and FMA, here and below.
+            Self(unsafe { [_mm256_setzero_ps(); 2] })
+        }
+
+        #[inline(always)]
+        unsafe fn load(from: &[f32; PANEL]) -> Self {
+            // SAFETY: there are 16 numbers.
+            Self(unsafe { [_mm256_loadu_ps(from.as_ptr()), _mm256_loadu_ps(from.as_ptr().add(8))] })
+        }
+
+        #[inline(always)]
+        unsafe fn store(self, to: &mut [f32; PANEL]) {
+            // SAFETY: there are 16 numbers.
+            unsafe {
+                _mm256_storeu_ps(to.as_mut_ptr(), self.0[0]);
+                _mm256_storeu_ps(to.as_mut_ptr().add(8), self.0[1]);
+            }
+        }
+
+        #[inline(always)]
+        unsafe fn add(sum: Self, value: f32, line: Self) -> Self {
+            // SAFETY: as above.
+            unsafe {
+                let value = _mm256_set1_ps(value);
+                Self([_mm256_fmadd_ps(value, line.0[0], sum.0[0]), _mm256_fmadd_ps(value, line.0[1], sum.0[1])])
             }
         }
     }
-    sums
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn numbers(count: usize, salt: usize) -> Vec<f32> {
+        (0..count).map(|k| ((k * 37 + salt) % 19) as f32 - 9.0).collect()
+    }
+
+    /// `left · matrix`, one number at a time; whole numbers, so any order gives the same.
+    fn expected(left: &[f32], matrix: &[f32], [count, depth, columns]: [usize; 3]) -> Vec<f32> {
+        let number = |k: usize| {
+            let (row, column) = (k / columns, k % columns);
+            (0..depth).map(|d| left[row * depth + d] * matrix[d * columns + column]).sum()
+        };
+        (0..count * columns).map(number).collect()
+    }
+
+    fn turned(matrix: &[f32], rows: usize, columns: usize) -> Vec<f32> {
+        (0..rows * columns).map(|k| matrix[k % rows * columns + k / rows]).collect()
+    }
+
+    const SIZES: [[usize; 3]; 11] = [
+        [1, 1, 1],
+        [6, 5, 16],
+        [7, 3, 17],
+        [13, 20, 33],
+        [2, 4, 15],
+        [4, 8, 64],
+        [1, 9, 150],
+        [2, 600, 70],
+        [32, 700, 20],
+        [23, 65, 128],
+        [3, 130, 81],
+    ];
+
     #[test]
     fn the_product_of_any_size_is_the_sum_of_products() {
-        let sizes = [
-            (1, 1, 1),
-            (6, 5, 16),
-            (7, 3, 17),
-            (13, 20, 33),
-            (2, 4, 15),
-            (4, 8, 64),
-            (1, 9, 150),
-            (2, 600, 70),
-            (32, 700, 20),
-        ];
-        for (count, rows, columns) in sizes {
-            let numbers =
-                |count: usize, salt: usize| (0..count).map(|k| ((k * 37 + salt) % 19) as f32 - 9.0).collect::<Vec<_>>();
-            let (left, matrix) = (numbers(count * rows, 1), numbers(rows * columns, 5));
-            let expected: Vec<f32> = (0..count * columns)
-                .map(|k| (0..rows).map(|r| left[k / columns * rows + r] * matrix[r * columns + k % columns]).sum())
-                .collect();
-            let turned: Vec<f32> = (0..rows * columns).map(|k| matrix[k % rows * columns + k / rows]).collect();
-            for packed in [Packed::new(&matrix, rows, columns), Packed::transposed(&turned, rows, columns)] {
-                let mut scratch = packed.scratch(count);
-                scratch.fill(f32::NAN);
-                for set in InstructionSet::available() {
-                    let mut out = vec![f32::NAN; count * columns];
-                    packed.multiply::<false>(set, count, |p| &left[p * rows..][..rows], &mut scratch, &mut out);
-                    assert_eq!(out, expected, "{count} × {rows} × {columns}, {set:?}");
-                }
+        for size @ [count, depth, columns] in SIZES {
+            let (left, matrix) = (numbers(count * depth, 1), numbers(depth * columns, 5));
+            let sums = expected(&left, &matrix, size);
+            let starts: Vec<usize> = (0..count).map(|row| row * depth).collect();
+            let rows = Rows { values: &left, starts: &starts };
+            let mut columns_first = Transposed::default();
+            let as_columns = turned(&left, count, depth);
+            columns_first.fill(depth, count, |k| &as_columns[k * count..][..count]);
+            let turned = turned(&matrix, depth, columns);
+            let packed =
+                [Packed::new(&matrix, columns, depth, columns), Packed::transposed(&turned, depth, depth, columns)];
+            for (packed, set) in
+                packed.iter().flat_map(|packed| InstructionSet::available().into_iter().map(move |set| (packed, set)))
+            {
+                let mut out = vec![f32::NAN; count * columns];
+                packed.multiply(set, 0..depth, &rows, count, Out::matrix(&mut out, columns, false));
+                assert_eq!(out, sums, "{size:?}, {set:?}");
+                packed.multiply(set, 0..depth, &columns_first, count, Out::matrix(&mut out, columns, true));
+                let twice: Vec<f32> = sums.iter().map(|sum| 2.0 * sum).collect();
+                assert_eq!(out, twice, "{size:?}, {set:?}, added");
+            }
+        }
+    }
+
+    #[test]
+    fn planes_and_parts_of_the_depth_are_the_same_product() {
+        let [count, depth, width, planes] = [9, 40, 23, 3];
+        let (left, matrix) = (numbers(count * depth, 2), numbers(depth * width * planes, 3));
+        let sums = expected(&left, &matrix, [count, depth, width * planes]);
+        let packed = Packed::new(&matrix, width * planes, depth, width * planes);
+        for set in InstructionSet::available() {
+            let mut out = vec![f32::NAN; planes * count * width];
+            for (terms, add) in [(0..13, false), (13..40, true)] {
+                let starts: Vec<usize> = (0..count).map(|row| row * depth + terms.start).collect();
+                let left = Rows { values: &left, starts: &starts };
+                let out = Out { values: &mut out, columns: planes * width, width, plane: count * width, add };
+                packed.multiply(set, terms, &left, count, out);
+            }
+            for (k, sum) in sums.iter().enumerate() {
+                let (row, column) = (k / (width * planes), k % (width * planes));
+                assert_eq!(out[column / width * count * width + row * width + column % width], *sum, "{set:?}, {k}");
             }
         }
     }

@@ -1,11 +1,13 @@
 //! The vanilla RNN, of tanh or rectified units: `seqzoo_models::cells::{Rnn, ReluRnn}`.
 //!
 //! ```text
-//! h' = tanh(projected + h W_hh)        or        max(0, projected + h W_hh)
+//! h' = tanh(sum)        or        max(0, sum)
 //! ```
+//!
+//! Planes: h'.
 
 use crate::math::tanh;
-use crate::sequence::{Pointwise, Seen, Step};
+use crate::sequence::{Apart, PLANES, Pointwise, Seen};
 
 pub(crate) struct Rnn;
 
@@ -13,14 +15,15 @@ pub(crate) struct ReluRnn;
 
 impl Pointwise for Rnn {
     const GATES: usize = 1;
+    const APART: Apart = Apart::No;
     const KEEPS: bool = false;
     const CARRIES: bool = false;
-    const SPLITS: bool = false;
 
     #[inline(always)]
-    fn forward<const FUSED: bool>(step: Step<'_>, _: &mut [f32], _: &mut [f32], hidden: &mut [f32]) {
-        for ((h, p), r) in hidden.iter_mut().zip(step.projected).zip(step.recurrent) {
-            *h = tanh::<FUSED>(p + r);
+    fn forward<const FUSED: bool>([sums, ..]: [&mut [f32]; PLANES], _: &mut [f32], hidden: &mut [f32]) {
+        for (h, sum) in hidden.iter_mut().zip(sums) {
+            *sum = tanh::<FUSED>(*sum);
+            *h = *sum;
         }
     }
 
@@ -29,11 +32,10 @@ impl Pointwise for Rnn {
         seen: Seen<'_>,
         slope: &mut [f32],
         _: &mut [f32],
-        projected: &mut [f32],
-        _: &mut [f32],
+        [of_sums, ..]: [&mut [f32]; PLANES],
     ) {
-        for ((d, slope), h) in projected.iter_mut().zip(slope).zip(seen.after) {
-            *d = *slope * (1.0 - h * h);
+        for ((of_sum, slope), h) in of_sums.iter_mut().zip(slope).zip(seen.planes[0]) {
+            *of_sum = *slope * (1.0 - h * h);
             *slope = 0.0;
         }
     }
@@ -41,16 +43,16 @@ impl Pointwise for Rnn {
 
 impl Pointwise for ReluRnn {
     const GATES: usize = 1;
+    const APART: Apart = Apart::No;
     const KEEPS: bool = false;
     const CARRIES: bool = false;
-    const SPLITS: bool = false;
 
     #[inline(always)]
-    fn forward<const FUSED: bool>(step: Step<'_>, _: &mut [f32], _: &mut [f32], hidden: &mut [f32]) {
-        for ((h, p), r) in hidden.iter_mut().zip(step.projected).zip(step.recurrent) {
-            let sum = p + r;
+    fn forward<const FUSED: bool>([sums, ..]: [&mut [f32]; PLANES], _: &mut [f32], hidden: &mut [f32]) {
+        for (h, sum) in hidden.iter_mut().zip(sums) {
             // Unlike a maximum, this passes on what is not a number.
-            *h = if sum < 0.0 { 0.0 } else { sum };
+            *sum = if *sum < 0.0 { 0.0 } else { *sum };
+            *h = *sum;
         }
     }
 
@@ -59,11 +61,10 @@ impl Pointwise for ReluRnn {
         seen: Seen<'_>,
         slope: &mut [f32],
         _: &mut [f32],
-        projected: &mut [f32],
-        _: &mut [f32],
+        [of_sums, ..]: [&mut [f32]; PLANES],
     ) {
-        for ((d, slope), h) in projected.iter_mut().zip(slope).zip(seen.after) {
-            *d = if *h > 0.0 { *slope } else { 0.0 };
+        for ((of_sum, slope), h) in of_sums.iter_mut().zip(slope).zip(seen.planes[0]) {
+            *of_sum = if *h > 0.0 { *slope } else { 0.0 };
             *slope = 0.0;
         }
     }

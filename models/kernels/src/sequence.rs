@@ -1,341 +1,742 @@
-//! A whole sequence, forward and backward, for cells whose recurrence is one product and a function of single numbers.
+//! A whole sequence, forward and backward, for cells whose step is a product or two and a function of single numbers.
 //!
-//! Buffers are row by row `[batch, time, …]`; each thread has rows of its own for all time steps, so no step waits. Rows run
-//! longest first, so that at each step those that still go on stand in front and padding costs nothing. Reading backward, a row
-//! starts at its own last true step. The same inputs, lengths and thread count give the same bits.
+//! Buffers of the caller are `[batch, time, …]`, row by row. A thread has rows of its own for all time steps, so no step waits.
+//! What it keeps lies in planes, one for each gate: `[things, hidden_size]`, where a thing is a step of a row ([`Plan`]), so that
+//! what happens at a step is one long run of numbers. Products with weights that do not depend on the state, and the weights'
+//! gradients, are taken over chunks of steps while these are in the cache.
+//! The same inputs, lengths and thread count give the same bits.
+
+use std::ops::Range;
 
 use rayon::prelude::*;
 
-use crate::engine::{InstructionSet, for_each_instruction_set};
-use crate::product::Packed;
+use crate::engine::{Activations, InstructionSet, for_each_instruction_set};
+use crate::plan::{Plan, Shape};
+use crate::product::{Out, Packed, Rows, Transposed};
 
-/// What a cell does with single numbers; `h` is `hidden_size`.
+/// Planes that are kept of a thing at most: gates and one more.
+pub(crate) const PLANES: usize = 5;
+
+/// How the last gate's product with the state differs from the others'.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Apart {
+    /// It does not.
+    No,
+    /// The product is not added to the projected input, but kept in a plane of its own, a bias included.
+    Product,
+    /// What is multiplied is not the state, but a factor made of it.
+    Factor,
+}
+
+/// What a cell does with single numbers; every slice has as many as rows that go on times units.
 pub(crate) trait Pointwise: Sync + Send + 'static {
-    /// Columns of the projected input per unit.
+    /// Columns of the projected input per unit; a plane each.
     const GATES: usize;
-    /// Whether the cell keeps a tensor of `h` numbers a step beside its gates: an LSTM's cell, a GRU's recurrent candidate.
+    /// How the last gate differs.
+    const APART: Apart;
+    /// Whether there is a plane more: an LSTM's cell, a product kept apart.
     const KEEPS: bool;
-    /// Whether what is kept is a state that the next step reads.
+    /// Whether there is a carried cell, which then is the plane more.
     const CARRIES: bool;
-    /// Whether the gradient of the recurrent product differs from that of the projected input.
-    const SPLITS: bool;
 
-    /// From the projected input and the recurrent product, both `[GATES · h]`, an extra bias and the state before to the gates as
-    /// the backward pass needs them, what is kept, and the hidden state (in place of the one before).
-    fn forward<const FUSED: bool>(step: Step<'_>, gates: &mut [f32], kept: &mut [f32], hidden: &mut [f32]);
+    /// From the sums of all gates but the last to the factor that the last one's product takes.
+    fn factor<const FUSED: bool>(_planes: [&mut [f32]; PLANES], _hidden: &[f32], _factor: &mut [f32]) {}
 
-    /// From gates, what is kept, the state before and the gradients of hidden state and carried cell to the gradient of the
-    /// projected input; `slope` becomes the part of the state's gradient that does not pass the product, `carried` that of the
-    /// cell before, `recurrent` the product's gradient where it [`SPLITS`](Self::SPLITS).
+    /// From the sums of gates to gates as the backward pass needs them; cell and hidden state become those after the step.
+    fn forward<const FUSED: bool>(planes: [&mut [f32]; PLANES], cell: &mut [f32], hidden: &mut [f32]);
+
+    /// From the gradient of the hidden state, `slope`, to those of the sums; `slope` becomes the part of the state's gradient
+    /// that passes no product, `carried` that of the cell before. The gradient of a product kept apart is the plane after the
+    /// gates.
     fn backward<const FUSED: bool>(
         seen: Seen<'_>,
         slope: &mut [f32],
         carried: &mut [f32],
-        projected: &mut [f32],
-        recurrent: &mut [f32],
+        slopes: [&mut [f32]; PLANES],
     );
-}
 
-/// What a step reads.
-pub(crate) struct Step<'a> {
-    pub(crate) projected: &'a [f32],
-    pub(crate) recurrent: &'a [f32],
-    pub(crate) extra: &'a [f32],
-    /// The carried cell before; empty if there is none.
-    pub(crate) carried: &'a [f32],
+    /// The rest of that, when the factor's gradient is known; the factor is made again for the gradient of weights.
+    fn backward_factor<const FUSED: bool>(
+        _seen: Seen<'_>,
+        _of_factor: &[f32],
+        _factor: &mut [f32],
+        _slope: &mut [f32],
+        _slopes: [&mut [f32]; PLANES],
+    ) {
+    }
 }
 
 /// What the backward pass of a step reads.
+#[derive(Clone, Copy)]
 pub(crate) struct Seen<'a> {
-    pub(crate) gates: &'a [f32],
-    pub(crate) kept: &'a [f32],
-    /// The hidden state after the step.
-    pub(crate) after: &'a [f32],
-    /// The hidden state before it.
+    pub(crate) planes: [&'a [f32]; PLANES],
+    /// The hidden state before the step.
     pub(crate) before: &'a [f32],
     /// The carried cell before it; empty if there is none.
     pub(crate) carried: &'a [f32],
 }
 
-/// The sizes of a call, and its direction.
-#[derive(Debug, Clone)]
-pub struct Shape {
-    /// Rows.
-    pub batch: usize,
-    /// Steps of the longest row.
-    pub time: usize,
-    /// Units.
-    pub hidden: usize,
-    /// True steps of each row.
-    pub lengths: Vec<usize>,
-    /// Whether each row is read from its last true step to its first.
-    pub backward: bool,
-}
+for_each_instruction_set!(forward<P: Pointwise>(planes: [&mut [f32]; PLANES], cell: &mut [f32], hidden: &mut [f32]));
+for_each_instruction_set!(factor<P: Pointwise>(planes: [&mut [f32]; PLANES], hidden: &[f32], factor: &mut [f32]));
+for_each_instruction_set!(backward<P: Pointwise>(
+    seen: Seen<'_>, slope: &mut [f32], carried: &mut [f32], slopes: [&mut [f32]; PLANES],
+));
+for_each_instruction_set!(backward_factor<P: Pointwise>(
+    seen: Seen<'_>, of_factor: &[f32], factor: &mut [f32], slope: &mut [f32], slopes: [&mut [f32]; PLANES],
+));
 
-/// What the forward pass reads: `projected` `[batch, time, GATES · h]`, `weight` `[h, GATES · h]`, `extra` `[h]` or empty,
-/// `hidden` and `cell` `[batch, h]`, the latter empty if there is none.
+/// What a call reads: `input` `[batch, time, input_size]`, `weight_ih` `[input_size, GATES · h]`, `bias` `[GATES · h]`,
+/// `weight_hh` `[h, GATES · h]`, `hidden` and `cell` `[batch, h]`, the latter empty if there is none. `extra` is the bias `[h]`
+/// of a product kept apart, or the weights `[h, h]` of a factor's product, which are then not in `weight_hh`.
+#[derive(Clone, Copy)]
 pub(crate) struct Inputs<'a> {
-    pub(crate) projected: &'a [f32],
-    pub(crate) weight: &'a [f32],
+    pub(crate) input: &'a [f32],
+    pub(crate) weight_ih: &'a [f32],
+    pub(crate) bias: &'a [f32],
+    pub(crate) weight_hh: &'a [f32],
     pub(crate) extra: &'a [f32],
     pub(crate) hidden: &'a [f32],
     pub(crate) cell: &'a [f32],
 }
 
-/// What it makes.
+/// What the forward pass makes.
 pub(crate) struct Outputs {
-    /// `[batch, time, h]`, then the last hidden state `[batch, h]`, then the last cell if there is one.
-    pub(crate) packed: Vec<f32>,
-    /// `[batch, time, GATES · h]`.
-    pub(crate) gates: Vec<f32>,
-    /// `[batch, time, h]`, or empty.
-    pub(crate) kept: Vec<f32>,
-}
-
-/// The same as the backward pass reads it.
-pub(crate) struct Made<'a> {
-    pub(crate) packed: &'a [f32],
-    pub(crate) gates: &'a [f32],
-    pub(crate) kept: &'a [f32],
-}
-
-/// What the backward pass makes.
-pub(crate) struct Gradients {
-    /// Of the projected input.
-    pub(crate) projected: Vec<f32>,
-    /// Of the recurrent product, where it is another one.
-    pub(crate) recurrent: Vec<f32>,
-    /// The hidden state before each step, `[batch, time, h]`: the left factor of the recurrent weights' gradient.
-    pub(crate) before: Vec<f32>,
-    /// Of the hidden state before the first step.
+    /// `[batch, time, h]`, zero at padding.
+    pub(crate) outputs: Vec<f32>,
+    /// After each row's last step, `[batch, h]`.
     pub(crate) hidden: Vec<f32>,
-    /// Of the cell before it, or empty.
+    /// The same of the cell, or empty.
+    pub(crate) cell: Vec<f32>,
+    /// What the backward pass needs beside them, thread by thread.
+    pub(crate) stored: Vec<f32>,
+}
+
+/// Gradients of the forward pass's results; empty where nothing depends on one.
+#[derive(Clone, Copy)]
+pub(crate) struct Slopes<'a> {
+    pub(crate) outputs: &'a [f32],
+    pub(crate) hidden: &'a [f32],
+    pub(crate) cell: &'a [f32],
+}
+
+/// Gradients of what the call read, each in its shape.
+#[derive(Default)]
+pub(crate) struct Gradients {
+    pub(crate) input: Vec<f32>,
+    pub(crate) weight_ih: Vec<f32>,
+    pub(crate) bias: Vec<f32>,
+    pub(crate) weight_hh: Vec<f32>,
+    pub(crate) extra: Vec<f32>,
+    pub(crate) hidden: Vec<f32>,
     pub(crate) cell: Vec<f32>,
 }
 
-/// Rows of one thread.
-fn share(batch: usize) -> usize {
-    batch.div_ceil(rayon::current_num_threads().max(1)).max(1)
-}
-
-/// Mutable pieces of `width` numbers a row, one for each thread; as many empty ones for an empty buffer.
-fn pieces(buffer: &mut [f32], rows: usize, width: usize, count: usize) -> Vec<&mut [f32]> {
-    if buffer.is_empty() {
-        return (0..count).map(|_| Default::default()).collect();
-    }
-    buffer.chunks_mut(rows * width).collect()
-}
-
-fn piece(buffer: &[f32], first: usize, rows: usize, width: usize) -> &[f32] {
-    if buffer.is_empty() { buffer } else { &buffer[first * width..(first + rows) * width] }
-}
-
-/// Rows by falling length, and how many of them are longer than each step.
-fn order(lengths: &[usize]) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..lengths.len()).collect();
-    order.sort_by_key(|&row| std::cmp::Reverse(lengths[row]));
-    order
-}
-
-/// Where the s-th step that is read lies in a row.
-#[inline(always)]
-fn place(step: usize, length: usize, backward: bool) -> usize {
-    if backward { length - 1 - step } else { step }
-}
-
-/// The forward pass; gates and what else the backward pass needs are empty unless they are to be kept.
-pub(crate) fn forward<P: Pointwise>(shape: &Shape, inputs: &Inputs, keep: bool) -> Outputs {
-    let Shape { batch, time, hidden, .. } = *shape;
-    let width = P::GATES * hidden;
-    let states = if P::CARRIES { 2 } else { 1 };
-    let mut packed = vec![0.0; batch * hidden * (time + states)];
-    let mut gates = vec![0.0; if keep { batch * time * width } else { 0 }];
-    let mut kept = vec![0.0; if keep && P::KEEPS { batch * time * hidden } else { 0 }];
-    let weight = Packed::new(inputs.weight, hidden, width);
-    let (outputs, last) = packed.split_at_mut(batch * time * hidden);
-    let (last_hidden, last_cell) = last.split_at_mut(batch * hidden);
-    last_hidden.copy_from_slice(inputs.hidden);
-    last_cell.copy_from_slice(if P::CARRIES { inputs.cell } else { &[] });
-    let (set, rows) = (InstructionSet::current(), share(batch));
-    let threads = batch.div_ceil(rows);
-    let jobs = pieces(outputs, rows, time * hidden, threads)
-        .into_iter()
-        .zip(pieces(&mut gates, rows, time * width, threads))
-        .zip(pieces(&mut kept, rows, time * hidden, threads))
-        .zip(pieces(last_hidden, rows, hidden, threads))
-        .zip(pieces(last_cell, rows, hidden, threads));
-    let jobs: Vec<_> = jobs.collect();
-    jobs.into_par_iter().enumerate().for_each(|(thread, ((((outputs, gates), kept), state), cell))| {
-        let first = thread * rows;
-        let lengths = &shape.lengths[first..(first + rows).min(batch)];
-        let projected = piece(inputs.projected, first, lengths.len(), time * width);
-        forward_rows::<P>(set, shape, lengths, projected, inputs.extra, &weight, outputs, gates, kept, state, cell);
-    });
-    Outputs { packed, gates, kept }
-}
-
-for_each_instruction_set!(forward_rows<P>(
-    shape: &Shape, lengths: &[usize], projected: &[f32], extra: &[f32], weight: &Packed, outputs: &mut [f32],
-    gates: &mut [f32], kept: &mut [f32], state: &mut [f32], cell: &mut [f32],
-) => forward_body);
-
-#[inline(always)]
-#[allow(clippy::too_many_arguments)]
-fn forward_body<const FUSED: bool, P: Pointwise>(
+/// Sizes that follow from a cell and a shape.
+#[derive(Clone, Copy)]
+struct Sizes {
     set: InstructionSet,
-    shape: &Shape,
-    lengths: &[usize],
-    projected: &[f32],
-    extra: &[f32],
-    weight: &Packed,
-    outputs: &mut [f32],
-    gates: &mut [f32],
-    kept: &mut [f32],
-    state: &mut [f32],
-    cell: &mut [f32],
-) {
-    let (time, h, width) = (shape.time, shape.hidden, P::GATES * shape.hidden);
-    let order = order(lengths);
-    let mut scratch = weight.scratch(lengths.len());
-    let mut recurrent = vec![0.0; lengths.len() * width];
-    let (mut any_gates, mut any_kept) = (vec![0.0; width], vec![0.0; h]);
-    for step in 0..lengths.iter().copied().max().unwrap_or(0) {
-        let active = order.partition_point(|&row| lengths[row] > step);
-        weight.multiply::<FUSED>(set, active, |p| &state[order[p] * h..][..h], &mut scratch, &mut recurrent);
-        for (p, &row) in order[..active].iter().enumerate() {
-            let at = row * time + place(step, lengths[row], shape.backward);
-            let state = &mut state[row * h..][..h];
-            let carried = if P::CARRIES { &mut cell[row * h..][..h] } else { &mut [][..] };
-            let gates = if gates.is_empty() { &mut any_gates[..] } else { &mut gates[at * width..][..width] };
-            let kept = if kept.is_empty() { &mut any_kept[..] } else { &mut kept[at * h..][..h] };
-            let read = Step {
-                projected: &projected[at * width..][..width],
-                recurrent: &recurrent[p * width..][..width],
-                extra,
-                carried,
-            };
-            P::forward::<FUSED>(read, gates, kept, state);
-            if P::CARRIES {
-                carried.copy_from_slice(kept);
-            }
-            outputs[at * h..][..h].copy_from_slice(state);
+    time: usize,
+    input: usize,
+    hidden: usize,
+    /// Of all gates.
+    width: usize,
+    /// Of the gates whose products with the state are added at once.
+    together: usize,
+    /// Columns of `weight_hh`.
+    recurrent: usize,
+}
+
+impl Sizes {
+    fn of<P: Pointwise>(shape: &Shape) -> Self {
+        let h = shape.hidden;
+        let width = P::GATES * h;
+        let together = if P::APART == Apart::No { width } else { width - h };
+        let recurrent = if P::APART == Apart::Factor { together } else { width };
+        Self {
+            set: InstructionSet::current(),
+            time: shape.time,
+            input: shape.input,
+            hidden: h,
+            width,
+            together,
+            recurrent,
+        }
+    }
+
+    fn plans(&self, shape: &Shape) -> Vec<Plan> {
+        let chunk = (CHUNK / self.width.max(1)).clamp(SHORTEST_CHUNK, LONGEST_CHUNK);
+        Plan::all(shape, rayon::current_num_threads(), chunk)
+    }
+}
+
+/// Numbers of a chunk's gates, about.
+const CHUNK: usize = 1 << 17;
+/// Things of a chunk at least and at most, unless a single step has more.
+const SHORTEST_CHUNK: usize = 128;
+const LONGEST_CHUNK: usize = 512;
+
+/// Numbers that a thread keeps for the backward pass.
+fn kept<P: Pointwise>(plan: &Plan, h: usize, activations: Option<Activations>) -> usize {
+    match activations {
+        Some(Activations::Kept) => planes::<P>() * plan.total() * h,
+        // The cell before each chunk; the hidden state is among the outputs.
+        Some(Activations::Recomputed) if P::CARRIES => plan.chunks.len() * plan.order.len() * h,
+        _ => 0,
+    }
+}
+
+const fn planes<P: Pointwise>() -> usize {
+    P::GATES + P::KEEPS as usize
+}
+
+/// Cuts a buffer into pieces; an empty buffer into empty ones.
+fn cut(buffer: &mut [f32], sizes: impl IntoIterator<Item = usize>) -> Vec<&mut [f32]> {
+    let mut rest = buffer;
+    let mut pieces = Vec::new();
+    for size in sizes {
+        let (piece, others) = rest.split_at_mut(size.min(rest.len()));
+        pieces.push(piece);
+        rest = others;
+    }
+    pieces
+}
+
+/// The rows of a thread; an empty buffer stays empty.
+fn of_rows<'a>(buffer: &'a [f32], rows: &Range<usize>, width: usize) -> &'a [f32] {
+    if buffer.is_empty() { buffer } else { &buffer[rows.start * width..rows.end * width] }
+}
+
+/// Planes of a run of things: number `thing` of plane p is at `values[p · stride + (thing − first) · h..]`.
+struct Planes<V> {
+    values: V,
+    stride: usize,
+    first: usize,
+}
+
+impl Planes<&mut [f32]> {
+    /// Each plane's part of some things.
+    fn each(&mut self, things: &Range<usize>, h: usize) -> [&mut [f32]; PLANES] {
+        let mut all: [&mut [f32]; PLANES] = Default::default();
+        let at = (things.start - self.first) * h;
+        for (slot, plane) in all.iter_mut().zip(self.values.chunks_exact_mut(self.stride.max(1))) {
+            *slot = &mut plane[at..][..things.len() * h];
+        }
+        all
+    }
+
+    /// From a plane's place of some thing on.
+    fn from(&mut self, plane: usize, thing: usize, h: usize) -> &mut [f32] {
+        &mut self.values[plane * self.stride + (thing - self.first) * h..]
+    }
+}
+
+impl Planes<&[f32]> {
+    fn each(&self, things: &Range<usize>, h: usize) -> [&[f32]; PLANES] {
+        let mut all: [&[f32]; PLANES] = Default::default();
+        let at = (things.start - self.first) * h;
+        for (slot, plane) in all.iter_mut().zip(self.values.chunks_exact(self.stride.max(1))) {
+            *slot = &plane[at..][..things.len() * h];
+        }
+        all
+    }
+}
+
+/// The state of a thread's rows in the plan's order, and room for what a step makes on the way.
+struct State {
+    hidden: Vec<f32>,
+    cell: Vec<f32>,
+    factor: Vec<f32>,
+    /// Where rows of `h` numbers that follow on each other begin.
+    ladder: Vec<usize>,
+    /// Where the inputs of a chunk begin.
+    starts: Vec<usize>,
+}
+
+impl State {
+    fn new<P: Pointwise>(plan: &Plan, h: usize) -> Self {
+        let rows = plan.order.len();
+        Self {
+            hidden: vec![0.0; rows * h],
+            cell: vec![0.0; if P::CARRIES { rows * h } else { 0 }],
+            factor: vec![0.0; if P::APART == Apart::Factor { rows * h } else { 0 }],
+            ladder: (0..rows.max(plan.largest_chunk())).map(|row| row * h).collect(),
+            starts: Vec::new(),
         }
     }
 }
 
-/// The backward pass: `slopes` is the gradient of [`Outputs::packed`].
-pub(crate) fn backward<P: Pointwise>(shape: &Shape, inputs: &Inputs, made: &Made, slopes: &[f32]) -> Gradients {
-    let Shape { batch, time, hidden, .. } = *shape;
-    let width = P::GATES * hidden;
-    let mut gradients = Gradients {
-        projected: vec![0.0; batch * time * width],
-        recurrent: vec![0.0; if P::SPLITS { batch * time * width } else { 0 }],
-        before: vec![0.0; batch * time * hidden],
-        hidden: Vec::new(),
-        cell: Vec::new(),
+/// Brings the batch's rows of a state into the plan's order.
+fn sort(plan: &Plan, h: usize, from: &[f32], to: &mut [f32]) {
+    if !from.is_empty() {
+        to.chunks_exact_mut(h).zip(&plan.order).for_each(|(to, row)| to.copy_from_slice(&from[row * h..][..h]));
+    }
+}
+
+/// Brings them back.
+fn unsort(plan: &Plan, h: usize, from: &[f32], to: &mut [f32]) {
+    from.chunks_exact(h).zip(&plan.order).for_each(|(from, row)| to[row * h..][..h].copy_from_slice(from));
+}
+
+/// Recurrent and input weights as the forward pass reads them.
+struct Forward {
+    input: Packed,
+    together: Packed,
+    apart: Packed,
+}
+
+impl Forward {
+    fn new<P: Pointwise>(sizes: &Sizes, inputs: &Inputs) -> Self {
+        let Sizes { input, hidden: h, width, together, recurrent, .. } = *sizes;
+        Self {
+            input: Packed::new(inputs.weight_ih, width, input, width),
+            together: Packed::new(inputs.weight_hh, recurrent, h, together),
+            apart: match P::APART {
+                Apart::No => Packed::default(),
+                Apart::Product => Packed::new(&inputs.weight_hh[together..], recurrent, h, h),
+                Apart::Factor => Packed::new(inputs.extra, h, h, h),
+            },
+        }
+    }
+}
+
+/// The forward pass; without `activations`, there will be no backward pass.
+pub(crate) fn read<P: Pointwise>(shape: &Shape, inputs: &Inputs, activations: Option<Activations>) -> Outputs {
+    let sizes = Sizes::of::<P>(shape);
+    let (time, h) = (shape.time, shape.hidden);
+    let plans = sizes.plans(shape);
+    let weights = Forward::new::<P>(&sizes, inputs);
+    let stored: Vec<usize> = plans.iter().map(|plan| kept::<P>(plan, h, activations)).collect();
+    let mut made = Outputs {
+        outputs: vec![0.0; shape.batch * time * h],
+        hidden: vec![0.0; shape.batch * h],
+        cell: vec![0.0; if P::CARRIES { shape.batch * h } else { 0 }],
+        stored: vec![0.0; stored.iter().sum()],
     };
-    let (of_outputs, of_last) = slopes.split_at(batch * time * hidden);
-    let (of_hidden, of_cell) = of_last.split_at(batch * hidden);
-    gradients.hidden = of_hidden.to_vec();
-    gradients.cell = of_cell.to_vec();
-    let weight = Packed::transposed(inputs.weight, width, hidden);
-    let (set, rows) = (InstructionSet::current(), share(batch));
-    let threads = batch.div_ceil(rows);
-    let jobs: Vec<_> = pieces(&mut gradients.projected, rows, time * width, threads)
-        .into_iter()
-        .zip(pieces(&mut gradients.recurrent, rows, time * width, threads))
-        .zip(pieces(&mut gradients.before, rows, time * hidden, threads))
-        .zip(pieces(&mut gradients.hidden, rows, hidden, threads))
-        .zip(pieces(&mut gradients.cell, rows, hidden, threads))
+    let rows = |width: usize| plans.iter().map(move |plan| plan.rows.len() * width);
+    let jobs: Vec<_> = plans
+        .iter()
+        .zip(cut(&mut made.outputs, rows(time * h)))
+        .zip(cut(&mut made.hidden, rows(h)))
+        .zip(cut(&mut made.cell, rows(h)))
+        .zip(cut(&mut made.stored, stored))
         .collect();
-    jobs.into_par_iter().enumerate().for_each(|(thread, ((((projected, recurrent), before), slope), carried))| {
-        let first = thread * rows;
-        let lengths = &shape.lengths[first..(first + rows).min(batch)];
-        let of = |buffer, width| piece(buffer, first, lengths.len(), width);
-        let history = History {
-            outputs: of(&made.packed[..batch * time * hidden], time * hidden),
-            gates: of(made.gates, time * width),
-            kept: of(made.kept, time * hidden),
-            hidden: of(inputs.hidden, hidden),
-            cell: of(inputs.cell, hidden),
-            slopes: of(of_outputs, time * hidden),
-        };
-        backward_rows::<P>(set, shape, lengths, &history, &weight, projected, recurrent, before, slope, carried);
-    });
-    gradients
-}
-
-/// What a thread's rows left behind, and the gradient of their outputs.
-struct History<'a> {
-    outputs: &'a [f32],
-    gates: &'a [f32],
-    kept: &'a [f32],
-    hidden: &'a [f32],
-    cell: &'a [f32],
-    slopes: &'a [f32],
-}
-
-for_each_instruction_set!(backward_rows<P>(
-    shape: &Shape, lengths: &[usize], history: &History, weight: &Packed, projected: &mut [f32], recurrent: &mut [f32],
-    before: &mut [f32], slope: &mut [f32], carried: &mut [f32],
-) => backward_body);
-
-#[inline(always)]
-#[allow(clippy::too_many_arguments)]
-fn backward_body<const FUSED: bool, P: Pointwise>(
-    set: InstructionSet,
-    shape: &Shape,
-    lengths: &[usize],
-    history: &History,
-    weight: &Packed,
-    projected: &mut [f32],
-    recurrent: &mut [f32],
-    before: &mut [f32],
-    slope: &mut [f32],
-    carried: &mut [f32],
-) {
-    let (time, h, width) = (shape.time, shape.hidden, P::GATES * shape.hidden);
-    let order = order(lengths);
-    let mut scratch = weight.scratch(lengths.len());
-    let mut passed = vec![0.0; lengths.len() * h];
-    for step in (0..lengths.iter().copied().max().unwrap_or(0)).rev() {
-        let active = order.partition_point(|&row| lengths[row] > step);
-        for &row in &order[..active] {
-            let at = row * time + place(step, lengths[row], shape.backward);
-            // The step read before this one, if there is one.
-            let earlier = step.checked_sub(1).map(|step| row * time + place(step, lengths[row], shape.backward));
-            let old = earlier.map_or_else(|| &history.hidden[row * h..][..h], |at| &history.outputs[at * h..][..h]);
-            before[at * h..][..h].copy_from_slice(old);
-            let cell = match (P::CARRIES, earlier) {
-                (false, _) => &[][..],
-                (true, None) => &history.cell[row * h..][..h],
-                (true, Some(at)) => &history.kept[at * h..][..h],
+    on_threads(jobs, |((((plan, outputs), hidden), cell), stored)| {
+        let inputs = rows_of(inputs, &plan.rows, &sizes);
+        let mut state = State::new::<P>(plan, h);
+        sort(plan, h, inputs.hidden, &mut state.hidden);
+        sort(plan, h, inputs.cell, &mut state.cell);
+        let mut passing =
+            vec![
+                0.0;
+                if activations == Some(Activations::Kept) { 0 } else { planes::<P>() * plan.largest_chunk() * h }
+            ];
+        for (number, chunk) in plan.chunks.iter().enumerate() {
+            if activations == Some(Activations::Recomputed) && P::CARRIES {
+                stored[number * state.cell.len()..][..state.cell.len()].copy_from_slice(&state.cell);
+            }
+            let mut planes = match activations {
+                Some(Activations::Kept) => Planes { values: &mut *stored, stride: plan.total() * h, first: 0 },
+                _ => Planes {
+                    values: &mut passing[..],
+                    stride: plan.largest_chunk() * h,
+                    first: plan.starts[chunk.start],
+                },
             };
-            let slope = &mut slope[row * h..][..h];
-            slope.iter_mut().zip(&history.slopes[at * h..][..h]).for_each(|(slope, of_output)| *slope += of_output);
-            let seen = Seen {
-                gates: &history.gates[at * width..][..width],
-                kept: if P::KEEPS { &history.kept[at * h..][..h] } else { &[] },
-                after: &history.outputs[at * h..][..h],
-                before: old,
-                carried: cell,
-            };
-            let carried = if P::CARRIES { &mut carried[row * h..][..h] } else { &mut [][..] };
-            let split = if P::SPLITS { &mut recurrent[at * width..][..width] } else { &mut [][..] };
-            P::backward::<FUSED>(seen, slope, carried, &mut projected[at * width..][..width], split);
+            read_chunk::<P>(&sizes, plan, chunk, &inputs, &weights, &mut planes, &mut state, Some(&mut *outputs));
         }
-        let of_product: &[f32] = if P::SPLITS { recurrent } else { projected };
-        let at = |row: usize| row * time + place(step, lengths[row], shape.backward);
-        weight.multiply::<FUSED>(
-            set,
-            active,
-            |p| &of_product[at(order[p]) * width..][..width],
-            &mut scratch,
-            &mut passed,
-        );
-        for (p, &row) in order[..active].iter().enumerate() {
-            let slope = slope[row * h..][..h].iter_mut();
-            slope.zip(&passed[p * h..][..h]).for_each(|(slope, passed)| *slope += passed);
+        unsort(plan, h, &state.hidden, hidden);
+        unsort(plan, h, &state.cell, cell);
+    });
+    made
+}
+
+/// A job for each thread; a single one here.
+fn on_threads<J: Send>(mut jobs: Vec<J>, act: impl Fn(J) + Sync + Send) {
+    if jobs.len() == 1 {
+        jobs.drain(..).for_each(act);
+    } else {
+        jobs.into_par_iter().with_max_len(1).for_each(act);
+    }
+}
+
+/// What a thread's rows read.
+fn rows_of<'a>(inputs: &Inputs<'a>, rows: &Range<usize>, sizes: &Sizes) -> Inputs<'a> {
+    Inputs {
+        input: of_rows(inputs.input, rows, sizes.time * sizes.input),
+        hidden: of_rows(inputs.hidden, rows, sizes.hidden),
+        cell: of_rows(inputs.cell, rows, sizes.hidden),
+        ..*inputs
+    }
+}
+
+/// Reads some steps: fills their planes, moves the state on, and tells the hidden state after each step unless no one asks.
+#[allow(clippy::too_many_arguments)]
+fn read_chunk<P: Pointwise>(
+    sizes: &Sizes,
+    plan: &Plan,
+    chunk: &Range<usize>,
+    inputs: &Inputs,
+    weights: &Forward,
+    planes: &mut Planes<&mut [f32]>,
+    state: &mut State,
+    mut outputs: Option<&mut [f32]>,
+) {
+    let &Sizes { set, input, hidden: h, width, together, .. } = sizes;
+    let stride = planes.stride;
+    let things = plan.steps(chunk);
+    for (plane, bias) in planes.each(&things, h).into_iter().zip(inputs.bias.chunks_exact(h)) {
+        plane.chunks_exact_mut(h).for_each(|row| row.copy_from_slice(bias));
+    }
+    state.starts.clear();
+    state.starts.extend(plan.places[things.clone()].iter().map(|place| place * input));
+    let left = Rows { values: inputs.input, starts: &state.starts };
+    let out = Out { values: planes.from(0, things.start, h), columns: width, width: h, plane: stride, add: true };
+    weights.input.multiply(set, 0..input, &left, things.len(), out);
+
+    for step in chunk.clone() {
+        let things = plan.step(step);
+        let (active, numbers) = (things.len(), things.len() * h);
+        let left = Rows { values: &state.hidden, starts: &state.ladder };
+        let out =
+            Out { values: planes.from(0, things.start, h), columns: together, width: h, plane: stride, add: true };
+        weights.together.multiply(set, 0..h, &left, active, out);
+        match P::APART {
+            Apart::No => {}
+            Apart::Product => {
+                let product = &mut planes.from(P::GATES, things.start, h)[..numbers];
+                product.chunks_exact_mut(h).for_each(|row| row.copy_from_slice(inputs.extra));
+                weights.apart.multiply(set, 0..h, &left, active, Out::matrix(product, h, true));
+            }
+            Apart::Factor => {
+                let factor = &mut state.factor[..numbers];
+                self::factor::<P>(set, planes.each(&things, h), &state.hidden[..numbers], factor);
+                let left = Rows { values: factor, starts: &state.ladder };
+                let out = Out::matrix(planes.from(P::GATES - 1, things.start, h), h, true);
+                weights.apart.multiply(set, 0..h, &left, active, out);
+            }
+        }
+        let cell = if P::CARRIES { &mut state.cell[..numbers] } else { &mut [][..] };
+        forward::<P>(set, planes.each(&things, h), cell, &mut state.hidden[..numbers]);
+        if let Some(outputs) = &mut outputs {
+            for (row, place) in state.hidden.chunks_exact(h).zip(&plan.places[things]) {
+                outputs[place * h..][..h].copy_from_slice(row);
+            }
+        }
+    }
+}
+
+/// The transposed weights, as the backward pass reads them.
+struct Backward {
+    input: Packed,
+    together: Packed,
+    apart: Packed,
+}
+
+impl Backward {
+    fn new<P: Pointwise>(sizes: &Sizes, inputs: &Inputs, wants_input: bool) -> Self {
+        let Sizes { input, hidden: h, width, together, recurrent, .. } = *sizes;
+        Self {
+            input: if wants_input {
+                Packed::transposed(inputs.weight_ih, width, width, input)
+            } else {
+                Packed::default()
+            },
+            together: Packed::transposed(inputs.weight_hh, recurrent, together, h),
+            apart: match P::APART {
+                Apart::No => Packed::default(),
+                Apart::Product => Packed::transposed(&inputs.weight_hh[together..], recurrent, h, h),
+                Apart::Factor => Packed::transposed(inputs.extra, h, h, h),
+            },
+        }
+    }
+}
+
+/// The backward pass; the gradient of `input` is empty unless it is wanted.
+pub(crate) fn learn<P: Pointwise>(
+    shape: &Shape,
+    inputs: &Inputs,
+    (outputs, stored): (&[f32], &[f32]),
+    slopes: Slopes,
+    activations: Activations,
+    wants_input: bool,
+) -> Gradients {
+    let sizes = Sizes::of::<P>(shape);
+    let (time, h) = (shape.time, shape.hidden);
+    let plans = sizes.plans(shape);
+    let weights = Backward::new::<P>(&sizes, inputs, wants_input);
+    let again = (activations == Activations::Recomputed).then(|| Forward::new::<P>(&sizes, inputs));
+    let mut all = Gradients {
+        input: vec![0.0; if wants_input { shape.batch * time * shape.input } else { 0 }],
+        hidden: vec![0.0; shape.batch * h],
+        cell: vec![0.0; if P::CARRIES { shape.batch * h } else { 0 }],
+        ..Gradients::default()
+    };
+    let mut sums: Vec<Gradients> = plans.iter().map(|_| Gradients::default()).collect();
+    let rows = |width: usize| plans.iter().map(move |plan| plan.rows.len() * width);
+    let mut at = 0;
+    let stored = plans.iter().map(|plan| {
+        let size = kept::<P>(plan, h, Some(activations));
+        at += size;
+        &stored[at - size..at]
+    });
+    let jobs: Vec<_> = plans
+        .iter()
+        .zip(cut(&mut all.input, rows(time * shape.input)))
+        .zip(cut(&mut all.hidden, rows(h)))
+        .zip(cut(&mut all.cell, rows(h)))
+        .zip(stored)
+        .zip(&mut sums)
+        .collect();
+    on_threads(jobs, |(((((plan, of_input), of_hidden), of_cell), stored), sums)| {
+        let rows = &plan.rows;
+        let mut thread = Thread {
+            sizes: &sizes,
+            plan,
+            inputs: rows_of(inputs, rows, &sizes),
+            outputs: of_rows(outputs, rows, time * h),
+            slopes: of_rows(slopes.outputs, rows, time * h),
+            weights: &weights,
+            state: State::new::<P>(plan, h),
+            sums,
+            room: Room::new::<P>(&sizes, plan),
+        };
+        sort(plan, h, of_rows(slopes.hidden, rows, h), &mut thread.state.hidden);
+        sort(plan, h, of_rows(slopes.cell, rows, h), &mut thread.state.cell);
+        thread.begin::<P>();
+        thread.run::<P>(stored, again.as_ref(), of_input);
+        unsort(plan, h, &thread.state.hidden, of_hidden);
+        unsort(plan, h, &thread.state.cell, of_cell);
+    });
+    let mut sums = sums.into_iter();
+    let first = sums.next().unwrap_or_default();
+    (all.weight_ih, all.bias, all.weight_hh, all.extra) = (first.weight_ih, first.bias, first.weight_hh, first.extra);
+    for other in sums {
+        for (sum, part) in [
+            (&mut all.weight_ih, other.weight_ih),
+            (&mut all.bias, other.bias),
+            (&mut all.weight_hh, other.weight_hh),
+            (&mut all.extra, other.extra),
+        ] {
+            sum.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
+        }
+    }
+    all
+}
+
+/// A thread's part of the backward pass. The gradients of hidden state and cell stand in `state`.
+struct Thread<'a> {
+    sizes: &'a Sizes,
+    plan: &'a Plan,
+    inputs: Inputs<'a>,
+    outputs: &'a [f32],
+    slopes: &'a [f32],
+    weights: &'a Backward,
+    state: State,
+    /// Gradients of weights.
+    sums: &'a mut Gradients,
+    room: Room,
+}
+
+/// Buffers of a chunk, `[things, …]`.
+struct Room {
+    /// Gradients of the gates' sums, in planes.
+    slopes: Vec<f32>,
+    /// The hidden state before each thing.
+    before: Vec<f32>,
+    /// The factor of each thing, and the gradient of a step's.
+    factors: Vec<f32>,
+    of_factor: Vec<f32>,
+    /// The gradient of what was read.
+    input: Vec<f32>,
+    left: Transposed,
+    right: Packed,
+    apart: Packed,
+}
+
+impl Room {
+    fn new<P: Pointwise>(sizes: &Sizes, plan: &Plan) -> Self {
+        let (h, things) = (sizes.hidden, plan.largest_chunk());
+        let planes = P::GATES + usize::from(P::APART == Apart::Product);
+        let factors = P::APART == Apart::Factor;
+        Self {
+            slopes: vec![0.0; planes * things * h],
+            before: vec![0.0; things * h],
+            factors: vec![0.0; if factors { things * h } else { 0 }],
+            of_factor: vec![0.0; if factors { plan.order.len() * h } else { 0 }],
+            input: vec![0.0; things * sizes.input],
+            left: Transposed::default(),
+            right: Packed::default(),
+            apart: Packed::default(),
+        }
+    }
+}
+
+impl Thread<'_> {
+    fn begin<P: Pointwise>(&mut self) {
+        let &Sizes { input, hidden: h, width, recurrent, .. } = self.sizes;
+        self.sums.weight_ih = vec![0.0; input * width];
+        self.sums.bias = vec![0.0; width];
+        self.sums.weight_hh = vec![0.0; h * recurrent];
+        self.sums.extra = match P::APART {
+            Apart::No => Vec::new(),
+            Apart::Product => vec![0.0; h],
+            Apart::Factor => vec![0.0; h * h],
+        };
+    }
+
+    /// All chunks, the last one first.
+    fn run<P: Pointwise>(&mut self, stored: &[f32], again: Option<&Forward>, of_input: &mut [f32]) {
+        let (plan, h) = (self.plan, self.sizes.hidden);
+        let stride = plan.largest_chunk() * h;
+        let mut initial = vec![0.0; if P::CARRIES { plan.order.len() * h } else { 0 }];
+        sort(plan, h, self.inputs.cell, &mut initial);
+        let mut passing = vec![0.0; if again.is_some() { planes::<P>() * stride } else { 0 }];
+        let mut passing_state = again.map(|_| State::new::<P>(plan, h));
+        for (number, chunk) in plan.chunks.iter().enumerate().rev() {
+            let first = plan.starts[chunk.start];
+            self.gather_before(chunk);
+            if let (Some(weights), Some(state)) = (again, &mut passing_state) {
+                let rows = plan.step(chunk.start).len() * h;
+                state.hidden[..rows].copy_from_slice(&self.room.before[..rows]);
+                let cell = &stored[number * state.cell.len()..][..state.cell.len()];
+                state.cell.copy_from_slice(cell);
+                let mut planes = Planes { values: &mut passing[..], stride, first };
+                read_chunk::<P>(self.sizes, plan, chunk, &self.inputs, weights, &mut planes, state, None);
+                self.chunk::<P>(chunk, &Planes { values: &passing[..], stride, first }, cell);
+            } else {
+                let planes = Planes { values: stored, stride: plan.total() * h, first: 0 };
+                let cell = match chunk.start.checked_sub(1) {
+                    Some(step) if P::CARRIES => planes.each(&plan.step(step), h)[P::GATES],
+                    _ => &initial,
+                };
+                self.chunk::<P>(chunk, &planes, cell);
+            }
+            self.of_weights::<P>(chunk, of_input);
+        }
+    }
+
+    /// Copies the hidden state before each thing of a chunk to one place.
+    fn gather_before(&mut self, chunk: &Range<usize>) {
+        let (plan, h) = (self.plan, self.sizes.hidden);
+        let mut rows = self.room.before.chunks_exact_mut(h);
+        for step in chunk.clone() {
+            for p in 0..plan.step(step).len() {
+                let old = match step.checked_sub(1) {
+                    None => &self.inputs.hidden[plan.order[p] * h..],
+                    Some(step) => &self.outputs[plan.places[plan.starts[step] + p] * h..],
+                };
+                rows.next().expect("room for the largest chunk").copy_from_slice(&old[..h]);
+            }
+        }
+    }
+
+    /// Gradients of sums and states of some steps; `cell` is the one before the first of them.
+    fn chunk<P: Pointwise>(&mut self, chunk: &Range<usize>, planes: &Planes<&[f32]>, cell: &[f32]) {
+        let &Sizes { set, hidden: h, .. } = self.sizes;
+        let (plan, weights, room) = (self.plan, self.weights, &mut self.room);
+        let stride = plan.largest_chunk() * h;
+        let first = plan.starts[chunk.start];
+        let mut slopes = Planes { values: &mut room.slopes[..], stride, first };
+        for step in chunk.clone().rev() {
+            let things = plan.step(step);
+            let (active, numbers, at) = (things.len(), things.len() * h, (things.start - first) * h);
+            let slope = &mut self.state.hidden[..numbers];
+            if !self.slopes.is_empty() {
+                for (slope, place) in slope.chunks_exact_mut(h).zip(&plan.places[things.clone()]) {
+                    slope
+                        .iter_mut()
+                        .zip(&self.slopes[place * h..][..h])
+                        .for_each(|(slope, of_output)| *slope += of_output);
+                }
+            }
+            let carried = match P::CARRIES {
+                false => &[][..],
+                true if step == chunk.start => &cell[..numbers],
+                true => &planes.each(&plan.step(step - 1), h)[P::GATES][..numbers],
+            };
+            let seen = Seen { planes: planes.each(&things, h), before: &room.before[at..][..numbers], carried };
+            let of_cell = if P::CARRIES { &mut self.state.cell[..numbers] } else { &mut [][..] };
+            backward::<P>(set, seen, slope, of_cell, slopes.each(&things, h));
+            let ladder = &self.state.ladder;
+            if P::APART == Apart::Factor {
+                let left = Rows { values: slopes.from(P::GATES - 1, things.start, h), starts: ladder };
+                let of_factor = &mut room.of_factor[..numbers];
+                weights.apart.multiply(set, 0..h, &left, active, Out::matrix(of_factor, h, false));
+                let factor = &mut room.factors[at..][..numbers];
+                backward_factor::<P>(set, seen, of_factor, factor, slope, slopes.each(&things, h));
+            }
+            for gate in 0..self.sizes.together / h {
+                let left = Rows { values: slopes.from(gate, things.start, h), starts: ladder };
+                let depth = gate * h..(gate + 1) * h;
+                weights.together.multiply(set, depth, &left, active, Out::matrix(slope, h, true));
+            }
+            if P::APART == Apart::Product {
+                let left = Rows { values: slopes.from(P::GATES, things.start, h), starts: ladder };
+                weights.apart.multiply(set, 0..h, &left, active, Out::matrix(slope, h, true));
+            }
+        }
+    }
+
+    /// Adds a chunk's part to the gradients of weights, and tells that of what was read.
+    fn of_weights<P: Pointwise>(&mut self, chunk: &Range<usize>, of_input: &mut [f32]) {
+        let &Sizes { set, input, hidden: h, width, together, recurrent, .. } = self.sizes;
+        let (plan, room, sums) = (self.plan, &mut self.room, &mut *self.sums);
+        let stride = plan.largest_chunk() * h;
+        let things = plan.steps(chunk);
+        let count = things.len();
+        let places = &plan.places[things];
+
+        if !of_input.is_empty() {
+            for gate in 0..P::GATES {
+                let left = Rows { values: &room.slopes[gate * stride..], starts: &self.state.ladder };
+                let out = Out::matrix(&mut room.input, input, gate > 0);
+                self.weights.input.multiply(set, gate * h..(gate + 1) * h, &left, count, out);
+            }
+            for (row, place) in room.input.chunks_exact(input).zip(places) {
+                of_input[place * input..][..input].copy_from_slice(row);
+            }
+        }
+
+        let column_sums = |sums: &mut [f32], plane: usize| {
+            for row in room.slopes[plane * stride..][..count * h].chunks_exact(h) {
+                sums.iter_mut().zip(row).for_each(|(sum, slope)| *sum += slope);
+            }
+        };
+        sums.bias.chunks_exact_mut(h).enumerate().for_each(|(gate, sums)| column_sums(sums, gate));
+
+        let read = |k: usize, column: usize, line: &mut [f32]| {
+            let (mut plane, mut place, mut done) = (column / h, column % h, 0);
+            while done < line.len() {
+                let piece = (h - place).min(line.len() - done);
+                line[done..done + piece].copy_from_slice(&room.slopes[plane * stride + k * h + place..][..piece]);
+                (plane, place, done) = (plane + 1, 0, done + piece);
+            }
+        };
+        room.right.fill(count, width, read);
+        room.left.fill(count, input, |k| &self.inputs.input[places[k] * input..][..input]);
+        room.right.multiply(set, 0..count, &room.left, input, Out::matrix(&mut sums.weight_ih, width, true));
+
+        room.left.fill(count, h, |k| &room.before[k * h..][..h]);
+        let out = Out { values: &mut sums.weight_hh, columns: together, width: recurrent, plane: 0, add: true };
+        room.right.multiply(set, 0..count, &room.left, h, out);
+        match P::APART {
+            Apart::No => {}
+            Apart::Product => {
+                column_sums(&mut sums.extra, P::GATES);
+                let plane = &room.slopes[P::GATES * stride..];
+                room.apart
+                    .fill(count, h, |k, column, line| line.copy_from_slice(&plane[k * h + column..][..line.len()]));
+                let out =
+                    Out { values: &mut sums.weight_hh[together..], columns: h, width: recurrent, plane: 0, add: true };
+                room.apart.multiply(set, 0..count, &room.left, h, out);
+            }
+            Apart::Factor => {
+                let plane = &room.slopes[(P::GATES - 1) * stride..];
+                room.apart
+                    .fill(count, h, |k, column, line| line.copy_from_slice(&plane[k * h + column..][..line.len()]));
+                room.left.fill(count, h, |k| &room.factors[k * h..][..h]);
+                room.apart.multiply(set, 0..count, &room.left, h, Out::matrix(&mut sums.extra, h, true));
+            }
         }
     }
 }

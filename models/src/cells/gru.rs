@@ -3,6 +3,7 @@
 use burn::module::{Module, Param};
 use burn::tensor::activation::sigmoid;
 use burn::tensor::{Device, Tensor};
+use seqzoo_kernels::{Extra, Kernel};
 use seqzoo_random::Key;
 
 use super::{Card, Weights, gates};
@@ -56,6 +57,10 @@ impl Cell for Gru {
 
     fn weights(&self) -> &Weights {
         &self.weights
+    }
+
+    fn kernel(&self) -> Option<(Kernel, Extra)> {
+        Some((Kernel::Gru, Extra::Weights(self.weight_hn.val())))
     }
 
     fn step(&self, projected: Tensor<2>, HiddenState { hidden: h }: HiddenState) -> HiddenState {

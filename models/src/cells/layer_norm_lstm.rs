@@ -68,7 +68,7 @@ impl Cell for LayerNormLstm {
     }
 
     fn project(&self, x: Tensor<2>) -> Tensor<2> {
-        normalised(self.weights.read(x), &self.gain_ih) + self.weights.bias()
+        normalised(self.weights.read(x), &self.gain_ih) + self.weights.bias().unsqueeze()
     }
 
     fn step(&self, projected: Tensor<2>, LstmState { hidden: h, cell: c }: LstmState) -> LstmState {

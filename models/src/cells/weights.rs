@@ -51,9 +51,14 @@ impl Weights {
         x.matmul(self.weight_ih.val())
     }
 
-    /// The bias as a row, `[1, gates · hidden_size]`.
-    pub fn bias(&self) -> Tensor<2> {
-        self.bias.val().unsqueeze()
+    /// W_ih, `[input_size, gates · hidden_size]`.
+    pub fn input(&self) -> Tensor<2> {
+        self.weight_ih.val()
+    }
+
+    /// The bias, `[gates · hidden_size]`.
+    pub fn bias(&self) -> Tensor<1> {
+        self.bias.val()
     }
 
     /// W_hh, `[hidden_size, gates · hidden_size]`.

@@ -1,7 +1,7 @@
 //! Kernels against the readable loop in f64: outputs, states and every gradient, on every instruction set of the machine.
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
-use seqzoo_kernels::{Engine, InstructionSet, devices, serves};
+use seqzoo_kernels::{Activations, Engine, InstructionSet, devices, serves};
 use seqzoo_models::Architecture;
 use seqzoo_models::layers::{LayerState, Stack, StackShape};
 use seqzoo_models::state::NamedState;
@@ -9,14 +9,16 @@ use seqzoo_models::state::NamedState;
 use crate::support::{key, numbers, parameters, wide_gradients, with_parameters};
 
 /// The architectures that have a kernel.
-const FUSED: [Architecture; 8] = [
+const FUSED: [Architecture; 10] = [
     Architecture::Rnn,
     Architecture::ReluRnn,
     Architecture::Lstm,
+    Architecture::Gru,
     Architecture::GruResetAfter,
     Architecture::BiRnn,
     Architecture::BiReluRnn,
     Architecture::BiLstm,
+    Architecture::BiGru,
     Architecture::BiGruResetAfter,
 ];
 
@@ -120,7 +122,7 @@ fn kernels_equal_the_loop_on_every_size_and_instruction_set() {
         let device = device.autodiff();
         for architecture in FUSED {
             let case = |(batch, time, hidden), ragged, loss| Case { batch, time, hidden, ragged, loss };
-            for size in [(1, 1, 1), (1, 63, 7), (63, 1, 7), (3, 5, 1), (5, 4, 63), (63, 9, 63)] {
+            for size in [(1, 1, 1), (1, 63, 7), (63, 1, 7), (3, 5, 1), (5, 4, 63), (63, 9, 63), (2, 300, 5)] {
                 for ragged in [false, true] {
                     compare(architecture, &case(size, ragged, From::Everything), &device, &reference);
                 }
@@ -140,6 +142,19 @@ fn the_same_inputs_give_the_same_bits() {
     let case = Case { batch: 13, time: 9, hidden: 33, ragged: true, loss: From::Everything };
     let once = read(Architecture::BiLstm, &case, DType::F32, &device.clone().autodiff());
     assert!((0..5).all(|_| read(Architecture::BiLstm, &case, DType::F32, &device.clone().autodiff()) == once));
+}
+
+#[test]
+fn gates_computed_again_are_the_gates_that_were_not_kept() {
+    let (_, device) = devices().into_iter().find(|(_, device)| serves(device, DType::F32)).unwrap();
+    let device = device.autodiff();
+    for architecture in FUSED {
+        // More steps than one run of products takes.
+        let case = Case { batch: 9, time: 140, hidden: 20, ragged: true, loss: From::Everything };
+        let kept = Activations::Kept.with(|| read(architecture, &case, DType::F32, &device));
+        let again = Activations::Recomputed.with(|| read(architecture, &case, DType::F32, &device));
+        assert_eq!(kept, again, "{architecture:?}");
+    }
 }
 
 /// A layer that fell back to the loop would panic here.

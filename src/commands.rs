@@ -106,10 +106,49 @@ pub fn need(data: &Data, split: Split, recipe: &Recipe) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Overrides from `SEQZOO_*` variables.
-pub fn environment(settings: &Settings) -> Vec<Override> {
-    let texts = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
-        Some((name.into_string().ok()?, value.into_string().ok()?))
-    };
-    settings.from_environment(std::env::vars_os().filter_map(texts))
+/// Changes to a recipe's values.
+#[derive(Debug, Default, Args)]
+pub struct Overrides {
+    /// Change a value of the recipe: section.field=value, as `seqzoo describe RECIPE` shows them.
+    #[arg(long = "set", value_name = "FIELD=VALUE", value_parser = assignment)]
+    sets: Vec<(String, String)>,
+    /// Short for --set training.seed=N
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
+    seed: Option<u64>,
+    /// Short for --set training.epochs=N
+    #[arg(long, value_name = "N")]
+    epochs: Option<usize>,
+}
+
+fn assignment(text: &str) -> Result<(String, String), String> {
+    let (field, value) = text.split_once('=').ok_or("expected FIELD=VALUE, such as training.epochs=3")?;
+    Ok((field.trim().to_owned(), value.trim().to_owned()))
+}
+
+impl Overrides {
+    /// A recipe's values under these changes and those of the environment.
+    pub fn settings(&self, recipe: &str) -> Result<Settings, Failure> {
+        let settings = Settings::read(recipe)?;
+        let overrides = self.of(&settings);
+        Ok(settings.under(&overrides)?)
+    }
+
+    /// Changes from `SEQZOO_*` variables, then from flags.
+    pub fn of(&self, settings: &Settings) -> Vec<Override> {
+        let texts = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        };
+        let mut overrides = settings.from_environment(std::env::vars_os().filter_map(texts));
+        let mut flag = |origin: &str, field: &str, value: String| {
+            overrides.push(Override { origin: origin.to_owned(), field: field.to_owned(), value });
+        };
+        self.sets.iter().for_each(|(field, value)| flag("--set", field, value.clone()));
+        if let Some(seed) = self.seed {
+            flag("--seed", "training.seed", seed.to_string());
+        }
+        if let Some(epochs) = self.epochs {
+            flag("--epochs", "training.epochs", epochs.to_string());
+        }
+        overrides
+    }
 }

@@ -2,10 +2,11 @@
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor};
+use seqzoo_kernels::Stream;
 use seqzoo_random::{Key, Purpose};
 
 use crate::cells::{self, Card, cells};
-use crate::layers::{Bidirectional, Passage, Reading, SequenceLayer, Unidirectional};
+use crate::layers::{Bidirectional, LayerState, Passage, Reading, SequenceLayer, Unidirectional};
 use crate::state::State;
 
 /// Turns the list of cells into names ([`Architecture`]) and layers ([`Recurrent`]): each cell reads forward, or both ways.
@@ -90,6 +91,14 @@ macro_rules! architectures {
                 match self {
                     $(Recurrent::$cell(layer) => layer.read(input, passage),)*
                     $(Recurrent::$both(layer) => layer.read(input, passage),)*
+                }
+            }
+
+            /// Reads one sequence as its steps come, see [`SequenceLayer::stream`].
+            pub fn stream(&self, initial: Option<LayerState>) -> Option<Stream> {
+                match self {
+                    $(Recurrent::$cell(layer) => layer.stream(initial),)*
+                    $(Recurrent::$both(layer) => layer.stream(initial),)*
                 }
             }
         }

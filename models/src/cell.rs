@@ -2,7 +2,7 @@
 
 use burn::module::{Module, ModuleDisplay};
 use burn::tensor::{Bool, Device, Tensor, TensorData};
-use seqzoo_kernels::{self as kernels, Engine, Extra, Given, Kernel};
+use seqzoo_kernels::{self as kernels, Engine, Extra, Given, Kernel, Stream};
 use seqzoo_random::{Key, RngExt};
 
 use crate::cells::{Card, Weights};
@@ -173,24 +173,33 @@ fn fused<C: Cell>(cell: &C, input: &Tensor<3>, walk: &Walk<C::State>) -> Option<
         assert!(engine != Engine::Fused, "no kernel reads this cell, disturbance and device");
         return None;
     };
-    let (weights, lengths) = (cell.weights(), walk.lengths);
-    let zeros = || C::State::zeros(input.dims()[0], weights.hidden_size(), &weights.recurrent());
-    let NamedState { hidden, cell } = walk.initial.clone().unwrap_or_else(zeros).named();
+    let given = given(cell, extra, input.clone(), walk.initial.clone());
     let backward = walk.direction == Direction::Backward;
-    let given = Given {
-        input: input.clone(),
-        weight_ih: weights.input(),
-        bias: weights.bias(),
-        weight_hh: weights.recurrent(),
-        extra,
-        hidden,
-        cell,
-    };
-    let read = kernels::run(kernel, given, lengths, backward);
+    let read = kernels::run(kernel, given, walk.lengths, backward);
     Some(Walked {
         outputs: read.outputs,
         last: C::State::from_named(NamedState { hidden: read.hidden, cell: read.cell }),
     })
+}
+
+/// What a kernel reads of a cell.
+fn given<C: Cell>(cell: &C, extra: Extra, input: Tensor<3>, initial: Option<C::State>) -> Given {
+    let weights = cell.weights();
+    let zeros = || C::State::zeros(input.dims()[0], weights.hidden_size(), &weights.recurrent());
+    let NamedState { hidden, cell } = initial.unwrap_or_else(zeros).named();
+    let (weight_ih, bias, weight_hh) = (weights.input(), weights.bias(), weights.recurrent());
+    Given { input, weight_ih, bias, weight_hh, extra, hidden, cell }
+}
+
+/// Reads one sequence step by step, forward, from `initial` or from zeros; `None` if no kernel reads this cell on its device.
+///
+/// For inference: steps allocate nothing and leave nothing to differentiate.
+pub fn stream<C: Cell>(cell: &C, initial: Option<C::State>) -> Option<Stream> {
+    let weights = cell.weights().recurrent();
+    let (device, dtype) = (weights.device(), weights.dtype());
+    let (kernel, extra) = cell.kernel().filter(|_| Stream::serves(&device, dtype))?;
+    let shape = Tensor::zeros([1, 1, cell.weights().input_size()], (&device, dtype));
+    Some(Stream::new(kernel, given(cell, extra, shape, initial)))
 }
 
 /// Cuts `[steps · batch, features]` into its steps, by halves: the backward pass of each cut writes a zero for every row

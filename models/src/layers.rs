@@ -12,7 +12,7 @@ pub use attention::{Attention, AttentionScore};
 pub use crf::Crf;
 pub use directions::{Bidirectional, LayerState, Noise, Passage, Reading, SequenceLayer, Unidirectional};
 pub use pooling::{Pooling, Summary};
-pub use stack::{Skip, Stack, StackShape};
+pub use stack::{Skip, Stack, StackShape, StackStream};
 
 use burn::nn::Linear;
 use burn::tensor::Device;

@@ -1,28 +1,58 @@
 //! `seqzoo bench`
 
+mod growth;
+mod inference;
+mod layers;
+mod training;
+
 use std::io::Write;
 use std::time::Instant;
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
-use clap::{Args, ValueEnum};
+use clap::{Args, Subcommand};
 use seqzoo_kernels::{Engine, InstructionSet, serves};
 use seqzoo_models::Architecture;
 use seqzoo_models::architecture::Recurrent;
 use seqzoo_models::layers::{Noise, Passage};
 use seqzoo_random::{Key, Purpose, RngExt};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::BackendChoice;
 use crate::failure::Failure;
 use crate::say::say;
 
-/// Time the layers that training uses, at the shapes that other programs are timed at.
+/// Time the layers, answers and training that you would get, at the shapes that other programs are timed at.
 ///
-/// Examples: `seqzoo bench layers`, `seqzoo bench layers --cell lstm --json`
+/// Examples: `seqzoo bench layers --cell lstm`, `seqzoo bench inference --json`,
+/// `seqzoo bench training sentences`, `seqzoo bench growth`
 #[derive(Debug, Args)]
 pub struct Bench {
-    /// What is timed.
+    #[command(subcommand)]
     what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    Layers(layers::Layers),
+    Inference(inference::Inference),
+    Training(training::Training),
+    Growth(growth::Growth),
+}
+
+impl Bench {
+    pub fn run(&self) -> Result<(), Failure> {
+        match &self.what {
+            What::Layers(bench) => bench.run(),
+            What::Inference(bench) => bench.run(),
+            What::Training(bench) => bench.run(),
+            What::Growth(bench) => bench.run(),
+        }
+    }
+}
+
+/// How layers are timed.
+#[derive(Debug, Args)]
+struct Manner {
     /// Time one architecture instead of rnn, lstm and gru-reset-after (the GRU of PyTorch).
     #[arg(long, value_name = "NAME")]
     cell: Option<String>,
@@ -39,14 +69,10 @@ pub struct Bench {
     backend: BackendChoice,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum What {
-    /// Recurrent layers, forward alone and with the backward pass.
-    Layers,
-}
-
 /// Batch, time, features read, units.
-const SHAPES: [[usize; 4]; 10] = [
+type Shape = [usize; 4];
+
+const SHAPES: [Shape; 10] = [
     [1, 100, 128, 256],
     [1, 35, 200, 200],
     [8, 64, 64, 64],
@@ -62,86 +88,105 @@ const SHAPES: [[usize; 4]; 10] = [
 /// Floating-point operations after which a shape need not be measured more often.
 const ENOUGH: f64 = 4e11;
 
-impl Bench {
-    pub fn run(&self) -> Result<(), Failure> {
-        let What::Layers = self.what;
-        let (backend, device) = self.backend.open(None)?;
-        let cells = match &self.cell {
-            None => vec![Architecture::Rnn, Architecture::Lstm, Architecture::GruResetAfter],
-            Some(name) => vec![super::architecture(name)?],
-        };
-        let engine = if self.reference { Engine::Reference } else { Engine::Auto };
-        let fused = !self.reference && serves(&device, DType::F32);
-        let told = if fused { format!("kernels, {:?}", InstructionSet::current()) } else { "readable loop".to_owned() };
-        say(format_args!("{} backend, {told} where a cell has one, {} threads", backend.name(), threads()));
-        for cell in cells {
-            for shape in SHAPES {
-                engine.with(|| self.shape(cell, shape, &device, fused))?;
-            }
+/// What a measurement is of.
+struct Subject {
+    cell: Architecture,
+    shape: Shape,
+    fused: bool,
+}
+
+impl Manner {
+    /// The architectures to be timed, and whether kernels read them.
+    fn cells(&self) -> Result<Vec<Architecture>, Failure> {
+        match &self.cell {
+            None => Ok(vec![Architecture::Rnn, Architecture::Lstm, Architecture::GruResetAfter]),
+            Some(name) => Ok(vec![super::architecture(name)?]),
         }
-        Ok(())
     }
 
-    fn shape(&self, cell: Architecture, shape: [usize; 4], device: &Device, fused: bool) -> Result<(), Failure> {
-        let [batch, time, input, hidden] = shape;
-        let flops = (batch * time) as f64 * cell.operations_per_step(input, hidden) as f64;
-        let repeats = ((ENOUGH / flops) as u32).clamp(3, self.repeats.max(3));
-        let numbers = || {
-            let mut stream = Key::new(1, Purpose::Data).stream();
-            let numbers = (0..batch * time * input).map(|_| stream.random_range(-1.0f32..1.0)).collect();
-            TensorData::new::<f32, _>(numbers, [batch, time, input])
-        };
-        let lengths = vec![time; batch];
-        let layer = |device: &Device| cell.build(input, hidden, Key::new(1, Purpose::Weights), device);
-        let read = |layer: &Recurrent, input: &Tensor<3>| {
-            let passage = Passage { lengths: &lengths, initial: None, noise: Noise::OFF, added: None };
-            layer.read(input.clone(), passage).outputs
-        };
-        let (plain, tracked) = (device.clone(), device.clone().autodiff());
-        let (alone, trained) = (layer(&plain), layer(&tracked));
-        let given = Tensor::<3>::from_data(numbers(), &plain);
-        let leaf = Tensor::<3>::from_data(numbers(), &tracked).require_grad();
-        let wait = || device.sync().expect("a device that computed can be waited for");
-        let forward = || {
-            drop(read(&alone, &given));
-            wait();
-        };
-        let both = || {
-            let gradients = read(&trained, &leaf).sum().backward();
-            drop(leaf.grad(&gradients).expect("the input asks for one"));
-            wait();
-        };
-        let measured = [("forward", median(&forward, repeats), 1.0), ("forward+backward", median(&both, repeats), 3.0)];
+    /// Opens the backend and tells what will run.
+    fn open(&self) -> Result<Device, Failure> {
+        let (backend, device) = self.backend.open(None)?;
+        say(format_args!(
+            "{} backend, {} where a cell has one, {} threads",
+            backend.name(),
+            engine(self.fused(&device)),
+            threads()
+        ));
+        Ok(device)
+    }
+
+    fn fused(&self, device: &Device) -> bool {
+        !self.reference && serves(device, DType::F32)
+    }
+
+    fn engine(&self) -> Engine {
+        if self.reference { Engine::Reference } else { Engine::Auto }
+    }
+
+    /// How often a shape is measured.
+    fn repeats(&self, flops: f64) -> u32 {
+        ((ENOUGH / flops) as u32).clamp(3, self.repeats.max(3))
+    }
+
+    /// Prints a measurement of so many floating-point operations.
+    fn tell(&self, subject: &Subject, pass: &str, seconds: f64, flops: f64, more: Value) -> Result<(), Failure> {
+        let Subject { cell, shape: [batch, time, input, hidden], fused } = *subject;
+        let gflops = flops / seconds * 1e-9;
         let mut out = std::io::stdout().lock();
-        for (pass, seconds, factor) in measured {
-            let gflops = factor * flops / seconds * 1e-9;
-            if self.json {
-                let line = json!({
-                    "cell": cell.name(), "batch": batch, "time": time, "input": input, "hidden": hidden, "pass": pass,
-                    "median_ms": seconds * 1e3, "gflops": gflops, "fused": fused,
-                    "instructions": format!("{:?}", InstructionSet::current()), "threads": threads(),
-                });
-                writeln!(out, "{line}")?;
-            } else {
-                let shape = format!("{batch}×{time}×{input}→{hidden}");
-                writeln!(
-                    out,
-                    "{:<16} {shape:<18} {pass:<17} {:>9.3} ms {gflops:>7.1} GFLOP/s",
-                    cell.name(),
-                    seconds * 1e3
-                )?;
+        if self.json {
+            let mut line = json!({
+                "cell": cell.name(), "batch": batch, "time": time, "input": input, "hidden": hidden, "pass": pass,
+                "median_ms": seconds * 1e3, "gflops": gflops, "fused": fused,
+                "instructions": format!("{:?}", InstructionSet::current()), "threads": threads(),
+            });
+            if let (Some(line), Value::Object(more)) = (line.as_object_mut(), more) {
+                line.extend(more);
             }
+            writeln!(out, "{line}")?;
+        } else {
+            let shape = format!("{batch}×{time}×{input}→{hidden}");
+            let milliseconds = seconds * 1e3;
+            let more = if more.is_null() { String::new() } else { format!("  {more}") };
+            let name = cell.name();
+            writeln!(out, "{name:<16} {shape:<18} {pass:<17} {milliseconds:>9.3} ms {gflops:>7.1} GFLOP/s{more}")?;
         }
         Ok(())
     }
+}
+
+fn engine(fused: bool) -> String {
+    if fused { format!("kernels, {:?}", InstructionSet::current()) } else { "readable loop".to_owned() }
 }
 
 fn threads() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
+/// Any numbers, the same each time.
+fn numbers([batch, time, input, _]: Shape) -> TensorData {
+    let mut stream = Key::new(1, Purpose::Data).stream();
+    let numbers = (0..batch * time * input).map(|_| stream.random_range(-1.0f32..1.0)).collect();
+    TensorData::new::<f32, _>(numbers, [batch, time, input])
+}
+
+fn layer(cell: Architecture, [.., input, hidden]: Shape, device: &Device) -> Recurrent {
+    cell.build(input, hidden, Key::new(1, Purpose::Weights), device)
+}
+
+/// What a layer makes of whole sequences.
+fn read(layer: &Recurrent, input: &Tensor<3>) -> Tensor<3> {
+    let [batch, time, _] = input.dims();
+    let passage = Passage { lengths: &vec![time; batch], initial: None, noise: Noise::OFF, added: None };
+    layer.read(input.clone(), passage).outputs
+}
+
+fn wait(device: &Device) {
+    device.sync().expect("a device that computed can be waited for");
+}
+
 /// The median time of an act, after two that are not counted.
-fn median(act: &dyn Fn(), repeats: u32) -> f64 {
+fn median(repeats: u32, mut act: impl FnMut()) -> f64 {
     act();
     act();
     let timed = |_| {
@@ -152,4 +197,11 @@ fn median(act: &dyn Fn(), repeats: u32) -> f64 {
     let mut samples: Vec<f64> = (0..repeats).map(timed).collect();
     samples.sort_by(f64::total_cmp);
     samples[samples.len() / 2]
+}
+
+/// Bytes of memory that this process has held at most, where the system tells.
+fn peak_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(1024 * line.trim().trim_end_matches("kB").trim().parse::<u64>().ok()?)
 }

@@ -9,7 +9,7 @@ use seqzoo_run::recipe::SHIPPED;
 use seqzoo_run::settings::Settings;
 use seqzoo_run::{Backend, BackendError, did_you_mean};
 
-use super::environment;
+use super::Overrides;
 use crate::failure::{Failure, USAGE};
 use crate::say::quoted;
 
@@ -37,9 +37,7 @@ impl Describe {
             return self.model(model);
         }
         if self.name.ends_with(".toml") || SHIPPED.iter().any(|(name, _)| *name == self.name) {
-            let settings = Settings::read(&self.name)?;
-            let overrides = environment(&settings);
-            return recipe(&settings.under(&overrides)?, &self.name);
+            return recipe(&Overrides::default().settings(&self.name)?, &self.name);
         }
         let known = Architecture::ALL.map(Architecture::name).into_iter().chain(SHIPPED.map(|(name, _)| name));
         let hint = did_you_mean(&self.name, known);

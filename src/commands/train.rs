@@ -14,7 +14,7 @@ use seqzoo_run::disk::RealDisk;
 use seqzoo_run::folder::{Environment, ModelFolder, Run};
 use seqzoo_run::progress::About;
 use seqzoo_run::recipe::Recipe;
-use seqzoo_run::settings::{Override, Settings};
+use seqzoo_run::settings::Settings;
 use seqzoo_run::tasks::Task;
 use seqzoo_run::tasks::classification::ClassificationTask;
 use seqzoo_run::tasks::language_model::LanguageModelTask;
@@ -23,7 +23,7 @@ use seqzoo_train::{Job, Limits, Outcome, Stopped, TrainError, train};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
 
-use super::{BackendChoice, DataFolder, environment, need};
+use super::{BackendChoice, DataFolder, Overrides, need};
 use crate::failure::{DATA, Failure, STORAGE};
 use crate::observer::Progress;
 use crate::report::Report;
@@ -38,15 +38,8 @@ pub struct Train {
     /// A shipped recipe (`seqzoo list recipes`) or a file ending in .toml.
     #[arg(required_unless_present = "resume")]
     recipe: Option<String>,
-    /// Change a value of the recipe: section.field=value, as `seqzoo describe RECIPE` shows them.
-    #[arg(long = "set", value_name = "FIELD=VALUE", value_parser = assignment)]
-    sets: Vec<(String, String)>,
-    /// Short for --set training.seed=N
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
-    seed: Option<u64>,
-    /// Short for --set training.epochs=N
-    #[arg(long, value_name = "N")]
-    epochs: Option<usize>,
+    #[command(flatten)]
+    overrides: Overrides,
     /// Pause each model after this many updates.
     #[arg(long, value_name = "N")]
     max_steps: Option<u64>,
@@ -69,11 +62,6 @@ pub struct Train {
     data: DataFolder,
     #[command(flatten)]
     backend: BackendChoice,
-}
-
-fn assignment(text: &str) -> Result<(String, String), String> {
-    let (field, value) = text.split_once('=').ok_or("expected FIELD=VALUE, such as training.epochs=3")?;
-    Ok((field.trim().to_owned(), value.trim().to_owned()))
 }
 
 impl Train {
@@ -142,32 +130,16 @@ impl Train {
     /// The settings to train under, and the run to go on with, if any.
     fn settings(&self) -> Result<(Option<Run>, Settings), Failure> {
         let Some(name) = &self.resume else {
-            let settings = Settings::read(self.recipe.as_deref().expect("clap requires it without --resume"))?;
-            let overrides = self.overrides(&settings);
-            return Ok((None, settings.under(&overrides)?));
+            let recipe = self.recipe.as_deref().expect("clap requires it without --resume");
+            return Ok((None, self.overrides.settings(recipe)?));
         };
         let run = Run::find(name)?;
         let recorded = run.environment.settings.clone();
         // Without a recipe beside it the run's own record says what it is.
         let current = self.recipe.as_deref().map_or_else(|| Ok(recorded.clone()), Settings::read)?;
-        let overrides = self.overrides(&recorded);
+        let overrides = self.overrides.of(&recorded);
         let settings = recorded.resumed(&current, &overrides)?;
         Ok((Some(run), settings))
-    }
-
-    fn overrides(&self, settings: &Settings) -> Vec<Override> {
-        let mut overrides = environment(settings);
-        let mut flag = |origin: &str, field: &str, value: String| {
-            overrides.push(Override { origin: origin.to_owned(), field: field.to_owned(), value });
-        };
-        self.sets.iter().for_each(|(field, value)| flag("--set", field, value.clone()));
-        if let Some(seed) = self.seed {
-            flag("--seed", "training.seed", seed.to_string());
-        }
-        if let Some(epochs) = self.epochs {
-            flag("--epochs", "training.epochs", epochs.to_string());
-        }
-        overrides
     }
 }
 

@@ -11,7 +11,9 @@
 //!
 //! `plan` says who reads what when; `product` is every product, of input, state and gradients; `math` has functions that
 //! compilers turn into vector code; `engine` finds the instruction set at run time; `operation` makes it all differentiable on
-//! Burn's CPU backends.
+//! Burn's CPU backends; `stream` reads one row step by step.
+
+#![cfg_attr(not(any(feature = "flex", feature = "ndarray")), allow(unused))] // there is no one to compute for
 
 mod backend;
 mod engine;
@@ -24,8 +26,11 @@ mod plan;
 mod product;
 mod rnn;
 mod sequence;
+mod stream;
 
 pub use backend::{Backend, BackendError, devices};
 pub use engine::{Activations, Engine, InstructionSet};
 pub use operation::{Extra, Given, Kernel, Read, SequenceOps, run, serves};
 pub use plan::Shape;
+pub use sequence::pooled;
+pub use stream::Stream;

@@ -1,6 +1,5 @@
 //! Whole sequences as differentiable operations on Burn's CPU backends.
 
-#![cfg_attr(not(any(feature = "flex", feature = "ndarray")), allow(unused))] // there is no one to compute for
 #![allow(deprecated)] // Burn deprecates its ndarray backend, still asked for as a second CPU opinion
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,11 +22,7 @@ use burn::tensor::{DType, Device, Tensor};
 
 use crate::backend::is_cpu;
 use crate::engine::Activations;
-use crate::gru::Gru;
-use crate::gru_reset_after::GruResetAfter;
-use crate::lstm::Lstm;
 use crate::plan::Shape;
-use crate::rnn::{ReluRnn, Rnn};
 use crate::sequence::{self, Gradients, Inputs, Outputs, Slopes};
 
 /// The cells that have a kernel.
@@ -45,18 +40,34 @@ pub enum Kernel {
     GruResetAfter,
 }
 
-/// Calls a function of [`sequence`] for the cell of a kernel.
+/// An expression in which a name stands for the cell of a kernel.
 macro_rules! for_kernel {
-    ($kernel:expr, $act:ident($($argument:expr),*)) => {
+    ($kernel:expr, $cell:ident => $act:expr) => {
         match $kernel {
-            Kernel::Rnn => sequence::$act::<Rnn>($($argument),*),
-            Kernel::ReluRnn => sequence::$act::<ReluRnn>($($argument),*),
-            Kernel::Lstm => sequence::$act::<Lstm>($($argument),*),
-            Kernel::Gru => sequence::$act::<Gru>($($argument),*),
-            Kernel::GruResetAfter => sequence::$act::<GruResetAfter>($($argument),*),
+            $crate::Kernel::Rnn => {
+                type $cell = $crate::rnn::Rnn;
+                $act
+            }
+            $crate::Kernel::ReluRnn => {
+                type $cell = $crate::rnn::ReluRnn;
+                $act
+            }
+            $crate::Kernel::Lstm => {
+                type $cell = $crate::lstm::Lstm;
+                $act
+            }
+            $crate::Kernel::Gru => {
+                type $cell = $crate::gru::Gru;
+                $act
+            }
+            $crate::Kernel::GruResetAfter => {
+                type $cell = $crate::gru_reset_after::GruResetAfter;
+                $act
+            }
         }
     };
 }
+pub(crate) use for_kernel;
 
 impl Kernel {
     /// Whether it reads a tensor beside [`Given`]'s others.
@@ -176,7 +187,7 @@ macro_rules! on_slices {
                 $slice!(input, weight_ih, bias, weight_hh, extra, hidden, cell);
                 let (extra, cell) = (if_any(kernel.has_extra(), extra), if_any(kernel.has_cell(), cell));
                 let inputs = Inputs { input, weight_ih, bias, weight_hh, extra, hidden, cell };
-                let Outputs { outputs, hidden, cell, .. } = for_kernel!(kernel, read(&shape, &inputs, None));
+                let Outputs { outputs, hidden, cell, .. } = for_kernel!(kernel, Cell => sequence::read::<Cell>(&shape, &inputs, None));
                 let Shape { batch, time, hidden: h, .. } = shape;
                 (
                     $tensor_of(outputs, vec![batch, time, h]),
@@ -201,7 +212,7 @@ macro_rules! on_slices {
                 let (extra, cell) = (if_any(kernel.has_extra(), extra), if_any(kernel.has_cell(), cell));
                 let inputs = Inputs { input, weight_ih, bias, weight_hh, extra, hidden, cell };
                 let Outputs { outputs, hidden, cell, stored } =
-                    for_kernel!(kernel, read(&shape, &inputs, Some(activations)));
+                    for_kernel!(kernel, Cell => sequence::read::<Cell>(&shape, &inputs, Some(activations)));
                 let Shape { batch, time, hidden: h, .. } = shape;
                 let (outputs, hidden) = ($tensor_of(outputs, vec![batch, time, h]), $tensor_of(hidden, vec![batch, h]));
                 (outputs, hidden, rows(cell, batch, $tensor_of), vector(stored, $tensor_of))
@@ -232,7 +243,7 @@ macro_rules! on_slices {
                 let inputs = Inputs { input, weight_ih, bias, weight_hh, extra, hidden, cell };
                 let made = (outputs, stored);
                 let Gradients { input, weight_ih, bias, weight_hh, extra, hidden, cell } =
-                    for_kernel!(kernel, learn(&shape, &inputs, made, slopes, activations, wants_input));
+                    for_kernel!(kernel, Cell => sequence::learn::<Cell>(&shape, &inputs, made, slopes, activations, wants_input));
                 let of_input = rows(input, shape.batch * shape.time, $tensor_of);
                 let of_extra = if kernel == Kernel::Gru {
                     rows(extra, shape.hidden, $tensor_of)

@@ -88,33 +88,85 @@ impl Packed {
 
     /// `out = left · matrix`, or is added to, for `count` rows and as many columns as `out` has; of the matrix, the rows in
     /// `depth` are meant.
-    pub(crate) fn multiply<L: Left>(
-        &self,
-        set: InstructionSet,
-        depth: Range<usize>,
-        left: &L,
-        count: usize,
-        mut out: Out<'_>,
-    ) {
-        let blocks = Blocks::of(count);
-        let panels = out.columns.div_ceil(PANEL);
-        let most = most_panels(set, blocks.most());
-        let parts = depth.len().div_ceil(PART).max(1);
-        let part = depth.len().div_ceil(parts).max(1);
-        for from in depth.clone().step_by(part) {
-            let terms = from..(from + part).min(depth.end);
-            let mut panel = 0;
-            while panel < panels {
-                let width = most.min(panels - panel);
-                for block in 0..blocks.count {
-                    let (row, rows) = blocks.rows(block);
-                    let tile = Tile { left, right: self, terms: &terms, skipped: depth.start, row, panel };
-                    tile.run(set, rows, width, &mut out);
+    pub(crate) fn multiply<L: Left>(&self, how: How, depth: Range<usize>, left: &L, count: usize, out: Out<'_>) {
+        let (cut, panels) = (Blocks::of(count), out.columns.div_ceil(PANEL));
+        Part { left, right: self, depth, cut, blocks: 0..cut.count, panels: 0..panels }.run(how, out);
+    }
+}
+
+/// How products are computed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct How {
+    pub(crate) set: InstructionSet,
+    /// Threads that may share one.
+    pub(crate) threads: usize,
+}
+
+/// Multiplications from which a part of a product is worth a thread.
+pub(crate) const SHARED: usize = 1 << 16;
+
+/// Some rows and panels of a product.
+struct Part<'a, L> {
+    left: &'a L,
+    right: &'a Packed,
+    /// Rows of the matrix.
+    depth: Range<usize>,
+    /// How all rows are cut into blocks, and which of these are meant.
+    cut: Blocks,
+    blocks: Range<usize>,
+    panels: Range<usize>,
+}
+
+impl<L: Left> Part<'_, L> {
+    fn run(self, how: How, mut out: Out<'_>) {
+        let rows = self.cut.first(self.blocks.end) - self.cut.first(self.blocks.start);
+        let work = self.depth.len() * rows * self.panels.len() * PANEL;
+        if how.threads > 1
+            && work >= 2 * SHARED
+            && let Some((block, panel)) = self.middle(&out)
+        {
+            let Part { left, right, ref depth, cut, ref blocks, ref panels } = self;
+            let (one, other) = out.cut(cut.first(block.unwrap_or(blocks.start)), panel.unwrap_or(panels.start));
+            let part = |blocks, panels| Part { left, right, depth: depth.clone(), cut, blocks, panels };
+            let (block, from) = (block.unwrap_or(blocks.end), block.unwrap_or(blocks.start));
+            let (panel, next) = (panel.unwrap_or(panels.end), panel.unwrap_or(panels.start));
+            let first = part(blocks.start..block, panels.start..panel);
+            let second = part(from..blocks.end, next..panels.end);
+            let half = |threads| How { threads, ..how };
+            let threads = how.threads / 2;
+            rayon::join(|| first.run(half(how.threads - threads), one), || second.run(half(threads), other));
+            return;
+        }
+        let most = most_panels(how.set, self.cut.most());
+        let parts = self.depth.len().div_ceil(PART).max(1);
+        let part = self.depth.len().div_ceil(parts).max(1);
+        for from in self.depth.clone().step_by(part) {
+            let terms = from..(from + part).min(self.depth.end);
+            let mut panel = self.panels.start;
+            while panel < self.panels.end {
+                let width = most.min(self.panels.end - panel);
+                for block in self.blocks.clone() {
+                    let (left, right, skipped) = (self.left, self.right, self.depth.start);
+                    let tile = Tile { left, right, terms: &terms, skipped, row: self.cut.first(block), panel };
+                    tile.run(how.set, self.cut.rows(block), width, &mut out);
                 }
                 panel += width;
             }
             out.add = true;
         }
+    }
+
+    /// Where two threads would part: at a block, or, where the result lies in one piece on each side, at a panel.
+    fn middle(&self, out: &Out<'_>) -> Option<(Option<usize>, Option<usize>)> {
+        let (blocks, panels) = (&self.blocks, &self.panels);
+        if blocks.len() > 1 && out.columns <= out.width {
+            return Some((Some(blocks.start + blocks.len() / 2), None));
+        }
+        let middle = (panels.start + panels.end).div_ceil(2);
+        let one_row = blocks.len() == 1 && self.cut.rows(blocks.start) == 1;
+        let in_one_piece = |panel: &usize| one_row || panel * PANEL % out.width == 0;
+        let panel = (panels.start + 1..panels.end).filter(in_one_piece).min_by_key(|panel| panel.abs_diff(middle));
+        panel.map(|panel| (None, Some(panel)))
     }
 }
 
@@ -128,7 +180,7 @@ fn most_panels(set: InstructionSet, rows: usize) -> usize {
 }
 
 /// Where the rows on the left lie.
-pub(crate) trait Left {
+pub(crate) trait Left: Sync {
     /// `ROWS` rows from `row` on.
     fn rows<const ROWS: usize>(&self, row: usize, terms: Range<usize>) -> impl Numbers<ROWS>;
 }
@@ -180,7 +232,7 @@ impl Transposed {
         for k in 0..depth {
             let row = &row(k)[..count];
             for block in 0..blocks.count {
-                let (first, rows) = blocks.rows(block);
+                let (first, rows) = (blocks.first(block), blocks.rows(block));
                 self.values[first * depth + k * rows..][..rows].copy_from_slice(&row[first..first + rows]);
             }
         }
@@ -205,18 +257,35 @@ impl<const ROWS: usize> Numbers<ROWS> for &[[f32; ROWS]] {
 
 /// Where the result goes: number `column` of row `n` to `[column / width][n][column % width]`, planes `plane` numbers apart.
 pub(crate) struct Out<'a> {
-    pub(crate) values: &'a mut [f32],
-    pub(crate) columns: usize,
-    pub(crate) width: usize,
-    pub(crate) plane: usize,
+    values: &'a mut [f32],
+    columns: usize,
+    width: usize,
+    plane: usize,
     /// Whether it is added to what is there.
-    pub(crate) add: bool,
+    add: bool,
+    /// Numbers before the first of `values`.
+    skipped: usize,
 }
 
 impl<'a> Out<'a> {
+    /// Planes `plane` numbers apart, of rows of `width` numbers; `columns` in all.
+    pub(crate) fn planes(values: &'a mut [f32], columns: usize, width: usize, plane: usize, add: bool) -> Self {
+        Self { values, columns, width, plane, add, skipped: 0 }
+    }
+
+    /// Two parts, the second of which begins at a row and a panel.
+    fn cut(self, row: usize, panel: usize) -> (Self, Self) {
+        let Self { values, columns, width, plane, add, skipped } = self;
+        let column = panel * PANEL;
+        let at = column / width * plane + row * width + column % width;
+        let (one, other) = values.split_at_mut(at - skipped);
+        let part = |values, skipped| Self { values, columns, width, plane, add, skipped };
+        (part(one, skipped), part(other, at))
+    }
+
     /// A matrix of so many columns.
     pub(crate) fn matrix(values: &'a mut [f32], columns: usize, add: bool) -> Self {
-        Self { values, columns, width: columns, plane: 0, add }
+        Self::planes(values, columns, columns, 0, add)
     }
 
     /// Sixteen sums of a row from a column on, as many as there are columns, piece by piece where planes meet.
@@ -226,7 +295,7 @@ impl<'a> Out<'a> {
         while at < end {
             let (plane, place) = (at / self.width, at % self.width);
             let count = (self.width - place).min(end - at);
-            let out = &mut self.values[plane * self.plane + row * self.width + place..][..count];
+            let out = &mut self.values[plane * self.plane + row * self.width + place - self.skipped..][..count];
             let sums = &sums[at - column..][..count];
             if self.add {
                 out.iter_mut().zip(sums).for_each(|(out, sum)| *out += sum);
@@ -239,6 +308,7 @@ impl<'a> Out<'a> {
 }
 
 /// Rows cut into blocks of at most six, as even as can be.
+#[derive(Debug, Clone, Copy)]
 struct Blocks {
     count: usize,
     small: usize,
@@ -257,10 +327,14 @@ impl Blocks {
         self.small + usize::from(self.larger > 0)
     }
 
-    /// The first row of a block, and how many it has.
-    #[inline(always)]
-    fn rows(&self, block: usize) -> (usize, usize) {
-        (block * self.small + block.min(self.larger), self.small + usize::from(block < self.larger))
+    /// The first row of a block, or the number of all rows.
+    fn first(&self, block: usize) -> usize {
+        block * self.small + block.min(self.larger)
+    }
+
+    /// Rows of a block.
+    fn rows(&self, block: usize) -> usize {
+        self.small + usize::from(block < self.larger)
     }
 }
 
@@ -358,7 +432,7 @@ impl<L: Left> Tile<'_, L> {
                     let column = (self.panel + panel) * PANEL;
                     let (plane, place) = (column / out.width, column % out.width);
                     if place + PANEL <= out.width && column + PANEL <= out.columns {
-                        let at = plane * out.plane + (self.row + row) * out.width + place;
+                        let at = plane * out.plane + (self.row + row) * out.width + place - out.skipped;
                         let slot = out.values[at..].first_chunk_mut().expect("the result has room for every row");
                         if out.add {
                             V::add(V::load(slot), 1.0, sums[row][panel]).store(slot);
@@ -511,7 +585,12 @@ mod tests {
         (0..rows * columns).map(|k| matrix[k % rows * columns + k / rows]).collect()
     }
 
-    const SIZES: [[usize; 3]; 11] = [
+    /// Every instruction set, alone and shared.
+    fn hows() -> impl Iterator<Item = How> {
+        InstructionSet::available().into_iter().flat_map(|set| [1, 2, 5].map(|threads| How { set, threads }))
+    }
+
+    const SIZES: [[usize; 3]; 14] = [
         [1, 1, 1],
         [6, 5, 16],
         [7, 3, 17],
@@ -523,6 +602,9 @@ mod tests {
         [32, 700, 20],
         [23, 65, 128],
         [3, 130, 81],
+        [1, 700, 500],
+        [41, 90, 129],
+        [40, 128, 256],
     ];
 
     #[test]
@@ -538,36 +620,39 @@ mod tests {
             let turned = turned(&matrix, depth, columns);
             let packed =
                 [Packed::new(&matrix, columns, depth, columns), Packed::transposed(&turned, depth, depth, columns)];
-            for (packed, set) in
-                packed.iter().flat_map(|packed| InstructionSet::available().into_iter().map(move |set| (packed, set)))
-            {
+            for (packed, how) in packed.iter().flat_map(|packed| hows().map(move |how| (packed, how))) {
                 let mut out = vec![f32::NAN; count * columns];
-                packed.multiply(set, 0..depth, &rows, count, Out::matrix(&mut out, columns, false));
-                assert_eq!(out, sums, "{size:?}, {set:?}");
-                packed.multiply(set, 0..depth, &columns_first, count, Out::matrix(&mut out, columns, true));
+                packed.multiply(how, 0..depth, &rows, count, Out::matrix(&mut out, columns, false));
+                assert!(out == sums, "{size:?}, {how:?}");
+                packed.multiply(how, 0..depth, &columns_first, count, Out::matrix(&mut out, columns, true));
                 let twice: Vec<f32> = sums.iter().map(|sum| 2.0 * sum).collect();
-                assert_eq!(out, twice, "{size:?}, {set:?}, added");
+                assert!(out == twice, "{size:?}, {how:?}, added");
             }
         }
     }
 
     #[test]
     fn planes_and_parts_of_the_depth_are_the_same_product() {
-        let [count, depth, width, planes] = [9, 40, 23, 3];
+        for size in [[9, 40, 23, 3], [70, 40, 32, 4], [70, 40, 24, 3], [1, 900, 72, 4]] {
+            planes_and_parts(size);
+        }
+    }
+
+    fn planes_and_parts([count, depth, width, planes]: [usize; 4]) {
         let (left, matrix) = (numbers(count * depth, 2), numbers(depth * width * planes, 3));
         let sums = expected(&left, &matrix, [count, depth, width * planes]);
         let packed = Packed::new(&matrix, width * planes, depth, width * planes);
-        for set in InstructionSet::available() {
+        for how in hows() {
             let mut out = vec![f32::NAN; planes * count * width];
-            for (terms, add) in [(0..13, false), (13..40, true)] {
+            for (terms, add) in [(0..13, false), (13..depth, true)] {
                 let starts: Vec<usize> = (0..count).map(|row| row * depth + terms.start).collect();
                 let left = Rows { values: &left, starts: &starts };
-                let out = Out { values: &mut out, columns: planes * width, width, plane: count * width, add };
-                packed.multiply(set, terms, &left, count, out);
+                let out = Out::planes(&mut out, planes * width, width, count * width, add);
+                packed.multiply(how, terms, &left, count, out);
             }
             for (k, sum) in sums.iter().enumerate() {
                 let (row, column) = (k / (width * planes), k % (width * planes));
-                assert_eq!(out[column / width * count * width + row * width + column % width], *sum, "{set:?}, {k}");
+                assert_eq!(out[column / width * count * width + row * width + column % width], *sum, "{how:?}, {k}");
             }
         }
     }

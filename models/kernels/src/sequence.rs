@@ -12,7 +12,7 @@ use rayon::prelude::*;
 
 use crate::engine::{Activations, InstructionSet, for_each_instruction_set};
 use crate::plan::{Plan, Shape};
-use crate::product::{Out, Packed, Rows, Transposed};
+use crate::product::{How, Out, Packed, Rows, SHARED, Transposed};
 
 /// Planes that are kept of a thing at most: gates and one more.
 pub(crate) const PLANES: usize = 5;
@@ -132,9 +132,9 @@ pub(crate) struct Gradients {
 }
 
 /// Sizes that follow from a cell and a shape.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 struct Sizes {
-    set: InstructionSet,
+    how: How,
     time: usize,
     input: usize,
     hidden: usize,
@@ -153,7 +153,7 @@ impl Sizes {
         let together = if P::APART == Apart::No { width } else { width - h };
         let recurrent = if P::APART == Apart::Factor { together } else { width };
         Self {
-            set: InstructionSet::current(),
+            how: How { set: InstructionSet::current(), threads: 1 },
             time: shape.time,
             input: shape.input,
             hidden: h,
@@ -161,6 +161,12 @@ impl Sizes {
             together,
             recurrent,
         }
+    }
+
+    /// The threads that share each product of a single row, if it is large enough for that.
+    fn sharing(self) -> Self {
+        let threads = if self.hidden * self.together >= 2 * SHARED { rayon::current_num_threads() } else { 1 };
+        Self { how: How { threads, ..self.how }, ..self }
     }
 
     fn plans(&self, shape: &Shape) -> Vec<Plan> {
@@ -242,6 +248,7 @@ impl Planes<&[f32]> {
 }
 
 /// The state of a thread's rows in the plan's order, and room for what a step makes on the way.
+#[derive(Debug)]
 struct State {
     hidden: Vec<f32>,
     cell: Vec<f32>,
@@ -278,6 +285,7 @@ fn unsort(plan: &Plan, h: usize, from: &[f32], to: &mut [f32]) {
 }
 
 /// Recurrent and input weights as the forward pass reads them.
+#[derive(Debug)]
 struct Forward {
     input: Packed,
     together: Packed,
@@ -301,7 +309,7 @@ impl Forward {
 
 /// The forward pass; without `activations`, there will be no backward pass.
 pub(crate) fn read<P: Pointwise>(shape: &Shape, inputs: &Inputs, activations: Option<Activations>) -> Outputs {
-    let sizes = Sizes::of::<P>(shape);
+    let sizes = if shape.batch == 1 { Sizes::of::<P>(shape).sharing() } else { Sizes::of::<P>(shape) };
     let (time, h) = (shape.time, shape.hidden);
     let plans = sizes.plans(shape);
     let weights = Forward::new::<P>(&sizes, inputs);
@@ -320,7 +328,7 @@ pub(crate) fn read<P: Pointwise>(shape: &Shape, inputs: &Inputs, activations: Op
         .zip(cut(&mut made.cell, rows(h)))
         .zip(cut(&mut made.stored, stored))
         .collect();
-    on_threads(jobs, |((((plan, outputs), hidden), cell), stored)| {
+    on_threads(sizes.how, jobs, |((((plan, outputs), hidden), cell), stored)| {
         let inputs = rows_of(inputs, &plan.rows, &sizes);
         let mut state = State::new::<P>(plan, h);
         sort(plan, h, inputs.hidden, &mut state.hidden);
@@ -350,13 +358,19 @@ pub(crate) fn read<P: Pointwise>(shape: &Shape, inputs: &Inputs, activations: Op
     made
 }
 
-/// A job for each thread; a single one here.
-fn on_threads<J: Send>(mut jobs: Vec<J>, act: impl Fn(J) + Sync + Send) {
-    if jobs.len() == 1 {
-        jobs.drain(..).for_each(act);
-    } else {
-        jobs.into_par_iter().with_max_len(1).for_each(act);
+/// A job for each thread; a single one here, or, if threads are to share its products, on one of theirs.
+fn on_threads<J: Send>(how: How, mut jobs: Vec<J>, act: impl Fn(J) + Sync + Send) {
+    match jobs.len() {
+        1 if how.threads == 1 => jobs.drain(..).for_each(act),
+        1 => pooled(|| jobs.drain(..).for_each(act)),
+        _ => jobs.into_par_iter().with_max_len(1).for_each(act),
     }
+}
+
+/// Calls `act` on a thread of the pool: threads may then share the products of a single row without being woken for each, as
+/// they do for steps of a [`Stream`](crate::Stream).
+pub fn pooled<R: Send>(act: impl FnOnce() -> R + Send) -> R {
+    rayon::scope(|_| act())
 }
 
 /// What a thread's rows read.
@@ -381,7 +395,7 @@ fn read_chunk<P: Pointwise>(
     state: &mut State,
     mut outputs: Option<&mut [f32]>,
 ) {
-    let &Sizes { set, input, hidden: h, width, together, .. } = sizes;
+    let &Sizes { how, input, hidden: h, width, together, .. } = sizes;
     let stride = planes.stride;
     let things = plan.steps(chunk);
     for (plane, bias) in planes.each(&things, h).into_iter().zip(inputs.bias.chunks_exact(h)) {
@@ -390,38 +404,90 @@ fn read_chunk<P: Pointwise>(
     state.starts.clear();
     state.starts.extend(plan.places[things.clone()].iter().map(|place| place * input));
     let left = Rows { values: inputs.input, starts: &state.starts };
-    let out = Out { values: planes.from(0, things.start, h), columns: width, width: h, plane: stride, add: true };
-    weights.input.multiply(set, 0..input, &left, things.len(), out);
+    let out = Out::planes(planes.from(0, things.start, h), width, h, stride, true);
+    weights.input.multiply(how, 0..input, &left, things.len(), out);
 
     for step in chunk.clone() {
         let things = plan.step(step);
         let (active, numbers) = (things.len(), things.len() * h);
         let left = Rows { values: &state.hidden, starts: &state.ladder };
-        let out =
-            Out { values: planes.from(0, things.start, h), columns: together, width: h, plane: stride, add: true };
-        weights.together.multiply(set, 0..h, &left, active, out);
+        let out = Out::planes(planes.from(0, things.start, h), together, h, stride, true);
+        weights.together.multiply(how, 0..h, &left, active, out);
         match P::APART {
             Apart::No => {}
             Apart::Product => {
                 let product = &mut planes.from(P::GATES, things.start, h)[..numbers];
                 product.chunks_exact_mut(h).for_each(|row| row.copy_from_slice(inputs.extra));
-                weights.apart.multiply(set, 0..h, &left, active, Out::matrix(product, h, true));
+                weights.apart.multiply(how, 0..h, &left, active, Out::matrix(product, h, true));
             }
             Apart::Factor => {
                 let factor = &mut state.factor[..numbers];
-                self::factor::<P>(set, planes.each(&things, h), &state.hidden[..numbers], factor);
+                self::factor::<P>(how.set, planes.each(&things, h), &state.hidden[..numbers], factor);
                 let left = Rows { values: factor, starts: &state.ladder };
                 let out = Out::matrix(planes.from(P::GATES - 1, things.start, h), h, true);
-                weights.apart.multiply(set, 0..h, &left, active, out);
+                weights.apart.multiply(how, 0..h, &left, active, out);
             }
         }
         let cell = if P::CARRIES { &mut state.cell[..numbers] } else { &mut [][..] };
-        forward::<P>(set, planes.each(&things, h), cell, &mut state.hidden[..numbers]);
+        forward::<P>(how.set, planes.each(&things, h), cell, &mut state.hidden[..numbers]);
         if let Some(outputs) = &mut outputs {
             for (row, place) in state.hidden.chunks_exact(h).zip(&plan.places[things]) {
                 outputs[place * h..][..h].copy_from_slice(row);
             }
         }
+    }
+}
+
+/// One row, read a step at a time from weights packed once; a step allocates nothing.
+#[derive(Debug)]
+pub(crate) struct Stepper {
+    sizes: Sizes,
+    plan: Plan,
+    weights: Forward,
+    bias: Vec<f32>,
+    extra: Vec<f32>,
+    planes: Vec<f32>,
+    state: State,
+}
+
+impl Stepper {
+    /// Begins from the state in `inputs`; `shape` is one row of one step.
+    pub(crate) fn new<P: Pointwise>(shape: &Shape, inputs: &Inputs) -> Self {
+        let sizes = Sizes::of::<P>(shape).sharing();
+        let plan = sizes.plans(shape).remove(0);
+        let mut state = State::new::<P>(&plan, sizes.hidden);
+        state.hidden.copy_from_slice(inputs.hidden);
+        state.cell.copy_from_slice(inputs.cell);
+        Self {
+            sizes,
+            weights: Forward::new::<P>(&sizes, inputs),
+            bias: inputs.bias.to_vec(),
+            extra: inputs.extra.to_vec(),
+            planes: vec![0.0; planes::<P>() * sizes.hidden],
+            state,
+            plan,
+        }
+    }
+
+    /// Reads `[input_size]` and gives the hidden state.
+    pub(crate) fn step<P: Pointwise>(&mut self, input: &[f32]) -> &[f32] {
+        let Self { sizes, plan, weights, bias, extra, planes, state } = self;
+        assert_eq!(input.len(), sizes.input, "a step has {} features", sizes.input);
+        let inputs = Inputs { input, bias, extra, weight_ih: &[], weight_hh: &[], hidden: &[], cell: &[] };
+        // Elsewhere, other threads would have to be woken for each step.
+        let threads = if rayon::current_thread_index().is_some() { sizes.how.threads } else { 1 };
+        let sizes = &Sizes { how: How { threads, ..sizes.how }, ..*sizes };
+        let mut planes = Planes { values: &mut planes[..], stride: sizes.hidden, first: 0 };
+        read_chunk::<P>(sizes, plan, &(0..1), &inputs, weights, &mut planes, state, None);
+        &self.state.hidden
+    }
+
+    pub(crate) fn hidden(&self) -> &[f32] {
+        &self.state.hidden
+    }
+
+    pub(crate) fn cell(&self) -> &[f32] {
+        &self.state.cell
     }
 }
 
@@ -460,7 +526,7 @@ pub(crate) fn learn<P: Pointwise>(
     activations: Activations,
     wants_input: bool,
 ) -> Gradients {
-    let sizes = Sizes::of::<P>(shape);
+    let sizes = if shape.batch == 1 { Sizes::of::<P>(shape).sharing() } else { Sizes::of::<P>(shape) };
     let (time, h) = (shape.time, shape.hidden);
     let plans = sizes.plans(shape);
     let weights = Backward::new::<P>(&sizes, inputs, wants_input);
@@ -487,7 +553,7 @@ pub(crate) fn learn<P: Pointwise>(
         .zip(stored)
         .zip(&mut sums)
         .collect();
-    on_threads(jobs, |(((((plan, of_input), of_hidden), of_cell), stored), sums)| {
+    on_threads(sizes.how, jobs, |(((((plan, of_input), of_hidden), of_cell), stored), sums)| {
         let rows = &plan.rows;
         let mut thread = Thread {
             sizes: &sizes,
@@ -632,7 +698,7 @@ impl Thread<'_> {
 
     /// Gradients of sums and states of some steps; `cell` is the one before the first of them.
     fn chunk<P: Pointwise>(&mut self, chunk: &Range<usize>, planes: &Planes<&[f32]>, cell: &[f32]) {
-        let &Sizes { set, hidden: h, .. } = self.sizes;
+        let &Sizes { how, hidden: h, .. } = self.sizes;
         let (plan, weights, room) = (self.plan, self.weights, &mut self.room);
         let stride = plan.largest_chunk() * h;
         let first = plan.starts[chunk.start];
@@ -656,30 +722,30 @@ impl Thread<'_> {
             };
             let seen = Seen { planes: planes.each(&things, h), before: &room.before[at..][..numbers], carried };
             let of_cell = if P::CARRIES { &mut self.state.cell[..numbers] } else { &mut [][..] };
-            backward::<P>(set, seen, slope, of_cell, slopes.each(&things, h));
+            backward::<P>(how.set, seen, slope, of_cell, slopes.each(&things, h));
             let ladder = &self.state.ladder;
             if P::APART == Apart::Factor {
                 let left = Rows { values: slopes.from(P::GATES - 1, things.start, h), starts: ladder };
                 let of_factor = &mut room.of_factor[..numbers];
-                weights.apart.multiply(set, 0..h, &left, active, Out::matrix(of_factor, h, false));
+                weights.apart.multiply(how, 0..h, &left, active, Out::matrix(of_factor, h, false));
                 let factor = &mut room.factors[at..][..numbers];
-                backward_factor::<P>(set, seen, of_factor, factor, slope, slopes.each(&things, h));
+                backward_factor::<P>(how.set, seen, of_factor, factor, slope, slopes.each(&things, h));
             }
             for gate in 0..self.sizes.together / h {
                 let left = Rows { values: slopes.from(gate, things.start, h), starts: ladder };
                 let depth = gate * h..(gate + 1) * h;
-                weights.together.multiply(set, depth, &left, active, Out::matrix(slope, h, true));
+                weights.together.multiply(how, depth, &left, active, Out::matrix(slope, h, true));
             }
             if P::APART == Apart::Product {
                 let left = Rows { values: slopes.from(P::GATES, things.start, h), starts: ladder };
-                weights.apart.multiply(set, 0..h, &left, active, Out::matrix(slope, h, true));
+                weights.apart.multiply(how, 0..h, &left, active, Out::matrix(slope, h, true));
             }
         }
     }
 
     /// Adds a chunk's part to the gradients of weights, and tells that of what was read.
     fn of_weights<P: Pointwise>(&mut self, chunk: &Range<usize>, of_input: &mut [f32]) {
-        let &Sizes { set, input, hidden: h, width, together, recurrent, .. } = self.sizes;
+        let &Sizes { how, input, hidden: h, width, together, recurrent, .. } = self.sizes;
         let (plan, room, sums) = (self.plan, &mut self.room, &mut *self.sums);
         let stride = plan.largest_chunk() * h;
         let things = plan.steps(chunk);
@@ -690,7 +756,7 @@ impl Thread<'_> {
             for gate in 0..P::GATES {
                 let left = Rows { values: &room.slopes[gate * stride..], starts: &self.state.ladder };
                 let out = Out::matrix(&mut room.input, input, gate > 0);
-                self.weights.input.multiply(set, gate * h..(gate + 1) * h, &left, count, out);
+                self.weights.input.multiply(how, gate * h..(gate + 1) * h, &left, count, out);
             }
             for (row, place) in room.input.chunks_exact(input).zip(places) {
                 of_input[place * input..][..input].copy_from_slice(row);
@@ -714,11 +780,11 @@ impl Thread<'_> {
         };
         room.right.fill(count, width, read);
         room.left.fill(count, input, |k| &self.inputs.input[places[k] * input..][..input]);
-        room.right.multiply(set, 0..count, &room.left, input, Out::matrix(&mut sums.weight_ih, width, true));
+        room.right.multiply(how, 0..count, &room.left, input, Out::matrix(&mut sums.weight_ih, width, true));
 
         room.left.fill(count, h, |k| &room.before[k * h..][..h]);
-        let out = Out { values: &mut sums.weight_hh, columns: together, width: recurrent, plane: 0, add: true };
-        room.right.multiply(set, 0..count, &room.left, h, out);
+        let out = Out::planes(&mut sums.weight_hh, together, recurrent, 0, true);
+        room.right.multiply(how, 0..count, &room.left, h, out);
         match P::APART {
             Apart::No => {}
             Apart::Product => {
@@ -726,16 +792,15 @@ impl Thread<'_> {
                 let plane = &room.slopes[P::GATES * stride..];
                 room.apart
                     .fill(count, h, |k, column, line| line.copy_from_slice(&plane[k * h + column..][..line.len()]));
-                let out =
-                    Out { values: &mut sums.weight_hh[together..], columns: h, width: recurrent, plane: 0, add: true };
-                room.apart.multiply(set, 0..count, &room.left, h, out);
+                let out = Out::planes(&mut sums.weight_hh[together..], h, recurrent, 0, true);
+                room.apart.multiply(how, 0..count, &room.left, h, out);
             }
             Apart::Factor => {
                 let plane = &room.slopes[(P::GATES - 1) * stride..];
                 room.apart
                     .fill(count, h, |k, column, line| line.copy_from_slice(&plane[k * h + column..][..line.len()]));
                 room.left.fill(count, h, |k| &room.factors[k * h..][..h]);
-                room.apart.multiply(set, 0..count, &room.left, h, Out::matrix(&mut sums.extra, h, true));
+                room.apart.multiply(how, 0..count, &room.left, h, Out::matrix(&mut sums.extra, h, true));
             }
         }
     }

@@ -2,10 +2,11 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
+use seqzoo_kernels::Stream;
 use seqzoo_random::Key;
 
 use super::dropout;
-use crate::cell::{Cell, Direction, Walk, Walked, Zoneout, unroll};
+use crate::cell::{Cell, Direction, Walk, Walked, Zoneout, stream, unroll};
 use crate::state::{NamedState, State};
 
 /// A layer that reads sequences `[batch, time, input_size]`.
@@ -18,6 +19,10 @@ pub trait SequenceLayer: Module {
     /// # Panics
     /// If the passage's initial state lacks a direction or a cell that this layer has.
     fn read(&self, input: Tensor<3>, passage: Passage) -> Reading;
+
+    /// Reads one sequence as its steps come, from a state or from zeros, undisturbed; `None` if the layer must know the whole
+    /// sequence, or no kernel reads its cell.
+    fn stream(&self, initial: Option<LayerState>) -> Option<Stream>;
 }
 
 /// How a layer reads a batch.
@@ -127,6 +132,10 @@ impl<C: Cell> SequenceLayer for Unidirectional<C> {
         let (outputs, forward) = read(&self.forward, input, lengths, initial, Direction::Forward, noise, added);
         Reading { outputs, state: LayerState { forward, backward: None } }
     }
+
+    fn stream(&self, initial: Option<LayerState>) -> Option<Stream> {
+        stream(&self.forward, initial.map(|state| C::State::from_named(state.forward)))
+    }
 }
 
 impl<C: Cell> SequenceLayer for Bidirectional<C> {
@@ -152,5 +161,9 @@ impl<C: Cell> SequenceLayer for Bidirectional<C> {
             outputs: Tensor::cat(vec![ahead, behind], 2),
             state: LayerState { forward, backward: Some(backward) },
         }
+    }
+
+    fn stream(&self, _: Option<LayerState>) -> Option<Stream> {
+        None
     }
 }

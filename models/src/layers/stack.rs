@@ -4,6 +4,7 @@ use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::activation::sigmoid;
 use burn::tensor::{Device, Tensor};
+use seqzoo_kernels::Stream;
 use seqzoo_random::Key;
 use serde::{Deserialize, Serialize};
 
@@ -244,6 +245,22 @@ impl Stack {
         StackReading { outputs, states }
     }
 
+    /// Reads one sequence as its steps come, from `initial` states or from zeros, undisturbed; `None` if a layer cannot
+    /// ([`SequenceLayer::stream`](super::SequenceLayer::stream)) or there are skip connections.
+    ///
+    /// # Panics
+    /// If `initial` has not one state a layer.
+    pub fn stream(&self, initial: Option<Vec<LayerState>>) -> Option<StackStream> {
+        let states = match initial {
+            Some(states) => states.into_iter().map(Some).collect(),
+            None => vec![None; self.layers.len()],
+        };
+        assert_eq!(states.len(), self.layers.len(), "a stack starts from one state a layer");
+        let layers = self.layers.iter().zip(states).map(|(layer, state)| layer.stream(state));
+        let layers: Option<Vec<_>> = if self.shape.skip == Skip::None { layers.collect() } else { None };
+        layers.map(|layers| StackStream { layers })
+    }
+
     fn hand_on(&self, layer: usize, x: Tensor<3>, h: Tensor<3>, lengths: &[usize]) -> Tensor<3> {
         let joined = |x: Tensor<3>| match &self.projections[layer] {
             Some(projection) => projection.forward(x),
@@ -260,6 +277,23 @@ impl Stack {
             Skip::Dense => Tensor::cat(vec![x, h], 2),
         };
         without_padding(y, lengths)
+    }
+}
+
+/// A stack that reads one sequence as its steps come.
+#[derive(Debug)]
+pub struct StackStream {
+    layers: Vec<Stream>,
+}
+
+impl StackStream {
+    /// Reads `[input_size]` and gives the top layer's hidden state, `[output_size]`.
+    ///
+    /// # Panics
+    /// If `input` has another length.
+    pub fn step(&mut self, input: &[f32]) -> &[f32] {
+        let (first, above) = self.layers.split_first_mut().expect("a stack has a layer");
+        above.iter_mut().fold(first.step(input), |below, layer| layer.step(below))
     }
 }
 

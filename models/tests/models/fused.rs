@@ -157,6 +157,24 @@ fn gates_computed_again_are_the_gates_that_were_not_kept() {
     }
 }
 
+#[test]
+fn step_by_step_is_what_is_read_at_once() {
+    let (_, device) = devices().into_iter().find(|(_, device)| serves(device, DType::F32)).unwrap();
+    for architecture in FUSED.into_iter().filter(|architecture| architecture.directions() == 1) {
+        let stack = Stack::new(StackShape::plain(architecture, INPUT, vec![33, 70]), key(3), &device);
+        let steps = numbers(12 * INPUT, 4);
+        let input = |from: usize, to: usize| {
+            let values = steps[from * INPUT..to * INPUT].to_vec();
+            Tensor::<3>::from_data(TensorData::new(values, [1, to - from, INPUT]), &device)
+        };
+        let before = stack.read(input(0, 5), &[5], None, None);
+        let after = stack.read(input(5, 12), &[7], Some(before.states.clone()), None);
+        let mut stream = stack.stream(Some(before.states)).expect("there is a kernel");
+        let read: Vec<f32> = steps.chunks(INPUT).skip(5).flat_map(|step| stream.step(step).to_vec()).collect();
+        assert_eq!(after.outputs.try_into_vec_as::<f32>().unwrap(), read, "{architecture:?}");
+    }
+}
+
 /// A layer that fell back to the loop would panic here.
 #[test]
 fn what_has_a_kernel_never_falls_back_to_the_loop() {

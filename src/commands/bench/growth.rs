@@ -1,0 +1,55 @@
+//! `seqzoo bench growth`
+
+use burn::tensor::Tensor;
+use clap::Args;
+use seqzoo_kernels::Activations;
+use serde_json::json;
+
+use super::{Manner, Subject, layer, median, numbers, peak_memory, read, wait};
+use crate::failure::Failure;
+
+/// Time a layer's forward and backward pass, and its memory, over more and more time steps.
+#[derive(Debug, Args)]
+pub struct Growth {
+    /// Compute gates again in the backward pass instead of keeping them.
+    #[arg(long)]
+    recompute: bool,
+    /// Time steps.
+    #[arg(long, value_name = "N", value_delimiter = ',', default_values_t = [100, 200, 400, 800, 1600, 3200])]
+    time: Vec<usize>,
+    #[command(flatten)]
+    manner: Manner,
+}
+
+/// Rows, features and units.
+const SIZES: [usize; 3] = [32, 128, 256];
+
+impl Growth {
+    pub fn run(&self) -> Result<(), Failure> {
+        let manner = &self.manner;
+        let device = manner.open()?;
+        let fused = manner.fused(&device);
+        let activations = if self.recompute { Activations::Recomputed } else { Activations::Kept };
+        let [batch, input, hidden] = SIZES;
+        let tracked = device.clone().autodiff();
+        for cell in manner.cells()? {
+            let mut steps = self.time.clone();
+            // Memory that was once held is told from then on.
+            steps.sort_unstable();
+            for time in steps {
+                let shape = [batch, time, input, hidden];
+                let flops = 3.0 * (batch * time) as f64 * cell.operations_per_step(input, hidden) as f64;
+                let trained = layer(cell, shape, &tracked);
+                let leaf = Tensor::<3>::from_data(numbers(shape), &tracked).require_grad();
+                let seconds = median(manner.repeats(flops), || {
+                    activations.with(|| manner.engine().with(|| drop(read(&trained, &leaf).sum().backward())));
+                    wait(&device);
+                });
+                let memory = peak_memory().map(|bytes| bytes >> 20);
+                let more = json!({ "recomputed": self.recompute, "peak_mib": memory });
+                manner.tell(&Subject { cell, shape, fused }, "forward+backward", seconds, flops, more)?;
+            }
+        }
+        Ok(())
+    }
+}

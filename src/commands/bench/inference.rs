@@ -1,0 +1,80 @@
+//! `seqzoo bench inference`
+
+use burn::tensor::{Device, Tensor};
+use clap::Args;
+use seqzoo_kernels::pooled;
+use serde_json::Value;
+
+use super::{Manner, SHAPES, Subject, layer, median, numbers, read, wait};
+use crate::failure::Failure;
+
+/// Time recurrent layers as answers need them: whole batches without a graph, and single steps of one sequence.
+#[derive(Debug, Args)]
+pub struct Inference {
+    #[command(flatten)]
+    manner: Manner,
+}
+
+/// Features and units of the single step.
+const STEP: usize = 256;
+/// Steps that are timed at once.
+const STEPS: usize = 200;
+
+impl Inference {
+    pub fn run(&self) -> Result<(), Failure> {
+        let manner = &self.manner;
+        let device = manner.open()?;
+        let fused = manner.fused(&device);
+        for cell in manner.cells()? {
+            manner.engine().with(|| self.step(&Subject { cell, shape: [1, 1, STEP, STEP], fused }, &device))?;
+            for shape in SHAPES {
+                manner.engine().with(|| self.batch(&Subject { cell, shape, fused }, &device))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn batch(&self, subject: &Subject, device: &Device) -> Result<(), Failure> {
+        let Subject { cell, shape, .. } = *subject;
+        let [batch, time, input, hidden] = shape;
+        let flops = (batch * time) as f64 * cell.operations_per_step(input, hidden) as f64;
+        let (layer, given) = (layer(cell, shape, device), Tensor::<3>::from_data(numbers(shape), device));
+        let seconds = median(self.manner.repeats(flops), || {
+            drop(read(&layer, &given));
+            wait(device);
+        });
+        self.manner.tell(subject, "forward", seconds, flops, Value::Null)
+    }
+
+    /// A step of a stream; where there is none, of the layer.
+    fn step(&self, subject: &Subject, device: &Device) -> Result<(), Failure> {
+        let Subject { cell, shape, fused } = *subject;
+        let flops = cell.operations_per_step(STEP, STEP) as f64;
+        let layer = layer(cell, shape, device);
+        let data = numbers(shape);
+        let stream = if fused { layer.stream(None) } else { None };
+        let (streaming, seconds) = match stream {
+            Some(mut stream) => {
+                let input = data.try_to_vec::<f32>().expect("made as such");
+                let seconds = pooled(move || {
+                    median(self.manner.repeats, || {
+                        for _ in 0..STEPS {
+                            std::hint::black_box(stream.step(&input));
+                        }
+                    })
+                });
+                (true, seconds / STEPS as f64)
+            }
+            None => {
+                let given = Tensor::<3>::from_data(data, device);
+                let seconds = median(self.manner.repeats, || {
+                    drop(read(&layer, &given));
+                    wait(device);
+                });
+                (false, seconds)
+            }
+        };
+        let subject = Subject { fused: streaming, ..*subject };
+        self.manner.tell(&subject, "step", seconds, flops, Value::Null)
+    }
+}

@@ -1,0 +1,76 @@
+//! `seqzoo bench layers`
+
+use std::io::Write;
+
+use burn::tensor::{Device, Distribution, Tensor};
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::{Manner, SHAPES, Subject, layer, median, numbers, read, wait};
+use crate::failure::Failure;
+
+/// Time recurrent layers, forward alone and with the backward pass.
+#[derive(Debug, Args)]
+pub struct Layers {
+    #[command(flatten)]
+    manner: Manner,
+}
+
+impl Layers {
+    pub fn run(&self) -> Result<(), Failure> {
+        let manner = &self.manner;
+        let device = manner.open()?;
+        let fused = manner.fused(&device);
+        let peak = product(&device);
+        let mut out = std::io::stdout().lock();
+        if manner.json {
+            writeln!(out, "{}", json!({ "pass": "matrix product", "size": PRODUCT, "gflops": peak }))?;
+        } else {
+            writeln!(out, "a matrix product of {PRODUCT} × {PRODUCT} × {PRODUCT}: {peak:.1} GFLOP/s")?;
+        }
+        drop(out);
+        for cell in manner.cells()? {
+            for shape in SHAPES {
+                manner.engine().with(|| self.shape(&Subject { cell, shape, fused }, &device))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn shape(&self, subject: &Subject, device: &Device) -> Result<(), Failure> {
+        let Subject { cell, shape, .. } = *subject;
+        let [batch, time, input, hidden] = shape;
+        let flops = (batch * time) as f64 * cell.operations_per_step(input, hidden) as f64;
+        let repeats = self.manner.repeats(flops);
+        let tracked = device.clone().autodiff();
+        let (alone, trained) = (layer(cell, shape, device), layer(cell, shape, &tracked));
+        let given = Tensor::<3>::from_data(numbers(shape), device);
+        let leaf = Tensor::<3>::from_data(numbers(shape), &tracked).require_grad();
+        let forward = median(repeats, || {
+            drop(read(&alone, &given));
+            wait(device);
+        });
+        self.manner.tell(subject, "forward", forward, flops, Value::Null)?;
+        let both = median(repeats, || {
+            let gradients = read(&trained, &leaf).sum().backward();
+            drop(leaf.grad(&gradients).expect("the input asks for one"));
+            wait(device);
+        });
+        self.manner.tell(subject, "forward+backward", both, 3.0 * flops, Value::Null)
+    }
+}
+
+const PRODUCT: usize = 1536;
+
+/// GFLOP/s of the backend's own product of large matrices, the best of several: what layers are held against.
+fn product(device: &Device) -> f64 {
+    let matrix = || Tensor::<2>::random([PRODUCT, PRODUCT], Distribution::Default, device);
+    let (a, b) = (matrix(), matrix());
+    let once = || {
+        median(1, || {
+            drop(a.clone().matmul(b.clone()));
+            wait(device);
+        })
+    };
+    2.0 * (PRODUCT as f64).powi(3) / (0..5).map(|_| once()).fold(f64::INFINITY, f64::min) * 1e-9
+}

@@ -1,0 +1,82 @@
+//! `seqzoo bench training`
+
+use std::io::Write;
+
+use clap::Args;
+use seqzoo_datasets::catalog::Data;
+use seqzoo_kernels::{InstructionSet, serves};
+use seqzoo_run::tasks::Task;
+use seqzoo_run::tasks::classification::ClassificationTask;
+use seqzoo_run::tasks::language_model::LanguageModelTask;
+use seqzoo_train::speed::{Speed, speed};
+use serde_json::json;
+
+use super::{engine, peak_memory, threads};
+use crate::commands::{BackendChoice, DataFolder, Overrides};
+use crate::failure::{DATA, Failure};
+use crate::say::say;
+
+/// Time the training of a recipe: tokens per second of its own batches, from text to updated weights.
+#[derive(Debug, Args)]
+pub struct Training {
+    /// A shipped recipe (`seqzoo list recipes`) or a file ending in .toml.
+    recipe: String,
+    #[command(flatten)]
+    overrides: Overrides,
+    /// Batches to time, after a tenth as many that are not counted.
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..))]
+    batches: u32,
+    /// Print one JSON object per model.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    data: DataFolder,
+    #[command(flatten)]
+    backend: BackendChoice,
+}
+
+impl Training {
+    pub fn run(&self) -> Result<(), Failure> {
+        let settings = self.overrides.settings(&self.recipe)?;
+        let recipe = &settings.recipe;
+        let (backend, device) = self.backend.open(None)?;
+        let data = self.data.load(recipe)?;
+        let fused = serves(&device, burn::tensor::DType::F32);
+        say(format_args!("{} backend, {} where a cell has one, {} threads", backend.name(), engine(fused), threads()));
+        for architecture in recipe.architectures()? {
+            let measured = match &data {
+                Data::Labelled(data) => {
+                    self.time(&ClassificationTask::new(recipe, architecture, data), recipe, &device)
+                }
+                Data::Text(corpus) => self.time(&LanguageModelTask::new(recipe, architecture, corpus), recipe, &device),
+            };
+            let name = architecture.name();
+            let Some(Speed { batches, tokens, seconds }) = measured else {
+                return Err(Failure::new(DATA, format!("{name}: a batch has no finite loss or gradient")));
+            };
+            let (rate, memory) = (tokens as f64 / seconds, peak_memory().map(|bytes| bytes >> 20));
+            let mut out = std::io::stdout().lock();
+            if self.json {
+                let line = json!({
+                    "recipe": self.recipe, "model": name, "batches": batches, "tokens": tokens, "seconds": seconds,
+                    "tokens_per_second": rate, "peak_mib": memory, "fused": fused,
+                    "instructions": format!("{:?}", InstructionSet::current()), "threads": threads(),
+                });
+                writeln!(out, "{line}")?;
+            } else {
+                let memory = memory.map_or_else(String::new, |mib| format!(", {mib} MiB at most"));
+                writeln!(out, "{name}: {rate:.0} tokens/s over {batches} batches in {seconds:.1} s{memory}")?;
+            }
+        }
+        Ok(())
+    }
+
+    fn time<T: Task>(
+        &self,
+        task: &T,
+        recipe: &seqzoo_run::recipe::Recipe,
+        device: &burn::tensor::Device,
+    ) -> Option<Speed> {
+        speed(task, recipe, self.batches, device)
+    }
+}

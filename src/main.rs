@@ -37,6 +37,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    seqzoo_kernels::prepare();
     let done = match Arguments::parse().command {
         Command::List(list) => list.run(),
         Command::Describe(describe) => describe.run(),

@@ -17,8 +17,8 @@ const PANEL: usize = 16;
 const BLOCK: usize = 6;
 /// Terms of a sum that are taken at once, so that what a tile reads stays in the first-level cache.
 const PART: usize = 256;
-/// Numbers of a matrix from which packing it is shared among threads.
-const LARGE: usize = 1 << 16;
+/// Numbers of a matrix from which packing it is worth another thread.
+const LARGE: usize = 1 << 17;
 
 /// A matrix `[depth, columns]`: panels of 16 columns, each row by row; the last one filled with zeros.
 #[derive(Debug, Default)]
@@ -30,18 +30,18 @@ pub(crate) struct Packed {
 
 impl Packed {
     /// The first `columns` of each row of a matrix whose rows begin `stride` numbers apart.
-    pub(crate) fn new(matrix: &[f32], stride: usize, depth: usize, columns: usize) -> Self {
+    pub(crate) fn new(how: How, matrix: &[f32], stride: usize, depth: usize, columns: usize) -> Self {
         let mut packed = Self::default();
-        packed.fill(depth, columns, |k, column, line| {
+        packed.fill(how, depth, columns, |k, column, line| {
             line.copy_from_slice(&matrix[k * stride + column..][..line.len()]);
         });
         packed
     }
 
     /// The transpose of the first `depth` columns of `columns` rows that begin `stride` numbers apart.
-    pub(crate) fn transposed(matrix: &[f32], stride: usize, depth: usize, columns: usize) -> Self {
+    pub(crate) fn transposed(how: How, matrix: &[f32], stride: usize, depth: usize, columns: usize) -> Self {
         let mut packed = Self::default();
-        packed.shape(depth, columns, |first, panel| {
+        packed.shape(how, depth, columns, |first, panel| {
             // Piece by piece, so that what is written stays in the first-level cache while 16 rows are read.
             for (piece, lines) in panel.chunks_mut(64 * PANEL).enumerate() {
                 for column in first..columns.min(first + PANEL) {
@@ -55,15 +55,21 @@ impl Packed {
     }
 
     /// Packs another matrix in the same memory; `read` copies numbers of row `k` from a column on.
-    pub(crate) fn fill(&mut self, depth: usize, columns: usize, read: impl Fn(usize, usize, &mut [f32]) + Sync) {
-        self.shape(depth, columns, |first, panel| {
+    pub(crate) fn fill(
+        &mut self,
+        how: How,
+        depth: usize,
+        columns: usize,
+        read: impl Fn(usize, usize, &mut [f32]) + Sync,
+    ) {
+        self.shape(how, depth, columns, |first, panel| {
             let width = PANEL.min(columns - first);
             panel.chunks_exact_mut(PANEL).enumerate().for_each(|(k, line)| read(k, first, &mut line[..width]));
         });
     }
 
     /// Gives each panel to `write`, with its first column.
-    fn shape(&mut self, depth: usize, columns: usize, write: impl Fn(usize, &mut [f32]) + Sync) {
+    fn shape(&mut self, how: How, depth: usize, columns: usize, write: impl Fn(usize, &mut [f32]) + Sync) {
         let size = columns.div_ceil(PANEL) * depth * PANEL;
         if (self.depth, self.columns) != (depth, columns) {
             // What lies beyond the last column must be zero.
@@ -73,8 +79,9 @@ impl Packed {
         (self.depth, self.columns) = (depth, columns);
         let each = (depth * PANEL).max(1);
         let act = |(number, panel): (usize, &mut [f32])| write(number * PANEL, panel);
-        if size >= LARGE && rayon::current_thread_index().is_none() {
-            self.panels.par_chunks_exact_mut(each).enumerate().for_each(act);
+        if size >= LARGE && how.threads > 1 {
+            let share = (size / each).div_ceil(how.threads);
+            self.panels.par_chunks_exact_mut(each).with_min_len(share).enumerate().for_each(act);
         } else {
             self.panels.chunks_exact_mut(each).enumerate().for_each(act);
         }
@@ -618,8 +625,11 @@ mod tests {
             let as_columns = turned(&left, count, depth);
             columns_first.fill(depth, count, |k| &as_columns[k * count..][..count]);
             let turned = turned(&matrix, depth, columns);
-            let packed =
-                [Packed::new(&matrix, columns, depth, columns), Packed::transposed(&turned, depth, depth, columns)];
+            let how = How { set: InstructionSet::Portable, threads: 2 };
+            let packed = [
+                Packed::new(how, &matrix, columns, depth, columns),
+                Packed::transposed(how, &turned, depth, depth, columns),
+            ];
             for (packed, how) in packed.iter().flat_map(|packed| hows().map(move |how| (packed, how))) {
                 let mut out = vec![f32::NAN; count * columns];
                 packed.multiply(how, 0..depth, &rows, count, Out::matrix(&mut out, columns, false));
@@ -641,7 +651,8 @@ mod tests {
     fn planes_and_parts([count, depth, width, planes]: [usize; 4]) {
         let (left, matrix) = (numbers(count * depth, 2), numbers(depth * width * planes, 3));
         let sums = expected(&left, &matrix, [count, depth, width * planes]);
-        let packed = Packed::new(&matrix, width * planes, depth, width * planes);
+        let alone = How { set: InstructionSet::Portable, threads: 1 };
+        let packed = Packed::new(alone, &matrix, width * planes, depth, width * planes);
         for how in hows() {
             let mut out = vec![f32::NAN; planes * count * width];
             for (terms, add) in [(0..13, false), (13..depth, true)] {

@@ -169,6 +169,11 @@ impl Sizes {
         Self { how: How { threads, ..self.how }, ..self }
     }
 
+    /// All threads.
+    fn all(&self) -> How {
+        How { threads: rayon::current_num_threads(), ..self.how }
+    }
+
     fn plans(&self, shape: &Shape) -> Vec<Plan> {
         let chunk = (CHUNK / self.width.max(1)).clamp(SHORTEST_CHUNK, LONGEST_CHUNK);
         Plan::all(shape, rayon::current_num_threads(), chunk)
@@ -295,13 +300,14 @@ struct Forward {
 impl Forward {
     fn new<P: Pointwise>(sizes: &Sizes, inputs: &Inputs) -> Self {
         let Sizes { input, hidden: h, width, together, recurrent, .. } = *sizes;
+        let how = sizes.all();
         Self {
-            input: Packed::new(inputs.weight_ih, width, input, width),
-            together: Packed::new(inputs.weight_hh, recurrent, h, together),
+            input: Packed::new(how, inputs.weight_ih, width, input, width),
+            together: Packed::new(how, inputs.weight_hh, recurrent, h, together),
             apart: match P::APART {
                 Apart::No => Packed::default(),
-                Apart::Product => Packed::new(&inputs.weight_hh[together..], recurrent, h, h),
-                Apart::Factor => Packed::new(inputs.extra, h, h, h),
+                Apart::Product => Packed::new(how, &inputs.weight_hh[together..], recurrent, h, h),
+                Apart::Factor => Packed::new(how, inputs.extra, h, h, h),
             },
         }
     }
@@ -328,7 +334,7 @@ pub(crate) fn read<P: Pointwise>(shape: &Shape, inputs: &Inputs, activations: Op
         .zip(cut(&mut made.cell, rows(h)))
         .zip(cut(&mut made.stored, stored))
         .collect();
-    on_threads(sizes.how, jobs, |((((plan, outputs), hidden), cell), stored)| {
+    on_threads(jobs, |((((plan, outputs), hidden), cell), stored)| {
         let inputs = rows_of(inputs, &plan.rows, &sizes);
         let mut state = State::new::<P>(plan, h);
         sort(plan, h, inputs.hidden, &mut state.hidden);
@@ -358,17 +364,17 @@ pub(crate) fn read<P: Pointwise>(shape: &Shape, inputs: &Inputs, activations: Op
     made
 }
 
-/// A job for each thread; a single one here, or, if threads are to share its products, on one of theirs.
-fn on_threads<J: Send>(how: How, mut jobs: Vec<J>, act: impl Fn(J) + Sync + Send) {
-    match jobs.len() {
-        1 if how.threads == 1 => jobs.drain(..).for_each(act),
-        1 => pooled(|| jobs.drain(..).for_each(act)),
-        _ => jobs.into_par_iter().with_max_len(1).for_each(act),
+/// A job for each thread.
+fn on_threads<J: Send>(mut jobs: Vec<J>, act: impl Fn(J) + Sync + Send) {
+    if jobs.len() == 1 {
+        jobs.drain(..).for_each(act);
+    } else {
+        jobs.into_par_iter().with_max_len(1).for_each(act);
     }
 }
 
-/// Calls `act` on a thread of the pool: threads may then share the products of a single row without being woken for each, as
-/// they do for steps of a [`Stream`](crate::Stream).
+/// Calls `act` on a thread of the pool, if this one is not: what is shared among threads in it then waits for none of them to
+/// wake, which the steps of a [`Stream`](crate::Stream) are too short for.
 pub fn pooled<R: Send>(act: impl FnOnce() -> R + Send) -> R {
     rayon::scope(|_| act())
 }
@@ -501,17 +507,18 @@ struct Backward {
 impl Backward {
     fn new<P: Pointwise>(sizes: &Sizes, inputs: &Inputs, wants_input: bool) -> Self {
         let Sizes { input, hidden: h, width, together, recurrent, .. } = *sizes;
+        let how = sizes.all();
         Self {
             input: if wants_input {
-                Packed::transposed(inputs.weight_ih, width, width, input)
+                Packed::transposed(how, inputs.weight_ih, width, width, input)
             } else {
                 Packed::default()
             },
-            together: Packed::transposed(inputs.weight_hh, recurrent, together, h),
+            together: Packed::transposed(how, inputs.weight_hh, recurrent, together, h),
             apart: match P::APART {
                 Apart::No => Packed::default(),
-                Apart::Product => Packed::transposed(&inputs.weight_hh[together..], recurrent, h, h),
-                Apart::Factor => Packed::transposed(inputs.extra, h, h, h),
+                Apart::Product => Packed::transposed(how, &inputs.weight_hh[together..], recurrent, h, h),
+                Apart::Factor => Packed::transposed(how, inputs.extra, h, h, h),
             },
         }
     }
@@ -553,7 +560,7 @@ pub(crate) fn learn<P: Pointwise>(
         .zip(stored)
         .zip(&mut sums)
         .collect();
-    on_threads(sizes.how, jobs, |(((((plan, of_input), of_hidden), of_cell), stored), sums)| {
+    on_threads(jobs, |(((((plan, of_input), of_hidden), of_cell), stored), sums)| {
         let rows = &plan.rows;
         let mut thread = Thread {
             sizes: &sizes,
@@ -778,7 +785,7 @@ impl Thread<'_> {
                 (plane, place, done) = (plane + 1, 0, done + piece);
             }
         };
-        room.right.fill(count, width, read);
+        room.right.fill(how, count, width, read);
         room.left.fill(count, input, |k| &self.inputs.input[places[k] * input..][..input]);
         room.right.multiply(how, 0..count, &room.left, input, Out::matrix(&mut sums.weight_ih, width, true));
 
@@ -790,15 +797,17 @@ impl Thread<'_> {
             Apart::Product => {
                 column_sums(&mut sums.extra, P::GATES);
                 let plane = &room.slopes[P::GATES * stride..];
-                room.apart
-                    .fill(count, h, |k, column, line| line.copy_from_slice(&plane[k * h + column..][..line.len()]));
+                room.apart.fill(how, count, h, |k, column, line| {
+                    line.copy_from_slice(&plane[k * h + column..][..line.len()])
+                });
                 let out = Out::planes(&mut sums.weight_hh[together..], h, recurrent, 0, true);
                 room.apart.multiply(how, 0..count, &room.left, h, out);
             }
             Apart::Factor => {
                 let plane = &room.slopes[(P::GATES - 1) * stride..];
-                room.apart
-                    .fill(count, h, |k, column, line| line.copy_from_slice(&plane[k * h + column..][..line.len()]));
+                room.apart.fill(how, count, h, |k, column, line| {
+                    line.copy_from_slice(&plane[k * h + column..][..line.len()])
+                });
                 room.left.fill(count, h, |k| &room.factors[k * h..][..h]);
                 room.apart.multiply(how, 0..count, &room.left, h, Out::matrix(&mut sums.extra, h, true));
             }

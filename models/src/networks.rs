@@ -17,6 +17,7 @@ pub use tagger::{Tagger, TaggerShape};
 use burn::nn::{Embedding, Linear};
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Int, Tensor, TensorData};
+use seqzoo_kernels::{self as kernels, Engine};
 use seqzoo_random::Key;
 
 use crate::init;
@@ -32,6 +33,34 @@ fn each_step(linear: &Linear, input: Tensor<3>) -> Tensor<3> {
     let output = linear.forward(input.reshape([batch * time, features]));
     let columns = output.dims()[1];
     output.reshape([batch, time, columns])
+}
+
+/// Mean cross-entropy in nats of the scores of an output layer, given what it reads, `[rows, features]`, and a target a row; in
+/// one operation where a kernel serves.
+fn mean_cross_entropy(features: Tensor<2>, weight: Tensor<2>, bias: Tensor<1>, targets: Vec<u32>) -> Tensor<1> {
+    if Engine::current() != Engine::Reference && kernels::serves(&features.device(), features.dtype()) {
+        return kernels::mean_cross_entropy(features, weight, bias, targets);
+    }
+    let targets = column(&targets, &features.device());
+    let scores = features.matmul(weight) + bias.unsqueeze();
+    log_softmax(scores, 1).gather(1, targets).mean().neg()
+}
+
+/// The same mean, and how many targets have the largest score; nothing to be learnt from it.
+fn grade(features: Tensor<2>, weight: Tensor<2>, bias: Tensor<1>, targets: &[u32]) -> (f64, usize) {
+    kernels::grade(&features, &weight, &bias, targets).unwrap_or_else(|| {
+        let next = column(targets, &features.device());
+        let scores = features.matmul(weight) + bias.unsqueeze();
+        let right: f32 = scores.clone().argmax(1).equal(next.clone()).float().sum().into_scalar();
+        let loss: f32 = log_softmax(scores, 1).gather(1, next).mean().neg().into_scalar();
+        (loss.into(), right as usize)
+    })
+}
+
+fn column(numbers: &[u32], device: &Device) -> Tensor<2, Int> {
+    let numbers: Vec<i32> = numbers.iter().map(|&number| number as i32).collect();
+    let rows = numbers.len();
+    Tensor::from_data(TensorData::new(numbers, [rows, 1]), device)
 }
 
 /// Mean cross-entropy in nats over true steps: `scores` is `[batch, time, labels]`, `labels` holds each row's true ones.

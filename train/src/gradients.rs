@@ -2,6 +2,7 @@
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Gradients, Tensor};
+use seqzoo_kernels::{is_finite, sum_of_squares};
 use seqzoo_run::parameters::Path;
 use std::collections::BTreeMap;
 
@@ -58,27 +59,34 @@ pub struct Norm {
 
 /// Measures the norm of all gradients together.
 ///
-/// Squares are summed after division by each tensor's largest magnitude, on the device in its own precision, and the
-/// sums combined in f64, so that even a norm of 1e20 neither overflows nor vanishes. One transfer for all tensors.
+/// Where no kernel serves, squares are summed after division by each tensor's largest magnitude, on the device in its own
+/// precision, and the sums combined in f64, so that even a norm of 1e20 neither overflows nor vanishes. One transfer for all
+/// tensors.
 pub fn norm(gradients: &Flat) -> Norm {
-    let measured = gradients.values().flat_map(|gradient| {
-        let largest = gradient.clone().abs().max();
-        let scaled = gradient.clone() / largest.clone().clamp_min(f32::MIN_POSITIVE);
-        [largest, scaled.square().sum()]
+    let squares: Option<Vec<f64>> = gradients.values().map(sum_of_squares).collect();
+    let squares = squares.unwrap_or_else(|| {
+        let measured = gradients.values().flat_map(|gradient| {
+            let largest = gradient.clone().abs().max();
+            let scaled = gradient.clone() / largest.clone().clamp_min(f32::MIN_POSITIVE);
+            [largest, scaled.square().sum()]
+        });
+        let square = |[largest, sum]: &[f32; 2]| f64::from(*largest).powi(2) * f64::from(*sum);
+        read(measured.collect()).as_chunks().0.iter().map(square).collect()
     });
-    let measured = read(measured.collect());
-    let square = |[largest, sum]: &[f32; 2]| f64::from(*largest).powi(2) * f64::from(*sum);
-    let squares: Vec<f64> = measured.as_chunks().0.iter().map(square).collect();
     let culprit = gradients.keys().zip(&squares).find(|(_, square)| !square.is_finite()).map(|(name, _)| name.clone());
     Norm { value: squares.iter().sum::<f64>().sqrt(), culprit }
 }
 
 /// The first of some tensors that has an element that is not finite, and that element. One transfer for all tensors, and one
-/// more for a culprit.
+/// more for a culprit; none where a kernel serves.
 pub fn not_finite<K>(mut tensors: Vec<(K, Tensor<1>)>) -> Option<(K, f32)> {
-    // Zero times anything finite is zero, and times anything else no number.
-    let sums = read(tensors.iter().map(|(_, tensor)| (tensor.clone() * 0.0).sum()).collect());
-    let place = sums.iter().position(|sum| !sum.is_finite())?;
+    let sound: Option<Vec<bool>> = tensors.iter().map(|(_, tensor)| is_finite(tensor)).collect();
+    let sound = sound.unwrap_or_else(|| {
+        // Zero times anything finite is zero, and times anything else no number.
+        let sums = read(tensors.iter().map(|(_, tensor)| (tensor.clone() * 0.0).sum()).collect());
+        sums.iter().map(|sum| sum.is_finite()).collect()
+    });
+    let place = sound.iter().position(|sound| !sound)?;
     let (name, tensor) = tensors.swap_remove(place);
     let value = read(vec![tensor]).into_iter().find(|value| !value.is_finite());
     Some((name, value.unwrap_or(f32::NAN)))

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Device, Tensor};
+use seqzoo_kernels::{Rule, Step};
 use seqzoo_run::parameters::{self, Array, Arrays, Path};
 use seqzoo_run::recipe::{OptimizerKind, OptimizerSettings};
 
@@ -134,6 +135,12 @@ fn flat(array: &Array, device: &Device) -> Tensor<1> {
     Tensor::from_data(array.values.as_slice(), device)
 }
 
+/// 1 − β₁ᵗ and √(1 − β₂ᵗ). The second one stands outside the root of v, with ε times it inside: one pass over the elements less.
+fn corrections(beta_1: f64, beta_2: f64, step: u64) -> (f64, f64) {
+    let exponent = i32::try_from(step).unwrap_or(i32::MAX);
+    (1.0 - beta_1.powi(exponent), (1.0 - beta_2.powi(exponent)).sqrt())
+}
+
 struct Stepper<'a> {
     path: Path,
     settings: OptimizerSettings,
@@ -150,6 +157,34 @@ impl Stepper<'_> {
         let new = new(old);
         self.memory.insert(name.to_owned(), new.clone());
         new
+    }
+
+    /// The parameter after the update in one pass, where a kernel knows the equations.
+    fn at_once(&mut self, name: &str, g: &Tensor<1>, value: &Tensor<1>, decays: bool) -> Option<Tensor<1>> {
+        let OptimizerSettings { kind, beta_1, beta_2, epsilon, momentum, weight_decay, .. } = self.settings;
+        let Update { step, learning_rate, clip_factor } = self.update;
+        let decay = if decays { weight_decay } else { 0.0 };
+        let mut shared =
+            Step { rate: learning_rate as f32, factor: clip_factor as f32, decay: decay as f32, shrink: 0.0 };
+        let (rule, variables): (_, &[&str]) = match kind {
+            OptimizerKind::Sgd | OptimizerKind::Asgd if momentum == 0.0 => (Rule::Sgd, &[]),
+            OptimizerKind::Sgd | OptimizerKind::Asgd => (Rule::Momentum { momentum: momentum as f32 }, &["v"]),
+            OptimizerKind::Adam | OptimizerKind::AdamW => {
+                if kind == OptimizerKind::AdamW {
+                    (shared.decay, shared.shrink) = (0.0, (learning_rate * decay) as f32);
+                }
+                let (one, two) = corrections(beta_1, beta_2, step);
+                shared.rate = (learning_rate * two / one) as f32;
+                let [beta_1, beta_2, epsilon] = [beta_1, beta_2, epsilon * two].map(|number| number as f32);
+                (Rule::Adam { beta_1, beta_2, epsilon }, &["m", "v"])
+            }
+            OptimizerKind::RmsProp => return None,
+        };
+        let names: Vec<String> = variables.iter().map(|variable| format!("{name}/{variable}")).collect();
+        let old = names.iter().map(|name| self.memory.get(name).cloned().unwrap_or_else(|| g.zeros_like()));
+        let (value, memory) = rule.apply(shared, value, g, &old.collect::<Vec<_>>())?;
+        self.memory.extend(names.into_iter().zip(memory));
+        Some(value)
     }
 
     /// What is subtracted of a parameter, given its gradient; `value` is there for weight decay, if it is to decay.
@@ -170,9 +205,7 @@ impl Stepper<'_> {
             OptimizerKind::Adam | OptimizerKind::AdamW => {
                 let first = self.remember(&of("m"), &g, |m| m * beta_1 + g.clone() * (1.0 - beta_1));
                 let second = self.remember(&of("v"), &g, |v| v * beta_2 + g.clone().square() * (1.0 - beta_2));
-                let exponent = i32::try_from(step).unwrap_or(i32::MAX);
-                let (one, two) = (1.0 - beta_1.powi(exponent), (1.0 - beta_2.powi(exponent)).sqrt());
-                // The second correction moved out of the root: one pass over the elements less.
+                let (one, two) = corrections(beta_1, beta_2, step);
                 let change = first / (second.sqrt() + epsilon * two) * (learning_rate * two / one);
                 match decay {
                     Some(decay) if decoupled => change + decay * learning_rate,
@@ -203,13 +236,15 @@ impl ModuleMapper for Stepper<'_> {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let name = self.path.name();
         let Some(gradient) = self.gradients.remove(&name) else { return param };
-        let factor = self.update.clip_factor;
-        let gradient = if factor == 1.0 { gradient } else { gradient * factor };
         let old = param.val().inner();
         let (shape, elements) = (old.dims(), gradient.dims());
         let decays = D >= 2 && self.settings.weight_decay > 0.0;
-        let change = self.change(&name, gradient, decays.then(|| old.clone().reshape(elements)));
-        let value = old - change.reshape(shape);
+        let value = self.at_once(&name, &gradient, &old.clone().reshape(elements), decays).unwrap_or_else(|| {
+            let factor = self.update.clip_factor;
+            let gradient = if factor == 1.0 { gradient } else { gradient * factor };
+            old.clone().reshape(elements) - self.change(&name, gradient, decays.then(|| old.reshape(elements)))
+        });
+        let value = value.reshape(shape);
         if self.averaged > 0 {
             let new = value.clone().reshape(elements);
             let count = self.averaged as f64;

@@ -11,11 +11,12 @@
 //!
 //! `plan` says who reads what when; `product` is every product, of input, state and gradients; `math` has functions that
 //! compilers turn into vector code; `engine` finds the instruction set at run time; `operation` makes it all differentiable on
-//! Burn's CPU backends; `stream` reads one row step by step.
+//! Burn's CPU backends; `cross_entropy` joins an output layer to its loss; `update` passes over parameters; `stream` reads one row step by step.
 
 #![cfg_attr(not(any(feature = "flex", feature = "ndarray")), allow(unused))] // there is no one to compute for
 
 mod backend;
+mod cross_entropy;
 mod engine;
 mod gru;
 mod gru_reset_after;
@@ -27,12 +28,16 @@ mod process;
 mod product;
 mod rnn;
 mod sequence;
+mod slices;
 mod stream;
+mod update;
 
 pub use backend::{Backend, BackendError, devices};
+pub use cross_entropy::{CrossEntropyOps, grade, mean_cross_entropy};
 pub use engine::{Activations, Engine, InstructionSet};
 pub use operation::{Extra, Given, Kernel, Read, SequenceOps, run, serves};
 pub use plan::Shape;
 pub use process::prepare;
 pub use sequence::pooled;
 pub use stream::Stream;
+pub use update::{Rule, Step, is_finite, sum_of_squares};

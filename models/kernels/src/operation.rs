@@ -15,7 +15,7 @@ use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 #[cfg(feature = "flex")]
 use burn::backend::flex::FlexTensor;
 #[cfg(feature = "ndarray")]
-use burn::backend::ndarray::{NdArrayTensor, SharedArray};
+use burn::backend::ndarray::NdArrayTensor;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{AutodiffBackend, Backend, Dispatch, TensorMetadata, backend_extension};
 use burn::tensor::{DType, Device, Tensor};
@@ -24,6 +24,11 @@ use crate::backend::is_cpu;
 use crate::engine::Activations;
 use crate::plan::Shape;
 use crate::sequence::{self, Gradients, Inputs, Outputs, Slopes};
+#[cfg(feature = "flex")]
+use crate::slices::{flex_slices, flex_tensor};
+#[cfg(feature = "ndarray")]
+use crate::slices::{ndarray_slices, ndarray_tensor};
+use crate::slices::{rows, vector};
 
 /// The cells that have a kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -158,17 +163,6 @@ fn slopes<'a>(shape: &Shape, kernel: Kernel, [outputs, hidden, cell]: [&'a [f32]
     }
 }
 
-/// A matrix of so many rows, each as long as there are numbers.
-fn rows<T>(values: Vec<f32>, rows: usize, tensor_of: impl Fn(Vec<f32>, Vec<usize>) -> T) -> T {
-    let columns = values.len() / rows.max(1);
-    tensor_of(values, vec![rows, columns])
-}
-
-fn vector<T>(values: Vec<f32>, tensor_of: impl Fn(Vec<f32>, Vec<usize>) -> T) -> T {
-    let count = values.len();
-    tensor_of(values, vec![count])
-}
-
 /// Implements the operations for a CPU backend, given how its tensors become slices and back.
 macro_rules! on_slices {
     ($backend:ty, $tensor:ty, $slice:ident, $tensor_of:ident) => {
@@ -264,47 +258,8 @@ macro_rules! on_slices {
     };
 }
 
-/// Contiguous slices of flex tensors, under their own names.
-#[cfg(feature = "flex")]
-macro_rules! flex_slices {
-    ($($name:ident),*) => {
-        $(let $name = $name.to_contiguous();)*
-        $(let $name = $name.as_slice::<f32>().expect("serves() lets only f32 through");)*
-    };
-}
-
-#[cfg(feature = "flex")]
-fn flex_tensor(values: Vec<f32>, shape: Vec<usize>) -> FlexTensor {
-    FlexTensor::from_data(burn::tensor::TensorData::new(values, shape))
-}
-
 #[cfg(feature = "flex")]
 on_slices!(Flex, FlexTensor, flex_slices, flex_tensor);
-
-/// Contiguous slices of ndarray tensors, under their own names.
-#[cfg(feature = "ndarray")]
-macro_rules! ndarray_slices {
-    ($($name:ident),*) => {
-        $(let $name = shared($name);)*
-        $(let $name = $name.as_slice().expect("made contiguous");)*
-    };
-}
-
-#[cfg(feature = "ndarray")]
-fn shared(tensor: NdArrayTensor) -> SharedArray<f32> {
-    match tensor {
-        NdArrayTensor::F32(storage) => {
-            let array = storage.into_shared();
-            if array.is_standard_layout() { array } else { array.as_standard_layout().to_shared() }
-        }
-        _ => panic!("serves() lets only f32 through"),
-    }
-}
-
-#[cfg(feature = "ndarray")]
-fn ndarray_tensor(values: Vec<f32>, shape: Vec<usize>) -> NdArrayTensor {
-    SharedArray::from_shape_vec(ndarray::IxDyn(&shape), values).expect("as many as it says").into()
-}
 
 #[cfg(feature = "ndarray")]
 on_slices!(NdArray, NdArrayTensor, ndarray_slices, ndarray_tensor);

@@ -171,7 +171,7 @@ impl<L: Left> Part<'_, L> {
         }
         let middle = (panels.start + panels.end).div_ceil(2);
         let one_row = blocks.len() == 1 && self.cut.rows(blocks.start) == 1;
-        let in_one_piece = |panel: &usize| one_row || panel * PANEL % out.width == 0;
+        let in_one_piece = |panel: &usize| one_row || (panel * PANEL).is_multiple_of(out.width);
         let panel = (panels.start + 1..panels.end).filter(in_one_piece).min_by_key(|panel| panel.abs_diff(middle));
         panel.map(|panel| (None, Some(panel)))
     }

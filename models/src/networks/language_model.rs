@@ -5,7 +5,7 @@ use burn::nn::{Embedding, Linear};
 use burn::tensor::{Device, Int, Tensor};
 use seqzoo_random::{Key, Purpose};
 
-use super::{cross_entropy, each_step, table};
+use super::{cross_entropy, grade, mean_cross_entropy, table};
 use crate::init;
 use crate::layers::dropout::dropout;
 use crate::layers::stack::StackReading;
@@ -42,11 +42,11 @@ pub struct LanguageModelShape {
     pub dropout: f64,
 }
 
-/// The scores of a stretch of text and the states after it.
+/// What a stretch of text was read as, and the states after it.
 #[derive(Debug, Clone)]
 pub struct Continuation {
-    /// `[batch, time, vocabulary]`, before softmax.
-    pub scores: Tensor<3>,
+    /// What the output layer reads at each step, `[batch, time, features]`.
+    pub features: Tensor<3>,
     /// Of each layer, to go on from.
     pub states: Vec<LayerState>,
 }
@@ -94,8 +94,8 @@ impl LanguageModel {
         self.stack.shape().hidden_sizes.len()
     }
 
-    /// Scores of what follows each token of `[batch, time]`, going on from `states` or from nothing.
-    pub fn forward(
+    /// Reads tokens `[batch, time]`, going on from `states` or from nothing.
+    pub fn read(
         &self,
         tokens: Tensor<2, Int>,
         lengths: &[usize],
@@ -103,22 +103,49 @@ impl LanguageModel {
         noise: Option<Key>,
     ) -> Continuation {
         let StackReading { outputs, states } = self.stack.read(self.embedding.forward(tokens), lengths, states, noise);
-        let outputs = match noise {
+        let features = match noise {
             Some(key) => dropout(outputs, self.dropout, key),
             None => outputs,
         };
-        let scores = match (&self.output, &self.tied_bias) {
-            (Some(output), _) => each_step(output, outputs),
-            (None, bias) => {
-                let [batch, time, features] = outputs.dims();
-                let weight = self.embedding.weight.val().transpose();
-                let bias = bias.as_ref().expect("made where the output is not").val();
-                let scores = outputs.reshape([batch * time, features]).matmul(weight) + bias.unsqueeze();
-                let vocabulary = scores.dims()[1];
-                scores.reshape([batch, time, vocabulary])
-            }
-        };
-        Continuation { scores, states }
+        Continuation { features, states }
+    }
+
+    /// Scores of what follows each step, `[batch, time, vocabulary]`, before softmax.
+    pub fn scores(&self, features: Tensor<3>) -> Tensor<3> {
+        let [batch, time, width] = features.dims();
+        let (weight, bias) = self.output();
+        let scores = features.reshape([batch * time, width]).matmul(weight) + bias.unsqueeze();
+        let vocabulary = scores.dims()[1];
+        scores.reshape([batch, time, vocabulary])
+    }
+
+    /// Mean cross-entropy in nats per token, where `next` `[batch · time]` follows each step.
+    ///
+    /// # Panics
+    /// If `next` does not fit the features.
+    pub fn mean_loss(&self, features: Tensor<3>, next: Vec<u32>) -> Tensor<1> {
+        let [batch, time, width] = features.dims();
+        let (weight, bias) = self.output();
+        mean_cross_entropy(features.reshape([batch * time, width]), weight, bias, next)
+    }
+
+    /// Mean cross-entropy in nats per token, and how many tokens had the largest score, nothing to be learnt from it.
+    ///
+    /// # Panics
+    /// As [`LanguageModel::mean_loss`].
+    pub fn grade(&self, features: Tensor<3>, next: &[u32]) -> (f64, usize) {
+        let [batch, time, width] = features.dims();
+        let (weight, bias) = self.output();
+        grade(features.reshape([batch * time, width]), weight, bias, next)
+    }
+
+    /// Weights `[features, vocabulary]` and bias of the output layer.
+    fn output(&self) -> (Tensor<2>, Tensor<1>) {
+        match (&self.output, &self.tied_bias) {
+            (Some(Linear { weight, bias: Some(bias) }), _) => (weight.val(), bias.val()),
+            (None, Some(bias)) => (self.embedding.weight.val().transpose(), bias.val()),
+            _ => unreachable!("there is a bias, of the output layer or of the tied one"),
+        }
     }
 
     /// Mean cross-entropy in nats per token of what follows each token; `next` is `[batch][length]`.
@@ -127,6 +154,7 @@ impl LanguageModel {
     /// If `next` does not fit the tokens.
     pub fn loss(&self, tokens: Tensor<2, Int>, next: &[Vec<usize>], noise: Option<Key>) -> Tensor<1> {
         let lengths: Vec<usize> = next.iter().map(Vec::len).collect();
-        cross_entropy(self.forward(tokens, &lengths, None, noise).scores, next)
+        let read = self.read(tokens, &lengths, None, noise);
+        cross_entropy(self.scores(read.features), next)
     }
 }

@@ -1,9 +1,11 @@
 //! Kernels against the readable loop in f64: outputs, states and every gradient, on every instruction set of the machine.
 
-use burn::tensor::{DType, Device, Tensor, TensorData};
+use burn::module::Module;
+use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use seqzoo_kernels::{Activations, Engine, InstructionSet, devices, serves};
 use seqzoo_models::Architecture;
 use seqzoo_models::layers::{LayerState, Stack, StackShape};
+use seqzoo_models::networks::{LanguageModel, LanguageModelShape};
 use seqzoo_models::state::NamedState;
 
 use crate::support::{key, numbers, parameters, wide_gradients, with_parameters};
@@ -104,14 +106,19 @@ fn compare(architecture: Architecture, case: &Case, device: &Device, reference: 
     let expected = Engine::Reference.with(|| read(architecture, case, DType::F64, reference));
     for set in InstructionSet::available() {
         let found = Engine::Fused.with(|| set.with(|| read(architecture, case, DType::F32, device)));
-        assert_eq!(expected.len(), found.len());
-        for ((name, expected), (_, found)) in expected.iter().zip(&found) {
-            let largest = expected.iter().fold(0.0, |most: f64, value| most.max(value.abs()));
-            let apart = expected.iter().zip(found).fold(0.0, |most: f64, (a, b)| most.max((a - b).abs()));
-            let tolerance = if name.starts_with("gradient") { 1e-4 } else { 1e-5 };
-            let sound = found.iter().all(|value| value.is_finite()) && apart <= tolerance * largest.max(1e-6);
-            assert!(sound, "{architecture:?}, {case:?}, {set:?}: {name} is {apart} of {largest} away");
-        }
+        near(&expected, &found, &format!("{architecture:?}, {case:?}, {set:?}"));
+    }
+}
+
+/// Whether each tensor equals the reference as nearly as kernels must.
+fn near(expected: &[(String, Vec<f64>)], found: &[(String, Vec<f64>)], what: &str) {
+    assert_eq!(expected.len(), found.len());
+    for ((name, expected), (_, found)) in expected.iter().zip(found) {
+        let largest = expected.iter().fold(0.0, |most: f64, value| most.max(value.abs()));
+        let apart = expected.iter().zip(found).fold(0.0, |most: f64, (a, b)| most.max((a - b).abs()));
+        let tolerance = if name.starts_with("gradient") { 1e-4 } else { 1e-5 };
+        let sound = found.iter().all(|value| value.is_finite()) && apart <= tolerance * largest.max(1e-6);
+        assert!(sound, "{what}: {name} is {apart} of {largest} away");
     }
 }
 
@@ -172,6 +179,64 @@ fn step_by_step_is_what_is_read_at_once() {
         let mut stream = stack.stream(Some(before.states)).expect("there is a kernel");
         let read: Vec<f32> = steps.chunks(INPUT).skip(5).flat_map(|step| stream.step(step).to_vec()).collect();
         assert_eq!(after.outputs.try_into_vec_as::<f32>().unwrap(), read, "{architecture:?}");
+    }
+}
+
+#[test]
+fn an_output_layer_and_its_loss_in_one_operation_equal_both_apart() {
+    let reference = Device::flex().autodiff();
+    for (_, device) in devices().into_iter().filter(|(_, device)| serves(device, DType::F32)) {
+        for (vocabulary, rows, width, tied) in
+            [(1, 3, 4, false), (7, 5, 4, true), (65, 9, 20, false), (1300, 30, 7, true)]
+        {
+            let shape = || {
+                let stack = StackShape::plain(Architecture::Rnn, width, vec![width]);
+                LanguageModelShape { vocabulary, stack, tied, dropout: 0.0 }
+            };
+            let next: Vec<u32> = (0..rows).map(|row| (row * 31 % vocabulary) as u32).collect();
+            let all = |device: &Device, dtype: DType| -> Vec<(String, Vec<f64>)> {
+                let model = LanguageModel::new(shape(), 1, device);
+                // Scores far apart, so that each has its part in the sum of exponentials.
+                let count = std::cell::Cell::new(0);
+                let model = with_parameters(
+                    model,
+                    &|_, size| {
+                        count.set(count.get() + 1);
+                        numbers(size, count.get()).into_iter().map(|number| 3.0 * f64::from(number)).collect()
+                    },
+                    dtype,
+                );
+                let tokens: Vec<i32> = (0..rows).map(|row| (row * 17 % vocabulary) as i32).collect();
+                let tokens = Tensor::<2, Int>::from_data(TensorData::new(tokens, [1, rows]), device);
+                let features = model.read(tokens, &[rows], None, None).features;
+                let loss = model.mean_loss(features.clone(), next.clone());
+                // Another upstream slope than 1.
+                let tape = (loss.clone() * 2.5).backward();
+                let mut all = vec![("loss".to_owned(), loss.try_into_vec_as::<f64>().unwrap())];
+                let gradients = wide_gradients(&model, &tape).into_iter();
+                all.extend(gradients.map(|(name, values)| (format!("gradient of {name}"), values)));
+                let (mean, right) = model.valid().grade(features.inner(), &next);
+                all.extend([("graded loss".to_owned(), vec![mean]), ("right".to_owned(), vec![right as f64])]);
+                all
+            };
+            let expected = Engine::Reference.with(|| all(&reference, DType::F64));
+            for set in InstructionSet::available() {
+                let found = set.with(|| all(&device.clone().autodiff(), DType::F32));
+                near(&expected, &found, &format!("{vocabulary} classes, {rows} rows, {set:?}"));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_loss_of_what_is_not_finite_is_not_finite() {
+    let (_, device) = devices().into_iter().find(|(_, device)| serves(device, DType::F32)).unwrap();
+    let stack = StackShape::plain(Architecture::Rnn, 3, vec![3]);
+    let shape = LanguageModelShape { vocabulary: 40, stack, tied: false, dropout: 0.0 };
+    let model = LanguageModel::new(shape, 1, &device);
+    for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+        let features = Tensor::<3>::from_data([[[0.1, value, 0.3]]], &device);
+        assert!(!model.mean_loss(features, vec![4]).into_scalar::<f32>().is_finite(), "{value}");
     }
 }
 

@@ -175,11 +175,11 @@ fn tied_embeddings_serve_twice_and_text_may_be_cut_anywhere() {
             let model = LanguageModel::new(LanguageModelShape { vocabulary: 9, stack, tied, dropout: 0.0 }, 1, &device);
             assert_eq!(parameters(&model).contains_key("output.weight"), !tied);
             let text = [vec![1, 2, 3, 4, 5, 6, 7], vec![7, 6, 5, 4, 3, 2, 1]];
-            let whole = model.forward(tokens(&text, 7, 0, &device), &[7, 7], None, None).scores;
+            let whole = model.scores(model.read(tokens(&text, 7, 0, &device), &[7, 7], None, None).features);
             let [first, second] = [0..3, 3..7].map(|part| text.clone().map(|row| row[part.clone()].to_vec()));
-            let first = model.forward(tokens(&first, 3, 0, &device), &[3, 3], None, None);
-            let second = model.forward(tokens(&second, 4, 0, &device), &[4, 4], Some(first.states), None);
-            let parts = Tensor::cat(vec![first.scores, second.scores], 1);
+            let first = model.read(tokens(&first, 3, 0, &device), &[3, 3], None, None);
+            let second = model.read(tokens(&second, 4, 0, &device), &[4, 4], Some(first.states), None);
+            let parts = Tensor::cat(vec![model.scores(first.features), model.scores(second.features)], 1);
             assert!(difference(&values(parts), &values(whole)) < 1e-5);
         }
     }

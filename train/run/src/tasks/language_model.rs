@@ -1,7 +1,6 @@
 //! The next token of running text, by truncated backpropagation through time.
 
 use burn::module::Module;
-use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use seqzoo_datasets::corpus::Corpus;
 use seqzoo_datasets::text::{Level, Vocabulary};
@@ -95,6 +94,11 @@ impl Rows {
         self.rows.first().map_or(0, |row| row.len().saturating_sub(1))
     }
 
+    /// What follows each of these steps, row by row.
+    fn next(&self, from: usize, to: usize) -> Vec<u32> {
+        self.rows.iter().flat_map(|row| row[from + 1..=to].iter().copied()).collect()
+    }
+
     fn tokens(&self, from: usize, to: usize, device: &Device) -> Tensor<2, Int> {
         let tokens: Vec<i32> =
             self.rows.iter().flat_map(|row| row[from..to].iter().map(|&token| token as i32)).collect();
@@ -163,7 +167,7 @@ impl Task for LanguageModelTask {
         let part = |number: u64| Some(noise.at(noise.first() ^ (number << 56)));
         let mut states = carried.map(|carried| unfold(carried, network.depth()));
         let mut taken = None;
-        let mut scores = Vec::new();
+        let mut features = Vec::new();
         let cuts = [start, gradient_from, loss_from, carry_at, end];
         let mut cuts: Vec<usize> = cuts.into_iter().filter(|cut| (start..=end).contains(cut)).collect();
         cuts.sort_unstable();
@@ -176,32 +180,31 @@ impl Task for LanguageModelTask {
                     let inner = device.clone().inner();
                     let tokens = self.train.tokens(from, to, &inner);
                     let detached = states.map(|states| map(states, Tensor::inner));
-                    let read = network.valid().forward(tokens, &lengths, detached, part(number));
+                    let read = network.valid().read(tokens, &lengths, detached, part(number));
                     states = Some(map(read.states, Tensor::from_inner));
                     None
                 }
                 false => {
                     let tokens = self.train.tokens(from, to, device);
-                    let read = network.forward(tokens, &lengths, states, part(number));
+                    let read = network.read(tokens, &lengths, states, part(number));
                     states = Some(read.states);
-                    (from >= loss_from).then_some(read.scores)
+                    (from >= loss_from).then_some(read.features)
                 }
             };
-            scores.extend(read);
+            features.extend(read);
             if to == carry_at {
                 taken = states.clone();
             }
         }
-        let mut scores = if scores.len() == 1 { scores.remove(0) } else { Tensor::cat(scores, 1) };
+        let mut features = if features.len() == 1 { features.remove(0) } else { Tensor::cat(features, 1) };
         if let Some(value) = faults::value("activation") {
-            scores = scores * value;
+            features = features * value;
         }
-        let [_, time, vocabulary] = scores.dims();
-        let next = self.train.tokens(loss_from + 1, end + 1, device).reshape([rows * time, 1]);
-        let picked = log_softmax(scores.reshape([rows * time, vocabulary]), 1).gather(1, next);
+        let next = self.train.next(loss_from, end);
+        let predictions = next.len();
         BatchLoss {
-            loss: picked.mean().neg(),
-            weight: (rows * time) as f64,
+            loss: network.mean_loss(features, next),
+            weight: predictions as f64,
             tokens: rows * (end - start),
             carried: taken.map(fold),
         }
@@ -255,10 +258,11 @@ fn score(network: &LanguageModel, rows: &Rows, device: &Device, stop: &dyn Fn() 
             return None;
         }
         let Window { start, end, .. } = window;
-        let read = network.forward(rows.tokens(start, end, device), &vec![end - start; count], states, None);
-        let next = rows.tokens(start + 1, end + 1, device).unsqueeze_dim::<3>(2);
-        right += f64::from(read.scores.clone().argmax(2).equal(next.clone()).float().sum().into_scalar::<f32>());
-        loss -= f64::from(log_softmax(read.scores, 2).gather(2, next).sum().into_scalar::<f32>());
+        let read = network.read(rows.tokens(start, end, device), &vec![end - start; count], states, None);
+        let next = rows.next(start, end);
+        let (mean, hits) = network.grade(read.features, &next);
+        right += hits as f64;
+        loss += mean * next.len() as f64;
         states = Some(read.states);
     }
     let examples = rows.steps() * count;

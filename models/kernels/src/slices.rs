@@ -1,0 +1,95 @@
+//! Tensors of CPU backends as slices, and back.
+
+#[cfg(feature = "flex")]
+use burn::backend::flex::FlexTensor;
+#[cfg(feature = "ndarray")]
+use burn::backend::ndarray::{NdArrayTensor, SharedArray};
+use burn::backend::{BackendTensor, DispatchTensorKind};
+use burn::tensor::{DType, Tensor};
+
+/// Contiguous slices of flex tensors, under their own names.
+#[cfg(feature = "flex")]
+macro_rules! flex_slices {
+    ($($name:ident),*) => {
+        $(let $name = $name.to_contiguous();)*
+        $(let $name = $name.as_slice::<f32>().expect("serves() lets only f32 through");)*
+    };
+}
+#[cfg(feature = "flex")]
+pub(crate) use flex_slices;
+
+#[cfg(feature = "flex")]
+pub(crate) fn flex_tensor(values: Vec<f32>, shape: Vec<usize>) -> FlexTensor {
+    FlexTensor::from_data(burn::tensor::TensorData::new(values, shape))
+}
+
+/// Contiguous slices of ndarray tensors, under their own names.
+#[cfg(feature = "ndarray")]
+macro_rules! ndarray_slices {
+    ($($name:ident),*) => {
+        $(let $name = $crate::slices::shared($name);)*
+        $(let $name = $name.as_slice().expect("made contiguous");)*
+    };
+}
+#[cfg(feature = "ndarray")]
+pub(crate) use ndarray_slices;
+
+#[cfg(feature = "ndarray")]
+pub(crate) fn shared(tensor: NdArrayTensor) -> SharedArray<f32> {
+    match tensor {
+        NdArrayTensor::F32(storage) => {
+            let array = storage.into_shared();
+            if array.is_standard_layout() { array } else { array.as_standard_layout().to_shared() }
+        }
+        _ => panic!("serves() lets only f32 through"),
+    }
+}
+
+#[cfg(feature = "ndarray")]
+pub(crate) fn ndarray_tensor(values: Vec<f32>, shape: Vec<usize>) -> NdArrayTensor {
+    SharedArray::from_shape_vec(ndarray::IxDyn(&shape), values).expect("as many as it says").into()
+}
+
+/// A matrix of so many rows, each as long as there are numbers.
+pub(crate) fn rows<T>(values: Vec<f32>, rows: usize, tensor_of: impl Fn(Vec<f32>, Vec<usize>) -> T) -> T {
+    let columns = values.len() / rows.max(1);
+    tensor_of(values, vec![rows, columns])
+}
+
+pub(crate) fn vector<T>(values: Vec<f32>, tensor_of: impl Fn(Vec<f32>, Vec<usize>) -> T) -> T {
+    let count = values.len();
+    tensor_of(values, vec![count])
+}
+
+/// The numbers of a tensor where they lie in memory.
+pub(crate) enum Numbers {
+    #[cfg(feature = "flex")]
+    Flex(FlexTensor),
+    #[cfg(feature = "ndarray")]
+    NdArray(SharedArray<f32>),
+}
+
+impl Numbers {
+    /// Those of an f32 tensor on a CPU that is not differentiated; `None` of all others.
+    pub(crate) fn of<const D: usize>(tensor: &Tensor<D>) -> Option<Self> {
+        if tensor.dtype() != DType::F32 {
+            return None;
+        }
+        match tensor.clone().into_dispatch().kind {
+            #[cfg(feature = "flex")]
+            DispatchTensorKind::Flex(BackendTensor::Float(tensor)) => Some(Self::Flex(tensor.to_contiguous())),
+            #[cfg(feature = "ndarray")]
+            DispatchTensorKind::NdArray(BackendTensor::Float(tensor)) => Some(Self::NdArray(shared(tensor))),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn slice(&self) -> &[f32] {
+        match *self {
+            #[cfg(feature = "flex")]
+            Self::Flex(ref tensor) => tensor.as_slice().expect("looked at before"),
+            #[cfg(feature = "ndarray")]
+            Self::NdArray(ref array) => array.as_slice().expect("made contiguous"),
+        }
+    }
+}

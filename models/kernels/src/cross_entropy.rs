@@ -24,9 +24,10 @@ use burn::backend::{Backend, Dispatch, backend_extension};
 use burn::tensor::Tensor;
 use rayon::prelude::*;
 
+use crate::buffer::Buffer;
 use crate::engine::{Engine, InstructionSet, for_each_instruction_set};
 use crate::math::exp;
-use crate::product::{How, Out, Packed, Rows, Transposed};
+use crate::product::{How, Onto, Out, Packed, Rows, Transposed};
 use crate::slices::{Numbers, rows, vector};
 #[cfg(feature = "flex")]
 use crate::slices::{flex_slices, flex_tensor};
@@ -116,7 +117,7 @@ fn cross_entropy(inputs: &Inputs, learn: bool) -> (f64, usize, Gradients) {
     let forward = Packed::new(all, weight, classes, features, classes);
     let backward = if learn { Packed::transposed(all, weight, classes, classes, features) } else { Packed::default() };
     let mut gradients = Gradients::default();
-    let mut scores = vec![0.0; if learn { count * classes } else { 0 }];
+    let mut scores = Buffer::take(if learn { count * classes } else { 0 });
     let mut outcomes = vec![Outcome::default(); count];
     gradients.hidden = vec![0.0; if learn { hidden.len() } else { 0 }];
     let starts: Vec<usize> = (0..ROWS).map(|row| row * features).collect();
@@ -124,15 +125,14 @@ fn cross_entropy(inputs: &Inputs, learn: bool) -> (f64, usize, Gradients) {
     let block =
         |hidden: &[f32], targets: &[u32], scores: &mut [f32], outcomes: &mut [Outcome], of_hidden: &mut [f32]| {
             let rows = targets.len();
-            scores.chunks_exact_mut(classes).for_each(|row| row.copy_from_slice(bias));
             let left = Rows { values: hidden, starts: &starts };
-            forward.multiply(alone, 0..features, &left, rows, Out::matrix(scores, classes, true));
+            forward.multiply(alone, 0..features, &left, rows, Out::matrix(scores, classes, Onto::Row(bias)));
             for ((scores, target), outcome) in scores.chunks_exact_mut(classes).zip(targets).zip(outcomes) {
                 normalise::<Softmax>(set, scores, *target as usize, 1.0 / count as f32, outcome);
             }
             if learn {
                 let left = Rows { values: scores, starts: &score_starts };
-                backward.multiply(alone, 0..classes, &left, rows, Out::matrix(of_hidden, features, false));
+                backward.multiply(alone, 0..classes, &left, rows, Out::matrix(of_hidden, features, Onto::Nothing));
             }
         };
     let blocks = hidden
@@ -150,7 +150,7 @@ fn cross_entropy(inputs: &Inputs, learn: bool) -> (f64, usize, Gradients) {
         of_output(all, hidden, &scores, [count, features, classes], &mut gradients);
     } else {
         blocks.for_each_init(
-            || vec![0.0; ROWS * classes],
+            || Buffer::take(ROWS * classes),
             |scores, ((hidden, targets), outcomes)| {
                 block(hidden, targets, &mut scores[..targets.len() * classes], outcomes, &mut []);
             },
@@ -172,10 +172,8 @@ fn of_output(how: How, hidden: &[f32], scores: &[f32], [count, features, classes
     made.weight = vec![0.0; (features + 1) * classes];
     for from in (0..classes).step_by(COLUMNS) {
         let width = COLUMNS.min(classes - from);
-        right.fill(how, count, width, |k, column, line| {
-            line.copy_from_slice(&scores[k * classes + from + column..][..line.len()]);
-        });
-        let out = Out::planes(&mut made.weight[from..], width, classes, 0, false);
+        right.fill(how, count, width, |k, column| &scores[k * classes + from + column..]);
+        let out = Out::planes(&mut made.weight[from..], width, classes, 0, Onto::Nothing);
         right.multiply(how, 0..count, &left, features + 1, out);
     }
     made.bias = made.weight.split_off(features * classes);

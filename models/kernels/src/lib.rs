@@ -16,6 +16,7 @@
 #![cfg_attr(not(any(feature = "flex", feature = "ndarray")), allow(unused))] // there is no one to compute for
 
 mod backend;
+mod buffer;
 mod cross_entropy;
 mod engine;
 mod gru;

@@ -21,6 +21,7 @@ use burn::backend::{AutodiffBackend, Backend, Dispatch, TensorMetadata, backend_
 use burn::tensor::{DType, Device, Tensor};
 
 use crate::backend::is_cpu;
+use crate::buffer::Buffer;
 use crate::engine::Activations;
 use crate::plan::Shape;
 use crate::sequence::{self, Gradients, Inputs, Outputs, Slopes};
@@ -102,7 +103,7 @@ pub trait SequenceOps: Backend {
         shape: Shape,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
 
-    /// The same, and what the backward pass needs beside them.
+    /// The same; what the backward pass needs beside them is put into `stored`.
     #[allow(clippy::too_many_arguments, clippy::type_complexity)]
     fn sequence_forward(
         input: FloatTensor<Self>,
@@ -115,7 +116,8 @@ pub trait SequenceOps: Backend {
         kernel: Kernel,
         shape: Shape,
         activations: Activations,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
+        stored: Stored,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
 
     /// Gradients of all that is read, in that order, from those of outputs, last hidden state and last cell, one number of
     /// which stands for none.
@@ -125,7 +127,7 @@ pub trait SequenceOps: Backend {
         of_hidden: FloatTensor<Self>,
         of_cell: FloatTensor<Self>,
         outputs: FloatTensor<Self>,
-        stored: FloatTensor<Self>,
+        stored: Stored,
         input: FloatTensor<Self>,
         weight_ih: FloatTensor<Self>,
         bias: FloatTensor<Self>,
@@ -146,6 +148,20 @@ pub trait SequenceOps: Backend {
         FloatTensor<Self>,
         FloatTensor<Self>,
     );
+}
+
+/// What the forward pass keeps for the backward pass, outside of tensors: its memory goes from step to step.
+#[derive(Debug, Clone, Default)]
+pub struct Stored(Waiting<Buffer>);
+
+impl Stored {
+    fn put(&self, buffer: Buffer) {
+        self.0.put(buffer);
+    }
+
+    fn take(&self) -> Buffer {
+        self.0.take().expect("the forward pass has put it there, and a graph is walked once")
+    }
 }
 
 /// An empty buffer where a kernel has none, else all of it.
@@ -201,7 +217,8 @@ macro_rules! on_slices {
                 kernel: Kernel,
                 shape: Shape,
                 activations: Activations,
-            ) -> ($tensor, $tensor, $tensor, $tensor) {
+                store: Stored,
+            ) -> ($tensor, $tensor, $tensor) {
                 $slice!(input, weight_ih, bias, weight_hh, extra, hidden, cell);
                 let (extra, cell) = (if_any(kernel.has_extra(), extra), if_any(kernel.has_cell(), cell));
                 let inputs = Inputs { input, weight_ih, bias, weight_hh, extra, hidden, cell };
@@ -209,7 +226,8 @@ macro_rules! on_slices {
                     for_kernel!(kernel, Cell => sequence::read::<Cell>(&shape, &inputs, Some(activations)));
                 let Shape { batch, time, hidden: h, .. } = shape;
                 let (outputs, hidden) = ($tensor_of(outputs, vec![batch, time, h]), $tensor_of(hidden, vec![batch, h]));
-                (outputs, hidden, rows(cell, batch, $tensor_of), vector(stored, $tensor_of))
+                store.put(stored);
+                (outputs, hidden, rows(cell, batch, $tensor_of))
             }
 
             fn sequence_backward(
@@ -217,7 +235,7 @@ macro_rules! on_slices {
                 of_hidden: $tensor,
                 of_cell: $tensor,
                 outputs: $tensor,
-                stored: $tensor,
+                stored: Stored,
                 input: $tensor,
                 weight_ih: $tensor,
                 bias: $tensor,
@@ -230,12 +248,13 @@ macro_rules! on_slices {
                 activations: Activations,
                 wants_input: bool,
             ) -> ($tensor, $tensor, $tensor, $tensor, $tensor, $tensor, $tensor) {
-                $slice!(of_outputs, of_hidden, of_cell, outputs, stored);
+                $slice!(of_outputs, of_hidden, of_cell, outputs);
+                let stored = stored.take();
                 $slice!(input, weight_ih, bias, weight_hh, extra, hidden, cell);
                 let slopes = slopes(&shape, kernel, [of_outputs, of_hidden, of_cell]);
                 let (extra, cell) = (if_any(kernel.has_extra(), extra), if_any(kernel.has_cell(), cell));
                 let inputs = Inputs { input, weight_ih, bias, weight_hh, extra, hidden, cell };
-                let made = (outputs, stored);
+                let made = (outputs, &*stored);
                 let Gradients { input, weight_ih, bias, weight_hh, extra, hidden, cell } =
                     for_kernel!(kernel, Cell => sequence::learn::<Cell>(&shape, &inputs, made, slopes, activations, wants_input));
                 let of_input = rows(input, shape.batch * shape.time, $tensor_of);
@@ -265,8 +284,20 @@ on_slices!(Flex, FlexTensor, flex_slices, flex_tensor);
 on_slices!(NdArray, NdArrayTensor, ndarray_slices, ndarray_tensor);
 
 /// Where the gradient of a last state waits until the whole sequence's turn comes in the backward pass.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct Waiting<T>(Arc<Mutex<Option<T>>>);
+
+impl<T> Clone for Waiting<T> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<T> Default for Waiting<T> {
+    fn default() -> Self {
+        Self(Arc::default())
+    }
+}
 
 impl<T> Waiting<T> {
     fn put(&self, tensor: T) {
@@ -294,7 +325,7 @@ struct Seen<B: Backend> {
     shape: Shape,
     activations: Activations,
     outputs: FloatTensor<B>,
-    stored: FloatTensor<B>,
+    stored: Stored,
     read: [FloatTensor<B>; 7],
     of_hidden: Waiting<FloatTensor<B>>,
     of_cell: Waiting<FloatTensor<B>>,
@@ -387,7 +418,8 @@ impl<B: SequenceOps, C: CheckpointStrategy> SequenceOps for Autodiff<B, C> {
         match Whole.prepare::<C>(nodes).compute_bound().stateful() {
             OpsKind::Tracked(prepared) => {
                 let activations = Activations::current();
-                let (outputs, last_hidden, last_cell, stored) = B::sequence_forward(
+                let stored = Stored::default();
+                let (outputs, last_hidden, last_cell) = B::sequence_forward(
                     input,
                     weight_ih,
                     bias,
@@ -398,9 +430,9 @@ impl<B: SequenceOps, C: CheckpointStrategy> SequenceOps for Autodiff<B, C> {
                     kernel,
                     shape.clone(),
                     activations,
+                    stored.clone(),
                 );
-                let waiting = || Waiting(Arc::default());
-                let (of_hidden, of_cell) = (waiting(), waiting());
+                let (of_hidden, of_cell) = (Waiting::default(), Waiting::default());
                 let seen = Seen {
                     kernel,
                     shape,
@@ -442,7 +474,8 @@ impl<B: SequenceOps, C: CheckpointStrategy> SequenceOps for Autodiff<B, C> {
         _: Kernel,
         _: Shape,
         _: Activations,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        _: Stored,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
         unreachable!("called on inner backends alone")
     }
 
@@ -451,7 +484,7 @@ impl<B: SequenceOps, C: CheckpointStrategy> SequenceOps for Autodiff<B, C> {
         _: FloatTensor<Self>,
         _: FloatTensor<Self>,
         _: FloatTensor<Self>,
-        _: FloatTensor<Self>,
+        _: Stored,
         _: FloatTensor<Self>,
         _: FloatTensor<Self>,
         _: FloatTensor<Self>,

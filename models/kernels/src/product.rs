@@ -8,6 +8,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
+use crate::buffer::Buffer;
 use crate::engine::InstructionSet;
 use crate::math::fma;
 
@@ -23,7 +24,7 @@ const LARGE: usize = 1 << 17;
 /// A matrix `[depth, columns]`: panels of 16 columns, each row by row; the last one filled with zeros.
 #[derive(Debug, Default)]
 pub(crate) struct Packed {
-    panels: Vec<f32>,
+    panels: Buffer,
     depth: usize,
     columns: usize,
 }
@@ -32,9 +33,7 @@ impl Packed {
     /// The first `columns` of each row of a matrix whose rows begin `stride` numbers apart.
     pub(crate) fn new(how: How, matrix: &[f32], stride: usize, depth: usize, columns: usize) -> Self {
         let mut packed = Self::default();
-        packed.fill(how, depth, columns, |k, column, line| {
-            line.copy_from_slice(&matrix[k * stride + column..][..line.len()]);
-        });
+        packed.fill(how, depth, columns, |k, column| &matrix[k * stride + column..]);
         packed
     }
 
@@ -54,30 +53,45 @@ impl Packed {
         packed
     }
 
-    /// Packs another matrix in the same memory; `read` copies numbers of row `k` from a column on.
-    pub(crate) fn fill(
+    /// Packs another matrix in the same memory; `from` gives numbers of row `k` from a column on, as many as follow on each other.
+    pub(crate) fn fill<'a>(
         &mut self,
         how: How,
         depth: usize,
         columns: usize,
-        read: impl Fn(usize, usize, &mut [f32]) + Sync,
+        from: impl Fn(usize, usize) -> &'a [f32] + Sync,
     ) {
         self.shape(how, depth, columns, |first, panel| {
             let width = PANEL.min(columns - first);
-            panel.chunks_exact_mut(PANEL).enumerate().for_each(|(k, line)| read(k, first, &mut line[..width]));
+            for (k, line) in panel.as_chunks_mut::<PANEL>().0.iter_mut().enumerate() {
+                let mut piece = from(k, first);
+                if let (PANEL, Some(whole)) = (width, piece.first_chunk()) {
+                    *line = *whole;
+                    continue;
+                }
+                let mut done = 0;
+                while done < width {
+                    let count = piece.len().min(width - done);
+                    line[done..done + count].copy_from_slice(&piece[..count]);
+                    done += count;
+                    if done < width {
+                        piece = from(k, first + done);
+                    }
+                }
+            }
         });
     }
 
     /// Gives each panel to `write`, with its first column.
     fn shape(&mut self, how: How, depth: usize, columns: usize, write: impl Fn(usize, &mut [f32]) + Sync) {
         let size = columns.div_ceil(PANEL) * depth * PANEL;
-        if (self.depth, self.columns) != (depth, columns) {
-            // What lies beyond the last column must be zero.
-            self.panels.clear();
-        }
-        self.panels.resize(size, 0.0);
-        (self.depth, self.columns) = (depth, columns);
         let each = (depth * PANEL).max(1);
+        if (self.depth, self.columns) != (depth, columns) {
+            self.panels = Buffer::take(size);
+            (self.depth, self.columns) = (depth, columns);
+            // What lies beyond the last column must be zero.
+            self.panels[size - each.min(size)..].fill(0.0);
+        }
         let act = |(number, panel): (usize, &mut [f32])| write(number * PANEL, panel);
         if size >= LARGE && how.threads > 1 {
             let share = (size / each).div_ceil(how.threads);
@@ -159,7 +173,7 @@ impl<L: Left> Part<'_, L> {
                 }
                 panel += width;
             }
-            out.add = true;
+            out.onto = Onto::Held;
         }
     }
 
@@ -226,21 +240,29 @@ impl<const ROWS: usize> Numbers<ROWS> for [&[f32]; ROWS] {
 /// The transpose of a matrix, for sums over its rows: the rows of a tile side by side.
 #[derive(Debug, Default)]
 pub(crate) struct Transposed {
-    values: Vec<f32>,
+    values: Buffer,
     depth: usize,
 }
 
 impl Transposed {
     /// The transpose of `depth` rows of `count` numbers, in the memory of the one before.
     pub(crate) fn fill<'a>(&mut self, depth: usize, count: usize, row: impl Fn(usize) -> &'a [f32]) {
-        self.values.resize(depth * count, 0.0);
+        if self.values.len() != depth * count {
+            self.values = Buffer::take(depth * count);
+        }
         self.depth = depth;
         let blocks = Blocks::of(count);
         for k in 0..depth {
             let row = &row(k)[..count];
             for block in 0..blocks.count {
                 let (first, rows) = (blocks.first(block), blocks.rows(block));
-                self.values[first * depth + k * rows..][..rows].copy_from_slice(&row[first..first + rows]);
+                let to = &mut self.values[first * depth + k * rows..][..rows];
+                // Most blocks are of these sizes, which need no call to be copied.
+                match (row[first..].first_chunk::<BLOCK>(), rows) {
+                    (Some(from), BLOCK) => to.copy_from_slice(from),
+                    (Some(from), 5) => to.copy_from_slice(&from[..5]),
+                    _ => to.copy_from_slice(&row[first..first + rows]),
+                }
             }
         }
     }
@@ -262,37 +284,47 @@ impl<const ROWS: usize> Numbers<ROWS> for &[[f32; ROWS]] {
     }
 }
 
+/// What a product is added to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Onto<'a> {
+    Nothing,
+    /// The same numbers in each row.
+    Row(&'a [f32]),
+    /// What is there.
+    Held,
+}
+
 /// Where the result goes: number `column` of row `n` to `[column / width][n][column % width]`, planes `plane` numbers apart.
 pub(crate) struct Out<'a> {
     values: &'a mut [f32],
     columns: usize,
     width: usize,
     plane: usize,
-    /// Whether it is added to what is there.
-    add: bool,
+    /// What sums are added to.
+    onto: Onto<'a>,
     /// Numbers before the first of `values`.
     skipped: usize,
 }
 
 impl<'a> Out<'a> {
     /// Planes `plane` numbers apart, of rows of `width` numbers; `columns` in all.
-    pub(crate) fn planes(values: &'a mut [f32], columns: usize, width: usize, plane: usize, add: bool) -> Self {
-        Self { values, columns, width, plane, add, skipped: 0 }
+    pub(crate) fn planes(values: &'a mut [f32], columns: usize, width: usize, plane: usize, onto: Onto<'a>) -> Self {
+        Self { values, columns, width, plane, onto, skipped: 0 }
     }
 
     /// Two parts, the second of which begins at a row and a panel.
     fn cut(self, row: usize, panel: usize) -> (Self, Self) {
-        let Self { values, columns, width, plane, add, skipped } = self;
+        let Self { values, columns, width, plane, onto, skipped } = self;
         let column = panel * PANEL;
         let at = column / width * plane + row * width + column % width;
         let (one, other) = values.split_at_mut(at - skipped);
-        let part = |values, skipped| Self { values, columns, width, plane, add, skipped };
+        let part = |values, skipped| Self { values, columns, width, plane, onto, skipped };
         (part(one, skipped), part(other, at))
     }
 
     /// A matrix of so many columns.
-    pub(crate) fn matrix(values: &'a mut [f32], columns: usize, add: bool) -> Self {
-        Self::planes(values, columns, columns, 0, add)
+    pub(crate) fn matrix(values: &'a mut [f32], columns: usize, onto: Onto<'a>) -> Self {
+        Self::planes(values, columns, columns, 0, onto)
     }
 
     /// Sixteen sums of a row from a column on, as many as there are columns, piece by piece where planes meet.
@@ -304,10 +336,12 @@ impl<'a> Out<'a> {
             let count = (self.width - place).min(end - at);
             let out = &mut self.values[plane * self.plane + row * self.width + place - self.skipped..][..count];
             let sums = &sums[at - column..][..count];
-            if self.add {
-                out.iter_mut().zip(sums).for_each(|(out, sum)| *out += sum);
-            } else {
-                out.copy_from_slice(sums);
+            match self.onto {
+                Onto::Nothing => out.copy_from_slice(sums),
+                Onto::Row(row) => {
+                    out.iter_mut().zip(sums).zip(&row[at..]).for_each(|((out, sum), number)| *out = sum + number);
+                }
+                Onto::Held => out.iter_mut().zip(sums).for_each(|(out, sum)| *out += sum),
             }
             at += count;
         }
@@ -441,10 +475,14 @@ impl<L: Left> Tile<'_, L> {
                     if place + PANEL <= out.width && column + PANEL <= out.columns {
                         let at = plane * out.plane + (self.row + row) * out.width + place - out.skipped;
                         let slot = out.values[at..].first_chunk_mut().expect("the result has room for every row");
-                        if out.add {
-                            V::add(V::load(slot), 1.0, sums[row][panel]).store(slot);
-                        } else {
-                            sums[row][panel].store(slot);
+                        let sums = sums[row][panel];
+                        match out.onto {
+                            Onto::Nothing => sums.store(slot),
+                            Onto::Row(row) => {
+                                let row = row[column..].first_chunk().expect("a number for each column");
+                                V::add(V::load(row), 1.0, sums).store(slot);
+                            }
+                            Onto::Held => V::add(V::load(slot), 1.0, sums).store(slot),
                         }
                     } else {
                         let mut told = [0.0; PANEL];
@@ -632,11 +670,15 @@ mod tests {
             ];
             for (packed, how) in packed.iter().flat_map(|packed| hows().map(move |how| (packed, how))) {
                 let mut out = vec![f32::NAN; count * columns];
-                packed.multiply(how, 0..depth, &rows, count, Out::matrix(&mut out, columns, false));
+                packed.multiply(how, 0..depth, &rows, count, Out::matrix(&mut out, columns, Onto::Nothing));
                 assert!(out == sums, "{size:?}, {how:?}");
-                packed.multiply(how, 0..depth, &columns_first, count, Out::matrix(&mut out, columns, true));
+                packed.multiply(how, 0..depth, &columns_first, count, Out::matrix(&mut out, columns, Onto::Held));
                 let twice: Vec<f32> = sums.iter().map(|sum| 2.0 * sum).collect();
                 assert!(out == twice, "{size:?}, {how:?}, added");
+                let row = numbers(columns, 8);
+                let onto: Vec<f32> = sums.iter().enumerate().map(|(k, sum)| sum + row[k % columns]).collect();
+                packed.multiply(how, 0..depth, &rows, count, Out::matrix(&mut out, columns, Onto::Row(&row)));
+                assert!(out == onto, "{size:?}, {how:?}, onto a row");
             }
         }
     }
@@ -655,10 +697,10 @@ mod tests {
         let packed = Packed::new(alone, &matrix, width * planes, depth, width * planes);
         for how in hows() {
             let mut out = vec![f32::NAN; planes * count * width];
-            for (terms, add) in [(0..13, false), (13..depth, true)] {
+            for (terms, onto) in [(0..13, Onto::Nothing), (13..depth, Onto::Held)] {
                 let starts: Vec<usize> = (0..count).map(|row| row * depth + terms.start).collect();
                 let left = Rows { values: &left, starts: &starts };
-                let out = Out::planes(&mut out, planes * width, width, count * width, add);
+                let out = Out::planes(&mut out, planes * width, width, count * width, onto);
                 packed.multiply(how, terms, &left, count, out);
             }
             for (k, sum) in sums.iter().enumerate() {

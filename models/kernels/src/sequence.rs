@@ -10,9 +10,10 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
+use crate::buffer::Buffer;
 use crate::engine::{Activations, InstructionSet, for_each_instruction_set};
 use crate::plan::{Plan, Shape};
-use crate::product::{How, Out, Packed, Rows, SHARED, Transposed};
+use crate::product::{How, Onto, Out, Packed, Rows, SHARED, Transposed};
 
 /// Planes that are kept of a thing at most: gates and one more.
 pub(crate) const PLANES: usize = 5;
@@ -108,7 +109,7 @@ pub(crate) struct Outputs {
     /// The same of the cell, or empty.
     pub(crate) cell: Vec<f32>,
     /// What the backward pass needs beside them, thread by thread.
-    pub(crate) stored: Vec<f32>,
+    pub(crate) stored: Buffer,
 }
 
 /// Gradients of the forward pass's results; empty where nothing depends on one.
@@ -324,7 +325,7 @@ pub(crate) fn read<P: Pointwise>(shape: &Shape, inputs: &Inputs, activations: Op
         outputs: vec![0.0; shape.batch * time * h],
         hidden: vec![0.0; shape.batch * h],
         cell: vec![0.0; if P::CARRIES { shape.batch * h } else { 0 }],
-        stored: vec![0.0; stored.iter().sum()],
+        stored: Buffer::take(stored.iter().sum()),
     };
     let rows = |width: usize| plans.iter().map(move |plan| plan.rows.len() * width);
     let jobs: Vec<_> = plans
@@ -404,33 +405,29 @@ fn read_chunk<P: Pointwise>(
     let &Sizes { how, input, hidden: h, width, together, .. } = sizes;
     let stride = planes.stride;
     let things = plan.steps(chunk);
-    for (plane, bias) in planes.each(&things, h).into_iter().zip(inputs.bias.chunks_exact(h)) {
-        plane.chunks_exact_mut(h).for_each(|row| row.copy_from_slice(bias));
-    }
     state.starts.clear();
     state.starts.extend(plan.places[things.clone()].iter().map(|place| place * input));
     let left = Rows { values: inputs.input, starts: &state.starts };
-    let out = Out::planes(planes.from(0, things.start, h), width, h, stride, true);
+    let out = Out::planes(planes.from(0, things.start, h), width, h, stride, Onto::Row(inputs.bias));
     weights.input.multiply(how, 0..input, &left, things.len(), out);
 
     for step in chunk.clone() {
         let things = plan.step(step);
         let (active, numbers) = (things.len(), things.len() * h);
         let left = Rows { values: &state.hidden, starts: &state.ladder };
-        let out = Out::planes(planes.from(0, things.start, h), together, h, stride, true);
+        let out = Out::planes(planes.from(0, things.start, h), together, h, stride, Onto::Held);
         weights.together.multiply(how, 0..h, &left, active, out);
         match P::APART {
             Apart::No => {}
             Apart::Product => {
                 let product = &mut planes.from(P::GATES, things.start, h)[..numbers];
-                product.chunks_exact_mut(h).for_each(|row| row.copy_from_slice(inputs.extra));
-                weights.apart.multiply(how, 0..h, &left, active, Out::matrix(product, h, true));
+                weights.apart.multiply(how, 0..h, &left, active, Out::matrix(product, h, Onto::Row(inputs.extra)));
             }
             Apart::Factor => {
                 let factor = &mut state.factor[..numbers];
                 self::factor::<P>(how.set, planes.each(&things, h), &state.hidden[..numbers], factor);
                 let left = Rows { values: factor, starts: &state.ladder };
-                let out = Out::matrix(planes.from(P::GATES - 1, things.start, h), h, true);
+                let out = Out::matrix(planes.from(P::GATES - 1, things.start, h), h, Onto::Held);
                 weights.apart.multiply(how, 0..h, &left, active, out);
             }
         }
@@ -613,14 +610,14 @@ struct Thread<'a> {
 /// Buffers of a chunk, `[things, …]`.
 struct Room {
     /// Gradients of the gates' sums, in planes.
-    slopes: Vec<f32>,
+    slopes: Buffer,
     /// The hidden state before each thing.
-    before: Vec<f32>,
+    before: Buffer,
     /// The factor of each thing, and the gradient of a step's.
-    factors: Vec<f32>,
-    of_factor: Vec<f32>,
+    factors: Buffer,
+    of_factor: Buffer,
     /// The gradient of what was read.
-    input: Vec<f32>,
+    input: Buffer,
     left: Transposed,
     right: Packed,
     apart: Packed,
@@ -632,11 +629,11 @@ impl Room {
         let planes = P::GATES + usize::from(P::APART == Apart::Product);
         let factors = P::APART == Apart::Factor;
         Self {
-            slopes: vec![0.0; planes * things * h],
-            before: vec![0.0; things * h],
-            factors: vec![0.0; if factors { things * h } else { 0 }],
-            of_factor: vec![0.0; if factors { plan.order.len() * h } else { 0 }],
-            input: vec![0.0; things * sizes.input],
+            slopes: Buffer::take(planes * things * h),
+            before: Buffer::take(things * h),
+            factors: Buffer::take(if factors { things * h } else { 0 }),
+            of_factor: Buffer::take(if factors { plan.order.len() * h } else { 0 }),
+            input: Buffer::take(things * sizes.input),
             left: Transposed::default(),
             right: Packed::default(),
             apart: Packed::default(),
@@ -663,7 +660,7 @@ impl Thread<'_> {
         let stride = plan.largest_chunk() * h;
         let mut initial = vec![0.0; if P::CARRIES { plan.order.len() * h } else { 0 }];
         sort(plan, h, self.inputs.cell, &mut initial);
-        let mut passing = vec![0.0; if again.is_some() { planes::<P>() * stride } else { 0 }];
+        let mut passing = Buffer::take(if again.is_some() { planes::<P>() * stride } else { 0 });
         let mut passing_state = again.map(|_| State::new::<P>(plan, h));
         for (number, chunk) in plan.chunks.iter().enumerate().rev() {
             let first = plan.starts[chunk.start];
@@ -734,18 +731,18 @@ impl Thread<'_> {
             if P::APART == Apart::Factor {
                 let left = Rows { values: slopes.from(P::GATES - 1, things.start, h), starts: ladder };
                 let of_factor = &mut room.of_factor[..numbers];
-                weights.apart.multiply(how, 0..h, &left, active, Out::matrix(of_factor, h, false));
+                weights.apart.multiply(how, 0..h, &left, active, Out::matrix(of_factor, h, Onto::Nothing));
                 let factor = &mut room.factors[at..][..numbers];
                 backward_factor::<P>(how.set, seen, of_factor, factor, slope, slopes.each(&things, h));
             }
             for gate in 0..self.sizes.together / h {
                 let left = Rows { values: slopes.from(gate, things.start, h), starts: ladder };
                 let depth = gate * h..(gate + 1) * h;
-                weights.together.multiply(how, depth, &left, active, Out::matrix(slope, h, true));
+                weights.together.multiply(how, depth, &left, active, Out::matrix(slope, h, Onto::Held));
             }
             if P::APART == Apart::Product {
                 let left = Rows { values: slopes.from(P::GATES, things.start, h), starts: ladder };
-                weights.apart.multiply(how, 0..h, &left, active, Out::matrix(slope, h, true));
+                weights.apart.multiply(how, 0..h, &left, active, Out::matrix(slope, h, Onto::Held));
             }
         }
     }
@@ -762,7 +759,7 @@ impl Thread<'_> {
         if !of_input.is_empty() {
             for gate in 0..P::GATES {
                 let left = Rows { values: &room.slopes[gate * stride..], starts: &self.state.ladder };
-                let out = Out::matrix(&mut room.input, input, gate > 0);
+                let out = Out::matrix(&mut room.input, input, if gate == 0 { Onto::Nothing } else { Onto::Held });
                 self.weights.input.multiply(how, gate * h..(gate + 1) * h, &left, count, out);
             }
             for (row, place) in room.input.chunks_exact(input).zip(places) {
@@ -777,39 +774,30 @@ impl Thread<'_> {
         };
         sums.bias.chunks_exact_mut(h).enumerate().for_each(|(gate, sums)| column_sums(sums, gate));
 
-        let read = |k: usize, column: usize, line: &mut [f32]| {
-            let (mut plane, mut place, mut done) = (column / h, column % h, 0);
-            while done < line.len() {
-                let piece = (h - place).min(line.len() - done);
-                line[done..done + piece].copy_from_slice(&room.slopes[plane * stride + k * h + place..][..piece]);
-                (plane, place, done) = (plane + 1, 0, done + piece);
-            }
-        };
-        room.right.fill(how, count, width, read);
+        let slopes = &room.slopes;
+        room.right.fill(how, count, width, |k, column| {
+            &slopes[column / h * stride + k * h + column % h..column / h * stride + (k + 1) * h]
+        });
         room.left.fill(count, input, |k| &self.inputs.input[places[k] * input..][..input]);
-        room.right.multiply(how, 0..count, &room.left, input, Out::matrix(&mut sums.weight_ih, width, true));
+        room.right.multiply(how, 0..count, &room.left, input, Out::matrix(&mut sums.weight_ih, width, Onto::Held));
 
         room.left.fill(count, h, |k| &room.before[k * h..][..h]);
-        let out = Out::planes(&mut sums.weight_hh, together, recurrent, 0, true);
+        let out = Out::planes(&mut sums.weight_hh, together, recurrent, 0, Onto::Held);
         room.right.multiply(how, 0..count, &room.left, h, out);
         match P::APART {
             Apart::No => {}
             Apart::Product => {
                 column_sums(&mut sums.extra, P::GATES);
                 let plane = &room.slopes[P::GATES * stride..];
-                room.apart.fill(how, count, h, |k, column, line| {
-                    line.copy_from_slice(&plane[k * h + column..][..line.len()])
-                });
-                let out = Out::planes(&mut sums.weight_hh[together..], h, recurrent, 0, true);
+                room.apart.fill(how, count, h, |k, column| &plane[k * h + column..]);
+                let out = Out::planes(&mut sums.weight_hh[together..], h, recurrent, 0, Onto::Held);
                 room.apart.multiply(how, 0..count, &room.left, h, out);
             }
             Apart::Factor => {
                 let plane = &room.slopes[(P::GATES - 1) * stride..];
-                room.apart.fill(how, count, h, |k, column, line| {
-                    line.copy_from_slice(&plane[k * h + column..][..line.len()])
-                });
+                room.apart.fill(how, count, h, |k, column| &plane[k * h + column..]);
                 room.left.fill(count, h, |k| &room.factors[k * h..][..h]);
-                room.apart.multiply(how, 0..count, &room.left, h, Out::matrix(&mut sums.extra, h, true));
+                room.apart.multiply(how, 0..count, &room.left, h, Out::matrix(&mut sums.extra, h, Onto::Held));
             }
         }
     }

@@ -81,3 +81,16 @@ fn a_closed_pipe_ends_a_listing_quietly() {
     child.stderr.take().unwrap().read_to_string(&mut told).unwrap();
     assert_eq!((child.wait().unwrap().code(), told.as_str()), (Some(0), ""));
 }
+
+#[test]
+fn a_bench_says_which_engine_and_instructions_ran() {
+    let place = Place::new();
+    let training = place.json(&["bench", "training", "sentences", "--batches", "2", "--json", "--backend", "flex"]);
+    assert!(training["fused"] == true && training["instructions"].is_string() && training["threads"].is_u64());
+    assert!(training["tokens_per_second"].as_f64().unwrap() > 0.0);
+    let growth = ["bench", "growth", "--cell", "rnn", "--time", "3", "--repeats", "1", "--json", "--backend", "flex"];
+    let [kept, again] = [&[][..], &["--recompute"]].map(|more| place.json(&[&growth[..], more].concat()));
+    assert!(kept["fused"] == true && kept["recomputed"] == false && again["recomputed"] == true);
+    let loop_ran = place.json(&[&growth[..], &["--reference"]].concat());
+    assert_eq!(loop_ran["fused"], false);
+}

@@ -2,6 +2,7 @@
 
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Device, Tensor};
+use seqzoo_kernels::Activations;
 use seqzoo_random::{Key, Purpose};
 use seqzoo_run::faults;
 use seqzoo_run::progress::Progress;
@@ -90,7 +91,9 @@ impl<N: Module> State<N> {
         let mut state = self.clone();
         let noise = Key::new(recipe.training.seed, Purpose::Dropout).at(batch.tick);
         let device = device.clone().autodiff();
-        let read = task.loss(&state.network, &batch.examples, state.carried.as_ref(), noise, &device);
+        let activations = if recipe.training.recompute { Activations::Recomputed } else { Activations::Kept };
+        let read =
+            activations.with(|| task.loss(&state.network, &batch.examples, state.carried.as_ref(), noise, &device));
         let BatchLoss { mut loss, weight, tokens, mut carried } = read;
         if let Some(value) = faults::value("loss") {
             loss = loss * value;

@@ -802,3 +802,74 @@ impl Thread<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gru::Gru;
+    use crate::gru_reset_after::GruResetAfter;
+    use crate::lstm::Lstm;
+    use crate::rnn::Rnn;
+
+    fn numbers(count: usize, salt: usize) -> Vec<f32> {
+        (0..count).map(|k| ((k * 7919 + salt * 31) % 1013) as f32 / 1013.0 - 0.5).collect()
+    }
+
+    /// Everything that a call makes, forward and backward.
+    fn all<P: Pointwise>(shape: &Shape, activations: Activations) -> Vec<Vec<f32>> {
+        let sizes = Sizes::of::<P>(shape);
+        let (h, states) = (shape.hidden, shape.batch * shape.hidden);
+        let extra = match P::APART {
+            Apart::No => 0,
+            Apart::Product => h,
+            Apart::Factor => h * h,
+        };
+        let cell = if P::CARRIES { states } else { 0 };
+        let given = [
+            shape.batch * shape.time * shape.input,
+            shape.input * sizes.width,
+            sizes.width,
+            h * sizes.recurrent,
+            extra,
+            states,
+            cell,
+        ];
+        let given: Vec<Vec<f32>> = (1..).zip(given).map(|(salt, count)| numbers(count, salt)).collect();
+        let [input, weight_ih, bias, weight_hh, extra, hidden, cell] =
+            [0, 1, 2, 3, 4, 5, 6].map(|place| &given[place][..]);
+        let inputs = Inputs { input, weight_ih, bias, weight_hh, extra, hidden, cell };
+        let made = read::<P>(shape, &inputs, Some(activations));
+        let of_outputs = numbers(states * shape.time, 9);
+        let slopes = Slopes { outputs: &of_outputs, hidden: &[], cell: &[] };
+        let learnt = learn::<P>(shape, &inputs, (&made.outputs, &made.stored), slopes, activations, true);
+        let Gradients { input, weight_ih, bias, weight_hh, extra, hidden, cell } = learnt;
+        vec![made.outputs, made.hidden, made.cell, input, weight_ih, bias, weight_hh, extra, hidden, cell]
+    }
+
+    #[test]
+    fn what_is_in_a_buffer_before_it_is_used_changes_nothing() {
+        let lengths = (0..7).map(|row| 1 + row * 11 % 90).collect();
+        let shape = Shape { batch: 7, time: 90, input: 5, hidden: 19, lengths, backward: false };
+        for activations in [Activations::Kept, Activations::Recomputed] {
+            for cell in [all::<Lstm>, all::<Rnn>, all::<Gru>, all::<GruResetAfter>] {
+                let before = cell(&shape, activations);
+                let mut poisoned: Vec<Buffer> = (0..24).map(|size| Buffer::take(1 << size)).collect();
+                poisoned.iter_mut().for_each(|buffer| buffer.fill(f32::NAN));
+                drop(poisoned);
+                assert!(before.iter().flatten().all(|number| number.is_finite()));
+                assert!(before == cell(&shape, activations));
+            }
+        }
+    }
+
+    #[test]
+    fn recomputing_keeps_less_than_a_quarter_of_long_sequences() {
+        let shape = Shape { batch: 32, time: 3200, input: 128, hidden: 256, lengths: vec![3200; 32], backward: false };
+        let outputs = shape.batch * shape.time * shape.hidden;
+        let held = |activations| {
+            let plans = Sizes::of::<Lstm>(&shape).plans(&shape);
+            outputs + plans.iter().map(|plan| kept::<Lstm>(plan, shape.hidden, Some(activations))).sum::<usize>()
+        };
+        assert!(4 * held(Activations::Recomputed) < held(Activations::Kept));
+    }
+}

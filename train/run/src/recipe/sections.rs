@@ -89,6 +89,10 @@ pub struct TrainingSettings {
     /// Largest magnitude of each element of the gradient, before its norm is measured; 0 leaves it as it is.
     #[serde(default)]
     pub clip_value: f64,
+    /// Whether the backward pass computes the gates of recurrent layers again instead of keeping them: less memory for long
+    /// sequences, more time, the same result to the bit. Where a kernel serves.
+    #[serde(default)]
+    pub recompute: bool,
 }
 
 fn one() -> usize {

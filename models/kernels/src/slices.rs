@@ -1,5 +1,7 @@
 //! Tensors of CPU backends as slices, and back.
 
+#![allow(deprecated)] // Burn deprecates its ndarray backend, still asked for as a second CPU opinion
+
 #[cfg(feature = "flex")]
 use burn::backend::flex::FlexTensor;
 #[cfg(feature = "ndarray")]

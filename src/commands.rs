@@ -3,6 +3,7 @@
 pub mod bench;
 pub mod describe;
 pub mod evaluate;
+pub mod generate;
 pub mod list;
 pub mod predict;
 pub mod probe;
@@ -17,6 +18,7 @@ use seqzoo_datasets::classification::Split;
 use seqzoo_datasets::corpus::Corpus;
 use seqzoo_models::Architecture;
 use seqzoo_run::did_you_mean;
+use seqzoo_run::folder::Run;
 use seqzoo_run::recipe::Recipe;
 use seqzoo_run::settings::{Override, Settings};
 use seqzoo_run::{Backend, BackendError};
@@ -47,6 +49,26 @@ impl BackendChoice {
             (None, None) => Backend::best()?,
         };
         Ok((backend, backend.device()?))
+    }
+}
+
+/// Which of a run's models answers.
+#[derive(Debug, Args)]
+pub struct ModelChoice {
+    /// Which of the run's models answers; the recipe's first unless given.
+    #[arg(long, value_name = "NAME")]
+    model: Option<String>,
+}
+
+impl ModelChoice {
+    /// The model's name.
+    pub fn of<'a>(&'a self, run: &'a Run) -> Result<&'a str, Failure> {
+        let models = &run.environment.settings.recipe.models;
+        let Some(name) = &self.model else { return Ok(&models[0]) };
+        models.iter().find(|model| *model == name).map(String::as_str).ok_or_else(|| {
+            let hint = did_you_mean(name, models.iter().map(String::as_str));
+            Failure::new(USAGE, format!("--model {name}: run {} has {}{hint}", run.name(), models.join(", ")))
+        })
     }
 }
 

@@ -32,6 +32,7 @@ enum Command {
     Train(commands::train::Train),
     Evaluate(commands::evaluate::Evaluate),
     Predict(commands::predict::Predict),
+    Generate(commands::generate::Generate),
     Probe(commands::probe::Probe),
     Bench(commands::bench::Bench),
 }
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
         Command::Train(train) => train.run(),
         Command::Evaluate(evaluate) => evaluate.run(),
         Command::Predict(predict) => predict.run(),
+        Command::Generate(generate) => generate.run(),
         Command::Probe(probe) => probe.run(),
         Command::Bench(bench) => bench.run(),
     };

@@ -119,7 +119,7 @@ impl<'a> Report<'a> {
         }
         let (dataset, path) = (settings.recipe.dataset()?, quoted(&self.run.path));
         match dataset.is_text() {
-            true => writeln!(out, "next: seqzoo evaluate {path} --json")?,
+            true => writeln!(out, "next: seqzoo generate {path} --prompt \"{}\"", dataset.example())?,
             false => writeln!(out, "next: seqzoo predict {path} \"{}\"", dataset.example())?,
         }
         Ok(())

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::classification::{Classification, Split};
 use crate::corpus::Corpus;
-use crate::{DataError, agreement, imdb, sentences};
+use crate::{DataError, agreement, imdb, ptb, sentences, shakespeare};
 
 /// A data set that a recipe may name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,6 +15,10 @@ pub enum Dataset {
     Imdb,
     /// Generated sentences as running text.
     Sentences,
+    /// Plays, by characters.
+    Shakespeare,
+    /// News, by words.
+    Ptb,
 }
 
 /// A data set, loaded.
@@ -54,11 +58,12 @@ impl Data {
 
 impl Dataset {
     /// Every data set.
-    pub const ALL: [Dataset; 3] = [Dataset::Agreement, Dataset::Imdb, Dataset::Sentences];
+    pub const ALL: [Dataset; 5] =
+        [Dataset::Agreement, Dataset::Imdb, Dataset::Sentences, Dataset::Shakespeare, Dataset::Ptb];
 
     /// Whether it is running text.
     pub fn is_text(self) -> bool {
-        matches!(self, Dataset::Sentences)
+        matches!(self, Dataset::Sentences | Dataset::Shakespeare | Dataset::Ptb)
     }
 
     /// The name in recipes.
@@ -67,6 +72,8 @@ impl Dataset {
             Dataset::Agreement => "agreement",
             Dataset::Imdb => "imdb",
             Dataset::Sentences => "sentences",
+            Dataset::Shakespeare => "shakespeare",
+            Dataset::Ptb => "ptb",
         }
     }
 
@@ -76,6 +83,8 @@ impl Dataset {
             Dataset::Agreement => "30,000 generated sentences: which verb form continues them? Built in",
             Dataset::Imdb => "25,000 (or 50,000) movie reviews, positive or negative; Maas et al. 2011",
             Dataset::Sentences => "6,000 sentences of `agreement` as running text. Built in",
+            Dataset::Shakespeare => "1,115,394 characters of Shakespeare's plays; Karpathy 2015",
+            Dataset::Ptb => "1 million words of the Penn Treebank, 10,000 kinds; Mikolov et al. 2010",
         }
     }
 
@@ -85,6 +94,8 @@ impl Dataset {
             Dataset::Agreement => "the keys to the cabinet",
             Dataset::Imdb => "a slow start, but what a moving story!",
             Dataset::Sentences => "the keys to the cabinet ",
+            Dataset::Shakespeare => "ROMEO:",
+            Dataset::Ptb => "the company said",
         }
     }
 
@@ -101,10 +112,14 @@ impl Dataset {
         match self {
             Dataset::Agreement => Ok(Data::Labelled(agreement::load())),
             Dataset::Sentences => Ok(Data::Text(sentences::load())),
-            Dataset::Imdb => {
-                let dir = dir.ok_or_else(|| DataError::NoFolder { dataset: "imdb", hint: imdb::hint() })?;
-                imdb::load(dir).map(Data::Labelled)
-            }
+            Dataset::Imdb => imdb::load(self.folder(dir, imdb::hint)?).map(Data::Labelled),
+            Dataset::Shakespeare => shakespeare::load(self.folder(dir, shakespeare::hint)?).map(Data::Text),
+            Dataset::Ptb => ptb::load(self.folder(dir, ptb::hint)?).map(Data::Text),
         }
+    }
+
+    /// The folder in which files are looked for.
+    fn folder(self, dir: Option<&Path>, hint: fn() -> String) -> Result<&Path, DataError> {
+        dir.ok_or_else(|| DataError::NoFolder { dataset: self.name(), hint: hint() })
     }
 }

@@ -27,11 +27,8 @@ impl Corpus {
     /// # Errors
     /// If it cannot be read, is not UTF-8, or is too short to be cut into parts.
     pub fn read(path: &Path) -> Result<Self, DataError> {
-        let bytes = std::fs::read(path).map_err(|source| DataError::unreadable(path, source))?;
+        let text = Self::text(path)?;
         let unfit = |detail: String| DataError::Unfit { path: path.to_owned(), detail };
-        let text = String::from_utf8(bytes).map_err(|error| {
-            unfit(format!("byte {} is not UTF-8; convert it first", error.utf8_error().valid_up_to() + 1))
-        })?;
         let characters = text.chars().count();
         if characters < LEAST {
             return Err(unfit(format!(
@@ -41,6 +38,18 @@ impl Corpus {
         let cut = text.char_indices().nth(characters * 9 / 10).map_or(text.len(), |(cut, _)| cut);
         let (train, validation) = text.split_at(cut);
         Ok(Self { train: train.to_owned(), validation: validation.to_owned(), test: String::new() })
+    }
+
+    /// The text of a file.
+    ///
+    /// # Errors
+    /// If it cannot be read or is not UTF-8.
+    pub fn text(path: &Path) -> Result<String, DataError> {
+        let bytes = std::fs::read(path).map_err(|source| DataError::unreadable(path, source))?;
+        String::from_utf8(bytes).map_err(|error| {
+            let byte = error.utf8_error().valid_up_to() + 1;
+            DataError::Unfit { path: path.to_owned(), detail: format!("byte {byte} is not UTF-8; convert it first") }
+        })
     }
 
     /// The text of a part.

@@ -40,7 +40,12 @@ pub enum Level {
     Words,
     /// Each character, as it is.
     Characters,
+    /// Whatever spaces separate, as it is, and [`END_OF_LINE`] at each line's end: for text that is cut already.
+    Tokens,
 }
+
+/// The token at a line's end.
+pub const END_OF_LINE: &str = "<eos>";
 
 impl Level {
     /// The tokens of a text.
@@ -48,6 +53,22 @@ impl Level {
         match self {
             Level::Words => Box::new(words(text)),
             Level::Characters => Box::new(text.chars().map(String::from)),
+            Level::Tokens => Box::new(text.split_inclusive('\n').flat_map(|line| {
+                let end = line.ends_with('\n').then_some(END_OF_LINE);
+                line.split_whitespace().chain(end).map(str::to_owned)
+            })),
+        }
+    }
+
+    /// How a token is written after another: what separates them, and itself.
+    pub fn write(self, before: Option<&str>, token: &str) -> String {
+        let mark = |token: &str| token.len() == 1 && ".,!?".contains(token);
+        match (self, before) {
+            (Level::Characters, _) => token.to_owned(),
+            (Level::Tokens, _) if token == END_OF_LINE => "\n".to_owned(),
+            (Level::Tokens, None | Some(END_OF_LINE)) | (Level::Words, None) => token.to_owned(),
+            (Level::Words, _) if mark(token) => token.to_owned(),
+            (Level::Tokens | Level::Words, Some(_)) => format!(" {token}"),
         }
     }
 }
@@ -74,6 +95,11 @@ impl Vocabulary {
     /// How many numbers there are, padding and unknown included.
     pub fn size(&self) -> usize {
         self.tokens.len() + 2
+    }
+
+    /// The token of a number, if it stands for one.
+    pub fn token(&self, number: u32) -> Option<&str> {
+        number.checked_sub(2).and_then(|place| self.tokens.get(place as usize)).map(String::as_str)
     }
 
     /// The number of a token.
@@ -139,6 +165,21 @@ mod tests {
 
     fn encoder(keep: Keep) -> Encoder {
         Encoder { level: Level::Words, vocabulary: Vocabulary::of(words("b b b a a c c d"), 2, 3), max_tokens: 3, keep }
+    }
+
+    #[test]
+    fn what_is_cut_into_tokens_is_written_again() {
+        for (level, text) in [
+            (Level::Characters, "To be,\nor not"),
+            (Level::Words, "to be, or not to be. that"),
+            (Level::Tokens, "to <unk> N 's\n\nor not\n"),
+        ] {
+            let tokens: Vec<String> = level.tokens(text).collect();
+            let mut before = None;
+            let written: String = tokens.iter().map(|token| level.write(before.replace(token), token)).collect();
+            assert_eq!(written, text);
+        }
+        assert_eq!(Level::Tokens.tokens("a b\r\nc").collect::<Vec<_>>(), ["a", "b", END_OF_LINE, "c"]);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Open a run's best checkpoint; evaluate it, or ask it about new text.
+//! Open a run's best checkpoint; evaluate it, ask it about new text, or let it write on.
 //!
 //! Unlike a resuming learner, which falls back to an older checkpoint, what is opened here answers people: a damaged
 //! checkpoint is refused, by file.
@@ -6,11 +6,16 @@
 use burn::tensor::Device;
 use seqzoo_datasets::catalog::Data;
 use seqzoo_datasets::classification::{Example, Split};
+use seqzoo_datasets::text::UNKNOWN;
 use seqzoo_run::checkpoint::{self, CheckpointError};
 use seqzoo_run::folder::ModelFolder;
 use seqzoo_run::progress::{Progress, Snapshot};
 use seqzoo_run::tasks::classification::{Evaluation, TextClassifier, most_probable};
 use seqzoo_run::tasks::language_model::TextModel;
+
+mod writing;
+
+pub use writing::{Sampling, Writing};
 
 /// A trained model, ready to answer.
 #[derive(Debug, Clone)]
@@ -41,7 +46,7 @@ pub struct Prediction {
 }
 
 /// Why a question cannot be answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AskError {
     /// A text has nothing in it to read.
     #[error("the text is empty: it has no letter, digit or mark to read")]
@@ -50,8 +55,22 @@ pub enum AskError {
         place: usize,
     },
     /// The model knows no labels.
-    #[error("this run is a language model, which has no labels to answer with; `seqzoo evaluate` measures it")]
+    #[error(
+        "this run is a language model, which has no labels to answer with; `seqzoo generate` lets it write, \
+         `seqzoo evaluate` measures it"
+    )]
     NoLabels,
+    /// The model does not write.
+    #[error(
+        "this run answers with labels and does not write; `seqzoo predict` asks it, `seqzoo list recipes` shows what writes"
+    )]
+    NoWriter,
+    /// A prompt has a token that the model has never seen.
+    #[error("--prompt: the model has never seen `{token}`; begin with what its text has")]
+    Unseen {
+        /// The token.
+        token: String,
+    },
     /// A model cannot be measured on data of another kind.
     #[error("this run was trained on data of another kind than these")]
     OtherKind,
@@ -104,6 +123,26 @@ impl Model {
             Prediction { label, probability, probabilities }
         };
         Ok(classifier.log_probabilities(&rows).into_iter().map(answer).collect())
+    }
+
+    /// Writes on from a prompt, which is read first.
+    ///
+    /// # Errors
+    /// If the model does not write, or the prompt is empty or has a token that it has never seen.
+    pub fn write(&self, prompt: &str, sampling: Sampling) -> Result<Writing<'_>, AskError> {
+        let Answerer::LanguageModel(model) = &self.answerer else { return Err(AskError::NoWriter) };
+        let codec = model.codec();
+        let mut tokens = Vec::new();
+        for token in codec.level.tokens(prompt) {
+            match codec.vocabulary.number(&token) {
+                UNKNOWN => return Err(AskError::Unseen { token }),
+                number => tokens.push(number),
+            }
+        }
+        if tokens.is_empty() {
+            return Err(AskError::Empty { place: 0 });
+        }
+        Ok(Writing::after(model, &tokens, sampling))
     }
 
     fn classifier(&self) -> Result<&TextClassifier, AskError> {

@@ -1,6 +1,6 @@
 //! Initial weights: drawn on the host from a key, so that every backend starts from the same numbers.
 
-use burn::module::Param;
+use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Device, Tensor, TensorData};
 use seqzoo_random::{Key, Rng, RngExt};
 
@@ -17,6 +17,29 @@ pub fn uniform(shape: [usize; 2], bound: f32, key: Key, device: &Device) -> Para
     let mut stream = key.stream();
     let values: Vec<f32> = (0..shape[0] * shape[1]).map(|_| stream.random_range(-bound..bound)).collect();
     Param::from_data(TensorData::new(values, shape), device)
+}
+
+/// All parameters of a module drawn anew, uniformly from ±`bound`, biases included.
+pub fn all_uniform<M: Module>(module: M, bound: f64, key: Key) -> M {
+    struct Uniform {
+        bound: f32,
+        key: Key,
+        place: u64,
+    }
+    impl ModuleMapper for Uniform {
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            let mut stream = self.key.place(self.place).stream();
+            self.place += 1;
+            param.map(|old| {
+                let shape = old.dims();
+                let values: Vec<f32> =
+                    (0..shape.iter().product()).map(|_| stream.random_range(-self.bound..self.bound)).collect();
+                let new = Tensor::from_data(TensorData::new(values, shape), &old.device());
+                if old.is_require_grad() { new.require_grad() } else { new }
+            })
+        }
+    }
+    module.map(&mut Uniform { bound: bound as f32, key, place: 0 })
 }
 
 /// `blocks` random orthogonal matrices side by side, `[size, blocks · size]`: a product with one keeps lengths, so that

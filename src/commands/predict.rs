@@ -6,12 +6,11 @@ use std::path::PathBuf;
 
 use clap::Args;
 use seqzoo_inference::{Model, Prediction};
-use seqzoo_run::did_you_mean;
 use seqzoo_run::folder::Run;
 use serde_json::{Map, Value, json};
 
-use super::BackendChoice;
-use crate::failure::{DATA, Failure, USAGE};
+use super::{BackendChoice, ModelChoice};
+use crate::failure::{DATA, Failure};
 
 /// Ask a run's best checkpoint about new text: one line per text.
 ///
@@ -26,9 +25,8 @@ pub struct Predict {
     /// A file with a text per line.
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
-    /// Which of the run's models answers; the recipe's first unless given.
-    #[arg(long, value_name = "NAME")]
-    model: Option<String>,
+    #[command(flatten)]
+    model: ModelChoice,
     /// Print one JSON object per text.
     #[arg(long)]
     json: bool,
@@ -39,14 +37,7 @@ pub struct Predict {
 impl Predict {
     pub fn run(&self) -> Result<(), Failure> {
         let run = Run::find(&self.run)?;
-        let models = &run.environment.settings.recipe.models;
-        let name = match &self.model {
-            None => &models[0],
-            Some(name) => models.iter().find(|model| *model == name).ok_or_else(|| {
-                let hint = did_you_mean(name, models.iter().map(String::as_str));
-                Failure::new(USAGE, format!("--model {name}: run {} has {}{hint}", run.name(), models.join(", ")))
-            })?,
-        };
+        let name = self.model.of(&run)?;
         let (_, device) = self.backend.open(None)?;
         let model = Model::open(&run.model(name), &device)?;
         match (&self.file, self.text.as_deref()) {

@@ -25,7 +25,7 @@ fn every_listed_name_can_be_described_or_loaded() {
             place.ok(&["describe", item["name"].as_str().unwrap()]);
         }
     }
-    assert_eq!(list["datasets"].as_array().unwrap().len(), 3);
+    assert_eq!(list["datasets"].as_array().unwrap().len(), 5);
     assert!(list["backends"].to_string().contains("(linked in)"));
 }
 
@@ -66,7 +66,7 @@ fn a_probe_measures_trained_models_on_their_data() {
 #[test]
 fn help_of_each_command_has_examples() {
     let place = Place::new();
-    for command in ["list", "describe", "train", "evaluate", "predict", "probe", "bench"] {
+    for command in ["list", "describe", "train", "evaluate", "predict", "generate", "probe", "bench"] {
         let help = place.ok(&[command, "--help"]).out;
         assert!(help.contains("Examples:") && help.matches("`seqzoo ").count() >= 2, "{help}");
     }

@@ -135,3 +135,34 @@ fn any_text_file_serves_as_a_corpus_and_what_cannot_is_refused_by_name() {
     let refused = place.run(&["train", "sentences", "--text", "short"]);
     assert!(refused.code == Some(4) && refused.err.contains("short: 2 characters are too few"), "{}", refused.err);
 }
+
+#[test]
+fn a_language_model_writes_the_same_under_the_same_seed_and_says_what_it_cannot() {
+    let place = Place::new();
+    place.ok(&["train", "sentences", "--max-steps", "30"]);
+    let write = |more: &[&str]| place.run(&[&["generate", "last", "--prompt", "the keys"], more].concat());
+    let text = write(&["-n", "60"]).out;
+    assert!(text.starts_with("the keys") && text.ends_with('\n') && text.chars().count() == 8 + 60 + 1, "{text}");
+    assert_eq!(write(&["-n", "60"]).out, text);
+    assert!(
+        write(&["-n", "40"]).out.trim_end_matches('\n').len() == 48
+            && text.starts_with(&write(&["-n", "0"]).out.trim_end()[..8])
+    );
+    assert_ne!(write(&["-n", "60", "--seed", "2"]).out, text);
+    let greedy = write(&["-n", "60", "--temperature", "0"]).out;
+    assert_eq!(write(&["-n", "60", "--top-k", "1", "--seed", "5"]).out, greedy);
+    assert_eq!(write(&["-n", "60", "--top-p", "1e-9"]).out, greedy);
+    for (more, code, part) in [
+        (&["--prompt", "Keys §"][..], 2, "the model has never seen"),
+        (&["--prompt", ""], 4, "the text is empty"),
+        (&["--prompt", "a", "--temperature", "-1"], 2, "a number from 0"),
+        (&["--prompt", "a", "--top-p", "0"], 2, "above 0 and at most 1"),
+        (&["--prompt", "a", "--model", "lstn"], 2, "did you mean `lstm`"),
+    ] {
+        let ran = place.run(&[&["generate", "last"], more].concat());
+        assert!(ran.code == Some(code) && ran.err.contains(part), "{more:?}: {:?} {}", ran.code, ran.err);
+    }
+    place.ok(&["train", "agreement", "--max-steps", "1", "--set", "models=[\"rnn\"]"]);
+    let ran = place.run(&["generate", "last", "--prompt", "the keys"]);
+    assert!(ran.code == Some(2) && ran.err.contains("does not write"), "{:?} {}", ran.code, ran.err);
+}

@@ -21,6 +21,8 @@ pub enum Purpose {
     Dropout = 3,
     /// Generated data sets.
     Data = 4,
+    /// What a model writes.
+    Writing = 5,
 }
 
 /// Names one stream of random numbers: (run seed, purpose, two indices such as epoch or step and place).

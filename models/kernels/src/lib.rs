@@ -40,5 +40,5 @@ pub use operation::{Extra, Given, Kernel, Read, SequenceOps, run, serves};
 pub use plan::Shape;
 pub use process::prepare;
 pub use sequence::pooled;
-pub use stream::Stream;
+pub use stream::{Output, Stream};
 pub use update::{Rule, Step, is_finite, sum_of_squares};

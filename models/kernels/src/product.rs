@@ -17,7 +17,7 @@ const PANEL: usize = 16;
 /// Rows of a tile at most.
 const BLOCK: usize = 6;
 /// Terms of a sum that are taken at once, so that what a tile reads stays in the first-level cache.
-const PART: usize = 256;
+const PART: usize = 512;
 /// Numbers of a matrix from which packing it is worth another thread.
 const LARGE: usize = 1 << 17;
 

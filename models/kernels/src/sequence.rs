@@ -176,12 +176,14 @@ impl Sizes {
     }
 
     fn plans(&self, shape: &Shape) -> Vec<Plan> {
-        let chunk = (CHUNK / self.width.max(1)).clamp(SHORTEST_CHUNK, LONGEST_CHUNK);
+        // Gradients of large weights are too many to go through the cache often.
+        let numbers = CHUNK.max((self.input + self.hidden) * self.width / 4);
+        let chunk = (numbers / self.width.max(1)).clamp(SHORTEST_CHUNK, LONGEST_CHUNK);
         Plan::all(shape, rayon::current_num_threads(), chunk)
     }
 }
 
-/// Numbers of a chunk's gates, about.
+/// Numbers of a chunk's gates, about, unless weights are many.
 const CHUNK: usize = 1 << 17;
 /// Things of a chunk at least and at most, unless a single step has more.
 const SHORTEST_CHUNK: usize = 128;
@@ -587,7 +589,7 @@ pub(crate) fn learn<P: Pointwise>(
             (&mut all.weight_hh, other.weight_hh),
             (&mut all.extra, other.extra),
         ] {
-            sum.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
+            sum.par_iter_mut().zip(part).with_min_len(1 << 16).for_each(|(sum, part)| *sum += part);
         }
     }
     all

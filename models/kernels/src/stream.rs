@@ -1,10 +1,13 @@
 //! One sequence read step by step, as its steps come.
 
-use burn::tensor::{DType, Device};
+use burn::tensor::{DType, Device, Tensor};
 
+use crate::engine::InstructionSet;
 use crate::operation::{Extra, Given, Kernel, for_kernel, serves};
 use crate::plan::Shape;
+use crate::product::{How, Onto, Out, Packed, Rows};
 use crate::sequence::{Inputs, Stepper};
+use crate::slices::Numbers;
 
 /// A cell with its state, which reads a step at a time; weights are packed once, and a step allocates nothing.
 ///
@@ -67,5 +70,34 @@ impl Stream {
     /// The cell after the last step; empty if there is none.
     pub fn cell(&self) -> &[f32] {
         self.stepper.cell()
+    }
+}
+
+/// An output layer of a stream: its weights packed once, and a step allocates nothing.
+#[derive(Debug)]
+pub struct Output {
+    weight: Packed,
+    bias: Vec<f32>,
+    scores: Vec<f32>,
+}
+
+impl Output {
+    /// y = x W + b of `[features, classes]` and `[classes]`; `None` where no kernel serves.
+    pub fn new(weight: &Tensor<2>, bias: &Tensor<1>) -> Option<Self> {
+        let [features, classes] = weight.dims();
+        let (weight, bias) = (Numbers::of(weight)?, Numbers::of(bias)?);
+        let how = How { set: InstructionSet::current(), threads: 1 };
+        let weight = Packed::new(how, weight.slice(), classes, features, classes);
+        Some(Self { weight, bias: bias.slice().to_vec(), scores: vec![0.0; classes] })
+    }
+
+    /// The scores of `[features]`.
+    pub fn of(&mut self, features: &[f32]) -> &[f32] {
+        let threads = if rayon::current_thread_index().is_some() { rayon::current_num_threads() } else { 1 };
+        let how = How { set: InstructionSet::current(), threads };
+        let left = Rows { values: features, starts: &[0] };
+        let out = Out::matrix(&mut self.scores, self.bias.len(), Onto::Row(&self.bias));
+        self.weight.multiply(how, 0..features.len(), &left, 1, out);
+        &self.scores
     }
 }

@@ -3,13 +3,14 @@
 use burn::module::{Module, Param};
 use burn::nn::{Embedding, Linear};
 use burn::tensor::{Device, Int, Tensor};
+use seqzoo_kernels::Output;
 use seqzoo_random::{Key, Purpose};
 
 use super::{cross_entropy, grade, mean_cross_entropy, table};
 use crate::init;
 use crate::layers::dropout::dropout;
 use crate::layers::stack::StackReading;
-use crate::layers::{LayerState, Stack, StackShape, linear};
+use crate::layers::{LayerState, Stack, StackShape, StackStream, linear};
 use crate::misfit::{Misfit, expect_fit, positive, rate};
 
 /// Language model: embedding, recurrent stack, and a score for each token of the vocabulary at each step.
@@ -156,5 +157,67 @@ impl LanguageModel {
         let lengths: Vec<usize> = next.iter().map(Vec::len).collect();
         let read = self.read(tokens, &lengths, None, noise);
         cross_entropy(self.scores(read.features), next)
+    }
+}
+
+/// A language model that reads one text token by token, each step as it comes; on a CPU without allocating.
+#[derive(Debug)]
+pub struct TextReader<'a> {
+    model: &'a LanguageModel,
+    device: Device,
+    way: Way,
+}
+
+/// How it reads.
+#[derive(Debug)]
+enum Way {
+    /// By kernels, from numbers that were taken out of the tensors once.
+    Stream {
+        /// A row for each token.
+        table: Vec<f32>,
+        stack: StackStream,
+        output: Output,
+    },
+    /// By tensors, from a state to the next.
+    Tensors(Option<Vec<LayerState>>),
+}
+
+impl LanguageModel {
+    /// Begins to read a text.
+    pub fn reader(&self, device: &Device) -> TextReader<'_> {
+        let (weight, bias) = self.output();
+        let stream = self.stack.stream(None).zip(Output::new(&weight, &bias));
+        let way = match stream {
+            Some((stack, output)) => {
+                let table = self.embedding.weight.val().into_data();
+                Way::Stream { table: table.try_into_vec().expect("a stack that streams is of f32"), stack, output }
+            }
+            None => Way::Tensors(None),
+        };
+        TextReader { model: self, device: device.clone(), way }
+    }
+}
+
+impl TextReader<'_> {
+    /// Reads a token; `scores` become those of what follows it, `[vocabulary]`.
+    ///
+    /// # Panics
+    /// If the token is none of the vocabulary's.
+    pub fn read(&mut self, token: u32, scores: &mut Vec<f32>) {
+        match &mut self.way {
+            Way::Stream { table, stack, output } => {
+                let size = self.model.stack.shape().input_size;
+                let features = stack.step(&table[token as usize * size..][..size]);
+                scores.clear();
+                scores.extend_from_slice(output.of(features));
+            }
+            Way::Tensors(states) => {
+                let tokens = Tensor::<2, Int>::from_data([[token as i32]], &self.device);
+                let read = self.model.read(tokens, &[1], states.take(), None);
+                *states = Some(read.states);
+                let all = self.model.scores(read.features).into_data();
+                *scores = all.try_into_vec().expect("scores are of f32");
+            }
+        }
     }
 }

@@ -186,6 +186,28 @@ fn tied_embeddings_serve_twice_and_text_may_be_cut_anywhere() {
 }
 
 #[test]
+fn a_text_read_token_by_token_has_the_scores_of_the_text_read_at_once() {
+    for (_, device) in devices() {
+        // One that streams, one whose layers join, one whose cell has no kernel.
+        let plain = StackShape::plain(Architecture::Gru, 5, vec![8, 6]);
+        let joined = StackShape { skip: Skip::Residual, ..StackShape::plain(Architecture::Lstm, 5, vec![5, 5]) };
+        let stepwise = StackShape::plain(Architecture::PeepholeLstm, 5, vec![5]);
+        for (stack, tied) in [(plain, false), (joined, true), (stepwise, false)] {
+            let model = LanguageModel::new(LanguageModelShape { vocabulary: 9, stack, tied, dropout: 0.0 }, 1, &device);
+            let text = vec![1, 8, 3, 0, 5, 6, 7];
+            let whole =
+                model.scores(model.read(tokens(std::slice::from_ref(&text), 7, 0, &device), &[7], None, None).features);
+            let (mut reader, mut scores, mut all) = (model.reader(&device), Vec::new(), Vec::new());
+            for token in text {
+                reader.read(token as u32, &mut scores);
+                all.extend_from_slice(&scores);
+            }
+            assert!(difference(&all, &values(whole)) < 1e-5);
+        }
+    }
+}
+
+#[test]
 fn a_language_model_of_equal_scores_loses_the_logarithm_of_its_vocabulary() {
     let device = devices().remove(0).1.autodiff();
     let stack = StackShape::plain(Architecture::Gru, 4, vec![4]);

@@ -1,11 +1,14 @@
 //! Recipes: one experiment per TOML file, the shipped ones linked into the program.
 
+use burn::module::Module;
 use seqzoo_datasets::catalog::Dataset;
 use seqzoo_datasets::classification::Split;
+use seqzoo_models::init::all_uniform;
 use seqzoo_models::layers::StackShape;
 use seqzoo_models::layers::stack::StackRates;
 use seqzoo_models::networks::LanguageModelShape;
 use seqzoo_models::{Architecture, Misfit};
+use seqzoo_random::{Key, Purpose};
 use serde::{Deserialize, Serialize};
 
 use crate::did_you_mean;
@@ -160,6 +163,7 @@ impl Recipe {
         let none_or_more = [
             ("training.clip_norm", clip_norm),
             ("training.clip_value", clip_value),
+            ("network.uniform", self.network.uniform),
             ("optimizer.weight_decay", self.optimizer.weight_decay),
             ("optimizer.epsilon", self.optimizer.epsilon),
         ];
@@ -242,6 +246,12 @@ impl Recipe {
             let (field, value) = field(&misfit);
             invalid(field, value, misfit.reason)
         })
+    }
+
+    /// A network with the initial weights that the recipe asks for, given one with its layers' own.
+    pub fn begin<M: Module>(&self, network: M) -> M {
+        let key = Key::new(self.training.seed, Purpose::Weights).at(u64::MAX);
+        if self.network.uniform == 0.0 { network } else { all_uniform(network, self.network.uniform, key) }
     }
 
     /// The recurrent layers of one of the recipe's architectures.

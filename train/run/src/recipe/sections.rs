@@ -46,6 +46,9 @@ pub struct NetworkSettings {
     /// Whether a language model's output reads with the embedding's own weights.
     #[serde(default)]
     pub tied: bool,
+    /// All initial weights are drawn uniformly from ± this; 0: as each layer has them.
+    #[serde(default)]
+    pub uniform: f64,
 }
 
 /// What disturbs training: rates in [0, 1).

@@ -77,7 +77,8 @@ impl Task for ClassificationTask {
     type Network = Classifier;
 
     fn network(&self, device: &Device) -> Classifier {
-        Classifier::new(shape(&self.recipe, self.architecture, &self.codec), self.recipe.training.seed, device)
+        let shape = shape(&self.recipe, self.architecture, &self.codec);
+        self.recipe.begin(Classifier::new(shape, self.recipe.training.seed, device))
     }
 
     fn batches(&self, epoch: u64) -> Vec<Vec<usize>> {

@@ -6,6 +6,7 @@ use seqzoo_datasets::corpus::Corpus;
 use seqzoo_datasets::text::{Level, Vocabulary};
 use seqzoo_models::Architecture;
 use seqzoo_models::layers::LayerState;
+pub use seqzoo_models::networks::TextReader;
 use seqzoo_models::networks::{LanguageModel, LanguageModelShape};
 use seqzoo_models::state::NamedState;
 use seqzoo_random::Key;
@@ -141,7 +142,8 @@ impl Task for LanguageModelTask {
     type Network = LanguageModel;
 
     fn network(&self, device: &Device) -> LanguageModel {
-        LanguageModel::new(shape(&self.recipe, self.architecture, &self.codec), self.recipe.training.seed, device)
+        let shape = shape(&self.recipe, self.architecture, &self.codec);
+        self.recipe.begin(LanguageModel::new(shape, self.recipe.training.seed, device))
     }
 
     /// One window a batch, in the order of the text.
@@ -240,6 +242,16 @@ impl TextModel {
         shape.check().map_err(|misfit| CheckpointError::damaged(&opened.path, misfit))?;
         let network = LanguageModel::new(shape, recipe.training.seed, device);
         Ok(Self { codec, network: snapshot.into_network(opened, network)?, device: device.clone() })
+    }
+
+    /// How text becomes numbers.
+    pub fn codec(&self) -> &Codec {
+        &self.codec
+    }
+
+    /// Reads a text token by token.
+    pub fn reader(&self) -> TextReader<'_> {
+        self.network.reader(&self.device)
     }
 
     /// How well each token of a text is predicted from those before it.

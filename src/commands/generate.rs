@@ -1,0 +1,75 @@
+//! `seqzoo generate`
+
+use std::io::{self, Write};
+
+use clap::Args;
+use seqzoo_inference::{Model, Sampling};
+use seqzoo_kernels::pooled;
+use seqzoo_run::folder::Run;
+
+use super::{BackendChoice, ModelChoice};
+use crate::failure::Failure;
+
+/// Let a language model write on from a prompt, token by token as it goes.
+///
+/// Examples: `seqzoo generate last --prompt "ROMEO:" -n 500 --temperature 0.8`,
+/// `seqzoo generate last --prompt "the keys" --top-k 5 --seed 7`
+#[derive(Debug, Args)]
+pub struct Generate {
+    /// A run: its path, its name or the beginning of it, or `last`.
+    run: String,
+    /// What the text begins with.
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    prompt: String,
+    /// Tokens to write: characters or words, as the recipe has it.
+    #[arg(short = 'n', long = "tokens", value_name = "N", default_value_t = 200)]
+    tokens: usize,
+    /// Below 1 the probable becomes more so, above 1 less; 0 takes the most probable each time.
+    #[arg(long, value_name = "T", default_value_t = 1.0, value_parser = temperature, allow_hyphen_values = true)]
+    temperature: f64,
+    /// Draw from the K most probable tokens alone; 0: from all.
+    #[arg(long, value_name = "K", default_value_t = 0)]
+    top_k: usize,
+    /// Draw from the most probable tokens whose mass reaches P, in (0, 1].
+    #[arg(long, value_name = "P", default_value_t = 1.0, value_parser = share)]
+    top_p: f64,
+    /// From which all draws follow: the same seed writes the same text.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+    #[command(flatten)]
+    model: ModelChoice,
+    #[command(flatten)]
+    backend: BackendChoice,
+}
+
+fn temperature(text: &str) -> Result<f64, String> {
+    let number: f64 = text.parse().map_err(|_| "expected a number".to_owned())?;
+    if number.is_finite() && number >= 0.0 { Ok(number) } else { Err("expected a number from 0".to_owned()) }
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    let number: f64 = text.parse().map_err(|_| "expected a number".to_owned())?;
+    if number > 0.0 && number <= 1.0 { Ok(number) } else { Err("expected a number above 0 and at most 1".to_owned()) }
+}
+
+impl Generate {
+    pub fn run(&self) -> Result<(), Failure> {
+        let run = Run::find(&self.run)?;
+        let name = self.model.of(&run)?;
+        let (_, device) = self.backend.open(None)?;
+        let model = Model::open(&run.model(name), &device)?;
+        let Self { temperature, top_k, top_p, seed, .. } = *self;
+        let sampling = Sampling { temperature, top_k, top_p, seed };
+        pooled(|| {
+            let mut writing = model.write(&self.prompt, sampling)?;
+            let mut out = io::stdout().lock();
+            write!(out, "{}", self.prompt)?;
+            out.flush()?;
+            for piece in writing.by_ref().take(self.tokens) {
+                write!(out, "{piece}")?;
+                out.flush()?;
+            }
+            Ok(writeln!(out)?)
+        })
+    }
+}

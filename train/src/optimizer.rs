@@ -259,6 +259,8 @@ mod tests {
     use super::*;
     use crate::gradients;
     use burn::nn::Linear;
+    use burn::tensor::TensorData;
+    use seqzoo_kernels::Engine;
     use seqzoo_run::devices;
 
     const GOAL: [f32; 3] = [0.5, -2.0, 30.0];
@@ -307,6 +309,39 @@ mod tests {
 
     const KINDS: [OptimizerKind; 5] =
         [OptimizerKind::Sgd, OptimizerKind::Adam, OptimizerKind::AdamW, OptimizerKind::RmsProp, OptimizerKind::Asgd];
+
+    /// Clipped, decayed, over more numbers than a thread takes at once.
+    #[test]
+    fn an_update_in_one_pass_is_the_update_in_many() {
+        let device = Device::flex().autodiff();
+        let numbers = |salt: usize| -> Vec<f32> {
+            (0..3 * 9001).map(|k| ((k * 7919 + salt) % 1013) as f32 / 1013.0 - 0.5).collect()
+        };
+        for kind in KINDS {
+            let settings = settings(kind);
+            let updated = |engine: Engine| {
+                engine.with(|| {
+                    let weight = Param::from_data(TensorData::new(numbers(1), [3, 9001]), &device);
+                    let (mut module, mut optimizer) = (Linear { weight, bias: None }, Optimizer::new(settings));
+                    for step in 1..=4 {
+                        let data = TensorData::new(numbers(step), [3 * 9001]);
+                        let gradients =
+                            Flat::from([("weight".to_owned(), Tensor::from_data(data, &device.clone().inner()))]);
+                        let update = Update { step: step as u64, learning_rate: 0.1, clip_factor: 0.3 };
+                        module = optimizer.update(module, gradients, update);
+                    }
+                    let memory = optimizer.to_arrays(&module);
+                    let mut all = parameters::read(&module).remove("weight").unwrap().values;
+                    all.extend(memory.into_values().flat_map(|array| array.values));
+                    all
+                })
+            };
+            let (once, many) = (updated(Engine::Auto), updated(Engine::Reference));
+            assert_eq!(once.len(), many.len());
+            let apart = once.iter().zip(&many).fold(0.0f32, |most, (a, b)| most.max((a - b).abs()));
+            assert!(apart < 1e-5, "{kind:?}: {apart}");
+        }
+    }
 
     #[test]
     fn updates_follow_the_equations_decay_matrices_alone_and_survive_saving() {

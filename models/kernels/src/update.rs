@@ -142,7 +142,7 @@ impl Rule {
         let empty: &[f32] = &[];
         let at = |place: usize| memory.get(place).map_or(empty, Numbers::slice);
         let new_memory = |place: usize| if place < memory.len() { count } else { 0 };
-        let mut new = [uninitialised(count), uninitialised(new_memory(0)), uninitialised(new_memory(1))];
+        let mut new = [count, new_memory(0), new_memory(1)].map(Box::new_uninit_slice);
         let [value_out, first_out, second_out] = &mut new;
         // Empty buffers give no chunks, so each chunk finds its own.
         let (firsts, seconds) = (chunks(first_out, count), chunks(second_out, count));
@@ -150,12 +150,12 @@ impl Rule {
         chunks.for_each(|(number, ((value_out, first_out), second_out))| {
             let here = number * CHUNK..number * CHUNK + value_out.len();
             let value = begin(old.slice(), &here, value_out);
-            let (first, second) = (begin(at(0), &here, first_out), begin(at(1), &here, second_out));
+            let parts = [value, begin(at(0), &here, first_out), begin(at(1), &here, second_out)];
             let gradient = &slope.slice()[here.clone()];
             match self {
-                Rule::Sgd => follow::<Plain>(set, self, step, gradient, value, first, second),
-                Rule::Momentum { .. } => follow::<Heavy>(set, self, step, gradient, value, first, second),
-                Rule::Adam { .. } => follow::<Moments>(set, self, step, gradient, value, first, second),
+                Rule::Sgd => follow::<Plain>(set, self, step, gradient, parts),
+                Rule::Momentum { .. } => follow::<Heavy>(set, self, step, gradient, parts),
+                Rule::Adam { .. } => follow::<Moments>(set, self, step, gradient, parts),
             }
         });
         let device = value.device();
@@ -169,10 +169,6 @@ impl Rule {
         let value = made.next()?;
         Some((value, made.take(memory.len()).collect()))
     }
-}
-
-fn uninitialised(count: usize) -> Box<[MaybeUninit<f32>]> {
-    Box::new_uninit_slice(count)
 }
 
 /// Begins a chunk as a copy of what it follows.
@@ -189,20 +185,13 @@ fn chunks(buffer: &mut [MaybeUninit<f32>], count: usize) -> Vec<&mut [MaybeUnini
     }
 }
 
-/// What a rule does with numbers; all slices are of one length, and what is not remembered is not looked at.
+/// What a rule does with numbers: a parameter and its variables, all of one length; what is not remembered is not looked at.
 trait Follow {
-    fn follow<const FUSED: bool>(
-        rule: Rule,
-        step: Step,
-        gradient: &[f32],
-        value: &mut [f32],
-        first: &mut [f32],
-        second: &mut [f32],
-    );
+    fn follow<const FUSED: bool>(rule: Rule, step: Step, gradient: &[f32], parts: [&mut [f32]; 3]);
 }
 
 for_each_instruction_set!(follow<F: Follow>(
-    rule: Rule, step: Step, gradient: &[f32], value: &mut [f32], first: &mut [f32], second: &mut [f32],
+    rule: Rule, step: Step, gradient: &[f32], parts: [&mut [f32]; 3],
 ));
 
 struct Plain;
@@ -217,14 +206,7 @@ fn slope<const FUSED: bool>(step: &Step, gradient: f32, value: f32) -> f32 {
 
 impl Follow for Plain {
     #[inline(always)]
-    fn follow<const FUSED: bool>(
-        _: Rule,
-        step: Step,
-        gradient: &[f32],
-        value: &mut [f32],
-        _: &mut [f32],
-        _: &mut [f32],
-    ) {
+    fn follow<const FUSED: bool>(_: Rule, step: Step, gradient: &[f32], [value, ..]: [&mut [f32]; 3]) {
         for (value, gradient) in value.iter_mut().zip(gradient) {
             let change = step.rate * slope::<FUSED>(&step, *gradient, *value);
             *value -= fma::<FUSED>(step.shrink, *value, change);
@@ -234,14 +216,7 @@ impl Follow for Plain {
 
 impl Follow for Heavy {
     #[inline(always)]
-    fn follow<const FUSED: bool>(
-        rule: Rule,
-        step: Step,
-        gradient: &[f32],
-        value: &mut [f32],
-        velocity: &mut [f32],
-        _: &mut [f32],
-    ) {
+    fn follow<const FUSED: bool>(rule: Rule, step: Step, gradient: &[f32], [value, velocity, _]: [&mut [f32]; 3]) {
         let Rule::Momentum { momentum } = rule else { unreachable!("chosen by the rule") };
         for ((value, gradient), velocity) in value.iter_mut().zip(gradient).zip(velocity) {
             *velocity = fma::<FUSED>(*velocity, momentum, slope::<FUSED>(&step, *gradient, *value));
@@ -252,14 +227,7 @@ impl Follow for Heavy {
 
 impl Follow for Moments {
     #[inline(always)]
-    fn follow<const FUSED: bool>(
-        rule: Rule,
-        step: Step,
-        gradient: &[f32],
-        value: &mut [f32],
-        mean: &mut [f32],
-        square: &mut [f32],
-    ) {
+    fn follow<const FUSED: bool>(rule: Rule, step: Step, gradient: &[f32], [value, mean, square]: [&mut [f32]; 3]) {
         let Rule::Adam { beta_1, beta_2, epsilon } = rule else { unreachable!("chosen by the rule") };
         let (new_1, new_2) = (1.0 - beta_1, 1.0 - beta_2);
         for (((value, gradient), mean), square) in value.iter_mut().zip(gradient).zip(mean).zip(square) {

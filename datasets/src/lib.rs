@@ -54,6 +54,16 @@ pub enum DataError {
         /// Why not.
         detail: String,
     },
+    /// A line of a file cannot be read as data.
+    #[error("{}, line {line}: {detail}", path.display())]
+    Line {
+        /// The file.
+        path: PathBuf,
+        /// Counted from 1.
+        line: usize,
+        /// What was found, what was expected, and the way out.
+        detail: String,
+    },
     /// A file is not what its publishers made.
     #[error("{} is damaged or incomplete: {detail}; fetch it again", path.display())]
     Damaged {
@@ -67,6 +77,14 @@ pub enum DataError {
 impl DataError {
     pub(crate) fn unreadable(path: &Path, source: std::io::Error) -> Self {
         Self::Unreadable { path: path.to_owned(), source }
+    }
+
+    pub(crate) fn unfit(path: &Path, detail: impl std::fmt::Display) -> Self {
+        Self::Unfit { path: path.to_owned(), detail: detail.to_string() }
+    }
+
+    pub(crate) fn line(path: &Path, line: usize, detail: impl std::fmt::Display) -> Self {
+        Self::Line { path: path.to_owned(), line, detail: detail.to_string() }
     }
 
     pub(crate) fn damaged(path: &Path, detail: impl std::fmt::Display) -> Self {

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 
 use burn::tensor::Device;
 use clap::Args;
-use seqzoo_datasets::catalog::Data;
+use seqzoo_datasets::catalog::{Data, Kind};
 use seqzoo_datasets::classification::Split;
 use seqzoo_datasets::corpus::Corpus;
 use seqzoo_models::Architecture;
@@ -97,7 +97,7 @@ impl DataFolder {
         let variable = || std::env::var_os("SEQZOO_DATA_DIR").filter(|dir| !dir.is_empty()).map(PathBuf::from);
         let dir = self.data_dir.clone().or_else(variable);
         if let Some(path) = &self.text {
-            if !recipe.dataset()?.is_text() {
+            if recipe.dataset()?.kind != Kind::Text {
                 let message =
                     format!("--text: {} is not running text; only a language model learns from a file", recipe.dataset);
                 return Err(Failure::new(USAGE, message));

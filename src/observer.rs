@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use seqzoo_run::progress::Epoch;
-use seqzoo_run::recipe::Recipe;
+use seqzoo_run::recipe::{Metric, Recipe};
 use seqzoo_train::{Observer, StepReport};
 
 use crate::say::say;
@@ -20,6 +20,7 @@ pub struct Progress {
     bar: Option<ProgressBar>,
     pace: Pace,
     last_line: Instant,
+    watched: Metric,
     metric: String,
 }
 
@@ -40,7 +41,8 @@ impl Progress {
         let pace = Pace { started: Instant::now(), steps: 0, tokens: 0 };
         let epochs = recipe.training.epochs as u64;
         let model = model.to_owned();
-        Self { model, epochs, bar, pace, last_line: Instant::now(), metric: String::new() }
+        let watched = recipe.stopping.metric;
+        Self { model, epochs, bar, pace, last_line: Instant::now(), watched, metric: String::new() }
     }
 
     /// Leaves the screen to what comes next.
@@ -91,14 +93,17 @@ impl Observer for Progress {
     fn epoch(&mut self, epoch: &Epoch, elapsed: Duration) {
         let Epoch { epoch, train_loss, validation, .. } = epoch;
         let rate = self.pace.tokens as f64 / self.pace.started.elapsed().as_secs_f64().max(1e-9);
-        self.metric = format!("  validation accuracy {:.4}", validation.accuracy);
+        let value = |metric: Metric| {
+            let value = validation.get(metric)?;
+            Some(format!("  validation {} {value:.4}", metric.name()))
+        };
+        self.metric = value(self.watched).unwrap_or_default();
         self.last_line = Instant::now();
         self.line(&format!(
-            "{}  epoch {epoch}/{}  train loss {train_loss:.4}  validation loss {:.4}{}  {rate:.0} tokens/s  {}",
+            "{}  epoch {epoch}/{}  train loss {train_loss:.4}{}  {rate:.0} tokens/s  {}",
             self.model,
             self.epochs,
-            validation.loss,
-            self.metric,
+            validation.metrics.keys().filter_map(|&metric| value(metric)).collect::<String>(),
             duration(elapsed.as_secs_f64()),
         ));
     }

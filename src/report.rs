@@ -1,31 +1,28 @@
-//! What `train` and `evaluate` print at the end: accuracy by model and group, beside the baselines.
+//! What `train`, `evaluate` and `verify` tell of a run: every metric by model and group, beside the baselines.
 
-use std::collections::BTreeSet;
 use std::io::Write;
 
 use comfy_table::{CellAlignment, LineStyle, Table, TableStyle, presets};
-use seqzoo_datasets::catalog::Data;
+use seqzoo_datasets::catalog::{Data, Kind};
 use seqzoo_datasets::classification::Split;
+use seqzoo_datasets::scores::{Confusion, Evaluation, Metric, Scores};
 use seqzoo_inference::{AskError, Model};
 use seqzoo_run::folder::Run;
-use seqzoo_run::progress::Scores;
-use seqzoo_run::recipe::Metric;
-use seqzoo_run::tasks::classification::Evaluation;
 use serde_json::{Map, Value, json};
 
 use crate::failure::Failure;
 use crate::say::quoted;
 
-/// Accuracies of a run's models on a part of its data.
+/// How a run's models answer a part of its data.
 pub struct Report<'a> {
     run: &'a Run,
     split: Split,
-    baselines: Vec<(&'static str, f64)>,
-    models: Vec<Measured>,
+    baselines: Vec<(&'static str, Evaluation)>,
+    models: Vec<Measured<'a>>,
 }
 
-struct Measured {
-    name: &'static str,
+struct Measured<'a> {
+    name: &'a str,
     step: u64,
     recovered: Option<String>,
     evaluation: Evaluation,
@@ -37,7 +34,7 @@ impl<'a> Report<'a> {
     }
 
     /// Measures a model.
-    pub fn add(&mut self, name: &'static str, model: &Model, data: &Data) -> Result<(), AskError> {
+    pub fn add(&mut self, name: &'a str, model: &Model, data: &Data) -> Result<(), AskError> {
         let evaluation = model.evaluate(data, self.split)?;
         let recovered = model.progress.recovery.summary();
         self.models.push(Measured { name, step: model.step, recovered, evaluation });
@@ -48,67 +45,39 @@ impl<'a> Report<'a> {
         self.run.environment.settings.recipe.expected.metric
     }
 
-    /// One JSON object; `value` is the main model's, by the recipe's metric.
-    pub fn print_json(&self) -> Result<(), Failure> {
-        let settings = &self.run.environment.settings;
-        let scores = |scores: &Scores| json!({"accuracy": scores.accuracy, "examples": scores.examples});
-        let models = self.models.iter().map(|model| {
-            let all = model.evaluation.all;
-            let mut object = json!({
-                "accuracy": all.accuracy, "loss": all.loss, "examples": all.examples, "step": model.step,
-                "recovered": model.recovered,
-            });
-            for (kind, values) in &model.evaluation.groups {
-                let by_value: Map<String, Value> = values.iter().map(|(v, s)| (v.clone(), scores(s))).collect();
-                object[format!("by {kind}")] = by_value.into();
-            }
-            (model.name.to_owned(), object)
-        });
-        let models: Map<String, Value> = models.collect();
-        let baselines: Map<String, Value> =
-            self.baselines.iter().map(|(name, accuracy)| ((*name).to_owned(), json!(accuracy))).collect();
-        let main = self.models[0].evaluation.all;
-        let object = json!({
-            "recipe": settings.name, "run": self.run.path.display().to_string(), "seed": settings.recipe.training.seed,
-            "split": self.split.name(), "metric": self.metric().name(), "value": main.metric(self.metric()), "examples": main.examples,
-            "models": models, "baselines": baselines,
-        });
-        writeln!(std::io::stdout().lock(), "{object}")?;
-        Ok(())
+    /// The main model's value by the recipe's metric.
+    pub fn value(&self) -> f64 {
+        self.models[0].evaluation.all.get(self.metric()).unwrap_or(f64::NAN)
     }
 
-    /// A table with a row per group of examples and a column per model.
+    /// What was measured, as JSON; `value` is the main model's, by the recipe's metric.
+    pub fn json(&self) -> Value {
+        let settings = &self.run.environment.settings;
+        let models = self.models.iter().map(|model| {
+            let mut object = evaluation(&model.evaluation);
+            object["step"] = json!(model.step);
+            object["recovered"] = json!(model.recovered);
+            (model.name.to_owned(), object)
+        });
+        let baselines = self.baselines.iter().map(|(name, found)| ((*name).to_owned(), evaluation(found)));
+        json!({
+            "recipe": settings.name, "run": self.run.path.display().to_string(), "seed": settings.recipe.training.seed,
+            "split": self.split.name(), "metric": self.metric().name(), "value": self.value(),
+            "examples": self.models[0].evaluation.all.examples,
+            "models": models.collect::<Map<_, _>>(), "baselines": baselines.collect::<Map<_, _>>(),
+        })
+    }
+
+    /// A table with a row per metric and group and a column per model, and what to do next.
     pub fn print_table(&self) -> Result<(), Failure> {
         let settings = &self.run.environment.settings;
-        let mut table = Table::new();
-        table.load_style(plain());
-        let metric = self.metric();
-        let title = format!("{} {}", self.split.name(), metric.name());
-        let header = [title, "examples".to_owned()].into_iter();
-        table.set_header(header.chain(self.models.iter().map(|model| model.name.to_owned())));
-        let mut row = |label: String, scores: &dyn Fn(&Measured) -> Scores| {
-            let examples = scores(&self.models[0]).examples.to_string();
-            let accuracies = self.models.iter().map(|model| format!("{:.4}", scores(model).metric(metric)));
-            table.add_row([label, examples].into_iter().chain(accuracies));
-        };
-        row("all".to_owned(), &|model| model.evaluation.all);
-        let groups: BTreeSet<(&String, &String)> = self
-            .models
-            .iter()
-            .flat_map(|model| {
-                model.evaluation.groups.iter().flat_map(|(kind, values)| values.keys().map(move |value| (kind, value)))
-            })
-            .collect();
-        for (kind, value) in groups {
-            row(format!("{kind}: {value}"), &|model| model.evaluation.groups[kind][value]);
-        }
-        table.column_iter_mut().skip(1).for_each(|column| column.set_cell_alignment(CellAlignment::Right));
-
         let mut out = std::io::stdout().lock();
-        writeln!(out, "{table}")?;
-        let baselines: Vec<_> = self.baselines.iter().map(|(name, accuracy)| format!("{name} {accuracy:.4}")).collect();
-        if !baselines.is_empty() {
-            writeln!(out, "baselines: {}", baselines.join(", "))?;
+        writeln!(out, "{}", self.table())?;
+        let plainly = self.baselines.iter().filter(|(_, found)| found.groups.is_empty());
+        let value = |scores: &Scores| scores.get(self.metric()).map_or_else(|| "-".to_owned(), |v| format!("{v:.4}"));
+        let told: Vec<_> = plainly.map(|(name, found)| format!("{name} {}", value(&found.all))).collect();
+        if !told.is_empty() {
+            writeln!(out, "baselines: {}", told.join(", "))?;
         }
         let seed = settings.recipe.training.seed;
         writeln!(out, "run {}, recipe {}, seed {seed}", self.run.path.display(), settings.name)?;
@@ -118,12 +87,98 @@ impl<'a> Report<'a> {
             }
         }
         let (dataset, path) = (settings.recipe.dataset()?, quoted(&self.run.path));
-        match dataset.is_text() {
-            true => writeln!(out, "next: seqzoo generate {path} --prompt \"{}\"", dataset.example())?,
-            false => writeln!(out, "next: seqzoo predict {path} \"{}\"", dataset.example())?,
+        match dataset.kind {
+            Kind::Labels => writeln!(out, "next: seqzoo predict {path} \"{}\"", dataset.example)?,
+            Kind::Text => writeln!(out, "next: seqzoo generate {path} --prompt \"{}\"", dataset.example)?,
         }
         Ok(())
     }
+
+    fn table(&self) -> Table {
+        let main = self.metric();
+        let grouped = self.baselines.iter().filter(|(_, found)| !found.groups.is_empty());
+        let columns: Vec<(&str, &Evaluation)> = self
+            .models
+            .iter()
+            .map(|model| (model.name, &model.evaluation))
+            .chain(grouped.map(|(name, found)| (*name, found)))
+            .collect();
+        let mut table = Table::new();
+        table.load_style(plain());
+        let title = [self.split.name().to_owned(), "examples".to_owned()];
+        table.set_header(title.into_iter().chain(columns.iter().map(|(name, _)| (*name).to_owned())));
+        let mut row = |label: String, metric: Metric, scores: &dyn Fn(&Evaluation) -> Option<Scores>| {
+            let examples = scores(columns[0].1).map_or_else(String::new, |scores| scores.examples.to_string());
+            let value = |found: &Evaluation| Some(format!("{:.4}", scores(found)?.get(metric)?));
+            let values = columns.iter().map(|(_, found)| value(found).unwrap_or_default());
+            table.add_row([label, examples].into_iter().chain(values));
+        };
+        let measured = self.models[0].evaluation.all.metrics.keys().copied();
+        for metric in std::iter::once(main).chain(measured.filter(|&metric| metric != main)) {
+            row(metric.name().to_owned(), metric, &|found| Some(found.all.clone()));
+        }
+        for (group, _) in &self.models[0].evaluation.groups {
+            let of_group =
+                |found: &Evaluation| found.groups.iter().find(|(other, _)| other == group).map(|(_, s)| s.clone());
+            row(format!("{}, {}: {}", main.name(), group.0, group.1), main, &of_group);
+        }
+        table.column_iter_mut().skip(1).for_each(|column| column.set_cell_alignment(CellAlignment::Right));
+        table
+    }
+
+    /// For each model, how well each label is told and which are taken for which.
+    pub fn print_labels(&self) -> Result<(), Failure> {
+        let mut out = std::io::stdout().lock();
+        for model in &self.models {
+            let Some(confusion) = &model.evaluation.confusion else { continue };
+            writeln!(out, "\n{}, {}\n{}", model.name, self.split.name(), labels(confusion))?;
+            writeln!(out, "\n{}: rows are right, columns answered\n{}", model.name, matrix(confusion))?;
+        }
+        Ok(())
+    }
+}
+
+/// Every metric, groups by kind and value, labels and what they are taken for.
+fn evaluation(found: &Evaluation) -> Value {
+    let scores = |scores: &Scores| serde_json::to_value(scores).expect("made of numbers");
+    let mut object = scores(&found.all);
+    for ((kind, value), of_group) in &found.groups {
+        object[format!("by {kind}")][value] = scores(of_group);
+    }
+    if let Some(confusion) = &found.confusion {
+        let each =
+            confusion.labels.iter().enumerate().map(|(number, label)| (label.clone(), json!(confusion.label(number))));
+        object["labels"] = each.collect::<Map<_, _>>().into();
+        object["confusion"] = json!(confusion);
+    }
+    object
+}
+
+/// How well each label is told.
+fn labels(confusion: &Confusion) -> Table {
+    let mut table = Table::new();
+    table.load_style(plain());
+    table.set_header(["label", "examples", "precision", "recall", "f1"]);
+    for (number, label) in confusion.labels.iter().enumerate() {
+        let scores = confusion.label(number);
+        let shares = [scores.precision, scores.recall, scores.f1].map(|share| format!("{share:.4}"));
+        table.add_row([label.clone(), scores.examples.to_string()].into_iter().chain(shares));
+    }
+    table.column_iter_mut().skip(1).for_each(|column| column.set_cell_alignment(CellAlignment::Right));
+    table
+}
+
+/// How often each label was answered where each was right.
+fn matrix(confusion: &Confusion) -> Table {
+    let mut table = Table::new();
+    table.load_style(plain());
+    table.set_header(std::iter::once(String::new()).chain(confusion.labels.iter().cloned()));
+    for (label, row) in confusion.labels.iter().zip(&confusion.counts) {
+        let cell = |&count: &usize| if count == 0 { ".".to_owned() } else { count.to_string() };
+        table.add_row(std::iter::once(label.clone()).chain(row.iter().map(cell)));
+    }
+    table.column_iter_mut().skip(1).for_each(|column| column.set_cell_alignment(CellAlignment::Right));
+    table
 }
 
 /// Columns under a header, without lines between rows.

@@ -19,7 +19,18 @@ use std::collections::HashSet;
 
 use seqzoo_random::{IndexedRandom, Key, Purpose, Rng, RngExt, SliceRandom};
 
+use crate::catalog::{Data, Dataset, Kind, Origin};
 use crate::classification::{Baseline, Classification, Example};
+
+/// What there is to know of it.
+pub static DATASET: Dataset = Dataset {
+    name: "agreement",
+    kind: Kind::Labels,
+    summary: "30,000 generated sentences: which verb form continues them? Built in",
+    example: "the keys to the cabinet",
+    licence: "as seqzoo",
+    origin: Origin::BuiltIn(|| Data::Labelled(load())),
+};
 
 /// Most nouns of the other number between subject and verb.
 pub const MAX_ATTRACTORS: usize = 5;
@@ -317,6 +328,7 @@ const VERBS: [[&str; 2]; 16] = [
 mod tests {
     use super::*;
     use crate::classification::Split;
+    use crate::scores::Metric;
 
     #[test]
     fn parts_are_disjoint_balanced_and_large() {
@@ -377,7 +389,8 @@ mod tests {
 
     #[test]
     fn rules_without_syntax_reach_at_most_seventy_per_cent() {
-        for (name, accuracy) in load().baselines(Split::Test) {
+        for (name, found) in load().baselines(Split::Test) {
+            let accuracy = found.all.get(Metric::Accuracy).unwrap();
             assert!((0.3..=0.70).contains(&accuracy), "{name}: {accuracy}");
         }
     }

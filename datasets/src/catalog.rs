@@ -1,24 +1,67 @@
 //! The closed list of data sets that a recipe may name.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::classification::{Classification, Split};
 use crate::corpus::Corpus;
+use crate::scores::{Evaluation, Metric};
 use crate::{DataError, agreement, imdb, ptb, sentences, shakespeare};
 
+/// Every data set, in the order of listings; each is described where it is read.
+pub static ALL: [&Dataset; 5] =
+    [&agreement::DATASET, &imdb::DATASET, &sentences::DATASET, &shakespeare::DATASET, &ptb::DATASET];
+
 /// A data set that a recipe may name.
+#[derive(Debug)]
+pub struct Dataset {
+    /// The name in recipes.
+    pub name: &'static str,
+    /// What is predicted of it.
+    pub kind: Kind,
+    /// One line for listings.
+    pub summary: &'static str,
+    /// What to ask a trained model.
+    pub example: &'static str,
+    /// Under which terms it may be used.
+    pub licence: &'static str,
+    /// Where it comes from.
+    pub origin: Origin,
+}
+
+/// What is predicted of a data set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Dataset {
-    /// Subject–verb agreement, generated.
-    Agreement,
-    /// Movie reviews, positive or negative.
-    Imdb,
-    /// Generated sentences as running text.
-    Sentences,
-    /// Plays, by characters.
-    Shakespeare,
-    /// News, by words.
-    Ptb,
+pub enum Kind {
+    /// A label of a text.
+    Labels,
+    /// The next token of running text.
+    Text,
+}
+
+/// Where a data set comes from.
+#[derive(Debug, Clone, Copy)]
+pub enum Origin {
+    /// Generated: the same on every machine.
+    BuiltIn(fn() -> Data),
+    /// Read as published from a folder of data.
+    Files {
+        /// What is published, the file by which it is found first.
+        files: &'static [Source],
+        /// Reads it from that folder.
+        load: fn(&Path) -> Result<Data, DataError>,
+    },
+}
+
+/// A published file.
+#[derive(Debug, Clone, Copy)]
+pub struct Source {
+    /// Where it is kept.
+    pub address: &'static str,
+    /// Where it is put, below the folder of data.
+    pub path: &'static str,
+    /// Of its bytes, in hexadecimal digits; `None` where publishers change it or it was not at hand.
+    pub sha256: Option<&'static str>,
+    /// Whether data without it serve too.
+    pub optional: bool,
 }
 
 /// A data set, loaded.
@@ -47,8 +90,8 @@ impl Data {
         }
     }
 
-    /// What answers that need no training reach on a part.
-    pub fn baselines(&self, split: Split) -> Vec<(&'static str, f64)> {
+    /// How well a part is answered by what needs no training.
+    pub fn baselines(&self, split: Split) -> Vec<(&'static str, Evaluation)> {
         match self {
             Data::Labelled(data) => data.baselines(split),
             Data::Text(_) => Vec::new(),
@@ -56,70 +99,83 @@ impl Data {
     }
 }
 
+impl Kind {
+    /// What can be measured of its predictions.
+    pub fn metrics(self) -> &'static [Metric] {
+        match self {
+            Kind::Labels => &[Metric::Accuracy, Metric::MacroF1, Metric::Loss],
+            Kind::Text => &[Metric::Accuracy, Metric::Loss],
+        }
+    }
+}
+
+impl Source {
+    /// A file without which the data do not serve.
+    pub const fn new(address: &'static str, path: &'static str, sha256: Option<&'static str>) -> Self {
+        Self { address, path, sha256, optional: false }
+    }
+
+    /// A file without which they serve too.
+    pub const fn optional(address: &'static str, path: &'static str, sha256: Option<&'static str>) -> Self {
+        Self { address, path, sha256, optional: true }
+    }
+
+    /// Where it may lie: where `data fetch` puts it, or without some of the folders around it.
+    fn places(&self, dir: &Path) -> impl Iterator<Item = PathBuf> {
+        let path = Path::new(self.path);
+        let without = |folders: usize| path.components().skip(folders).collect::<PathBuf>();
+        (0..path.components().count()).map(move |folders| dir.join(without(folders)))
+    }
+}
+
 impl Dataset {
-    /// Every data set.
-    pub const ALL: [Dataset; 5] =
-        [Dataset::Agreement, Dataset::Imdb, Dataset::Sentences, Dataset::Shakespeare, Dataset::Ptb];
-
-    /// Whether it is running text.
-    pub fn is_text(self) -> bool {
-        matches!(self, Dataset::Sentences | Dataset::Shakespeare | Dataset::Ptb)
-    }
-
-    /// The name in recipes.
-    pub fn name(self) -> &'static str {
-        match self {
-            Dataset::Agreement => "agreement",
-            Dataset::Imdb => "imdb",
-            Dataset::Sentences => "sentences",
-            Dataset::Shakespeare => "shakespeare",
-            Dataset::Ptb => "ptb",
-        }
-    }
-
-    /// One line for listings.
-    pub fn summary(self) -> &'static str {
-        match self {
-            Dataset::Agreement => "30,000 generated sentences: which verb form continues them? Built in",
-            Dataset::Imdb => "25,000 (or 50,000) movie reviews, positive or negative; Maas et al. 2011",
-            Dataset::Sentences => "6,000 sentences of `agreement` as running text. Built in",
-            Dataset::Shakespeare => "1,115,394 characters of Shakespeare's plays; Karpathy 2015",
-            Dataset::Ptb => "1 million words of the Penn Treebank, 10,000 kinds; Mikolov et al. 2010",
-        }
-    }
-
-    /// A text to try a trained model on.
-    pub fn example(self) -> &'static str {
-        match self {
-            Dataset::Agreement => "the keys to the cabinet",
-            Dataset::Imdb => "a slow start, but what a moving story!",
-            Dataset::Sentences => "the keys to the cabinet ",
-            Dataset::Shakespeare => "ROMEO:",
-            Dataset::Ptb => "the company said",
-        }
-    }
-
     /// The data set of that name.
-    pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|dataset| dataset.name() == name)
+    pub fn named(name: &str) -> Option<&'static Self> {
+        ALL.into_iter().find(|dataset| dataset.name == name)
+    }
+
+    /// Its published files; none where it is built in.
+    pub fn files(&self) -> &'static [Source] {
+        match self.origin {
+            Origin::BuiltIn(_) => &[],
+            Origin::Files { files, .. } => files,
+        }
     }
 
     /// Loads it; data sets that are files are looked for in `dir`.
     ///
     /// # Errors
     /// [`DataError`], which names the file and the way out.
-    pub fn load(self, dir: Option<&Path>) -> Result<Data, DataError> {
-        match self {
-            Dataset::Agreement => Ok(Data::Labelled(agreement::load())),
-            Dataset::Sentences => Ok(Data::Text(sentences::load())),
-            Dataset::Imdb => imdb::load(self.folder(dir, imdb::hint)?).map(Data::Labelled),
-            Dataset::Shakespeare => shakespeare::load(self.folder(dir, shakespeare::hint)?).map(Data::Text),
-            Dataset::Ptb => ptb::load(self.folder(dir, ptb::hint)?).map(Data::Text),
+    pub fn load(&self, dir: Option<&Path>) -> Result<Data, DataError> {
+        match (self.origin, dir) {
+            (Origin::BuiltIn(load), _) => Ok(load()),
+            (Origin::Files { load, .. }, Some(dir)) => load(dir),
+            (Origin::Files { .. }, None) => Err(DataError::NoFolder { dataset: self.name, hint: self.hint() }),
         }
     }
 
-    /// The folder in which files are looked for.
-    fn folder(self, dir: Option<&Path>, hint: fn() -> String) -> Result<&Path, DataError> {
-        dir.ok_or_else(|| DataError::NoFolder { dataset: self.name(), hint: hint() })
+    /// The folder in which its first file lies: as `data fetch` puts it below `dir`, or `dir` itself.
+    ///
+    /// # Errors
+    /// [`DataError::Missing`].
+    pub(crate) fn folder(&self, dir: &Path) -> Result<PathBuf, DataError> {
+        let places = self.files().first().into_iter().flat_map(|file| file.places(dir));
+        let found = places.filter(|place| place.is_file()).find_map(|place| place.parent().map(Path::to_owned));
+        found.ok_or_else(|| self.missing(dir))
+    }
+
+    /// It is not where it was looked for.
+    pub(crate) fn missing(&self, dir: &Path) -> DataError {
+        DataError::Missing { dataset: self.name, dir: dir.to_owned(), hint: self.hint() }
+    }
+
+    /// How to get it.
+    pub fn hint(&self) -> String {
+        let first = self.files().first().map_or("", |file| file.address);
+        let others = if self.files().len() > 1 { " and its other files" } else { "" };
+        let name = self.name;
+        format!(
+            "`seqzoo data fetch {name} --data-dir DIR` gets {first}{others}; `seqzoo data show {name}` tells of them"
+        )
     }
 }

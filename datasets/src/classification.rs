@@ -2,6 +2,8 @@
 
 use sha2::{Digest, Sha256};
 
+use crate::scores::{Confusion, Evaluation, Group};
+
 /// One text and the number of its label.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Example {
@@ -9,8 +11,8 @@ pub struct Example {
     pub text: String,
     /// Index into [`Classification::labels`].
     pub label: usize,
-    /// Groups by which accuracy is told apart, as (kind, value): ("attractors", "3").
-    pub groups: Vec<(&'static str, String)>,
+    /// By which accuracy is told apart.
+    pub groups: Vec<Group>,
 }
 
 /// A part of a data set.
@@ -77,20 +79,24 @@ impl Classification {
         }
     }
 
-    /// Accuracy on a part of each baseline, the most frequent label of the training part among them.
-    pub fn baselines(&self, split: Split) -> Vec<(&'static str, f64)> {
-        let examples = self.split(split);
-        let share = |right: usize| right as f64 / examples.len().max(1) as f64;
+    /// How well each baseline answers a part, the most frequent label of the training part among them.
+    pub fn baselines(&self, split: Split) -> Vec<(&'static str, Evaluation)> {
         let mut counts = vec![0; self.labels.len()];
         self.train.iter().for_each(|example| counts[example.label] += 1);
-        let majority = (0..counts.len()).max_by_key(|&label| counts[label]);
-        let hits = examples.iter().filter(|example| Some(example.label) == majority).count();
-        let mut all = vec![("most frequent label", share(hits))];
-        all.extend(self.baselines.iter().map(|baseline| {
-            let hits = examples.iter().filter(|example| (baseline.rule)(&example.text) == Some(example.label)).count();
-            (baseline.name, share(hits))
-        }));
-        all
+        let majority = (0..counts.len()).max_by_key(|&label| counts[label]).unwrap_or(0);
+        let rules = self.baselines.iter().map(|baseline| {
+            let answer = |example: &Example| (baseline.rule)(&example.text);
+            (baseline.name, self.graded(split, answer))
+        });
+        std::iter::once(("most frequent label", self.graded(split, |_| Some(majority)))).chain(rules).collect()
+    }
+
+    /// How well a rule answers a part; where it has no answer it is wrong.
+    fn graded(&self, split: Split, answer: impl Fn(&Example) -> Option<usize>) -> Evaluation {
+        let wrong = |label: usize| (label + 1) % self.labels.len().max(1);
+        let pair = |example: &Example| (example.label, answer(example).unwrap_or_else(|| wrong(example.label)));
+        let confusion = Confusion::of(&self.labels, self.split(split).iter().map(pair));
+        Evaluation { all: confusion.scores(), ..Evaluation::default() }
     }
 
     /// SHA-256 over labels and the training and validation parts: two runs with the same digest learn from the same data.

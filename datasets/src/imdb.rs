@@ -11,10 +11,24 @@ use std::path::{Path, PathBuf};
 use flate2::read::GzDecoder;
 
 use crate::DataError;
+use crate::catalog::{Data, Dataset, Kind, Origin, Source};
 use crate::classification::{Classification, Example};
 
-/// Where the publishers keep it.
-pub const SOURCE: &str = "https://ai.stanford.edu/~amaas/data/sentiment/aclImdb_v1.tar.gz";
+/// What there is to know of it.
+pub static DATASET: Dataset = Dataset {
+    name: "imdb",
+    kind: Kind::Labels,
+    summary: "25,000 (or 50,000) movie reviews, positive or negative; Maas et al. 2011",
+    example: "a slow start, but what a moving story!",
+    licence: "research use; cite Maas et al. 2011",
+    origin: Origin::Files { files: &FILES, load: |dir| load(dir).map(Data::Labelled) },
+};
+
+const FILES: [Source; 1] = [Source::new(
+    "https://ai.stanford.edu/~amaas/data/sentiment/aclImdb_v1.tar.gz",
+    "imdb/aclImdb_v1.tar.gz",
+    Some("c40f74a18d3b61f90feba1e17730e0d38e8b97c05fde7008942e91923d1658fe"),
+)];
 
 /// Longest review read, in bytes; the longest published one has 13,704.
 const MAX_REVIEW: u64 = 1 << 20;
@@ -87,12 +101,7 @@ fn find(dir: &Path) -> Result<Place, DataError> {
             }
         }
     }
-    Err(DataError::Missing { dataset: "imdb", dir: dir.to_owned(), hint: hint() })
-}
-
-/// How to get the data.
-pub fn hint() -> String {
-    format!("download {SOURCE} (84 MB) into DIR/imdb; unpacking is not needed")
+    Err(DATASET.missing(dir))
 }
 
 fn from_archive(path: &Path) -> Result<Vec<Review>, DataError> {
@@ -225,6 +234,6 @@ mod tests {
     fn missing_data_says_where_to_get_it() {
         let dir = tempfile::tempdir().unwrap();
         let error = load(dir.path()).unwrap_err();
-        assert!(matches!(error, DataError::Missing { .. }) && error.to_string().contains(SOURCE), "{error}");
+        assert!(matches!(error, DataError::Missing { .. }) && error.to_string().contains(FILES[0].address), "{error}");
     }
 }

@@ -11,6 +11,7 @@ pub mod classification;
 pub mod corpus;
 pub mod imdb;
 pub mod ptb;
+pub mod scores;
 pub mod sentences;
 pub mod shakespeare;
 pub mod text;

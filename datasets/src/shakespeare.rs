@@ -4,26 +4,31 @@
 use std::path::Path;
 
 use crate::DataError;
+use crate::catalog::{Data, Dataset, Kind, Origin, Source};
 use crate::corpus::Corpus;
 
-/// Where it is kept.
-pub const SOURCE: &str = "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt";
+/// What there is to know of it.
+pub static DATASET: Dataset = Dataset {
+    name: "shakespeare",
+    kind: Kind::Text,
+    summary: "1,115,394 characters of Shakespeare's plays; Karpathy 2015",
+    example: "ROMEO:",
+    licence: "public domain",
+    origin: Origin::Files { files: &FILES, load: |dir| load(dir).map(Data::Text) },
+};
+
+const FILES: [Source; 1] = [Source::new(
+    "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt",
+    "tiny_shakespeare/input.txt",
+    Some("86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"),
+)];
 
 /// Loads `input.txt` from `dir` or its folder `tiny_shakespeare`; the last tenth is the validation part, as is customary.
 ///
 /// # Errors
 /// If it is not there, or is no text.
 pub fn load(dir: &Path) -> Result<Corpus, DataError> {
-    let places = [dir.join("tiny_shakespeare/input.txt"), dir.join("input.txt")];
-    match places.iter().find(|place| place.is_file()) {
-        Some(place) => Corpus::read(place),
-        None => Err(DataError::Missing { dataset: "shakespeare", dir: dir.to_owned(), hint: hint() }),
-    }
-}
-
-/// How to get the data.
-pub fn hint() -> String {
-    format!("download {SOURCE} (1.1 MB) into DIR/tiny_shakespeare")
+    Corpus::read(&DATASET.folder(dir)?.join("input.txt"))
 }
 
 #[cfg(test)]
@@ -34,7 +39,7 @@ mod tests {
     fn it_is_found_in_its_folder_and_missed_by_name() {
         let dir = tempfile::tempdir().unwrap();
         let error = load(dir.path()).unwrap_err().to_string();
-        assert!(error.contains("no shakespeare data") && error.contains(SOURCE), "{error}");
+        assert!(error.contains("no shakespeare data") && error.contains(FILES[0].address), "{error}");
         let folder = dir.path().join("tiny_shakespeare");
         std::fs::create_dir(&folder).unwrap();
         std::fs::write(folder.join("input.txt"), "To be, or not. ".repeat(20)).unwrap();

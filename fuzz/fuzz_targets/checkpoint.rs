@@ -68,7 +68,7 @@ fuzz_target!(|bytes: &[u8]| {
         }
         if let Ok(opened) = checkpoint::open(&path) {
             if let Ok(snapshot) = Snapshot::of(&opened) {
-                let _ = (snapshot.not_finite(), snapshot.recipe(&opened).is_ok());
+                let _ = (snapshot.not_finite(), snapshot.variant(&opened).is_ok());
             }
         }
     });

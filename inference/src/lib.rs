@@ -4,13 +4,14 @@
 //! checkpoint is refused, by file.
 
 use burn::tensor::Device;
-use seqzoo_datasets::catalog::Data;
+use seqzoo_datasets::catalog::{Data, Kind};
 use seqzoo_datasets::classification::{Example, Split};
+use seqzoo_datasets::scores::Evaluation;
 use seqzoo_datasets::text::UNKNOWN;
 use seqzoo_run::checkpoint::{self, CheckpointError};
 use seqzoo_run::folder::ModelFolder;
 use seqzoo_run::progress::{Progress, Snapshot};
-use seqzoo_run::tasks::classification::{Evaluation, TextClassifier, most_probable};
+use seqzoo_run::tasks::classification::{TextClassifier, most_probable};
 use seqzoo_run::tasks::language_model::TextModel;
 
 mod writing;
@@ -95,11 +96,10 @@ impl Model {
             opened = checkpoint::open(&path)?;
             snapshot = Snapshot::of(&opened)?;
         }
-        let dataset =
-            snapshot.recipe(&opened)?.0.dataset().map_err(|error| CheckpointError::damaged(&opened.path, error))?;
-        let answerer = match dataset.is_text() {
-            true => Answerer::LanguageModel(TextModel::load(&opened, &snapshot, device)?),
-            false => Answerer::Classifier(TextClassifier::load(&opened, &snapshot, device)?),
+        let dataset = snapshot.about.settings.recipe.dataset();
+        let answerer = match dataset.map_err(|error| CheckpointError::damaged(&opened.path, error))?.kind {
+            Kind::Labels => Answerer::Classifier(TextClassifier::load(&opened, &snapshot, device)?),
+            Kind::Text => Answerer::LanguageModel(TextModel::load(&opened, &snapshot, device)?),
         };
         Ok(Self { step: opened.step, progress, answerer })
     }

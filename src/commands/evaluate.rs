@@ -1,5 +1,7 @@
 //! `seqzoo evaluate`
 
+use std::io::Write;
+
 use clap::Args;
 use seqzoo_datasets::classification::Split;
 use seqzoo_inference::Model;
@@ -21,7 +23,10 @@ pub struct Evaluate {
     /// train, validation or test; the one that the recipe reports on unless given.
     #[arg(long, value_name = "PART")]
     split: Option<String>,
-    /// Print one JSON object.
+    /// Show how well each label is told, and which are taken for which.
+    #[arg(long)]
+    labels: bool,
+    /// Print one JSON object, labels included.
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -43,8 +48,7 @@ impl Evaluate {
             })?,
         };
         let (_, device) = self.backend.open(None)?;
-        let architectures = recipe.architectures()?;
-        let models = architectures.iter().map(|architecture| Model::open(&run.model(architecture.name()), &device));
+        let models = recipe.models.iter().map(|name| Model::open(&run.model(name), &device));
         let models: Vec<Model> = models.collect::<Result<_, _>>()?;
         let data = self.data.load(recipe)?;
         need(&data, split, recipe)?;
@@ -52,9 +56,14 @@ impl Evaluate {
             say("note: these data are not those that the run was trained on");
         }
         let mut report = Report::new(&run, split, &data);
-        for (architecture, model) in architectures.iter().zip(&models) {
-            report.add(architecture.name(), model, &data)?;
+        for (name, model) in recipe.models.iter().zip(&models) {
+            report.add(name, model, &data)?;
         }
-        if self.json { report.print_json() } else { report.print_table() }
+        if self.json {
+            writeln!(std::io::stdout().lock(), "{}", report.json())?;
+            return Ok(());
+        }
+        report.print_table()?;
+        if self.labels { report.print_labels() } else { Ok(()) }
     }
 }

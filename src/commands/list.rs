@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use clap::{Args, ValueEnum};
-use seqzoo_datasets::catalog::Dataset;
+use seqzoo_datasets::catalog;
 use seqzoo_models::Architecture;
 use seqzoo_run::Backend;
 use seqzoo_run::recipe::SHIPPED;
@@ -47,7 +47,7 @@ impl Kind {
         match self {
             Kind::Recipes => SHIPPED.iter().map(|(name, _)| ((*name).to_owned(), recipe_summary(name))).collect(),
             Kind::Models => Architecture::ALL.map(|model| (model.name().to_owned(), model_summary(model))).to_vec(),
-            Kind::Datasets => Dataset::ALL.map(|data| (data.name().to_owned(), data.summary().to_owned())).to_vec(),
+            Kind::Datasets => catalog::ALL.map(|data| (data.name.to_owned(), data.summary.to_owned())).to_vec(),
             Kind::Backends => Backend::ALL.map(|one| (one.name().to_owned(), backend_summary(one))).to_vec(),
         }
     }

@@ -77,9 +77,8 @@ impl Probe {
             Some(name) => {
                 let run = Run::find(name)?;
                 let recipe = &run.environment.settings.recipe;
-                let models = recipe.architectures()?.into_iter().map(|architecture| {
-                    Ok((architecture.name(), Model::open(&run.model(architecture.name()), &device)?))
-                });
+                let models =
+                    recipe.models.iter().map(|name| Ok((name.as_str(), Model::open(&run.model(name), &device)?)));
                 let models: Vec<(&str, Model)> = models.collect::<Result<_, Failure>>()?;
                 let data = self.data.load(recipe)?;
                 let split = recipe.reported_split()?;

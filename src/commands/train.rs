@@ -15,9 +15,7 @@ use seqzoo_run::folder::{Environment, ModelFolder, Run};
 use seqzoo_run::progress::About;
 use seqzoo_run::recipe::Recipe;
 use seqzoo_run::settings::Settings;
-use seqzoo_run::tasks::Task;
-use seqzoo_run::tasks::classification::ClassificationTask;
-use seqzoo_run::tasks::language_model::LanguageModelTask;
+use seqzoo_run::tasks::{Task, Work, with_task};
 use seqzoo_train::range::{Tried, range_test, suggestion};
 use seqzoo_train::{Job, Limits, Outcome, Stopped, TrainError, train};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -96,15 +94,12 @@ impl Train {
         let signals = Signals::listen()?;
         let limits = Limits { stop: &signals.raised, max_steps: self.max_steps, max_time: self.max_time };
         let resume = format!("seqzoo train --resume {}{}{}", quoted(&run.path), self.data.flag(), self.backend.flag());
-        for architecture in recipe.architectures()? {
-            let name = architecture.name();
+        for variant in recipe.variants()? {
+            let name = &variant.name;
             let about = About::now(settings.clone(), name, &digest);
             let model = OneModel { about: &about, folder: &run.model(name), device: &device, limits };
-            say(format_args!("training {name}: {}", architecture.card().summary));
-            let outcome = match &data {
-                Data::Labelled(data) => model.train(&ClassificationTask::new(recipe, architecture, data)),
-                Data::Text(corpus) => model.train(&LanguageModelTask::new(recipe, architecture, corpus)),
-            }?;
+            say(format_args!("training {name}: {}", variant.architecture.card().summary));
+            let outcome = with_task(&variant, &data, model)?;
             tell_saving(name, &outcome);
             match outcome.stopped {
                 Stopped::Asked => return Err(signals.failure(&resume)),
@@ -114,15 +109,15 @@ impl Train {
         }
 
         let mut report = Report::new(&run, split, &data);
-        for architecture in recipe.architectures()? {
+        for name in &recipe.models {
             if signals.raised.load(Ordering::Relaxed) {
                 return Err(signals.failure(&resume));
             }
-            let model = Model::open(&run.model(architecture.name()), &device)?;
+            let model = Model::open(&run.model(name), &device)?;
             if self.suggest_clip {
-                suggest_clip(architecture.name(), &model);
+                suggest_clip(name, &model);
             }
-            report.add(architecture.name(), &model, &data)?;
+            report.add(name, &model, &data)?;
         }
         report.print_table()
     }
@@ -151,9 +146,11 @@ struct OneModel<'a> {
     limits: Limits<'a>,
 }
 
-impl OneModel<'_> {
-    fn train(&self, task: &impl Task) -> Result<Outcome, TrainError> {
-        let Self { about, folder, device, limits } = *self;
+impl Work for OneModel<'_> {
+    type Outcome = Result<Outcome, TrainError>;
+
+    fn with<T: Task>(self, task: &T) -> Self::Outcome {
+        let Self { about, folder, device, limits } = self;
         let mut progress = Progress::new(&about.model, &about.settings.recipe);
         let outcome = train(&Job { task, about, folder, disk: &RealDisk, device, limits }, &mut progress);
         progress.finish();
@@ -164,19 +161,26 @@ impl OneModel<'_> {
 /// Updates of a learning-rate range test.
 const RANGE_UPDATES: u32 = 100;
 
+/// Tries learning rates on a task.
+struct RangeTest<'a> {
+    recipe: &'a Recipe,
+    device: &'a Device,
+}
+
+impl Work for RangeTest<'_> {
+    type Outcome = Vec<Tried>;
+
+    fn with<T: Task>(self, task: &T) -> Vec<Tried> {
+        range_test(task, self.recipe, RANGE_UPDATES, self.device)
+    }
+}
+
 /// The loss by learning rate of each of a recipe's models, at every fifth update.
 fn find_rate(recipe: &Recipe, data: &Data, device: &Device) -> Result<(), Failure> {
-    for architecture in recipe.architectures()? {
-        let name = architecture.name();
+    for variant in recipe.variants()? {
+        let name = &variant.name;
         say(format_args!("trying learning rates with {name} …"));
-        let tried = match data {
-            Data::Labelled(data) => {
-                range_test(&ClassificationTask::new(recipe, architecture, data), recipe, RANGE_UPDATES, device)
-            }
-            Data::Text(corpus) => {
-                range_test(&LanguageModelTask::new(recipe, architecture, corpus), recipe, RANGE_UPDATES, device)
-            }
-        };
+        let tried = with_task(&variant, data, RangeTest { recipe, device });
         let mut out = std::io::stdout().lock();
         writeln!(out, "{name}: smoothed loss by learning rate (seed {})", recipe.training.seed)?;
         tried.iter().step_by(5).try_for_each(|Tried { rate, loss }| writeln!(out, "  {rate:.1e}  {loss:.4}"))?;

@@ -5,12 +5,13 @@ use std::time::{Duration, Instant};
 
 use burn::module::Module;
 use burn::tensor::Device;
+use seqzoo_datasets::scores::{Metric, Scores};
 use seqzoo_run::checkpoint::{self, Aside, CheckpointError, Opened};
 use seqzoo_run::disk::Disk;
 use seqzoo_run::faults;
 use seqzoo_run::folder::{FolderError, Journal, ModelFolder};
 use seqzoo_run::parameters::{self, Array, Arrays, ParameterError};
-use seqzoo_run::progress::{About, Epoch, Progress, Scores, Snapshot};
+use seqzoo_run::progress::{About, Epoch, Progress, Snapshot};
 use seqzoo_run::recipe::{OptimizerKind, Recipe};
 use seqzoo_run::record::Recovery;
 use seqzoo_run::tasks::{Carried, Task};
@@ -450,16 +451,17 @@ impl<'a, T: Task, D: Disk> Learner<'a, T, D> {
             faults::moment(self.state.progress.step, self.state.progress.epoch, attempt);
             let mut scores = self.job.task.validate(&network, self.job.device, &stop)?;
             if let Some(value) = faults::value("metric") {
-                scores.loss = f64::from(value);
+                scores.metrics.insert(Metric::Loss, f64::from(value));
             }
             Some(scores)
         };
-        let is_sound = |scores: &Scores| scores.loss.is_finite() && scores.accuracy.is_finite();
+        let is_sound = |scores: &Scores| scores.metrics.values().all(|value| value.is_finite());
         let Some(scores) = measured(0) else { return Ok(None) };
         if is_sound(&scores) {
             return Ok(Some(scores));
         }
-        let anomaly = Anomaly { site: Site::Validation, name: None, value: scores.loss };
+        let value = scores.metrics.values().copied().find(|value| !value.is_finite()).unwrap_or(f64::NAN);
+        let anomaly = Anomaly { site: Site::Validation, name: None, value };
         self.tell("read again", None, &anomaly, json!({}))?;
         match measured(1) {
             None => Ok(None),
@@ -478,7 +480,7 @@ impl<'a, T: Task, D: Disk> Learner<'a, T, D> {
         let done = &mut self.state.progress;
         let train_loss = if done.predictions > 0.0 { done.loss_sum / done.predictions } else { 0.0 };
         let epoch = Epoch { step: done.step, epoch: done.epoch + 1, train_loss, validation };
-        done.history.push(epoch);
+        done.history.push(epoch.clone());
         (done.epoch, done.batch, done.loss_sum, done.predictions) = (epoch.epoch, 0, 0.0, 0.0);
         self.state.carried = None;
         let waited = done.passes_since_best(recipe.stopping.metric);

@@ -48,8 +48,8 @@ fn drops(recipe: &Recipe, progress: &Progress, patience: u64) -> u64 {
     let metric = recipe.stopping.metric;
     let (mut best, mut waited, mut drops) = (None, 0, 0);
     for epoch in &progress.history {
-        let scores = epoch.validation;
-        if best.is_none_or(|best| scores.better(&best, metric)) {
+        let scores = &epoch.validation;
+        if best.is_none_or(|best| scores.better(best, metric)) {
             (best, waited) = (Some(scores), 0);
         } else {
             waited += 1;
@@ -64,7 +64,8 @@ fn drops(recipe: &Recipe, progress: &Progress, patience: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use seqzoo_run::progress::{Epoch, Scores};
+    use seqzoo_datasets::scores::{Metric, Scores};
+    use seqzoo_run::progress::Epoch;
     use seqzoo_run::settings::{Override, Settings};
 
     /// The agreement recipe at a rate of 1 for 10 passes, under a schedule.
@@ -123,7 +124,7 @@ mod tests {
         let found: Vec<f64> = (1..)
             .zip(accuracies)
             .map(|(pass, accuracy)| {
-                let validation = Scores { accuracy, loss: 1.0, examples: 1 };
+                let validation = Scores::new(1, [(Metric::Accuracy, accuracy)]);
                 progress.history.push(Epoch { step: pass, epoch: pass, train_loss: 1.0, validation });
                 rate(&recipe, &progress, 100)
             })

@@ -2,12 +2,11 @@
 
 use std::io::Write;
 
+use burn::tensor::{DType, Device};
 use clap::Args;
-use seqzoo_datasets::catalog::Data;
 use seqzoo_kernels::{InstructionSet, serves};
-use seqzoo_run::tasks::Task;
-use seqzoo_run::tasks::classification::ClassificationTask;
-use seqzoo_run::tasks::language_model::LanguageModelTask;
+use seqzoo_run::recipe::Recipe;
+use seqzoo_run::tasks::{Task, Work, with_task};
 use seqzoo_train::speed::{Speed, speed};
 use serde_json::json;
 
@@ -41,16 +40,11 @@ impl Training {
         let recipe = &settings.recipe;
         let (backend, device) = self.backend.open(None)?;
         let data = self.data.load(recipe)?;
-        let fused = serves(&device, burn::tensor::DType::F32);
+        let fused = serves(&device, DType::F32);
         say(format_args!("{} backend, {} where a cell has one, {} threads", backend.name(), engine(fused), threads()));
-        for architecture in recipe.architectures()? {
-            let measured = match &data {
-                Data::Labelled(data) => {
-                    self.time(&ClassificationTask::new(recipe, architecture, data), recipe, &device)
-                }
-                Data::Text(corpus) => self.time(&LanguageModelTask::new(recipe, architecture, corpus), recipe, &device),
-            };
-            let name = architecture.name();
+        for variant in recipe.variants()? {
+            let measured = with_task(&variant, &data, Timing { recipe, batches: self.batches, device: &device });
+            let name = &variant.name;
             let Some(Speed { batches, tokens, seconds }) = measured else {
                 return Err(Failure::new(DATA, format!("{name}: a batch has no finite loss or gradient")));
             };
@@ -70,13 +64,19 @@ impl Training {
         }
         Ok(())
     }
+}
 
-    fn time<T: Task>(
-        &self,
-        task: &T,
-        recipe: &seqzoo_run::recipe::Recipe,
-        device: &burn::tensor::Device,
-    ) -> Option<Speed> {
-        speed(task, recipe, self.batches, device)
+/// Times the batches of a task.
+struct Timing<'a> {
+    recipe: &'a Recipe,
+    batches: u32,
+    device: &'a Device,
+}
+
+impl Work for Timing<'_> {
+    type Outcome = Option<Speed>;
+
+    fn with<T: Task>(self, task: &T) -> Option<Speed> {
+        speed(task, self.recipe, self.batches, self.device)
     }
 }

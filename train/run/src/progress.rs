@@ -1,12 +1,12 @@
 //! How far a run has come: all that a checkpoint holds beside arrays.
 
 use burn::module::Module;
-use seqzoo_models::Architecture;
+use seqzoo_datasets::scores::{Metric, Scores};
 use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::{CheckpointError, Files, Opened};
 use crate::parameters::{self, Arrays};
-use crate::recipe::{Metric, Recipe, StoppingSettings};
+use crate::recipe::{Recipe, StoppingSettings, Variant};
 use crate::record::{Losses, Norms, Recovery};
 use crate::settings::Settings;
 
@@ -78,7 +78,7 @@ pub struct Progress {
 }
 
 /// What was measured after a full pass.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Epoch {
     /// Updates so far.
     pub step: u64,
@@ -88,36 +88,6 @@ pub struct Epoch {
     pub train_loss: f64,
     /// On the validation part.
     pub validation: Scores,
-}
-
-/// How well labels or tokens are predicted.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-pub struct Scores {
-    /// Share predicted rightly.
-    pub accuracy: f64,
-    /// Mean cross-entropy in nats.
-    pub loss: f64,
-    /// How many predictions: examples of classification, tokens of running text.
-    pub examples: usize,
-}
-
-impl Scores {
-    /// The value of a metric.
-    pub fn metric(&self, metric: Metric) -> f64 {
-        match metric {
-            Metric::Accuracy => self.accuracy,
-            Metric::Loss => self.loss,
-        }
-    }
-
-    /// Whether these scores are better by a metric; what is not a number never is.
-    pub fn better(&self, other: &Scores, metric: Metric) -> bool {
-        let (new, old) = (self.metric(metric), other.metric(metric));
-        match metric {
-            Metric::Accuracy => new > old,
-            Metric::Loss => new < old,
-        }
-    }
 }
 
 impl Progress {
@@ -150,15 +120,15 @@ impl Progress {
 }
 
 impl Snapshot {
-    /// The recipe and architecture that a network must be built by.
+    /// The model of the recipe that a network must be built by.
     ///
     /// # Errors
-    /// If the recipe's values make no sense or the architecture is unknown.
-    pub fn recipe(&self, opened: &Opened) -> Result<(&Recipe, Architecture), CheckpointError> {
-        let (recipe, model) = (&self.about.settings.recipe, &self.about.model);
-        recipe.validate().map_err(|error| CheckpointError::damaged(&opened.path, error))?;
-        let unknown = || CheckpointError::damaged(&opened.path, format!("unknown architecture {model}"));
-        Ok((recipe, Architecture::named(model).ok_or_else(unknown)?))
+    /// If the recipe's values make no sense or the model is unknown.
+    pub fn variant(&self, opened: &Opened) -> Result<Variant, CheckpointError> {
+        let About { settings, model, .. } = &self.about;
+        let damaged = |error| CheckpointError::damaged(&opened.path, error);
+        settings.recipe.validate().map_err(damaged)?;
+        settings.recipe.variant(model).map_err(damaged)
     }
 
     /// The network with this checkpoint's weights.

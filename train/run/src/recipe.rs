@@ -1,32 +1,34 @@
 //! Recipes: one experiment per TOML file, the shipped ones linked into the program.
 
 use burn::module::Module;
-use seqzoo_datasets::catalog::Dataset;
+use seqzoo_datasets::catalog::{self, Dataset};
 use seqzoo_datasets::classification::Split;
 use seqzoo_models::init::all_uniform;
-use seqzoo_models::layers::StackShape;
-use seqzoo_models::layers::stack::StackRates;
-use seqzoo_models::networks::LanguageModelShape;
-use seqzoo_models::{Architecture, Misfit};
 use seqzoo_random::{Key, Purpose};
 use serde::{Deserialize, Serialize};
 
 use crate::did_you_mean;
 
 mod sections;
+mod variant;
 
 pub use sections::{
-    BpttSettings, CheckpointSettings, DropoutSettings, Expected, Metric, NetworkSettings, OptimizerKind,
-    OptimizerSettings, ScheduleKind, ScheduleSettings, StoppingSettings, TextSettings, TrainingSettings,
+    BpttSettings, CheckpointSettings, DropoutSettings, Expected, NetworkSettings, OptimizerKind, OptimizerSettings,
+    ScheduleKind, ScheduleSettings, StoppingSettings, TextSettings, TrainingSettings,
 };
+pub use seqzoo_datasets::scores::Metric;
+pub use variant::Variant;
 
-/// The shipped recipes, by name.
-pub const SHIPPED: [(&str, &str); 4] = [
-    ("agreement", include_str!("../../recipes/agreement.toml")),
-    ("sentences", include_str!("../../recipes/sentences.toml")),
-    ("imdb", include_str!("../../recipes/imdb.toml")),
-    ("imdb-birnn", include_str!("../../recipes/imdb-birnn.toml")),
-];
+/// Links files of `train/recipes` into the program.
+macro_rules! shipped {
+    ($($name:literal),* $(,)?) => {
+        /// The shipped recipes, by name, in the order of listings.
+        pub const SHIPPED: [(&str, &str); [$($name),*].len()] =
+            [$(($name, include_str!(concat!("../../recipes/", $name, ".toml")))),*];
+    };
+}
+
+shipped!["agreement", "sentences", "imdb"];
 
 /// One experiment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -36,7 +38,7 @@ pub struct Recipe {
     pub summary: String,
     /// The data set.
     pub dataset: String,
-    /// The architectures that are trained side by side; the first is the main one.
+    /// The models that are trained side by side, see [`Variant`]; the first is the main one.
     pub models: Vec<String>,
     /// How text becomes token numbers.
     #[serde(default)]
@@ -84,29 +86,26 @@ impl Recipe {
     ///
     /// # Errors
     /// If there is none of that name.
-    pub fn dataset(&self) -> Result<Dataset, InvalidValue> {
-        let known = || Dataset::ALL.map(Dataset::name);
+    pub fn dataset(&self) -> Result<&'static Dataset, InvalidValue> {
+        let known = || catalog::ALL.map(|dataset| dataset.name);
         Dataset::named(&self.dataset)
             .ok_or_else(|| invalid("dataset", &self.dataset, unknown_name(&self.dataset, &known())))
     }
 
-    /// The architectures, the main one first.
+    /// The models, the main one first.
     ///
     /// # Errors
-    /// If one does not exist, is named twice, or none is named.
-    pub fn architectures(&self) -> Result<Vec<Architecture>, InvalidValue> {
-        let known = || Architecture::ALL.map(Architecture::name);
-        let mut found = Vec::new();
+    /// If one makes no sense, is named twice, or none is named.
+    pub fn variants(&self) -> Result<Vec<Variant>, InvalidValue> {
+        let mut found: Vec<Variant> = Vec::new();
         for name in &self.models {
-            let architecture =
-                Architecture::named(name).ok_or_else(|| invalid("models", name, unknown_name(name, &known())))?;
-            if found.contains(&architecture) {
+            if found.iter().any(|variant| variant.name == *name) {
                 return Err(invalid("models", name, "each model can be named once".to_owned()));
             }
-            found.push(architecture);
+            found.push(self.variant(name)?);
         }
         match found.is_empty() {
-            true => Err(invalid("models", "[]", format!("at least one of {}", known().join(", ")))),
+            true => Err(invalid("models", "[]", "at least one model, such as [\"lstm\"]".to_owned())),
             false => Ok(found),
         }
     }
@@ -133,9 +132,15 @@ impl Recipe {
     /// # Errors
     /// The first such value, by its field.
     pub fn validate(&self) -> Result<(), InvalidValue> {
-        self.dataset()?;
-        self.architectures()?;
+        let kind = self.dataset()?.kind;
+        self.variants()?;
         self.reported_split()?;
+        for (field, metric) in [("stopping.metric", self.stopping.metric), ("expected.metric", self.expected.metric)] {
+            if !kind.metrics().contains(&metric) {
+                let known: Vec<&str> = kind.metrics().iter().map(|metric| metric.name()).collect();
+                return Err(invalid(field, metric.name(), format!("{} has {}", self.dataset, known.join(", "))));
+            }
+        }
         let TrainingSettings { epochs, batch_size, accumulate, learning_rate, clip_norm, clip_value, .. } =
             self.training;
         let positive = [
@@ -213,39 +218,10 @@ impl Recipe {
         if let Some((field, value)) = rates.into_iter().find(|(_, value)| !(0.0..1.0).contains(value)) {
             return Err(invalid(field, value, "a number in [0, 1)".to_owned()));
         }
-        for architecture in self.architectures()? {
-            let name = format!("{:?}", self.network.hidden_sizes);
-            let stack = self.stack(architecture);
-            stack.check().map_err(|misfit| invalid("network.hidden_sizes", &name, misfit.reason))?;
-            if self.dataset()?.is_text() {
-                self.validate_language_model(&stack)?;
-            }
-            if stack.parameters() > MAX_PARAMETERS {
-                let expected = format!("{} would have more than 10⁹ parameters", architecture.name());
-                return Err(invalid("network.hidden_sizes", name, expected));
-            }
+        for variant in self.variants()? {
+            variant.validate(kind)?;
         }
         Ok(())
-    }
-
-    /// What only a language model refuses.
-    fn validate_language_model(&self, stack: &StackShape) -> Result<(), InvalidValue> {
-        let vocabulary = 1;
-        let shape = LanguageModelShape {
-            vocabulary,
-            stack: stack.clone(),
-            tied: self.network.tied,
-            dropout: self.dropout.output,
-        };
-        let field = |misfit: &Misfit| match misfit.field.as_str() {
-            "stack.architecture" => ("models", stack.architecture.name().to_owned()),
-            "tied" => ("network.tied", "true".to_owned()),
-            _ => ("network.hidden_sizes", format!("{:?}", self.network.hidden_sizes)),
-        };
-        shape.check().map_err(|misfit| {
-            let (field, value) = field(&misfit);
-            invalid(field, value, misfit.reason)
-        })
     }
 
     /// A network with the initial weights that the recipe asks for, given one with its layers' own.
@@ -253,26 +229,10 @@ impl Recipe {
         let key = Key::new(self.training.seed, Purpose::Weights).at(u64::MAX);
         if self.network.uniform == 0.0 { network } else { all_uniform(network, self.network.uniform, key) }
     }
-
-    /// The recurrent layers of one of the recipe's architectures.
-    pub fn stack(&self, architecture: Architecture) -> StackShape {
-        let DropoutSettings { layers: dropout, locked, recurrent, zoneout, .. } = self.dropout;
-        StackShape {
-            architecture,
-            input_size: self.network.embedding_size,
-            hidden_sizes: self.network.hidden_sizes.clone(),
-            skip: self.network.skip,
-            projection: self.network.projection,
-            rates: StackRates { dropout, locked, recurrent, zoneout },
-        }
-    }
 }
 
 /// Of a layer; orthogonal matrices take time that grows with the cube of their size.
 const MAX_HIDDEN: usize = 4_096;
-
-/// Of a recurrent stack; with gradients and moments, 16 GB.
-const MAX_PARAMETERS: u128 = 1_000_000_000;
 
 fn invalid(field: &'static str, value: impl ToString, expected: String) -> InvalidValue {
     InvalidValue { field, value: value.to_string(), expected }

@@ -7,10 +7,14 @@ use std::collections::BTreeMap;
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
+use seqzoo_datasets::catalog::Data;
+use seqzoo_datasets::scores::Scores;
 use seqzoo_random::Key;
 
 use crate::checkpoint::Files;
-use crate::progress::Scores;
+use crate::recipe::Variant;
+use classification::ClassificationTask;
+use language_model::LanguageModelTask;
 
 /// The state that a network carries from batch to batch, by name, without gradients: `[rows, hidden_size]` each.
 pub type Carried = BTreeMap<String, Tensor<2>>;
@@ -64,4 +68,21 @@ pub struct BatchLoss {
     pub tokens: usize,
     /// The state after the batch, for the next one.
     pub carried: Option<Carried>,
+}
+
+/// What is done with a task, of whichever kind it is.
+pub trait Work {
+    /// What comes of it.
+    type Outcome;
+
+    /// Does it.
+    fn with<T: Task>(self, task: &T) -> Self::Outcome;
+}
+
+/// Does `work` with the task that a model of a recipe makes of data.
+pub fn with_task<W: Work>(variant: &Variant, data: &Data, work: W) -> W::Outcome {
+    match data {
+        Data::Labelled(data) => work.with(&ClassificationTask::new(variant, data)),
+        Data::Text(corpus) => work.with(&LanguageModelTask::new(variant, corpus)),
+    }
 }

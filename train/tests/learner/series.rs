@@ -10,7 +10,6 @@ use seqzoo_models::state::NamedState;
 use seqzoo_random::{Key, Purpose};
 use seqzoo_run::checkpoint::Files;
 use seqzoo_run::faults;
-use seqzoo_run::progress::Scores;
 use seqzoo_run::tasks::{BatchLoss, Carried, Task};
 
 const ROWS: usize = 2;
@@ -108,7 +107,7 @@ impl Task for Series {
         let told = network.output.forward(read.outputs.reshape([ROWS * WINDOW, HIDDEN]));
         let came = Self::tensor(Self::values(101, WINDOW), device).reshape([ROWS * WINDOW, 1]);
         let loss = f64::from((told - came).square().mean().into_scalar::<f32>());
-        Some(Scores { accuracy: 1.0 / (1.0 + loss), loss, examples: ROWS * WINDOW })
+        Some(Scores::new(ROWS * WINDOW, [(Metric::Accuracy, 1.0 / (1.0 + loss)), (Metric::Loss, loss)]))
     }
 
     fn files(&self) -> Files {

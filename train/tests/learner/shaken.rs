@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
+use seqzoo_datasets::scores::{Metric, Scores};
 use seqzoo_random::{Key, RngExt};
 use seqzoo_run::checkpoint::Files;
-use seqzoo_run::progress::Scores;
 use seqzoo_run::tasks::{BatchLoss, Carried, Task};
 
 #[derive(Module, Debug)]
@@ -66,7 +66,8 @@ impl Task for Shaken {
             return None;
         }
         let theta = f64::from(network.theta.val().into_scalar::<f32>());
-        Some(Scores { accuracy: 1.0 / (1.0 + (theta - 3.0).abs()), loss: (theta - 3.0).powi(2), examples: 1 })
+        let accuracy = 1.0 / (1.0 + (theta - 3.0).abs());
+        Some(Scores::new(1, [(Metric::Accuracy, accuracy), (Metric::Loss, (theta - 3.0).powi(2))]))
     }
 
     fn files(&self) -> Files {

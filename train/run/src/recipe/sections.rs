@@ -1,5 +1,6 @@
 //! The sections of a recipe, with their defaults.
 
+use seqzoo_datasets::scores::Metric;
 use seqzoo_datasets::text::{Keep, Level};
 use seqzoo_models::layers::{Pooling, Skip};
 use serde::{Deserialize, Serialize};
@@ -271,26 +272,6 @@ impl Default for StoppingSettings {
     }
 }
 
-/// What is measured of predictions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Metric {
-    /// Share of labels or tokens predicted rightly; more is better.
-    Accuracy,
-    /// Mean cross-entropy in nats; less is better.
-    Loss,
-}
-
-impl Metric {
-    /// The name in recipes and reports.
-    pub fn name(self) -> &'static str {
-        match self {
-            Metric::Accuracy => "accuracy",
-            Metric::Loss => "loss",
-        }
-    }
-}
-
 /// The figure that a recipe is expected to reach with its main model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -299,6 +280,6 @@ pub struct Expected {
     pub split: String,
     /// What is measured.
     pub metric: Metric,
-    /// Its value: accuracy at least, loss at most.
+    /// Its value: accuracy and macro-f1 at least, loss and rmse at most.
     pub value: f64,
 }

@@ -1,14 +1,12 @@
 //! One label for each text.
 
-use std::collections::BTreeMap;
-
 use burn::module::Module;
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use seqzoo_datasets::batch::{self, Padded};
 use seqzoo_datasets::classification::{Classification, Example};
+use seqzoo_datasets::scores::{Confusion, Evaluation, Metric, Scores};
 use seqzoo_datasets::text::{Encoder, Vocabulary};
-use seqzoo_models::Architecture;
 use seqzoo_models::networks::{Classifier, ClassifierShape};
 use seqzoo_random::{Key, Purpose};
 use serde::{Deserialize, Serialize};
@@ -17,8 +15,8 @@ use super::{BatchLoss, Carried, Task};
 use crate::checkpoint::{CheckpointError, Files, Opened};
 use crate::faults;
 use crate::parameters;
-use crate::progress::{Scores, Snapshot};
-use crate::recipe::Recipe;
+use crate::progress::Snapshot;
+use crate::recipe::Variant;
 
 const ENCODER: &str = "encoder.json";
 
@@ -46,15 +44,15 @@ struct Encoded {
 #[derive(Debug, Clone)]
 pub struct ClassificationTask {
     codec: Codec,
-    architecture: Architecture,
-    recipe: Recipe,
+    variant: Variant,
     train: Vec<Encoded>,
     validation: Vec<Encoded>,
 }
 
 impl ClassificationTask {
-    /// The task of a recipe, for one of its architectures; the vocabulary is counted on the training part alone.
-    pub fn new(recipe: &Recipe, architecture: Architecture, data: &Classification) -> Self {
+    /// The task of a recipe's model; the vocabulary is counted on the training part alone.
+    pub fn new(variant: &Variant, data: &Classification) -> Self {
+        let recipe = &variant.recipe;
         let level = recipe.text.level;
         let words = data.train.iter().flat_map(|example| level.tokens(&example.text));
         let vocabulary = Vocabulary::of(words, recipe.text.min_count, recipe.text.max_vocabulary);
@@ -65,11 +63,11 @@ impl ClassificationTask {
         };
         let (train, validation) = (encode(&data.train), encode(&data.validation));
         let codec = Codec { encoder, labels: data.labels.clone() };
-        Self { codec, architecture, recipe: recipe.clone(), train, validation }
+        Self { codec, variant: variant.clone(), train, validation }
     }
 
     fn key(&self, purpose: Purpose) -> Key {
-        Key::new(self.recipe.training.seed, purpose)
+        Key::new(self.variant.recipe.training.seed, purpose)
     }
 }
 
@@ -77,13 +75,13 @@ impl Task for ClassificationTask {
     type Network = Classifier;
 
     fn network(&self, device: &Device) -> Classifier {
-        let shape = shape(&self.recipe, self.architecture, &self.codec);
-        self.recipe.begin(Classifier::new(shape, self.recipe.training.seed, device))
+        let recipe = &self.variant.recipe;
+        recipe.begin(Classifier::new(shape(&self.variant, &self.codec), recipe.training.seed, device))
     }
 
     fn batches(&self, epoch: u64) -> Vec<Vec<usize>> {
         let lengths: Vec<usize> = self.train.iter().map(|example| example.tokens.len()).collect();
-        batch::shuffled(&lengths, self.recipe.training.batch_size, self.key(Purpose::Order).at(epoch))
+        batch::shuffled(&lengths, self.variant.recipe.training.batch_size, self.key(Purpose::Order).at(epoch))
     }
 
     fn loss(
@@ -108,7 +106,8 @@ impl Task for ClassificationTask {
     fn validate(&self, network: &Classifier, device: &Device, stop: &dyn Fn() -> bool) -> Option<Scores> {
         let rows: Vec<&[u32]> = self.validation.iter().map(|example| example.tokens.as_slice()).collect();
         let labels: Vec<usize> = self.validation.iter().map(|example| example.label).collect();
-        Some(score(&log_probabilities(network, &rows, device, stop)?, &labels))
+        let answers = log_probabilities(network, &rows, device, stop)?;
+        Some(score(&self.codec.labels, &answers, &labels, &mut (0..labels.len())))
     }
 
     fn files(&self) -> Files {
@@ -132,10 +131,10 @@ impl TextClassifier {
     /// If the checkpoint's files do not fit each other.
     pub fn load(opened: &Opened, snapshot: &Snapshot, device: &Device) -> Result<Self, CheckpointError> {
         let codec: Codec = opened.json(ENCODER)?;
-        let (recipe, architecture) = snapshot.recipe(opened)?;
-        let shape = shape(recipe, architecture, &codec);
+        let variant = snapshot.variant(opened)?;
+        let shape = shape(&variant, &codec);
         shape.check().map_err(|misfit| CheckpointError::damaged(&opened.path, misfit))?;
-        let network = Classifier::new(shape, recipe.training.seed, device);
+        let network = Classifier::new(shape, variant.recipe.training.seed, device);
         Ok(Self { codec, network: snapshot.into_network(opened, network)?, device: device.clone() })
     }
 
@@ -162,7 +161,12 @@ impl TextClassifier {
     pub fn evaluate(&self, examples: &[Example]) -> Evaluation {
         let rows: Vec<Vec<u32>> = examples.iter().map(|example| self.encode(&example.text)).collect();
         let rows: Vec<&[u32]> = rows.iter().map(Vec::as_slice).collect();
-        Evaluation::of(&self.log_probabilities(&rows), examples)
+        let answers = self.log_probabilities(&rows);
+        let labels: Vec<usize> = examples.iter().map(|example| example.label).collect();
+        let groups = examples.iter().map(|example| example.groups.as_slice());
+        let pairs = labels.iter().zip(&answers).map(|(&label, row)| (label, most_probable(row)));
+        let confusion = Confusion::of(self.labels(), pairs);
+        Evaluation::by_group(groups, |places| score(self.labels(), &answers, &labels, places)).with(confusion)
     }
 
     /// Natural logarithms of each label's probability, for each row of token numbers; no row may be empty.
@@ -171,52 +175,31 @@ impl TextClassifier {
     }
 }
 
-/// How well examples are labelled, altogether and by group.
-#[derive(Debug, Clone, PartialEq, Default, Serialize)]
-pub struct Evaluation {
-    /// All examples.
-    pub all: Scores,
-    /// By kind of group and value: "attractors", "3".
-    pub groups: BTreeMap<String, BTreeMap<String, Scores>>,
-}
-
-impl Evaluation {
-    /// Compares log-probabilities with the examples' labels.
-    pub fn of(log_probabilities: &[Vec<f32>], examples: &[Example]) -> Self {
-        let labels: Vec<usize> = examples.iter().map(|example| example.label).collect();
-        let mut members: BTreeMap<(String, String), Vec<usize>> = BTreeMap::new();
-        for (index, example) in examples.iter().enumerate() {
-            for (kind, value) in &example.groups {
-                members.entry(((*kind).to_owned(), value.clone())).or_default().push(index);
-            }
-        }
-        let mut groups: BTreeMap<String, BTreeMap<String, Scores>> = BTreeMap::new();
-        for ((kind, value), indices) in members {
-            let rows: Vec<Vec<f32>> = indices.iter().map(|&index| log_probabilities[index].clone()).collect();
-            let labels: Vec<usize> = indices.iter().map(|&index| labels[index]).collect();
-            groups.entry(kind).or_default().insert(value, score(&rows, &labels));
-        }
-        Self { all: score(log_probabilities, &labels), groups }
-    }
-}
-
 /// The most probable label; of equal ones the first.
 pub fn most_probable(row: &[f32]) -> usize {
     (1..row.len()).fold(0, |best, label| if row[label] > row[best] { label } else { best })
 }
 
-fn score(log_probabilities: &[Vec<f32>], labels: &[usize]) -> Scores {
-    let rows = || log_probabilities.iter().zip(labels);
-    let right = rows().filter(|&(row, &label)| most_probable(row) == label).count();
-    let loss: f64 = rows().map(|(row, &label)| -f64::from(row[label])).sum();
-    let count = labels.len().max(1) as f64;
-    Scores { accuracy: right as f64 / count, loss: loss / count, examples: labels.len() }
+/// How well the examples of some places are labelled.
+fn score(
+    names: &[String],
+    log_probabilities: &[Vec<f32>],
+    labels: &[usize],
+    places: &mut dyn Iterator<Item = usize>,
+) -> Scores {
+    let places: Vec<usize> = places.collect();
+    let pairs = places.iter().map(|&place| (labels[place], most_probable(&log_probabilities[place])));
+    let mut scores = Confusion::of(names, pairs).scores();
+    let loss: f64 = places.iter().map(|&place| -f64::from(log_probabilities[place][labels[place]])).sum();
+    scores.metrics.insert(Metric::Loss, loss / places.len().max(1) as f64);
+    scores
 }
 
-fn shape(recipe: &Recipe, architecture: Architecture, codec: &Codec) -> ClassifierShape {
+fn shape(variant: &Variant, codec: &Codec) -> ClassifierShape {
+    let recipe = &variant.recipe;
     ClassifierShape {
         vocabulary: codec.encoder.vocabulary.size(),
-        stack: recipe.stack(architecture),
+        stack: variant.stack(),
         pooling: recipe.network.pooling,
         labels: codec.labels.len(),
         dropout: recipe.dropout.output,

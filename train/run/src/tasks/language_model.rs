@@ -3,8 +3,8 @@
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use seqzoo_datasets::corpus::Corpus;
+use seqzoo_datasets::scores::{Metric, Scores};
 use seqzoo_datasets::text::{Level, Vocabulary};
-use seqzoo_models::Architecture;
 use seqzoo_models::layers::LayerState;
 pub use seqzoo_models::networks::TextReader;
 use seqzoo_models::networks::{LanguageModel, LanguageModelShape};
@@ -15,13 +15,13 @@ use serde::{Deserialize, Serialize};
 use super::{BatchLoss, Carried, Task};
 use crate::checkpoint::{CheckpointError, Files, Opened};
 use crate::faults;
-use crate::progress::{Scores, Snapshot};
-use crate::recipe::{BpttSettings, Recipe};
+use crate::progress::Snapshot;
+use crate::recipe::{BpttSettings, Variant};
 
 const CODEC: &str = "codec.json";
 
-/// Rows that text is cut into where nothing is learnt, and steps read at once.
-const EVALUATION_ROWS: usize = 64;
+/// Rows that text is cut into where nothing is learnt: few, since each begins without context; and steps read at once.
+const EVALUATION_ROWS: usize = 10;
 const EVALUATION_STEPS: usize = 100;
 
 /// Text to numbers: with the weights, enough to go on with new text.
@@ -111,23 +111,23 @@ impl Rows {
 #[derive(Debug, Clone)]
 pub struct LanguageModelTask {
     codec: Codec,
-    architecture: Architecture,
-    recipe: Recipe,
+    variant: Variant,
     train: Rows,
     validation: Rows,
     windows: Vec<Window>,
 }
 
 impl LanguageModelTask {
-    /// The task of a recipe, for one of its architectures; the vocabulary is counted on the training part alone.
-    pub fn new(recipe: &Recipe, architecture: Architecture, corpus: &Corpus) -> Self {
+    /// The task of a recipe's model; the vocabulary is counted on the training part alone.
+    pub fn new(variant: &Variant, corpus: &Corpus) -> Self {
+        let recipe = &variant.recipe;
         let level = recipe.text.level;
         let vocabulary = Vocabulary::of(level.tokens(&corpus.train), recipe.text.min_count, recipe.text.max_vocabulary);
         let codec = Codec { level, vocabulary };
         let train = Rows::new(&codec.encode(&corpus.train), recipe.training.batch_size);
         let validation = Rows::new(&codec.encode(&corpus.validation), EVALUATION_ROWS);
         let windows = windows(train.steps(), recipe.bptt);
-        Self { codec, architecture, recipe: recipe.clone(), train, validation, windows }
+        Self { codec, variant: variant.clone(), train, validation, windows }
     }
 }
 
@@ -142,8 +142,8 @@ impl Task for LanguageModelTask {
     type Network = LanguageModel;
 
     fn network(&self, device: &Device) -> LanguageModel {
-        let shape = shape(&self.recipe, self.architecture, &self.codec);
-        self.recipe.begin(LanguageModel::new(shape, self.recipe.training.seed, device))
+        let recipe = &self.variant.recipe;
+        recipe.begin(LanguageModel::new(shape(&self.variant, &self.codec), recipe.training.seed, device))
     }
 
     /// One window a batch, in the order of the text.
@@ -237,10 +237,10 @@ impl TextModel {
     /// If the checkpoint's files do not fit each other.
     pub fn load(opened: &Opened, snapshot: &Snapshot, device: &Device) -> Result<Self, CheckpointError> {
         let codec: Codec = opened.json(CODEC)?;
-        let (recipe, architecture) = snapshot.recipe(opened)?;
-        let shape = shape(recipe, architecture, &codec);
+        let variant = snapshot.variant(opened)?;
+        let shape = shape(&variant, &codec);
         shape.check().map_err(|misfit| CheckpointError::damaged(&opened.path, misfit))?;
-        let network = LanguageModel::new(shape, recipe.training.seed, device);
+        let network = LanguageModel::new(shape, variant.recipe.training.seed, device);
         Ok(Self { codec, network: snapshot.into_network(opened, network)?, device: device.clone() })
     }
 
@@ -279,15 +279,15 @@ fn score(network: &LanguageModel, rows: &Rows, device: &Device, stop: &dyn Fn() 
     }
     let examples = rows.steps() * count;
     let most = examples.max(1) as f64;
-    Some(Scores { accuracy: right / most, loss: loss / most, examples })
+    Some(Scores::new(examples, [(Metric::Accuracy, right / most), (Metric::Loss, loss / most)]))
 }
 
-fn shape(recipe: &Recipe, architecture: Architecture, codec: &Codec) -> LanguageModelShape {
+fn shape(variant: &Variant, codec: &Codec) -> LanguageModelShape {
     LanguageModelShape {
         vocabulary: codec.vocabulary.size(),
-        stack: recipe.stack(architecture),
-        tied: recipe.network.tied,
-        dropout: recipe.dropout.output,
+        stack: variant.stack(),
+        tied: variant.recipe.network.tied,
+        dropout: variant.recipe.dropout.output,
     }
 }
 

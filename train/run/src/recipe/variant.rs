@@ -1,0 +1,106 @@
+//! One of the models that a recipe trains side by side.
+
+use seqzoo_datasets::catalog::Kind;
+use seqzoo_models::layers::StackShape;
+use seqzoo_models::layers::stack::StackRates;
+use seqzoo_models::networks::LanguageModelShape;
+use seqzoo_models::{Architecture, Misfit};
+
+use super::{DropoutSettings, InvalidValue, MAX_HIDDEN, Recipe, invalid, unknown_name};
+
+/// A model's name and what it stands for: an architecture, and behind it the units of each layer where they are not the recipe's.
+///
+/// ```text
+/// lstm      lstm-50      birnn-20      gru-64-32
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct Variant {
+    /// The name in recipes, reports and folders.
+    pub name: String,
+    /// Which cell reads, and in which directions.
+    pub architecture: Architecture,
+    /// The recipe with this model's own values in it.
+    pub recipe: Recipe,
+}
+
+/// Of a recurrent stack; with gradients and moments, 16 GB.
+const MAX_PARAMETERS: u128 = 1_000_000_000;
+
+impl Recipe {
+    /// The model of that name.
+    ///
+    /// # Errors
+    /// If the name stands for none.
+    pub fn variant(&self, name: &str) -> Result<Variant, InvalidValue> {
+        let known = Architecture::ALL.map(Architecture::name);
+        let units = |rest: &str| -> Option<Vec<usize>> {
+            rest.split('-')
+                .skip(1)
+                .map(|units| units.parse().ok().filter(|units| (1..=MAX_HIDDEN).contains(units)))
+                .collect()
+        };
+        let fits = |architecture: &Architecture| {
+            let rest = name.strip_prefix(architecture.name())?;
+            (rest.is_empty() || rest.starts_with('-')).then(|| units(rest)).flatten()
+        };
+        let found = Architecture::ALL.into_iter().find_map(|architecture| Some((architecture, fits(&architecture)?)));
+        let (architecture, units) = found.ok_or_else(|| invalid("models", name, unknown_name(name, &known)))?;
+        let mut recipe = self.clone();
+        if !units.is_empty() {
+            recipe.network.hidden_sizes = units;
+        }
+        Ok(Variant { name: name.to_owned(), architecture, recipe })
+    }
+}
+
+impl Variant {
+    /// The recurrent layers.
+    pub fn stack(&self) -> StackShape {
+        let DropoutSettings { layers: dropout, locked, recurrent, zoneout, .. } = self.recipe.dropout;
+        let network = &self.recipe.network;
+        StackShape {
+            architecture: self.architecture,
+            input_size: network.embedding_size,
+            hidden_sizes: network.hidden_sizes.clone(),
+            skip: network.skip,
+            projection: network.projection,
+            rates: StackRates { dropout, locked, recurrent, zoneout },
+        }
+    }
+
+    /// Refuses what no network of that kind can have.
+    pub(super) fn validate(&self, kind: Kind) -> Result<(), InvalidValue> {
+        let sizes = format!("{:?}", self.recipe.network.hidden_sizes);
+        let stack = self.stack();
+        stack.check().map_err(|misfit| invalid("network.hidden_sizes", &sizes, misfit.reason))?;
+        match kind {
+            Kind::Labels => {}
+            Kind::Text => self.validate_language_model(&stack)?,
+        }
+        if stack.parameters() > MAX_PARAMETERS {
+            let expected = format!("{} would have more than 10⁹ parameters", self.name);
+            return Err(invalid("network.hidden_sizes", sizes, expected));
+        }
+        Ok(())
+    }
+
+    /// What only a language model refuses.
+    fn validate_language_model(&self, stack: &StackShape) -> Result<(), InvalidValue> {
+        let vocabulary = 1;
+        let shape = LanguageModelShape {
+            vocabulary,
+            stack: stack.clone(),
+            tied: self.recipe.network.tied,
+            dropout: self.recipe.dropout.output,
+        };
+        let field = |misfit: &Misfit| match misfit.field.as_str() {
+            "stack.architecture" => ("models", self.name.clone()),
+            "tied" => ("network.tied", "true".to_owned()),
+            _ => ("network.hidden_sizes", format!("{:?}", self.recipe.network.hidden_sizes)),
+        };
+        shape.check().map_err(|misfit| {
+            let (field, value) = field(&misfit);
+            invalid(field, value, misfit.reason)
+        })
+    }
+}

@@ -1,0 +1,379 @@
+//! The CoNLL-U format of Universal Dependencies (universaldependencies.org/format.html): read, tagged, written.
+//!
+//! A word a line in ten columns with tabs between them, of which FORM is the second and UPOS the fourth; comments begin
+//! with `#`; a blank line ends a sentence. Multiword tokens (`4-5`) and empty nodes (`8.1`) have lines of their own and
+//! are no words.
+
+use std::fmt::{self, Display};
+use std::ops::Range;
+use std::path::Path;
+
+use crate::DataError;
+
+/// Columns of a line.
+const COLUMNS: usize = 10;
+/// Where the tag stands among them, counted from 0.
+const UPOS: usize = 3;
+
+/// The sentences of a file.
+///
+/// Written, it is what was read, but for the mark of byte order, CR before LF, and blank lines: one ends each sentence.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Document {
+    /// At least one.
+    pub sentences: Vec<Sentence>,
+}
+
+/// A sentence as it is written, and where its words are.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sentence {
+    /// Ends with a blank line.
+    text: String,
+    /// In order; at least one.
+    words: Vec<Word>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct Word {
+    line: usize,
+    /// Bytes of the sentence's text.
+    form: Range<usize>,
+    tag: Range<usize>,
+}
+
+impl Document {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// If it cannot be read, is not UTF-8, or as in [`Self::parse`].
+    pub fn read(path: &Path) -> Result<Self, DataError> {
+        let bytes = std::fs::read(path).map_err(|source| DataError::unreadable(path, source))?;
+        let text = str::from_utf8(&bytes).map_err(|error| {
+            let line = 1 + bytes[..error.valid_up_to()].iter().filter(|&&byte| byte == b'\n').count();
+            DataError::line(path, line, "not UTF-8; convert the file first")
+        })?;
+        Self::parse(path, text)
+    }
+
+    /// Reads text; `name` is the file's in errors.
+    ///
+    /// # Errors
+    /// If a line has not ten columns, an ID that is out of order or none at all, or an empty FORM; if a sentence has no
+    /// words; if there is no sentence.
+    pub fn parse(name: &Path, text: &str) -> Result<Self, DataError> {
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let lines: Vec<(usize, &str)> = (1..).zip(text.lines().map(|line| line.trim_end_matches('\r'))).collect();
+        let groups = lines.split(|(_, line)| line.is_empty()).filter(|group| !group.is_empty());
+        let sentences = groups.map(|group| Sentence::parse(name, group)).collect::<Result<Vec<_>, _>>()?;
+        match sentences.is_empty() {
+            true => Err(DataError::unfit(name, "empty; sentences in the CoNLL-U format are expected")),
+            false => Ok(Self { sentences }),
+        }
+    }
+}
+
+impl Sentence {
+    /// A sentence of plain text: ID and FORM are told, and all else is `_`.
+    ///
+    /// # Panics
+    /// If there is no token, or one is empty or has white space.
+    pub fn from_tokens(tokens: &[String]) -> Self {
+        assert!(!tokens.is_empty(), "a sentence without tokens cannot be written as CoNLL-U");
+        let mut sentence = Self { text: format!("# text = {}\n", tokens.join(" ")), words: Vec::new() };
+        for (id, token) in (1..).zip(tokens) {
+            assert!(!token.is_empty() && !token.contains(char::is_whitespace), "{token:?} is no token");
+            let mut columns = ["_"; COLUMNS];
+            let number = usize::to_string(&id);
+            columns[..2].copy_from_slice(&[&number, token]);
+            sentence.push(id + 1, &columns);
+        }
+        sentence.text.push('\n');
+        sentence
+    }
+
+    /// From the lines of one sentence, with their numbers; at least one.
+    fn parse(name: &Path, lines: &[(usize, &str)]) -> Result<Self, DataError> {
+        let mut sentence = Self { text: String::new(), words: Vec::new() };
+        let mut order = Order::default();
+        for &(line, text) in lines {
+            let wrong = |detail: String| DataError::line(name, line, detail);
+            if text.starts_with('#') {
+                sentence.text.extend([text, "\n"]);
+                continue;
+            }
+            let columns: Vec<&str> = text.split('\t').collect();
+            if columns.len() != COLUMNS {
+                let found = columns.len();
+                return Err(wrong(format!("columns with tabs between them: {found} found, {COLUMNS} expected")));
+            }
+            let (number, form) = (columns[0], columns[1]);
+            let id = Id::named(number).ok_or_else(|| {
+                wrong(format!("ID {number:?} is none of a word (4), a multiword token (4-5) and an empty node (8.1)"))
+            })?;
+            order.check(id).map_err(|next| {
+                wrong(format!("ID {number} is out of order: {next} is next, or a new sentence after a blank line"))
+            })?;
+            if form.is_empty() {
+                return Err(wrong(format!("FORM, the second column, is empty for ID {number}; write _ for none")));
+            }
+            match id {
+                Id::Word(_) => sentence.push(line, &columns),
+                Id::Multiword(..) | Id::Empty(..) => sentence.text.extend([text, "\n"]),
+            }
+        }
+        let (last, _) = lines[lines.len() - 1];
+        let wrong = |detail: String| Err(DataError::line(name, last, detail));
+        let Order { words, covered, .. } = order;
+        if words == 0 {
+            return wrong("a sentence without words ends here; remove it or add its words".to_owned());
+        }
+        if covered > words {
+            return wrong(format!("the sentence ends at word {words}, but a multiword token reaches word {covered}"));
+        }
+        sentence.text.push('\n');
+        Ok(sentence)
+    }
+
+    /// Adds a word's line.
+    fn push(&mut self, line: usize, columns: &[&str]) {
+        let start =
+            |column: usize| self.text.len() + columns[..column].iter().map(|text| text.len() + 1).sum::<usize>();
+        let [form, tag] = [1, UPOS].map(|column| start(column)..start(column) + columns[column].len());
+        self.words.push(Word { line, form, tag });
+        self.text.extend([&columns.join("\t"), "\n"]);
+    }
+
+    /// The words, as they are written.
+    pub fn forms(&self) -> Vec<&str> {
+        self.words.iter().map(|word| &self.text[word.form.clone()]).collect()
+    }
+
+    /// The words' universal parts of speech.
+    pub fn tags(&self) -> Vec<&str> {
+        self.words.iter().map(|word| &self.text[word.tag.clone()]).collect()
+    }
+
+    /// The words' lines, counted from 1 in the file, or in the sentence where no file was read.
+    pub fn lines(&self) -> impl Iterator<Item = usize> {
+        self.words.iter().map(|word| word.line)
+    }
+
+    /// The sentence as it is written with other universal parts of speech, a blank line at its end.
+    ///
+    /// # Panics
+    /// If there are not as many tags as words.
+    pub fn with_tags(&self, tags: &[&str]) -> String {
+        assert_eq!(tags.len(), self.words.len(), "as many tags as words are needed");
+        let mut written = String::with_capacity(self.text.len() + 4 * tags.len());
+        let mut copied = 0;
+        for (word, tag) in self.words.iter().zip(tags) {
+            written.extend([&self.text[copied..word.tag.start], tag]);
+            copied = word.tag.end;
+        }
+        written + &self.text[copied..]
+    }
+}
+
+impl Display for Sentence {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.text)
+    }
+}
+
+impl Display for Document {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.sentences.iter().try_for_each(|sentence| sentence.fmt(out))
+    }
+}
+
+/// What a line stands for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Id {
+    Word(usize),
+    /// First and last word.
+    Multiword(usize, usize),
+    /// The word before it, and its number after that word.
+    Empty(usize, usize),
+}
+
+impl Id {
+    fn named(text: &str) -> Option<Self> {
+        let number = |text: &str| text.parse().ok().filter(|_| !text.starts_with('+'));
+        let pair = |mark| text.split_once(mark).and_then(|(left, right)| Some((number(left)?, number(right)?)));
+        let multiword = || pair('-').map(|(first, last)| Id::Multiword(first, last));
+        let empty = || pair('.').map(|(word, place)| Id::Empty(word, place));
+        number(text).map(Id::Word).or_else(multiword).or_else(empty)
+    }
+}
+
+/// What the lines of a sentence have told so far.
+#[derive(Debug, Default)]
+struct Order {
+    /// The last word.
+    words: usize,
+    /// Empty nodes since.
+    empty: usize,
+    /// The last word of a multiword token.
+    covered: usize,
+}
+
+impl Order {
+    /// Takes the next line, or says what should have been there.
+    fn check(&mut self, id: Id) -> Result<(), String> {
+        let next = self.words + 1;
+        match id {
+            Id::Word(word) if word == next => (self.words, self.empty) = (next, 0),
+            Id::Multiword(first, last) if first == next && last >= next && self.covered < next => self.covered = last,
+            Id::Empty(word, place) if (word, place) == (self.words, self.empty + 1) => self.empty = place,
+            _ => return Err(format!("{next}, {next}-m or {}.{}", self.words, self.empty + 1)),
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const REST: &str = "\t_\t_\t_\t_\t_\t_";
+
+    /// A file of these lines, given as `ID FORM UPOS`; other lines stay as they are.
+    fn file(lines: &[&str]) -> String {
+        let whole = |line: &&str| match line.split(' ').collect::<Vec<_>>()[..] {
+            [id, form, tag] if !line.starts_with('#') => format!("{id}\t{form}\tlemma\t{tag}{REST}\n"),
+            _ => format!("{line}\n"),
+        };
+        lines.iter().map(whole).collect()
+    }
+
+    fn parse(text: &str) -> Result<Document, DataError> {
+        Document::parse(Path::new("some.conllu"), text)
+    }
+
+    fn sample() -> String {
+        file(&[
+            "# sent_id = 1",
+            "#",
+            "0.1 _ VERB",
+            "1-2 don't _",
+            "1 do AUX",
+            "2 n't PART",
+            "2.1 go VERB",
+            "2.2 on ADV",
+            "3 # SYM",
+            "",
+            "# text = Yes",
+            "1 Yes INTJ",
+            "",
+        ])
+    }
+
+    #[test]
+    fn words_are_told_from_multiword_tokens_empty_nodes_and_comments() {
+        let document = parse(&sample()).unwrap();
+        let [first, second] = &document.sentences[..] else { panic!("two sentences") };
+        assert_eq!((first.forms(), first.tags()), (vec!["do", "n't", "#"], vec!["AUX", "PART", "SYM"]));
+        assert_eq!(first.lines().chain(second.lines()).collect::<Vec<_>>(), [5, 6, 9, 12]);
+    }
+
+    #[test]
+    fn a_document_is_written_as_it_was_read() {
+        let text = sample();
+        let variants = [
+            text.clone(),
+            text.replace('\n', "\r\n"),
+            format!("\u{feff}{text}"),
+            text.trim_end().to_owned(),
+            format!("{}\r", text.trim_end()),
+            format!("\n{text}\n\n").replace("\n\n", "\n\n\n"),
+        ];
+        for variant in variants {
+            assert_eq!(parse(&variant).unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn tags_of_words_change_and_nothing_else_does() {
+        let document = parse(&sample()).unwrap();
+        let first = &document.sentences[0];
+        assert_eq!(first.with_tags(&first.tags()), first.to_string());
+        let tagged = first.with_tags(&["X", "", "NOUN"]);
+        let expected = first.to_string().replace("AUX", "X").replace("PART", "").replace("SYM", "NOUN");
+        assert_eq!(tagged, expected);
+        assert!(tagged.ends_with("_\n\n"));
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_by_line() {
+        let columns = format!("1\tA\tB{REST}\n\n");
+        for (text, line, part) in [
+            ("# c\n\n1 Yes\n".to_owned(), 1, "a sentence without words"),
+            ("1 Yes INTJ\n".to_owned(), 1, "1 found, 10 expected"),
+            (columns, 1, "9 found"),
+            (file(&["1 a X", "x b X"]), 2, "ID \"x\" is none of"),
+            (file(&["+1 a X"]), 1, "is none of"),
+            (file(&["1-x a X"]), 1, "is none of"),
+            (file(&["1 a X", "3 b X"]), 2, "ID 3 is out of order: 2, 2-m or 1.1 is next"),
+            (file(&["1 a X", "", "1 a X", "1 b X"]), 4, "or a new sentence after a blank line"),
+            (file(&["1 a X", "1.2 b X"]), 2, "out of order"),
+            (file(&["2-1 a _"]), 1, "out of order"),
+            (file(&["1-3 a _", "1 a X", "2-4 b _"]), 3, "out of order"),
+            (file(&["1-3 a _", "1 a X", "2 b X"]), 3, "ends at word 2, but a multiword token reaches word 3"),
+            (file(&["1 a X", "2  X"]), 2, "FORM"),
+            (file(&["0 a X"]), 1, "out of order"),
+            (file(&["99999999999999999999 a X"]), 1, "is none of"),
+        ] {
+            let error = parse(&text).unwrap_err().to_string();
+            let place = format!("some.conllu, line {line}: ");
+            assert!(error.starts_with(&place) && error.contains(part), "{text:?}: {error}");
+        }
+        for text in ["", "\n\n", "\u{feff}"] {
+            assert!(parse(text).unwrap_err().to_string().starts_with("some.conllu: empty"));
+        }
+    }
+
+    #[test]
+    fn a_file_is_read_or_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("some.conllu");
+        assert!(Document::read(&path).unwrap_err().to_string().contains("some.conllu"));
+        std::fs::write(&path, sample()).unwrap();
+        assert_eq!(Document::read(&path).unwrap(), parse(&sample()).unwrap());
+        std::fs::write(&path, [b"# a\n# b \xff\n", sample().as_bytes()].concat()).unwrap();
+        let error = Document::read(&path).unwrap_err().to_string();
+        assert!(error.ends_with("some.conllu, line 2: not UTF-8; convert the file first"), "{error}");
+    }
+
+    #[test]
+    fn a_sentence_may_have_ten_thousand_tokens() {
+        let lines: Vec<String> = (1..=10_000).map(|id| format!("{id} w{id} X")).collect();
+        let text = file(&lines.iter().map(String::as_str).chain([""]).collect::<Vec<_>>());
+        let document = parse(&text).unwrap();
+        assert_eq!((document.sentences.len(), document.sentences[0].forms()[9_999]), (1, "w10000"));
+        assert_eq!(document.to_string(), text);
+    }
+
+    proptest! {
+        #[test]
+        fn tokens_written_are_read_again(tokens in proptest::collection::vec("[^\\s\\pC]{1,6}", 1..20)) {
+            let sentence = Sentence::from_tokens(&tokens);
+            prop_assert_eq!(sentence.forms(), tokens.iter().map(String::as_str).collect::<Vec<_>>());
+            let document = parse(&sentence.to_string()).unwrap();
+            prop_assert_eq!(document.sentences, [sentence]);
+        }
+
+        #[test]
+        fn any_lines_are_read_or_refused(
+            lines in proptest::collection::vec("[123] a X|[123][-.][123] a X|0\\.1 a X|#|||", 0..8),
+            rest in "[1a.#_\t\n\r-]{0,9}|\\PC{0,9}",
+        ) {
+            let text = file(&lines.iter().map(String::as_str).collect::<Vec<_>>()) + &rest;
+            if let Ok(document) = parse(&text) {
+                prop_assert!(document.sentences.iter().all(|sentence| !sentence.forms().is_empty()));
+                let written = document.to_string();
+                prop_assert_eq!(parse(&written).unwrap().to_string(), written);
+            }
+        }
+    }
+}

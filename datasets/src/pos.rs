@@ -1,0 +1,103 @@
+//! Parts of speech of English web text: Universal Dependencies English EWT in its publishers' parts, CC BY-SA 4.0.
+//!
+//! Silveira et al., "A gold standard dependency corpus for English", LREC 2014; Nivre et al., "Universal Dependencies
+//! v2", LREC 2020. The format is [`conllu`](crate::conllu).
+
+use std::path::Path;
+
+use crate::DataError;
+use crate::conllu::Document;
+use crate::tagging::{Sentence, Tagging};
+
+/// Where its training, validation and test parts are kept.
+pub const SOURCES: [&str; 3] = [
+    "https://raw.githubusercontent.com/UniversalDependencies/UD_English-EWT/master/en_ewt-ud-train.conllu",
+    "https://raw.githubusercontent.com/UniversalDependencies/UD_English-EWT/master/en_ewt-ud-dev.conllu",
+    "https://raw.githubusercontent.com/UniversalDependencies/UD_English-EWT/master/en_ewt-ud-test.conllu",
+];
+
+/// The universal parts of speech, in alphabetical order.
+pub const LABELS: [&str; 17] = [
+    "ADJ", "ADP", "ADV", "AUX", "CCONJ", "DET", "INTJ", "NOUN", "NUM", "PART", "PRON", "PROPN", "PUNCT", "SCONJ",
+    "SYM", "VERB", "X",
+];
+
+/// Loads the files of [`SOURCES`], the last of them if it is there, from `dir` or its folder `ud_english_ewt`.
+///
+/// # Errors
+/// If one of the first two is not there, a file is not in the CoNLL-U format, or a word has none of [`LABELS`].
+pub fn load(dir: &Path) -> Result<Tagging, DataError> {
+    let [train, validation, test] = SOURCES.map(|source| source.rsplit('/').next().unwrap_or(source));
+    let folder = [dir.join("ud_english_ewt"), dir.to_owned()].into_iter().find(|folder| folder.join(train).is_file());
+    let folder = folder.ok_or_else(|| DataError::Missing { dataset: "pos", dir: dir.to_owned(), hint: hint() })?;
+    let test = folder.join(test);
+    Ok(Tagging {
+        labels: LABELS.map(str::to_owned).to_vec(),
+        train: read(&folder.join(train))?,
+        validation: read(&folder.join(validation))?,
+        test: if test.is_file() { read(&test)? } else { Vec::new() },
+    })
+}
+
+fn read(path: &Path) -> Result<Vec<Sentence>, DataError> {
+    let label = |(tag, line): (&str, usize)| {
+        LABELS.iter().position(|label| *label == tag).ok_or_else(|| {
+            let all = LABELS.join(", ");
+            DataError::line(path, line, format!("UPOS, the fourth column, is {tag:?}, which is none of {all}"))
+        })
+    };
+    let document = Document::read(path)?;
+    let labelled = document.sentences.iter().map(|sentence| {
+        let labels = sentence.tags().into_iter().zip(sentence.lines()).map(label).collect::<Result<_, _>>()?;
+        Ok(Sentence { tokens: sentence.forms().into_iter().map(str::to_owned).collect(), labels })
+    });
+    labelled.collect()
+}
+
+/// How to get the data.
+pub fn hint() -> String {
+    let [train, validation, test] = SOURCES;
+    format!("download {train} and {validation} (16 MB) into DIR/ud_english_ewt, and {test} for the test part")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn part(words: &[(&str, &str)]) -> String {
+        let lines = (1..).zip(words).map(|(id, (form, tag))| format!("{id}\t{form}\t_\t{tag}\t_\t_\t_\t_\t_\t_\n"));
+        format!("# text\n{}\n", lines.collect::<String>())
+    }
+
+    #[test]
+    fn parts_are_files_and_what_is_wrong_is_told_by_line() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("ud_english_ewt");
+        std::fs::create_dir(&folder).unwrap();
+        let write = |part: &str, text: &str| {
+            std::fs::write(folder.join(format!("en_ewt-ud-{part}.conllu")), text).unwrap();
+        };
+        let failure = || load(dir.path()).unwrap_err().to_string();
+        assert!(SOURCES.iter().all(|source| failure().contains(source)), "{}", failure());
+        write("train", &part(&[("Dogs", "NOUN"), ("bark", "VERB"), (".", "PUNCT")]));
+        assert!(failure().contains("en_ewt-ud-dev.conllu"), "{}", failure());
+        for tag in ["NN", "_"] {
+            write("dev", &(part(&[("Go", "VERB")]) + &part(&[("Yes", "INTJ"), ("indeed", tag)])));
+            let place = format!("en_ewt-ud-dev.conllu, line 6: UPOS, the fourth column, is {tag:?}");
+            assert!(failure().contains(&place) && failure().ends_with(&LABELS.join(", ")), "{}", failure());
+        }
+        write("dev", &part(&[("Yes", "INTJ")]));
+        let data = load(dir.path()).unwrap();
+        assert_eq!(data, load(&folder).unwrap());
+        let tokens = ["Dogs", "bark", "."].map(str::to_owned).to_vec();
+        assert_eq!(data.train, [Sentence { tokens, labels: vec![7, 15, 12] }]);
+        assert_eq!((data.validation.len(), data.validation[0].labels[0], data.test.len()), (1, 6, 0));
+        write("test", &part(&[("Yes", "INTJ")]));
+        assert_eq!(load(dir.path()).unwrap().test, data.validation);
+    }
+
+    #[test]
+    fn labels_are_in_alphabetical_order() {
+        assert!(LABELS.is_sorted());
+    }
+}

@@ -1,0 +1,300 @@
+//! What a data set that labels every token consists of, rules to be beaten, and a tokeniser for plain English.
+
+use std::cmp::Reverse;
+use std::collections::HashMap;
+
+use sha2::{Digest, Sha256};
+
+use crate::classification::Split;
+
+/// The tokens of a sentence and their labels, equally many.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Sentence {
+    /// As they are written.
+    pub tokens: Vec<String>,
+    /// Indices into [`Tagging::labels`].
+    pub labels: Vec<usize>,
+}
+
+/// A data set that labels every token, loaded.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Tagging {
+    /// Names of the labels.
+    pub labels: Vec<String>,
+    /// Sentences to learn from.
+    pub train: Vec<Sentence>,
+    /// Sentences that decide when to stop.
+    pub validation: Vec<Sentence>,
+    /// Sentences to report on; empty where the publishers' part is not there.
+    pub test: Vec<Sentence>,
+}
+
+impl Tagging {
+    /// The sentences of a part.
+    pub fn split(&self, split: Split) -> &[Sentence] {
+        match split {
+            Split::Train => &self.train,
+            Split::Validation => &self.validation,
+            Split::Test => &self.test,
+        }
+    }
+
+    /// Labels that rules by counting the training part give to every token of a part, sentence by sentence.
+    ///
+    /// "Most frequent label of the word" gives a word that the training part lacks the most frequent label of the words
+    /// that occur there once: they are the most like it. Of equally frequent labels the first one is taken.
+    pub fn baselines(&self, split: Split) -> Vec<(&'static str, Vec<Vec<usize>>)> {
+        let none = || vec![0usize; self.labels.len()];
+        let most =
+            |counts: &[usize]| (0..counts.len()).max_by_key(|&label| (counts[label], Reverse(label))).unwrap_or(0);
+        let (mut all, mut once) = (none(), none());
+        let mut by_word: HashMap<&str, Vec<usize>> = HashMap::new();
+        for (token, &label) in self.train.iter().flat_map(|sentence| sentence.tokens.iter().zip(&sentence.labels)) {
+            all[label] += 1;
+            by_word.entry(token).or_insert_with(none)[label] += 1;
+        }
+        let rare = by_word.values().filter(|counts| counts.iter().sum::<usize>() == 1);
+        rare.for_each(|counts| once[most(counts)] += 1);
+        let any = most(&all);
+        let unknown = if once.iter().any(|&count| count > 0) { most(&once) } else { any };
+        let by_word: HashMap<&str, usize> = by_word.iter().map(|(&word, counts)| (word, most(counts))).collect();
+        let answers = |rule: &dyn Fn(&str) -> usize| {
+            let of = |sentence: &Sentence| sentence.tokens.iter().map(|token| rule(token)).collect();
+            self.split(split).iter().map(of).collect()
+        };
+        vec![
+            ("most frequent label", answers(&|_| any)),
+            ("most frequent label of the word", answers(&|word| by_word.get(word).copied().unwrap_or(unknown))),
+        ]
+    }
+
+    /// SHA-256 over labels and the training and validation parts: runs with the same digest learn from the same data.
+    pub fn digest(&self) -> String {
+        let mut hash = Sha256::new();
+        let number = |hash: &mut Sha256, number: usize| hash.update((number as u64).to_le_bytes());
+        let text = |hash: &mut Sha256, text: &str| {
+            number(hash, text.len());
+            hash.update(text);
+        };
+        number(&mut hash, self.labels.len());
+        self.labels.iter().for_each(|label| text(&mut hash, label));
+        for part in [&self.train, &self.validation] {
+            number(&mut hash, part.len());
+            for sentence in part {
+                number(&mut hash, sentence.tokens.len());
+                for (token, &label) in sentence.tokens.iter().zip(&sentence.labels) {
+                    text(&mut hash, token);
+                    text(&mut hash, &self.labels[label]);
+                }
+            }
+        }
+        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+/// Cuts English text as treebanks do; case is kept, and only white space is lost.
+///
+/// Marks stand alone, except inside numbers, hyphenated words and abbreviations of single letters, and after a few
+/// shortened words such as `Mr.`; runs of one mark stay whole. Clitics are cut off. After the Penn Treebank (Marcus,
+/// Santorini and Marcinkiewicz, "Building a large annotated corpus of English", Computational Linguistics 19, 1993),
+/// but quotation marks stay as they are.
+///
+/// ```
+/// let tokens = seqzoo_datasets::tagging::tokens("I don't have $3,000 (in the U.S.)...");
+/// assert_eq!(tokens, ["I", "do", "n't", "have", "$", "3,000", "(", "in", "the", "U.S.", ")", "..."]);
+/// ```
+pub fn tokens(text: &str) -> Vec<String> {
+    let mut tokens = Vec::new();
+    for mut rest in text.split_whitespace() {
+        while let Some(begin) = rest.chars().next() {
+            let (token, after) = rest.split_at(first(begin, rest));
+            tokens.push(token.to_owned());
+            rest = after;
+        }
+    }
+    tokens
+}
+
+const CLITICS: [&str; 7] = ["n't", "'s", "'m", "'d", "'re", "'ve", "'ll"];
+
+/// Shortened words that keep their dot.
+const SHORTENED: [&str; 14] =
+    ["Mr.", "Mrs.", "Ms.", "Dr.", "Prof.", "St.", "Jr.", "Sr.", "Inc.", "Corp.", "Co.", "Ltd.", "vs.", "etc."];
+
+/// Marks that stand alone even beside their like.
+const SINGLE: &str = "()[]{}\"“”«»";
+
+/// Letters, digits, and accents that follow their letter.
+fn is_letter(c: char) -> bool {
+    c.is_alphanumeric() || ('\u{300}'..='\u{36f}').contains(&c)
+}
+
+/// Length of the first token of text without white space that begins with `begin`.
+fn first(begin: char, text: &str) -> usize {
+    clitic(text).unwrap_or_else(|| match begin {
+        _ if is_letter(begin) => word(text),
+        _ if SINGLE.contains(begin) => begin.len_utf8(),
+        _ => text.len() - text.trim_start_matches(begin).len(),
+    })
+}
+
+/// Length of the clitic that text begins with.
+fn clitic(text: &str) -> Option<usize> {
+    let plain = |c: char| if c == '’' { '\'' } else { c.to_ascii_lowercase() };
+    CLITICS.iter().find_map(|clitic| {
+        let mut rest = text.chars();
+        let fits = clitic.chars().all(|c| rest.next().map(plain) == Some(c));
+        let after = rest.as_str();
+        (fits && !after.starts_with(is_letter)).then(|| text.len() - after.len())
+    })
+}
+
+/// Length of the word that text begins with: parts with hyphens between them.
+fn word(text: &str) -> usize {
+    let mut end = 0;
+    loop {
+        end += part(&text[end..]);
+        match text[end..].strip_prefix(['-', '\u{2010}', '\u{2011}']) {
+            Some(after) if after.starts_with(is_letter) => end = text.len() - after.len(),
+            _ => return end,
+        }
+    }
+}
+
+/// Length of the part of a word without hyphens that text begins with.
+fn part(text: &str) -> usize {
+    if let Some(shortened) = SHORTENED.iter().find(|shortened| text.starts_with(**shortened)) {
+        return shortened.len();
+    }
+    if let Some(length) = abbreviation(text) {
+        return length;
+    }
+    let mut before = None;
+    for (place, c) in text.char_indices() {
+        let rest = &text[place..];
+        let after = rest.chars().nth(1);
+        let inside = match c {
+            '\'' | '’' => after.is_some_and(is_letter),
+            '.' | ',' | ':' | '/' => [before, after].iter().all(|c| c.is_some_and(char::is_numeric)),
+            _ => is_letter(c),
+        };
+        if !inside || place > 0 && clitic(rest).is_some() {
+            return place;
+        }
+        before = Some(c);
+    }
+    text.len()
+}
+
+/// Length of the abbreviation that text begins with: two or more single letters, a dot after all but perhaps the last.
+fn abbreviation(text: &str) -> Option<usize> {
+    let mut rest = text;
+    let mut letters = 0;
+    while let Some(after) = rest.strip_prefix(char::is_alphabetic).filter(|after| !after.starts_with(is_letter)) {
+        letters += 1;
+        rest = after.strip_prefix('.').unwrap_or(after);
+        if rest == after {
+            break;
+        }
+    }
+    (letters > 1).then(|| text.len() - rest.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn sentence(text: &str) -> Sentence {
+        let (tokens, labels) = text.split(' ').filter_map(|pair| pair.split_once('/')).unzip::<_, _, Vec<_>, Vec<_>>();
+        Sentence {
+            tokens: tokens.into_iter().map(str::to_owned).collect(),
+            labels: labels.into_iter().map(|label| label.parse().unwrap()).collect(),
+        }
+    }
+
+    fn data() -> Tagging {
+        Tagging {
+            labels: ["A", "B", "C"].map(str::to_owned).to_vec(),
+            train: vec![sentence("run/0 run/2 run/2 set/1 set/0"), sentence("set/1 go/1 see/1 be/0 of/0 of/0")],
+            validation: vec![sentence("run/0 set/1"), sentence("unheard/2")],
+            test: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn baselines_answer_by_counts_of_the_training_part() {
+        let rules = data().baselines(Split::Validation);
+        assert_eq!(rules[0], ("most frequent label", vec![vec![0, 0], vec![0]]));
+        assert_eq!(rules[1], ("most frequent label of the word", vec![vec![2, 1], vec![1]]));
+        let tied = Tagging { train: vec![sentence("a/2 a/1")], ..data() };
+        assert!(tied.baselines(Split::Validation).iter().all(|(_, answers)| answers[1] == [1]), "the first of equals");
+    }
+
+    #[test]
+    fn the_digest_tells_tokens_labels_sentences_and_parts_apart_but_not_the_test_part() {
+        let changed = |change: fn(&mut Tagging)| {
+            let mut data = data();
+            change(&mut data);
+            data.digest()
+        };
+        assert_eq!(changed(|data| data.test = data.train.clone()), data().digest());
+        let others = [
+            changed(|_| ()),
+            changed(|data| data.train[0].tokens[0] = "ran".to_owned()),
+            changed(|data| data.train[0].labels[0] = 1),
+            changed(|data| data.labels[2] = "D".to_owned()),
+            changed(|data| data.train[0].tokens[..2].clone_from_slice(&["ru".to_owned(), "nrun".to_owned()])),
+            changed(|data| data.validation.insert(0, data.train[1].clone())),
+            changed(|data| {
+                let last = data.train.pop().unwrap();
+                data.validation.insert(0, last);
+            }),
+            changed(|data| {
+                let [first, second] = [0, 1].map(|place| data.validation[place].clone());
+                data.validation = vec![Sentence {
+                    tokens: [first.tokens, second.tokens].concat(),
+                    labels: [first.labels, second.labels].concat(),
+                }];
+            }),
+        ];
+        let distinct: std::collections::HashSet<&String> = others.iter().collect();
+        assert_eq!(distinct.len(), others.len());
+    }
+
+    #[test]
+    fn text_is_cut_as_treebanks_cut_it() {
+        for (text, cut) in [
+            ("Don't, it's DONE.", "Do n't , it 's DONE ."),
+            ("We'll say I'm sure they've gone", "We 'll say I 'm sure they 've gone"),
+            ("she'd know; you're 5.", "she 'd know ; you 're 5 ."),
+            ("The dogs' bowl isn’t theirs’, it’s O'Neill's.", "The dogs ' bowl is n’t theirs ’ , it ’s O'Neill 's ."),
+            ("I'd've WON'T shouldn't've", "I 'd 've WO N'T should n't 've"),
+            ("$3,000 or 3.5%, at 5:30 on 9/11.", "$ 3,000 or 3.5 % , at 5:30 on 9/11 ."),
+            ("the U.S., e.g. a U.S.-based firm", "the U.S. , e.g. a U.S.-based firm"),
+            ("(J.R.R.) at 5 p.m", "( J.R.R. ) at 5 p.m"),
+            ("Dr. Lee vs. Acme Inc., etc.", "Dr. Lee vs. Acme Inc. , etc."),
+            ("So am I.Then well-known x-ray- -", "So am I . Then well-known x-ray - -"),
+            ("wait...what--no!!! ((\"yes\"))", "wait ... what -- no !!! ( ( \" yes \" ) )"),
+            ("'quoted' “curly” and/or a_b", "' quoted ' “ curly ” and / or a _ b"),
+            ("nai\u{308}ve Zoë 文字。", "nai\u{308}ve Zoë 文字 。"),
+            ("it 's do n't", "it 's do n't"),
+            (" \t\n", ""),
+        ] {
+            assert_eq!(tokens(text).join(" "), cut);
+            assert_eq!(tokens(cut).join(" "), cut, "cut text stays as it is");
+        }
+        assert_eq!(tokens(&"a-".repeat(100_000)).len(), 2);
+    }
+
+    proptest! {
+        #[test]
+        fn only_white_space_is_lost(
+            text in prop_oneof!["\\PC{0,60}", "([a-dA-Dnt5'’.,:/ -]|n't|'s|Mr\\.|U\\.S\\.){0,40}"]
+        ) {
+            let cut = tokens(&text);
+            prop_assert!(cut.iter().all(|token| !token.is_empty() && !token.contains(char::is_whitespace)));
+            prop_assert_eq!(cut.concat(), text.split_whitespace().collect::<String>());
+        }
+    }
+}

@@ -88,7 +88,7 @@ impl<'a> Report<'a> {
         }
         let (dataset, path) = (settings.recipe.dataset()?, quoted(&self.run.path));
         match dataset.kind {
-            Kind::Labels => writeln!(out, "next: seqzoo predict {path} \"{}\"", dataset.example)?,
+            Kind::Labels | Kind::Tags => writeln!(out, "next: seqzoo predict {path} \"{}\"", dataset.example)?,
             Kind::Text => writeln!(out, "next: seqzoo generate {path} --prompt \"{}\"", dataset.example)?,
         }
         Ok(())

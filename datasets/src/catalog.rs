@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use crate::classification::{Classification, Split};
 use crate::corpus::Corpus;
 use crate::scores::{Evaluation, Metric};
-use crate::{DataError, agreement, imdb, ptb, sentences, shakespeare};
+use crate::tagging::Tagging;
+use crate::{DataError, agreement, imdb, pos, ptb, sentences, shakespeare};
 
 /// Every data set, in the order of listings; each is described where it is read.
-pub static ALL: [&Dataset; 5] =
-    [&agreement::DATASET, &imdb::DATASET, &sentences::DATASET, &shakespeare::DATASET, &ptb::DATASET];
+pub static ALL: [&Dataset; 6] =
+    [&agreement::DATASET, &imdb::DATASET, &pos::DATASET, &sentences::DATASET, &shakespeare::DATASET, &ptb::DATASET];
 
 /// A data set that a recipe may name.
 #[derive(Debug)]
@@ -35,6 +36,8 @@ pub enum Kind {
     Labels,
     /// The next token of running text.
     Text,
+    /// A label of every token of a sentence.
+    Tags,
 }
 
 /// Where a data set comes from.
@@ -71,6 +74,8 @@ pub enum Data {
     Labelled(Classification),
     /// Running text.
     Text(Corpus),
+    /// Sentences with a label for every token.
+    Tagged(Tagging),
 }
 
 impl Data {
@@ -79,6 +84,7 @@ impl Data {
         match self {
             Data::Labelled(data) => data.digest(),
             Data::Text(corpus) => corpus.digest(),
+            Data::Tagged(data) => data.digest(),
         }
     }
 
@@ -87,6 +93,7 @@ impl Data {
         match self {
             Data::Labelled(data) => data.split(split).is_empty(),
             Data::Text(corpus) => corpus.split(split).is_empty(),
+            Data::Tagged(data) => data.split(split).is_empty(),
         }
     }
 
@@ -95,6 +102,7 @@ impl Data {
         match self {
             Data::Labelled(data) => data.baselines(split),
             Data::Text(_) => Vec::new(),
+            Data::Tagged(data) => data.baselines(split),
         }
     }
 }
@@ -103,7 +111,7 @@ impl Kind {
     /// What can be measured of its predictions.
     pub fn metrics(self) -> &'static [Metric] {
         match self {
-            Kind::Labels => &[Metric::Accuracy, Metric::MacroF1, Metric::Loss],
+            Kind::Labels | Kind::Tags => &[Metric::Accuracy, Metric::MacroF1, Metric::Loss],
             Kind::Text => &[Metric::Accuracy, Metric::Loss],
         }
     }

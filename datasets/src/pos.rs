@@ -6,14 +6,37 @@
 use std::path::Path;
 
 use crate::DataError;
+use crate::catalog::{Data, Dataset, Kind, Origin, Source};
 use crate::conllu::Document;
 use crate::tagging::{Sentence, Tagging};
 
-/// Where its training, validation and test parts are kept.
-pub const SOURCES: [&str; 3] = [
-    "https://raw.githubusercontent.com/UniversalDependencies/UD_English-EWT/master/en_ewt-ud-train.conllu",
-    "https://raw.githubusercontent.com/UniversalDependencies/UD_English-EWT/master/en_ewt-ud-dev.conllu",
-    "https://raw.githubusercontent.com/UniversalDependencies/UD_English-EWT/master/en_ewt-ud-test.conllu",
+/// What there is to know of it.
+pub static DATASET: Dataset = Dataset {
+    name: "pos",
+    kind: Kind::Tags,
+    summary: "16,622 sentences of English web text with parts of speech; UD English EWT, Silveira et al. 2014",
+    example: "Time flies like an arrow.",
+    licence: "CC BY-SA 4.0",
+    origin: Origin::Files { files: &FILES, load: |dir| load(dir).map(Data::Tagged) },
+};
+
+/// The publishers change them now and then.
+const FILES: [Source; 3] = [
+    Source::new(
+        "https://raw.githubusercontent.com/UniversalDependencies/UD_English-EWT/master/en_ewt-ud-train.conllu",
+        "ud_english_ewt/en_ewt-ud-train.conllu",
+        None,
+    ),
+    Source::new(
+        "https://raw.githubusercontent.com/UniversalDependencies/UD_English-EWT/master/en_ewt-ud-dev.conllu",
+        "ud_english_ewt/en_ewt-ud-dev.conllu",
+        None,
+    ),
+    Source::optional(
+        "https://raw.githubusercontent.com/UniversalDependencies/UD_English-EWT/master/en_ewt-ud-test.conllu",
+        "ud_english_ewt/en_ewt-ud-test.conllu",
+        None,
+    ),
 ];
 
 /// The universal parts of speech, in alphabetical order.
@@ -22,19 +45,18 @@ pub const LABELS: [&str; 17] = [
     "SYM", "VERB", "X",
 ];
 
-/// Loads the files of [`SOURCES`], the last of them if it is there, from `dir` or its folder `ud_english_ewt`.
+/// Loads the publishers' parts, the test part if it is there, from `dir` or its folder `ud_english_ewt`.
 ///
 /// # Errors
 /// If one of the first two is not there, a file is not in the CoNLL-U format, or a word has none of [`LABELS`].
 pub fn load(dir: &Path) -> Result<Tagging, DataError> {
-    let [train, validation, test] = SOURCES.map(|source| source.rsplit('/').next().unwrap_or(source));
-    let folder = [dir.join("ud_english_ewt"), dir.to_owned()].into_iter().find(|folder| folder.join(train).is_file());
-    let folder = folder.ok_or_else(|| DataError::Missing { dataset: "pos", dir: dir.to_owned(), hint: hint() })?;
-    let test = folder.join(test);
+    let folder = DATASET.folder(dir)?;
+    let part = |name: &str| folder.join(format!("en_ewt-ud-{name}.conllu"));
+    let test = part("test");
     Ok(Tagging {
         labels: LABELS.map(str::to_owned).to_vec(),
-        train: read(&folder.join(train))?,
-        validation: read(&folder.join(validation))?,
+        train: read(&part("train"))?,
+        validation: read(&part("dev"))?,
         test: if test.is_file() { read(&test)? } else { Vec::new() },
     })
 }
@@ -52,12 +74,6 @@ fn read(path: &Path) -> Result<Vec<Sentence>, DataError> {
         Ok(Sentence { tokens: sentence.forms().into_iter().map(str::to_owned).collect(), labels })
     });
     labelled.collect()
-}
-
-/// How to get the data.
-pub fn hint() -> String {
-    let [train, validation, test] = SOURCES;
-    format!("download {train} and {validation} (16 MB) into DIR/ud_english_ewt, and {test} for the test part")
 }
 
 #[cfg(test)]
@@ -78,7 +94,7 @@ mod tests {
             std::fs::write(folder.join(format!("en_ewt-ud-{part}.conllu")), text).unwrap();
         };
         let failure = || load(dir.path()).unwrap_err().to_string();
-        assert!(SOURCES.iter().all(|source| failure().contains(source)), "{}", failure());
+        assert!(failure().contains(FILES[0].address), "{}", failure());
         write("train", &part(&[("Dogs", "NOUN"), ("bark", "VERB"), (".", "PUNCT")]));
         assert!(failure().contains("en_ewt-ud-dev.conllu"), "{}", failure());
         for tag in ["NN", "_"] {

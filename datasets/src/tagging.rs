@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use sha2::{Digest, Sha256};
 
 use crate::classification::Split;
+use crate::scores::{Confusion, Evaluation};
 
 /// The tokens of a sentence and their labels, equally many.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -39,11 +40,11 @@ impl Tagging {
         }
     }
 
-    /// Labels that rules by counting the training part give to every token of a part, sentence by sentence.
+    /// How well rules that count the training part label every token of a part.
     ///
     /// "Most frequent label of the word" gives a word that the training part lacks the most frequent label of the words
     /// that occur there once: they are the most like it. Of equally frequent labels the first one is taken.
-    pub fn baselines(&self, split: Split) -> Vec<(&'static str, Vec<Vec<usize>>)> {
+    pub fn baselines(&self, split: Split) -> Vec<(&'static str, Evaluation)> {
         let none = || vec![0usize; self.labels.len()];
         let most =
             |counts: &[usize]| (0..counts.len()).max_by_key(|&label| (counts[label], Reverse(label))).unwrap_or(0);
@@ -58,13 +59,14 @@ impl Tagging {
         let any = most(&all);
         let unknown = if once.iter().any(|&count| count > 0) { most(&once) } else { any };
         let by_word: HashMap<&str, usize> = by_word.iter().map(|(&word, counts)| (word, most(counts))).collect();
-        let answers = |rule: &dyn Fn(&str) -> usize| {
-            let of = |sentence: &Sentence| sentence.tokens.iter().map(|token| rule(token)).collect();
-            self.split(split).iter().map(of).collect()
+        let graded = |rule: &dyn Fn(&str) -> usize| {
+            let tokens = self.split(split).iter().flat_map(|sentence| sentence.tokens.iter().zip(&sentence.labels));
+            let confusion = Confusion::of(&self.labels, tokens.map(|(token, &label)| (label, rule(token))));
+            Evaluation { all: confusion.scores(), ..Evaluation::default() }
         };
         vec![
-            ("most frequent label", answers(&|_| any)),
-            ("most frequent label of the word", answers(&|word| by_word.get(word).copied().unwrap_or(unknown))),
+            ("most frequent label", graded(&|_| any)),
+            ("most frequent label of the word", graded(&|word| by_word.get(word).copied().unwrap_or(unknown))),
         ]
     }
 
@@ -203,6 +205,7 @@ fn abbreviation(text: &str) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scores::Metric;
     use proptest::prelude::*;
 
     fn sentence(text: &str) -> Sentence {
@@ -224,11 +227,18 @@ mod tests {
 
     #[test]
     fn baselines_answer_by_counts_of_the_training_part() {
-        let rules = data().baselines(Split::Validation);
-        assert_eq!(rules[0], ("most frequent label", vec![vec![0, 0], vec![0]]));
-        assert_eq!(rules[1], ("most frequent label of the word", vec![vec![2, 1], vec![1]]));
-        let tied = Tagging { train: vec![sentence("a/2 a/1")], ..data() };
-        assert!(tied.baselines(Split::Validation).iter().all(|(_, answers)| answers[1] == [1]), "the first of equals");
+        let accuracies = |data: &Tagging| -> Vec<f64> {
+            data.baselines(Split::Validation)
+                .iter()
+                .map(|(_, found)| found.all.get(Metric::Accuracy).unwrap())
+                .collect()
+        };
+        // Answers: A A A; and C (of `run`), B (of `set`), B (of words that occur once).
+        assert_eq!(accuracies(&data()), [1.0 / 3.0, 1.0 / 3.0]);
+        let right = |validation: &str| vec![sentence(validation)];
+        assert_eq!(accuracies(&Tagging { validation: right("run/2 set/1 unheard/1"), ..data() }), [0.0, 1.0]);
+        let tied = Tagging { train: vec![sentence("a/2 a/1")], validation: right("a/1 b/1"), ..data() };
+        assert_eq!(accuracies(&tied), [1.0, 1.0], "the first of equals");
     }
 
     #[test]

@@ -13,6 +13,7 @@ use seqzoo_run::folder::ModelFolder;
 use seqzoo_run::progress::{Progress, Snapshot};
 use seqzoo_run::tasks::classification::{TextClassifier, most_probable};
 use seqzoo_run::tasks::language_model::TextModel;
+use seqzoo_run::tasks::tagging::SentenceTagger;
 
 mod writing;
 
@@ -33,6 +34,7 @@ pub struct Model {
 enum Answerer {
     Classifier(TextClassifier),
     LanguageModel(TextModel),
+    Tagger(SentenceTagger),
 }
 
 /// The answer to a text.
@@ -55,10 +57,10 @@ pub enum AskError {
         /// Its place among those asked.
         place: usize,
     },
-    /// The model knows no labels.
+    /// The model knows no labels of texts.
     #[error(
-        "this run is a language model, which has no labels to answer with; `seqzoo generate` lets it write, \
-         `seqzoo evaluate` measures it"
+        "this run has no labels of texts to answer with; `seqzoo generate` lets a language model write, \
+         `seqzoo evaluate` measures any"
     )]
     NoLabels,
     /// The model does not write.
@@ -100,6 +102,7 @@ impl Model {
         let answerer = match dataset.map_err(|error| CheckpointError::damaged(&opened.path, error))?.kind {
             Kind::Labels => Answerer::Classifier(TextClassifier::load(&opened, &snapshot, device)?),
             Kind::Text => Answerer::LanguageModel(TextModel::load(&opened, &snapshot, device)?),
+            Kind::Tags => Answerer::Tagger(SentenceTagger::load(&opened, &snapshot, device)?),
         };
         Ok(Self { step: opened.step, progress, answerer })
     }
@@ -125,6 +128,27 @@ impl Model {
         Ok(classifier.log_probabilities(&rows).into_iter().map(answer).collect())
     }
 
+    /// What it predicts.
+    pub fn kind(&self) -> Kind {
+        match self.answerer {
+            Answerer::Classifier(_) => Kind::Labels,
+            Answerer::LanguageModel(_) => Kind::Text,
+            Answerer::Tagger(_) => Kind::Tags,
+        }
+    }
+
+    /// The label of each token of sentences, each answered as it would be alone (to rounding).
+    ///
+    /// # Errors
+    /// If a sentence has no token, or the model does not label tokens.
+    pub fn tag(&self, sentences: &[Vec<String>]) -> Result<Vec<Vec<&str>>, AskError> {
+        let Answerer::Tagger(tagger) = &self.answerer else { return Err(AskError::NoLabels) };
+        match sentences.iter().position(Vec::is_empty) {
+            Some(place) => Err(AskError::Empty { place }),
+            None => Ok(tagger.labels(sentences)),
+        }
+    }
+
     /// Writes on from a prompt, which is read first.
     ///
     /// # Errors
@@ -148,7 +172,7 @@ impl Model {
     fn classifier(&self) -> Result<&TextClassifier, AskError> {
         match &self.answerer {
             Answerer::Classifier(classifier) => Ok(classifier),
-            Answerer::LanguageModel(_) => Err(AskError::NoLabels),
+            Answerer::LanguageModel(_) | Answerer::Tagger(_) => Err(AskError::NoLabels),
         }
     }
 
@@ -171,6 +195,7 @@ impl Model {
             (Answerer::LanguageModel(model), Data::Text(corpus)) => {
                 Ok(Evaluation { all: model.evaluate(corpus.split(split)), ..Evaluation::default() })
             }
+            (Answerer::Tagger(tagger), Data::Tagged(data)) => Ok(tagger.evaluate(data.split(split))),
             _ => Err(AskError::OtherKind),
         }
     }

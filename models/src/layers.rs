@@ -1,17 +1,19 @@
 //! What is built around cells: reading in one or both directions, stacks with skip connections, dropout, pooling,
-//! attention, conditional random fields.
+//! spelling, attention, conditional random fields.
 
 pub mod attention;
 pub mod crf;
 mod directions;
 pub mod dropout;
 pub mod pooling;
+pub mod spelling;
 pub mod stack;
 
 pub use attention::{Attention, AttentionScore};
 pub use crf::Crf;
 pub use directions::{Bidirectional, LayerState, Noise, Passage, Reading, SequenceLayer, Unidirectional};
 pub use pooling::{Pooling, Summary};
+pub use spelling::{Spelling, SpellingShape, Spelt};
 pub use stack::{Skip, Stack, StackShape, StackStream};
 
 use burn::nn::Linear;

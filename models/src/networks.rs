@@ -12,7 +12,7 @@ pub use encoder_decoder::{EncoderDecoder, EncoderDecoderShape};
 pub use forecaster::{Forecaster, ForecasterShape, Outlook};
 pub use language_model::{LanguageModel, LanguageModelShape, TextReader};
 pub use relation::{RelationClassifier, RelationShape};
-pub use tagger::{Tagger, TaggerShape};
+pub use tagger::{Sentences, Tagger, TaggerShape};
 
 use burn::nn::{Embedding, Linear};
 use burn::tensor::activation::log_softmax;

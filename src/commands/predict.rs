@@ -2,19 +2,23 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use clap::Args;
-use seqzoo_inference::{Model, Prediction};
+use clap::{Args, ValueEnum};
+use seqzoo_datasets::catalog::Kind;
+use seqzoo_datasets::conllu::{Document, Sentence};
+use seqzoo_datasets::tagging;
+use seqzoo_inference::{AskError, Model, Prediction};
 use seqzoo_run::folder::Run;
 use serde_json::{Map, Value, json};
 
 use super::{BackendChoice, ModelChoice};
-use crate::failure::{DATA, Failure};
+use crate::failure::{DATA, Failure, USAGE};
 
-/// Ask a run's best checkpoint about new text: one line per text.
+/// Ask a run's best checkpoint about new text: one answer per text.
 ///
-/// Examples: `seqzoo predict last "the keys to the cabinet"`, `seqzoo predict last --json - < lines.txt`
+/// Examples: `seqzoo predict last "the keys to the cabinet"`, `seqzoo predict last --json - < lines.txt`,
+/// `seqzoo predict last --file sentences.conllu --format conll`
 #[derive(Debug, Args)]
 pub struct Predict {
     /// A run: its path, its name or the beginning of it, or `last`.
@@ -22,17 +26,33 @@ pub struct Predict {
     /// The text; - reads standard input, a text per line, each answered at once.
     #[arg(required_unless_present = "file", conflicts_with = "file", allow_hyphen_values = true)]
     text: Option<String>,
-    /// A file with a text per line.
+    /// A file with a text per line; for a tagger, one that ends in .conllu is read as CoNLL-U, whose words it labels.
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
     #[command(flatten)]
     model: ModelChoice,
-    /// Print one JSON object per text.
-    #[arg(long)]
+    /// How answers are printed; conll is CoNLL-U, of taggers.
+    #[arg(long, value_name = "FORMAT", default_value = "table")]
+    format: Format,
+    /// Short for --format json
+    #[arg(long, conflicts_with = "format")]
     json: bool,
     #[command(flatten)]
     backend: BackendChoice,
 }
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// A line per answer.
+    Table,
+    /// A JSON object per answer.
+    Json,
+    /// CoNLL-U.
+    Conll,
+}
+
+/// CoNLL-U sentences that are labelled together.
+const SENTENCES: usize = 64;
 
 impl Predict {
     pub fn run(&self) -> Result<(), Failure> {
@@ -40,7 +60,14 @@ impl Predict {
         let name = self.model.of(&run)?;
         let (_, device) = self.backend.open(None)?;
         let model = Model::open(&run.model(name), &device)?;
+        if self.format() == Format::Conll && model.kind() != Kind::Tags {
+            let message = format!("--format conll: run {} does not label tokens; use table or json", run.name());
+            return Err(Failure::new(USAGE, message));
+        }
         match (&self.file, self.text.as_deref()) {
+            (Some(path), _) if model.kind() == Kind::Tags && path.extension().is_some_and(|end| end == "conllu") => {
+                self.document(&model, path)
+            }
             (Some(path), _) => {
                 let unreadable = |error| Failure::new(DATA, format!("--file {}: {error}", path.display()));
                 let file = File::open(path).map_err(unreadable)?;
@@ -49,25 +76,68 @@ impl Predict {
             (None, Some("-")) => self.lines(&model, io::stdin().lock(), "standard input"),
             (None, text) => {
                 let text = text.expect("clap requires a text without --file");
-                let answers = model.predict(&[text])?;
-                self.print(text, &answers[0])
+                self.answer(&model, text)?
             }
         }
+    }
+
+    fn format(&self) -> Format {
+        if self.json { Format::Json } else { self.format }
     }
 
     fn lines(&self, model: &Model, lines: impl BufRead, name: &str) -> Result<(), Failure> {
         for (number, line) in (1..).zip(lines.lines()) {
             let at_line = |error: &dyn std::fmt::Display| Failure::new(DATA, format!("{name}, line {number}: {error}"));
             let line = line.map_err(|error| at_line(&error))?;
-            let answers = model.predict(&[&line]).map_err(|error| at_line(&error))?;
-            self.print(&line, &answers[0])?;
+            self.answer(model, &line).map_err(|error| at_line(&error))??;
         }
         Ok(())
     }
 
-    fn print(&self, text: &str, answer: &Prediction) -> Result<(), Failure> {
+    /// Answers a text; the outer error is the model's, the inner one of printing.
+    fn answer(&self, model: &Model, text: &str) -> Result<Result<(), Failure>, AskError> {
+        if model.kind() == Kind::Tags {
+            let tokens = [tagging::tokens(text)];
+            let labels = model.tag(&tokens)?.remove(0);
+            return Ok(self.print_tags(&tokens[0], &labels));
+        }
+        let answer = model.predict(&[text])?.remove(0);
+        Ok(self.print_label(text, &answer))
+    }
+
+    /// Labels the words of a CoNLL-U file, keeping all else as it is.
+    fn document(&self, model: &Model, path: &Path) -> Result<(), Failure> {
+        for some in Document::read(path)?.sentences.chunks(SENTENCES) {
+            let forms = |sentence: &Sentence| sentence.forms().into_iter().map(str::to_owned).collect();
+            let tokens: Vec<Vec<String>> = some.iter().map(forms).collect();
+            let labels = model.tag(&tokens)?;
+            for (place, sentence) in some.iter().enumerate() {
+                match self.format() {
+                    Format::Conll => write!(io::stdout().lock(), "{}", sentence.with_tags(&labels[place]))?,
+                    Format::Table | Format::Json => self.print_tags(&tokens[place], &labels[place])?,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn print_tags(&self, tokens: &[String], labels: &[&str]) -> Result<(), Failure> {
         let mut out = io::stdout().lock();
-        if self.json {
+        match self.format() {
+            Format::Conll => write!(out, "{}", Sentence::from_tokens(tokens).with_tags(labels))?,
+            Format::Json => writeln!(out, "{}", json!({"tokens": tokens, "labels": labels}))?,
+            Format::Table => {
+                let pairs: Vec<String> =
+                    tokens.iter().zip(labels).map(|(token, label)| format!("{token}/{label}")).collect();
+                writeln!(out, "{}", pairs.join(" "))?;
+            }
+        }
+        Ok(out.flush()?)
+    }
+
+    fn print_label(&self, text: &str, answer: &Prediction) -> Result<(), Failure> {
+        let mut out = io::stdout().lock();
+        if self.format() == Format::Json {
             let each = answer.probabilities.iter().map(|(label, probability)| (label.clone(), json!(probability)));
             let each: Map<String, Value> = each.collect();
             let Prediction { label, probability, .. } = answer;

@@ -2,28 +2,37 @@
 
 use burn::module::Module;
 use burn::nn::{Embedding, Linear};
+use burn::tensor::module::embedding;
 use burn::tensor::{Device, Int, Tensor};
 use seqzoo_random::{Key, Purpose};
 
 use super::{cross_entropy, each_step, table};
 use crate::cell::without_padding;
+use crate::layers::dropout::{dropout, rows};
+use crate::layers::spelling::{Spelling, SpellingShape, Spelt};
 use crate::layers::{Crf, Stack, StackShape, linear};
-use crate::misfit::{Misfit, expect_fit, positive};
+use crate::misfit::{Misfit, expect_fit, positive, rate};
 
-/// Token tagger: embedding, recurrent stack, linear layer, and labels that are independent (softmax) or joint (CRF).
+/// Token tagger: embedding, and if asked for what the letters say, recurrent stack, linear layer, and labels that are
+/// independent (softmax) or joint (CRF).
 ///
 /// ```text
-/// emission_t = stack(E[token_1] … E[token_length])_t W + b
+/// x_t = [E[token_t] ; spelling(token_t)]
+/// emission_t = dropout(stack(dropout(x_1) … dropout(x_length)))_t W + b
 /// softmax:  p(y) = Π_t softmax(emission_t)_{y_t}        CRF:  see layers/crf.rs
 /// ```
 ///
-/// Emissions are `[batch, time, labels]`, zero at padding.
+/// Emissions are `[batch, time, labels]`, zero at padding. Lample et al., "Neural architectures for named entity
+/// recognition", NAACL 2016.
 #[derive(Module, Debug)]
 pub struct Tagger {
     embedding: Embedding,
+    spelling: Option<Spelling>,
     stack: Stack,
     output: Linear,
     crf: Option<Crf>,
+    dropout: f64,
+    embedding_dropout: f64,
 }
 
 /// The sizes of a [`Tagger`].
@@ -31,23 +40,57 @@ pub struct Tagger {
 pub struct TaggerShape {
     /// Distinct tokens.
     pub vocabulary: usize,
-    /// The recurrent layers; their input is the embedding.
+    /// Features of a token's embedding.
+    pub embedding_size: usize,
+    /// How letters are read, if they are.
+    pub spelling: Option<SpellingShape>,
+    /// The recurrent layers; their input is the embedding and, behind it, the spelling.
     pub stack: StackShape,
     /// Labels to tell apart.
     pub labels: usize,
     /// Whether labels depend on their neighbours (CRF) or not (softmax).
     pub joint: bool,
+    /// Share of what the stack reads, and of what it says, that is dropped in training.
+    pub dropout: f64,
+    /// Share of the tokens whose embedding is dropped in training, each wherever it occurs.
+    pub embedding_dropout: f64,
+}
+
+/// Sentences as a [`Tagger`] reads them.
+#[derive(Debug, Clone)]
+pub struct Sentences {
+    /// `[batch, time]`.
+    pub tokens: Tensor<2, Int>,
+    /// True tokens of each.
+    pub lengths: Vec<usize>,
+    /// Their letters, for a tagger that reads them.
+    pub spelt: Option<Spelt>,
 }
 
 impl TaggerShape {
     /// Whether a tagger of this shape makes sense.
     ///
     /// # Errors
-    /// The field that does not: `vocabulary`, `labels`, or one of the stack's.
+    /// The field that does not: `vocabulary`, `embedding_size`, `labels`, a rate, or one of the stacks'.
     pub fn check(&self) -> Result<(), Misfit> {
         self.stack.check().map_err(|misfit| misfit.within("stack"))?;
+        let spelt = match &self.spelling {
+            Some(spelling) => {
+                spelling.check().map_err(|misfit| misfit.within("spelling"))?;
+                spelling.stack.output_size()
+            }
+            None => 0,
+        };
         positive("vocabulary", self.vocabulary)?;
+        positive("embedding_size", self.embedding_size)?;
         positive("labels", self.labels)?;
+        rate("dropout", self.dropout)?;
+        rate("embedding_dropout", self.embedding_dropout)?;
+        let (width, below) = (self.embedding_size + spelt, self.stack.input_size);
+        if width != below {
+            let reason = format!("embedding and spelling have {width} features, but the stack reads {below}");
+            return Err(Misfit::new("stack.input_size", reason));
+        }
         if self.joint { Crf::check(self.labels) } else { Ok(()) }
     }
 }
@@ -59,45 +102,73 @@ impl Tagger {
     /// If [`TaggerShape::check`] refuses the shape.
     pub fn new(shape: TaggerShape, seed: u64, device: &Device) -> Self {
         expect_fit(shape.check());
-        let TaggerShape { vocabulary, stack, labels, joint } = shape;
         let key = Key::new(seed, Purpose::Weights);
-        let features = stack.output_size();
+        let features = shape.stack.output_size();
         Self {
-            embedding: table(vocabulary, stack.input_size, key.at(0), device),
-            stack: Stack::new(stack, key.at(1), device),
-            output: linear(features, labels, 0.0, key.at(2), device),
-            crf: joint.then(|| Crf::new(labels, key.at(3), device)),
+            embedding: table(shape.vocabulary, shape.embedding_size, key.at(0), device),
+            spelling: shape.spelling.map(|spelling| Spelling::new(spelling, key.at(1 << 20), device)),
+            stack: Stack::new(shape.stack, key.at(1), device),
+            output: linear(features, shape.labels, 0.0, key.at(2), device),
+            crf: shape.joint.then(|| Crf::new(shape.labels, key.at(3), device)),
+            dropout: shape.dropout,
+            embedding_dropout: shape.embedding_dropout,
         }
     }
 
-    /// A score for each label at each step; `tokens` is `[batch, time]`, of which `lengths` are true.
-    pub fn emissions(&self, tokens: Tensor<2, Int>, lengths: &[usize], noise: Option<Key>) -> Tensor<3> {
-        let outputs = self.stack.read(self.embedding.forward(tokens), lengths, None, noise).outputs;
-        without_padding(each_step(&self.output, outputs), lengths)
-    }
-
-    /// Mean negative log-likelihood: per token for softmax, per sentence for a CRF; `labels` is `[batch][length]`.
+    /// A score for each label at each step; `noise` is the key of this step's masks.
     ///
     /// # Panics
-    /// If the labels do not fit the tokens.
-    pub fn loss(&self, tokens: Tensor<2, Int>, labels: &[Vec<usize>], noise: Option<Key>) -> Tensor<1> {
-        let lengths: Vec<usize> = labels.iter().map(Vec::len).collect();
-        let emissions = self.emissions(tokens, &lengths, noise);
+    /// If the tagger reads letters and the sentences have none.
+    pub fn emissions(&self, sentences: &Sentences, noise: Option<Key>) -> Tensor<3> {
+        let Sentences { tokens, lengths, spelt } = sentences;
+        let dropped = |tensor: Tensor<3>, place: u64| match noise {
+            Some(key) => dropout(tensor, self.dropout, key.place(place)),
+            None => tensor,
+        };
+        let table = self.embedding.weight.val();
+        let table = match noise {
+            Some(key) => rows(table, self.embedding_dropout, key.place(1)),
+            None => table,
+        };
+        let mut input = embedding(table, tokens.clone());
+        if let Some(spelling) = &self.spelling {
+            let spelt = spelt.as_ref().expect("a tagger that reads letters is given them");
+            let noise = noise.map(|key| key.at(key.first() ^ (1 << 62)));
+            input = Tensor::cat(vec![input, spelling.forward(spelt, noise)], 2);
+        }
+        let outputs = self.stack.read(dropped(input, 2), lengths, None, noise).outputs;
+        without_padding(each_step(&self.output, dropped(outputs, 3)), lengths)
+    }
+
+    /// Mean negative log-likelihood in nats per token; `labels` is `[batch][length]`.
+    ///
+    /// # Panics
+    /// If the labels do not fit the sentences.
+    pub fn loss(&self, sentences: &Sentences, labels: &[Vec<usize>], noise: Option<Key>) -> Tensor<1> {
+        let emissions = self.emissions(sentences, noise);
+        self.loss_of(emissions, labels)
+    }
+
+    /// The same of emissions.
+    fn loss_of(&self, emissions: Tensor<3>, labels: &[Vec<usize>]) -> Tensor<1> {
+        let tokens: usize = labels.iter().map(Vec::len).sum();
         match &self.crf {
             None => cross_entropy(emissions, labels),
-            Some(crf) => crf.log_likelihood(emissions, labels).mean().neg(),
+            Some(crf) => crf.log_likelihood(emissions, labels).sum().neg() / tokens as f64,
         }
     }
 
-    /// The most probable labels of each row.
-    pub fn decode(&self, tokens: Tensor<2, Int>, lengths: &[usize]) -> Vec<Vec<usize>> {
-        let emissions = self.emissions(tokens, lengths, None);
+    /// The most probable labels of each row, and with the true ones, the mean loss as [`Tagger::loss`] has it.
+    pub fn decode(&self, sentences: &Sentences, labels: Option<&[Vec<usize>]>) -> (Vec<Vec<usize>>, Option<f64>) {
+        let emissions = self.emissions(sentences, None);
+        let loss = labels.map(|labels| self.loss_of(emissions.clone(), labels).into_scalar::<f32>().into());
+        let lengths = &sentences.lengths;
         if let Some(crf) = &self.crf {
-            return crf.decode(emissions, lengths);
+            return (crf.decode(emissions, lengths), loss);
         }
         let [_, time, _] = emissions.dims();
         let best = emissions.argmax(2).try_into_vec_as::<i64>().expect("a computed tensor can be read");
         let row = |(row, &length): (&[i64], &usize)| row[..length].iter().map(|&label| label as usize).collect();
-        best.chunks_exact(time).zip(lengths).map(row).collect()
+        (best.chunks_exact(time).zip(lengths).map(row).collect(), loss)
     }
 }

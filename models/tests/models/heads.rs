@@ -5,10 +5,10 @@ use proptest::prelude::*;
 use seqzoo_kernels::devices;
 use seqzoo_models::Architecture;
 use seqzoo_models::layers::stack::StackRates;
-use seqzoo_models::layers::{Attention, AttentionScore, Crf, Pooling, Skip, StackShape, Summary};
+use seqzoo_models::layers::{Attention, AttentionScore, Crf, Pooling, Skip, SpellingShape, Spelt, StackShape, Summary};
 use seqzoo_models::networks::{
     ClassifierShape, EncoderDecoder, EncoderDecoderShape, Forecaster, ForecasterShape, LanguageModel,
-    LanguageModelShape, Outlook, RelationClassifier, RelationShape, Tagger, TaggerShape,
+    LanguageModelShape, Outlook, RelationClassifier, RelationShape, Sentences, Tagger, TaggerShape,
 };
 use seqzoo_random::{Key, Purpose};
 
@@ -22,6 +22,20 @@ fn tokens(rows: &[Vec<i32>], time: usize, padding: i32, device: &Device) -> Tens
 
 fn bilstm(input_size: usize) -> StackShape {
     StackShape::plain(Architecture::BiLstm, input_size, vec![3])
+}
+
+/// A small tagger that reads no letters.
+fn tagger() -> TaggerShape {
+    TaggerShape {
+        vocabulary: 9,
+        embedding_size: 4,
+        spelling: None,
+        stack: bilstm(4),
+        labels: 3,
+        joint: false,
+        dropout: 0.0,
+        embedding_dropout: 0.0,
+    }
 }
 
 /// Every sequence of `length` labels.
@@ -149,19 +163,32 @@ fn padding_changes_no_loss_and_no_gradient_of_a_tagger() {
     for (_, device) in devices() {
         let device = device.autodiff();
         for joint in [false, true] {
-            let tagger = Tagger::new(TaggerShape { vocabulary: 9, stack: bilstm(4), labels: 3, joint }, 1, &device);
+            let spelling = SpellingShape { letters: 5, stack: bilstm(2) };
+            let shape = TaggerShape { spelling: Some(spelling), stack: bilstm(10), joint, ..tagger() };
+            let tagger = Tagger::new(shape, 1, &device);
             let rows = [vec![2, 3, 4, 5], vec![6, 7]];
             let labels = [vec![0, 2, 1, 1], vec![2, 0]];
+            let spellings = [vec![1, 2, 3], vec![4], vec![1, 1]];
+            let of = |time: usize, padding: i32| Sentences {
+                tokens: tokens(&rows, time, padding, &device),
+                lengths: vec![4, 2],
+                spelt: Some(Spelt {
+                    letters: tokens(&spellings, time, padding % 5, &device),
+                    lengths: vec![3, 1, 2],
+                    places: tokens(&[vec![0, 1, 2, 0], vec![1, 1]], time, padding % 3, &device),
+                }),
+            };
             let at = |time: usize, padding: i32| {
-                let loss = tagger.loss(tokens(&rows, time, padding, &device), &labels, None);
+                let loss = tagger.loss(&of(time, padding), &labels, None);
                 (values(loss.clone()), gradients(&tagger, &loss.backward()))
             };
             let (exact, slopes) = at(4, 0);
             let (padded, padded_slopes) = at(7, 8);
             assert!(difference(&padded, &exact) < 1e-5);
             slopes.iter().for_each(|(name, slope)| assert!(difference(&padded_slopes[name], slope) < 1e-4, "{name}"));
-            let decoded = tagger.decode(tokens(&rows, 7, 8, &device), &[4, 2]);
-            assert_eq!(decoded, tagger.decode(tokens(&rows, 4, 0, &device), &[4, 2]));
+            let (decoded, loss) = tagger.decode(&of(7, 8), Some(&labels));
+            assert_eq!(decoded, tagger.decode(&of(4, 0), None).0);
+            assert!((loss.unwrap() - f64::from(exact[0])).abs() < 1e-5);
             assert_eq!(decoded.iter().map(Vec::len).collect::<Vec<_>>(), [4, 2]);
         }
     }
@@ -324,7 +351,7 @@ fn relations_depend_on_the_marked_spans_and_not_on_padding() {
 fn shapes_that_make_no_sense_are_refused_by_field() {
     let stack = |architecture| StackShape::plain(architecture, 4, vec![5, 4]);
     let gru = || stack(Architecture::Gru);
-    let tagger = TaggerShape { vocabulary: 9, stack: gru(), labels: 2, joint: true };
+    let tagger = TaggerShape { stack: gru(), labels: 2, joint: true, ..tagger() };
     let model = LanguageModelShape { vocabulary: 9, stack: gru(), tied: true, dropout: 0.0 };
     let classifier = ClassifierShape {
         vocabulary: 9,
@@ -364,7 +391,12 @@ fn shapes_that_make_no_sense_are_refused_by_field() {
         ("zoneout", "1 is not in [0, 1)", StackShape { rates: rates(1.0), ..gru() }.check()),
         ("zoneout", "NaN is not in [0, 1)", StackShape { rates: rates(f64::NAN), ..gru() }.check()),
         ("labels", "at least two labels", TaggerShape { labels: 1, ..tagger.clone() }.check()),
-        ("labels", "at least 1", TaggerShape { labels: 0, joint: false, ..tagger }.check()),
+        ("labels", "at least 1", TaggerShape { labels: 0, joint: false, ..tagger.clone() }.check()),
+        (
+            "stack.input_size",
+            "have 5 features, but the stack reads 4",
+            TaggerShape { embedding_size: 5, ..tagger }.check(),
+        ),
         (
             "stack.architecture",
             "sees the tokens that a language model is to predict",

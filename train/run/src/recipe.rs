@@ -14,7 +14,7 @@ mod variant;
 
 pub use sections::{
     BpttSettings, CheckpointSettings, DropoutSettings, Expected, NetworkSettings, OptimizerKind, OptimizerSettings,
-    ScheduleKind, ScheduleSettings, StoppingSettings, TextSettings, TrainingSettings,
+    ScheduleKind, ScheduleSettings, SpellingSettings, StoppingSettings, TextSettings, TrainingSettings,
 };
 pub use seqzoo_datasets::scores::Metric;
 pub use variant::Variant;
@@ -28,7 +28,7 @@ macro_rules! shipped {
     };
 }
 
-shipped!["agreement", "sentences", "imdb"];
+shipped!["agreement", "sentences", "imdb", "pos"];
 
 /// One experiment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -45,6 +45,9 @@ pub struct Recipe {
     pub text: TextSettings,
     /// Sizes of the network.
     pub network: NetworkSettings,
+    /// How a tagger reads letters.
+    #[serde(default)]
+    pub spelling: SpellingSettings,
     /// What disturbs training.
     #[serde(default)]
     pub dropout: DropoutSettings,

@@ -2,6 +2,7 @@
 
 pub mod classification;
 pub mod language_model;
+pub mod tagging;
 
 use std::collections::BTreeMap;
 
@@ -15,6 +16,7 @@ use crate::checkpoint::Files;
 use crate::recipe::Variant;
 use classification::ClassificationTask;
 use language_model::LanguageModelTask;
+use tagging::TaggingTask;
 
 /// The state that a network carries from batch to batch, by name, without gradients: `[rows, hidden_size]` each.
 pub type Carried = BTreeMap<String, Tensor<2>>;
@@ -84,5 +86,6 @@ pub fn with_task<W: Work>(variant: &Variant, data: &Data, work: W) -> W::Outcome
     match data {
         Data::Labelled(data) => work.with(&ClassificationTask::new(variant, data)),
         Data::Text(corpus) => work.with(&LanguageModelTask::new(variant, corpus)),
+        Data::Tagged(data) => work.with(&TaggingTask::new(variant, data)),
     }
 }

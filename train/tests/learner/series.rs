@@ -3,6 +3,7 @@
 use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::{Device, Tensor, TensorData};
+use seqzoo_datasets::scores::{Metric, Scores};
 use seqzoo_models::Architecture;
 use seqzoo_models::layers::dropout::dropout;
 use seqzoo_models::layers::{LayerState, Stack, StackShape, linear};

@@ -47,9 +47,22 @@ pub struct NetworkSettings {
     /// Whether a language model's output reads with the embedding's own weights.
     #[serde(default)]
     pub tied: bool,
+    /// Whether a tagger's labels depend on their neighbours (a conditional random field).
+    #[serde(default)]
+    pub joint: bool,
     /// All initial weights are drawn uniformly from ± this; 0: as each layer has them.
     #[serde(default)]
     pub uniform: f64,
+}
+
+/// How a tagger reads the letters of words, by layers of the model's own architecture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SpellingSettings {
+    /// Features of a letter.
+    pub embedding_size: usize,
+    /// Features of the hidden state, per direction; 0: letters are not read.
+    pub hidden_size: usize,
 }
 
 /// What disturbs training: rates in [0, 1).

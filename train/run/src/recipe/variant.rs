@@ -6,12 +6,13 @@ use seqzoo_models::layers::stack::StackRates;
 use seqzoo_models::networks::LanguageModelShape;
 use seqzoo_models::{Architecture, Misfit};
 
-use super::{DropoutSettings, InvalidValue, MAX_HIDDEN, Recipe, invalid, unknown_name};
+use super::{DropoutSettings, InvalidValue, MAX_HIDDEN, Recipe, SpellingSettings, invalid, unknown_name};
 
-/// A model's name and what it stands for: an architecture, and behind it the units of each layer where they are not the recipe's.
+/// A model's name and what it stands for: an architecture, behind it the units of each layer where they are not the recipe's,
+/// and `+crf` for a tagger whose labels are joint.
 ///
 /// ```text
-/// lstm      lstm-50      birnn-20      gru-64-32
+/// lstm      lstm-50      birnn-20      gru-64-32      bilstm+crf
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Variant {
@@ -33,6 +34,7 @@ impl Recipe {
     /// If the name stands for none.
     pub fn variant(&self, name: &str) -> Result<Variant, InvalidValue> {
         let known = Architecture::ALL.map(Architecture::name);
+        let (plain, joint) = name.strip_suffix("+crf").map_or((name, false), |plain| (plain, true));
         let units = |rest: &str| -> Option<Vec<usize>> {
             rest.split('-')
                 .skip(1)
@@ -40,7 +42,7 @@ impl Recipe {
                 .collect()
         };
         let fits = |architecture: &Architecture| {
-            let rest = name.strip_prefix(architecture.name())?;
+            let rest = plain.strip_prefix(architecture.name())?;
             (rest.is_empty() || rest.starts_with('-')).then(|| units(rest)).flatten()
         };
         let found = Architecture::ALL.into_iter().find_map(|architecture| Some((architecture, fits(&architecture)?)));
@@ -49,6 +51,7 @@ impl Recipe {
         if !units.is_empty() {
             recipe.network.hidden_sizes = units;
         }
+        recipe.network.joint |= joint;
         Ok(Variant { name: name.to_owned(), architecture, recipe })
     }
 }
@@ -76,6 +79,15 @@ impl Variant {
         match kind {
             Kind::Labels => {}
             Kind::Text => self.validate_language_model(&stack)?,
+            Kind::Tags => {}
+        }
+        if self.recipe.network.joint && kind != Kind::Tags {
+            return Err(invalid("network.joint", true, "false: only taggers have labels that are joint".to_owned()));
+        }
+        let SpellingSettings { embedding_size, hidden_size } = self.recipe.spelling;
+        if hidden_size > 0 && !(1..=MAX_HIDDEN).contains(&embedding_size) || hidden_size > MAX_HIDDEN {
+            let expected = format!("whole numbers from 1 to {MAX_HIDDEN}, for letters that are read");
+            return Err(invalid("spelling.embedding_size", embedding_size, expected));
         }
         if stack.parameters() > MAX_PARAMETERS {
             let expected = format!("{} would have more than 10⁹ parameters", self.name);

@@ -1,0 +1,244 @@
+//! What a data set for forecasting consists of: measurements in equal steps of time, in parts that follow one another.
+
+use std::ops::Range;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::classification::Split;
+use crate::moments::Step;
+
+/// Measurements in equal steps of time, loaded.
+///
+/// Every column and `times` have a value for each row; `train` ≤ `validation` ≤ rows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Series {
+    /// First the target, which is forecast; then features, which are known up to the present as the target is.
+    pub columns: Vec<Column>,
+    /// The moment of each row, as its file writes it.
+    pub times: Vec<String>,
+    /// What lies between two rows.
+    pub step: Step,
+    /// Steps after which the target repeats, roughly; `None` if unknown.
+    pub season: Option<usize>,
+    /// Where the training part ends, which begins at row 0, and the validation part begins.
+    pub train: usize,
+    /// Where the validation part ends and the test part begins, which goes on to the last row.
+    pub validation: usize,
+}
+
+/// What was measured, row by row.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Column {
+    /// Its name in the file.
+    pub name: String,
+    /// A finite number per row.
+    pub values: Vec<f64>,
+}
+
+impl Series {
+    /// How many rows there are.
+    pub fn rows(&self) -> usize {
+        self.times.len()
+    }
+
+    /// The rows of a part.
+    pub fn split(&self, split: Split) -> Range<usize> {
+        match split {
+            Split::Train => 0..self.train,
+            Split::Validation => self.train..self.validation,
+            Split::Test => self.validation..self.rows(),
+        }
+    }
+
+    /// The values of the column that is forecast.
+    pub fn target(&self) -> &[f64] {
+        &self.columns[0].values
+    }
+
+    /// The rows that a part's forecasts begin with, each with `window` rows of past and `horizon` rows to forecast.
+    ///
+    /// The rows forecast from origin t are `t..t + horizon`, all of this part. Those known are `t - window..t`, which
+    /// may lie in earlier parts. Rows with less past than that are no origins.
+    pub fn origins(&self, split: Split, window: usize, horizon: usize) -> Vec<usize> {
+        let part = self.split(split);
+        (part.start.max(window)..(part.end + 1).saturating_sub(horizon)).collect()
+    }
+
+    /// The forecast that nothing changes: the last value before `origin`, for each of `horizon` steps.
+    ///
+    /// # Panics
+    /// If `origin` is 0, before which nothing is known.
+    pub fn persistence(&self, origin: usize, horizon: usize) -> Vec<f64> {
+        vec![self.target()[origin - 1]; horizon]
+    }
+
+    /// The forecast that the last whole season before `origin` repeats; `None` if there is no season or no whole one.
+    pub fn seasonal_naive(&self, origin: usize, horizon: usize) -> Option<Vec<f64>> {
+        let season = self.season.filter(|&season| season > 0)?;
+        let last = &self.target()[origin.checked_sub(season)?..origin];
+        Some(last.iter().copied().cycle().take(horizon).collect())
+    }
+
+    /// How the file would write the moment `k` steps after its last row.
+    pub fn next_time(&self, k: usize) -> String {
+        let last = self.times.last().map_or("", String::as_str);
+        self.step.next(last, k).unwrap_or_else(|| format!("{last} + {k}"))
+    }
+
+    /// SHA-256 over columns, times and the bounds of the parts: two runs with the same digest learn from the same data.
+    pub fn digest(&self) -> String {
+        let mut hash = Sha256::new();
+        let mut bytes = |bytes: &[u8]| {
+            hash.update((bytes.len() as u64).to_le_bytes());
+            hash.update(bytes);
+        };
+        let sizes = [self.rows(), self.train, self.validation];
+        sizes.iter().for_each(|&size| bytes(&(size as u64).to_le_bytes()));
+        for column in &self.columns {
+            bytes(column.name.as_bytes());
+            column.values.iter().for_each(|value| bytes(&value.to_bits().to_le_bytes()));
+        }
+        self.times.iter().for_each(|time| bytes(time.as_bytes()));
+        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+/// Brings each column to mean 0 and standard deviation 1 over the training part; saved with every checkpoint.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Scaling {
+    /// Of each column, over the rows of the training part.
+    pub means: Vec<f64>,
+    /// Of each column, over the rows of the training part; 1 for a column that is constant there.
+    pub deviations: Vec<f64>,
+}
+
+impl Scaling {
+    /// The scaling of a series, which rows after its training part do not change.
+    pub fn fit(series: &Series) -> Self {
+        let count = series.train.max(1) as f64;
+        let fit = |column: &Column| {
+            let values = &column.values[..series.train];
+            let mean = values.iter().sum::<f64>() / count;
+            let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / count;
+            (mean, if variance > 0.0 { variance.sqrt() } else { 1.0 })
+        };
+        let (means, deviations) = series.columns.iter().map(fit).unzip();
+        Self { means, deviations }
+    }
+
+    /// A value of a column, counted in standard deviations from its mean.
+    pub fn scaled(&self, column: usize, value: f64) -> f64 {
+        (value - self.means[column]) / self.deviations[column]
+    }
+
+    /// The value of the target that [`Scaling::scaled`] makes `value` of.
+    pub fn unscaled(&self, value: f64) -> f64 {
+        value * self.deviations[0] + self.means[0]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn series() -> impl Strategy<Value = Series> {
+        let rows = prop::collection::vec((-50.0..50.0f64, 0.0..9.0f64), 0..40);
+        (rows, 0.0..=1.0f64, 0.0..=1.0f64, prop::option::of(0..9usize)).prop_map(|(rows, late, early, season)| {
+            let validation = (late * rows.len() as f64) as usize;
+            let train = (early * validation as f64) as usize;
+            let times = (0..rows.len()).map(|row| row.to_string()).collect();
+            let (target, feature) = rows.into_iter().unzip();
+            let columns = [("y", target), ("x", feature)];
+            let columns = columns.map(|(name, values)| Column { name: name.to_owned(), values }).to_vec();
+            Series { columns, times, step: Step::Count(1), season, train, validation }
+        })
+    }
+
+    fn changed(series: &Series, from: usize, by: f64) -> Series {
+        let mut changed = series.clone();
+        changed.columns.iter_mut().for_each(|column| column.values[from..].iter_mut().for_each(|value| *value += by));
+        changed
+    }
+
+    proptest! {
+        #[test]
+        fn rows_after_the_training_part_change_no_scaling(series in series(), by in -1e6..1e6f64) {
+            prop_assert_eq!(Scaling::fit(&series), Scaling::fit(&changed(&series, series.train, by)));
+        }
+
+        #[test]
+        fn scaled_training_rows_have_mean_0_and_deviation_1_and_are_unscaled_again(series in series()) {
+            let scaling = Scaling::fit(&series);
+            let scaled: Vec<f64> = series.target()[..series.train].iter().map(|&y| scaling.scaled(0, y)).collect();
+            let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
+            if series.train > 1 {
+                let squares: Vec<f64> = scaled.iter().map(|value| value * value).collect();
+                prop_assert!(mean(&scaled).abs() < 1e-6 && (mean(&squares) - 1.0).abs() < 1e-6);
+            }
+            for (&value, scaled) in series.target().iter().zip(scaled) {
+                prop_assert!((scaling.unscaled(scaled) - value).abs() < 1e-9);
+            }
+        }
+
+        #[test]
+        fn origins_know_what_is_past_and_forecast_their_own_part(
+            series in series(), window in 1..12usize, horizon in 1..12usize,
+        ) {
+            let mut owner = vec![None; series.rows()];
+            for split in Split::ALL {
+                let part = series.split(split);
+                let origins = series.origins(split, window, horizon);
+                for row in 0..series.rows() {
+                    let fits = row >= window && row >= part.start && row + horizon <= part.end;
+                    prop_assert_eq!(origins.contains(&row), fits);
+                }
+                for row in origins.iter().flat_map(|&origin| origin..origin + horizon) {
+                    prop_assert_eq!(*owner[row].get_or_insert(split), split);
+                }
+                let touched = origins.iter().map(|&origin| origin + horizon).max().unwrap_or(0);
+                prop_assert!(split != Split::Train || touched <= series.train);
+            }
+        }
+
+        #[test]
+        fn baselines_see_nothing_from_the_origin_on(series in series(), horizon in 1..30usize, by in 1.0..9.0f64) {
+            for origin in 1..=series.rows() {
+                let later = changed(&series, origin, by);
+                prop_assert_eq!(series.persistence(origin, horizon), later.persistence(origin, horizon));
+                prop_assert_eq!(series.seasonal_naive(origin, horizon), later.seasonal_naive(origin, horizon));
+                let Some(forecast) = series.seasonal_naive(origin, horizon) else { continue };
+                let season = series.season.unwrap();
+                for (step, value) in forecast.into_iter().enumerate() {
+                    let seasons = step / season + 1;
+                    prop_assert_eq!(value, series.target()[origin + step - seasons * season]);
+                }
+            }
+        }
+
+        #[test]
+        fn a_digest_holds_every_value_and_bound(series in series(), row in 0..40usize) {
+            let mut other = series.clone();
+            other.train += 1;
+            prop_assert_ne!(series.digest(), other.digest());
+            if row < series.rows() {
+                prop_assert_ne!(series.digest(), changed(&series, row, 1.0).digest());
+            }
+        }
+    }
+
+    #[test]
+    fn baselines_are_as_computed_by_hand() {
+        let columns = vec![Column { name: "y".to_owned(), values: vec![1.0, 2.0, 3.0, 4.0, 5.0] }];
+        let times = (0..5).map(|row| row.to_string()).collect();
+        let series = Series { columns, times, step: Step::Count(1), season: Some(3), train: 3, validation: 4 };
+        assert_eq!(series.persistence(4, 2), [4.0, 4.0]);
+        assert_eq!(series.seasonal_naive(4, 5), Some(vec![2.0, 3.0, 4.0, 2.0, 3.0]));
+        assert_eq!(series.seasonal_naive(2, 1), None);
+        assert_eq!(series.next_time(2), "6");
+        let scaling = Scaling::fit(&series);
+        assert_eq!((scaling.means[0], scaling.deviations[0]), (2.0, (2.0f64 / 3.0).sqrt()));
+    }
+}

@@ -1,0 +1,123 @@
+//! Daily minimum temperatures in Melbourne, in °C, 1981 to 1990, from the Australian Bureau of Meteorology.
+//!
+//! One file with a row a day, `"1981-01-01",20.7`, as published. A year has 365 days there: the file lacks 31 December
+//! of 1984 and 1988, the leap years, so that a season is 365 rows and two of the steps are two days.
+//!
+//! Parts are whole years: 1981 to 1987 are learnt from, 1988 decides when to stop, 1989 and 1990 are reported on.
+
+use std::path::Path;
+
+use chrono::NaiveDate;
+
+use crate::DataError;
+use crate::moments::{Step, shown};
+use crate::series::Series;
+use crate::table::Table;
+
+/// Where it is kept.
+pub const SOURCE: &str = "https://raw.githubusercontent.com/jbrownlee/Datasets/master/daily-min-temperatures.csv";
+
+/// The name of the file.
+const FILE: &str = "daily-min-temperatures.csv";
+
+/// Rows of a year.
+const YEAR: usize = 365;
+/// Years of the file, of the training part, and up to the end of the validation part.
+const YEARS: usize = 10;
+const TRAIN: usize = 7;
+const VALIDATION: usize = 8;
+
+/// Loads `daily-min-temperatures.csv` from `dir` or its folder `timeseries`.
+///
+/// # Errors
+/// If it is not there, differs from the published file in its columns or days, or has a temperature that is no number.
+pub fn load(dir: &Path) -> Result<Series, DataError> {
+    let path = [dir.join("timeseries").join(FILE), dir.join(FILE)].into_iter().find(|path| path.is_file());
+    let path = path.ok_or_else(|| DataError::Missing { dataset: "temperatures", dir: dir.to_owned(), hint: hint() })?;
+    let table = Table::read(&path)?;
+    if table.header.fields != ["Date", "Temp"][..] {
+        return Err(DataError::line(&path, table.header.line, format!("the header is not `Date,Temp`; {}", hint())));
+    }
+    let times = table.texts(0)?;
+    for (row, time) in times.iter().enumerate() {
+        let due = day(row);
+        if *time != due {
+            let detail = format!("{} where {due} is due, in the file as published; {}", shown(time), hint());
+            return Err(DataError::line(&path, table.rows[row].line, detail));
+        }
+    }
+    if times.len() != YEARS * YEAR {
+        return Err(DataError::damaged(&path, format!("{} days of {}", times.len(), YEARS * YEAR)));
+    }
+    Ok(Series {
+        columns: vec![table.numbers(1)?],
+        times,
+        step: Step::Seconds(24 * 60 * 60),
+        season: Some(YEAR),
+        train: TRAIN * YEAR,
+        validation: VALIDATION * YEAR,
+    })
+}
+
+/// The day of a row, if a year has 365 days.
+fn day(row: usize) -> String {
+    let day = NaiveDate::from_yo_opt(1981 + (row / YEAR) as i32, (row % YEAR) as u32 + 1);
+    day.map_or_else(String::new, |day| day.to_string())
+}
+
+/// How to get the data.
+pub fn hint() -> String {
+    format!("download {SOURCE} (67 kB) into DIR/timeseries")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::classification::Split;
+
+    /// A file of the published form.
+    fn published() -> String {
+        let rows = (0..YEARS * YEAR).map(|row| format!("\"{}\",{}.5\r\n", day(row), row % YEAR));
+        std::iter::once("\"Date\",\"Temp\"\r\n".to_owned()).chain(rows).collect()
+    }
+
+    fn load_text(text: &str) -> Result<Series, DataError> {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join(FILE), text).unwrap();
+        load(dir.path())
+    }
+
+    #[test]
+    fn parts_are_whole_years_without_the_last_day_of_leap_years() {
+        let series = load_text(&published()).unwrap();
+        let ends = Split::ALL.map(|split| {
+            let rows = series.split(split);
+            (&*series.times[rows.start], &*series.times[rows.end - 1])
+        });
+        let years = [("1981-01-01", "1987-12-31"), ("1988-01-01", "1988-12-30"), ("1989-01-01", "1990-12-31")];
+        assert_eq!(ends, years);
+        assert!(!series.times.contains(&"1984-12-31".to_owned()));
+        assert_eq!([1, 32].map(|k| series.next_time(k)), ["1991-01-01", "1991-02-01"]);
+        assert_eq!(series.seasonal_naive(series.validation, 2), Some(vec![0.5, 1.5]));
+    }
+
+    #[test]
+    fn every_other_gap_and_every_damage_is_told_by_line() {
+        let published = published();
+        for (from, to, part) in [
+            ("1984-12-30", "1984-12-31", "line 1461: `1984-12-31` where 1984-12-30 is due"),
+            ("\"1981-01-03\",2.5\r\n", "", "line 4: `1981-01-04` where 1981-01-03 is due"),
+            ("\"1990-12-31\",364.5\r\n", "", "3649 days of 3650"),
+            ("\"Temp\"", "\"Rain\"", "line 1: the header is not `Date,Temp`"),
+            (",7.5", ",?7.5", "line 9: `?7.5` in column `Temp` is no number"),
+            (",7.5", ",", "line 9: no value in column `Temp`"),
+        ] {
+            let text = published.replacen(from, to, 1);
+            assert_ne!(text, published);
+            let error = load_text(&text).unwrap_err().to_string();
+            assert!(error.contains(FILE) && error.contains(part), "{error}");
+        }
+        let error = load(tempfile::tempdir().unwrap().path()).unwrap_err().to_string();
+        assert!(error.contains(SOURCE), "{error}");
+    }
+}

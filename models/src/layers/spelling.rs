@@ -1,0 +1,80 @@
+//! A vector for each word from its letters.
+
+use burn::module::Module;
+use burn::nn::Embedding;
+use burn::tensor::module::embedding;
+use burn::tensor::{Device, Int, Tensor};
+use seqzoo_random::Key;
+
+use super::{Pooling, Stack, StackShape, Summary};
+use crate::init;
+use crate::misfit::{Misfit, positive};
+
+/// Reads each word letter by letter; its vector is what each direction has at the end.
+///
+/// ```text
+/// v_word = last(stack(L[letter_1] … L[letter_n]))
+/// ```
+///
+/// `L` is `[letters, input_size]`, `v` `[words, output_size]`. So words that were never seen have vectors too. Ling et al.,
+/// "Finding function in form: compositional character models for open vocabulary word representation", EMNLP 2015.
+#[derive(Module, Debug)]
+pub struct Spelling {
+    table: Embedding,
+    stack: Stack,
+    summary: Summary,
+}
+
+/// The sizes of a [`Spelling`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct SpellingShape {
+    /// Distinct letters.
+    pub letters: usize,
+    /// The recurrent layers; their input is the letters' embedding.
+    pub stack: StackShape,
+}
+
+/// Words spelt out: each distinct word of a batch once.
+#[derive(Debug, Clone)]
+pub struct Spelt {
+    /// `[words, longest]`.
+    pub letters: Tensor<2, Int>,
+    /// True letters of each word.
+    pub lengths: Vec<usize>,
+    /// Which of the words stands where, `[batch, time]`.
+    pub places: Tensor<2, Int>,
+}
+
+impl SpellingShape {
+    /// Whether the sizes make sense.
+    ///
+    /// # Errors
+    /// The field that does not: `letters`, or one of the stack's.
+    pub fn check(&self) -> Result<(), Misfit> {
+        positive("letters", self.letters)?;
+        self.stack.check().map_err(|misfit| misfit.within("stack"))
+    }
+}
+
+impl Spelling {
+    /// A spelling with initial weights drawn from `key`: letters uniform in ±0.05, the cells' own for the stack.
+    ///
+    /// # Panics
+    /// If [`SpellingShape::check`] refuses the shape.
+    pub fn new(shape: SpellingShape, key: Key, device: &Device) -> Self {
+        let (size, features) = (shape.stack.input_size, shape.stack.output_size());
+        Self {
+            table: Embedding { weight: init::uniform([shape.letters, size], 0.05, key.place(200), device) },
+            stack: Stack::new(shape.stack, key, device),
+            summary: Summary::new(Pooling::Last, features, key, device),
+        }
+    }
+
+    /// The vector of the word at each place, `[batch, time, output_size]`.
+    pub fn forward(&self, spelt: &Spelt, noise: Option<Key>) -> Tensor<3> {
+        let letters = embedding(self.table.weight.val(), spelt.letters.clone());
+        let outputs = self.stack.read(letters, &spelt.lengths, None, noise).outputs;
+        let words = self.summary.forward(outputs, &spelt.lengths, self.stack.shape().architecture.directions());
+        embedding(words, spelt.places.clone())
+    }
+}

@@ -1,0 +1,279 @@
+//! A label for every token of a sentence.
+
+use std::collections::HashMap;
+
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use seqzoo_datasets::batch;
+use seqzoo_datasets::scores::{Confusion, Evaluation, Group, Metric, Scores};
+use seqzoo_datasets::tagging::{Sentence, Tagging};
+use seqzoo_datasets::text::{UNKNOWN, Vocabulary};
+use seqzoo_models::layers::{SpellingShape, Spelt, StackShape};
+use seqzoo_models::networks::{Sentences, Tagger, TaggerShape};
+use seqzoo_random::{Key, Purpose};
+use serde::{Deserialize, Serialize};
+
+use super::{BatchLoss, Carried, Task};
+use crate::checkpoint::{CheckpointError, Files, Opened};
+use crate::faults;
+use crate::progress::Snapshot;
+use crate::recipe::Variant;
+
+const CODEC: &str = "codec.json";
+
+/// Sentences per batch where nothing is learnt.
+const EVALUATION_BATCH: usize = 128;
+
+/// Letters read of a word at most; longer ones are web addresses and the like.
+const MAX_LETTERS: usize = 64;
+
+/// Words and letters to numbers and numbers to labels: with the weights, enough to label new sentences.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Codec {
+    /// The known words, in lower case.
+    pub words: Vocabulary,
+    /// The known letters, as they are.
+    pub letters: Vocabulary,
+    /// Names of the labels.
+    pub labels: Vec<String>,
+}
+
+/// A sentence as the network reads it.
+#[derive(Debug, Clone)]
+struct Encoded {
+    words: Vec<u32>,
+    /// Of each word, its letters.
+    letters: Vec<Vec<u32>>,
+    labels: Vec<usize>,
+}
+
+impl Codec {
+    fn of(variant: &Variant, data: &Tagging) -> Self {
+        let text = &variant.recipe.text;
+        let tokens = || data.train.iter().flat_map(|sentence| &sentence.tokens);
+        let words = tokens().map(|token| token.to_lowercase());
+        let letters = tokens().flat_map(|token| token.chars().map(String::from));
+        Self {
+            words: Vocabulary::of(words, text.min_count, text.max_vocabulary),
+            letters: Vocabulary::of(letters, 1, text.max_vocabulary),
+            labels: data.labels.clone(),
+        }
+    }
+
+    fn encode(&self, tokens: &[String], labels: &[usize]) -> Encoded {
+        let letters = |token: &String| {
+            let known =
+                token.chars().take(MAX_LETTERS).map(|letter| self.letters.number(letter.encode_utf8(&mut [0; 4])));
+            known.collect()
+        };
+        Encoded {
+            words: tokens.iter().map(|token| self.words.number(&token.to_lowercase())).collect(),
+            letters: tokens.iter().map(letters).collect(),
+            labels: labels.to_vec(),
+        }
+    }
+
+    /// Whether a token is one of the known words.
+    fn knows(&self, token: &str) -> bool {
+        self.words.number(&token.to_lowercase()) != UNKNOWN
+    }
+}
+
+/// Training a tagger on labelled sentences.
+#[derive(Debug, Clone)]
+pub struct TaggingTask {
+    codec: Codec,
+    variant: Variant,
+    train: Vec<Encoded>,
+    validation: Vec<Encoded>,
+}
+
+impl TaggingTask {
+    /// The task of a recipe's model; words and letters are counted on the training part alone, of which sentences are read up
+    /// to `text.max_tokens`.
+    pub fn new(variant: &Variant, data: &Tagging) -> Self {
+        let codec = Codec::of(variant, data);
+        let encode = |sentence: &Sentence, most: usize| {
+            let most = most.min(sentence.tokens.len());
+            codec.encode(&sentence.tokens[..most], &sentence.labels[..most])
+        };
+        let train = data.train.iter().map(|sentence| encode(sentence, variant.recipe.text.max_tokens)).collect();
+        let validation = data.validation.iter().map(|sentence| encode(sentence, usize::MAX)).collect();
+        Self { codec, variant: variant.clone(), train, validation }
+    }
+}
+
+impl Task for TaggingTask {
+    type Network = Tagger;
+
+    fn network(&self, device: &Device) -> Tagger {
+        let recipe = &self.variant.recipe;
+        recipe.begin(Tagger::new(shape(&self.variant, &self.codec), recipe.training.seed, device))
+    }
+
+    fn batches(&self, epoch: u64) -> Vec<Vec<usize>> {
+        let training = &self.variant.recipe.training;
+        let lengths: Vec<usize> = self.train.iter().map(|sentence| sentence.words.len()).collect();
+        batch::shuffled(&lengths, training.batch_size, Key::new(training.seed, Purpose::Order).at(epoch))
+    }
+
+    fn loss(&self, network: &Tagger, batch: &[usize], _: Option<&Carried>, noise: Key, device: &Device) -> BatchLoss {
+        let rows: Vec<&Encoded> = batch.iter().map(|&place| &self.train[place]).collect();
+        let labels: Vec<Vec<usize>> = rows.iter().map(|row| row.labels.clone()).collect();
+        let tokens = labels.iter().map(Vec::len).sum();
+        let mut loss = network.loss(&sentences(&rows, device), &labels, Some(noise));
+        if let Some(value) = faults::value("activation") {
+            loss = loss * value;
+        }
+        BatchLoss { loss, weight: tokens as f64, tokens, carried: None }
+    }
+
+    fn validate(&self, network: &Tagger, device: &Device, stop: &dyn Fn() -> bool) -> Option<Scores> {
+        let rows: Vec<&Encoded> = self.validation.iter().collect();
+        let (answers, loss) = answer(network, &rows, true, device, stop)?;
+        let pairs = rows.iter().zip(&answers).flat_map(|(row, answer)| pairs(&row.labels, answer));
+        let mut scores = Confusion::of(&self.codec.labels, pairs).scores();
+        scores.metrics.insert(Metric::Loss, loss);
+        Some(scores)
+    }
+
+    fn files(&self) -> Files {
+        let json = serde_json::to_vec(&self.codec).expect("made of strings");
+        Files::from([(CODEC.to_owned(), json)])
+    }
+}
+
+/// A trained tagger with what it needs to read sentences.
+#[derive(Debug, Clone)]
+pub struct SentenceTagger {
+    codec: Codec,
+    network: Tagger,
+    device: Device,
+}
+
+impl SentenceTagger {
+    /// The tagger that a checkpoint holds.
+    ///
+    /// # Errors
+    /// If the checkpoint's files do not fit each other.
+    pub fn load(opened: &Opened, snapshot: &Snapshot, device: &Device) -> Result<Self, CheckpointError> {
+        let codec: Codec = opened.json(CODEC)?;
+        let variant = snapshot.variant(opened)?;
+        let shape = shape(&variant, &codec);
+        shape.check().map_err(|misfit| CheckpointError::damaged(&opened.path, misfit))?;
+        let network = Tagger::new(shape, variant.recipe.training.seed, device);
+        Ok(Self { codec, network: snapshot.into_network(opened, network)?, device: device.clone() })
+    }
+
+    /// The label of each token of each sentence, none of which may be empty.
+    pub fn labels(&self, tokens: &[Vec<String>]) -> Vec<Vec<&str>> {
+        let rows: Vec<Encoded> = tokens.iter().map(|tokens| self.codec.encode(tokens, &[])).collect();
+        let rows: Vec<&Encoded> = rows.iter().collect();
+        let (answers, _) = answer(&self.network, &rows, false, &self.device, &|| false).expect("nothing asks to stop");
+        let name = |label: usize| self.codec.labels[label].as_str();
+        answers.into_iter().map(|answer| answer.into_iter().map(name).collect()).collect()
+    }
+
+    /// How well the tokens of sentences are labelled, known words told from unknown ones.
+    pub fn evaluate(&self, sentences: &[Sentence]) -> Evaluation {
+        let rows: Vec<Encoded> =
+            sentences.iter().map(|sentence| self.codec.encode(&sentence.tokens, &sentence.labels)).collect();
+        let rows: Vec<&Encoded> = rows.iter().collect();
+        let (answers, loss) =
+            answer(&self.network, &rows, true, &self.device, &|| false).expect("nothing asks to stop");
+        let pairs: Vec<(usize, usize)> =
+            rows.iter().zip(&answers).flat_map(|(row, answer)| pairs(&row.labels, answer)).collect();
+        let group = |token: &String| -> Vec<Group> {
+            let known = if self.codec.knows(token) { "known" } else { "unknown" };
+            vec![("word", known.to_owned())]
+        };
+        let groups: Vec<Vec<Group>> = sentences.iter().flat_map(|sentence| sentence.tokens.iter().map(group)).collect();
+        let names = &self.codec.labels;
+        let score =
+            |places: &mut dyn Iterator<Item = usize>| Confusion::of(names, places.map(|place| pairs[place])).scores();
+        let mut evaluation = Evaluation::by_group(groups.iter().map(Vec::as_slice), score);
+        evaluation.all.metrics.insert(Metric::Loss, loss);
+        evaluation.with(Confusion::of(names, pairs.iter().copied()))
+    }
+}
+
+fn pairs<'a>(right: &'a [usize], answered: &'a [usize]) -> impl Iterator<Item = (usize, usize)> + 'a {
+    right.iter().copied().zip(answered.iter().copied())
+}
+
+fn shape(variant: &Variant, codec: &Codec) -> TaggerShape {
+    let recipe = &variant.recipe;
+    let spelling = (recipe.spelling.hidden_size > 0).then(|| SpellingShape {
+        letters: codec.letters.size(),
+        stack: StackShape::plain(
+            variant.architecture,
+            recipe.spelling.embedding_size,
+            vec![recipe.spelling.hidden_size],
+        ),
+    });
+    let spelt = spelling.as_ref().map_or(0, |spelling| spelling.stack.output_size());
+    let embedding_size = recipe.network.embedding_size;
+    TaggerShape {
+        vocabulary: codec.words.size(),
+        embedding_size,
+        spelling,
+        stack: StackShape { input_size: embedding_size + spelt, ..variant.stack() },
+        labels: codec.labels.len(),
+        joint: recipe.network.joint,
+        dropout: recipe.dropout.output,
+        embedding_dropout: recipe.dropout.embedding,
+    }
+}
+
+/// Rows as one rectangle, each distinct word spelt once.
+fn sentences(rows: &[&Encoded], device: &Device) -> Sentences {
+    let rectangle = |rows: &[&[u32]]| -> (Tensor<2, Int>, Vec<usize>) {
+        let padded = batch::pad(rows.iter().copied());
+        let data = TensorData::new(padded.tokens, [padded.lengths.len(), padded.time]);
+        (Tensor::from_data(data, device), padded.lengths)
+    };
+    let mut distinct: Vec<&[u32]> = Vec::new();
+    let mut numbers: HashMap<&[u32], u32> = HashMap::new();
+    let places: Vec<Vec<u32>> = rows
+        .iter()
+        .map(|row| {
+            let place = |letters| {
+                *numbers.entry(letters).or_insert_with(|| {
+                    distinct.push(letters);
+                    distinct.len() as u32 - 1
+                })
+            };
+            row.letters.iter().map(Vec::as_slice).map(place).collect()
+        })
+        .collect();
+    let (tokens, lengths) = rectangle(&rows.iter().map(|row| row.words.as_slice()).collect::<Vec<_>>());
+    let (letters, letter_counts) = rectangle(&distinct);
+    let (places, _) = rectangle(&places.iter().map(Vec::as_slice).collect::<Vec<_>>());
+    Sentences { tokens, lengths, spelt: Some(Spelt { letters, lengths: letter_counts, places }) }
+}
+
+/// Labels of each row, and where they are graded the mean loss per token; `None` if `stop` asked to leave it.
+fn answer(
+    network: &Tagger,
+    rows: &[&Encoded],
+    graded: bool,
+    device: &Device,
+    stop: &dyn Fn() -> bool,
+) -> Option<(Vec<Vec<usize>>, f64)> {
+    let lengths: Vec<usize> = rows.iter().map(|row| row.words.len()).collect();
+    let mut all = vec![Vec::new(); rows.len()];
+    let (mut sum, mut tokens) = (0.0, 0);
+    for batch in batch::sorted(&lengths, EVALUATION_BATCH) {
+        if stop() {
+            return None;
+        }
+        let rows: Vec<&Encoded> = batch.iter().map(|&place| rows[place]).collect();
+        let labels: Vec<Vec<usize>> = rows.iter().map(|row| row.labels.clone()).collect();
+        let (answers, loss) = network.decode(&sentences(&rows, device), graded.then_some(&labels[..]));
+        let count: usize = rows.iter().map(|row| row.words.len()).sum();
+        sum += loss.unwrap_or(0.0) * count as f64;
+        tokens += count;
+        batch.iter().zip(answers).for_each(|(&place, answer)| all[place] = answer);
+    }
+    Some((all, sum / tokens.max(1) as f64))
+}

@@ -75,7 +75,8 @@ impl From<DataError> for Failure {
 
 impl From<AskError> for Failure {
     fn from(error: AskError) -> Self {
-        let asked_wrongly = matches!(error, AskError::NoLabels | AskError::NoWriter | AskError::Unseen { .. });
+        let asked_wrongly =
+            matches!(error, AskError::NoLabels | AskError::NoWriter | AskError::NoForecaster | AskError::Unseen { .. });
         let code = if asked_wrongly { USAGE } else { DATA };
         Self::new(code, error)
     }

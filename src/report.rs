@@ -30,7 +30,8 @@ struct Measured<'a> {
 
 impl<'a> Report<'a> {
     pub fn new(run: &'a Run, split: Split, data: &Data) -> Self {
-        Self { run, split, baselines: data.baselines(split), models: Vec::new() }
+        let framing = run.environment.settings.recipe.series.framing();
+        Self { run, split, baselines: data.baselines(split, framing), models: Vec::new() }
     }
 
     /// Measures a model.
@@ -89,6 +90,7 @@ impl<'a> Report<'a> {
         let (dataset, path) = (settings.recipe.dataset()?, quoted(&self.run.path));
         match dataset.kind {
             Kind::Labels | Kind::Tags => writeln!(out, "next: seqzoo predict {path} \"{}\"", dataset.example)?,
+            Kind::Series => writeln!(out, "next: seqzoo forecast {path} --plot forecast.svg")?,
             Kind::Text => writeln!(out, "next: seqzoo generate {path} --prompt \"{}\"", dataset.example)?,
         }
         Ok(())

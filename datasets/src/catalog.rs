@@ -2,15 +2,22 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::DataError;
 use crate::classification::{Classification, Split};
 use crate::corpus::Corpus;
 use crate::scores::{Evaluation, Metric};
+use crate::series::{Framing, Series};
 use crate::tagging::Tagging;
-use crate::{DataError, agreement, imdb, pos, ptb, sentences, shakespeare};
 
-/// Every data set, in the order of listings; each is described where it is read.
-pub static ALL: [&Dataset; 6] =
-    [&agreement::DATASET, &imdb::DATASET, &pos::DATASET, &sentences::DATASET, &shakespeare::DATASET, &ptb::DATASET];
+/// Makes the list of the data sets that modules of this crate describe.
+macro_rules! datasets {
+    ($($module:ident),* $(,)?) => {
+        /// Every data set, in the order of listings; each is described where it is read.
+        pub static ALL: [&Dataset; [$(stringify!($module)),*].len()] = [$(&crate::$module::DATASET),*];
+    };
+}
+
+datasets![agreement, imdb, pos, sentences, shakespeare, ptb, temperatures, table];
 
 /// A data set that a recipe may name.
 #[derive(Debug)]
@@ -38,6 +45,8 @@ pub enum Kind {
     Text,
     /// A label of every token of a sentence.
     Tags,
+    /// The next values of a series of measurements.
+    Series,
 }
 
 /// Where a data set comes from.
@@ -52,6 +61,8 @@ pub enum Origin {
         /// Reads it from that folder.
         load: fn(&Path) -> Result<Data, DataError>,
     },
+    /// A table that the user names, see [`table`](crate::table).
+    Table,
 }
 
 /// A published file.
@@ -76,6 +87,8 @@ pub enum Data {
     Text(Corpus),
     /// Sentences with a label for every token.
     Tagged(Tagging),
+    /// Measurements over time.
+    Series(Series),
 }
 
 impl Data {
@@ -85,6 +98,7 @@ impl Data {
             Data::Labelled(data) => data.digest(),
             Data::Text(corpus) => corpus.digest(),
             Data::Tagged(data) => data.digest(),
+            Data::Series(series) => series.digest(),
         }
     }
 
@@ -94,15 +108,17 @@ impl Data {
             Data::Labelled(data) => data.split(split).is_empty(),
             Data::Text(corpus) => corpus.split(split).is_empty(),
             Data::Tagged(data) => data.split(split).is_empty(),
+            Data::Series(series) => series.split(split).is_empty(),
         }
     }
 
-    /// How well a part is answered by what needs no training.
-    pub fn baselines(&self, split: Split) -> Vec<(&'static str, Evaluation)> {
+    /// How well a part is answered by what needs no training; `framing` is asked of series.
+    pub fn baselines(&self, split: Split, framing: Framing) -> Vec<(&'static str, Evaluation)> {
         match self {
             Data::Labelled(data) => data.baselines(split),
             Data::Text(_) => Vec::new(),
             Data::Tagged(data) => data.baselines(split),
+            Data::Series(series) => series.baselines(split, framing),
         }
     }
 }
@@ -113,6 +129,7 @@ impl Kind {
         match self {
             Kind::Labels | Kind::Tags => &[Metric::Accuracy, Metric::MacroF1, Metric::Loss],
             Kind::Text => &[Metric::Accuracy, Metric::Loss],
+            Kind::Series => &[Metric::Rmse, Metric::Loss],
         }
     }
 }
@@ -145,7 +162,7 @@ impl Dataset {
     /// Its published files; none where it is built in.
     pub fn files(&self) -> &'static [Source] {
         match self.origin {
-            Origin::BuiltIn(_) => &[],
+            Origin::BuiltIn(_) | Origin::Table => &[],
             Origin::Files { files, .. } => files,
         }
     }
@@ -158,6 +175,7 @@ impl Dataset {
         match (self.origin, dir) {
             (Origin::BuiltIn(load), _) => Ok(load()),
             (Origin::Files { load, .. }, Some(dir)) => load(dir),
+            (Origin::Table, _) => Err(DataError::NoTable),
             (Origin::Files { .. }, None) => Err(DataError::NoFolder { dataset: self.name, hint: self.hint() }),
         }
     }

@@ -48,6 +48,9 @@ pub enum DataError {
         /// How to get it.
         hint: String,
     },
+    /// A recipe learns from a table, but none was given.
+    #[error("this recipe learns from a table: name it with --csv FILE")]
+    NoTable,
     /// A file cannot be read at all.
     #[error("cannot read {}: {source}", path.display())]
     Unreadable {

@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 
 use crate::classification::Split;
 use crate::moments::Step;
+use crate::scores::{Evaluation, Group, Metric, Scores};
 
 /// Measurements in equal steps of time, loaded.
 ///
@@ -34,6 +35,17 @@ pub struct Column {
     pub name: String,
     /// A finite number per row.
     pub values: Vec<f64>,
+}
+
+/// How a series is cut into questions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Framing {
+    /// Rows of the past that are known.
+    pub window: usize,
+    /// Rows that are forecast.
+    pub horizon: usize,
+    /// Stretches of equal length that a part's origins are told apart by.
+    pub folds: usize,
 }
 
 impl Series {
@@ -78,6 +90,50 @@ impl Series {
         let season = self.season.filter(|&season| season > 0)?;
         let last = &self.target()[origin.checked_sub(season)?..origin];
         Some(last.iter().copied().cycle().take(horizon).collect())
+    }
+
+    /// Rolling-origin evaluation: the errors of `forecast`, which is asked for each origin of a part in turn, by fold and, if
+    /// there are several, by step ahead. Each value forecast is an example. Origins without a forecast do not count.
+    ///
+    /// Tashman, "Out-of-sample tests of forecasting accuracy", International Journal of Forecasting 16, 2000.
+    pub fn evaluate(
+        &self,
+        split: Split,
+        framing: Framing,
+        mut forecast: impl FnMut(usize) -> Option<Vec<f64>>,
+    ) -> Evaluation {
+        let Framing { window, horizon, folds } = framing;
+        let origins = self.origins(split, window, horizon);
+        let length = origins.len().div_ceil(folds.max(1)).max(1);
+        let (mut errors, mut groups): (Vec<f64>, Vec<Vec<Group>>) = (Vec::new(), Vec::new());
+        for (number, fold) in (1..).zip(origins.chunks(length)) {
+            let [first, last] = [fold[0], fold[fold.len() - 1]].map(|origin| &self.times[origin]);
+            let name = format!("{number} ({first} to {last})");
+            for &origin in fold {
+                let values = forecast(origin).into_iter().flatten().zip(&self.target()[origin..origin + horizon]);
+                for (step, (value, came)) in (1..).zip(values) {
+                    errors.push(value - came);
+                    let ahead = (horizon > 1).then(|| ("step ahead", step.to_string()));
+                    groups.push(std::iter::once(("fold", name.clone())).chain(ahead).collect());
+                }
+            }
+        }
+        let score = |places: &mut dyn Iterator<Item = usize>| {
+            let squares: Vec<f64> = places.map(|place| errors[place].powi(2)).collect();
+            let mean = squares.iter().sum::<f64>() / squares.len().max(1) as f64;
+            Scores::new(squares.len(), [(Metric::Rmse, mean.sqrt())])
+        };
+        Evaluation::by_group(groups.iter().map(Vec::as_slice), score)
+    }
+
+    /// How well rules that need no training forecast a part.
+    pub fn baselines(&self, split: Split, framing: Framing) -> Vec<(&'static str, Evaluation)> {
+        let horizon = framing.horizon;
+        let persistence = self.evaluate(split, framing, |origin| Some(self.persistence(origin, horizon)));
+        let seasonal = self.evaluate(split, framing, |origin| self.seasonal_naive(origin, horizon));
+        let mut all = vec![("persistence", persistence)];
+        all.extend((seasonal.all.examples > 0).then_some(("seasonal naive", seasonal)));
+        all
     }
 
     /// How the file would write the moment `k` steps after its last row.

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use csv::StringRecord;
 
 use crate::DataError;
+use crate::catalog::{Dataset, Kind, Origin};
 use crate::moments::{Step, shown};
 use crate::series::{Column, Series};
 
@@ -22,6 +23,16 @@ const LEAST: usize = 30;
 
 /// How files write that a value is missing, in capitals.
 const MISSING: [&str; 4] = ["", "NA", "NAN", "NULL"];
+
+/// What there is to know of it.
+pub static DATASET: Dataset = Dataset {
+    name: "table",
+    kind: Kind::Series,
+    summary: "any file of comma-separated values with a header: --csv FILE --time C --target C",
+    example: "",
+    licence: "the file's own",
+    origin: Origin::Table,
+};
 
 /// The columns of a file that are used, by their names in its header.
 #[derive(Debug, Clone, PartialEq)]

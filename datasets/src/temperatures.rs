@@ -10,15 +10,26 @@ use std::path::Path;
 use chrono::NaiveDate;
 
 use crate::DataError;
+use crate::catalog::{Data, Dataset, Kind, Origin, Source};
 use crate::moments::{Step, shown};
 use crate::series::Series;
 use crate::table::Table;
 
-/// Where it is kept.
-pub const SOURCE: &str = "https://raw.githubusercontent.com/jbrownlee/Datasets/master/daily-min-temperatures.csv";
+/// What there is to know of it.
+pub static DATASET: Dataset = Dataset {
+    name: "temperatures",
+    kind: Kind::Series,
+    summary: "3,650 daily minimum temperatures in Melbourne; Australian Bureau of Meteorology",
+    example: "",
+    licence: "Australian Bureau of Meteorology, by way of the Time Series Data Library",
+    origin: Origin::Files { files: &FILES, load: |dir| load(dir).map(Data::Series) },
+};
 
-/// The name of the file.
-const FILE: &str = "daily-min-temperatures.csv";
+const FILES: [Source; 1] = [Source::new(
+    "https://raw.githubusercontent.com/jbrownlee/Datasets/master/daily-min-temperatures.csv",
+    "timeseries/daily-min-temperatures.csv",
+    Some("8b9de63ed6789492bf497625e7f9beb96a63d367b4b0a21754006f749fa5e5da"),
+)];
 
 /// Rows of a year.
 const YEAR: usize = 365;
@@ -32,17 +43,20 @@ const VALIDATION: usize = 8;
 /// # Errors
 /// If it is not there, differs from the published file in its columns or days, or has a temperature that is no number.
 pub fn load(dir: &Path) -> Result<Series, DataError> {
-    let path = [dir.join("timeseries").join(FILE), dir.join(FILE)].into_iter().find(|path| path.is_file());
-    let path = path.ok_or_else(|| DataError::Missing { dataset: "temperatures", dir: dir.to_owned(), hint: hint() })?;
+    let path = DATASET.folder(dir)?.join("daily-min-temperatures.csv");
     let table = Table::read(&path)?;
     if table.header.fields != ["Date", "Temp"][..] {
-        return Err(DataError::line(&path, table.header.line, format!("the header is not `Date,Temp`; {}", hint())));
+        return Err(DataError::line(
+            &path,
+            table.header.line,
+            format!("the header is not `Date,Temp`; {}", DATASET.hint()),
+        ));
     }
     let times = table.texts(0)?;
     for (row, time) in times.iter().enumerate() {
         let due = day(row);
         if *time != due {
-            let detail = format!("{} where {due} is due, in the file as published; {}", shown(time), hint());
+            let detail = format!("{} where {due} is due, in the file as published; {}", shown(time), DATASET.hint());
             return Err(DataError::line(&path, table.rows[row].line, detail));
         }
     }
@@ -63,11 +77,6 @@ pub fn load(dir: &Path) -> Result<Series, DataError> {
 fn day(row: usize) -> String {
     let day = NaiveDate::from_yo_opt(1981 + (row / YEAR) as i32, (row % YEAR) as u32 + 1);
     day.map_or_else(String::new, |day| day.to_string())
-}
-
-/// How to get the data.
-pub fn hint() -> String {
-    format!("download {SOURCE} (67 kB) into DIR/timeseries")
 }
 
 #[cfg(test)]

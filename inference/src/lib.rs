@@ -12,6 +12,7 @@ use seqzoo_run::checkpoint::{self, CheckpointError};
 use seqzoo_run::folder::ModelFolder;
 use seqzoo_run::progress::{Progress, Snapshot};
 use seqzoo_run::tasks::classification::{TextClassifier, most_probable};
+use seqzoo_run::tasks::forecasting::SeriesForecaster;
 use seqzoo_run::tasks::language_model::TextModel;
 use seqzoo_run::tasks::tagging::SentenceTagger;
 
@@ -35,6 +36,7 @@ enum Answerer {
     Classifier(TextClassifier),
     LanguageModel(TextModel),
     Tagger(SentenceTagger),
+    Forecaster(SeriesForecaster),
 }
 
 /// The answer to a text.
@@ -68,6 +70,15 @@ pub enum AskError {
         "this run answers with labels and does not write; `seqzoo predict` asks it, `seqzoo list recipes` shows what writes"
     )]
     NoWriter,
+    /// The model does not forecast.
+    #[error("this run does not forecast a series; `seqzoo list recipes` shows what does")]
+    NoForecaster,
+    /// A series lacks what the model reads.
+    #[error("this run reads the columns {needed}, in this order, which these data have not")]
+    OtherColumns {
+        /// The columns.
+        needed: String,
+    },
     /// A prompt has a token that the model has never seen.
     #[error("--prompt: the model has never seen `{token}`; begin with what its text has")]
     Unseen {
@@ -103,6 +114,7 @@ impl Model {
             Kind::Labels => Answerer::Classifier(TextClassifier::load(&opened, &snapshot, device)?),
             Kind::Text => Answerer::LanguageModel(TextModel::load(&opened, &snapshot, device)?),
             Kind::Tags => Answerer::Tagger(SentenceTagger::load(&opened, &snapshot, device)?),
+            Kind::Series => Answerer::Forecaster(SeriesForecaster::load(&opened, &snapshot, device)?),
         };
         Ok(Self { step: opened.step, progress, answerer })
     }
@@ -134,7 +146,17 @@ impl Model {
             Answerer::Classifier(_) => Kind::Labels,
             Answerer::LanguageModel(_) => Kind::Text,
             Answerer::Tagger(_) => Kind::Tags,
+            Answerer::Forecaster(_) => Kind::Series,
         }
+    }
+
+    /// What forecasts.
+    ///
+    /// # Errors
+    /// If the model does not.
+    pub fn forecaster(&self) -> Result<&SeriesForecaster, AskError> {
+        let Answerer::Forecaster(forecaster) = &self.answerer else { return Err(AskError::NoForecaster) };
+        Ok(forecaster)
     }
 
     /// The label of each token of sentences, each answered as it would be alone (to rounding).
@@ -172,7 +194,7 @@ impl Model {
     fn classifier(&self) -> Result<&TextClassifier, AskError> {
         match &self.answerer {
             Answerer::Classifier(classifier) => Ok(classifier),
-            Answerer::LanguageModel(_) | Answerer::Tagger(_) => Err(AskError::NoLabels),
+            _ => Err(AskError::NoLabels),
         }
     }
 
@@ -196,6 +218,13 @@ impl Model {
                 Ok(Evaluation { all: model.evaluate(corpus.split(split)), ..Evaluation::default() })
             }
             (Answerer::Tagger(tagger), Data::Tagged(data)) => Ok(tagger.evaluate(data.split(split))),
+            (Answerer::Forecaster(forecaster), Data::Series(series)) => {
+                let columns = series.columns.iter().map(|column| &column.name);
+                if !forecaster.columns().iter().eq(columns) {
+                    return Err(AskError::OtherColumns { needed: forecaster.columns().join(", ") });
+                }
+                Ok(forecaster.evaluate(series, split))
+            }
             _ => Err(AskError::OtherKind),
         }
     }

@@ -1,10 +1,11 @@
 //! What is built around cells: reading in one or both directions, stacks with skip connections, dropout, pooling,
-//! spelling, attention, conditional random fields.
+//! spelling, perceptrons, attention, conditional random fields.
 
 pub mod attention;
 pub mod crf;
 mod directions;
 pub mod dropout;
+mod perceptron;
 pub mod pooling;
 pub mod spelling;
 pub mod stack;
@@ -12,6 +13,7 @@ pub mod stack;
 pub use attention::{Attention, AttentionScore};
 pub use crf::Crf;
 pub use directions::{Bidirectional, LayerState, Noise, Passage, Reading, SequenceLayer, Unidirectional};
+pub use perceptron::{Perceptron, PerceptronShape};
 pub use pooling::{Pooling, Summary};
 pub use spelling::{Spelling, SpellingShape, Spelt};
 pub use stack::{Skip, Stack, StackShape, StackStream};

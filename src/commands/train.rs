@@ -98,7 +98,7 @@ impl Train {
             let name = &variant.name;
             let about = About::now(settings.clone(), name, &digest);
             let model = OneModel { about: &about, folder: &run.model(name), device: &device, limits };
-            say(format_args!("training {name}: {}", variant.architecture.card().summary));
+            say(format_args!("training {name}: {}", variant.summary()));
             let outcome = with_task(&variant, &data, model)?;
             tell_saving(name, &outcome);
             match outcome.stopped {

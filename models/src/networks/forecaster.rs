@@ -6,7 +6,7 @@ use burn::tensor::activation::softplus;
 use burn::tensor::{Device, Tensor, TensorData};
 use seqzoo_random::{Key, Purpose};
 
-use crate::layers::{Pooling, Stack, StackShape, Summary, linear};
+use crate::layers::{Perceptron, PerceptronShape, Pooling, Stack, StackShape, Summary, linear};
 use crate::misfit::{Misfit, expect_fit, positive};
 
 /// What is said of each value to come.
@@ -20,22 +20,35 @@ pub enum Outlook {
     Quantiles(Vec<f64>),
 }
 
-/// Forecaster: recurrent stack over the past, linear layer to all steps of the horizon at once.
+/// Forecaster: recurrent stack over the past (or, to compare with, a perceptron), linear layer to all steps of the horizon
+/// at once.
 ///
 /// ```text
-/// s = last(stack(x_1 … x_length))      y = s W + b, reshaped to [horizon, k]
+/// s = last(stack(x_1 … x_length))  or  perceptron(x_1 … x_window)        y = s W + b, reshaped to [horizon, k]
 /// point: ŷ = y_1      Gaussian: μ = y_1, σ = softplus(y_2) + 10⁻³      quantiles: q_k = y_k
 /// ```
 ///
 /// The past is `[batch, time, features]`, a forecast `[batch, horizon, k]` with k = 1, 2 or the number of quantiles.
 #[derive(Module, Debug)]
 pub struct Forecaster {
-    stack: Stack,
-    summary: Summary,
+    past: Past,
     output: Linear,
     horizon: usize,
     #[module(skip)]
     outlook: Outlook,
+}
+
+/// What reads the past.
+#[derive(Module, Debug)]
+enum Past {
+    Recurrent(Reader),
+    Perceptron(Perceptron),
+}
+
+#[derive(Module, Debug)]
+struct Reader {
+    stack: Stack,
+    summary: Summary,
 }
 
 /// Keeps a likelihood from growing without bound where a series is constant; our choice, small beside the unit variance of
@@ -50,6 +63,21 @@ impl Outlook {
             Outlook::Gaussian => 2,
             Outlook::Quantiles(probabilities) => probabilities.len(),
         }
+    }
+
+    /// One value for what is told of it: the mean, or the quantile whose probability is nearest to a half.
+    ///
+    /// # Panics
+    /// If there are fewer numbers than [`Outlook::width`].
+    pub fn middle(&self, told: &[f32]) -> f64 {
+        let place = match self {
+            Outlook::Point | Outlook::Gaussian => 0,
+            Outlook::Quantiles(probabilities) => {
+                let from_half = |&place: &usize| (probabilities[place] - 0.5).abs();
+                (0..probabilities.len()).min_by(|a, b| from_half(a).total_cmp(&from_half(b))).unwrap_or(0)
+            }
+        };
+        told[place].into()
     }
 
     /// The mean loss of a forecast `[batch, horizon, k]` against what came, `[batch, horizon]`.
@@ -76,21 +104,42 @@ impl Outlook {
 /// The sizes of a [`Forecaster`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct ForecasterShape {
-    /// The recurrent layers; their input is the series.
-    pub stack: StackShape,
+    /// What reads the past.
+    pub past: PastShape,
     /// Steps to come.
     pub horizon: usize,
     /// What is said of each.
     pub outlook: Outlook,
 }
 
+/// The sizes of what reads the past.
+#[derive(Debug, Clone, PartialEq)]
+pub enum PastShape {
+    /// Recurrent layers; their input is the series.
+    Recurrent(StackShape),
+    /// A perceptron over a window of fixed length.
+    Perceptron(PerceptronShape),
+}
+
+impl PastShape {
+    fn output_size(&self) -> usize {
+        match self {
+            PastShape::Recurrent(stack) => stack.output_size(),
+            PastShape::Perceptron(perceptron) => perceptron.output_size(),
+        }
+    }
+}
+
 impl ForecasterShape {
     /// Whether a forecaster of this shape makes sense.
     ///
     /// # Errors
-    /// The field that does not: `horizon`, `outlook`, or one of the stack's.
+    /// The field that does not: `horizon`, `outlook`, or one of the stack's or perceptron's.
     pub fn check(&self) -> Result<(), Misfit> {
-        self.stack.check().map_err(|misfit| misfit.within("stack"))?;
+        match &self.past {
+            PastShape::Recurrent(stack) => stack.check().map_err(|misfit| misfit.within("stack"))?,
+            PastShape::Perceptron(shape) => shape.check().map_err(|misfit| misfit.within("perceptron"))?,
+        }
         positive("horizon", self.horizon)?;
         let Outlook::Quantiles(probabilities) = &self.outlook else { return Ok(()) };
         if probabilities.is_empty() || !probabilities.iter().all(|&probability| probability > 0.0 && probability < 1.0)
@@ -109,24 +158,35 @@ impl Forecaster {
     /// If [`ForecasterShape::check`] refuses the shape.
     pub fn new(shape: ForecasterShape, seed: u64, device: &Device) -> Self {
         expect_fit(shape.check());
-        let ForecasterShape { stack, horizon, outlook } = shape;
+        let ForecasterShape { past, horizon, outlook } = shape;
         let key = Key::new(seed, Purpose::Weights);
-        let features = stack.output_size();
-        Self {
-            stack: Stack::new(stack, key.at(1), device),
-            summary: Summary::new(Pooling::Last, features, key.at(3), device),
-            output: linear(features, horizon * outlook.width(), 0.0, key.at(2), device),
-            horizon,
-            outlook,
-        }
+        let features = past.output_size();
+        let past = match past {
+            PastShape::Recurrent(stack) => Past::Recurrent(Reader {
+                stack: Stack::new(stack, key.at(1), device),
+                summary: Summary::new(Pooling::Last, features, key.at(3), device),
+            }),
+            PastShape::Perceptron(shape) => Past::Perceptron(Perceptron::new(&shape, key.at(1), device)),
+        };
+        Self { past, output: linear(features, horizon * outlook.width(), 0.0, key.at(2), device), horizon, outlook }
     }
 
-    /// What comes after `[batch, time, features]`, of which `lengths` steps are true.
+    /// What is said of each value.
+    pub fn outlook(&self) -> &Outlook {
+        &self.outlook
+    }
+
+    /// What comes after `[batch, time, features]`, of which `lengths` steps are true; a perceptron reads all of them.
     pub fn forward(&self, past: Tensor<3>, lengths: &[usize], noise: Option<Key>) -> Tensor<3> {
-        let directions = self.stack.shape().architecture.directions();
-        let outputs = self.stack.read(past, lengths, None, noise).outputs;
         let batch = lengths.len();
-        let numbers = self.output.forward(self.summary.forward(outputs, lengths, directions));
+        let read = match &self.past {
+            Past::Recurrent(Reader { stack, summary }) => {
+                let outputs = stack.read(past, lengths, None, noise).outputs;
+                summary.forward(outputs, lengths, stack.shape().architecture.directions())
+            }
+            Past::Perceptron(perceptron) => perceptron.forward(past),
+        };
+        let numbers = self.output.forward(read);
         let numbers = numbers.reshape([batch, self.horizon, self.outlook.width()]);
         match self.outlook {
             Outlook::Gaussian => {

@@ -8,7 +8,7 @@ use seqzoo_models::layers::stack::StackRates;
 use seqzoo_models::layers::{Attention, AttentionScore, Crf, Pooling, Skip, SpellingShape, Spelt, StackShape, Summary};
 use seqzoo_models::networks::{
     ClassifierShape, EncoderDecoder, EncoderDecoderShape, Forecaster, ForecasterShape, LanguageModel,
-    LanguageModelShape, Outlook, RelationClassifier, RelationShape, Sentences, Tagger, TaggerShape,
+    LanguageModelShape, Outlook, PastShape, RelationClassifier, RelationShape, Sentences, Tagger, TaggerShape,
 };
 use seqzoo_random::{Key, Purpose};
 
@@ -268,7 +268,7 @@ fn a_forecaster_answers_in_its_shape_with_positive_deviations() {
     for (_, device) in devices() {
         let past = tensor(numbers(2 * 5 * 3, 1), [2, 5, 3], &device);
         for outlook in [Outlook::Point, Outlook::Gaussian, Outlook::Quantiles(vec![0.1, 0.5, 0.9])] {
-            let shape = ForecasterShape { stack: bilstm(3), horizon: 4, outlook: outlook.clone() };
+            let shape = ForecasterShape { past: PastShape::Recurrent(bilstm(3)), horizon: 4, outlook: outlook.clone() };
             let forecaster = Forecaster::new(shape, 1, &device);
             let forecast = forecaster.forward(past.clone(), &[5, 3], None);
             assert_eq!(forecast.dims(), [2, 4, outlook.width()]);
@@ -361,7 +361,8 @@ fn shapes_that_make_no_sense_are_refused_by_field() {
         dropout: 0.0,
         embedding_dropout: 0.0,
     };
-    let forecaster = ForecasterShape { stack: gru(), horizon: 1, outlook: Outlook::Quantiles(vec![0.1, 0.9]) };
+    let forecaster =
+        ForecasterShape { past: PastShape::Recurrent(gru()), horizon: 1, outlook: Outlook::Quantiles(vec![0.1, 0.9]) };
     let pair = EncoderDecoderShape {
         source_vocabulary: 9,
         target_vocabulary: 7,

@@ -14,10 +14,10 @@ mod variant;
 
 pub use sections::{
     BpttSettings, CheckpointSettings, DropoutSettings, Expected, NetworkSettings, OptimizerKind, OptimizerSettings,
-    ScheduleKind, ScheduleSettings, SpellingSettings, StoppingSettings, TextSettings, TrainingSettings,
+    ScheduleKind, ScheduleSettings, SeriesSettings, SpellingSettings, StoppingSettings, TextSettings, TrainingSettings,
 };
 pub use seqzoo_datasets::scores::Metric;
-pub use variant::Variant;
+pub use variant::{Reader, Variant};
 
 /// Links files of `train/recipes` into the program.
 macro_rules! shipped {
@@ -48,6 +48,9 @@ pub struct Recipe {
     /// How a tagger reads letters.
     #[serde(default)]
     pub spelling: SpellingSettings,
+    /// How a series is cut and forecast.
+    #[serde(default)]
+    pub series: SeriesSettings,
     /// What disturbs training.
     #[serde(default)]
     pub dropout: DropoutSettings,
@@ -221,6 +224,7 @@ impl Recipe {
         if let Some((field, value)) = rates.into_iter().find(|(_, value)| !(0.0..1.0).contains(value)) {
             return Err(invalid(field, value, "a number in [0, 1)".to_owned()));
         }
+        self.series.validate()?;
         for variant in self.variants()? {
             variant.validate(kind)?;
         }

@@ -1,6 +1,7 @@
 //! Tasks: what turns examples into a loss, and a network's output into an answer.
 
 pub mod classification;
+pub mod forecasting;
 pub mod language_model;
 pub mod tagging;
 
@@ -15,6 +16,7 @@ use seqzoo_random::Key;
 use crate::checkpoint::Files;
 use crate::recipe::Variant;
 use classification::ClassificationTask;
+use forecasting::ForecastingTask;
 use language_model::LanguageModelTask;
 use tagging::TaggingTask;
 
@@ -87,5 +89,6 @@ pub fn with_task<W: Work>(variant: &Variant, data: &Data, work: W) -> W::Outcome
         Data::Labelled(data) => work.with(&ClassificationTask::new(variant, data)),
         Data::Text(corpus) => work.with(&LanguageModelTask::new(variant, corpus)),
         Data::Tagged(data) => work.with(&TaggingTask::new(variant, data)),
+        Data::Series(series) => work.with(&ForecastingTask::new(variant, series)),
     }
 }

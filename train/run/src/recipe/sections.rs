@@ -1,9 +1,13 @@
 //! The sections of a recipe, with their defaults.
 
 use seqzoo_datasets::scores::Metric;
+use seqzoo_datasets::series::Framing;
 use seqzoo_datasets::text::{Keep, Level};
 use seqzoo_models::layers::{Pooling, Skip};
+use seqzoo_models::networks::Outlook;
 use serde::{Deserialize, Serialize};
+
+use super::{InvalidValue, invalid};
 
 /// How text becomes token numbers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -63,6 +67,100 @@ pub struct SpellingSettings {
     pub embedding_size: usize,
     /// Features of the hidden state, per direction; 0: letters are not read.
     pub hidden_size: usize,
+}
+
+/// How a series is cut and forecast.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SeriesSettings {
+    /// Of a table: the column of moments; without, rows are counted.
+    pub time: String,
+    /// Of a table: the column that is forecast.
+    pub target: String,
+    /// Of a table: columns that are known up to the present.
+    pub features: Vec<String>,
+    /// Rows of the past that are read.
+    pub window: usize,
+    /// Rows that are forecast.
+    pub horizon: usize,
+    /// What is said of each value to come.
+    pub outlook: OutlookKind,
+    /// The probabilities of quantiles.
+    pub quantiles: Vec<f64>,
+    /// Rows of a season; 0: as the data set or the calendar has it.
+    pub season: usize,
+    /// Whether the phase of the season is read too.
+    pub calendar: bool,
+    /// Stretches of equal length by which a report tells errors apart.
+    pub folds: usize,
+}
+
+impl Default for SeriesSettings {
+    fn default() -> Self {
+        Self {
+            time: String::new(),
+            target: String::new(),
+            features: Vec::new(),
+            window: 30,
+            horizon: 1,
+            outlook: OutlookKind::Gaussian,
+            quantiles: vec![0.05, 0.25, 0.5, 0.75, 0.95],
+            season: 0,
+            calendar: false,
+            folds: 4,
+        }
+    }
+}
+
+impl SeriesSettings {
+    /// How the series is cut into questions.
+    pub fn framing(&self) -> Framing {
+        Framing { window: self.window, horizon: self.horizon, folds: self.folds }
+    }
+
+    /// What is said of each value to come.
+    pub fn outlook(&self) -> Outlook {
+        match self.outlook {
+            OutlookKind::Point => Outlook::Point,
+            OutlookKind::Gaussian => Outlook::Gaussian,
+            OutlookKind::Quantiles => Outlook::Quantiles(self.quantiles.clone()),
+        }
+    }
+
+    /// Refuses what no forecaster can have.
+    pub(super) fn validate(&self) -> Result<(), InvalidValue> {
+        let sizes = [
+            ("series.window", self.window),
+            ("series.horizon", self.horizon),
+            ("series.folds", self.folds),
+            ("series.season", self.season.max(1)),
+        ];
+        if let Some((field, value)) = sizes.into_iter().find(|&(_, value)| value == 0 || value > MAX_STEPS) {
+            return Err(invalid(field, value, format!("a whole number from 1 to {MAX_STEPS}")));
+        }
+        let rising = self.quantiles.windows(2).all(|pair| pair[0] < pair[1]);
+        let inside = self.quantiles.iter().all(|&probability| probability > 0.0 && probability < 1.0);
+        if !rising || !inside || self.quantiles.is_empty() {
+            let expected = "probabilities between 0 and 1, each larger than the one before".to_owned();
+            return Err(invalid("series.quantiles", format!("{:?}", self.quantiles), expected));
+        }
+        Ok(())
+    }
+}
+
+/// Rows of a window or a horizon at most.
+const MAX_STEPS: usize = 1 << 20;
+
+/// What is said of each value to come, see [`Outlook`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OutlookKind {
+    /// One value.
+    Point,
+    /// Mean and standard deviation.
+    Gaussian,
+    /// The values at some probabilities.
+    Quantiles,
 }
 
 /// What disturbs training: rates in [0, 1).

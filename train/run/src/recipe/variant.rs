@@ -9,20 +9,32 @@ use seqzoo_models::{Architecture, Misfit};
 use super::{DropoutSettings, InvalidValue, MAX_HIDDEN, Recipe, SpellingSettings, invalid, unknown_name};
 
 /// A model's name and what it stands for: an architecture, behind it the units of each layer where they are not the recipe's,
-/// and `+crf` for a tagger whose labels are joint.
+/// and `+crf` for a tagger whose labels are joint; or `perceptron`, which series are forecast by to compare.
 ///
 /// ```text
-/// lstm      lstm-50      birnn-20      gru-64-32      bilstm+crf
+/// lstm      lstm-50      birnn-20      gru-64-32      bilstm+crf      perceptron-64
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Variant {
     /// The name in recipes, reports and folders.
     pub name: String,
-    /// Which cell reads, and in which directions.
-    pub architecture: Architecture,
+    /// What reads.
+    pub reader: Reader,
     /// The recipe with this model's own values in it.
     pub recipe: Recipe,
 }
+
+/// What reads a sequence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reader {
+    /// A recurrent architecture.
+    Recurrent(Architecture),
+    /// A perceptron over a window of fixed length.
+    Perceptron,
+}
+
+/// The name of [`Reader::Perceptron`].
+const PERCEPTRON: &str = "perceptron";
 
 /// Of a recurrent stack; with gradients and moments, 16 GB.
 const MAX_PARAMETERS: u128 = 1_000_000_000;
@@ -33,36 +45,49 @@ impl Recipe {
     /// # Errors
     /// If the name stands for none.
     pub fn variant(&self, name: &str) -> Result<Variant, InvalidValue> {
-        let known = Architecture::ALL.map(Architecture::name);
         let (plain, joint) = name.strip_suffix("+crf").map_or((name, false), |plain| (plain, true));
-        let units = |rest: &str| -> Option<Vec<usize>> {
-            rest.split('-')
-                .skip(1)
-                .map(|units| units.parse().ok().filter(|units| (1..=MAX_HIDDEN).contains(units)))
-                .collect()
-        };
-        let fits = |architecture: &Architecture| {
-            let rest = plain.strip_prefix(architecture.name())?;
-            (rest.is_empty() || rest.starts_with('-')).then(|| units(rest)).flatten()
-        };
-        let found = Architecture::ALL.into_iter().find_map(|architecture| Some((architecture, fits(&architecture)?)));
-        let (architecture, units) = found.ok_or_else(|| invalid("models", name, unknown_name(name, &known)))?;
+        let recurrent = Architecture::ALL.map(|architecture| (architecture.name(), Reader::Recurrent(architecture)));
+        let readers = || recurrent.into_iter().chain([(PERCEPTRON, Reader::Perceptron)]);
+        let found = readers().find_map(|(reader, kind)| Some((kind, units(plain.strip_prefix(reader)?)?)));
+        let known: Vec<&str> = readers().map(|(name, _)| name).collect();
+        let (reader, units) = found.ok_or_else(|| invalid("models", name, unknown_name(name, &known)))?;
         let mut recipe = self.clone();
         if !units.is_empty() {
             recipe.network.hidden_sizes = units;
         }
         recipe.network.joint |= joint;
-        Ok(Variant { name: name.to_owned(), architecture, recipe })
+        Ok(Variant { name: name.to_owned(), reader, recipe })
     }
 }
 
+/// The units of layers, as in `-64-32` behind a name; none if there is nothing behind it.
+fn units(text: &str) -> Option<Vec<usize>> {
+    if text.is_empty() {
+        return Some(Vec::new());
+    }
+    let size = |units: &str| units.parse().ok().filter(|units| (1..=MAX_HIDDEN).contains(units));
+    text.strip_prefix('-')?.split('-').map(size).collect()
+}
+
 impl Variant {
+    /// What is to be told of the reader.
+    pub fn summary(&self) -> &'static str {
+        match self.reader {
+            Reader::Recurrent(architecture) => architecture.card().summary,
+            Reader::Perceptron => "layers of rectified units over a window of fixed length",
+        }
+    }
+
     /// The recurrent layers.
+    ///
+    /// # Panics
+    /// If the reader is a perceptron, which validation allows for series alone.
     pub fn stack(&self) -> StackShape {
+        let Reader::Recurrent(architecture) = self.reader else { panic!("a perceptron has no recurrent layers") };
         let DropoutSettings { layers: dropout, locked, recurrent, zoneout, .. } = self.recipe.dropout;
         let network = &self.recipe.network;
         StackShape {
-            architecture: self.architecture,
+            architecture,
             input_size: network.embedding_size,
             hidden_sizes: network.hidden_sizes.clone(),
             skip: network.skip,
@@ -73,16 +98,20 @@ impl Variant {
 
     /// Refuses what no network of that kind can have.
     pub(super) fn validate(&self, kind: Kind) -> Result<(), InvalidValue> {
+        if self.recipe.network.joint && kind != Kind::Tags {
+            return Err(invalid("network.joint", true, "false: only taggers have labels that are joint".to_owned()));
+        }
+        if self.reader == Reader::Perceptron {
+            let refused =
+                || invalid("models", &self.name, "only series are read by a window of fixed length".to_owned());
+            return if kind == Kind::Series { Ok(()) } else { Err(refused()) };
+        }
         let sizes = format!("{:?}", self.recipe.network.hidden_sizes);
         let stack = self.stack();
         stack.check().map_err(|misfit| invalid("network.hidden_sizes", &sizes, misfit.reason))?;
         match kind {
-            Kind::Labels => {}
             Kind::Text => self.validate_language_model(&stack)?,
-            Kind::Tags => {}
-        }
-        if self.recipe.network.joint && kind != Kind::Tags {
-            return Err(invalid("network.joint", true, "false: only taggers have labels that are joint".to_owned()));
+            Kind::Labels | Kind::Tags | Kind::Series => {}
         }
         let SpellingSettings { embedding_size, hidden_size } = self.recipe.spelling;
         if hidden_size > 0 && !(1..=MAX_HIDDEN).contains(&embedding_size) || hidden_size > MAX_HIDDEN {

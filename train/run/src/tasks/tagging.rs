@@ -203,13 +203,10 @@ fn pairs<'a>(right: &'a [usize], answered: &'a [usize]) -> impl Iterator<Item = 
 
 fn shape(variant: &Variant, codec: &Codec) -> TaggerShape {
     let recipe = &variant.recipe;
+    let StackShape { architecture, .. } = variant.stack();
     let spelling = (recipe.spelling.hidden_size > 0).then(|| SpellingShape {
         letters: codec.letters.size(),
-        stack: StackShape::plain(
-            variant.architecture,
-            recipe.spelling.embedding_size,
-            vec![recipe.spelling.hidden_size],
-        ),
+        stack: StackShape::plain(architecture, recipe.spelling.embedding_size, vec![recipe.spelling.hidden_size]),
     });
     let spelt = spelling.as_ref().map_or(0, |spelling| spelling.stack.output_size());
     let embedding_size = recipe.network.embedding_size;

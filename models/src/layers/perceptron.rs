@@ -1,0 +1,79 @@
+//! Layers of rectified units over a window of fixed length: what recurrent networks are compared with.
+
+use burn::module::Module;
+use burn::nn::Linear;
+use burn::tensor::activation::relu;
+use burn::tensor::{Device, Tensor};
+use seqzoo_random::Key;
+
+use super::linear;
+use crate::misfit::{Misfit, positive};
+
+/// Multilayer perceptron over all steps of a window at once: it keeps no state and knows no order but the places.
+///
+/// ```text
+/// h_0 = [x_1 ; … ; x_window]        h_l = max(0, h_{l−1} W_l + b_l)
+/// ```
+///
+/// Input `[batch, window, features]`, output `[batch, last hidden size]`.
+#[derive(Module, Debug)]
+pub struct Perceptron {
+    layers: Vec<Linear>,
+}
+
+/// The sizes of a [`Perceptron`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PerceptronShape {
+    /// Steps that are read.
+    pub window: usize,
+    /// Features of a step.
+    pub features: usize,
+    /// Units of each layer, the lowest first.
+    pub hidden_sizes: Vec<usize>,
+}
+
+impl PerceptronShape {
+    /// Whether the sizes make sense.
+    ///
+    /// # Errors
+    /// The field that does not: `window`, `features` or `hidden_sizes`.
+    pub fn check(&self) -> Result<(), Misfit> {
+        positive("window", self.window)?;
+        positive("features", self.features)?;
+        if self.hidden_sizes.is_empty() {
+            return Err(Misfit::new("hidden_sizes", "a perceptron needs at least one layer"));
+        }
+        self.hidden_sizes.iter().try_for_each(|&size| positive("hidden_sizes", size))
+    }
+
+    /// Features of what it says.
+    ///
+    /// # Panics
+    /// If there is no layer.
+    pub fn output_size(&self) -> usize {
+        *self.hidden_sizes.last().expect("a perceptron has a layer")
+    }
+}
+
+impl Perceptron {
+    /// A perceptron with Glorot-uniform weights drawn from `key` and zero biases.
+    pub fn new(shape: &PerceptronShape, key: Key, device: &Device) -> Self {
+        let mut below = shape.window * shape.features;
+        let layer = |(place, &size): (u64, &usize)| {
+            let layer = linear(below, size, 0.0, key.place(place), device);
+            below = size;
+            layer
+        };
+        Self { layers: (0..).zip(&shape.hidden_sizes).map(layer).collect() }
+    }
+
+    /// What the last layer says of `[batch, window, features]`.
+    ///
+    /// # Panics
+    /// If the window has another length.
+    pub fn forward(&self, window: Tensor<3>) -> Tensor<2> {
+        let [batch, time, features] = window.dims();
+        let flat = window.reshape([batch, time * features]);
+        self.layers.iter().fold(flat, |below, layer| relu(layer.forward(below)))
+    }
+}

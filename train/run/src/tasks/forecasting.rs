@@ -1,0 +1,323 @@
+//! The next values of a series.
+
+use burn::tensor::{Device, Tensor, TensorData};
+use seqzoo_datasets::batch;
+use seqzoo_datasets::classification::Split;
+use seqzoo_datasets::scores::{Evaluation, Metric, Scores};
+use seqzoo_datasets::series::{Framing, Scaling, Series};
+use seqzoo_models::layers::{PerceptronShape, StackShape};
+use seqzoo_models::networks::{Forecaster, ForecasterShape, Outlook, PastShape};
+use seqzoo_random::{Key, Purpose};
+use serde::{Deserialize, Serialize};
+
+use super::{BatchLoss, Carried, Task};
+use crate::checkpoint::{CheckpointError, Files, Opened};
+use crate::faults;
+use crate::parameters::Array;
+use crate::progress::Snapshot;
+use crate::recipe::{Reader, Variant};
+
+const CODEC: &str = "codec.json";
+
+/// Windows per batch where nothing is learnt.
+const EVALUATION_BATCH: usize = 512;
+
+/// What is needed, with the weights, to forecast what comes after a series.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Codec {
+    /// Names of the columns, the target first.
+    pub columns: Vec<String>,
+    /// Fitted on the training part alone.
+    pub scaling: Scaling,
+    /// Rows of a season whose phase is read too; 0: none.
+    pub season: usize,
+    /// The last window of the series trained on, `[rows][columns]`, the number of its first row, and its times.
+    pub recent: Vec<Vec<f64>>,
+    /// Number of the first of those rows.
+    pub first: usize,
+    /// Their times.
+    pub times: Vec<String>,
+    /// Times of the horizon after them.
+    pub next: Vec<String>,
+}
+
+/// Rows of the past, the number of the first, and what they are called.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Past {
+    /// `[rows][columns]`.
+    pub rows: Vec<Vec<f64>>,
+    /// Number of the first row in its series.
+    pub first: usize,
+    /// Of each row.
+    pub times: Vec<String>,
+    /// Of each row that is forecast.
+    pub next: Vec<String>,
+}
+
+impl Past {
+    /// The last `window` rows of a series, before the `horizon` rows that are forecast; `None` if it has fewer.
+    pub fn of(series: &Series, Framing { window, horizon, .. }: Framing) -> Option<Self> {
+        let first = series.rows().checked_sub(window)?;
+        let row = |row: usize| series.columns.iter().map(|column| column.values[row]).collect();
+        Some(Self {
+            rows: (first..series.rows()).map(row).collect(),
+            first,
+            times: series.times[first..].to_vec(),
+            next: (1..=horizon).map(|k| series.next_time(k)).collect(),
+        })
+    }
+}
+
+impl Codec {
+    /// Of a series, for a model of a recipe.
+    fn of(variant: &Variant, series: &Series) -> Self {
+        let settings = &variant.recipe.series;
+        let past = Past::of(series, settings.framing());
+        let past = past.unwrap_or(Past { rows: Vec::new(), first: 0, times: Vec::new(), next: Vec::new() });
+        Self {
+            columns: series.columns.iter().map(|column| column.name.clone()).collect(),
+            scaling: Scaling::fit(series),
+            season: if settings.calendar { series.season.unwrap_or(0) } else { 0 },
+            recent: past.rows,
+            first: past.first,
+            times: past.times,
+            next: past.next,
+        }
+    }
+
+    /// Features that the network reads of a row: the scaled columns, and the season's phase as a point on a circle.
+    fn features(&self) -> usize {
+        self.columns.len() + if self.season > 0 { 2 } else { 0 }
+    }
+
+    /// Appends what the network reads of the row of that number.
+    fn read(&self, number: usize, row: impl Iterator<Item = f64>, into: &mut Vec<f32>) {
+        into.extend(row.enumerate().map(|(column, value)| self.scaling.scaled(column, value) as f32));
+        if self.season > 0 {
+            let phase = std::f64::consts::TAU * (number % self.season) as f64 / self.season as f64;
+            into.extend([phase.sin() as f32, phase.cos() as f32]);
+        }
+    }
+
+    /// Windows that end before each of the origins, `[origins, window, features]`.
+    fn windows(&self, series: &Series, origins: &[usize], window: usize, device: &Device) -> Tensor<3> {
+        let mut numbers = Vec::with_capacity(origins.len() * window * self.features());
+        for number in origins.iter().flat_map(|&origin| origin - window..origin) {
+            self.read(number, series.columns.iter().map(|column| column.values[number]), &mut numbers);
+        }
+        Tensor::from_data(TensorData::new(numbers, [origins.len(), window, self.features()]), device)
+    }
+}
+
+/// Training a forecaster on a series.
+#[derive(Debug, Clone)]
+pub struct ForecastingTask {
+    codec: Codec,
+    variant: Variant,
+    series: Series,
+    origins: Vec<usize>,
+}
+
+impl ForecastingTask {
+    /// The task of a recipe's model.
+    pub fn new(variant: &Variant, series: &Series) -> Self {
+        let Framing { window, horizon, .. } = variant.recipe.series.framing();
+        Self {
+            codec: Codec::of(variant, series),
+            variant: variant.clone(),
+            series: series.clone(),
+            origins: series.origins(Split::Train, window, horizon),
+        }
+    }
+
+    fn framing(&self) -> Framing {
+        self.variant.recipe.series.framing()
+    }
+
+    /// What came after each of the origins, scaled, `[origins, horizon]`.
+    fn came(&self, origins: &[usize], device: &Device) -> Tensor<2> {
+        let horizon = self.framing().horizon;
+        let target = self.series.target();
+        let scaled = |row: usize| self.codec.scaling.scaled(0, target[row]) as f32;
+        let values: Vec<f32> = origins.iter().flat_map(|&origin| origin..origin + horizon).map(scaled).collect();
+        Tensor::from_data(TensorData::new(values, [origins.len(), horizon]), device)
+    }
+}
+
+impl Task for ForecastingTask {
+    type Network = Forecaster;
+
+    fn network(&self, device: &Device) -> Forecaster {
+        let recipe = &self.variant.recipe;
+        recipe.begin(Forecaster::new(shape(&self.variant, &self.codec), recipe.training.seed, device))
+    }
+
+    fn batches(&self, epoch: u64) -> Vec<Vec<usize>> {
+        let training = &self.variant.recipe.training;
+        let window = self.framing().window;
+        let key = Key::new(training.seed, Purpose::Order).at(epoch);
+        batch::shuffled(&vec![window; self.origins.len()], training.batch_size, key)
+    }
+
+    fn loss(
+        &self,
+        network: &Forecaster,
+        batch: &[usize],
+        _: Option<&Carried>,
+        noise: Key,
+        device: &Device,
+    ) -> BatchLoss {
+        let Framing { window, horizon, .. } = self.framing();
+        let origins: Vec<usize> = batch.iter().map(|&place| self.origins[place]).collect();
+        let mut past = self.codec.windows(&self.series, &origins, window, device);
+        if let Some(value) = faults::value("activation") {
+            past = past * value;
+        }
+        let loss = network.loss(past, &vec![window; origins.len()], self.came(&origins, device), Some(noise));
+        BatchLoss { loss, weight: (origins.len() * horizon) as f64, tokens: origins.len() * window, carried: None }
+    }
+
+    fn validate(&self, network: &Forecaster, device: &Device, stop: &dyn Fn() -> bool) -> Option<Scores> {
+        let Framing { window, horizon, .. } = self.framing();
+        let (mut loss, mut squares, mut count) = (0.0, 0.0, 0);
+        for origins in self.series.origins(Split::Validation, window, horizon).chunks(EVALUATION_BATCH) {
+            if stop() {
+                return None;
+            }
+            let past = self.codec.windows(&self.series, origins, window, device);
+            let forecast = network.forward(past, &vec![window; origins.len()], None);
+            let outlook = network.outlook();
+            let mean: f32 = outlook.loss(forecast.clone(), self.came(origins, device)).into_scalar();
+            loss += f64::from(mean) * (origins.len() * horizon) as f64;
+            let told = Array::of(forecast).values;
+            let came = origins.iter().flat_map(|&origin| &self.series.target()[origin..origin + horizon]);
+            for (told, came) in told.chunks_exact(outlook.width()).zip(came) {
+                squares += (self.codec.scaling.unscaled(outlook.middle(told)) - came).powi(2);
+                count += 1;
+            }
+        }
+        let most = f64::from(count.max(1));
+        let metrics = [(Metric::Loss, loss / most), (Metric::Rmse, (squares / most).sqrt())];
+        Some(Scores::new(count as usize, metrics))
+    }
+
+    fn files(&self) -> Files {
+        let json = serde_json::to_vec(&self.codec).expect("made of strings and finite numbers");
+        Files::from([(CODEC.to_owned(), json)])
+    }
+}
+
+/// A trained forecaster with what it needs to go on from a series.
+#[derive(Debug, Clone)]
+pub struct SeriesForecaster {
+    codec: Codec,
+    variant: Variant,
+    network: Forecaster,
+    device: Device,
+}
+
+impl SeriesForecaster {
+    /// The forecaster that a checkpoint holds.
+    ///
+    /// # Errors
+    /// If the checkpoint's files do not fit each other.
+    pub fn load(opened: &Opened, snapshot: &Snapshot, device: &Device) -> Result<Self, CheckpointError> {
+        let codec: Codec = opened.json(CODEC)?;
+        let variant = snapshot.variant(opened)?;
+        let shape = shape(&variant, &codec);
+        shape.check().map_err(|misfit| CheckpointError::damaged(&opened.path, misfit))?;
+        let columns = codec.columns.len();
+        let Framing { window, horizon, .. } = variant.recipe.series.framing();
+        let fits = codec.scaling.means.len() == columns
+            && codec.scaling.deviations.len() == columns
+            && codec.recent.iter().all(|row| row.len() == columns)
+            && [codec.recent.len(), codec.times.len()] == [window; 2]
+            && codec.next.len() == horizon;
+        if columns == 0 || !fits {
+            return Err(CheckpointError::damaged(
+                opened.path.join(CODEC),
+                "its columns and rows do not fit each other",
+            ));
+        }
+        let network = Forecaster::new(shape, variant.recipe.training.seed, device);
+        Ok(Self { network: snapshot.into_network(opened, network)?, codec, variant, device: device.clone() })
+    }
+
+    /// Names of the columns that it reads, the target first.
+    pub fn columns(&self) -> &[String] {
+        &self.codec.columns
+    }
+
+    /// How it cuts a series.
+    pub fn framing(&self) -> Framing {
+        self.variant.recipe.series.framing()
+    }
+
+    /// What is said of each value to come.
+    pub fn outlook(&self) -> &Outlook {
+        self.network.outlook()
+    }
+
+    /// The end of the series that it was trained on.
+    pub fn recent(&self) -> Past {
+        let Codec { recent, first, times, next, .. } = self.codec.clone();
+        Past { rows: recent, first, times, next }
+    }
+
+    /// What is said of each value after the past, in the target's own unit: `[horizon][width of the outlook]`.
+    ///
+    /// # Panics
+    /// If the past has not a window of rows of its columns.
+    pub fn forecast(&self, past: &Past) -> Vec<Vec<f64>> {
+        let window = self.framing().window;
+        assert!(past.rows.len() == window && past.rows.iter().all(|row| row.len() == self.codec.columns.len()));
+        let mut numbers = Vec::new();
+        for (number, row) in (past.first..).zip(&past.rows) {
+            self.codec.read(number, row.iter().copied(), &mut numbers);
+        }
+        let shape = [1, window, self.codec.features()];
+        let input = Tensor::from_data(TensorData::new(numbers, shape), &self.device);
+        let told = Array::of(self.network.forward(input, &[window], None)).values;
+        told.chunks_exact(self.outlook().width()).map(|told| self.unscaled(told)).collect()
+    }
+
+    /// In the target's own unit.
+    fn unscaled(&self, told: &[f32]) -> Vec<f64> {
+        let scaling = &self.codec.scaling;
+        match self.outlook() {
+            Outlook::Gaussian => vec![scaling.unscaled(told[0].into()), f64::from(told[1]) * scaling.deviations[0]],
+            Outlook::Point | Outlook::Quantiles(_) => told.iter().map(|&told| scaling.unscaled(told.into())).collect(),
+        }
+    }
+
+    /// Rolling-origin evaluation on a part of a series that has the same columns.
+    pub fn evaluate(&self, series: &Series, split: Split) -> Evaluation {
+        let framing = self.framing();
+        let origins = series.origins(split, framing.window, framing.horizon);
+        let mut told = Vec::new();
+        for origins in origins.chunks(EVALUATION_BATCH) {
+            let past = self.codec.windows(series, origins, framing.window, &self.device);
+            let forecast = self.network.forward(past, &vec![framing.window; origins.len()], None);
+            told.extend(Array::of(forecast).values);
+        }
+        let middle = |told: &[f32]| self.codec.scaling.unscaled(self.outlook().middle(told));
+        let mut forecasts = told.chunks_exact(self.outlook().width() * framing.horizon.max(1));
+        series.evaluate(split, framing, |_| {
+            Some(forecasts.next()?.chunks_exact(self.outlook().width()).map(middle).collect())
+        })
+    }
+}
+
+fn shape(variant: &Variant, codec: &Codec) -> ForecasterShape {
+    let settings = &variant.recipe.series;
+    let past = match variant.reader {
+        Reader::Recurrent(_) => PastShape::Recurrent(StackShape { input_size: codec.features(), ..variant.stack() }),
+        Reader::Perceptron => PastShape::Perceptron(PerceptronShape {
+            window: settings.window,
+            features: codec.features(),
+            hidden_sizes: variant.recipe.network.hidden_sizes.clone(),
+        }),
+    };
+    ForecasterShape { past, horizon: settings.horizon, outlook: settings.outlook() }
+}

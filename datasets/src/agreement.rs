@@ -56,6 +56,7 @@ pub fn load() -> Classification {
             Baseline { name: "number of the last noun", rule: |text| nouns(text).last() },
             Baseline { name: "number of most nouns", rule: most },
         ],
+        bayes: None,
     }
 }
 

@@ -17,7 +17,7 @@ macro_rules! datasets {
     };
 }
 
-datasets![agreement, imdb, pos, sentences, shakespeare, ptb, temperatures, table];
+datasets![agreement, names, imdb, pos, sentences, shakespeare, ptb, temperatures, table];
 
 /// A data set that a recipe may name.
 #[derive(Debug)]

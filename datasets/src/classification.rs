@@ -2,7 +2,9 @@
 
 use sha2::{Digest, Sha256};
 
+use crate::naive_bayes::NaiveBayes;
 use crate::scores::{Confusion, Evaluation, Group};
+use crate::text::Level;
 
 /// One text and the number of its label.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,6 +41,17 @@ pub struct Classification {
     pub test: Vec<Example>,
     /// Rules that need no training, to be beaten.
     pub baselines: Vec<Baseline>,
+    /// How naive Bayes competes, if it does.
+    pub bayes: Option<Bayes>,
+}
+
+/// What naive Bayes counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bayes {
+    /// What a token is.
+    pub level: Level,
+    /// Tokens of the longest n-gram that is tried.
+    pub longest: usize,
 }
 
 /// A rule that answers without training; `None` where it does not apply.
@@ -79,7 +92,8 @@ impl Classification {
         }
     }
 
-    /// How well each baseline answers a part, the most frequent label of the training part among them.
+    /// How well each baseline answers a part, the most frequent label of the training part among them. Naive Bayes learns
+    /// from the training part and chooses its settings by the validation part, as models do.
     pub fn baselines(&self, split: Split) -> Vec<(&'static str, Evaluation)> {
         let mut counts = vec![0; self.labels.len()];
         self.train.iter().for_each(|example| counts[example.label] += 1);
@@ -88,7 +102,12 @@ impl Classification {
             let answer = |example: &Example| (baseline.rule)(&example.text);
             (baseline.name, self.graded(split, answer))
         });
-        std::iter::once(("most frequent label", self.graded(split, |_| Some(majority)))).chain(rules).collect()
+        let bayes = self.bayes.map(|Bayes { level, longest }| {
+            let bayes = NaiveBayes::tuned(&self.train, &self.validation, self.labels.len(), level, longest);
+            ("naive Bayes", self.graded(split, |example| Some(bayes.answer(&example.text))))
+        });
+        let first = ("most frequent label", self.graded(split, |_| Some(majority)));
+        std::iter::once(first).chain(rules).chain(bayes).collect()
     }
 
     /// How well a rule answers a part; where it has no answer it is wrong.

@@ -12,7 +12,8 @@ use flate2::read::GzDecoder;
 
 use crate::DataError;
 use crate::catalog::{Data, Dataset, Kind, Origin, Source};
-use crate::classification::{Classification, Example};
+use crate::classification::{Bayes, Classification, Example};
+use crate::text::Level;
 
 /// What there is to know of it.
 pub static DATASET: Dataset = Dataset {
@@ -44,8 +45,11 @@ pub fn load(dir: &Path) -> Result<Classification, DataError> {
         Place::Folder(path) => from_folder(path)?,
     };
     reviews.sort_by(|a, b| a.path.cmp(&b.path));
-    let mut data =
-        Classification { labels: vec!["negative".to_owned(), "positive".to_owned()], ..Classification::default() };
+    let mut data = Classification {
+        labels: vec!["negative".to_owned(), "positive".to_owned()],
+        bayes: Some(Bayes { level: Level::Words, longest: 2 }),
+        ..Classification::default()
+    };
     let mut in_train = 0;
     for Review { path, text } in reviews {
         let example = Example { text, label: usize::from(path.contains("/pos/")), groups: Vec::new() };

@@ -92,7 +92,7 @@ mod tests {
 
     fn load_text(text: &str) -> Result<Series, DataError> {
         let dir = tempfile::tempdir().unwrap();
-        std::fs::write(dir.path().join(FILE), text).unwrap();
+        std::fs::write(dir.path().join("daily-min-temperatures.csv"), text).unwrap();
         load(dir.path())
     }
 
@@ -124,9 +124,9 @@ mod tests {
             let text = published.replacen(from, to, 1);
             assert_ne!(text, published);
             let error = load_text(&text).unwrap_err().to_string();
-            assert!(error.contains(FILE) && error.contains(part), "{error}");
+            assert!(error.contains("daily-min-temperatures.csv") && error.contains(part), "{error}");
         }
         let error = load(tempfile::tempdir().unwrap().path()).unwrap_err().to_string();
-        assert!(error.contains(SOURCE), "{error}");
+        assert!(error.contains(FILES[0].address), "{error}");
     }
 }

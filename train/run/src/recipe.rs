@@ -28,7 +28,7 @@ macro_rules! shipped {
     };
 }
 
-shipped!["agreement", "sentences", "imdb", "pos"];
+shipped!["agreement", "names", "imdb", "pos", "sentences", "temperatures", "forecast"];
 
 /// One experiment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -203,8 +203,8 @@ impl Recipe {
         if k1 == 0 && k2 > 0 {
             return Err(invalid("bptt.k2", k2, "bptt.k1, which says how often an update is made".to_owned()));
         }
-        if !self.expected.value.is_finite() || self.expected.value < 0.0 {
-            return Err(invalid("expected.value", self.expected.value, "a number from 0".to_owned()));
+        if let Some(value) = self.expected.value.filter(|value| !(value.is_finite() && *value >= 0.0)) {
+            return Err(invalid("expected.value", value, "a number from 0".to_owned()));
         }
         let DropoutSettings { embedding, layers, locked, recurrent, output, zoneout } = self.dropout;
         let OptimizerSettings { beta_1, beta_2, alpha, momentum, .. } = self.optimizer;

@@ -391,6 +391,7 @@ pub struct Expected {
     pub split: String,
     /// What is measured.
     pub metric: Metric,
-    /// Its value: accuracy and macro-f1 at least, loss and rmse at most.
-    pub value: f64,
+    /// Its value: accuracy and macro-f1 at least, loss and rmse at most; none where the data are the user's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<f64>,
 }

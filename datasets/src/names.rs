@@ -1,0 +1,210 @@
+//! Surnames by language of origin, 18 languages: the data of PyTorch's tutorial, after Robertson's practical-pytorch
+//! (MIT).
+//!
+//! A file `<Language>.txt` holds a surname a line. Names are kept as written, accents and all. A name that a language
+//! repeats counts once (2,000 Arabic lines are 108 names); one that several languages share stays in each, so no model
+//! can be right on all of them. A tenth of each language, at least one name, is the validation part, another tenth the
+//! test part.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use seqzoo_random::{Key, Purpose, SliceRandom};
+
+use crate::DataError;
+use crate::classification::{Classification, Example};
+
+/// The languages, which are the labels, in their order.
+pub const LANGUAGES: [&str; 18] = [
+    "Arabic",
+    "Chinese",
+    "Czech",
+    "Dutch",
+    "English",
+    "French",
+    "German",
+    "Greek",
+    "Irish",
+    "Italian",
+    "Japanese",
+    "Korean",
+    "Polish",
+    "Portuguese",
+    "Russian",
+    "Scottish",
+    "Spanish",
+    "Vietnamese",
+];
+
+/// Names that a language needs so that each part has one.
+const LEAST: usize = 10;
+
+/// Characters of the longest name read; the longest published one has 20.
+const LONGEST: usize = 100;
+
+/// The parts never change: seeds of runs choose weights and order, not names.
+const SEED: u64 = 2017;
+
+/// Loads the file of each language from `dir`, its folder `names`, or the folder `names` of that.
+///
+/// # Errors
+/// [`DataError`] if a file is not there, has fewer than 10 names, or a line that is no name.
+pub fn load(dir: &Path) -> Result<Classification, DataError> {
+    let has_names = |folder: &PathBuf| LANGUAGES.iter().any(|language| file(folder, language).is_file());
+    let folder = [dir.join("names/names"), dir.join("names"), dir.to_owned()].into_iter().find(has_names);
+    let folder = folder.ok_or_else(|| DataError::Missing { dataset: "names", dir: dir.to_owned(), hint: hint() })?;
+    let mut data = Classification { labels: LANGUAGES.map(str::to_owned).to_vec(), ..Classification::default() };
+    for (label, language) in LANGUAGES.iter().enumerate() {
+        let mut names = read(&file(&folder, language), language)?;
+        names.shuffle(&mut Key::new(SEED, Purpose::Data).at(label as u64).stream());
+        // Ten names or more round to one or more.
+        let tenth = (names.len() + 5) / 10;
+        let mut examples = names.into_iter().map(|text| Example { text, label, groups: Vec::new() });
+        data.validation.extend(examples.by_ref().take(tenth));
+        data.test.extend(examples.by_ref().take(tenth));
+        data.train.extend(examples);
+    }
+    Ok(data)
+}
+
+/// Where the file of each language is kept, in the order of [`LANGUAGES`].
+pub fn sources() -> [String; 18] {
+    LANGUAGES.map(source)
+}
+
+/// How to get the data.
+pub fn hint() -> String {
+    let [first, .., last] = LANGUAGES;
+    format!("download the 18 files {} to {last}.txt into DIR/names", source(first))
+}
+
+fn source(language: &str) -> String {
+    format!("https://raw.githubusercontent.com/spro/practical-pytorch/master/data/names/{language}.txt")
+}
+
+fn file(folder: &Path, language: &str) -> PathBuf {
+    folder.join(format!("{language}.txt"))
+}
+
+/// The names of a file, each once, in alphabetical order: the order of its lines chooses no part.
+fn read(path: &Path, language: &str) -> Result<Vec<String>, DataError> {
+    if !path.is_file() {
+        return Err(DataError::unfit(path, format!("it is not there; download {}", source(language))));
+    }
+    let bytes = fs::read(path).map_err(|source| DataError::unreadable(path, source))?;
+    let text = str::from_utf8(&bytes).map_err(|error| {
+        let line = 1 + bytes[..error.valid_up_to()].iter().filter(|&&byte| byte == b'\n').count();
+        DataError::line(path, line, "not UTF-8; convert the file first")
+    })?;
+    let mut names = BTreeSet::new();
+    for (place, line) in text.lines().enumerate() {
+        let wrong = |detail: String| DataError::line(path, place + 1, detail + "; expected a surname alone");
+        if let Some(found) = line.chars().find(|c| c.is_control() || c.is_numeric()) {
+            return Err(wrong(format!("{found:?} is in no surname")));
+        }
+        let name = line.trim();
+        let characters = name.chars().count();
+        if characters > LONGEST {
+            return Err(wrong(format!("{characters} characters, more than the {LONGEST} that a surname may have")));
+        }
+        if !name.is_empty() {
+            names.insert(name.to_owned());
+        }
+    }
+    match names.len() {
+        0 => Err(DataError::unfit(path, format!("empty; download {}", source(language)))),
+        1..LEAST => Err(DataError::unfit(
+            path,
+            format!("{} different names, of which each part needs some: at least {LEAST}", names.len()),
+        )),
+        _ => Ok(names.into_iter().collect()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::classification::Split;
+    use std::collections::HashSet;
+
+    /// `count` different names without digits, the first of them Adé.
+    fn names(count: usize) -> String {
+        let letters = || ('a'..='z').flat_map(|first| ('a'..='z').map(move |second| format!("A{first}{second}\n")));
+        letters().take(count).collect::<String>().replace("Aaa", "Adé")
+    }
+
+    /// A folder in which the language of label `n` has `10 + n` names.
+    fn folder() -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        for (label, language) in LANGUAGES.iter().enumerate() {
+            fs::write(file(dir.path(), language), names(10 + label)).unwrap();
+        }
+        dir
+    }
+
+    fn error(dir: &Path) -> String {
+        load(dir).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn each_language_is_in_each_part_and_each_name_of_it_in_one() {
+        let dir = folder();
+        let data = load(dir.path()).unwrap();
+        let mut seen = HashSet::new();
+        for split in Split::ALL {
+            for example in data.split(split) {
+                assert!(seen.insert((example.label, example.text.clone())), "{example:?}");
+            }
+        }
+        for label in 0..LANGUAGES.len() {
+            let counts = Split::ALL.map(|split| data.split(split).iter().filter(|e| e.label == label).count());
+            let tenth = [1, 2, 3][(label + 5) / 10];
+            assert_eq!(counts, [10 + label - 2 * tenth, tenth, tenth]);
+            assert!(seen.contains(&(label, "Adé".to_owned())), "a name that languages share stays in each");
+        }
+    }
+
+    #[test]
+    fn order_repetition_blanks_and_line_ends_change_nothing() {
+        let dir = folder();
+        let plain = load(dir.path()).unwrap();
+        let lines: Vec<String> = names(10).lines().rev().map(|name| format!("\u{a0}{name} ")).collect();
+        fs::write(file(dir.path(), "Arabic"), [lines.clone(), lines].concat().join("\r\n\r\n")).unwrap();
+        let again = load(dir.path()).unwrap();
+        assert_eq!((plain.digest(), plain.test), (again.digest(), again.test));
+    }
+
+    #[test]
+    fn folders_are_searched_from_the_innermost_and_each_file_must_be_there() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(error(dir.path()).contains("Arabic.txt to Vietnamese.txt into DIR/names"));
+        fs::create_dir(dir.path().join("names")).unwrap();
+        fs::rename(folder().keep(), dir.path().join("names/names")).unwrap();
+        for place in ["", "names", "names/names"] {
+            assert_eq!(load(&dir.path().join(place)).unwrap().labels, LANGUAGES);
+        }
+        fs::remove_file(dir.path().join("names/names/Greek.txt")).unwrap();
+        let error = error(dir.path());
+        assert!(error.contains("Greek.txt: it is not there") && error.contains(&sources()[7]), "{error}");
+    }
+
+    #[test]
+    fn what_is_no_list_of_names_is_told_by_file_and_line() {
+        let dir = folder();
+        let long = format!("{}{}\n", names(11), "x".repeat(101));
+        for (bytes, part) in [
+            (&b"Ab\nAc\nA\xff\n"[..], ", line 3: not UTF-8"),
+            (b"Ab\tCzech\n", ", line 1: '\\t' is in no surname; expected a surname alone"),
+            (b"Ab\r\n\r\nAc2\r\n", ", line 3: '2' is in no surname"),
+            (long.as_bytes(), ", line 12: 101 characters, more than the 100"),
+            (b" \r\n", ": empty; download https"),
+            ("Ab\n".repeat(50).as_bytes(), ": 1 different names"),
+            (names(9).as_bytes(), ": 9 different names, of which each part needs some: at least 10"),
+        ] {
+            fs::write(file(dir.path(), "Czech"), bytes).unwrap();
+            let error = error(dir.path());
+            assert!(error.contains(&format!("Czech.txt{part}")), "{error}");
+        }
+    }
+}

@@ -1,25 +1,30 @@
 //! One file per command; what several of them take is here.
 
 pub mod bench;
+pub mod data;
 pub mod describe;
 pub mod evaluate;
+pub mod forecast;
 pub mod generate;
 pub mod list;
 pub mod predict;
 pub mod probe;
 pub mod train;
+pub mod verify;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use clap::Args;
-use seqzoo_datasets::catalog::{Data, Kind};
+use seqzoo_datasets::catalog::{Data, Kind, Origin};
 use seqzoo_datasets::classification::Split;
 use seqzoo_datasets::corpus::Corpus;
+use seqzoo_datasets::series::Series;
+use seqzoo_datasets::table::{self, CsvColumns};
 use seqzoo_models::Architecture;
 use seqzoo_run::did_you_mean;
 use seqzoo_run::folder::Run;
-use seqzoo_run::recipe::Recipe;
+use seqzoo_run::recipe::{Recipe, SeriesSettings};
 use seqzoo_run::settings::{Override, Settings};
 use seqzoo_run::{Backend, BackendError};
 
@@ -27,7 +32,7 @@ use crate::failure::{DATA, Failure, USAGE};
 use crate::say::{quoted, say};
 
 /// Where to compute.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct BackendChoice {
     /// Backend to compute with, among those linked in (`seqzoo list backends`); the best one with real hardware unless
     /// given.
@@ -73,14 +78,17 @@ impl ModelChoice {
 }
 
 /// Where data sets that are files lie.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct DataFolder {
-    /// Folder of the data sets that are not built in [env: SEQZOO_DATA_DIR]
+    /// Folder of the data sets that are not built in [default: data] [env: SEQZOO_DATA_DIR]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
     /// A text file that takes the place of a language model's corpus; its last tenth is the validation part.
     #[arg(long, value_name = "FILE")]
     text: Option<PathBuf>,
+    /// The table that `forecast` learns from: comma-separated values with a header.
+    #[arg(long, value_name = "FILE")]
+    csv: Option<PathBuf>,
 }
 
 impl DataFolder {
@@ -89,13 +97,13 @@ impl DataFolder {
         let flag = |name: &str, path: &Option<PathBuf>| {
             path.as_ref().map_or_else(String::new, |path| format!(" --{name} {}", quoted(path)))
         };
-        flag("data-dir", &self.data_dir) + &flag("text", &self.text)
+        [("data-dir", &self.data_dir), ("text", &self.text), ("csv", &self.csv)]
+            .map(|(name, path)| flag(name, path))
+            .concat()
     }
 
     /// Loads a recipe's data set, saying so where it takes a while.
     pub fn load(&self, recipe: &Recipe) -> Result<Data, Failure> {
-        let variable = || std::env::var_os("SEQZOO_DATA_DIR").filter(|dir| !dir.is_empty()).map(PathBuf::from);
-        let dir = self.data_dir.clone().or_else(variable);
         if let Some(path) = &self.text {
             if recipe.dataset()?.kind != Kind::Text {
                 let message =
@@ -105,9 +113,41 @@ impl DataFolder {
             say(format_args!("loading {} …", path.display()));
             return Ok(Data::Text(Corpus::read(path)?));
         }
+        if let Some(path) = &self.csv {
+            if !matches!(recipe.dataset()?.origin, Origin::Table) {
+                let message = format!(
+                    "--csv: recipe data set {} is no table; `seqzoo train forecast` learns from one",
+                    recipe.dataset
+                );
+                return Err(Failure::new(USAGE, message));
+            }
+            say(format_args!("loading {} …", path.display()));
+            return Ok(Data::Series(series(path, recipe)?));
+        }
         say(format_args!("loading {} …", recipe.dataset));
-        Ok(recipe.dataset()?.load(dir.as_deref())?)
+        Ok(recipe.dataset()?.load(&data_dir(self.data_dir.as_deref()))?)
     }
+}
+
+/// The folder of data: as given, else as in the environment, else `data`.
+pub fn data_dir(given: Option<&Path>) -> PathBuf {
+    let variable = || std::env::var_os("SEQZOO_DATA_DIR").filter(|dir| !dir.is_empty()).map(PathBuf::from);
+    given.map(Path::to_owned).or_else(variable).unwrap_or_else(|| PathBuf::from("data"))
+}
+
+/// Reads the columns of a table that a recipe names.
+pub fn series(path: &Path, recipe: &Recipe) -> Result<Series, Failure> {
+    let SeriesSettings { time, target, features, season, .. } = recipe.series.clone();
+    if target.is_empty() {
+        let message = "--target COLUMN is missing: which column of the table is to be forecast?";
+        return Err(Failure::new(USAGE, message));
+    }
+    let time = Some(time).filter(|time| !time.is_empty());
+    let mut series = table::read(path, &CsvColumns { time, target, features })?;
+    if season > 0 {
+        series.season = Some(season);
+    }
+    Ok(series)
 }
 
 /// The architecture of a name.
@@ -129,7 +169,7 @@ pub fn need(data: &Data, split: Split, recipe: &Recipe) -> Result<(), Failure> {
 }
 
 /// Changes to a recipe's values.
-#[derive(Debug, Default, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub struct Overrides {
     /// Change a value of the recipe: section.field=value, as `seqzoo describe RECIPE` shows them.
     #[arg(long = "set", value_name = "FIELD=VALUE", value_parser = assignment)]
@@ -140,6 +180,18 @@ pub struct Overrides {
     /// Short for --set training.epochs=N
     #[arg(long, value_name = "N")]
     epochs: Option<usize>,
+    /// Of a table, the column of moments; without, rows are counted. Short for --set series.time=C
+    #[arg(long, value_name = "COLUMN")]
+    time: Option<String>,
+    /// Of a table, the column to forecast. Short for --set series.target=C
+    #[arg(long, value_name = "COLUMN")]
+    target: Option<String>,
+    /// Of a table, columns that are known up to the present. Short for --set series.features=[C, …]
+    #[arg(long, value_name = "COLUMN,…", value_delimiter = ',')]
+    features: Vec<String>,
+    /// Rows to forecast. Short for --set series.horizon=N
+    #[arg(long, value_name = "N")]
+    horizon: Option<usize>,
 }
 
 fn assignment(text: &str) -> Result<(String, String), String> {
@@ -170,6 +222,20 @@ impl Overrides {
         }
         if let Some(epochs) = self.epochs {
             flag("--epochs", "training.epochs", epochs.to_string());
+        }
+        let quoted = |text: &String| serde_json::Value::from(text.as_str()).to_string();
+        if let Some(time) = &self.time {
+            flag("--time", "series.time", quoted(time));
+        }
+        if let Some(target) = &self.target {
+            flag("--target", "series.target", quoted(target));
+        }
+        if !self.features.is_empty() {
+            let features: Vec<String> = self.features.iter().map(quoted).collect();
+            flag("--features", "series.features", format!("[{}]", features.join(", ")));
+        }
+        if let Some(horizon) = self.horizon {
+            flag("--horizon", "series.horizon", horizon.to_string());
         }
         overrides
     }

@@ -26,6 +26,7 @@ const CONFIGURATION: u8 = 3;
 pub const DATA: u8 = 4;
 const BACKEND: u8 = 5;
 const DIVERGED: u8 = 6;
+pub const CHECK: u8 = 7;
 pub const STORAGE: u8 = 8;
 const NOT_DETERMINISTIC: u8 = 9;
 const LOCKED: u8 = 10;
@@ -42,6 +43,12 @@ impl Failure {
             say(format_args!("{label}: {}", self.message));
         }
         ExitCode::from(self.code)
+    }
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
     }
 }
 

@@ -89,7 +89,9 @@ impl<'a> Report<'a> {
         }
         let (dataset, path) = (settings.recipe.dataset()?, quoted(&self.run.path));
         match dataset.kind {
-            Kind::Labels | Kind::Tags => writeln!(out, "next: seqzoo predict {path} \"{}\"", dataset.example)?,
+            Kind::Labels | Kind::Tags | Kind::Pairs => {
+                writeln!(out, "next: seqzoo predict {path} \"{}\"", dataset.example)?
+            }
             Kind::Series => writeln!(out, "next: seqzoo forecast {path} --plot forecast.svg")?,
             Kind::Text => writeln!(out, "next: seqzoo generate {path} --prompt \"{}\"", dataset.example)?,
         }

@@ -8,6 +8,7 @@ use crate::corpus::Corpus;
 use crate::scores::{Evaluation, Metric};
 use crate::series::{Framing, Series};
 use crate::tagging::Tagging;
+use crate::transduction::Transduction;
 
 /// Makes the list of the data sets that modules of this crate describe.
 macro_rules! datasets {
@@ -17,7 +18,7 @@ macro_rules! datasets {
     };
 }
 
-datasets![agreement, names, imdb, pos, sentences, shakespeare, ptb, temperatures, table];
+datasets![agreement, recall, names, imdb, pos, sentences, shakespeare, ptb, execute, temperatures, table];
 
 /// A data set that a recipe may name.
 #[derive(Debug)]
@@ -45,6 +46,8 @@ pub enum Kind {
     Text,
     /// A label of every token of a sentence.
     Tags,
+    /// A sequence made of another.
+    Pairs,
     /// The next values of a series of measurements.
     Series,
 }
@@ -87,6 +90,8 @@ pub enum Data {
     Text(Corpus),
     /// Sentences with a label for every token.
     Tagged(Tagging),
+    /// Sequences and what they are turned into.
+    Pairs(Transduction),
     /// Measurements over time.
     Series(Series),
 }
@@ -98,6 +103,7 @@ impl Data {
             Data::Labelled(data) => data.digest(),
             Data::Text(corpus) => corpus.digest(),
             Data::Tagged(data) => data.digest(),
+            Data::Pairs(data) => data.digest(),
             Data::Series(series) => series.digest(),
         }
     }
@@ -108,6 +114,7 @@ impl Data {
             Data::Labelled(data) => data.split(split).is_empty(),
             Data::Text(corpus) => corpus.split(split).is_empty(),
             Data::Tagged(data) => data.split(split).is_empty(),
+            Data::Pairs(data) => data.split(split).is_empty(),
             Data::Series(series) => series.split(split).is_empty(),
         }
     }
@@ -116,7 +123,7 @@ impl Data {
     pub fn baselines(&self, split: Split, framing: Framing) -> Vec<(&'static str, Evaluation)> {
         match self {
             Data::Labelled(data) => data.baselines(split),
-            Data::Text(_) => Vec::new(),
+            Data::Text(_) | Data::Pairs(_) => Vec::new(),
             Data::Tagged(data) => data.baselines(split),
             Data::Series(series) => series.baselines(split, framing),
         }
@@ -128,7 +135,7 @@ impl Kind {
     pub fn metrics(self) -> &'static [Metric] {
         match self {
             Kind::Labels | Kind::Tags => &[Metric::Accuracy, Metric::MacroF1, Metric::Loss],
-            Kind::Text => &[Metric::Accuracy, Metric::Loss],
+            Kind::Text | Kind::Pairs => &[Metric::Accuracy, Metric::Loss],
             Kind::Series => &[Metric::Rmse, Metric::Loss],
         }
     }
@@ -171,12 +178,11 @@ impl Dataset {
     ///
     /// # Errors
     /// [`DataError`], which names the file and the way out.
-    pub fn load(&self, dir: Option<&Path>) -> Result<Data, DataError> {
-        match (self.origin, dir) {
-            (Origin::BuiltIn(load), _) => Ok(load()),
-            (Origin::Files { load, .. }, Some(dir)) => load(dir),
-            (Origin::Table, _) => Err(DataError::NoTable),
-            (Origin::Files { .. }, None) => Err(DataError::NoFolder { dataset: self.name, hint: self.hint() }),
+    pub fn load(&self, dir: &Path) -> Result<Data, DataError> {
+        match self.origin {
+            Origin::BuiltIn(load) => Ok(load()),
+            Origin::Files { load, .. } => load(dir),
+            Origin::Table => Err(DataError::NoTable),
         }
     }
 

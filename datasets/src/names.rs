@@ -1,4 +1,5 @@
-//! Surnames by language of origin, 18 languages: the data of PyTorch's tutorial, after Robertson's practical-pytorch, MIT.
+//! Surnames by language of origin, 18 languages: the data of PyTorch's tutorial, after Robertson's practical-pytorch
+//! (MIT).
 //!
 //! A file `<Language>.txt` holds a surname a line. Names are kept as written, accents and all. A name that a language
 //! repeats counts once (2,000 Arabic lines are 108 names); one that several languages share stays in each, so no model
@@ -42,7 +43,7 @@ pub const LANGUAGES: [&str; 18] = [
 pub static DATASET: Dataset = Dataset {
     name: "names",
     kind: Kind::Labels,
-    summary: "17,424 surnames of 18 languages, by characters; Robertson 2017",
+    summary: "18,012 surnames of 18 languages, by characters; Robertson 2017",
     example: "Kowalczyk",
     licence: "MIT",
     origin: Origin::Files { files: &FILES, load: |dir| load(dir).map(Data::Labelled) },
@@ -214,7 +215,7 @@ mod tests {
             (b"Ab\tCzech\n", ", line 1: '\\t' is in no surname; expected a surname alone"),
             (b"Ab\r\n\r\nAc2\r\n", ", line 3: '2' is in no surname"),
             (long.as_bytes(), ", line 12: 101 characters, more than the 100"),
-            (b" \r\n", ": empty; download https"),
+            (b" \r\n", ": empty; `seqzoo data fetch names"),
             ("Ab\n".repeat(50).as_bytes(), ": 1 different names"),
             (names(9).as_bytes(), ": 9 different names, of which each part needs some: at least 10"),
         ] {

@@ -15,6 +15,7 @@ use seqzoo_run::tasks::classification::{TextClassifier, most_probable};
 use seqzoo_run::tasks::forecasting::SeriesForecaster;
 use seqzoo_run::tasks::language_model::TextModel;
 use seqzoo_run::tasks::tagging::SentenceTagger;
+use seqzoo_run::tasks::transduction::Transducer;
 
 mod writing;
 
@@ -36,6 +37,7 @@ enum Answerer {
     Classifier(TextClassifier),
     LanguageModel(TextModel),
     Tagger(SentenceTagger),
+    Transducer(Transducer),
     Forecaster(SeriesForecaster),
 }
 
@@ -114,6 +116,7 @@ impl Model {
             Kind::Labels => Answerer::Classifier(TextClassifier::load(&opened, &snapshot, device)?),
             Kind::Text => Answerer::LanguageModel(TextModel::load(&opened, &snapshot, device)?),
             Kind::Tags => Answerer::Tagger(SentenceTagger::load(&opened, &snapshot, device)?),
+            Kind::Pairs => Answerer::Transducer(Transducer::load(&opened, &snapshot, device)?),
             Kind::Series => Answerer::Forecaster(SeriesForecaster::load(&opened, &snapshot, device)?),
         };
         Ok(Self { step: opened.step, progress, answerer })
@@ -146,8 +149,19 @@ impl Model {
             Answerer::Classifier(_) => Kind::Labels,
             Answerer::LanguageModel(_) => Kind::Text,
             Answerer::Tagger(_) => Kind::Tags,
+            Answerer::Transducer(_) => Kind::Pairs,
             Answerer::Forecaster(_) => Kind::Series,
         }
+    }
+
+    /// What to make of a text, by a beam of `width`: the likeliest texts with their probabilities, the likeliest first.
+    ///
+    /// # Errors
+    /// If the text has nothing to read, or the model does not turn sequences into others.
+    pub fn turn(&self, text: &str, width: usize) -> Result<Vec<(String, f64)>, AskError> {
+        let Answerer::Transducer(transducer) = &self.answerer else { return Err(AskError::NoLabels) };
+        let found = transducer.write(text, width).ok_or(AskError::Empty { place: 0 })?;
+        Ok(found.into_iter().map(|(text, log)| (text, log.exp())).collect())
     }
 
     /// What forecasts.
@@ -218,6 +232,7 @@ impl Model {
                 Ok(Evaluation { all: model.evaluate(corpus.split(split)), ..Evaluation::default() })
             }
             (Answerer::Tagger(tagger), Data::Tagged(data)) => Ok(tagger.evaluate(data.split(split))),
+            (Answerer::Transducer(transducer), Data::Pairs(data)) => Ok(transducer.evaluate(data.split(split))),
             (Answerer::Forecaster(forecaster), Data::Series(series)) => {
                 let columns = series.columns.iter().map(|column| &column.name);
                 if !forecaster.columns().iter().eq(columns) {

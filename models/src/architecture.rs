@@ -38,6 +38,13 @@ macro_rules! architectures {
                 }
             }
 
+            /// The same cell reading forward.
+            pub fn forward(self) -> Self {
+                match self {
+                    $(Architecture::$cell | Architecture::$both => Architecture::$cell,)*
+                }
+            }
+
             /// What is to be told of the cell that reads.
             pub fn card(self) -> Card {
                 match self {

@@ -2,7 +2,9 @@
 
 use std::io::Write;
 
+use burn::tensor::Device;
 use clap::Args;
+use seqzoo_datasets::catalog::Data;
 use seqzoo_datasets::classification::Split;
 use seqzoo_inference::Model;
 use seqzoo_run::did_you_mean;
@@ -48,17 +50,12 @@ impl Evaluate {
             })?,
         };
         let (_, device) = self.backend.open(None)?;
-        let models = recipe.models.iter().map(|name| Model::open(&run.model(name), &device));
-        let models: Vec<Model> = models.collect::<Result<_, _>>()?;
         let data = self.data.load(recipe)?;
         need(&data, split, recipe)?;
         if data.digest() != run.environment.data_digest {
             say("note: these data are not those that the run was trained on");
         }
-        let mut report = Report::new(&run, split, &data);
-        for (name, model) in recipe.models.iter().zip(&models) {
-            report.add(name, model, &data)?;
-        }
+        let report = measure(&run, split, &data, &device)?;
         if self.json {
             writeln!(std::io::stdout().lock(), "{}", report.json())?;
             return Ok(());
@@ -66,4 +63,16 @@ impl Evaluate {
         report.print_table()?;
         if self.labels { report.print_labels() } else { Ok(()) }
     }
+}
+
+/// Measures the best checkpoints of a run's models; a damaged one is refused before anything is measured.
+pub fn measure<'a>(run: &'a Run, split: Split, data: &Data, device: &Device) -> Result<Report<'a>, Failure> {
+    let names = &run.environment.settings.recipe.models;
+    let models: Vec<Model> =
+        names.iter().map(|name| Model::open(&run.model(name), device)).collect::<Result<_, _>>()?;
+    let mut report = Report::new(run, split, data);
+    for (name, model) in names.iter().zip(&models) {
+        report.add(name, model, data)?;
+    }
+    Ok(report)
 }

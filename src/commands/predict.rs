@@ -23,7 +23,7 @@ use crate::failure::{DATA, Failure, USAGE};
 pub struct Predict {
     /// A run: its path, its name or the beginning of it, or `last`.
     run: String,
-    /// The text; - reads standard input, a text per line, each answered at once.
+    /// The text; - reads standard input, a text per line, each answered at once. Line ends within one are written \n.
     #[arg(required_unless_present = "file", conflicts_with = "file", allow_hyphen_values = true)]
     text: Option<String>,
     /// A file with a text per line; for a tagger, one that ends in .conllu is read as CoNLL-U, whose words it labels.
@@ -34,6 +34,9 @@ pub struct Predict {
     /// How answers are printed; conll is CoNLL-U, of taggers.
     #[arg(long, value_name = "FORMAT", default_value = "table")]
     format: Format,
+    /// Of what turns sequences into others: beginnings that are kept while searching; as many answers are told in JSON.
+    #[arg(long, value_name = "WIDTH", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    beam: u16,
     /// Short for --format json
     #[arg(long, conflicts_with = "format")]
     json: bool,
@@ -96,13 +99,22 @@ impl Predict {
 
     /// Answers a text; the outer error is the model's, the inner one of printing.
     fn answer(&self, model: &Model, text: &str) -> Result<Result<(), Failure>, AskError> {
-        if model.kind() == Kind::Tags {
-            let tokens = [tagging::tokens(text)];
-            let labels = model.tag(&tokens)?.remove(0);
-            return Ok(self.print_tags(&tokens[0], &labels));
+        match model.kind() {
+            Kind::Tags => {
+                let tokens = [tagging::tokens(text)];
+                let labels = model.tag(&tokens)?.remove(0);
+                Ok(self.print_tags(&tokens[0], &labels))
+            }
+            Kind::Pairs => {
+                // A line can hold no line end, so it is written as it is in programs.
+                let answers = model.turn(&text.replace("\\n", "\n"), self.beam.into())?;
+                Ok(self.print_answers(text, &answers))
+            }
+            Kind::Labels | Kind::Text | Kind::Series => {
+                let answer = model.predict(&[text])?.remove(0);
+                Ok(self.print_label(text, &answer))
+            }
         }
-        let answer = model.predict(&[text])?.remove(0);
-        Ok(self.print_label(text, &answer))
     }
 
     /// Labels the words of a CoNLL-U file, keeping all else as it is.
@@ -131,6 +143,21 @@ impl Predict {
                     tokens.iter().zip(labels).map(|(token, label)| format!("{token}/{label}")).collect();
                 writeln!(out, "{}", pairs.join(" "))?;
             }
+        }
+        Ok(out.flush()?)
+    }
+
+    fn print_answers(&self, text: &str, answers: &[(String, f64)]) -> Result<(), Failure> {
+        let mut out = io::stdout().lock();
+        let Some((answer, probability)) = answers.first() else { return Ok(()) };
+        if self.format() == Format::Json {
+            let each: Vec<Value> = answers
+                .iter()
+                .map(|(answer, probability)| json!({"answer": answer, "probability": probability}))
+                .collect();
+            writeln!(out, "{}", json!({"text": text, "answer": answer, "probability": probability, "answers": each}))?;
+        } else {
+            writeln!(out, "{answer:<10} {probability:.4}  {text}")?;
         }
         Ok(out.flush()?)
     }

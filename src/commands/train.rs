@@ -21,10 +21,10 @@ use seqzoo_train::{Job, Limits, Outcome, Stopped, TrainError, train};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
 
+use super::evaluate::measure;
 use super::{BackendChoice, DataFolder, Overrides, need};
 use crate::failure::{DATA, Failure, STORAGE};
 use crate::observer::Progress;
-use crate::report::Report;
 use crate::say::{quoted, say};
 
 /// Train a recipe, or go on with a run.
@@ -62,8 +62,49 @@ pub struct Train {
     backend: BackendChoice,
 }
 
+/// A run that came to its end or to a limit.
+pub struct Trained {
+    pub run: Run,
+    data: Data,
+    device: Device,
+}
+
 impl Train {
+    /// Training of a recipe from the beginning to its end.
+    pub fn of(
+        recipe: String,
+        out: Option<PathBuf>,
+        overrides: Overrides,
+        data: DataFolder,
+        backend: BackendChoice,
+    ) -> Self {
+        Self {
+            recipe: Some(recipe),
+            overrides,
+            max_steps: None,
+            max_time: None,
+            find_rate: false,
+            suggest_clip: false,
+            resume: None,
+            out,
+            data,
+            backend,
+        }
+    }
+
     pub fn run(&self) -> Result<(), Failure> {
+        if self.find_rate {
+            let (_, settings) = self.settings()?;
+            let (_, device) = self.backend.open(None)?;
+            return find_rate(&settings.recipe, &self.data.load(&settings.recipe)?, &device);
+        }
+        let Trained { run, data, device } = self.train()?;
+        let report = measure(&run, run.environment.settings.recipe.reported_split()?, &data, &device)?;
+        report.print_table()
+    }
+
+    /// Trains, or goes on with a run.
+    pub fn train(&self) -> Result<Trained, Failure> {
         let (existing, settings) = self.settings()?;
         let recorded = existing.as_ref().map(|run| run.environment.backend.as_str());
         let (backend, device) = self.backend.open(recorded)?;
@@ -71,9 +112,6 @@ impl Train {
         let data = self.data.load(recipe)?;
         let split = recipe.reported_split()?;
         need(&data, split, recipe)?;
-        if self.find_rate {
-            return find_rate(recipe, &data, &device);
-        }
         let digest = data.digest();
         let run = match existing {
             Some(run) => run,
@@ -108,18 +146,15 @@ impl Train {
             }
         }
 
-        let mut report = Report::new(&run, split, &data);
-        for name in &recipe.models {
-            if signals.raised.load(Ordering::Relaxed) {
-                return Err(signals.failure(&resume));
-            }
-            let model = Model::open(&run.model(name), &device)?;
-            if self.suggest_clip {
-                suggest_clip(name, &model);
-            }
-            report.add(name, &model, &data)?;
+        if signals.raised.load(Ordering::Relaxed) {
+            return Err(signals.failure(&resume));
         }
-        report.print_table()
+        if self.suggest_clip {
+            for name in &recipe.models {
+                suggest_clip(name, &Model::open(&run.model(name), &device)?);
+            }
+        }
+        Ok(Trained { run, data, device })
     }
 
     /// The settings to train under, and the run to go on with, if any.

@@ -97,7 +97,7 @@ fn a_language_model_is_trained_paused_resumed_and_evaluated() {
     assert_eq!((found["metric"].as_str(), found["models"]["lstm"]["recovered"].is_null()), (Some("loss"), true));
     assert!((2.0..3.5).contains(&found["value"].as_f64().unwrap()), "{found}");
     let refused = place.run(&["predict", "run", "the keys"]);
-    assert!(refused.code == Some(2) && refused.err.contains("is a language model"), "{}", refused.err);
+    assert!(refused.code == Some(2) && refused.err.contains("has no labels of texts"), "{}", refused.err);
     let refused = place.run(&["train", "sentences", "--set", "models=[\"bilstm\"]"]);
     assert_eq!(refused.code, Some(3));
     assert!(

@@ -4,12 +4,14 @@ use burn::module::{Module, Param};
 use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Tensor};
 use seqzoo_random::Key;
+use serde::{Deserialize, Serialize};
 
 use crate::cell::{padding, without_padding};
 use crate::init;
 
 /// How well a query fits a memory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum AttentionScore {
     /// q · m, for queries and memories of one width.
     Dot,

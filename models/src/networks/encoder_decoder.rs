@@ -2,6 +2,7 @@
 
 use burn::module::Module;
 use burn::nn::{Embedding, Linear};
+use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use seqzoo_random::{Key, Purpose};
 
@@ -58,7 +59,32 @@ pub struct Memory {
     states: Vec<LayerState>,
 }
 
+/// Something that may be written, and how likely it is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Hypothesis {
+    /// Without the end.
+    pub tokens: Vec<usize>,
+    /// Natural logarithm of the probability of all its tokens, of the end too if it has ended.
+    pub log_probability: f64,
+}
+
 impl Memory {
+    /// The memories of some rows, in their order.
+    fn select(self, rows: &[usize], device: &Device) -> Self {
+        let numbers: Vec<i32> = rows.iter().map(|&row| row as i32).collect();
+        let numbers = Tensor::<1, Int>::from_data(TensorData::new(numbers, [rows.len()]), device);
+        let state = |state: LayerState| {
+            let NamedState { hidden, cell } = state.forward;
+            let chosen = |tensor: Tensor<2>| tensor.select(0, numbers.clone());
+            LayerState { forward: NamedState { hidden: chosen(hidden), cell: cell.map(chosen) }, backward: None }
+        };
+        Self {
+            outputs: self.outputs.select(0, numbers.clone()),
+            lengths: rows.iter().map(|&row| self.lengths[row]).collect(),
+            states: self.states.into_iter().map(state).collect(),
+        }
+    }
+
     /// What the encoder has read, `[batch, time, features]`.
     pub fn outputs(&self) -> &Tensor<3> {
         &self.outputs
@@ -201,5 +227,68 @@ impl EncoderDecoder {
             }
         }
         written
+    }
+
+    /// The likeliest things to write for one source, `[1, time]`, by beam search: at each step the `width` likeliest beginnings
+    /// are kept, and those that have ended. Up to `most` tokens, `end` left out; the likeliest first. A beam of 1 is
+    /// [`EncoderDecoder::greedy`].
+    ///
+    /// # Panics
+    /// If `width` is 0.
+    pub fn beam(
+        &self,
+        source: Tensor<2, Int>,
+        length: usize,
+        begin: usize,
+        end: usize,
+        most: usize,
+        width: usize,
+    ) -> Vec<Hypothesis> {
+        assert!(width > 0, "a beam keeps at least one beginning");
+        let device = source.device();
+        let mut memory = self.read(source, &[length], None);
+        let mut going = vec![Hypothesis { tokens: Vec::new(), log_probability: 0.0 }];
+        let mut ended: Vec<Hypothesis> = Vec::new();
+        for _ in 0..most {
+            let last = |beginning: &Hypothesis| *beginning.tokens.last().unwrap_or(&begin) as i32;
+            let last: Vec<i32> = going.iter().map(last).collect();
+            let tokens = Tensor::<2, Int>::from_data(TensorData::new(last, [going.len(), 1]), &device);
+            let (scores, next) = self.write(memory, tokens, &vec![1; going.len()], None);
+            let vocabulary = scores.dims()[2];
+            let told = log_softmax(scores, 2).try_into_vec_as::<f32>().expect("a computed tensor can be read");
+            let mut longer: Vec<(usize, usize, f64)> = Vec::new();
+            for (parent, (beginning, told)) in going.iter().zip(told.chunks_exact(vocabulary)).enumerate() {
+                longer.extend(
+                    told.iter()
+                        .enumerate()
+                        .map(|(token, &log)| (parent, token, beginning.log_probability + f64::from(log))),
+                );
+            }
+            // Stable, so that of equally likely ones the first stays first.
+            longer.sort_by(|(_, _, one), (_, _, other)| other.total_cmp(one));
+            longer.truncate(width);
+            let (mut parents, mut kept) = (Vec::new(), Vec::new());
+            for (parent, token, log_probability) in longer {
+                let mut tokens = going[parent].tokens.clone();
+                if token == end {
+                    ended.push(Hypothesis { tokens, log_probability });
+                } else {
+                    tokens.push(token);
+                    kept.push(Hypothesis { tokens, log_probability });
+                    parents.push(parent);
+                }
+            }
+            going = kept;
+            // What has ended and is likelier than all that goes on cannot be overtaken.
+            let best = ended.iter().map(|ended| ended.log_probability).fold(f64::NEG_INFINITY, f64::max);
+            if ended.len() >= width && going.iter().all(|going| going.log_probability <= best) || going.is_empty() {
+                break;
+            }
+            memory = next.select(&parents, &device);
+        }
+        ended.extend(going);
+        ended.sort_by(|one, other| other.log_probability.total_cmp(&one.log_probability));
+        ended.truncate(width);
+        ended
     }
 }

@@ -65,19 +65,16 @@ impl Outlook {
         }
     }
 
-    /// One value for what is told of it: the mean, or the quantile whose probability is nearest to a half.
-    ///
-    /// # Panics
-    /// If there are fewer numbers than [`Outlook::width`].
-    pub fn middle(&self, told: &[f32]) -> f64 {
-        let place = match self {
+    /// Which of the numbers that are told of a value stands for it: the mean, or the quantile whose probability is nearest to
+    /// a half.
+    pub fn middle(&self) -> usize {
+        match self {
             Outlook::Point | Outlook::Gaussian => 0,
             Outlook::Quantiles(probabilities) => {
                 let from_half = |&place: &usize| (probabilities[place] - 0.5).abs();
                 (0..probabilities.len()).min_by(|a, b| from_half(a).total_cmp(&from_half(b))).unwrap_or(0)
             }
-        };
-        told[place].into()
+        }
     }
 
     /// The mean loss of a forecast `[batch, horizon, k]` against what came, `[batch, horizon]`.

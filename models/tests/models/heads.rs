@@ -5,7 +5,10 @@ use proptest::prelude::*;
 use seqzoo_kernels::devices;
 use seqzoo_models::Architecture;
 use seqzoo_models::layers::stack::StackRates;
-use seqzoo_models::layers::{Attention, AttentionScore, Crf, Pooling, Skip, SpellingShape, Spelt, StackShape, Summary};
+use seqzoo_models::layers::{
+    Attention, AttentionScore, Crf, Perceptron, PerceptronShape, Pooling, Skip, SpellingShape, Spelt, StackShape,
+    Summary,
+};
 use seqzoo_models::networks::{
     ClassifierShape, EncoderDecoder, EncoderDecoderShape, Forecaster, ForecasterShape, LanguageModel,
     LanguageModelShape, Outlook, PastShape, RelationClassifier, RelationShape, Sentences, Tagger, TaggerShape,
@@ -347,6 +350,61 @@ fn relations_depend_on_the_marked_spans_and_not_on_padding() {
 }
 
 /// Each shape that makes no sense, with the field that its check names and a part of the reason.
+#[test]
+fn a_beam_of_one_is_greedy_and_a_wide_one_finds_the_likeliest_of_all() {
+    let shape = EncoderDecoderShape {
+        source_vocabulary: 5,
+        target_vocabulary: 4,
+        encoder: bilstm(4),
+        decoder: StackShape::plain(Architecture::Lstm, 4, vec![6]),
+        attention: AttentionScore::General,
+    };
+    let (begin, end, most) = (0, 3, 4);
+    for (_, device) in devices() {
+        for seed in 0..6 {
+            // Weights of some size, so that probabilities differ.
+            let plain = EncoderDecoder::new(shape.clone(), seed, &device);
+            let network = with_parameters(
+                plain,
+                &|name, count| {
+                    numbers(count, seed + name.len() as u64).into_iter().map(|value| 3.0 * f64::from(value)).collect()
+                },
+                DType::F32,
+            );
+            let source = tokens(&[vec![1, 2, 4]], 3, 0, &device);
+            let beam = |width| network.beam(source.clone(), 3, begin, end, most, width);
+            let greedy = network.greedy(source.clone(), &[3], begin, end, most).remove(0);
+            assert_eq!(beam(1)[0].tokens, greedy);
+            // All that can be written in four tokens, each graded by the loss of being told.
+            let log_probability = |written: &[usize], ended: bool| -> f64 {
+                let target: Vec<usize> = written.iter().copied().chain(ended.then_some(end)).collect();
+                let count = target.len() as f64;
+                -f64::from(values(network.loss(source.clone(), &[3], begin, &[target], None))[0]) * count
+            };
+            let short = (0..most).flat_map(|length| paths(3, length)).map(|path| (log_probability(&path, true), path));
+            let long = paths(3, most).into_iter().map(|path| (log_probability(&path, false), path));
+            let (likeliest, path) = short.chain(long).max_by(|one, other| one.0.total_cmp(&other.0)).unwrap();
+            let found = &beam(3usize.pow(most as u32))[0];
+            assert!((found.log_probability - likeliest).abs() < 1e-4, "{found:?} {path:?} {likeliest}");
+            assert_eq!(found.tokens, path);
+        }
+    }
+}
+
+#[test]
+fn a_perceptron_reads_its_window_by_place_and_is_made_by_its_sizes() {
+    for (_, device) in devices() {
+        let shape = PerceptronShape { window: 4, features: 2, hidden_sizes: vec![5, 3] };
+        let perceptron = Perceptron::new(&shape, key(1), &device);
+        let input = tensor(numbers(16, 3), [2, 4, 2], &device);
+        let output = perceptron.forward(input.clone());
+        assert_eq!((output.dims(), shape.output_size()), ([2, 3], 3));
+        assert!(difference(&values(perceptron.forward(input.flip([1]))), &values(output)) > 1e-3, "order matters");
+        let refused = PerceptronShape { hidden_sizes: vec![], ..shape }.check().unwrap_err();
+        assert_eq!(refused.field, "hidden_sizes");
+    }
+}
+
 #[test]
 fn shapes_that_make_no_sense_are_refused_by_field() {
     let stack = |architecture| StackShape::plain(architecture, 4, vec![5, 4]);

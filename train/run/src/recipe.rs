@@ -14,7 +14,8 @@ mod variant;
 
 pub use sections::{
     BpttSettings, CheckpointSettings, DropoutSettings, Expected, NetworkSettings, OptimizerKind, OptimizerSettings,
-    ScheduleKind, ScheduleSettings, SeriesSettings, SpellingSettings, StoppingSettings, TextSettings, TrainingSettings,
+    OutlookKind, ScheduleKind, ScheduleSettings, SeriesSettings, SpellingSettings, StoppingSettings, TextSettings,
+    TrainingSettings,
 };
 pub use seqzoo_datasets::scores::Metric;
 pub use variant::{Reader, Variant};
@@ -28,7 +29,7 @@ macro_rules! shipped {
     };
 }
 
-shipped!["agreement", "names", "imdb", "pos", "sentences", "temperatures", "forecast"];
+shipped!["agreement", "recall", "names", "imdb", "pos", "sentences", "execute", "temperatures", "forecast"];
 
 /// One experiment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -4,6 +4,7 @@ pub mod classification;
 pub mod forecasting;
 pub mod language_model;
 pub mod tagging;
+pub mod transduction;
 
 use std::collections::BTreeMap;
 
@@ -19,6 +20,7 @@ use classification::ClassificationTask;
 use forecasting::ForecastingTask;
 use language_model::LanguageModelTask;
 use tagging::TaggingTask;
+use transduction::TransductionTask;
 
 /// The state that a network carries from batch to batch, by name, without gradients: `[rows, hidden_size]` each.
 pub type Carried = BTreeMap<String, Tensor<2>>;
@@ -89,6 +91,7 @@ pub fn with_task<W: Work>(variant: &Variant, data: &Data, work: W) -> W::Outcome
         Data::Labelled(data) => work.with(&ClassificationTask::new(variant, data)),
         Data::Text(corpus) => work.with(&LanguageModelTask::new(variant, corpus)),
         Data::Tagged(data) => work.with(&TaggingTask::new(variant, data)),
+        Data::Pairs(data) => work.with(&TransductionTask::new(variant, data)),
         Data::Series(series) => work.with(&ForecastingTask::new(variant, series)),
     }
 }

@@ -3,7 +3,7 @@
 use seqzoo_datasets::scores::Metric;
 use seqzoo_datasets::series::Framing;
 use seqzoo_datasets::text::{Keep, Level};
-use seqzoo_models::layers::{Pooling, Skip};
+use seqzoo_models::layers::{AttentionScore, Pooling, Skip};
 use seqzoo_models::networks::Outlook;
 use serde::{Deserialize, Serialize};
 
@@ -51,6 +51,9 @@ pub struct NetworkSettings {
     /// Whether a language model's output reads with the embedding's own weights.
     #[serde(default)]
     pub tied: bool,
+    /// How well what an encoder–decoder writes fits a place of what it reads.
+    #[serde(default)]
+    pub attention: AttentionScore,
     /// Whether a tagger's labels depend on their neighbours (a conditional random field).
     #[serde(default)]
     pub joint: bool,

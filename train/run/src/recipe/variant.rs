@@ -111,7 +111,7 @@ impl Variant {
         stack.check().map_err(|misfit| invalid("network.hidden_sizes", &sizes, misfit.reason))?;
         match kind {
             Kind::Text => self.validate_language_model(&stack)?,
-            Kind::Labels | Kind::Tags | Kind::Series => {}
+            Kind::Labels | Kind::Tags | Kind::Pairs | Kind::Series => {}
         }
         let SpellingSettings { embedding_size, hidden_size } = self.recipe.spelling;
         if hidden_size > 0 && !(1..=MAX_HIDDEN).contains(&embedding_size) || hidden_size > MAX_HIDDEN {

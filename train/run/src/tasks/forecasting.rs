@@ -193,7 +193,7 @@ impl Task for ForecastingTask {
             let told = Array::of(forecast).values;
             let came = origins.iter().flat_map(|&origin| &self.series.target()[origin..origin + horizon]);
             for (told, came) in told.chunks_exact(outlook.width()).zip(came) {
-                squares += (self.codec.scaling.unscaled(outlook.middle(told)) - came).powi(2);
+                squares += (self.codec.scaling.unscaled(told[outlook.middle()].into()) - came).powi(2);
                 count += 1;
             }
         }
@@ -301,7 +301,7 @@ impl SeriesForecaster {
             let forecast = self.network.forward(past, &vec![framing.window; origins.len()], None);
             told.extend(Array::of(forecast).values);
         }
-        let middle = |told: &[f32]| self.codec.scaling.unscaled(self.outlook().middle(told));
+        let middle = |told: &[f32]| self.codec.scaling.unscaled(told[self.outlook().middle()].into());
         let mut forecasts = told.chunks_exact(self.outlook().width() * framing.horizon.max(1));
         series.evaluate(split, framing, |_| {
             Some(forecasts.next()?.chunks_exact(self.outlook().width()).map(middle).collect())

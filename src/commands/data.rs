@@ -1,0 +1,254 @@
+//! `seqzoo data`
+
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use seqzoo_datasets::catalog::{self, Data, Dataset, Origin, Source};
+use seqzoo_datasets::classification::Split;
+use seqzoo_run::did_you_mean;
+use sha2::{Digest, Sha256};
+
+use super::data_dir;
+use crate::failure::{CHECK, DATA, Failure, STORAGE, USAGE};
+use crate::say::say;
+
+/// Get data sets that are not built in, and check them.
+///
+/// Examples: `seqzoo data fetch pos`, `seqzoo data verify pos --data-dir data`
+#[derive(Debug, Args)]
+pub struct DataCommand {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    Fetch(Fetch),
+    Verify(Verify),
+    Show(Show),
+}
+
+/// Download the published files of a data set, or take them from where they were brought to.
+///
+/// Examples: `seqzoo data fetch pos`, `seqzoo data fetch imdb --from aclImdb_v1.tar.gz`
+#[derive(Debug, Args)]
+struct Fetch {
+    /// The data set, see `seqzoo list datasets`.
+    name: String,
+    /// A file that was brought here, instead of downloading the one of that name; may be given several times.
+    #[arg(long, value_name = "FILE")]
+    from: Vec<PathBuf>,
+    /// Download the files from this address instead, each under its own name.
+    #[arg(long, value_name = "URL")]
+    mirror: Option<String>,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// Check that a data set's files are there, are what was published, and can be read.
+///
+/// Examples: `seqzoo data verify pos`, `seqzoo data verify imdb --data-dir data`
+#[derive(Debug, Args)]
+struct Verify {
+    /// The data set, see `seqzoo list datasets`.
+    name: String,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// Tell where a data set comes from, under which terms, and where its files are put.
+///
+/// Examples: `seqzoo data show ptb`, `seqzoo data show agreement`
+#[derive(Debug, Args)]
+struct Show {
+    /// The data set, see `seqzoo list datasets`.
+    name: String,
+}
+
+#[derive(Debug, Args)]
+struct Place {
+    /// Folder of the data sets that are not built in [default: data] [env: SEQZOO_DATA_DIR]
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+}
+
+impl DataCommand {
+    pub fn run(&self) -> Result<(), Failure> {
+        match &self.what {
+            What::Fetch(fetch) => fetch.run(),
+            What::Verify(verify) => verify.run(),
+            What::Show(show) => show.run(),
+        }
+    }
+}
+
+fn dataset(name: &str) -> Result<&'static Dataset, Failure> {
+    Dataset::named(name).ok_or_else(|| {
+        let hint = did_you_mean(name, catalog::ALL.map(|dataset| dataset.name));
+        Failure::new(USAGE, format!("no data set `{name}`{hint}; `seqzoo list datasets` shows all"))
+    })
+}
+
+/// The published files of a data set that has some.
+fn files(dataset: &Dataset) -> Result<&'static [Source], Failure> {
+    match dataset.files() {
+        [] => Err(Failure::new(USAGE, format!("{} has no files: {}", dataset.name, dataset.summary))),
+        files => Ok(files),
+    }
+}
+
+impl Fetch {
+    fn run(&self) -> Result<(), Failure> {
+        let dataset = dataset(&self.name)?;
+        let files = files(dataset)?;
+        let dir = data_dir(self.place.data_dir.as_deref());
+        let is_named = |path: &PathBuf| files.iter().any(|file| path.file_name() == Path::new(file.path).file_name());
+        if let Some(path) = self.from.iter().find(|path| !is_named(path)) {
+            let names: Vec<&str> = files.iter().map(|file| name(file)).collect();
+            let message = format!("--from {}: {} has {}", path.display(), dataset.name, names.join(", "));
+            return Err(Failure::new(USAGE, message));
+        }
+        say(format_args!("{}: {}", dataset.name, dataset.licence));
+        for file in files {
+            let target = dir.join(file.path);
+            let brought = self.from.iter().find(|path| path.file_name() == Path::new(file.path).file_name());
+            if brought.is_none() && check(file, &target).is_ok() {
+                say(format_args!("{} is there", target.display()));
+                continue;
+            }
+            match self.get(file, brought, &target) {
+                Ok(()) => say(format_args!("{} is fetched", target.display())),
+                Err(failure) if file.optional => say(format_args!("{} is left out: {failure}", target.display())),
+                Err(failure) => return Err(failure),
+            }
+        }
+        writeln!(
+            io::stdout().lock(),
+            "next: seqzoo data verify {} --data-dir {}",
+            dataset.name,
+            crate::say::quoted(&dir)
+        )?;
+        Ok(())
+    }
+
+    /// Puts a file into its place, whole and checked, or not at all.
+    fn get(&self, file: &Source, brought: Option<&PathBuf>, target: &Path) -> Result<(), Failure> {
+        let cannot = |what: String, error: &dyn std::fmt::Display| Failure::new(DATA, format!("{what}: {error}"));
+        let write = |error: io::Error| Failure::new(STORAGE, format!("cannot write {}: {error}", target.display()));
+        let mut reader: Box<dyn Read> = match brought {
+            Some(path) => {
+                Box::new(File::open(path).map_err(|error| cannot(format!("--from {}", path.display()), &error))?)
+            }
+            None => {
+                let address = match &self.mirror {
+                    Some(mirror) => format!("{}/{}", mirror.trim_end_matches('/'), name(file)),
+                    None => file.address.to_owned(),
+                };
+                say(format_args!("downloading {address} …"));
+                let failed = |error: ureq::Error| {
+                    let way = format!("bring {} here by other means and give it with --from FILE", name(file));
+                    Failure::new(DATA, format!("{address}: {error}; {way}"))
+                };
+                Box::new(ureq::get(&address).call().map_err(failed)?.into_body().into_reader())
+            }
+        };
+        let folder = target.parent().unwrap_or(Path::new("."));
+        fs::create_dir_all(folder).map_err(write)?;
+        let part = target.with_file_name(format!("{}.part", name(file)));
+        let mut copy = File::create(&part).map_err(write)?;
+        io::copy(&mut reader, &mut copy).map_err(|error| cannot(format!("{} was cut off", name(file)), &error))?;
+        copy.sync_all().map_err(write)?;
+        check(file, &part).map_err(|failure| {
+            let _ = fs::remove_file(&part);
+            failure
+        })?;
+        fs::rename(&part, target).map_err(write)
+    }
+}
+
+impl Verify {
+    fn run(&self) -> Result<(), Failure> {
+        let dataset = dataset(&self.name)?;
+        let dir = data_dir(self.place.data_dir.as_deref());
+        let mut out = io::stdout().lock();
+        for file in dataset.files() {
+            let target = dir.join(file.path);
+            match (target.is_file(), file.sha256) {
+                (false, _) if file.optional => writeln!(out, "absent   {} (it may be)", target.display())?,
+                (false, _) => writeln!(out, "absent   {}", target.display())?,
+                (true, None) => writeln!(out, "present  {} (no digest is known)", target.display())?,
+                (true, Some(_)) => {
+                    check(file, &target)?;
+                    writeln!(out, "as published  {}", target.display())?;
+                }
+            }
+        }
+        if matches!(dataset.origin, Origin::Table) {
+            return Err(Failure::new(USAGE, "table is whatever --csv names; `seqzoo train forecast` checks it"));
+        }
+        let data = dataset.load(&dir)?;
+        let counts = Split::ALL.map(|split| format!("{} {}", split.name(), count(&data, split)));
+        writeln!(out, "{} can be read: {}", dataset.name, counts.join(", "))?;
+        Ok(())
+    }
+}
+
+impl Show {
+    fn run(&self) -> Result<(), Failure> {
+        let dataset = dataset(&self.name)?;
+        let mut out = io::stdout().lock();
+        writeln!(out, "{}: {}\nlicence: {}", dataset.name, dataset.summary, dataset.licence)?;
+        for file in dataset.files() {
+            let digest = file.sha256.map_or_else(|| "not known".to_owned(), str::to_owned);
+            let optional = if file.optional { " (may be absent)" } else { "" };
+            writeln!(out, "\n{}\n  into DIR/{}{optional}\n  SHA-256 {digest}", file.address, file.path)?;
+        }
+        if !dataset.files().is_empty() {
+            writeln!(out, "\nnext: seqzoo data fetch {}", dataset.name)?;
+        }
+        Ok(())
+    }
+}
+
+/// The last part of a file's path.
+fn name(file: &Source) -> &'static str {
+    file.path.rsplit('/').next().unwrap_or(file.path)
+}
+
+/// Refuses a file that is not there, empty, or not what was published.
+fn check(file: &Source, path: &Path) -> Result<(), Failure> {
+    let failed = |detail: String| Failure::new(CHECK, format!("{}: {detail}", path.display()));
+    let mut opened = File::open(path).map_err(|error| failed(error.to_string()))?;
+    let (mut hash, mut bytes, mut some) = (Sha256::new(), 0, vec![0; 1 << 16]);
+    loop {
+        match opened.read(&mut some).map_err(|error| failed(error.to_string()))? {
+            0 => break,
+            length => {
+                hash.update(&some[..length]);
+                bytes += length;
+            }
+        }
+    }
+    let found: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    match file.sha256 {
+        _ if bytes == 0 => Err(failed("empty; fetch it again".to_owned())),
+        Some(expected) if expected != found => {
+            Err(failed(format!("SHA-256 is {found}, but {expected} was published; fetch it again")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// How much there is in a part, in its own unit.
+fn count(data: &Data, split: Split) -> String {
+    let (count, unit) = match data {
+        Data::Labelled(data) => (data.split(split).len(), "texts"),
+        Data::Text(corpus) => (corpus.split(split).chars().count(), "characters"),
+        Data::Tagged(data) => (data.split(split).len(), "sentences"),
+        Data::Pairs(data) => (data.split(split).len(), "pairs"),
+        Data::Series(series) => (series.split(split).len(), "rows"),
+    };
+    format!("{count} {unit}")
+}

@@ -1,0 +1,225 @@
+//! `seqzoo forecast`
+
+use std::fs;
+use std::io::Write;
+use std::path::PathBuf;
+
+use clap::Args;
+use comfy_table::{CellAlignment, Table};
+use plotters::prelude::*;
+use seqzoo_inference::Model;
+use seqzoo_models::networks::Outlook;
+use seqzoo_run::folder::Run;
+use seqzoo_run::tasks::forecasting::Past;
+use serde_json::{Map, Value, json};
+
+use super::{BackendChoice, ModelChoice, series};
+use crate::failure::{DATA, Failure, STORAGE, USAGE};
+use crate::report::plain;
+use crate::say::say;
+
+/// Forecast what comes after a series, with its uncertainty.
+///
+/// Examples: `seqzoo forecast last --plot forecast.svg`, `seqzoo forecast last --csv newer.csv --quantiles 0.1,0.9 --json`
+#[derive(Debug, Args)]
+pub struct Forecast {
+    /// A run: its path, its name or the beginning of it, or `last`.
+    run: String,
+    /// A table with the run's columns, whose end is gone on from; the end of the series trained on unless given.
+    #[arg(long, value_name = "FILE")]
+    csv: Option<PathBuf>,
+    /// Probabilities of the quantiles to tell; 0.05 and 0.95 unless given, or those that the model was trained on.
+    #[arg(long, value_name = "P,…", value_delimiter = ',', value_parser = probability)]
+    quantiles: Vec<f64>,
+    /// Draw the past and the forecast into this file.
+    #[arg(long, value_name = "FILE.svg")]
+    plot: Option<PathBuf>,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    model: ModelChoice,
+    #[command(flatten)]
+    backend: BackendChoice,
+}
+
+fn probability(text: &str) -> Result<f64, String> {
+    let number: f64 = text.parse().map_err(|_| "expected a number".to_owned())?;
+    if number > 0.0 && number < 1.0 { Ok(number) } else { Err("expected a number between 0 and 1".to_owned()) }
+}
+
+/// What is told of one moment to come.
+struct Told {
+    time: String,
+    value: f64,
+    /// By probability.
+    quantiles: Vec<(f64, f64)>,
+}
+
+impl Forecast {
+    pub fn run(&self) -> Result<(), Failure> {
+        let run = Run::find(&self.run)?;
+        let name = self.model.of(&run)?;
+        let (_, device) = self.backend.open(None)?;
+        let model = Model::open(&run.model(name), &device)?;
+        let forecaster = model.forecaster()?;
+        let probabilities = self.probabilities(forecaster.outlook())?;
+        let past = match &self.csv {
+            None => forecaster.recent(),
+            Some(path) => {
+                let series = series(path, &run.environment.settings.recipe)?;
+                let framing = forecaster.framing();
+                Past::of(&series, framing).ok_or_else(|| {
+                    let (rows, window) = (series.rows(), framing.window);
+                    Failure::new(DATA, format!("{}: {rows} rows, but the model reads {window}", path.display()))
+                })?
+            }
+        };
+        let outlook = forecaster.outlook();
+        let tell = |(time, told): (&String, Vec<f64>)| Told {
+            time: time.clone(),
+            value: told[outlook.middle()],
+            quantiles: probabilities
+                .iter()
+                .map(|&probability| (probability, quantile(outlook, &told, probability)))
+                .collect(),
+        };
+        let told: Vec<Told> = past.next.iter().zip(forecaster.forecast(&past)).map(tell).collect();
+        let target = &forecaster.columns()[0];
+        if let Some(path) = &self.plot {
+            let failed =
+                |error: &dyn std::fmt::Display| Failure::new(STORAGE, format!("--plot {}: {error}", path.display()));
+            let picture = draw(&past, &told, target).map_err(|error| failed(&error))?;
+            fs::write(path, picture).map_err(|error| failed(&error))?;
+            say(format_args!("drawn into {}", path.display()));
+        }
+        if self.json { print_json(&run, name, target, &told) } else { print(&told, target) }
+    }
+
+    /// The quantiles to tell, which the model must know.
+    fn probabilities(&self, outlook: &Outlook) -> Result<Vec<f64>, Failure> {
+        let refused = |why: String| Err(Failure::new(USAGE, format!("--quantiles: {why}")));
+        let mut asked = self.quantiles.clone();
+        asked.sort_by(f64::total_cmp);
+        match outlook {
+            Outlook::Point if asked.is_empty() => Ok(asked),
+            Outlook::Point => refused(
+                "this run tells one value and no uncertainty; train with --set series.outlook=gaussian".to_owned(),
+            ),
+            Outlook::Gaussian if asked.is_empty() => Ok(vec![0.05, 0.95]),
+            Outlook::Gaussian => Ok(asked),
+            Outlook::Quantiles(known) if asked.is_empty() => Ok(known.clone()),
+            Outlook::Quantiles(known) => match asked.iter().find(|probability| !known.contains(probability)) {
+                Some(unknown) => refused(format!("{unknown} was not trained, but {known:?} were")),
+                None => Ok(asked),
+            },
+        }
+    }
+}
+
+/// The value below which what comes lies with this probability.
+fn quantile(outlook: &Outlook, told: &[f64], probability: f64) -> f64 {
+    match outlook {
+        Outlook::Point => told[0],
+        Outlook::Gaussian => told[0] + told[1] * standard_normal(probability),
+        Outlook::Quantiles(known) => {
+            let place = known.iter().position(|&other| other == probability);
+            told[place.expect("asked for were known quantiles")]
+        }
+    }
+}
+
+/// The quantile of a standard normal variable, by bisection of its distribution function.
+fn standard_normal(probability: f64) -> f64 {
+    let below = |value: f64| 0.5 * libm::erfc(-value / std::f64::consts::SQRT_2);
+    // Φ(−40) is the smallest number above 0 that 64 bits hold, or less.
+    let (mut low, mut high) = (-40.0, 40.0);
+    for _ in 0..100 {
+        let middle = (low + high) / 2.0;
+        if below(middle) < probability { low = middle } else { high = middle }
+    }
+    (low + high) / 2.0
+}
+
+fn print(told: &[Told], target: &str) -> Result<(), Failure> {
+    let mut table = Table::new();
+    table.load_style(plain());
+    let quantiles = told.first().map(|first| first.quantiles.iter().map(|(p, _)| format!("{} %", 100.0 * p)));
+    table.set_header(["time".to_owned(), target.to_owned()].into_iter().chain(quantiles.into_iter().flatten()));
+    for Told { time, value, quantiles } in told {
+        let numbers = std::iter::once(value).chain(quantiles.iter().map(|(_, value)| value));
+        table.add_row(std::iter::once(time.clone()).chain(numbers.map(|number| format!("{number:.4}"))));
+    }
+    table.column_iter_mut().skip(1).for_each(|column| column.set_cell_alignment(CellAlignment::Right));
+    writeln!(std::io::stdout().lock(), "{table}")?;
+    Ok(())
+}
+
+fn print_json(run: &Run, model: &str, target: &str, told: &[Told]) -> Result<(), Failure> {
+    let each = told.iter().map(|Told { time, value, quantiles }| {
+        let quantiles: Map<String, Value> = quantiles.iter().map(|(p, value)| (p.to_string(), json!(value))).collect();
+        json!({"time": time, "value": value, "quantiles": quantiles})
+    });
+    let seed = run.environment.settings.recipe.training.seed;
+    let object = json!({
+        "run": run.path.display().to_string(), "model": model, "seed": seed, "target": target,
+        "forecast": each.collect::<Vec<Value>>(),
+    });
+    writeln!(std::io::stdout().lock(), "{object}")?;
+    Ok(())
+}
+
+/// The past as a line, the forecast as another, the outermost quantiles as a band around it.
+fn draw(past: &Past, told: &[Told], target: &str) -> Result<String, String> {
+    let known: Vec<f64> = past.rows.iter().map(|row| row[0]).collect();
+    let outermost = |told: &Told| match (told.quantiles.first(), told.quantiles.last()) {
+        (Some((_, low)), Some((_, high))) => (*low, *high),
+        _ => (told.value, told.value),
+    };
+    let band: Vec<(f64, f64)> = told.iter().map(outermost).collect();
+    let all = || known.iter().copied().chain(band.iter().flat_map(|&(low, high)| [low, high]));
+    let (low, high) = (all().fold(f64::INFINITY, f64::min), all().fold(f64::NEG_INFINITY, f64::max));
+    let margin = ((high - low) * 0.05).max(1e-9);
+    let times: Vec<&String> = past.times.iter().chain(told.iter().map(|told| &told.time)).collect();
+    let now = known.len();
+    let mut picture = String::new();
+    {
+        let area = SVGBackend::with_string(&mut picture, (820, 420)).into_drawing_area();
+        let text = |error: &dyn std::fmt::Display| error.to_string();
+        area.fill(&WHITE).map_err(|error| text(&error))?;
+        let mut chart = ChartBuilder::on(&area)
+            .caption(format!("{target}: {} and what is forecast", times[0]), ("sans-serif", 16))
+            .margin(14)
+            .x_label_area_size(40)
+            .y_label_area_size(60)
+            .build_cartesian_2d(0..times.len().max(2) - 1, low - margin..high + margin)
+            .map_err(|error| text(&error))?;
+        let label = |place: &usize| times.get(*place).map_or_else(String::new, |time| (*time).clone());
+        let mut mesh = chart.configure_mesh();
+        mesh.x_labels(6).x_label_formatter(&label).y_desc(target).light_line_style(WHITE);
+        mesh.draw().map_err(|error| text(&error))?;
+        let mut outline: Vec<(usize, f64)> = (now..).zip(band.iter().map(|&(low, _)| low)).collect();
+        outline.extend((0..band.len()).rev().map(|place| (now + place, band[place].1)));
+        chart.draw_series([Polygon::new(outline, BLUE.mix(0.15).filled())]).map_err(|error| text(&error))?;
+        let before = known.iter().copied().enumerate();
+        chart.draw_series(LineSeries::new(before, BLACK.stroke_width(1))).map_err(|error| text(&error))?;
+        let after = known.last().map(|&last| (now - 1, last)).into_iter();
+        let after = after.chain((now..).zip(told.iter().map(|told| told.value)));
+        chart.draw_series(LineSeries::new(after, BLUE.stroke_width(2))).map_err(|error| text(&error))?;
+        area.present().map_err(|error| text(&error))?;
+    }
+    Ok(picture)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_of_a_normal_variable_are_those_of_tables() {
+        for (probability, value) in [(0.5, 0.0), (0.975, 1.959_963_985), (0.05, -1.644_853_627), (1e-6, -4.753_424_309)]
+        {
+            assert!((standard_normal(probability) - value).abs() < 1e-8, "{probability}");
+        }
+    }
+}

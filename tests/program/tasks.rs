@@ -1,0 +1,194 @@
+use crate::Place;
+use std::fmt::Write as _;
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpListener;
+
+use serde_json::Value;
+
+/// CoNLL-U with a comment, a multiword token and an empty node, in which endings tell the tags.
+fn conllu(sentences: usize) -> String {
+    let mut text = String::new();
+    for number in 0..sentences {
+        let (noun, verb) = (["dogs", "cats", "birds"][number % 3], ["barked", "slept", "sang"][number / 3 % 3]);
+        let word = |id: &str, form: &str, tag: &str| format!("{id}\t{form}\t_\t{tag}\t_\t_\t_\t_\t_\t_\n");
+        let _ = write!(
+            text,
+            "# sent_id = {number}\n{}{}{}{}{}{}\n",
+            word("1", "The", "DET"),
+            word("2-3", &format!("{noun}n't"), "_"),
+            word("2", noun, "NOUN"),
+            word("3", verb, "VERB"),
+            word("3.1", "gone", "VERB"),
+            word("4", ".", "PUNCT"),
+        );
+    }
+    text
+}
+
+#[test]
+fn a_tagger_is_trained_graded_by_label_and_writes_conllu_back() {
+    let place = Place::new();
+    fs::create_dir_all(place.path("data/ud_english_ewt")).unwrap();
+    for part in ["train", "dev"] {
+        fs::write(place.path(&format!("data/ud_english_ewt/en_ewt-ud-{part}.conllu")), conllu(90)).unwrap();
+    }
+    let small = ["--set", "network.hidden_sizes=[16]", "--set", "training.learning_rate=0.02", "--epochs", "8"];
+    let trained = place.ok(&[&["train", "pos", "--out", "run"][..], &small].concat()).out;
+    assert!(trained.contains("bilstm+crf") && trained.contains("word: known"), "{trained}");
+    let report = place.json(&["evaluate", "run", "--json"]);
+    for model in ["bilstm", "bilstm+crf"] {
+        assert_eq!(report["models"][model]["accuracy"], 1.0, "{report}");
+        assert_eq!(report["models"][model]["labels"]["NOUN"]["f1"], 1.0);
+    }
+    assert!(report["baselines"]["most frequent label of the word"]["accuracy"].is_number());
+    let labels = place.ok(&["evaluate", "run", "--labels"]).out;
+    assert!(labels.contains("precision") && labels.contains("rows are right, columns answered"), "{labels}");
+
+    fs::write(place.path("new.conllu"), conllu(3).replace("VERB", "_").replace("NOUN", "_")).unwrap();
+    let written = place.ok(&["predict", "run", "--file", "new.conllu", "--format", "conll"]).out;
+    let expected = conllu(3).replace("gone\t_\tVERB", "gone\t_\t_");
+    assert_eq!(written, expected, "words are labelled, all else stays");
+    let line = place.ok(&["predict", "run", "The birds sang."]).out;
+    assert_eq!(line, "The/DET birds/NOUN sang/VERB ./PUNCT\n");
+    let plain = place.ok(&["predict", "run", "The birds sang.", "--format", "conll", "--model", "bilstm+crf"]).out;
+    assert!(plain.starts_with("# text = The birds sang .\n1\tThe\t_\tDET\t"), "{plain}");
+    let long = "dogs slept ".repeat(5_000);
+    let answer: Value = serde_json::from_str(&place.ok(&["predict", "run", &long, "--json"]).out).unwrap();
+    assert_eq!(answer["labels"].as_array().unwrap().len(), 10_000);
+
+    fs::write(place.path("data/ud_english_ewt/en_ewt-ud-dev.conllu"), conllu(2).replace("NOUN", "NN")).unwrap();
+    let refused = place.run(&["evaluate", "run"]);
+    assert!(refused.code == Some(4) && refused.err.contains("en_ewt-ud-dev.conllu, line 4:"), "{}", refused.err);
+    let refused = place.run(&["train", "agreement", "--set", "models=[\"lstm+crf\"]"]);
+    assert!(refused.code == Some(3) && refused.err.contains("only taggers"), "{}", refused.err);
+}
+
+#[test]
+fn programs_are_turned_into_what_they_print_greedily_or_by_a_beam() {
+    let place = Place::new();
+    let small = ["--set", "network.hidden_sizes=[16]", "--max-steps", "30", "--out", "run"];
+    let trained = place.ok(&[&["train", "execute"][..], &small].concat()).out;
+    assert!(trained.contains("digits, nesting: 4, 2"), "{trained}");
+    let ask = |more: &[&str]| place.json(&[&["predict", "run", "a=12\\nprint(a+7)", "--json"], more].concat());
+    let (greedy, beam) = (ask(&[]), ask(&["--beam", "4"]));
+    let answers = beam["answers"].as_array().unwrap();
+    let likely: Vec<f64> = answers.iter().map(|answer| answer["probability"].as_f64().unwrap()).collect();
+    assert!(answers.len() == 4 && likely.is_sorted_by(|one, other| one >= other), "{beam}");
+    assert!(likely[0] >= greedy["probability"].as_f64().unwrap() - 1e-9, "{greedy} {beam}");
+    let refused = place.run(&["predict", "run", ""]);
+    assert!(refused.code == Some(4) && refused.err.contains("the text is empty"), "{}", refused.err);
+}
+
+/// Rows whose values swing with a period of seven.
+fn table(rows: usize) -> String {
+    let value = |row: usize| 50.0 + 10.0 * (row as f64 * std::f64::consts::TAU / 7.0).sin();
+    let line = |row: usize| format!("{row},{:.3},{}\n", value(row), row % 5);
+    std::iter::once("day,sold,price\n".to_owned()).chain((0..rows).map(line)).collect()
+}
+
+#[test]
+fn any_table_is_forecast_with_intervals_and_drawn() {
+    let place = Place::new();
+    fs::write(place.path("sales.csv"), table(300)).unwrap();
+    let columns = ["--csv", "sales.csv", "--time", "day", "--target", "sold", "--features", "price"];
+    let small = ["--horizon", "3", "--epochs", "12", "--set", "series.window=14", "--out", "run"];
+    let trained = place.ok(&[&["train", "forecast"][..], &columns, &small].concat()).out;
+    for part in ["persistence", "perceptron", "fold: 1", "step ahead: 3", "seqzoo forecast run"] {
+        assert!(trained.contains(part), "no {part} in {trained}");
+    }
+    let report = place.json(&["evaluate", "run", "--csv", "sales.csv", "--json"]);
+    let [model, naive] = ["models", "baselines"].map(|kind| report[kind].as_object().unwrap().clone());
+    assert!(model["gru"]["rmse"].as_f64().unwrap() < naive["persistence"]["rmse"].as_f64().unwrap(), "{report}");
+    let told = place.json(&["forecast", "run", "--json", "--plot", "next.svg", "--quantiles", "0.9,0.1"]);
+    let first = &told["forecast"][0];
+    assert_eq!((first["time"].as_str(), told["forecast"].as_array().unwrap().len()), (Some("300"), 3));
+    let [low, middle, high] =
+        [&first["quantiles"]["0.1"], &first["value"], &first["quantiles"]["0.9"]].map(|value| value.as_f64().unwrap());
+    assert!(low < middle && middle < high && (30.0..70.0).contains(&middle), "{first}");
+    let picture = fs::read_to_string(place.path("next.svg")).unwrap();
+    assert!(picture.starts_with("<svg") && picture.contains("polygon") && picture.contains("sold"));
+    // The same end of a series gives the same forecast, wherever it is read from.
+    let same = place.json(&["forecast", "run", "--json", "--csv", "sales.csv", "--quantiles", "0.1,0.9"]);
+    assert_eq!(same["forecast"], told["forecast"]);
+
+    for (arguments, code, part) in [
+        (&["train", "forecast", "--target", "sold"][..], 4, "--csv FILE"),
+        (&["train", "forecast", "--csv", "sales.csv"], 2, "--target COLUMN"),
+        (&["train", "forecast", "--csv", "sales.csv", "--target", "slod"], 4, "sold"),
+        (&["train", "agreement", "--csv", "sales.csv"], 2, "is no table"),
+        (&["forecast", "run", "--quantiles", "1.5"], 2, "between 0 and 1"),
+        (&["train", "agreement", "--set", "models=[\"perceptron\"]"], 3, "only series"),
+    ] {
+        let ran = place.run(arguments);
+        assert!(ran.code == Some(code) && ran.err.contains(part), "{arguments:?}: {:?} {}", ran.code, ran.err);
+    }
+}
+
+#[test]
+fn a_recipe_is_verified_by_its_expected_figure() {
+    let place = Place::new();
+    let recipe = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/train/recipes/agreement.toml")).unwrap();
+    let modest =
+        recipe.replace("models = [\"lstm\", \"rnn\"]", "models = [\"rnn\"]").replace("epochs = 4", "epochs = 1");
+    let low = modest.lines().map(|line| if line.starts_with("value =") { "value = 0.2" } else { line });
+    fs::write(place.path("low.toml"), low.collect::<Vec<_>>().join("\n")).unwrap();
+    let found = place.json(&["verify", "low.toml", "--json", "--out", "run"]);
+    assert_eq!((&found["met"], &found["retrained"], &found["expected"]), (&true.into(), &true.into(), &0.2.into()));
+    assert!(found["value"].as_f64().unwrap() > 0.4 && found["baselines"]["most frequent label"].is_object(), "{found}");
+    let again = place.json(&["verify", "low.toml", "--json", "--run", "run"]);
+    assert_eq!((&again["retrained"], &again["value"]), (&false.into(), &found["value"]));
+    let strict = ["verify", "low.toml", "--run", "run", "--set", "expected.value=0.99"];
+    let failed = place.run(&strict);
+    assert!(failed.code == Some(7) && failed.err.contains("not met: test accuracy"), "{}", failed.err);
+    let foreign = place.run(&["verify", "agreement", "--run", "run"]);
+    assert!(foreign.code == Some(2) && foreign.err.contains("a run of low"), "{}", foreign.err);
+}
+
+#[test]
+fn data_are_fetched_checked_and_shown() {
+    let place = Place::new();
+    let shown = place.ok(&["data", "show", "ptb"]).out;
+    assert!(
+        shown.contains("ptb.train.txt") && shown.contains("SHA-256 fcea919f") && shown.contains("licence"),
+        "{shown}"
+    );
+    let refused = place.run(&["data", "show", "ptp"]);
+    assert!(refused.code == Some(2) && refused.err.contains("did you mean `ptb`?"), "{}", refused.err);
+
+    // A file that is not what was published is not put in place.
+    fs::write(place.path("input.txt"), "To be, or not to be. ".repeat(20)).unwrap();
+    let refused = place.run(&["data", "fetch", "shakespeare", "--from", "input.txt"]);
+    assert!(refused.code == Some(7) && refused.err.contains("86c4e6aa"), "{}", refused.err);
+    assert!(!place.path("data/tiny_shakespeare/input.txt").exists());
+    let refused = place.run(&["data", "fetch", "shakespeare", "--from", "plays.txt"]);
+    assert!(refused.code == Some(2) && refused.err.contains("input.txt"), "{}", refused.err);
+
+    // Three files from a server; the third is not there, and may be absent.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}/mirror/", listener.local_addr().unwrap());
+    let server = std::thread::spawn(move || {
+        for stream in listener.incoming().take(3) {
+            let mut stream = stream.unwrap();
+            let mut request = [0; 4096];
+            let length = stream.read(&mut request).unwrap();
+            let request = String::from_utf8_lossy(&request[..length]).into_owned();
+            let (status, body) = match request.contains("/mirror/en_ewt-ud-test.conllu ") {
+                true => ("404 Not Found", String::new()),
+                false => ("200 OK", conllu(4)),
+            };
+            let length = body.len();
+            write!(stream, "HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}").unwrap();
+        }
+    });
+    let fetched = place.ok(&["data", "fetch", "pos", "--mirror", &address]);
+    server.join().unwrap();
+    assert!(fetched.err.contains("en_ewt-ud-test.conllu is left out") && fetched.out.contains("data verify pos"));
+    let verified = place.ok(&["data", "verify", "pos"]).out;
+    assert!(
+        verified.contains("pos can be read: train 4 sentences, validation 4 sentences, test 0 sentences"),
+        "{verified}"
+    );
+    let refused = place.run(&["data", "fetch", "names", "--mirror", "http://127.0.0.1:1"]);
+    assert!(refused.code == Some(4) && refused.err.contains("--from FILE"), "{}", refused.err);
+}

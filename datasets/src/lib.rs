@@ -37,7 +37,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
     /// The data set is not where it was looked for.
-    #[error("no {dataset} data in {}: {hint}", dir.display())]
+    #[error("no {dataset} data in {} (--data-dir or SEQZOO_DATA_DIR name another folder): {hint}", dir.display())]
     Missing {
         /// The data set's name.
         dataset: &'static str,

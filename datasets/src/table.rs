@@ -225,6 +225,7 @@ fn separator(text: &str) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::series::Scaling;
     use proptest::prelude::*;
 
     fn columns(time: Option<&str>, target: &str, features: &[&str]) -> CsvColumns {
@@ -280,6 +281,17 @@ mod tests {
         ] {
             assert_eq!(parse(&text, &usual()).unwrap(), series, "{text}");
         }
+    }
+
+    #[test]
+    fn what_is_measured_later_changes_nothing_that_is_learnt_from() {
+        let plain = parse(good(), &usual()).unwrap();
+        let text = good();
+        let (before, after) = text.split_at(text.match_indices('\n').nth(plain.train).unwrap().0);
+        let later = parse(before.to_owned() + &after.replace(".5,", ".75,"), &usual()).unwrap();
+        assert_ne!(later, plain);
+        assert_eq!(later.target()[..later.train], plain.target()[..plain.train]);
+        assert_eq!((later.train, Scaling::fit(&later)), (plain.train, Scaling::fit(&plain)));
     }
 
     #[test]

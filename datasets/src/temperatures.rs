@@ -83,6 +83,7 @@ fn day(row: usize) -> String {
 mod tests {
     use super::*;
     use crate::classification::Split;
+    use crate::series::Scaling;
 
     /// A file of the published form.
     fn published() -> String {
@@ -108,6 +109,16 @@ mod tests {
         assert!(!series.times.contains(&"1984-12-31".to_owned()));
         assert_eq!([1, 32].map(|k| series.next_time(k)), ["1991-01-01", "1991-02-01"]);
         assert_eq!(series.seasonal_naive(series.validation, 2), Some(vec![0.5, 1.5]));
+    }
+
+    #[test]
+    fn what_is_measured_later_changes_nothing_that_is_learnt_from() {
+        let (plain, later) = (load_text(&published()).unwrap(), published());
+        let (before, after) = later.split_at(later.find("\"1988-01-01\"").unwrap());
+        let later = load_text(&(before.to_owned() + &after.replace("\",", "\",7"))).unwrap();
+        assert_ne!(later.target(), plain.target());
+        assert_eq!(later.target()[..later.train], plain.target()[..plain.train]);
+        assert_eq!((later.train, Scaling::fit(&later)), (plain.train, Scaling::fit(&plain)));
     }
 
     #[test]

@@ -142,3 +142,19 @@ fn a_second_signal_ends_the_program_at_once_and_loses_nothing_that_was_saved() {
         |run: &str| fs::read(place.path(&format!("{run}/lstm/checkpoints/step-00000002/weights.safetensors"))).unwrap();
     assert!(read("run") == read("whole"));
 }
+
+#[test]
+fn a_run_of_an_older_version_has_the_defaults_of_newer_fields() {
+    let place = Place::new();
+    place.trained("2");
+    let before = place.ok(&["evaluate", "run"]).out;
+    let file = place.path("run/env.json");
+    let mut record: serde_json::Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    record["settings"]["recipe"].as_object_mut().unwrap().remove("series").unwrap();
+    record["settings"]["recipe"]["network"].as_object_mut().unwrap().remove("joint").unwrap();
+    let origins = record["settings"]["origins"].as_object_mut().unwrap();
+    origins.retain(|field, _| !field.starts_with("series.") && field != "network.joint");
+    fs::write(&file, serde_json::to_vec(&record).unwrap()).unwrap();
+    assert_eq!(place.ok(&["evaluate", "run"]).out, before);
+    place.ok(&["train", "--resume", "run", "--max-steps", "3"]);
+}

@@ -137,7 +137,7 @@ impl Run {
         let bytes = fs::read(&file).map_err(|source| FolderError::Io { path: file.clone(), source })?;
         let damaged = |detail: String| FolderError::Damaged { path: file.clone(), detail };
         let environment: Environment = serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?;
-        environment.settings.check().map_err(damaged)?;
+        environment.settings.recipe.validate().map_err(|invalid| damaged(invalid.to_string()))?;
         Ok(Self { path: path.to_owned(), environment })
     }
 

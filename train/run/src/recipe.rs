@@ -29,7 +29,19 @@ macro_rules! shipped {
     };
 }
 
-shipped!["agreement", "recall", "names", "imdb", "pos", "sentences", "execute", "temperatures", "forecast"];
+shipped![
+    "agreement",
+    "recall",
+    "names",
+    "imdb",
+    "pos",
+    "sentences",
+    "shakespeare",
+    "ptb",
+    "execute",
+    "temperatures",
+    "forecast"
+];
 
 /// One experiment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -210,7 +210,7 @@ impl Settings {
     /// # Errors
     /// [`SettingsError::Changed`] if the recipe's file or an override would change what the run is.
     pub fn resumed(self, current: &Settings, overrides: &[Override]) -> Result<Self, SettingsError> {
-        let from_file = |field: &String| matches!(self.origins[field].as_str(), "recipe" | "default");
+        let from_file = |field: &String| matches!(self.origin(field), "recipe" | "default");
         let now = flatten(&table(&current.recipe));
         for (field, recorded) in flatten(&table(&self.recipe)) {
             if from_file(&field) && now.get(&field) != Some(&recorded) && !may_change(&field, &self.recipe) {
@@ -222,21 +222,16 @@ impl Settings {
         let wanted = flatten(&table(&resumed.recipe));
         for (field, recorded) in flatten(&table(&self.recipe)) {
             if wanted[&field] != recorded && !may_change(&field, &self.recipe) {
-                let origin = resumed.origins[&field].clone();
+                let origin = resumed.origin(&field).to_owned();
                 return Err(changed(field.clone(), &recorded, wanted[&field].to_string(), &origin));
             }
         }
         Ok(resumed)
     }
 
-    /// Whether a record read from a file holds together: every value possible, and with an origin.
-    ///
-    /// # Errors
-    /// What does not.
-    pub fn check(&self) -> Result<(), String> {
-        self.recipe.validate().map_err(|invalid| invalid.to_string())?;
-        let without = flatten(&table(&self.recipe)).into_keys().find(|field| !self.origins.contains_key(field));
-        without.map_or(Ok(()), |field| Err(format!("{field} has no origin")))
+    /// Where a value comes from. A record of an older version lacks fields that are newer: they have their defaults.
+    fn origin(&self, field: &str) -> &str {
+        self.origins.get(field).map_or("default", String::as_str)
     }
 
     /// All values as TOML, each with its origin behind it.
@@ -251,7 +246,7 @@ impl Settings {
                 section = parent.to_owned();
                 let _ = writeln!(text, "\n[{section}]");
             }
-            let _ = writeln!(text, "{key} = {value}  # {}", self.origins[&field]);
+            let _ = writeln!(text, "{key} = {value}  # {}", self.origin(&field));
         }
         text
     }

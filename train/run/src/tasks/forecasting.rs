@@ -321,3 +321,89 @@ fn shape(variant: &Variant, codec: &Codec) -> ForecasterShape {
     };
     ForecasterShape { past, horizon: settings.horizon, outlook: settings.outlook() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::{Override, Settings};
+    use seqzoo_datasets::moments::Step;
+    use seqzoo_datasets::series::Column;
+    use seqzoo_kernels::devices;
+
+    fn series(shift: f64, from: usize) -> Series {
+        let value = |row: usize| (row as f64 * 0.7).sin() + if row < from { 0.0 } else { shift };
+        let column = |name: &str| Column { name: name.to_owned(), values: (0..60).map(value).collect() };
+        Series {
+            columns: vec![column("sold"), column("price")],
+            times: (0..60).map(|row| row.to_string()).collect(),
+            step: Step::Count(1),
+            season: Some(9),
+            train: 40,
+            validation: 50,
+        }
+    }
+
+    fn task(series: &Series) -> ForecastingTask {
+        let set = |(field, value): (&str, &str)| Override {
+            origin: "--set".to_owned(),
+            field: field.to_owned(),
+            value: value.to_owned(),
+        };
+        let values = [("series.window", "5"), ("series.horizon", "3"), ("series.calendar", "true")].map(set);
+        ForecastingTask::new(&Settings::resolve("forecast", &values).unwrap().recipe.variant("gru").unwrap(), series)
+    }
+
+    #[test]
+    fn nothing_after_the_training_part_reaches_what_is_learnt() {
+        let (_, device) = devices().remove(0);
+        let loss = |series: &Series| -> Vec<f32> {
+            let task = task(series);
+            let network = task.network(&device.clone().autodiff());
+            let noise = Key::new(1, Purpose::Dropout);
+            let of = |batch: Vec<usize>| {
+                task.loss(&network, &batch, None, noise, &device.clone().autodiff()).loss.into_scalar()
+            };
+            task.batches(0).into_iter().map(of).collect()
+        };
+        let plain = loss(&series(0.0, 0));
+        assert_eq!(loss(&series(1e3, 40)), plain, "rows from the validation part on change nothing");
+        assert_ne!(loss(&series(1e3, 39)), plain, "the last row of the training part is learnt from");
+    }
+
+    #[test]
+    fn a_forecast_depends_on_nothing_from_its_origin_on() {
+        let (_, device) = devices().remove(0);
+        let (plain, later) = (series(0.0, 0), series(5.0, 47));
+        let codec = task(&plain).codec;
+        let window = |series: &Series, origin: usize| Array::of(codec.windows(series, &[origin], 5, &device)).values;
+        assert_eq!(window(&later, 47), window(&plain, 47));
+        assert_ne!(window(&later, 48), window(&plain, 48));
+        // Columns are scaled as in the training part, and the phase is the row's own.
+        let read = window(&plain, 47);
+        assert_eq!(read.len(), 5 * 4);
+        let scaled = codec.scaling.scaled(0, plain.target()[46]) as f32;
+        let phase = std::f64::consts::TAU * (46 % 9) as f64 / 9.0;
+        assert_eq!(read[16..], [scaled, scaled, phase.sin() as f32, phase.cos() as f32]);
+    }
+
+    #[test]
+    fn errors_are_measured_in_the_unit_of_the_series() {
+        let (_, device) = devices().remove(0);
+        let series = series(0.0, 0);
+        let task = task(&series);
+        let network = task.network(&device);
+        let scores = task.validate(&network, &device, &|| false).unwrap();
+        // Ten rows of validation hold eight origins of three steps.
+        assert_eq!(scores.examples, 24);
+        let framing = task.framing();
+        let mut squares = 0.0;
+        for origin in series.origins(Split::Validation, framing.window, framing.horizon) {
+            let past = task.codec.windows(&series, &[origin], framing.window, &device);
+            let told = Array::of(network.forward(past, &[framing.window], None)).values;
+            for (step, told) in told.chunks_exact(2).enumerate() {
+                squares += (task.codec.scaling.unscaled(told[0].into()) - series.target()[origin + step]).powi(2);
+            }
+        }
+        assert!((scores.get(Metric::Rmse).unwrap() - (squares / 24.0).sqrt()).abs() < 1e-5);
+    }
+}

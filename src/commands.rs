@@ -19,7 +19,7 @@ use clap::Args;
 use seqzoo_datasets::catalog::{Data, Kind, Origin};
 use seqzoo_datasets::classification::Split;
 use seqzoo_datasets::corpus::Corpus;
-use seqzoo_datasets::series::Series;
+use seqzoo_datasets::series::{Framing, Series};
 use seqzoo_datasets::table::{self, CsvColumns};
 use seqzoo_models::Architecture;
 use seqzoo_run::did_you_mean;
@@ -159,8 +159,19 @@ pub fn architecture(name: &str) -> Result<Architecture, Failure> {
     Architecture::named(name).ok_or_else(unknown)
 }
 
-/// Refuses a part that is not there.
+/// Refuses a part that is not there, or too short to ask anything of.
 pub fn need(data: &Data, split: Split, recipe: &Recipe) -> Result<(), Failure> {
+    if let Data::Series(series) = data {
+        let Framing { window, horizon, .. } = recipe.series.framing();
+        if series.origins(split, window, horizon).is_empty() {
+            let (part, rows) = (split.name(), series.split(split).len());
+            let message = format!(
+                "the {part} part has {rows} rows, too few for a window of {window} and a horizon of {horizon}; make them \
+                 smaller with --set series.window=N or --horizon N"
+            );
+            return Err(Failure::new(DATA, message));
+        }
+    }
     if data.is_empty(split) {
         let message = format!("{} has no {} part in these data; name another part", recipe.dataset, split.name());
         return Err(Failure::new(DATA, message));

@@ -9,6 +9,7 @@ use std::time::Duration;
 use burn::tensor::Device;
 use clap::Args;
 use seqzoo_datasets::catalog::Data;
+use seqzoo_datasets::classification::Split;
 use seqzoo_inference::Model;
 use seqzoo_run::disk::RealDisk;
 use seqzoo_run::folder::{Environment, ModelFolder, Run};
@@ -111,7 +112,9 @@ impl Train {
         let recipe = &settings.recipe;
         let data = self.data.load(recipe)?;
         let split = recipe.reported_split()?;
-        need(&data, split, recipe)?;
+        for split in [Split::Train, Split::Validation, split] {
+            need(&data, split, recipe)?;
+        }
         let digest = data.digest();
         let run = match existing {
             Some(run) => run,

@@ -117,6 +117,7 @@ fn any_table_is_forecast_with_intervals_and_drawn() {
         (&["train", "forecast", "--csv", "sales.csv"], 2, "--target COLUMN"),
         (&["train", "forecast", "--csv", "sales.csv", "--target", "slod"], 4, "sold"),
         (&["train", "agreement", "--csv", "sales.csv"], 2, "is no table"),
+        (&["train", "forecast", "--csv", "sales.csv", "--target", "sold", "--horizon", "60"], 4, "part has 45 rows"),
         (&["forecast", "run", "--quantiles", "1.5"], 2, "between 0 and 1"),
         (&["train", "agreement", "--set", "models=[\"perceptron\"]"], 3, "only series"),
     ] {

@@ -94,6 +94,9 @@ pub struct SeriesSettings {
     pub season: usize,
     /// Whether the phase of the season is read too.
     pub calendar: bool,
+    /// Whether the target is read and forecast as its difference from the last value that is known, so that a level which
+    /// was never learnt from does no harm; Zeng et al., "Are transformers effective for time series forecasting?", AAAI 2023.
+    pub relative: bool,
     /// Stretches of equal length by which a report tells errors apart.
     pub folds: usize,
 }
@@ -110,6 +113,7 @@ impl Default for SeriesSettings {
             quantiles: vec![0.05, 0.25, 0.5, 0.75, 0.95],
             season: 0,
             calendar: false,
+            relative: false,
             folds: 4,
         }
     }

@@ -32,6 +32,8 @@ pub struct Codec {
     pub scaling: Scaling,
     /// Rows of a season whose phase is read too; 0: none.
     pub season: usize,
+    /// Whether the target is read and forecast as its difference from the last value that is known.
+    pub relative: bool,
     /// The last window of the series trained on, `[rows][columns]`, the number of its first row, and its times.
     pub recent: Vec<Vec<f64>>,
     /// Number of the first of those rows.
@@ -79,6 +81,7 @@ impl Codec {
             columns: series.columns.iter().map(|column| column.name.clone()).collect(),
             scaling: Scaling::fit(series),
             season: if settings.calendar { series.season.unwrap_or(0) } else { 0 },
+            relative: settings.relative,
             recent: past.rows,
             first: past.first,
             times: past.times,
@@ -91,9 +94,20 @@ impl Codec {
         self.columns.len() + if self.season > 0 { 2 } else { 0 }
     }
 
+    /// What the target is counted from, scaled, where `last` is the last value that is known.
+    fn origin(&self, last: f64) -> f64 {
+        if self.relative { self.scaling.scaled(0, last) } else { 0.0 }
+    }
+
+    /// A number that is told of the target, in its own unit.
+    fn told(&self, number: f32, last: f64) -> f64 {
+        self.scaling.unscaled(f64::from(number) + self.origin(last))
+    }
+
     /// Appends what the network reads of the row of that number.
-    fn read(&self, number: usize, row: impl Iterator<Item = f64>, into: &mut Vec<f32>) {
-        into.extend(row.enumerate().map(|(column, value)| self.scaling.scaled(column, value) as f32));
+    fn read(&self, number: usize, row: impl Iterator<Item = f64>, last: f64, into: &mut Vec<f32>) {
+        let from = |column: usize| if column == 0 { self.origin(last) } else { 0.0 };
+        into.extend(row.enumerate().map(|(column, value)| (self.scaling.scaled(column, value) - from(column)) as f32));
         if self.season > 0 {
             let phase = std::f64::consts::TAU * (number % self.season) as f64 / self.season as f64;
             into.extend([phase.sin() as f32, phase.cos() as f32]);
@@ -103,8 +117,11 @@ impl Codec {
     /// Windows that end before each of the origins, `[origins, window, features]`.
     fn windows(&self, series: &Series, origins: &[usize], window: usize, device: &Device) -> Tensor<3> {
         let mut numbers = Vec::with_capacity(origins.len() * window * self.features());
-        for number in origins.iter().flat_map(|&origin| origin - window..origin) {
-            self.read(number, series.columns.iter().map(|column| column.values[number]), &mut numbers);
+        for &origin in origins {
+            let last = series.target()[origin - 1];
+            for number in origin - window..origin {
+                self.read(number, series.columns.iter().map(|column| column.values[number]), last, &mut numbers);
+            }
         }
         Tensor::from_data(TensorData::new(numbers, [origins.len(), window, self.features()]), device)
     }
@@ -135,12 +152,17 @@ impl ForecastingTask {
         self.variant.recipe.series.framing()
     }
 
-    /// What came after each of the origins, scaled, `[origins, horizon]`.
+    /// What came after each of the origins, as it is to be told, `[origins, horizon]`.
     fn came(&self, origins: &[usize], device: &Device) -> Tensor<2> {
         let horizon = self.framing().horizon;
         let target = self.series.target();
-        let scaled = |row: usize| self.codec.scaling.scaled(0, target[row]) as f32;
-        let values: Vec<f32> = origins.iter().flat_map(|&origin| origin..origin + horizon).map(scaled).collect();
+        let told = |&origin: &usize| {
+            let from = self.codec.origin(target[origin - 1]);
+            target[origin..origin + horizon]
+                .iter()
+                .map(move |&value| (self.codec.scaling.scaled(0, value) - from) as f32)
+        };
+        let values: Vec<f32> = origins.iter().flat_map(told).collect();
         Tensor::from_data(TensorData::new(values, [origins.len(), horizon]), device)
     }
 }
@@ -191,9 +213,12 @@ impl Task for ForecastingTask {
             let mean: f32 = outlook.loss(forecast.clone(), self.came(origins, device)).into_scalar();
             loss += f64::from(mean) * (origins.len() * horizon) as f64;
             let told = Array::of(forecast).values;
-            let came = origins.iter().flat_map(|&origin| &self.series.target()[origin..origin + horizon]);
-            for (told, came) in told.chunks_exact(outlook.width()).zip(came) {
-                squares += (self.codec.scaling.unscaled(told[outlook.middle()].into()) - came).powi(2);
+            let target = self.series.target();
+            let rows = origins
+                .iter()
+                .flat_map(|&origin| (origin..origin + horizon).map(move |row| (target[origin - 1], target[row])));
+            for (told, (last, came)) in told.chunks_exact(outlook.width()).zip(rows) {
+                squares += (self.codec.told(told[outlook.middle()], last) - came).powi(2);
                 count += 1;
             }
         }
@@ -273,22 +298,20 @@ impl SeriesForecaster {
         let window = self.framing().window;
         assert!(past.rows.len() == window && past.rows.iter().all(|row| row.len() == self.codec.columns.len()));
         let mut numbers = Vec::new();
+        let last = past.rows[window - 1][0];
         for (number, row) in (past.first..).zip(&past.rows) {
-            self.codec.read(number, row.iter().copied(), &mut numbers);
+            self.codec.read(number, row.iter().copied(), last, &mut numbers);
         }
         let shape = [1, window, self.codec.features()];
         let input = Tensor::from_data(TensorData::new(numbers, shape), &self.device);
         let told = Array::of(self.network.forward(input, &[window], None)).values;
-        told.chunks_exact(self.outlook().width()).map(|told| self.unscaled(told)).collect()
-    }
-
-    /// In the target's own unit.
-    fn unscaled(&self, told: &[f32]) -> Vec<f64> {
-        let scaling = &self.codec.scaling;
-        match self.outlook() {
-            Outlook::Gaussian => vec![scaling.unscaled(told[0].into()), f64::from(told[1]) * scaling.deviations[0]],
-            Outlook::Point | Outlook::Quantiles(_) => told.iter().map(|&told| scaling.unscaled(told.into())).collect(),
-        }
+        let unscaled = |told: &[f32]| match self.outlook() {
+            Outlook::Gaussian => {
+                vec![self.codec.told(told[0], last), f64::from(told[1]) * self.codec.scaling.deviations[0]]
+            }
+            Outlook::Point | Outlook::Quantiles(_) => told.iter().map(|&told| self.codec.told(told, last)).collect(),
+        };
+        told.chunks_exact(self.outlook().width()).map(unscaled).collect()
     }
 
     /// Rolling-origin evaluation on a part of a series that has the same columns.
@@ -301,9 +324,10 @@ impl SeriesForecaster {
             let forecast = self.network.forward(past, &vec![framing.window; origins.len()], None);
             told.extend(Array::of(forecast).values);
         }
-        let middle = |told: &[f32]| self.codec.scaling.unscaled(told[self.outlook().middle()].into());
         let mut forecasts = told.chunks_exact(self.outlook().width() * framing.horizon.max(1));
-        series.evaluate(split, framing, |_| {
+        series.evaluate(split, framing, |origin| {
+            let last = series.target()[origin - 1];
+            let middle = |told: &[f32]| self.codec.told(told[self.outlook().middle()], last);
             Some(forecasts.next()?.chunks_exact(self.outlook().width()).map(middle).collect())
         })
     }
@@ -349,7 +373,7 @@ mod tests {
             field: field.to_owned(),
             value: value.to_owned(),
         };
-        let values = [("series.window", "5"), ("series.horizon", "3"), ("series.calendar", "true")].map(set);
+        let values = [("series.window", "5"), ("series.horizon", "3")].map(set);
         ForecastingTask::new(&Settings::resolve("forecast", &values).unwrap().recipe.variant("gru").unwrap(), series)
     }
 
@@ -381,9 +405,9 @@ mod tests {
         // Columns are scaled as in the training part, and the phase is the row's own.
         let read = window(&plain, 47);
         assert_eq!(read.len(), 5 * 4);
-        let scaled = codec.scaling.scaled(0, plain.target()[46]) as f32;
+        let scaled = codec.scaling.scaled(1, plain.target()[46]) as f32;
         let phase = std::f64::consts::TAU * (46 % 9) as f64 / 9.0;
-        assert_eq!(read[16..], [scaled, scaled, phase.sin() as f32, phase.cos() as f32]);
+        assert_eq!(read[16..], [0.0, scaled, phase.sin() as f32, phase.cos() as f32], "the target from its last value");
     }
 
     #[test]
@@ -401,7 +425,8 @@ mod tests {
             let past = task.codec.windows(&series, &[origin], framing.window, &device);
             let told = Array::of(network.forward(past, &[framing.window], None)).values;
             for (step, told) in told.chunks_exact(2).enumerate() {
-                squares += (task.codec.scaling.unscaled(told[0].into()) - series.target()[origin + step]).powi(2);
+                let from_last = f64::from(told[0]) * task.codec.scaling.deviations[0];
+                squares += (series.target()[origin - 1] + from_last - series.target()[origin + step]).powi(2);
             }
         }
         assert!((scores.get(Metric::Rmse).unwrap() - (squares / 24.0).sqrt()).abs() < 1e-5);

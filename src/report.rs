@@ -30,8 +30,13 @@ struct Measured<'a> {
 
 impl<'a> Report<'a> {
     pub fn new(run: &'a Run, split: Split, data: &Data) -> Self {
-        let framing = run.environment.settings.recipe.series.framing();
-        Self { run, split, baselines: data.baselines(split, framing), models: Vec::new() }
+        let recipe = &run.environment.settings.recipe;
+        Self {
+            run,
+            split,
+            baselines: data.baselines(split, recipe.text.level, recipe.series.framing()),
+            models: Vec::new(),
+        }
     }
 
     /// Measures a model.

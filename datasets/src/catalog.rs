@@ -8,6 +8,7 @@ use crate::corpus::Corpus;
 use crate::scores::{Evaluation, Metric};
 use crate::series::{Framing, Series};
 use crate::tagging::Tagging;
+use crate::text::Level;
 use crate::transduction::Transduction;
 
 /// Makes the list of the data sets that modules of this crate describe.
@@ -119,11 +120,13 @@ impl Data {
         }
     }
 
-    /// How well a part is answered by what needs no training; `framing` is asked of series.
-    pub fn baselines(&self, split: Split, framing: Framing) -> Vec<(&'static str, Evaluation)> {
+    /// How well a part is answered by what only counts, or not even that; `level` says what a token of running text is,
+    /// `framing` how a series is cut.
+    pub fn baselines(&self, split: Split, level: Level, framing: Framing) -> Vec<(&'static str, Evaluation)> {
         match self {
             Data::Labelled(data) => data.baselines(split),
-            Data::Text(_) | Data::Pairs(_) => Vec::new(),
+            Data::Text(corpus) => corpus.baselines(split, level),
+            Data::Pairs(_) => Vec::new(),
             Data::Tagged(data) => data.baselines(split),
             Data::Series(series) => series.baselines(split, framing),
         }

@@ -1,7 +1,6 @@
 //! What a data set for sequence classification consists of.
 
-use sha2::{Digest, Sha256};
-
+use crate::digest::Digest;
 use crate::naive_bayes::NaiveBayes;
 use crate::scores::{Confusion, Evaluation, Group};
 use crate::text::Level;
@@ -120,16 +119,12 @@ impl Classification {
 
     /// SHA-256 over labels and the training and validation parts: two runs with the same digest learn from the same data.
     pub fn digest(&self) -> String {
-        let mut hash = Sha256::new();
-        let mut text = |text: &str| {
-            hash.update((text.len() as u64).to_le_bytes());
-            hash.update(text);
-        };
-        self.labels.iter().for_each(|label| text(label));
+        let mut digest = Digest::new();
+        self.labels.iter().for_each(|label| digest.text(label));
         for example in self.train.iter().chain(&self.validation) {
-            text(&example.text);
-            text(&self.labels[example.label]);
+            digest.text(&example.text);
+            digest.text(&self.labels[example.label]);
         }
-        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        digest.finish()
     }
 }

@@ -2,10 +2,12 @@
 
 use std::path::Path;
 
-use sha2::{Digest, Sha256};
-
 use crate::DataError;
 use crate::classification::Split;
+use crate::digest::Digest;
+use crate::ngram::NGrams;
+use crate::scores::{Evaluation, Metric, Scores};
+use crate::text::Level;
 
 /// Characters of the shortest file that serves as a corpus.
 const LEAST: usize = 100;
@@ -61,14 +63,18 @@ impl Corpus {
         }
     }
 
+    /// How well counts of neighbouring tokens predict a part.
+    pub fn baselines(&self, split: Split, level: Level) -> Vec<(&'static str, Evaluation)> {
+        let (examples, loss) = NGrams::of(&self.train, level).loss(self.split(split));
+        let all = Scores::new(examples, [(Metric::Loss, loss)]);
+        vec![("n-grams", Evaluation { all, ..Evaluation::default() })]
+    }
+
     /// SHA-256 over the training and validation parts: two runs with the same digest learn from the same text.
     pub fn digest(&self) -> String {
-        let mut hash = Sha256::new();
-        for part in [&self.train, &self.validation] {
-            hash.update((part.len() as u64).to_le_bytes());
-            hash.update(part);
-        }
-        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        let mut digest = Digest::new();
+        [&self.train, &self.validation].into_iter().for_each(|part| digest.text(part));
+        digest.finish()
     }
 }
 

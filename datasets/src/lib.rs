@@ -5,7 +5,7 @@
 //! published ([`imdb`], [`names`], [`shakespeare`], [`ptb`], [`pos`], [`temperatures`]). [`catalog`] is the closed list that recipes name.
 //! [`classification`], [`corpus`], [`tagging`], [`transduction`] and [`series`] say what a data set of each kind consists of; [`conllu`] and
 //! [`table`] are formats, [`moments`] the steps of time between measurements. [`text`] turns text into token numbers,
-//! [`batch`] groups examples of similar length, [`scores`] grades answers, [`naive_bayes`] is a rival. No network is known here.
+//! [`batch`] groups examples of similar length, [`scores`] grades answers, [`naive_bayes`] and [`ngram`] are rivals. No network is known here.
 
 pub mod agreement;
 pub mod batch;
@@ -13,11 +13,13 @@ pub mod catalog;
 pub mod classification;
 pub mod conllu;
 pub mod corpus;
+mod digest;
 pub mod execute;
 pub mod imdb;
 pub mod moments;
 pub mod naive_bayes;
 pub mod names;
+pub mod ngram;
 pub mod pos;
 pub mod ptb;
 pub mod recall;

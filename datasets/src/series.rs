@@ -2,12 +2,11 @@
 
 use std::ops::Range;
 
-use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
-
 use crate::classification::Split;
+use crate::digest::Digest;
 use crate::moments::Step;
 use crate::scores::{Evaluation, Group, Metric, Scores};
+use serde::{Deserialize, Serialize};
 
 /// Measurements in equal steps of time, loaded.
 ///
@@ -144,19 +143,14 @@ impl Series {
 
     /// SHA-256 over columns, times and the bounds of the parts: two runs with the same digest learn from the same data.
     pub fn digest(&self) -> String {
-        let mut hash = Sha256::new();
-        let mut bytes = |bytes: &[u8]| {
-            hash.update((bytes.len() as u64).to_le_bytes());
-            hash.update(bytes);
-        };
-        let sizes = [self.rows(), self.train, self.validation];
-        sizes.iter().for_each(|&size| bytes(&(size as u64).to_le_bytes()));
+        let mut digest = Digest::new();
+        [self.rows(), self.train, self.validation].into_iter().for_each(|size| digest.number(size as u64));
         for column in &self.columns {
-            bytes(column.name.as_bytes());
-            column.values.iter().for_each(|value| bytes(&value.to_bits().to_le_bytes()));
+            digest.text(&column.name);
+            column.values.iter().for_each(|value| digest.number(value.to_bits()));
         }
-        self.times.iter().for_each(|time| bytes(time.as_bytes()));
-        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        self.times.iter().for_each(|time| digest.text(time));
+        digest.finish()
     }
 }
 
@@ -296,5 +290,28 @@ mod tests {
         assert_eq!(series.next_time(2), "6");
         let scaling = Scaling::fit(&series);
         assert_eq!((scaling.means[0], scaling.deviations[0]), (2.0, (2.0f64 / 3.0).sqrt()));
+    }
+
+    #[test]
+    fn errors_of_rolling_origins_are_as_computed_by_hand() {
+        let columns = vec![Column { name: "y".to_owned(), values: (0..10).map(f64::from).collect() }];
+        let times = (0..10).map(|row| row.to_string()).collect();
+        let series = Series { columns, times, step: Step::Count(1), season: Some(4), train: 4, validation: 6 };
+        let framing = Framing { window: 3, horizon: 2, folds: 2 };
+        // Origins 6, 7 and 8: the first step is 1 too low, the second 2; from origin 8 on there is no forecast.
+        let asked = std::cell::RefCell::new(Vec::new());
+        let found = series.evaluate(Split::Test, framing, |origin| {
+            asked.borrow_mut().push(origin);
+            (origin < 8).then(|| vec![origin as f64 - 1.0; 2])
+        });
+        assert_eq!(asked.into_inner(), [6, 7, 8]);
+        let rmse = |scores: &Scores| (scores.examples, scores.get(Metric::Rmse).unwrap());
+        assert_eq!(rmse(&found.all), (4, 2.5f64.sqrt()));
+        let groups: Vec<_> = found.groups.iter().map(|((_, name), scores)| (name.as_str(), rmse(scores))).collect();
+        assert_eq!(groups, [("1 (6 to 7)", (4, 2.5f64.sqrt())), ("1", (2, 1.0)), ("2", (2, 2.0))]);
+        // A line that rises by one a step: persistence is 1 and 2 off, the seasonal rule always a season.
+        let baselines = series.baselines(Split::Test, framing);
+        let all: Vec<_> = baselines.iter().map(|(name, found)| (*name, rmse(&found.all))).collect();
+        assert_eq!(all, [("persistence", (6, 2.5f64.sqrt())), ("seasonal naive", (6, 4.0))]);
     }
 }

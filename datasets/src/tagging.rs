@@ -3,9 +3,8 @@
 use std::cmp::Reverse;
 use std::collections::HashMap;
 
-use sha2::{Digest, Sha256};
-
 use crate::classification::Split;
+use crate::digest::Digest;
 use crate::scores::{Confusion, Evaluation};
 
 /// The tokens of a sentence and their labels, equally many.
@@ -72,25 +71,20 @@ impl Tagging {
 
     /// SHA-256 over labels and the training and validation parts: runs with the same digest learn from the same data.
     pub fn digest(&self) -> String {
-        let mut hash = Sha256::new();
-        let number = |hash: &mut Sha256, number: usize| hash.update((number as u64).to_le_bytes());
-        let text = |hash: &mut Sha256, text: &str| {
-            number(hash, text.len());
-            hash.update(text);
-        };
-        number(&mut hash, self.labels.len());
-        self.labels.iter().for_each(|label| text(&mut hash, label));
+        let mut digest = Digest::new();
+        digest.number(self.labels.len() as u64);
+        self.labels.iter().for_each(|label| digest.text(label));
         for part in [&self.train, &self.validation] {
-            number(&mut hash, part.len());
+            digest.number(part.len() as u64);
             for sentence in part {
-                number(&mut hash, sentence.tokens.len());
+                digest.number(sentence.tokens.len() as u64);
                 for (token, &label) in sentence.tokens.iter().zip(&sentence.labels) {
-                    text(&mut hash, token);
-                    text(&mut hash, &self.labels[label]);
+                    digest.text(token);
+                    digest.text(&self.labels[label]);
                 }
             }
         }
-        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        digest.finish()
     }
 }
 

@@ -1,8 +1,7 @@
 //! What a data set of sequences to be turned into others consists of.
 
-use sha2::{Digest, Sha256};
-
 use crate::classification::Split;
+use crate::digest::Digest;
 use crate::scores::Group;
 
 /// A text and what it is to be turned into.
@@ -39,15 +38,12 @@ impl Transduction {
 
     /// SHA-256 over the training and validation parts: two runs with the same digest learn from the same data.
     pub fn digest(&self) -> String {
-        let mut hash = Sha256::new();
+        let mut digest = Digest::new();
         for part in [&self.train, &self.validation] {
-            hash.update((part.len() as u64).to_le_bytes());
-            for text in part.iter().flat_map(|pair| [&pair.source, &pair.target]) {
-                hash.update((text.len() as u64).to_le_bytes());
-                hash.update(text);
-            }
+            digest.number(part.len() as u64);
+            part.iter().flat_map(|pair| [&pair.source, &pair.target]).for_each(|text| digest.text(text));
         }
-        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        digest.finish()
     }
 }
 

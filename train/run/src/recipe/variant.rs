@@ -1,8 +1,8 @@
 //! One of the models that a recipe trains side by side.
 
 use seqzoo_datasets::catalog::Kind;
-use seqzoo_models::layers::StackShape;
 use seqzoo_models::layers::stack::StackRates;
+use seqzoo_models::layers::{AttentionScore, StackShape};
 use seqzoo_models::networks::LanguageModelShape;
 use seqzoo_models::{Architecture, Misfit};
 
@@ -104,13 +104,22 @@ impl Variant {
         if self.reader == Reader::Perceptron {
             let refused =
                 || invalid("models", &self.name, "only series are read by a window of fixed length".to_owned());
-            return if kind == Kind::Series { Ok(()) } else { Err(refused()) };
+            return match (kind, self.recipe.network.hidden_sizes.is_empty()) {
+                (Kind::Series, false) => Ok(()),
+                (Kind::Series, true) => Err(invalid("network.hidden_sizes", "[]", "at least one layer".to_owned())),
+                _ => Err(refused()),
+            };
         }
-        let sizes = format!("{:?}", self.recipe.network.hidden_sizes);
+        let network = &self.recipe.network;
+        let sizes = format!("{:?}", network.hidden_sizes);
         let stack = self.stack();
         stack.check().map_err(|misfit| invalid("network.hidden_sizes", &sizes, misfit.reason))?;
         match kind {
             Kind::Text => self.validate_language_model(&stack)?,
+            Kind::Pairs if network.attention == AttentionScore::Dot && stack.architecture.directions() > 1 => {
+                let expected = "general or additive: what reads both ways is wider than what writes".to_owned();
+                return Err(invalid("network.attention", "dot", expected));
+            }
             Kind::Labels | Kind::Tags | Kind::Pairs | Kind::Series => {}
         }
         let SpellingSettings { embedding_size, hidden_size } = self.recipe.spelling;
@@ -143,5 +152,27 @@ impl Variant {
             let (field, value) = field(&misfit);
             invalid(field, value, misfit.reason)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::settings::Settings;
+
+    #[test]
+    fn a_name_tells_architecture_units_and_joint_labels_or_stands_for_nothing() {
+        let recipe = Settings::read("pos").unwrap().recipe;
+        let units = |name: &str| recipe.variant(name).map(|variant| variant.recipe.network.hidden_sizes);
+        assert_eq!(units("bilstm"), Ok(vec![128]));
+        assert_eq!(units("bilstm-50"), Ok(vec![50]));
+        assert_eq!(units("gru-reset-after-64-32"), Ok(vec![64, 32]));
+        assert_eq!(recipe.variant("gru-reset-after-64").unwrap().stack().architecture.name(), "gru-reset-after");
+        let joint = recipe.variant("bilstm-7+crf").unwrap();
+        assert!(joint.recipe.network.joint && joint.name == "bilstm-7+crf" && !recipe.network.joint);
+        for name in ["lstm-", "lstm-0", "lstm-x", "lstm50", "-50", "", "+crf", "lstm+tanh", "lstm-5000"] {
+            assert!(units(name).is_err(), "{name}");
+        }
+        let same = Settings::read("agreement").unwrap().recipe;
+        assert_eq!(same.variant("lstm").unwrap().recipe, same, "a plain name changes nothing");
     }
 }

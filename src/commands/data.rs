@@ -160,9 +160,8 @@ impl Fetch {
         let mut copy = File::create(&part).map_err(write)?;
         io::copy(&mut reader, &mut copy).map_err(|error| cannot(format!("{} was cut off", name(file)), &error))?;
         copy.sync_all().map_err(write)?;
-        check(file, &part).map_err(|failure| {
+        check(file, &part).inspect_err(|_| {
             let _ = fs::remove_file(&part);
-            failure
         })?;
         fs::rename(&part, target).map_err(write)
     }

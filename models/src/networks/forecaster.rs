@@ -40,6 +40,7 @@ pub struct Forecaster {
 
 /// What reads the past.
 #[derive(Module, Debug)]
+#[allow(clippy::large_enum_variant, reason = "a network has one, and modules are not boxed")]
 enum Past {
     Recurrent(Reader),
     Perceptron(Perceptron),

@@ -188,7 +188,7 @@ fn draw(past: &Past, told: &[Told], target: &str) -> Result<String, String> {
         let text = |error: &dyn std::fmt::Display| error.to_string();
         area.fill(&WHITE).map_err(|error| text(&error))?;
         let mut chart = ChartBuilder::on(&area)
-            .caption(format!("{target}: {} and what is forecast", times[0]), ("sans-serif", 16))
+            .caption(format!("{target} from {}, forecast from {}", times[0], times[now]), ("sans-serif", 16))
             .margin(14)
             .x_label_area_size(40)
             .y_label_area_size(60)

@@ -5,7 +5,8 @@
 //! published ([`imdb`], [`names`], [`shakespeare`], [`ptb`], [`pos`], [`temperatures`]). [`catalog`] is the closed list that recipes name.
 //! [`classification`], [`corpus`], [`tagging`], [`transduction`] and [`series`] say what a data set of each kind consists of; [`conllu`] and
 //! [`table`] are formats, [`moments`] the steps of time between measurements. [`text`] turns text into token numbers,
-//! [`batch`] groups examples of similar length, [`scores`] grades answers, [`naive_bayes`] and [`ngram`] are rivals. No network is known here.
+//! [`batch`] groups examples of similar length, [`scores`] grades answers, [`naive_bayes`] and [`ngram`] are rivals, [`nearest`] finds what
+//! was meant by a name. No network is known here.
 
 pub mod agreement;
 pub mod batch;
@@ -19,6 +20,7 @@ pub mod imdb;
 pub mod moments;
 pub mod naive_bayes;
 pub mod names;
+pub mod nearest;
 pub mod ngram;
 pub mod pos;
 pub mod ptb;

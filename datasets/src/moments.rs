@@ -167,6 +167,15 @@ impl Step {
         format.write(self.after(format.read(time)?, k)?)
     }
 
+    /// How many steps a moment is from the beginning of 1970, or from 0; `None` if it is no moment. Tables of one step agree on it,
+    /// wherever they begin.
+    pub fn number(self, time: &str) -> Option<i64> {
+        let (Self::Months(size) | Self::MonthEnds(size) | Self::Seconds(size) | Self::Count(size)) = self;
+        let (place, _) = self.place(Format::of(time)?.read(time)?)?;
+        let begin = if self.months_ahead().is_some() { 12 * 1970 } else { 0 };
+        Some((place - begin).div_euclid(size))
+    }
+
     /// The steps of a year for months, and of a day for shorter steps; `None` where the calendar suggests nothing.
     pub fn season(self) -> Option<usize> {
         let (size, whole) = match self {
@@ -255,6 +264,24 @@ mod tests {
             assert_eq!(between(&times), Ok(step));
             assert_eq!((&*step.to_string(), step.season()), (name, season));
             assert_eq!(step.next(times[0], 2).as_deref(), Some(times[2]));
+        }
+    }
+
+    #[test]
+    fn steps_are_numbered_alike_wherever_a_table_begins() {
+        let number = |step: Step, time: &str| step.number(time).unwrap();
+        assert_eq!(number(Step::Months(1), "1970-01"), 0);
+        assert_eq!([number(Step::Months(3), "1970-07"), number(Step::MonthEnds(1), "1969-12-31")], [2, -1]);
+        assert_eq!(
+            [number(Step::Seconds(3600), "1970-01-02 05:30"), number(Step::Seconds(DAY), "1969-12-31")],
+            [29, -1]
+        );
+        assert_eq!((number(Step::Count(10), "40"), Step::Count(1).number("noon")), (4, None));
+        for (step, time) in
+            [(Step::Months(2), "2024-05"), (Step::Seconds(900), "2024-02-29 23:45"), (Step::Count(7), "21")]
+        {
+            let later = step.next(time, 30).unwrap();
+            assert_eq!(number(step, &later) - number(step, time), 30);
         }
     }
 

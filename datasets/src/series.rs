@@ -19,6 +19,9 @@ pub struct Series {
     pub times: Vec<String>,
     /// What lies between two rows.
     pub step: Step,
+    /// The number of row 0 where steps are counted as the calendar has them, see [`Step::number`]; by it and the season, rows have
+    /// a phase.
+    pub first: i64,
     /// Steps after which the target repeats, roughly; `None` if unknown.
     pub season: Option<usize>,
     /// Where the training part ends, which begins at row 0, and the validation part begins.
@@ -203,7 +206,7 @@ mod tests {
             let (target, feature) = rows.into_iter().unzip();
             let columns = [("y", target), ("x", feature)];
             let columns = columns.map(|(name, values)| Column { name: name.to_owned(), values }).to_vec();
-            Series { columns, times, step: Step::Count(1), season, train, validation }
+            Series { columns, times, step: Step::Count(1), first: 0, season, train, validation }
         })
     }
 
@@ -283,7 +286,8 @@ mod tests {
     fn baselines_are_as_computed_by_hand() {
         let columns = vec![Column { name: "y".to_owned(), values: vec![1.0, 2.0, 3.0, 4.0, 5.0] }];
         let times = (0..5).map(|row| row.to_string()).collect();
-        let series = Series { columns, times, step: Step::Count(1), season: Some(3), train: 3, validation: 4 };
+        let series =
+            Series { columns, times, step: Step::Count(1), first: 0, season: Some(3), train: 3, validation: 4 };
         assert_eq!(series.persistence(4, 2), [4.0, 4.0]);
         assert_eq!(series.seasonal_naive(4, 5), Some(vec![2.0, 3.0, 4.0, 2.0, 3.0]));
         assert_eq!(series.seasonal_naive(2, 1), None);
@@ -296,7 +300,8 @@ mod tests {
     fn errors_of_rolling_origins_are_as_computed_by_hand() {
         let columns = vec![Column { name: "y".to_owned(), values: (0..10).map(f64::from).collect() }];
         let times = (0..10).map(|row| row.to_string()).collect();
-        let series = Series { columns, times, step: Step::Count(1), season: Some(4), train: 4, validation: 6 };
+        let series =
+            Series { columns, times, step: Step::Count(1), first: 0, season: Some(4), train: 4, validation: 6 };
         let framing = Framing { window: 3, horizon: 2, folds: 2 };
         // Origins 6, 7 and 8: the first step is 1 too low, the second 2; from origin 8 on there is no forecast.
         let asked = std::cell::RefCell::new(Vec::new());

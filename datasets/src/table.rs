@@ -11,6 +11,7 @@ use csv::StringRecord;
 use crate::DataError;
 use crate::catalog::{Dataset, Kind, Origin};
 use crate::moments::{Step, shown};
+use crate::nearest::did_you_mean;
 use crate::series::{Column, Series};
 
 /// Per cent of the rows that are learnt from.
@@ -75,7 +76,15 @@ pub fn read(path: &Path, columns: &CsvColumns) -> Result<Series, DataError> {
     let step = Step::between(&times, line).map_err(|(row, detail)| DataError::line(path, line(row), detail))?;
     let columns = used.into_iter().map(|column| table.numbers(column)).collect::<Result<_, _>>()?;
     let (train, validation) = (rows * TRAIN / 100, rows * (TRAIN + VALIDATION) / 100);
-    let series = Series { columns, times, step, season: step.season(), train, validation };
+    let series = Series {
+        columns,
+        first: step.number(&times[0]).unwrap_or(0),
+        times,
+        step,
+        season: step.season(),
+        train,
+        validation,
+    };
     refuse_constants(path, &series)?;
     Ok(series)
 }
@@ -144,10 +153,9 @@ impl Table {
         match places[..] {
             [place] => Ok(place),
             [] => {
-                let distance = |other: &&str| strsim::damerau_levenshtein(&name.to_lowercase(), &other.to_lowercase());
-                let nearest = names.iter().min_by_key(distance).map_or_else(String::new, shown);
+                let hint = did_you_mean(name, names);
                 let all = names.iter().map(shown).collect::<Vec<_>>().join(", ");
-                Err(wrong(format!("no column {}, which {flag} names; the nearest is {nearest}, of {all}", shown(name))))
+                Err(wrong(format!("no column {}, which {flag} names{hint}; there are {all}", shown(name))))
             }
             _ => Err(wrong(format!("{} columns are called {}; rename all but one", places.len(), shown(name)))),
         }
@@ -263,7 +271,7 @@ mod tests {
         assert_eq!((series.rows(), series.train, series.validation), (40, 28, 34));
         assert_eq!((&*series.columns[0].name, &*series.columns[1].name), ("Load", "Wind"));
         assert_eq!((series.target()[1], series.columns[1].values[1]), (2.5, 98.0));
-        assert_eq!((series.step, series.season), (Step::Seconds(86_400), None));
+        assert_eq!((series.step, series.season, series.first), (Step::Seconds(86_400), None, 19_723));
         assert_eq!((&*series.times[31], &*series.next_time(20)), ("2024-02-01", "2024-02-29"));
     }
 
@@ -326,9 +334,13 @@ mod tests {
             (one("Note", "Load"), vec!["line 1: 2 columns are called `Load`; rename"]),
             (
                 one("Wind", "Wnd"),
-                vec!["line 1: no column `Wind`", "--features", "`Wnd`, of `Day`, `Load`, `Wnd`, `Note`"],
+                vec![
+                    "line 1: no column `Wind`",
+                    "--features",
+                    "did you mean `Wnd`?); there are `Day`, `Load`, `Wnd`, `Note`",
+                ],
             ),
-            (one("Load", "load"), vec!["no column `Load`", "--target", "nearest is `load`"]),
+            (one("Load", "load"), vec!["no column `Load`", "--target", "did you mean `load`"]),
             (one("Day", "Date"), vec!["no column `Day`", "--time"]),
             (one("2024-01-01", "1/1/24"), vec!["line 2: `1/1/24` is no moment: expected `2024-01-31`", "--time"]),
             (one("2024-01-04", "4 Jan"), vec!["line 5: `4 Jan` is not written as `2024-01-01` of line 2 is"]),

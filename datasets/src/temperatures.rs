@@ -67,6 +67,8 @@ pub fn load(dir: &Path) -> Result<Series, DataError> {
         columns: vec![table.numbers(1)?],
         times,
         step: Step::Seconds(24 * 60 * 60),
+        // Years of 365 days each: the first of January is number 0.
+        first: 0,
         season: Some(YEAR),
         train: TRAIN * YEAR,
         validation: VALIDATION * YEAR,

@@ -1,5 +1,7 @@
 //! What a data set of sequences to be turned into others consists of.
 
+use std::sync::Arc;
+
 use crate::classification::Split;
 use crate::digest::Digest;
 use crate::scores::Group;
@@ -12,7 +14,7 @@ pub struct Pair {
     /// What is to be written.
     pub target: String,
     /// By which accuracy is told apart.
-    pub groups: Vec<Group>,
+    pub groups: Arc<[Group]>,
 }
 
 /// A data set for turning sequences into others, loaded.
@@ -56,7 +58,7 @@ mod tests {
         let pair = |source: &str, target: &str| Pair {
             source: source.to_owned(),
             target: target.to_owned(),
-            groups: Vec::new(),
+            groups: Arc::default(),
         };
         let part = |pairs: &[&Pair]| pairs.iter().map(|&pair| pair.clone()).collect();
         let digest = |train: &[&Pair], validation: &[&Pair], test: &[&Pair]| {

@@ -16,15 +16,22 @@ pub use tagger::{Sentences, Tagger, TaggerShape};
 
 use burn::nn::{Embedding, Linear};
 use burn::tensor::activation::log_softmax;
+use burn::tensor::module::embedding;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use seqzoo_kernels::{self as kernels, Engine};
 use seqzoo_random::Key;
 
 use crate::init;
+use crate::layers::dropout::rows;
 
 /// A table of embeddings `[vocabulary, size]`, uniform in ±0.05 (as in Keras).
 fn table(vocabulary: usize, size: usize, key: Key, device: &Device) -> Embedding {
     Embedding { weight: init::uniform([vocabulary, size], 0.05, key, device) }
+}
+
+/// The embeddings of `tokens`, `[batch, time, size]`; of a share of the vocabulary, zeros where there is noise.
+fn embed(table: &Embedding, tokens: Tensor<2, Int>, dropped: f64, noise: Option<Key>) -> Tensor<3> {
+    embedding(rows(table.weight.val(), dropped, noise.map(|key| key.place(1))), tokens)
 }
 
 /// A linear map of the last dimension of `[batch, time, features]`.

@@ -1,16 +1,19 @@
 //! The loop: batches to updates, passes to validations, checkpoints in between; what is done when something goes wrong.
 
+mod error;
+mod newest;
+
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use burn::module::Module;
 use burn::tensor::Device;
 use seqzoo_datasets::scores::{Metric, Scores};
-use seqzoo_run::checkpoint::{self, Aside, CheckpointError, Opened};
+use seqzoo_run::checkpoint::{self, CheckpointError, Opened};
 use seqzoo_run::disk::Disk;
 use seqzoo_run::faults;
-use seqzoo_run::folder::{FolderError, Journal, ModelFolder};
-use seqzoo_run::parameters::{self, Array, Arrays, ParameterError};
+use seqzoo_run::folder::{Journal, ModelFolder};
+use seqzoo_run::parameters::{self, Array, Arrays};
 use seqzoo_run::progress::{About, Epoch, Progress, Snapshot};
 use seqzoo_run::recipe::{OptimizerKind, Recipe};
 use seqzoo_run::record::Recovery;
@@ -18,8 +21,9 @@ use seqzoo_run::tasks::{Carried, Task};
 use serde_json::{Value, json};
 
 use crate::optimizer::Optimizer;
-use crate::recovery::{self, ATTEMPTS_IN_A_REGION, ATTEMPTS_IN_A_RUN, Anomaly, Site, Standing};
+use crate::recovery::{self, ATTEMPTS_IN_A_RUN, Anomaly, Site, Standing};
 use crate::step::{Batch, Setting, State};
+pub use error::TrainError;
 
 /// Updates between two lines of `metrics.jsonl`, after a line for each of the first ones.
 const METRICS_EVERY: u64 = 50;
@@ -67,78 +71,6 @@ pub enum Stopped {
     Limit,
     /// It was asked to stop; it can be resumed.
     Asked,
-}
-
-/// Why training failed.
-#[derive(Debug, thiserror::Error)]
-pub enum TrainError {
-    /// Rollbacks did not help, and other batches are well.
-    #[error(
-        "the recipe is unstable: {anomaly} at step {step}, and no rollback helped (at most {ATTEMPTS_IN_A_REGION} about one \
-         stretch, {ATTEMPTS_IN_A_RUN} in a run); try a smaller training.learning_rate, a smaller training.clip_norm or \
-         a warm-up; events.jsonl tells what was tried"
-    )]
-    Diverged {
-        /// What was found last.
-        anomaly: Anomaly,
-        /// Updates before it.
-        step: u64,
-    },
-    /// A batch goes wrong whatever the weights.
-    #[error(
-        "the data are bad: {anomaly} in batch {batch} of pass {pass}, with fresh weights too; look at what that batch \
-         holds; events.jsonl tells what was tried"
-    )]
-    BadData {
-        /// What was found last.
-        anomaly: Anomaly,
-        /// The batch, counted from 1.
-        batch: u64,
-        /// The pass, counted from 1.
-        pass: u64,
-    },
-    /// The same batch from the same state gave two results, twice.
-    #[error(
-        "the machine is not deterministic: a batch read again from the same state gave another result, for the second \
-         time, at step {step} ({anomaly}); suspect memory, overclocking or a driver before trusting any result"
-    )]
-    NotDeterministic {
-        /// What was found the first time.
-        anomaly: Anomaly,
-        /// Updates before it.
-        step: u64,
-    },
-    /// A checkpoint could not be saved or read.
-    #[error(transparent)]
-    Checkpoint(#[from] CheckpointError),
-    /// A journal could not be written.
-    #[error(transparent)]
-    Folder(#[from] FolderError),
-    /// A checkpoint does not fit the recipe's network.
-    #[error("checkpoint {}: {source}", path.display())]
-    Unfit {
-        /// The checkpoint.
-        path: std::path::PathBuf,
-        /// What does not fit.
-        source: ParameterError,
-    },
-    /// A model that was trained has no checkpoint left.
-    #[error(
-        "{} has metrics but no checkpoint: it is not begun anew over them; bring its checkpoints back, or start another run",
-        path.display()
-    )]
-    Lost {
-        /// The model's folder.
-        path: std::path::PathBuf,
-    },
-    /// A checkpoint belongs to another run.
-    #[error("checkpoint {} was made by another run: its {what} differs", path.display())]
-    Foreign {
-        /// The checkpoint.
-        path: std::path::PathBuf,
-        /// What differs.
-        what: &'static str,
-    },
 }
 
 /// Is told how training goes.
@@ -242,7 +174,7 @@ impl<'a, T: Task, D: Disk> Learner<'a, T, D> {
         faults::point("rollback-load")
             .map_err(|source| CheckpointError::Unreadable { path: job.folder.path.clone(), source })?;
         let rollback = job.folder.rollback()?;
-        let found = newest(job, rollback.as_ref(), observer)?;
+        let found = newest::newest(job.folder, rollback.as_ref(), observer)?;
         let from_the_beginning = rollback.as_ref().is_some_and(|recovery| recovery.target.is_none());
         if let Some((opened, snapshot)) = found {
             return Self::go_on(job, &opened, snapshot, rollback);
@@ -611,55 +543,5 @@ impl<'a, T: Task, D: Disk> Learner<'a, T, D> {
             Some(batch) => TrainError::BadData { anomaly, batch: batch.place + 1, pass: epoch + 1 },
             None => TrainError::Diverged { anomaly, step },
         })
-    }
-}
-
-/// The newest checkpoint that verifies, is finite and was not rolled back; newer ones are set aside and reported.
-fn newest<T: Task, D: Disk>(
-    job: &Job<T, D>,
-    rollback: Option<&Recovery>,
-    observer: &mut dyn Observer,
-) -> Result<Option<(Opened, Snapshot)>, TrainError> {
-    let checkpoints = job.folder.checkpoints();
-    let mut passed_over = Vec::new();
-    let mut found = None;
-    for (step, path) in checkpoints.list()?.into_iter().rev() {
-        match usable(&path) {
-            Err(error) => passed_over.push((step, path, Aside::Damaged, error.to_string())),
-            Ok((opened, snapshot)) => {
-                let older = |recovery: &&Recovery| recovery.generation > snapshot.progress.recovery.generation;
-                let left =
-                    rollback.filter(older).is_some_and(|recovery| recovery.target.is_none_or(|target| step > target));
-                if !left {
-                    found = Some((opened, snapshot));
-                    break;
-                }
-                passed_over.push((step, path, Aside::RolledBack, "training went back behind it".to_owned()));
-            }
-        }
-    }
-    let is_rolled_back = |(_, _, aside, _): &(u64, _, Aside, String)| *aside == Aside::RolledBack;
-    if found.is_none() && !passed_over.is_empty() && !passed_over.iter().any(is_rolled_back) {
-        let skipped = passed_over.into_iter().map(|(_, _, _, why)| why).collect();
-        return Err(CheckpointError::NoneUsable { dir: job.folder.path.join("checkpoints"), skipped }.into());
-    }
-    for (step, path, aside, why) in passed_over {
-        let event = json!({"step": step, "event": "set aside", "checkpoint": path.display().to_string(), "why": why});
-        job.folder.append(Journal::Events, &event)?;
-        checkpoints.set_aside(&path, aside)?;
-        if aside == Aside::Damaged {
-            observer.note(&format!("{why}; it is set aside, and the checkpoint before it is used"));
-        }
-    }
-    Ok(found)
-}
-
-/// A checkpoint from which training can go on.
-fn usable(path: &std::path::Path) -> Result<(Opened, Snapshot), CheckpointError> {
-    let opened = checkpoint::open(path)?;
-    let snapshot = Snapshot::of(&opened)?;
-    match snapshot.not_finite() {
-        None => Ok((opened, snapshot)),
-        Some((name, value)) => Err(CheckpointError::damaged(path, format!("{name} holds {value}"))),
     }
 }

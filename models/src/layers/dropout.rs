@@ -9,12 +9,15 @@ use seqzoo_random::Key;
 
 use crate::cell::mask;
 
-/// Sets each element to zero with probability `rate` and scales the rest by 1 / (1 − `rate`).
+/// Sets each element to zero with probability `rate` and scales the rest by 1 / (1 − `rate`); without noise nothing is dropped.
 ///
 /// Srivastava et al., "Dropout", JMLR 15, 2014.
-pub fn dropout<const D: usize>(input: Tensor<D>, rate: f64, key: Key) -> Tensor<D> {
+pub fn dropout<const D: usize>(input: Tensor<D>, rate: f64, noise: Option<Key>) -> Tensor<D> {
     let shape = input.dims();
-    dropout_by(input, shape, rate, key)
+    match noise {
+        Some(key) => dropout_by(input, shape, rate, key),
+        None => input,
+    }
 }
 
 /// The same mask at every step of `[batch, time, features]` ("locked", or variational).
@@ -25,12 +28,16 @@ pub fn locked(input: Tensor<3>, rate: f64, key: Key) -> Tensor<3> {
     dropout_by(input, [batch, 1, features], rate, key)
 }
 
-/// Drops whole rows of a table of embeddings `[tokens, features]`: every occurrence of a token in the batch at once.
+/// Drops whole rows of a table of embeddings `[tokens, features]`: every occurrence of a token in the batch at once; without noise
+/// none.
 ///
 /// Merity et al., "Regularizing and optimizing LSTM language models", ICLR 2018.
-pub fn rows(table: Tensor<2>, rate: f64, key: Key) -> Tensor<2> {
+pub fn rows(table: Tensor<2>, rate: f64, noise: Option<Key>) -> Tensor<2> {
     let [tokens, _] = table.dims();
-    dropout_by(table, [tokens, 1], rate, key)
+    match noise {
+        Some(key) => dropout_by(table, [tokens, 1], rate, key),
+        None => table,
+    }
 }
 
 /// The module with dropout applied to its recurrent weights (parameters named `weight_h…`), once for a whole sequence.
@@ -55,7 +62,7 @@ pub fn recurrent_weights<M: Module>(module: M, rate: f64, key: Key) -> M {
             let key = self.key.place(self.dropped);
             // Not `Param::map`'s kin that require a gradient anew: the result must stay tied to the trained weights.
             let (id, weights, mapper) = param.consume();
-            Param::from_mapped_value(id, dropout(weights, self.rate, key), mapper)
+            Param::from_mapped_value(id, dropout(weights, self.rate, Some(key)), mapper)
         }
     }
     if rate == 0.0 {

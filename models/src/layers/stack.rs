@@ -228,7 +228,7 @@ impl Stack {
             // What skip connections carry is left whole.
             let read = match key {
                 Some(key) if place > 0 => {
-                    let some = dropout::dropout(x.clone(), rates.dropout, key.place(1 << 20));
+                    let some = dropout::dropout(x.clone(), rates.dropout, Some(key.place(1 << 20)));
                     dropout::locked(some, rates.locked, key.place(1 << 21))
                 }
                 _ => x.clone(),

@@ -3,12 +3,11 @@
 use burn::module::Module;
 use burn::nn::{Embedding, Linear};
 use burn::tensor::activation::log_softmax;
-use burn::tensor::module::embedding;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use seqzoo_random::{Key, Purpose};
 
-use super::table;
-use crate::layers::dropout::{dropout, rows};
+use super::{embed, table};
+use crate::layers::dropout::dropout;
 use crate::layers::{Pooling, Stack, StackShape, Summary, linear};
 use crate::misfit::{Misfit, expect_fit, positive, rate};
 use crate::probe::reach;
@@ -86,7 +85,7 @@ impl Classifier {
     /// # Panics
     /// If the labels do not fit the tokens.
     pub fn reach(&self, tokens: Tensor<2, Int>, lengths: &[usize], labels: &[usize]) -> Vec<f64> {
-        let input = embedding(self.embedding.weight.val(), tokens);
+        let input = embed(&self.embedding, tokens, 0.0, None);
         let labels: Vec<i32> = labels.iter().map(|&label| label as i32).collect();
         let labels = Tensor::<2, Int>::from_data(TensorData::new(labels, [lengths.len(), 1]), &input.device());
         reach(&self.stack, input, lengths, |outputs| {
@@ -101,17 +100,9 @@ impl Classifier {
     /// `tokens` is `[batch, time]`, of which `lengths` are true. `noise` is the key of this step's masks; without one nothing
     /// is dropped.
     pub fn forward(&self, tokens: Tensor<2, Int>, lengths: &[usize], noise: Option<Key>) -> Tensor<2> {
-        let table = self.embedding.weight.val();
-        let table = match noise {
-            Some(key) => rows(table, self.embedding_dropout, key.place(1)),
-            None => table,
-        };
-        let outputs = self.stack.read(embedding(table, tokens), lengths, None, noise).outputs;
+        let input = embed(&self.embedding, tokens, self.embedding_dropout, noise);
+        let outputs = self.stack.read(input, lengths, None, noise).outputs;
         let summary = self.summary.forward(outputs, lengths, self.stack.shape().architecture.directions());
-        let summary = match noise {
-            Some(key) => dropout(summary, self.dropout, key),
-            None => summary,
-        };
-        self.output.forward(summary)
+        self.output.forward(dropout(summary, self.dropout, noise))
     }
 }

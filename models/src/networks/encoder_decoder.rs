@@ -6,9 +6,10 @@ use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use seqzoo_random::{Key, Purpose};
 
-use super::{cross_entropy, each_step, table};
+use super::{cross_entropy, each_step, embed, table};
+use crate::layers::dropout::dropout;
 use crate::layers::{Attention, AttentionScore, LayerState, Pooling, Stack, StackShape, Summary, linear};
-use crate::misfit::{Misfit, expect_fit, positive};
+use crate::misfit::{Misfit, expect_fit, positive, rate};
 use crate::state::NamedState;
 
 /// Encoder–decoder with attention: the source is read whole, the target written token by token.
@@ -16,7 +17,7 @@ use crate::state::NamedState;
 /// ```text
 /// m = encoder(source)                    s⁰_l = tanh(last(m) W_l + b_l), one for each layer l of the decoder
 /// h_u = decoder(E[target_1] … E[target_u])          context_u = attention(h_u, m)
-/// score_u = tanh([context_u ; h_u] W_c + b_c) W + b
+/// score_u = dropout(tanh([context_u ; h_u] W_c + b_c)) W + b
 /// ```
 ///
 /// Scores are `[batch, target time, target vocabulary]`. The decoder starts from what the encoder has at the end of its
@@ -32,6 +33,8 @@ pub struct EncoderDecoder {
     attention: Attention,
     combine: Linear,
     output: Linear,
+    dropout: f64,
+    embedding_dropout: f64,
 }
 
 /// The sizes of an [`EncoderDecoder`]; the depths of its halves are independent.
@@ -47,6 +50,10 @@ pub struct EncoderDecoderShape {
     pub decoder: StackShape,
     /// How well a decoder's state fits a place of the source.
     pub attention: AttentionScore,
+    /// Share of what the output layer reads that is dropped in training.
+    pub dropout: f64,
+    /// Share of the source's and of the target's tokens that are dropped in training, each wherever it occurs.
+    pub embedding_dropout: f64,
 }
 
 /// A source that has been read.
@@ -100,10 +107,12 @@ impl EncoderDecoderShape {
     /// Whether the halves make sense and fit each other.
     ///
     /// # Errors
-    /// The field that does not: a vocabulary, `attention`, or one of the halves', of which the decoder must read forward alone.
+    /// The field that does not: a vocabulary, a rate, `attention`, or one of the halves', of which the decoder must read forward alone.
     pub fn check(&self) -> Result<(), Misfit> {
         positive("source_vocabulary", self.source_vocabulary)?;
         positive("target_vocabulary", self.target_vocabulary)?;
+        rate("dropout", self.dropout)?;
+        rate("embedding_dropout", self.embedding_dropout)?;
         self.encoder.check().map_err(|misfit| misfit.within("encoder"))?;
         let written = "what a decoder is to write";
         self.decoder.check_forward(written).map_err(|misfit| misfit.within("decoder"))?;
@@ -136,13 +145,16 @@ impl EncoderDecoder {
             attention: Attention::new(shape.attention, query, memory, key.at(4), device),
             combine: linear(memory + query, query, 0.0, key.at(5), device),
             output: linear(query, shape.target_vocabulary, 0.0, key.at(6), device),
+            dropout: shape.dropout,
+            embedding_dropout: shape.embedding_dropout,
         }
     }
 
     /// Reads a source, `[batch, time]`, of which `lengths` are true.
     pub fn read(&self, source: Tensor<2, Int>, lengths: &[usize], noise: Option<Key>) -> Memory {
         let directions = self.encoder.shape().architecture.directions();
-        let outputs = self.encoder.read(self.source.forward(source), lengths, None, noise).outputs;
+        let input = embed(&self.source, source, self.embedding_dropout, noise);
+        let outputs = self.encoder.read(input, lengths, None, noise).outputs;
         let last = self.summary.forward(outputs.clone(), lengths, directions);
         let start = |bridge: &Linear| {
             let hidden = bridge.forward(last.clone()).tanh();
@@ -162,11 +174,12 @@ impl EncoderDecoder {
     ) -> (Tensor<3>, Memory) {
         let Memory { outputs: source, lengths: source_lengths, states } = memory;
         let noise = noise.map(|key| key.at(key.first() ^ (1 << 62)));
-        let written = self.decoder.read(self.target.forward(target), lengths, Some(states), noise);
+        let input = embed(&self.target, target, self.embedding_dropout, noise);
+        let written = self.decoder.read(input, lengths, Some(states), noise);
         let context = self.attention.forward(written.outputs.clone(), source.clone(), &source_lengths).context;
         let combined = each_step(&self.combine, Tensor::cat(vec![context, written.outputs], 2)).tanh();
         let memory = Memory { outputs: source, lengths: source_lengths, states: written.states };
-        (each_step(&self.output, combined), memory)
+        (each_step(&self.output, dropout(combined, self.dropout, noise)), memory)
     }
 
     /// Mean cross-entropy in nats per target token under teacher forcing: the decoder reads `begin` and the true tokens, and

@@ -6,8 +6,9 @@ use burn::tensor::activation::softplus;
 use burn::tensor::{Device, Tensor, TensorData};
 use seqzoo_random::{Key, Purpose};
 
+use crate::layers::dropout::dropout;
 use crate::layers::{Perceptron, PerceptronShape, Pooling, Stack, StackShape, Summary, linear};
-use crate::misfit::{Misfit, expect_fit, positive};
+use crate::misfit::{Misfit, expect_fit, positive, rate};
 
 /// What is said of each value to come.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,7 +25,7 @@ pub enum Outlook {
 /// at once.
 ///
 /// ```text
-/// s = last(stack(x_1 … x_length))  or  perceptron(x_1 … x_window)        y = s W + b, reshaped to [horizon, k]
+/// s = last(stack(x_1 … x_length))  or  perceptron(x_1 … x_window)        y = dropout(s) W + b, reshaped to [horizon, k]
 /// point: ŷ = y_1      Gaussian: μ = y_1, σ = softplus(y_2) + 10⁻³      quantiles: q_k = y_k
 /// ```
 ///
@@ -34,6 +35,7 @@ pub struct Forecaster {
     past: Past,
     output: Linear,
     horizon: usize,
+    dropout: f64,
     #[module(skip)]
     outlook: Outlook,
 }
@@ -108,6 +110,8 @@ pub struct ForecasterShape {
     pub horizon: usize,
     /// What is said of each.
     pub outlook: Outlook,
+    /// Share of what the output layer reads that is dropped in training.
+    pub dropout: f64,
 }
 
 /// The sizes of what reads the past.
@@ -132,13 +136,14 @@ impl ForecasterShape {
     /// Whether a forecaster of this shape makes sense.
     ///
     /// # Errors
-    /// The field that does not: `horizon`, `outlook`, or one of the stack's or perceptron's.
+    /// The field that does not: `horizon`, `dropout`, `outlook`, or one of the stack's or perceptron's.
     pub fn check(&self) -> Result<(), Misfit> {
         match &self.past {
             PastShape::Recurrent(stack) => stack.check().map_err(|misfit| misfit.within("stack"))?,
             PastShape::Perceptron(shape) => shape.check().map_err(|misfit| misfit.within("perceptron"))?,
         }
         positive("horizon", self.horizon)?;
+        rate("dropout", self.dropout)?;
         let Outlook::Quantiles(probabilities) = &self.outlook else { return Ok(()) };
         if probabilities.is_empty() || !probabilities.iter().all(|&probability| probability > 0.0 && probability < 1.0)
         {
@@ -156,7 +161,7 @@ impl Forecaster {
     /// If [`ForecasterShape::check`] refuses the shape.
     pub fn new(shape: ForecasterShape, seed: u64, device: &Device) -> Self {
         expect_fit(shape.check());
-        let ForecasterShape { past, horizon, outlook } = shape;
+        let ForecasterShape { past, horizon, outlook, dropout } = shape;
         let key = Key::new(seed, Purpose::Weights);
         let features = past.output_size();
         let past = match past {
@@ -166,7 +171,8 @@ impl Forecaster {
             }),
             PastShape::Perceptron(shape) => Past::Perceptron(Perceptron::new(&shape, key.at(1), device)),
         };
-        Self { past, output: linear(features, horizon * outlook.width(), 0.0, key.at(2), device), horizon, outlook }
+        let output = linear(features, horizon * outlook.width(), 0.0, key.at(2), device);
+        Self { past, output, horizon, dropout, outlook }
     }
 
     /// What is said of each value.
@@ -184,7 +190,7 @@ impl Forecaster {
             }
             Past::Perceptron(perceptron) => perceptron.forward(past),
         };
-        let numbers = self.output.forward(read);
+        let numbers = self.output.forward(dropout(read, self.dropout, noise));
         let numbers = numbers.reshape([batch, self.horizon, self.outlook.width()]);
         match self.outlook {
             Outlook::Gaussian => {

@@ -6,7 +6,7 @@ use burn::tensor::{Device, Int, Tensor};
 use seqzoo_kernels::Output;
 use seqzoo_random::{Key, Purpose};
 
-use super::{cross_entropy, grade, mean_cross_entropy, table};
+use super::{cross_entropy, embed, grade, mean_cross_entropy, table};
 use crate::init;
 use crate::layers::dropout::dropout;
 use crate::layers::stack::StackReading;
@@ -28,6 +28,7 @@ pub struct LanguageModel {
     output: Option<Linear>,
     tied_bias: Option<Param<Tensor<1>>>,
     dropout: f64,
+    embedding_dropout: f64,
 }
 
 /// The sizes of a [`LanguageModel`].
@@ -41,6 +42,8 @@ pub struct LanguageModelShape {
     pub tied: bool,
     /// Share of the stack's outputs dropped in training.
     pub dropout: f64,
+    /// Share of the tokens that are dropped in training, each wherever it occurs.
+    pub embedding_dropout: f64,
 }
 
 /// What a stretch of text was read as, and the states after it.
@@ -56,13 +59,14 @@ impl LanguageModelShape {
     /// Whether a language model of this shape makes sense.
     ///
     /// # Errors
-    /// The field that does not: `vocabulary`, `dropout`, `tied`, or one of the stack's, whose `architecture` must read
+    /// The field that does not: `vocabulary`, a rate, `tied`, or one of the stack's, whose `architecture` must read
     /// forward alone.
     pub fn check(&self) -> Result<(), Misfit> {
         let predicted = "the tokens that a language model is to predict";
         self.stack.check_forward(predicted).map_err(|misfit| misfit.within("stack"))?;
         positive("vocabulary", self.vocabulary)?;
         rate("dropout", self.dropout)?;
+        rate("embedding_dropout", self.embedding_dropout)?;
         let (below, above) = (self.stack.input_size, self.stack.output_size());
         if self.tied && below != above {
             let reason = format!("tied embeddings need a stack as wide as the embedding: {above} is not {below}");
@@ -87,6 +91,7 @@ impl LanguageModel {
             output: (!shape.tied).then(|| linear(features, vocabulary, 0.0, key.at(2), device)),
             tied_bias: shape.tied.then(|| init::constant(&vec![0.0; vocabulary], device)),
             dropout: shape.dropout,
+            embedding_dropout: shape.embedding_dropout,
         }
     }
 
@@ -103,12 +108,9 @@ impl LanguageModel {
         states: Option<Vec<LayerState>>,
         noise: Option<Key>,
     ) -> Continuation {
-        let StackReading { outputs, states } = self.stack.read(self.embedding.forward(tokens), lengths, states, noise);
-        let features = match noise {
-            Some(key) => dropout(outputs, self.dropout, key),
-            None => outputs,
-        };
-        Continuation { features, states }
+        let input = embed(&self.embedding, tokens, self.embedding_dropout, noise);
+        let StackReading { outputs, states } = self.stack.read(input, lengths, states, noise);
+        Continuation { features: dropout(outputs, self.dropout, noise), states }
     }
 
     /// Scores of what follows each step, `[batch, time, vocabulary]`, before softmax.

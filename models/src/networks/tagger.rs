@@ -2,13 +2,12 @@
 
 use burn::module::Module;
 use burn::nn::{Embedding, Linear};
-use burn::tensor::module::embedding;
 use burn::tensor::{Device, Int, Tensor};
 use seqzoo_random::{Key, Purpose};
 
-use super::{cross_entropy, each_step, table};
+use super::{cross_entropy, each_step, embed, table};
 use crate::cell::without_padding;
-use crate::layers::dropout::{dropout, rows};
+use crate::layers::dropout::dropout;
 use crate::layers::spelling::{Spelling, SpellingShape, Spelt};
 use crate::layers::{Crf, Stack, StackShape, linear};
 use crate::misfit::{Misfit, expect_fit, positive, rate};
@@ -121,16 +120,8 @@ impl Tagger {
     /// If the tagger reads letters and the sentences have none.
     pub fn emissions(&self, sentences: &Sentences, noise: Option<Key>) -> Tensor<3> {
         let Sentences { tokens, lengths, spelt } = sentences;
-        let dropped = |tensor: Tensor<3>, place: u64| match noise {
-            Some(key) => dropout(tensor, self.dropout, key.place(place)),
-            None => tensor,
-        };
-        let table = self.embedding.weight.val();
-        let table = match noise {
-            Some(key) => rows(table, self.embedding_dropout, key.place(1)),
-            None => table,
-        };
-        let mut input = embedding(table, tokens.clone());
+        let dropped = |tensor: Tensor<3>, place: u64| dropout(tensor, self.dropout, noise.map(|key| key.place(place)));
+        let mut input = embed(&self.embedding, tokens.clone(), self.embedding_dropout, noise);
         if let Some(spelling) = &self.spelling {
             let spelt = spelt.as_ref().expect("a tagger that reads letters is given them");
             let noise = noise.map(|key| key.at(key.first() ^ (1 << 62)));

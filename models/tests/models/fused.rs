@@ -191,7 +191,7 @@ fn an_output_layer_and_its_loss_in_one_operation_equal_both_apart() {
         {
             let shape = || {
                 let stack = StackShape::plain(Architecture::Rnn, width, vec![width]);
-                LanguageModelShape { vocabulary, stack, tied, dropout: 0.0 }
+                LanguageModelShape { vocabulary, stack, tied, dropout: 0.0, embedding_dropout: 0.0 }
             };
             let next: Vec<u32> = (0..rows).map(|row| (row * 31 % vocabulary) as u32).collect();
             let all = |device: &Device, dtype: DType| -> Vec<(String, Vec<f64>)> {
@@ -232,7 +232,7 @@ fn an_output_layer_and_its_loss_in_one_operation_equal_both_apart() {
 fn a_loss_of_what_is_not_finite_is_not_finite() {
     let (_, device) = devices().into_iter().find(|(_, device)| serves(device, DType::F32)).unwrap();
     let stack = StackShape::plain(Architecture::Rnn, 3, vec![3]);
-    let shape = LanguageModelShape { vocabulary: 40, stack, tied: false, dropout: 0.0 };
+    let shape = LanguageModelShape { vocabulary: 40, stack, tied: false, dropout: 0.0, embedding_dropout: 0.0 };
     let model = LanguageModel::new(shape, 1, &device);
     for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
         let features = Tensor::<3>::from_data([[[0.1, value, 0.3]]], &device);

@@ -10,7 +10,7 @@ use seqzoo_models::layers::{
     Summary,
 };
 use seqzoo_models::networks::{
-    ClassifierShape, EncoderDecoder, EncoderDecoderShape, Forecaster, ForecasterShape, LanguageModel,
+    Classifier, ClassifierShape, EncoderDecoder, EncoderDecoderShape, Forecaster, ForecasterShape, LanguageModel,
     LanguageModelShape, Outlook, PastShape, RelationClassifier, RelationShape, Sentences, Tagger, TaggerShape,
 };
 use seqzoo_random::{Key, Purpose};
@@ -202,7 +202,11 @@ fn tied_embeddings_serve_twice_and_text_may_be_cut_anywhere() {
     for (_, device) in devices() {
         for tied in [false, true] {
             let stack = StackShape::plain(Architecture::Lstm, 4, vec![4, 4]);
-            let model = LanguageModel::new(LanguageModelShape { vocabulary: 9, stack, tied, dropout: 0.0 }, 1, &device);
+            let model = LanguageModel::new(
+                LanguageModelShape { vocabulary: 9, stack, tied, dropout: 0.0, embedding_dropout: 0.0 },
+                1,
+                &device,
+            );
             assert_eq!(parameters(&model).contains_key("output.weight"), !tied);
             let text = [vec![1, 2, 3, 4, 5, 6, 7], vec![7, 6, 5, 4, 3, 2, 1]];
             let whole = model.scores(model.read(tokens(&text, 7, 0, &device), &[7, 7], None, None).features);
@@ -223,7 +227,11 @@ fn a_text_read_token_by_token_has_the_scores_of_the_text_read_at_once() {
         let joined = StackShape { skip: Skip::Residual, ..StackShape::plain(Architecture::Lstm, 5, vec![5, 5]) };
         let stepwise = StackShape::plain(Architecture::PeepholeLstm, 5, vec![5]);
         for (stack, tied) in [(plain, false), (joined, true), (stepwise, false)] {
-            let model = LanguageModel::new(LanguageModelShape { vocabulary: 9, stack, tied, dropout: 0.0 }, 1, &device);
+            let model = LanguageModel::new(
+                LanguageModelShape { vocabulary: 9, stack, tied, dropout: 0.0, embedding_dropout: 0.0 },
+                1,
+                &device,
+            );
             let text = vec![1, 8, 3, 0, 5, 6, 7];
             let whole =
                 model.scores(model.read(tokens(std::slice::from_ref(&text), 7, 0, &device), &[7], None, None).features);
@@ -241,7 +249,7 @@ fn a_text_read_token_by_token_has_the_scores_of_the_text_read_at_once() {
 fn a_language_model_of_equal_scores_loses_the_logarithm_of_its_vocabulary() {
     let device = devices().remove(0).1.autodiff();
     let stack = StackShape::plain(Architecture::Gru, 4, vec![4]);
-    let shape = LanguageModelShape { vocabulary: 9, stack, tied: false, dropout: 0.0 };
+    let shape = LanguageModelShape { vocabulary: 9, stack, tied: false, dropout: 0.0, embedding_dropout: 0.0 };
     let model = LanguageModel::new(shape, 1, &device);
     let flat = with_parameters(model, &|_, count| vec![0.0; count], DType::F32);
     let loss = flat.loss(tokens(&[vec![1, 2, 3], vec![4]], 3, 0, &device), &[vec![2, 3, 8], vec![0]], None);
@@ -271,7 +279,12 @@ fn a_forecaster_answers_in_its_shape_with_positive_deviations() {
     for (_, device) in devices() {
         let past = tensor(numbers(2 * 5 * 3, 1), [2, 5, 3], &device);
         for outlook in [Outlook::Point, Outlook::Gaussian, Outlook::Quantiles(vec![0.1, 0.5, 0.9])] {
-            let shape = ForecasterShape { past: PastShape::Recurrent(bilstm(3)), horizon: 4, outlook: outlook.clone() };
+            let shape = ForecasterShape {
+                past: PastShape::Recurrent(bilstm(3)),
+                horizon: 4,
+                outlook: outlook.clone(),
+                dropout: 0.0,
+            };
             let forecaster = Forecaster::new(shape, 1, &device);
             let forecast = forecaster.forward(past.clone(), &[5, 3], None);
             assert_eq!(forecast.dims(), [2, 4, outlook.width()]);
@@ -294,6 +307,8 @@ fn a_decoder_says_step_by_step_what_it_says_at_once() {
                 encoder: StackShape::plain(Architecture::BiGru, 4, vec![3]),
                 decoder: StackShape::plain(Architecture::Lstm, 5, vec![4, 6]),
                 attention,
+                dropout: 0.0,
+                embedding_dropout: 0.0,
             };
             let model = EncoderDecoder::new(shape, 1, &device);
             let source = [vec![1, 2, 3, 4], vec![5, 6]];
@@ -321,6 +336,8 @@ fn teacher_forcing_ignores_padding_on_both_sides() {
             encoder: bilstm(4),
             decoder: StackShape::plain(Architecture::Gru, 5, vec![4]),
             attention: AttentionScore::General,
+            dropout: 0.0,
+            embedding_dropout: 0.0,
         };
         let model = EncoderDecoder::new(shape, 1, &device);
         let (source, target) = ([vec![1, 2, 3], vec![4]], [vec![1, 2, 3, 4], vec![5]]);
@@ -358,6 +375,8 @@ fn a_beam_of_one_is_greedy_and_a_wide_one_finds_the_likeliest_of_all() {
         encoder: bilstm(4),
         decoder: StackShape::plain(Architecture::Lstm, 4, vec![6]),
         attention: AttentionScore::General,
+        dropout: 0.0,
+        embedding_dropout: 0.0,
     };
     let (begin, end, most) = (0, 3, 3);
     let (_, device) = devices().remove(0); // what is searched does not depend on who computes it
@@ -409,7 +428,7 @@ fn shapes_that_make_no_sense_are_refused_by_field() {
     let stack = |architecture| StackShape::plain(architecture, 4, vec![5, 4]);
     let gru = || stack(Architecture::Gru);
     let tagger = TaggerShape { stack: gru(), labels: 2, joint: true, ..tagger() };
-    let model = LanguageModelShape { vocabulary: 9, stack: gru(), tied: true, dropout: 0.0 };
+    let model = LanguageModelShape { vocabulary: 9, stack: gru(), tied: true, dropout: 0.0, embedding_dropout: 0.0 };
     let classifier = ClassifierShape {
         vocabulary: 9,
         stack: gru(),
@@ -418,14 +437,20 @@ fn shapes_that_make_no_sense_are_refused_by_field() {
         dropout: 0.0,
         embedding_dropout: 0.0,
     };
-    let forecaster =
-        ForecasterShape { past: PastShape::Recurrent(gru()), horizon: 1, outlook: Outlook::Quantiles(vec![0.1, 0.9]) };
+    let forecaster = ForecasterShape {
+        past: PastShape::Recurrent(gru()),
+        horizon: 1,
+        outlook: Outlook::Quantiles(vec![0.1, 0.9]),
+        dropout: 0.0,
+    };
     let pair = EncoderDecoderShape {
         source_vocabulary: 9,
         target_vocabulary: 7,
         encoder: bilstm(4),
         decoder: gru(),
         attention: AttentionScore::General,
+        dropout: 0.0,
+        embedding_dropout: 0.0,
     };
     let relation = RelationShape { vocabulary: 9, stack: gru(), labels: 2 };
     let rates = |zoneout| StackRates { zoneout, ..StackRates::default() };
@@ -508,6 +533,75 @@ fn attention_over_nothing_is_refused() {
     attention.forward(Tensor::ones([2, 1, 2], &device), Tensor::ones([2, 3, 2], &device), &[2, 0]);
 }
 
+/// What a network says, by its rates of dropout and by noise.
+type Says<'a> = &'a dyn Fn([f64; 2], Option<Key>) -> Vec<f32>;
+
+#[test]
+fn every_rate_disturbs_training_and_nothing_else() {
+    let (_, device) = devices().remove(0);
+    let stack = || StackShape::plain(Architecture::Gru, 4, vec![8]);
+    let text = tokens(&[vec![1, 2, 3, 4]], 4, 0, &device);
+    let classifier = |[embedding_dropout, dropout]: [f64; 2]| {
+        let shape = ClassifierShape {
+            vocabulary: 9,
+            stack: stack(),
+            pooling: Pooling::Last,
+            labels: 4,
+            dropout,
+            embedding_dropout,
+        };
+        Classifier::new(shape, 1, &device)
+    };
+    let tagger = |[embedding_dropout, dropout]: [f64; 2]| {
+        Tagger::new(TaggerShape { dropout, embedding_dropout, ..tagger() }, 1, &device)
+    };
+    let model = |[embedding_dropout, dropout]: [f64; 2]| {
+        let shape = LanguageModelShape { vocabulary: 9, stack: stack(), tied: false, dropout, embedding_dropout };
+        LanguageModel::new(shape, 1, &device)
+    };
+    let pair = |[embedding_dropout, dropout]: [f64; 2]| {
+        let shape = EncoderDecoderShape {
+            source_vocabulary: 9,
+            target_vocabulary: 9,
+            encoder: stack(),
+            decoder: stack(),
+            attention: AttentionScore::General,
+            dropout,
+            embedding_dropout,
+        };
+        EncoderDecoder::new(shape, 1, &device)
+    };
+    let forecaster = |dropout: f64| {
+        let past = PastShape::Recurrent(stack());
+        let shape = ForecasterShape { past, horizon: 4, outlook: Outlook::Point, dropout };
+        Forecaster::new(shape, 1, &device)
+    };
+    let sentences = || Sentences { tokens: text.clone(), lengths: vec![4], spelt: None };
+    let says: [(&str, Says); 5] = [
+        ("classifier", &|rates, noise| values(classifier(rates).forward(text.clone(), &[4], noise))),
+        ("tagger", &|rates, noise| values(tagger(rates).emissions(&sentences(), noise))),
+        ("language model", &|rates, noise| values(model(rates).read(text.clone(), &[4], None, noise).features)),
+        ("encoder and decoder", &|rates, noise| {
+            let pair = pair(rates);
+            values(pair.write(pair.read(text.clone(), &[4], noise), text.clone(), &[4], noise).0)
+        }),
+        ("forecaster", &|[_, rate], noise| {
+            values(forecaster(rate).forward(tensor(numbers(16, 1), [1, 4, 4], &device), &[4], noise))
+        }),
+    ];
+    let noise = Some(Key::new(1, Purpose::Dropout));
+    for (network, says) in says {
+        let plain = says([0.0, 0.0], None);
+        assert_eq!(says([0.0, 0.0], noise), plain, "{network}");
+        for rates in [[0.5, 0.0], [0.0, 0.5]] {
+            assert_eq!(says(rates, None), plain, "{network} {rates:?}: nothing is dropped without noise");
+            if network != "forecaster" || rates[1] > 0.0 {
+                assert_ne!(says(rates, noise), plain, "{network} {rates:?}");
+            }
+        }
+    }
+}
+
 #[test]
 fn the_halves_of_an_encoder_decoder_are_disturbed_by_masks_of_their_own() {
     let (_, device) = devices().remove(0);
@@ -521,6 +615,8 @@ fn the_halves_of_an_encoder_decoder_are_disturbed_by_masks_of_their_own() {
         encoder: half(),
         decoder: half(),
         attention: AttentionScore::Dot,
+        dropout: 0.0,
+        embedding_dropout: 0.0,
     };
     // With one set of weights and tokens in both halves, equal masks would leave equal outputs.
     let ones = |name: &str, count: usize| match name {

@@ -304,7 +304,7 @@ fn dropout_keeps_the_mean_and_follows_its_key() {
     for (_, device) in devices() {
         let ones = Tensor::<3>::ones([10, 20, 50], &device);
         let noise = Key::new(1, Purpose::Dropout);
-        let drop = |key| values(dropout(ones.clone(), 0.25, key));
+        let drop = |key| values(dropout(ones.clone(), 0.25, Some(key)));
         let once = drop(noise);
         let dropped = once.iter().filter(|&&value| value == 0.0).count();
         assert!((2_300..2_700).contains(&dropped), "{dropped} of 10,000 dropped at a rate of 0.25");
@@ -316,7 +316,7 @@ fn dropout_keeps_the_mean_and_follows_its_key() {
             steps.chunks(20 * 50).all(|row| row.chunks(50).all(|step| step == &row[..50])),
             "one mask for all steps"
         );
-        let table = values(rows(Tensor::ones([200, 5], &device), 0.25, noise));
+        let table = values(rows(Tensor::ones([200, 5], &device), 0.25, Some(noise)));
         assert!(table.chunks(5).all(|row| row.iter().all(|value| *value == row[0])), "whole rows");
     }
 }

@@ -4,6 +4,7 @@ pub mod classification;
 pub mod forecasting;
 pub mod language_model;
 pub mod tagging;
+mod trained;
 pub mod transduction;
 
 use std::collections::BTreeMap;
@@ -20,6 +21,7 @@ use classification::ClassificationTask;
 use forecasting::ForecastingTask;
 use language_model::LanguageModelTask;
 use tagging::TaggingTask;
+pub use trained::{Codec, Trained};
 use transduction::TransductionTask;
 
 /// The state that a network carries from batch to batch, by name, without gradients: `[rows, hidden_size]` each.

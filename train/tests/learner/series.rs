@@ -93,7 +93,7 @@ impl Task for Series {
     ) -> BatchLoss {
         let input = Self::tensor(Self::input(batch), device);
         let read = network.stack.read(input, &[WINDOW; ROWS], carried.map(unfold), Some(noise));
-        let mut outputs = dropout(read.outputs, 0.2, noise);
+        let mut outputs = dropout(read.outputs, 0.2, Some(noise));
         if let Some(value) = faults::value("activation") {
             outputs = outputs * value;
         }

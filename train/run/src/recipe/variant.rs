@@ -101,6 +101,10 @@ impl Variant {
         if self.recipe.network.joint && kind != Kind::Tags {
             return Err(invalid("network.joint", true, "false: only taggers have labels that are joint".to_owned()));
         }
+        if self.recipe.dropout.embedding > 0.0 && kind == Kind::Series {
+            let expected = "0: a series has numbers, of which no tokens can be dropped".to_owned();
+            return Err(invalid("dropout.embedding", self.recipe.dropout.embedding, expected));
+        }
         if self.reader == Reader::Perceptron {
             let refused =
                 || invalid("models", &self.name, "only series are read by a window of fixed length".to_owned());
@@ -142,6 +146,7 @@ impl Variant {
             stack: stack.clone(),
             tied: self.recipe.network.tied,
             dropout: self.recipe.dropout.output,
+            embedding_dropout: self.recipe.dropout.embedding,
         };
         let field = |misfit: &Misfit| match misfit.field.as_str() {
             "stack.architecture" => ("models", self.name.clone()),

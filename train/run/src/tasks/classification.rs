@@ -7,18 +7,16 @@ use seqzoo_datasets::batch::{self, Padded};
 use seqzoo_datasets::classification::{Classification, Example};
 use seqzoo_datasets::scores::{Confusion, Evaluation, Metric, Scores};
 use seqzoo_datasets::text::{Encoder, Vocabulary};
+use seqzoo_models::misfit::Misfit;
 use seqzoo_models::networks::{Classifier, ClassifierShape};
 use seqzoo_random::{Key, Purpose};
 use serde::{Deserialize, Serialize};
 
-use super::{BatchLoss, Carried, Task};
-use crate::checkpoint::{CheckpointError, Files, Opened};
+use super::{BatchLoss, Carried, Codec as _, Task, Trained};
+use crate::checkpoint::Files;
 use crate::faults;
 use crate::parameters;
-use crate::progress::Snapshot;
 use crate::recipe::Variant;
-
-const ENCODER: &str = "encoder.json";
 
 /// Sequences per batch where nothing is learnt.
 const EVALUATION_BATCH: usize = 128;
@@ -38,6 +36,26 @@ pub struct Codec {
 struct Encoded {
     tokens: Vec<u32>,
     label: usize,
+}
+
+impl super::Codec for Codec {
+    type Network = Classifier;
+
+    const FILE: &'static str = "encoder.json";
+
+    fn network(&self, variant: &Variant, device: &Device) -> Result<Classifier, Misfit> {
+        let recipe = &variant.recipe;
+        let shape = ClassifierShape {
+            vocabulary: self.encoder.vocabulary.size(),
+            stack: variant.stack(),
+            pooling: recipe.network.pooling,
+            labels: self.labels.len(),
+            dropout: recipe.dropout.output,
+            embedding_dropout: recipe.dropout.embedding,
+        };
+        shape.check()?;
+        Ok(Classifier::new(shape, variant.recipe.training.seed, device))
+    }
 }
 
 /// Training a classifier on a data set.
@@ -75,8 +93,7 @@ impl Task for ClassificationTask {
     type Network = Classifier;
 
     fn network(&self, device: &Device) -> Classifier {
-        let recipe = &self.variant.recipe;
-        recipe.begin(Classifier::new(shape(&self.variant, &self.codec), recipe.training.seed, device))
+        self.codec.begin(&self.variant, device)
     }
 
     fn batches(&self, epoch: u64) -> Vec<Vec<usize>> {
@@ -111,33 +128,14 @@ impl Task for ClassificationTask {
     }
 
     fn files(&self) -> Files {
-        let json = serde_json::to_vec(&self.codec).expect("made of strings and numbers");
-        Files::from([(ENCODER.to_owned(), json)])
+        self.codec.files()
     }
 }
 
 /// A trained classifier with what it needs to read text.
-#[derive(Debug, Clone)]
-pub struct TextClassifier {
-    codec: Codec,
-    network: Classifier,
-    device: Device,
-}
+pub type TextClassifier = Trained<Codec>;
 
 impl TextClassifier {
-    /// The classifier that a checkpoint holds.
-    ///
-    /// # Errors
-    /// If the checkpoint's files do not fit each other.
-    pub fn load(opened: &Opened, snapshot: &Snapshot, device: &Device) -> Result<Self, CheckpointError> {
-        let codec: Codec = opened.json(ENCODER)?;
-        let variant = snapshot.variant(opened)?;
-        let shape = shape(&variant, &codec);
-        shape.check().map_err(|misfit| CheckpointError::damaged(&opened.path, misfit))?;
-        let network = Classifier::new(shape, variant.recipe.training.seed, device);
-        Ok(Self { codec, network: snapshot.into_network(opened, network)?, device: device.clone() })
-    }
-
     /// Names of the labels.
     pub fn labels(&self) -> &[String] {
         &self.codec.labels
@@ -193,18 +191,6 @@ fn score(
     let loss: f64 = places.iter().map(|&place| -f64::from(log_probabilities[place][labels[place]])).sum();
     scores.metrics.insert(Metric::Loss, loss / places.len().max(1) as f64);
     scores
-}
-
-fn shape(variant: &Variant, codec: &Codec) -> ClassifierShape {
-    let recipe = &variant.recipe;
-    ClassifierShape {
-        vocabulary: codec.encoder.vocabulary.size(),
-        stack: variant.stack(),
-        pooling: recipe.network.pooling,
-        labels: codec.labels.len(),
-        dropout: recipe.dropout.output,
-        embedding_dropout: recipe.dropout.embedding,
-    }
 }
 
 fn tensor(padded: &Padded, device: &Device) -> Tensor<2, Int> {

@@ -6,18 +6,16 @@ use seqzoo_datasets::classification::Split;
 use seqzoo_datasets::scores::{Evaluation, Metric, Scores};
 use seqzoo_datasets::series::{Framing, Scaling, Series};
 use seqzoo_models::layers::{PerceptronShape, StackShape};
+use seqzoo_models::misfit::Misfit;
 use seqzoo_models::networks::{Forecaster, ForecasterShape, Outlook, PastShape};
 use seqzoo_random::{Key, Purpose};
 use serde::{Deserialize, Serialize};
 
-use super::{BatchLoss, Carried, Task};
-use crate::checkpoint::{CheckpointError, Files, Opened};
+use super::{BatchLoss, Carried, Codec as _, Task, Trained};
+use crate::checkpoint::Files;
 use crate::faults;
 use crate::parameters::Array;
-use crate::progress::Snapshot;
 use crate::recipe::{Reader, Variant};
-
-const CODEC: &str = "codec.json";
 
 /// Windows per batch where nothing is learnt.
 const EVALUATION_BATCH: usize = 512;
@@ -34,10 +32,10 @@ pub struct Codec {
     pub season: usize,
     /// Whether the target is read and forecast as its difference from the last value that is known.
     pub relative: bool,
-    /// The last window of the series trained on, `[rows][columns]`, the number of its first row, and its times.
+    /// The last window of the series trained on, `[rows][columns]`.
     pub recent: Vec<Vec<f64>>,
-    /// Number of the first of those rows.
-    pub first: usize,
+    /// Number of the first of those rows, as [`Series::first`] counts.
+    pub number: i64,
     /// Their times.
     pub times: Vec<String>,
     /// Times of the horizon after them.
@@ -49,8 +47,8 @@ pub struct Codec {
 pub struct Past {
     /// `[rows][columns]`.
     pub rows: Vec<Vec<f64>>,
-    /// Number of the first row in its series.
-    pub first: usize,
+    /// Number of the first row, as [`Series::first`] counts.
+    pub number: i64,
     /// Of each row.
     pub times: Vec<String>,
     /// Of each row that is forecast.
@@ -64,7 +62,7 @@ impl Past {
         let row = |row: usize| series.columns.iter().map(|column| column.values[row]).collect();
         Some(Self {
             rows: (first..series.rows()).map(row).collect(),
-            first,
+            number: series.first + first as i64,
             times: series.times[first..].to_vec(),
             next: (1..=horizon).map(|k| series.next_time(k)).collect(),
         })
@@ -76,14 +74,14 @@ impl Codec {
     fn of(variant: &Variant, series: &Series) -> Self {
         let settings = &variant.recipe.series;
         let past = Past::of(series, settings.framing());
-        let past = past.unwrap_or(Past { rows: Vec::new(), first: 0, times: Vec::new(), next: Vec::new() });
+        let past = past.unwrap_or(Past { rows: Vec::new(), number: 0, times: Vec::new(), next: Vec::new() });
         Self {
             columns: series.columns.iter().map(|column| column.name.clone()).collect(),
             scaling: Scaling::fit(series),
             season: if settings.calendar { series.season.unwrap_or(0) } else { 0 },
             relative: settings.relative,
             recent: past.rows,
-            first: past.first,
+            number: past.number,
             times: past.times,
             next: past.next,
         }
@@ -105,11 +103,12 @@ impl Codec {
     }
 
     /// Appends what the network reads of the row of that number.
-    fn read(&self, number: usize, row: impl Iterator<Item = f64>, last: f64, into: &mut Vec<f32>) {
+    fn read(&self, number: i64, row: impl Iterator<Item = f64>, last: f64, into: &mut Vec<f32>) {
         let from = |column: usize| if column == 0 { self.origin(last) } else { 0.0 };
         into.extend(row.enumerate().map(|(column, value)| (self.scaling.scaled(column, value) - from(column)) as f32));
         if self.season > 0 {
-            let phase = std::f64::consts::TAU * (number % self.season) as f64 / self.season as f64;
+            let phase = number.rem_euclid(self.season as i64) as f64 / self.season as f64;
+            let phase = std::f64::consts::TAU * phase;
             into.extend([phase.sin() as f32, phase.cos() as f32]);
         }
     }
@@ -120,10 +119,42 @@ impl Codec {
         for &origin in origins {
             let last = series.target()[origin - 1];
             for number in origin - window..origin {
-                self.read(number, series.columns.iter().map(|column| column.values[number]), last, &mut numbers);
+                let row = series.columns.iter().map(|column| column.values[number]);
+                self.read(series.first + number as i64, row, last, &mut numbers);
             }
         }
         Tensor::from_data(TensorData::new(numbers, [origins.len(), window, self.features()]), device)
+    }
+}
+
+impl super::Codec for Codec {
+    type Network = Forecaster;
+
+    fn network(&self, variant: &Variant, device: &Device) -> Result<Forecaster, Misfit> {
+        let settings = &variant.recipe.series;
+        let past = match variant.reader {
+            Reader::Recurrent(_) => PastShape::Recurrent(StackShape { input_size: self.features(), ..variant.stack() }),
+            Reader::Perceptron => PastShape::Perceptron(PerceptronShape {
+                window: settings.window,
+                features: self.features(),
+                hidden_sizes: variant.recipe.network.hidden_sizes.clone(),
+            }),
+        };
+        let dropout = variant.recipe.dropout.output;
+        let shape = ForecasterShape { past, horizon: settings.horizon, outlook: settings.outlook(), dropout };
+        shape.check()?;
+        Ok(Forecaster::new(shape, variant.recipe.training.seed, device))
+    }
+
+    fn check(&self, variant: &Variant) -> Result<(), &'static str> {
+        let columns = self.columns.len();
+        let Framing { window, horizon, .. } = variant.recipe.series.framing();
+        let fits = columns > 0
+            && [self.scaling.means.len(), self.scaling.deviations.len()] == [columns; 2]
+            && self.recent.iter().all(|row| row.len() == columns)
+            && [self.recent.len(), self.times.len()] == [window; 2]
+            && self.next.len() == horizon;
+        if fits { Ok(()) } else { Err("its columns and rows do not fit each other") }
     }
 }
 
@@ -171,8 +202,7 @@ impl Task for ForecastingTask {
     type Network = Forecaster;
 
     fn network(&self, device: &Device) -> Forecaster {
-        let recipe = &self.variant.recipe;
-        recipe.begin(Forecaster::new(shape(&self.variant, &self.codec), recipe.training.seed, device))
+        self.codec.begin(&self.variant, device)
     }
 
     fn batches(&self, epoch: u64) -> Vec<Vec<usize>> {
@@ -228,47 +258,14 @@ impl Task for ForecastingTask {
     }
 
     fn files(&self) -> Files {
-        let json = serde_json::to_vec(&self.codec).expect("made of strings and finite numbers");
-        Files::from([(CODEC.to_owned(), json)])
+        self.codec.files()
     }
 }
 
 /// A trained forecaster with what it needs to go on from a series.
-#[derive(Debug, Clone)]
-pub struct SeriesForecaster {
-    codec: Codec,
-    variant: Variant,
-    network: Forecaster,
-    device: Device,
-}
+pub type SeriesForecaster = Trained<Codec>;
 
 impl SeriesForecaster {
-    /// The forecaster that a checkpoint holds.
-    ///
-    /// # Errors
-    /// If the checkpoint's files do not fit each other.
-    pub fn load(opened: &Opened, snapshot: &Snapshot, device: &Device) -> Result<Self, CheckpointError> {
-        let codec: Codec = opened.json(CODEC)?;
-        let variant = snapshot.variant(opened)?;
-        let shape = shape(&variant, &codec);
-        shape.check().map_err(|misfit| CheckpointError::damaged(&opened.path, misfit))?;
-        let columns = codec.columns.len();
-        let Framing { window, horizon, .. } = variant.recipe.series.framing();
-        let fits = codec.scaling.means.len() == columns
-            && codec.scaling.deviations.len() == columns
-            && codec.recent.iter().all(|row| row.len() == columns)
-            && [codec.recent.len(), codec.times.len()] == [window; 2]
-            && codec.next.len() == horizon;
-        if columns == 0 || !fits {
-            return Err(CheckpointError::damaged(
-                opened.path.join(CODEC),
-                "its columns and rows do not fit each other",
-            ));
-        }
-        let network = Forecaster::new(shape, variant.recipe.training.seed, device);
-        Ok(Self { network: snapshot.into_network(opened, network)?, codec, variant, device: device.clone() })
-    }
-
     /// Names of the columns that it reads, the target first.
     pub fn columns(&self) -> &[String] {
         &self.codec.columns
@@ -286,8 +283,8 @@ impl SeriesForecaster {
 
     /// The end of the series that it was trained on.
     pub fn recent(&self) -> Past {
-        let Codec { recent, first, times, next, .. } = self.codec.clone();
-        Past { rows: recent, first, times, next }
+        let Codec { recent, number, times, next, .. } = self.codec.clone();
+        Past { rows: recent, number, times, next }
     }
 
     /// What is said of each value after the past, in the target's own unit: `[horizon][width of the outlook]`.
@@ -299,7 +296,7 @@ impl SeriesForecaster {
         assert!(past.rows.len() == window && past.rows.iter().all(|row| row.len() == self.codec.columns.len()));
         let mut numbers = Vec::new();
         let last = past.rows[window - 1][0];
-        for (number, row) in (past.first..).zip(&past.rows) {
+        for (number, row) in (past.number..).zip(&past.rows) {
             self.codec.read(number, row.iter().copied(), last, &mut numbers);
         }
         let shape = [1, window, self.codec.features()];
@@ -333,19 +330,6 @@ impl SeriesForecaster {
     }
 }
 
-fn shape(variant: &Variant, codec: &Codec) -> ForecasterShape {
-    let settings = &variant.recipe.series;
-    let past = match variant.reader {
-        Reader::Recurrent(_) => PastShape::Recurrent(StackShape { input_size: codec.features(), ..variant.stack() }),
-        Reader::Perceptron => PastShape::Perceptron(PerceptronShape {
-            window: settings.window,
-            features: codec.features(),
-            hidden_sizes: variant.recipe.network.hidden_sizes.clone(),
-        }),
-    };
-    ForecasterShape { past, horizon: settings.horizon, outlook: settings.outlook() }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -361,6 +345,7 @@ mod tests {
             columns: vec![column("sold"), column("price")],
             times: (0..60).map(|row| row.to_string()).collect(),
             step: Step::Count(1),
+            first: 0,
             season: Some(9),
             train: 40,
             validation: 50,
@@ -408,6 +393,22 @@ mod tests {
         let scaled = codec.scaling.scaled(1, plain.target()[46]) as f32;
         let phase = std::f64::consts::TAU * (46 % 9) as f64 / 9.0;
         assert_eq!(read[16..], [0.0, scaled, phase.sin() as f32, phase.cos() as f32], "the target from its last value");
+    }
+
+    #[test]
+    fn a_row_is_read_alike_wherever_its_table_begins() {
+        let (_, device) = devices().remove(0);
+        let whole = series(0.0, 0);
+        let mut late = whole.clone();
+        late.columns.iter_mut().for_each(|column| drop(column.values.drain(..20)));
+        (late.first, late.times) = (20, late.times.split_off(20));
+        let codec = task(&whole).codec;
+        let window = |series: &Series, origin: usize| Array::of(codec.windows(series, &[origin], 5, &device)).values;
+        assert_eq!(window(&late, 10), window(&whole, 30));
+        late.first = 0;
+        assert_ne!(window(&late, 10), window(&whole, 30), "the phase is read");
+        late.first = 20 - 9 * 100;
+        assert_eq!(window(&late, 10), window(&whole, 30), "whole seasons earlier");
     }
 
     #[test]

@@ -6,19 +6,17 @@ use seqzoo_datasets::corpus::Corpus;
 use seqzoo_datasets::scores::{Metric, Scores};
 use seqzoo_datasets::text::{Level, Vocabulary};
 use seqzoo_models::layers::LayerState;
+use seqzoo_models::misfit::Misfit;
 pub use seqzoo_models::networks::TextReader;
 use seqzoo_models::networks::{LanguageModel, LanguageModelShape};
 use seqzoo_models::state::NamedState;
 use seqzoo_random::Key;
 use serde::{Deserialize, Serialize};
 
-use super::{BatchLoss, Carried, Task};
-use crate::checkpoint::{CheckpointError, Files, Opened};
+use super::{BatchLoss, Carried, Codec as _, Task, Trained};
+use crate::checkpoint::Files;
 use crate::faults;
-use crate::progress::Snapshot;
 use crate::recipe::{BpttSettings, Variant};
-
-const CODEC: &str = "codec.json";
 
 /// Rows that text is cut into where nothing is learnt: few, since each begins without context; and steps read at once.
 const EVALUATION_ROWS: usize = 10;
@@ -107,6 +105,22 @@ impl Rows {
     }
 }
 
+impl super::Codec for Codec {
+    type Network = LanguageModel;
+
+    fn network(&self, variant: &Variant, device: &Device) -> Result<LanguageModel, Misfit> {
+        let shape = LanguageModelShape {
+            vocabulary: self.vocabulary.size(),
+            stack: variant.stack(),
+            tied: variant.recipe.network.tied,
+            dropout: variant.recipe.dropout.output,
+            embedding_dropout: variant.recipe.dropout.embedding,
+        };
+        shape.check()?;
+        Ok(LanguageModel::new(shape, variant.recipe.training.seed, device))
+    }
+}
+
 /// Training a language model on running text.
 #[derive(Debug, Clone)]
 pub struct LanguageModelTask {
@@ -142,8 +156,7 @@ impl Task for LanguageModelTask {
     type Network = LanguageModel;
 
     fn network(&self, device: &Device) -> LanguageModel {
-        let recipe = &self.variant.recipe;
-        recipe.begin(LanguageModel::new(shape(&self.variant, &self.codec), recipe.training.seed, device))
+        self.codec.begin(&self.variant, device)
     }
 
     /// One window a batch, in the order of the text.
@@ -217,33 +230,14 @@ impl Task for LanguageModelTask {
     }
 
     fn files(&self) -> Files {
-        let json = serde_json::to_vec(&self.codec).expect("made of strings");
-        Files::from([(CODEC.to_owned(), json)])
+        self.codec.files()
     }
 }
 
 /// A trained language model with what it needs to read text.
-#[derive(Debug, Clone)]
-pub struct TextModel {
-    codec: Codec,
-    network: LanguageModel,
-    device: Device,
-}
+pub type TextModel = Trained<Codec>;
 
 impl TextModel {
-    /// The language model that a checkpoint holds.
-    ///
-    /// # Errors
-    /// If the checkpoint's files do not fit each other.
-    pub fn load(opened: &Opened, snapshot: &Snapshot, device: &Device) -> Result<Self, CheckpointError> {
-        let codec: Codec = opened.json(CODEC)?;
-        let variant = snapshot.variant(opened)?;
-        let shape = shape(&variant, &codec);
-        shape.check().map_err(|misfit| CheckpointError::damaged(&opened.path, misfit))?;
-        let network = LanguageModel::new(shape, variant.recipe.training.seed, device);
-        Ok(Self { codec, network: snapshot.into_network(opened, network)?, device: device.clone() })
-    }
-
     /// How text becomes numbers.
     pub fn codec(&self) -> &Codec {
         &self.codec
@@ -280,15 +274,6 @@ fn score(network: &LanguageModel, rows: &Rows, device: &Device, stop: &dyn Fn() 
     let examples = rows.steps() * count;
     let most = examples.max(1) as f64;
     Some(Scores::new(examples, [(Metric::Accuracy, right / most), (Metric::Loss, loss / most)]))
-}
-
-fn shape(variant: &Variant, codec: &Codec) -> LanguageModelShape {
-    LanguageModelShape {
-        vocabulary: codec.vocabulary.size(),
-        stack: variant.stack(),
-        tied: variant.recipe.network.tied,
-        dropout: variant.recipe.dropout.output,
-    }
 }
 
 /// Each tensor of the states of a forward stack.

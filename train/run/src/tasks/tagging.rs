@@ -8,17 +8,15 @@ use seqzoo_datasets::scores::{Confusion, Evaluation, Group, Metric, Scores};
 use seqzoo_datasets::tagging::{Sentence, Tagging};
 use seqzoo_datasets::text::{UNKNOWN, Vocabulary};
 use seqzoo_models::layers::{SpellingShape, Spelt, StackShape};
+use seqzoo_models::misfit::Misfit;
 use seqzoo_models::networks::{Sentences, Tagger, TaggerShape};
 use seqzoo_random::{Key, Purpose};
 use serde::{Deserialize, Serialize};
 
-use super::{BatchLoss, Carried, Task};
-use crate::checkpoint::{CheckpointError, Files, Opened};
+use super::{BatchLoss, Carried, Codec as _, Task, Trained};
+use crate::checkpoint::Files;
 use crate::faults;
-use crate::progress::Snapshot;
 use crate::recipe::Variant;
-
-const CODEC: &str = "codec.json";
 
 /// Sentences per batch where nothing is learnt.
 const EVALUATION_BATCH: usize = 128;
@@ -79,6 +77,33 @@ impl Codec {
     }
 }
 
+impl super::Codec for Codec {
+    type Network = Tagger;
+
+    fn network(&self, variant: &Variant, device: &Device) -> Result<Tagger, Misfit> {
+        let recipe = &variant.recipe;
+        let StackShape { architecture, .. } = variant.stack();
+        let spelling = (recipe.spelling.hidden_size > 0).then(|| SpellingShape {
+            letters: self.letters.size(),
+            stack: StackShape::plain(architecture, recipe.spelling.embedding_size, vec![recipe.spelling.hidden_size]),
+        });
+        let spelt = spelling.as_ref().map_or(0, |spelling| spelling.stack.output_size());
+        let embedding_size = recipe.network.embedding_size;
+        let shape = TaggerShape {
+            vocabulary: self.words.size(),
+            embedding_size,
+            spelling,
+            stack: StackShape { input_size: embedding_size + spelt, ..variant.stack() },
+            labels: self.labels.len(),
+            joint: recipe.network.joint,
+            dropout: recipe.dropout.output,
+            embedding_dropout: recipe.dropout.embedding,
+        };
+        shape.check()?;
+        Ok(Tagger::new(shape, variant.recipe.training.seed, device))
+    }
+}
+
 /// Training a tagger on labelled sentences.
 #[derive(Debug, Clone)]
 pub struct TaggingTask {
@@ -107,8 +132,7 @@ impl Task for TaggingTask {
     type Network = Tagger;
 
     fn network(&self, device: &Device) -> Tagger {
-        let recipe = &self.variant.recipe;
-        recipe.begin(Tagger::new(shape(&self.variant, &self.codec), recipe.training.seed, device))
+        self.codec.begin(&self.variant, device)
     }
 
     fn batches(&self, epoch: u64) -> Vec<Vec<usize>> {
@@ -138,33 +162,14 @@ impl Task for TaggingTask {
     }
 
     fn files(&self) -> Files {
-        let json = serde_json::to_vec(&self.codec).expect("made of strings");
-        Files::from([(CODEC.to_owned(), json)])
+        self.codec.files()
     }
 }
 
 /// A trained tagger with what it needs to read sentences.
-#[derive(Debug, Clone)]
-pub struct SentenceTagger {
-    codec: Codec,
-    network: Tagger,
-    device: Device,
-}
+pub type SentenceTagger = Trained<Codec>;
 
 impl SentenceTagger {
-    /// The tagger that a checkpoint holds.
-    ///
-    /// # Errors
-    /// If the checkpoint's files do not fit each other.
-    pub fn load(opened: &Opened, snapshot: &Snapshot, device: &Device) -> Result<Self, CheckpointError> {
-        let codec: Codec = opened.json(CODEC)?;
-        let variant = snapshot.variant(opened)?;
-        let shape = shape(&variant, &codec);
-        shape.check().map_err(|misfit| CheckpointError::damaged(&opened.path, misfit))?;
-        let network = Tagger::new(shape, variant.recipe.training.seed, device);
-        Ok(Self { codec, network: snapshot.into_network(opened, network)?, device: device.clone() })
-    }
-
     /// The label of each token of each sentence, none of which may be empty.
     pub fn labels(&self, tokens: &[Vec<String>]) -> Vec<Vec<&str>> {
         let rows: Vec<Encoded> = tokens.iter().map(|tokens| self.codec.encode(tokens, &[])).collect();
@@ -199,27 +204,6 @@ impl SentenceTagger {
 
 fn pairs<'a>(right: &'a [usize], answered: &'a [usize]) -> impl Iterator<Item = (usize, usize)> + 'a {
     right.iter().copied().zip(answered.iter().copied())
-}
-
-fn shape(variant: &Variant, codec: &Codec) -> TaggerShape {
-    let recipe = &variant.recipe;
-    let StackShape { architecture, .. } = variant.stack();
-    let spelling = (recipe.spelling.hidden_size > 0).then(|| SpellingShape {
-        letters: codec.letters.size(),
-        stack: StackShape::plain(architecture, recipe.spelling.embedding_size, vec![recipe.spelling.hidden_size]),
-    });
-    let spelt = spelling.as_ref().map_or(0, |spelling| spelling.stack.output_size());
-    let embedding_size = recipe.network.embedding_size;
-    TaggerShape {
-        vocabulary: codec.words.size(),
-        embedding_size,
-        spelling,
-        stack: StackShape { input_size: embedding_size + spelt, ..variant.stack() },
-        labels: codec.labels.len(),
-        joint: recipe.network.joint,
-        dropout: recipe.dropout.output,
-        embedding_dropout: recipe.dropout.embedding,
-    }
 }
 
 /// Rows as one rectangle, each distinct word spelt once.

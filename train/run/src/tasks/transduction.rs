@@ -1,22 +1,22 @@
 //! A sequence made of another, token by token.
 
+use std::sync::Arc;
+
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use seqzoo_datasets::batch;
 use seqzoo_datasets::scores::{Evaluation, Metric, Scores};
 use seqzoo_datasets::text::{Level, Vocabulary};
 use seqzoo_datasets::transduction::{Pair, Transduction};
 use seqzoo_models::layers::StackShape;
+use seqzoo_models::misfit::Misfit;
 use seqzoo_models::networks::{EncoderDecoder, EncoderDecoderShape};
 use seqzoo_random::{Key, Purpose};
 use serde::{Deserialize, Serialize};
 
-use super::{BatchLoss, Carried, Task};
-use crate::checkpoint::{CheckpointError, Files, Opened};
+use super::{BatchLoss, Carried, Codec as _, Task, Trained};
+use crate::checkpoint::Files;
 use crate::faults;
-use crate::progress::Snapshot;
 use crate::recipe::Variant;
-
-const CODEC: &str = "codec.json";
 
 /// Pairs per batch where nothing is learnt.
 const EVALUATION_BATCH: usize = 256;
@@ -69,6 +69,26 @@ struct Encoded {
     target: Vec<usize>,
 }
 
+impl super::Codec for Codec {
+    type Network = EncoderDecoder;
+
+    fn network(&self, variant: &Variant, device: &Device) -> Result<EncoderDecoder, Misfit> {
+        let encoder = variant.stack();
+        let decoder = StackShape { architecture: encoder.architecture.forward(), ..encoder.clone() };
+        let shape = EncoderDecoderShape {
+            source_vocabulary: self.source.size(),
+            target_vocabulary: self.target.size() + 1,
+            encoder,
+            decoder,
+            attention: variant.recipe.network.attention,
+            dropout: variant.recipe.dropout.output,
+            embedding_dropout: variant.recipe.dropout.embedding,
+        };
+        shape.check()?;
+        Ok(EncoderDecoder::new(shape, variant.recipe.training.seed, device))
+    }
+}
+
 /// Training an encoder–decoder on pairs.
 #[derive(Debug, Clone)]
 pub struct TransductionTask {
@@ -104,8 +124,7 @@ impl Task for TransductionTask {
     type Network = EncoderDecoder;
 
     fn network(&self, device: &Device) -> EncoderDecoder {
-        let recipe = &self.variant.recipe;
-        recipe.begin(EncoderDecoder::new(shape(&self.variant, &self.codec), recipe.training.seed, device))
+        self.codec.begin(&self.variant, device)
     }
 
     fn batches(&self, epoch: u64) -> Vec<Vec<usize>> {
@@ -140,37 +159,19 @@ impl Task for TransductionTask {
     }
 
     fn files(&self) -> Files {
-        let json = serde_json::to_vec(&self.codec).expect("made of strings");
-        Files::from([(CODEC.to_owned(), json)])
+        self.codec.files()
     }
 }
 
 /// A trained encoder–decoder with what it needs to read and write text.
-#[derive(Debug, Clone)]
-pub struct Transducer {
-    codec: Codec,
-    network: EncoderDecoder,
-    device: Device,
-}
+pub type Transducer = Trained<Codec>;
 
 impl Transducer {
-    /// The encoder–decoder that a checkpoint holds.
-    ///
-    /// # Errors
-    /// If the checkpoint's files do not fit each other.
-    pub fn load(opened: &Opened, snapshot: &Snapshot, device: &Device) -> Result<Self, CheckpointError> {
-        let codec: Codec = opened.json(CODEC)?;
-        let variant = snapshot.variant(opened)?;
-        let shape = shape(&variant, &codec);
-        shape.check().map_err(|misfit| CheckpointError::damaged(&opened.path, misfit))?;
-        let network = EncoderDecoder::new(shape, variant.recipe.training.seed, device);
-        Ok(Self { codec, network: snapshot.into_network(opened, network)?, device: device.clone() })
-    }
-
     /// The likeliest texts to write for a source, by a beam of `width`, each with the logarithm of its probability; the
     /// likeliest first. `None` if there is nothing to read.
     pub fn write(&self, source: &str, width: usize) -> Option<Vec<(String, f64)>> {
-        let pair = self.codec.encode(&Pair { source: source.to_owned(), target: String::new(), groups: Vec::new() });
+        let pair =
+            self.codec.encode(&Pair { source: source.to_owned(), target: String::new(), groups: Arc::default() });
         let length = pair.source.len();
         if length == 0 {
             return None;
@@ -186,7 +187,7 @@ impl Transducer {
         let encoded: Vec<&Encoded> = encoded.iter().collect();
         let (right, loss) =
             graded(&self.network, &self.codec, &encoded, &self.device, &|| false).expect("nothing asks to stop");
-        let groups = pairs.iter().map(|pair| pair.groups.as_slice());
+        let groups = pairs.iter().map(|pair| &*pair.groups);
         let mut evaluation = Evaluation::by_group(groups, |places| score(&right, places));
         evaluation.all.metrics.insert(Metric::Loss, loss);
         evaluation
@@ -241,16 +242,4 @@ fn mean_loss(network: &EncoderDecoder, pairs: &[&Encoded], noise: Option<Key>, d
     let targets: Vec<Vec<usize>> = pairs.iter().map(|pair| pair.target.clone()).collect();
     let tokens = targets.iter().map(Vec::len).sum();
     (network.loss(source, &lengths, BEGIN, &targets, noise), tokens)
-}
-
-fn shape(variant: &Variant, codec: &Codec) -> EncoderDecoderShape {
-    let encoder = variant.stack();
-    let decoder = StackShape { architecture: encoder.architecture.forward(), ..encoder.clone() };
-    EncoderDecoderShape {
-        source_vocabulary: codec.source.size(),
-        target_vocabulary: codec.target.size() + 1,
-        encoder,
-        decoder,
-        attention: variant.recipe.network.attention,
-    }
 }

@@ -21,6 +21,7 @@ use seqzoo_datasets::classification::Split;
 use seqzoo_datasets::corpus::Corpus;
 use seqzoo_datasets::series::{Framing, Series};
 use seqzoo_datasets::table::{self, CsvColumns};
+use seqzoo_inference::Model;
 use seqzoo_models::Architecture;
 use seqzoo_run::did_you_mean;
 use seqzoo_run::folder::Run;
@@ -57,23 +58,33 @@ impl BackendChoice {
     }
 }
 
-/// Which of a run's models answers.
+/// Who answers.
 #[derive(Debug, Args)]
-pub struct ModelChoice {
+pub struct Answerer {
+    /// A run: its path, its name or the beginning of it, or `last`.
+    run: String,
     /// Which of the run's models answers; the recipe's first unless given.
     #[arg(long, value_name = "NAME")]
     model: Option<String>,
+    #[command(flatten)]
+    backend: BackendChoice,
 }
 
-impl ModelChoice {
-    /// The model's name.
-    pub fn of<'a>(&'a self, run: &'a Run) -> Result<&'a str, Failure> {
+impl Answerer {
+    /// The run, the model's name and the model.
+    pub fn open(&self) -> Result<(Run, String, Model), Failure> {
+        let run = Run::find(&self.run)?;
         let models = &run.environment.settings.recipe.models;
-        let Some(name) = &self.model else { return Ok(&models[0]) };
-        models.iter().find(|model| *model == name).map(String::as_str).ok_or_else(|| {
+        let name = self.model.as_ref().unwrap_or(&models[0]);
+        if !models.contains(name) {
             let hint = did_you_mean(name, models.iter().map(String::as_str));
-            Failure::new(USAGE, format!("--model {name}: run {} has {}{hint}", run.name(), models.join(", ")))
-        })
+            let message = format!("--model {name}: run {} has {}{hint}", run.name(), models.join(", "));
+            return Err(Failure::new(USAGE, message));
+        }
+        let (_, device) = self.backend.open(None)?;
+        let model = Model::open(&run.model(name), &device)?;
+        let name = name.clone();
+        Ok((run, name, model))
     }
 }
 
@@ -114,13 +125,6 @@ impl DataFolder {
             return Ok(Data::Text(Corpus::read(path)?));
         }
         if let Some(path) = &self.csv {
-            if !matches!(recipe.dataset()?.origin, Origin::Table) {
-                let message = format!(
-                    "--csv: recipe data set {} is no table; `seqzoo train forecast` learns from one",
-                    recipe.dataset
-                );
-                return Err(Failure::new(USAGE, message));
-            }
             say(format_args!("loading {} …", path.display()));
             return Ok(Data::Series(series(path, recipe)?));
         }
@@ -137,6 +141,11 @@ pub fn data_dir(given: Option<&Path>) -> PathBuf {
 
 /// Reads the columns of a table that a recipe names.
 pub fn series(path: &Path, recipe: &Recipe) -> Result<Series, Failure> {
+    if !matches!(recipe.dataset()?.origin, Origin::Table) {
+        let message =
+            format!("--csv: data set {} is no table; `seqzoo train forecast` learns from one", recipe.dataset);
+        return Err(Failure::new(USAGE, message));
+    }
     let SeriesSettings { time, target, features, season, .. } = recipe.series.clone();
     if target.is_empty() {
         let message = "--target COLUMN is missing: which column of the table is to be forecast?";
@@ -168,6 +177,16 @@ pub fn need(data: &Data, split: Split, recipe: &Recipe) -> Result<(), Failure> {
             let message = format!(
                 "the {part} part has {rows} rows, too few for a window of {window} and a horizon of {horizon}; make them \
                  smaller with --set series.window=N or --horizon N"
+            );
+            return Err(Failure::new(DATA, message));
+        }
+    }
+    if let Data::Text(corpus) = data {
+        let level = recipe.text.level;
+        if !corpus.split(split).is_empty() && level.tokens(corpus.split(split)).nth(1).is_none() {
+            let message = format!(
+                "the {} part has fewer than two tokens, so nothing to predict; take a longer text or another text.level",
+                split.name()
             );
             return Err(Failure::new(DATA, message));
         }

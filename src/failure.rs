@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use seqzoo_datasets::DataError;
 use seqzoo_inference::AskError;
+use seqzoo_models::misfit::Misfit;
 use seqzoo_run::BackendError;
 use seqzoo_run::checkpoint::CheckpointError;
 use seqzoo_run::folder::FolderError;
@@ -71,6 +72,12 @@ impl From<SettingsError> for Failure {
 impl From<InvalidValue> for Failure {
     fn from(error: InvalidValue) -> Self {
         Self::new(CONFIGURATION, error)
+    }
+}
+
+impl From<Misfit> for Failure {
+    fn from(error: Misfit) -> Self {
+        Self::new(CONFIGURATION, format!("the recipe's sizes do not fit these data: {error}; change its [network]"))
     }
 }
 

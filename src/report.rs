@@ -17,6 +17,7 @@ use crate::say::quoted;
 pub struct Report<'a> {
     run: &'a Run,
     split: Split,
+    main: Metric,
     baselines: Vec<(&'static str, Evaluation)>,
     models: Vec<Measured<'a>>,
 }
@@ -29,11 +30,12 @@ struct Measured<'a> {
 }
 
 impl<'a> Report<'a> {
-    pub fn new(run: &'a Run, split: Split, data: &Data) -> Self {
+    pub fn new(run: &'a Run, split: Split, main: Metric, data: &Data) -> Self {
         let recipe = &run.environment.settings.recipe;
         Self {
             run,
             split,
+            main,
             baselines: data.baselines(split, recipe.text.level, recipe.series.framing()),
             models: Vec::new(),
         }
@@ -47,16 +49,12 @@ impl<'a> Report<'a> {
         Ok(())
     }
 
-    fn metric(&self) -> Metric {
-        self.run.environment.settings.recipe.expected.metric
-    }
-
-    /// The main model's value by the recipe's metric.
+    /// The first model's value by the main metric.
     pub fn value(&self) -> f64 {
-        self.models[0].evaluation.all.get(self.metric()).unwrap_or(f64::NAN)
+        self.models[0].evaluation.all.get(self.main).unwrap_or(f64::NAN)
     }
 
-    /// What was measured, as JSON; `value` is the main model's, by the recipe's metric.
+    /// What was measured, as JSON; `value` is the first model's, by the main metric.
     pub fn json(&self) -> Value {
         let settings = &self.run.environment.settings;
         let models = self.models.iter().map(|model| {
@@ -68,7 +66,7 @@ impl<'a> Report<'a> {
         let baselines = self.baselines.iter().map(|(name, found)| ((*name).to_owned(), evaluation(found)));
         json!({
             "recipe": settings.name, "run": self.run.path.display().to_string(), "seed": settings.recipe.training.seed,
-            "split": self.split.name(), "metric": self.metric().name(), "value": self.value(),
+            "split": self.split.name(), "metric": self.main.name(), "value": self.value(),
             "examples": self.models[0].evaluation.all.examples,
             "models": models.collect::<Map<_, _>>(), "baselines": baselines.collect::<Map<_, _>>(),
         })
@@ -80,7 +78,7 @@ impl<'a> Report<'a> {
         let mut out = std::io::stdout().lock();
         writeln!(out, "{}", self.table())?;
         let plainly = self.baselines.iter().filter(|(_, found)| found.groups.is_empty());
-        let value = |scores: &Scores| scores.get(self.metric()).map_or_else(|| "-".to_owned(), |v| format!("{v:.4}"));
+        let value = |scores: &Scores| scores.get(self.main).map_or_else(|| "-".to_owned(), |v| format!("{v:.4}"));
         let told: Vec<_> = plainly.map(|(name, found)| format!("{name} {}", value(&found.all))).collect();
         if !told.is_empty() {
             writeln!(out, "baselines: {}", told.join(", "))?;
@@ -91,6 +89,15 @@ impl<'a> Report<'a> {
             if let Some(recovered) = &model.recovered {
                 writeln!(out, "{} recovered: {recovered}; see {}/events.jsonl", model.name, model.name)?;
             }
+        }
+        for (model, interval) in self.models.iter().filter_map(|model| Some((model, model.evaluation.interval?))) {
+            let promised = 100.0 * interval.promised;
+            writeln!(
+                out,
+                "{}: intervals of {promised:.0} % held {:.1} % of what came",
+                model.name,
+                100.0 * interval.held
+            )?;
         }
         let (dataset, path) = (settings.recipe.dataset()?, quoted(&self.run.path));
         match dataset.kind {
@@ -104,7 +111,7 @@ impl<'a> Report<'a> {
     }
 
     fn table(&self) -> Table {
-        let main = self.metric();
+        let main = self.main;
         let grouped = self.baselines.iter().filter(|(_, found)| !found.groups.is_empty());
         let columns: Vec<(&str, &Evaluation)> = self
             .models
@@ -153,6 +160,9 @@ fn evaluation(found: &Evaluation) -> Value {
     let mut object = scores(&found.all);
     for ((kind, value), of_group) in &found.groups {
         object[format!("by {kind}")][value] = scores(of_group);
+    }
+    if let Some(interval) = found.interval {
+        object["interval"] = json!(interval);
     }
     if let Some(confusion) = &found.confusion {
         let each =

@@ -16,6 +16,7 @@
 
 use std::cmp::Ordering;
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use seqzoo_random::{IndexedRandom, Key, Purpose, Rng, RngExt, SliceRandom};
 
@@ -128,7 +129,7 @@ impl<R: Rng> Writer<R> {
             let (text, unseen_pair) = (sentence.words.join(" "), sentence.unseen_pair);
             if self.seen.insert(text.clone()) {
                 let pair = if unseen_pair { "unseen" } else { "seen" };
-                let groups = vec![("attractors", attractors.to_string()), ("noun-verb pair", pair.to_owned())];
+                let groups = Arc::new([("attractors", attractors.to_string()), ("noun-verb pair", pair.to_owned())]);
                 examples.push(Example { text, label: number as usize, groups });
             }
         }

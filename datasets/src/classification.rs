@@ -1,5 +1,7 @@
 //! What a data set for sequence classification consists of.
 
+use std::sync::Arc;
+
 use crate::digest::Digest;
 use crate::naive_bayes::NaiveBayes;
 use crate::scores::{Confusion, Evaluation, Group};
@@ -13,7 +15,7 @@ pub struct Example {
     /// Index into [`Classification::labels`].
     pub label: usize,
     /// By which accuracy is told apart.
-    pub groups: Vec<Group>,
+    pub groups: Arc<[Group]>,
 }
 
 /// A part of a data set.

@@ -8,7 +8,7 @@ use std::fmt::{self, Display};
 use std::ops::Range;
 use std::path::Path;
 
-use crate::DataError;
+use crate::{DataError, read_text};
 
 /// Columns of a line.
 const COLUMNS: usize = 10;
@@ -47,12 +47,7 @@ impl Document {
     /// # Errors
     /// If it cannot be read, is not UTF-8, or as in [`Self::parse`].
     pub fn read(path: &Path) -> Result<Self, DataError> {
-        let bytes = std::fs::read(path).map_err(|source| DataError::unreadable(path, source))?;
-        let text = str::from_utf8(&bytes).map_err(|error| {
-            let line = 1 + bytes[..error.valid_up_to()].iter().filter(|&&byte| byte == b'\n').count();
-            DataError::line(path, line, "not UTF-8; convert the file first")
-        })?;
-        Self::parse(path, text)
+        Self::parse(path, &read_text(path)?)
     }
 
     /// Reads text; `name` is the file's in errors.

@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use crate::DataError;
 use crate::classification::Split;
 use crate::digest::Digest;
 use crate::ngram::NGrams;
 use crate::scores::{Evaluation, Metric, Scores};
 use crate::text::Level;
+use crate::{DataError, read_text};
 
 /// Characters of the shortest file that serves as a corpus.
 const LEAST: usize = 100;
@@ -24,34 +24,20 @@ pub struct Corpus {
 }
 
 impl Corpus {
-    /// A text file as a corpus: its last tenth is the validation part.
+    /// A text file as a corpus: its last tenth is the validation part. Lines that end as in Windows end as elsewhere.
     ///
     /// # Errors
     /// If it cannot be read, is not UTF-8, or is too short to be cut into parts.
     pub fn read(path: &Path) -> Result<Self, DataError> {
-        let text = Self::text(path)?;
-        let unfit = |detail: String| DataError::Unfit { path: path.to_owned(), detail };
+        let text = read_text(path)?.replace("\r\n", "\n");
         let characters = text.chars().count();
         if characters < LEAST {
-            return Err(unfit(format!(
-                "{characters} characters are too few to learn from; at least {LEAST} are needed"
-            )));
+            let detail = format!("{characters} characters are too few to learn from; at least {LEAST} are needed");
+            return Err(DataError::unfit(path, detail));
         }
         let cut = text.char_indices().nth(characters * 9 / 10).map_or(text.len(), |(cut, _)| cut);
         let (train, validation) = text.split_at(cut);
         Ok(Self { train: train.to_owned(), validation: validation.to_owned(), test: String::new() })
-    }
-
-    /// The text of a file.
-    ///
-    /// # Errors
-    /// If it cannot be read or is not UTF-8.
-    pub fn text(path: &Path) -> Result<String, DataError> {
-        let bytes = std::fs::read(path).map_err(|source| DataError::unreadable(path, source))?;
-        String::from_utf8(bytes).map_err(|error| {
-            let byte = error.utf8_error().valid_up_to() + 1;
-            DataError::Unfit { path: path.to_owned(), detail: format!("byte {byte} is not UTF-8; convert it first") }
-        })
     }
 
     /// The text of a part.
@@ -89,7 +75,10 @@ mod tests {
         std::fs::write(&path, "äöü ".repeat(50)).unwrap();
         let corpus = Corpus::read(&path).unwrap();
         assert_eq!((corpus.train.chars().count(), corpus.validation.chars().count()), (180, 20));
-        for (bytes, part) in [(&b"short"[..], "5 characters are too few"), (&[b'a', 0xff], "byte 2 is not UTF-8")] {
+        std::fs::write(&path, "one line\r\n".repeat(20)).unwrap();
+        assert_eq!(Corpus::read(&path).unwrap().train, "one line\n".repeat(18));
+        for (bytes, part) in [(&b"short"[..], "5 characters are too few"), (b"a\n\xff", "text.txt, line 2: not UTF-8")]
+        {
             std::fs::write(&path, bytes).unwrap();
             let error = Corpus::read(&path).unwrap_err().to_string();
             assert!(error.contains("text.txt") && error.contains(part), "{error}");

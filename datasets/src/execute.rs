@@ -61,8 +61,8 @@ pub fn load() -> Transduction {
             let digits = row + 1;
             let mut rng = Key::new(SEED, Purpose::Data).at(digits as u64).place(nesting as u64).stream();
             let programs = distinct(&mut rng, digits, nesting, train + 2 * REPORTED);
-            let groups = ["no", "yes"].map(|assigns| groups(digits, nesting, assigns));
-            let mut pairs = programs.iter().map(|program| program.pair(&groups, &mut rng));
+            let grade = ["no", "yes"].map(|assigns| groups(digits, nesting, assigns));
+            let mut pairs = programs.iter().map(|program| program.pair(&grade, &mut rng));
             data.validation.extend(pairs.by_ref().take(REPORTED));
             data.test.extend(pairs.by_ref().take(REPORTED));
             data.train.extend(pairs);

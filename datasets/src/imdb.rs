@@ -7,6 +7,7 @@
 use std::fs::{self, File};
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use flate2::read::GzDecoder;
 
@@ -52,7 +53,7 @@ pub fn load(dir: &Path) -> Result<Classification, DataError> {
     };
     let mut in_train = 0;
     for Review { path, text } in reviews {
-        let example = Example { text, label: usize::from(path.contains("/pos/")), groups: Vec::new() };
+        let example = Example { text, label: usize::from(path.contains("/pos/")), groups: Arc::default() };
         if path.starts_with("test/") {
             data.test.push(example);
             continue;

@@ -170,13 +170,14 @@ fn grams(text: &str, level: Level, longest: usize) -> Vec<u64> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::sync::Arc;
 
     fn fit(texts: &[(&str, usize)], labels: usize, longest: usize, smoothing: f64) -> NaiveBayes {
         NaiveBayes::fit(texts.iter().copied(), labels, Level::Words, longest, smoothing)
     }
 
     fn examples(texts: &[(&str, usize)]) -> Vec<Example> {
-        texts.iter().map(|&(text, label)| Example { text: text.to_owned(), label, groups: Vec::new() }).collect()
+        texts.iter().map(|&(text, label)| Example { text: text.to_owned(), label, groups: Arc::default() }).collect()
     }
 
     /// With words alone and smoothing 1, V = {good, bad, film}: P(good | 0) = (1 + 1) / (2 + 3), P(film | 0) = 2/5,

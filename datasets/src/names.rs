@@ -7,15 +7,15 @@
 //! test part.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use seqzoo_random::{Key, Purpose, SliceRandom};
 
-use crate::DataError;
 use crate::catalog::{Data, Dataset, Kind, Origin, Source};
 use crate::classification::{Bayes, Classification, Example};
 use crate::text::Level;
+use crate::{DataError, read_text};
 
 /// The languages, which are the labels, in their order.
 pub const LANGUAGES: [&str; 18] = [
@@ -92,7 +92,7 @@ pub fn load(dir: &Path) -> Result<Classification, DataError> {
         names.shuffle(&mut Key::new(SEED, Purpose::Data).at(label as u64).stream());
         // Ten names or more round to one or more.
         let tenth = (names.len() + 5) / 10;
-        let mut examples = names.into_iter().map(|text| Example { text, label, groups: Vec::new() });
+        let mut examples = names.into_iter().map(|text| Example { text, label, groups: Arc::default() });
         data.validation.extend(examples.by_ref().take(tenth));
         data.test.extend(examples.by_ref().take(tenth));
         data.train.extend(examples);
@@ -109,11 +109,7 @@ fn read(path: &Path) -> Result<Vec<String>, DataError> {
     if !path.is_file() {
         return Err(DataError::unfit(path, format!("it is not there; {}", DATASET.hint())));
     }
-    let bytes = fs::read(path).map_err(|source| DataError::unreadable(path, source))?;
-    let text = str::from_utf8(&bytes).map_err(|error| {
-        let line = 1 + bytes[..error.valid_up_to()].iter().filter(|&&byte| byte == b'\n').count();
-        DataError::line(path, line, "not UTF-8; convert the file first")
-    })?;
+    let text = read_text(path)?;
     let mut names = BTreeSet::new();
     for (place, line) in text.lines().enumerate() {
         let wrong = |detail: String| DataError::line(path, place + 1, detail + "; expected a surname alone");
@@ -144,6 +140,7 @@ mod tests {
     use super::*;
     use crate::classification::Split;
     use std::collections::HashSet;
+    use std::fs;
 
     /// `count` different names without digits, the first of them Adé.
     fn names(count: usize) -> String {

@@ -3,9 +3,9 @@
 
 use std::path::Path;
 
-use crate::DataError;
 use crate::catalog::{Data, Dataset, Kind, Origin, Source};
 use crate::corpus::Corpus;
+use crate::{DataError, read_text};
 
 /// What there is to know of it.
 pub static DATASET: Dataset = Dataset {
@@ -44,9 +44,9 @@ pub fn load(dir: &Path) -> Result<Corpus, DataError> {
     let folder = DATASET.folder(dir)?;
     let read = |name: &str| {
         let path = folder.join(name);
-        let text = Corpus::text(&path)?;
+        let text = read_text(&path)?;
         if text.split_whitespace().nth(1).is_none() {
-            return Err(DataError::Unfit { path, detail: "fewer than two words, so nothing to predict".to_owned() });
+            return Err(DataError::unfit(&path, "fewer than two words, so nothing to predict"));
         }
         Ok(text)
     };
@@ -68,7 +68,7 @@ mod tests {
         write("ptb.valid.txt", b" \n");
         assert!(load(dir.path()).unwrap_err().to_string().contains("ptb.valid.txt: fewer than two words"));
         write("ptb.valid.txt", b"so it \xff\n");
-        assert!(load(dir.path()).unwrap_err().to_string().contains("byte 7 is not UTF-8"));
+        assert!(load(dir.path()).unwrap_err().to_string().contains("ptb.valid.txt, line 1: not UTF-8"));
         write("ptb.valid.txt", b"so it goes\n");
         let corpus = load(dir.path()).unwrap();
         assert!(corpus.train.contains("<unk> N") && corpus.validation == "so it goes\n" && corpus.test.is_empty());

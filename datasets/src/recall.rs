@@ -13,6 +13,7 @@
 //! whoever looks for the only one of twenty nouns in the text is always right, so no such rule is kept as a baseline.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use seqzoo_random::{IndexedRandom, Key, Purpose, Rng, RngExt};
 
@@ -70,7 +71,8 @@ impl<R: Rng> Writer<R> {
             let label = examples.len() / DISTANCES.len() % NOUNS.len();
             let text = self.text(NOUNS[label], distance);
             if self.seen.insert(text.clone()) {
-                examples.push(Example { text, label, groups: vec![("filler tokens", distance.to_string())] });
+                let groups = Arc::new([("filler tokens", distance.to_string())]);
+                examples.push(Example { text, label, groups });
             }
         }
         examples
@@ -340,7 +342,7 @@ mod tests {
             let (opening, rest) = text.split_once('.').unwrap();
             let (filler, closing) = rest.rsplit_once('.').unwrap_or(("", rest));
             let filler = if filler.is_empty() { String::new() } else { format!("{filler}.") };
-            assert_eq!(groups, [("filler tokens", words(&filler).count().to_string())], "{text}");
+            assert_eq!(*groups, [("filler tokens", words(&filler).count().to_string())], "{text}");
             let nouns = |text: &str| words(text).filter(|word| NOUNS.contains(&&**word)).collect::<Vec<_>>();
             assert_eq!((nouns(opening), nouns(rest)), (vec![NOUNS[label].to_owned()], vec![]), "{text}");
             assert!(["her", "his", "their", "our", "my"].iter().any(|owner| closing.ends_with(owner)), "{text}");

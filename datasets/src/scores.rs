@@ -82,6 +82,17 @@ pub struct Evaluation {
     pub groups: Vec<(Group, Scores)>,
     /// Which labels are taken for which, where there are labels.
     pub confusion: Option<Confusion>,
+    /// What intervals held, where they were told.
+    pub interval: Option<Interval>,
+}
+
+/// How far intervals can be relied upon: a good one holds what it promises, no less and no more.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Interval {
+    /// Share of what comes that is to lie within.
+    pub promised: f64,
+    /// Share of what came that did.
+    pub held: f64,
 }
 
 impl Evaluation {
@@ -101,7 +112,12 @@ impl Evaluation {
         let group = |((kind, value), places): ((&'static str, Ordered), Vec<usize>)| {
             ((kind, value.text), score(&mut places.into_iter()))
         };
-        Self { all: score(&mut (0..count)), groups: members.into_iter().map(group).collect(), confusion: None }
+        Self {
+            all: score(&mut (0..count)),
+            groups: members.into_iter().map(group).collect(),
+            confusion: None,
+            interval: None,
+        }
     }
 
     /// With what labels were taken for which.

@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 
 use csv::StringRecord;
 
-use crate::DataError;
 use crate::catalog::{Dataset, Kind, Origin};
 use crate::moments::{Step, shown};
 use crate::nearest::did_you_mean;
 use crate::series::{Column, Series};
+use crate::{DataError, read_text};
 
 /// Per cent of the rows that are learnt from.
 const TRAIN: usize = 70;
@@ -120,12 +120,7 @@ pub(crate) struct Row {
 impl Table {
     /// Reads a file; rows at its end whose fields are all empty do not count.
     pub fn read(path: &Path) -> Result<Self, DataError> {
-        let bytes = std::fs::read(path).map_err(|source| DataError::unreadable(path, source))?;
-        let text = String::from_utf8(bytes).map_err(|error| {
-            let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-            let line = 1 + before.iter().filter(|&&byte| byte == b'\n').count();
-            DataError::line(path, line, "not UTF-8; convert the file first")
-        })?;
+        let text = read_text(path)?;
         let text = text.strip_prefix('\u{feff}').unwrap_or(&text).trim_end_matches([' ', '\r', '\n']);
         let mut rows = records(path, text)?;
         while rows.last().is_some_and(|row| row.fields.iter().all(str::is_empty)) {

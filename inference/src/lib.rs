@@ -6,7 +6,9 @@
 use burn::tensor::Device;
 use seqzoo_datasets::catalog::{Data, Kind};
 use seqzoo_datasets::classification::{Example, Split};
+use seqzoo_datasets::moments::Step;
 use seqzoo_datasets::scores::Evaluation;
+use seqzoo_datasets::series::Series;
 use seqzoo_datasets::text::UNKNOWN;
 use seqzoo_run::checkpoint::{self, CheckpointError};
 use seqzoo_run::folder::ModelFolder;
@@ -80,6 +82,14 @@ pub enum AskError {
     OtherColumns {
         /// The columns.
         needed: String,
+    },
+    /// A series goes on in other steps.
+    #[error("this run forecasts in steps of {needed}, but these data are in steps of {found}; bring them to one step")]
+    OtherStep {
+        /// The step that was learnt from.
+        needed: Step,
+        /// The step of the data.
+        found: Step,
     },
     /// A prompt has a token that the model has never seen.
     #[error("--prompt: the model has never seen `{token}`; begin with what its text has")]
@@ -234,13 +244,22 @@ impl Model {
             (Answerer::Tagger(tagger), Data::Tagged(data)) => Ok(tagger.evaluate(data.split(split))),
             (Answerer::Transducer(transducer), Data::Pairs(data)) => Ok(transducer.evaluate(data.split(split))),
             (Answerer::Forecaster(forecaster), Data::Series(series)) => {
-                let columns = series.columns.iter().map(|column| &column.name);
-                if !forecaster.columns().iter().eq(columns) {
-                    return Err(AskError::OtherColumns { needed: forecaster.columns().join(", ") });
-                }
+                readable(forecaster, series)?;
                 Ok(forecaster.evaluate(series, split))
             }
             _ => Err(AskError::OtherKind),
         }
     }
+}
+
+/// Refuses a series that a forecaster cannot go on from.
+///
+/// # Errors
+/// If its columns or its step are not those that were learnt from.
+pub fn readable(forecaster: &SeriesForecaster, series: &Series) -> Result<(), AskError> {
+    if !forecaster.columns().iter().eq(series.columns.iter().map(|column| &column.name)) {
+        return Err(AskError::OtherColumns { needed: forecaster.columns().join(", ") });
+    }
+    let (needed, found) = (forecaster.step(), series.step);
+    if needed == found { Ok(()) } else { Err(AskError::OtherStep { needed, found }) }
 }

@@ -22,7 +22,7 @@ use seqzoo_run::tasks::classification::ClassificationTask;
 fn save(dir: &Path, data: &Classification, step: u64, seed: u64, history: &[Epoch], device: &Device) -> ModelFolder {
     let mut settings = Settings::read("agreement").unwrap();
     settings.recipe.training.seed = seed;
-    let task = ClassificationTask::new(&settings.recipe.variant("lstm").unwrap(), data);
+    let task = ClassificationTask::new(&settings.recipe.variant("lstm").unwrap(), data).unwrap();
     let progress = Progress { step, history: history.to_vec(), ..Progress::start() };
     let snapshot = Snapshot {
         about: About::now(settings, "lstm", &data.digest()),

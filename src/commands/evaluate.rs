@@ -6,6 +6,7 @@ use burn::tensor::Device;
 use clap::Args;
 use seqzoo_datasets::catalog::Data;
 use seqzoo_datasets::classification::Split;
+use seqzoo_datasets::scores::Metric;
 use seqzoo_inference::Model;
 use seqzoo_run::did_you_mean;
 use seqzoo_run::folder::Run;
@@ -51,11 +52,7 @@ impl Evaluate {
         };
         let (_, device) = self.backend.open(None)?;
         let data = self.data.load(recipe)?;
-        need(&data, split, recipe)?;
-        if data.digest() != run.environment.data_digest {
-            say("note: these data are not those that the run was trained on");
-        }
-        let report = measure(&run, split, &data, &device)?;
+        let report = measure(&run, split, recipe.expected.metric, &data, &device)?;
         if self.json {
             writeln!(std::io::stdout().lock(), "{}", report.json())?;
             return Ok(());
@@ -65,12 +62,23 @@ impl Evaluate {
     }
 }
 
-/// Measures the best checkpoints of a run's models; a damaged one is refused before anything is measured.
-pub fn measure<'a>(run: &'a Run, split: Split, data: &Data, device: &Device) -> Result<Report<'a>, Failure> {
-    let names = &run.environment.settings.recipe.models;
+/// Measures the best checkpoints of a run's models, first of all by `main`; a damaged one is refused before anything is measured.
+pub fn measure<'a>(
+    run: &'a Run,
+    split: Split,
+    main: Metric,
+    data: &Data,
+    device: &Device,
+) -> Result<Report<'a>, Failure> {
+    let recipe = &run.environment.settings.recipe;
+    need(data, split, recipe)?;
+    if data.digest() != run.environment.data_digest {
+        say("note: these data are not those that the run was trained on");
+    }
+    let names = &recipe.models;
     let models: Vec<Model> =
         names.iter().map(|name| Model::open(&run.model(name), device)).collect::<Result<_, _>>()?;
-    let mut report = Report::new(run, split, data);
+    let mut report = Report::new(run, split, main, data);
     for (name, model) in names.iter().zip(&models) {
         report.add(name, model, data)?;
     }

@@ -7,13 +7,13 @@ use std::path::PathBuf;
 use clap::Args;
 use comfy_table::{CellAlignment, Table};
 use plotters::prelude::*;
-use seqzoo_inference::Model;
+use seqzoo_inference::readable;
 use seqzoo_models::networks::Outlook;
 use seqzoo_run::folder::Run;
 use seqzoo_run::tasks::forecasting::Past;
 use serde_json::{Map, Value, json};
 
-use super::{BackendChoice, ModelChoice, series};
+use super::{Answerer, series};
 use crate::failure::{DATA, Failure, STORAGE, USAGE};
 use crate::report::plain;
 use crate::say::say;
@@ -23,8 +23,8 @@ use crate::say::say;
 /// Examples: `seqzoo forecast last --plot forecast.svg`, `seqzoo forecast last --csv newer.csv --quantiles 0.1,0.9 --json`
 #[derive(Debug, Args)]
 pub struct Forecast {
-    /// A run: its path, its name or the beginning of it, or `last`.
-    run: String,
+    #[command(flatten)]
+    answerer: Answerer,
     /// A table with the run's columns, whose end is gone on from; the end of the series trained on unless given.
     #[arg(long, value_name = "FILE")]
     csv: Option<PathBuf>,
@@ -37,10 +37,6 @@ pub struct Forecast {
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
-    #[command(flatten)]
-    model: ModelChoice,
-    #[command(flatten)]
-    backend: BackendChoice,
 }
 
 fn probability(text: &str) -> Result<f64, String> {
@@ -58,16 +54,14 @@ struct Told {
 
 impl Forecast {
     pub fn run(&self) -> Result<(), Failure> {
-        let run = Run::find(&self.run)?;
-        let name = self.model.of(&run)?;
-        let (_, device) = self.backend.open(None)?;
-        let model = Model::open(&run.model(name), &device)?;
+        let (run, name, model) = self.answerer.open()?;
         let forecaster = model.forecaster()?;
         let probabilities = self.probabilities(forecaster.outlook())?;
         let past = match &self.csv {
             None => forecaster.recent(),
             Some(path) => {
                 let series = series(path, &run.environment.settings.recipe)?;
+                readable(forecaster, &series)?;
                 let framing = forecaster.framing();
                 Past::of(&series, framing).ok_or_else(|| {
                     let (rows, window) = (series.rows(), framing.window);
@@ -81,7 +75,7 @@ impl Forecast {
             value: told[outlook.middle()],
             quantiles: probabilities
                 .iter()
-                .map(|&probability| (probability, quantile(outlook, &told, probability)))
+                .filter_map(|&probability| Some((probability, outlook.quantile(&told, probability)?)))
                 .collect(),
         };
         let told: Vec<Told> = past.next.iter().zip(forecaster.forecast(&past)).map(tell).collect();
@@ -93,7 +87,7 @@ impl Forecast {
             fs::write(path, picture).map_err(|error| failed(&error))?;
             say(format_args!("drawn into {}", path.display()));
         }
-        if self.json { print_json(&run, name, target, &told) } else { print(&told, target) }
+        if self.json { print_json(&run, &name, target, &told) } else { print(&told, target) }
     }
 
     /// The quantiles to tell, which the model must know.
@@ -101,44 +95,20 @@ impl Forecast {
         let refused = |why: String| Err(Failure::new(USAGE, format!("--quantiles: {why}")));
         let mut asked = self.quantiles.clone();
         asked.sort_by(f64::total_cmp);
+        if asked.is_empty() {
+            return Ok(outlook.quantiles());
+        }
         match outlook {
-            Outlook::Point if asked.is_empty() => Ok(asked),
             Outlook::Point => refused(
                 "this run tells one value and no uncertainty; train with --set series.outlook=gaussian".to_owned(),
             ),
-            Outlook::Gaussian if asked.is_empty() => Ok(vec![0.05, 0.95]),
             Outlook::Gaussian => Ok(asked),
-            Outlook::Quantiles(known) if asked.is_empty() => Ok(known.clone()),
             Outlook::Quantiles(known) => match asked.iter().find(|probability| !known.contains(probability)) {
                 Some(unknown) => refused(format!("{unknown} was not trained, but {known:?} were")),
                 None => Ok(asked),
             },
         }
     }
-}
-
-/// The value below which what comes lies with this probability.
-fn quantile(outlook: &Outlook, told: &[f64], probability: f64) -> f64 {
-    match outlook {
-        Outlook::Point => told[0],
-        Outlook::Gaussian => told[0] + told[1] * standard_normal(probability),
-        Outlook::Quantiles(known) => {
-            let place = known.iter().position(|&other| other == probability);
-            told[place.expect("asked for were known quantiles")]
-        }
-    }
-}
-
-/// The quantile of a standard normal variable, by bisection of its distribution function.
-fn standard_normal(probability: f64) -> f64 {
-    let below = |value: f64| 0.5 * libm::erfc(-value / std::f64::consts::SQRT_2);
-    // Φ(−40) is the smallest number above 0 that 64 bits hold, or less.
-    let (mut low, mut high) = (-40.0, 40.0);
-    for _ in 0..100 {
-        let middle = (low + high) / 2.0;
-        if below(middle) < probability { low = middle } else { high = middle }
-    }
-    (low + high) / 2.0
 }
 
 fn print(told: &[Told], target: &str) -> Result<(), Failure> {
@@ -209,17 +179,4 @@ fn draw(past: &Past, told: &[Told], target: &str) -> Result<String, String> {
         area.present().map_err(|error| text(&error))?;
     }
     Ok(picture)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn quantiles_of_a_normal_variable_are_those_of_tables() {
-        for (probability, value) in [(0.5, 0.0), (0.975, 1.959_963_985), (0.05, -1.644_853_627), (1e-6, -4.753_424_309)]
-        {
-            assert!((standard_normal(probability) - value).abs() < 1e-8, "{probability}");
-        }
-    }
 }

@@ -3,11 +3,10 @@
 use std::io::{self, Write};
 
 use clap::Args;
-use seqzoo_inference::{Model, Sampling};
+use seqzoo_inference::Sampling;
 use seqzoo_kernels::pooled;
-use seqzoo_run::folder::Run;
 
-use super::{BackendChoice, ModelChoice};
+use super::Answerer;
 use crate::failure::Failure;
 
 /// Let a language model write on from a prompt, token by token as it goes.
@@ -16,8 +15,8 @@ use crate::failure::Failure;
 /// `seqzoo generate last --prompt "the keys" --top-k 5 --seed 7`
 #[derive(Debug, Args)]
 pub struct Generate {
-    /// A run: its path, its name or the beginning of it, or `last`.
-    run: String,
+    #[command(flatten)]
+    answerer: Answerer,
     /// What the text begins with.
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     prompt: String,
@@ -36,10 +35,6 @@ pub struct Generate {
     /// From which all draws follow: the same seed writes the same text.
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
-    #[command(flatten)]
-    model: ModelChoice,
-    #[command(flatten)]
-    backend: BackendChoice,
 }
 
 fn temperature(text: &str) -> Result<f64, String> {
@@ -54,10 +49,7 @@ fn share(text: &str) -> Result<f64, String> {
 
 impl Generate {
     pub fn run(&self) -> Result<(), Failure> {
-        let run = Run::find(&self.run)?;
-        let name = self.model.of(&run)?;
-        let (_, device) = self.backend.open(None)?;
-        let model = Model::open(&run.model(name), &device)?;
+        let (_, _, model) = self.answerer.open()?;
         let Self { temperature, top_k, top_p, seed, .. } = *self;
         let sampling = Sampling { temperature, top_k, top_p, seed };
         pooled(|| {

@@ -9,10 +9,9 @@ use seqzoo_datasets::catalog::Kind;
 use seqzoo_datasets::conllu::{Document, Sentence};
 use seqzoo_datasets::tagging;
 use seqzoo_inference::{AskError, Model, Prediction};
-use seqzoo_run::folder::Run;
 use serde_json::{Map, Value, json};
 
-use super::{BackendChoice, ModelChoice};
+use super::Answerer;
 use crate::failure::{DATA, Failure, USAGE};
 
 /// Ask a run's best checkpoint about new text: one answer per text.
@@ -21,16 +20,14 @@ use crate::failure::{DATA, Failure, USAGE};
 /// `seqzoo predict last --file sentences.conllu --format conll`
 #[derive(Debug, Args)]
 pub struct Predict {
-    /// A run: its path, its name or the beginning of it, or `last`.
-    run: String,
+    #[command(flatten)]
+    answerer: Answerer,
     /// The text; - reads standard input, a text per line, each answered at once. Line ends within one are written \n.
     #[arg(required_unless_present = "file", conflicts_with = "file", allow_hyphen_values = true)]
     text: Option<String>,
     /// A file with a text per line; for a tagger, one that ends in .conllu is read as CoNLL-U, whose words it labels.
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
-    #[command(flatten)]
-    model: ModelChoice,
     /// How answers are printed; conll is CoNLL-U, of taggers.
     #[arg(long, value_name = "FORMAT", default_value = "table")]
     format: Format,
@@ -40,8 +37,6 @@ pub struct Predict {
     /// Short for --format json
     #[arg(long, conflicts_with = "format")]
     json: bool,
-    #[command(flatten)]
-    backend: BackendChoice,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -59,10 +54,7 @@ const SENTENCES: usize = 64;
 
 impl Predict {
     pub fn run(&self) -> Result<(), Failure> {
-        let run = Run::find(&self.run)?;
-        let name = self.model.of(&run)?;
-        let (_, device) = self.backend.open(None)?;
-        let model = Model::open(&run.model(name), &device)?;
+        let (run, _, model) = self.answerer.open()?;
         if self.format() == Format::Conll && model.kind() != Kind::Tags {
             let message = format!("--format conll: run {} does not label tokens; use table or json", run.name());
             return Err(Failure::new(USAGE, message));

@@ -100,7 +100,8 @@ impl Train {
             return find_rate(&settings.recipe, &self.data.load(&settings.recipe)?, &device);
         }
         let Trained { run, data, device } = self.train()?;
-        let report = measure(&run, run.environment.settings.recipe.reported_split()?, &data, &device)?;
+        let recipe = &run.environment.settings.recipe;
+        let report = measure(&run, recipe.reported_split()?, recipe.expected.metric, &data, &device)?;
         report.print_table()
     }
 
@@ -140,7 +141,7 @@ impl Train {
             let about = About::now(settings.clone(), name, &digest);
             let model = OneModel { about: &about, folder: &run.model(name), device: &device, limits };
             say(format_args!("training {name}: {}", variant.summary()));
-            let outcome = with_task(&variant, &data, model)?;
+            let outcome = with_task(&variant, &data, model)??;
             tell_saving(name, &outcome);
             match outcome.stopped {
                 Stopped::Asked => return Err(signals.failure(&resume)),
@@ -218,7 +219,7 @@ fn find_rate(recipe: &Recipe, data: &Data, device: &Device) -> Result<(), Failur
     for variant in recipe.variants()? {
         let name = &variant.name;
         say(format_args!("trying learning rates with {name} …"));
-        let tried = with_task(&variant, data, RangeTest { recipe, device });
+        let tried = with_task(&variant, data, RangeTest { recipe, device })?;
         let mut out = std::io::stdout().lock();
         writeln!(out, "{name}: smoothed loss by learning rate (seed {})", recipe.training.seed)?;
         tried.iter().step_by(5).try_for_each(|Tried { rate, loss }| writeln!(out, "  {rate:.1e}  {loss:.4}"))?;

@@ -38,7 +38,8 @@ pub struct Verify {
 
 impl Verify {
     pub fn run(&self) -> Result<(), Failure> {
-        let expected = self.overrides.settings(&self.recipe)?.recipe.expected;
+        let recipe = self.overrides.settings(&self.recipe)?.recipe;
+        let (split, expected) = (recipe.reported_split()?, recipe.expected);
         let Some(figure) = expected.value else {
             return Err(Failure::new(
                 USAGE,
@@ -54,7 +55,7 @@ impl Verify {
         };
         let (_, device) = self.backend.open(None)?;
         let data = self.data.load(&run.environment.settings.recipe)?;
-        let report = measure(&run, run.environment.settings.recipe.reported_split()?, &data, &device)?;
+        let report = measure(&run, split, expected.metric, &data, &device)?;
         let (value, retrained) = (report.value(), self.run.is_none());
         let met = expected.metric.reaches(value, figure);
         if self.json {

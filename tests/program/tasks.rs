@@ -30,8 +30,11 @@ fn conllu(sentences: usize) -> String {
 fn a_tagger_is_trained_graded_by_label_and_writes_conllu_back() {
     let place = Place::new();
     fs::create_dir_all(place.path("data/ud_english_ewt")).unwrap();
-    for part in ["train", "dev"] {
-        fs::write(place.path(&format!("data/ud_english_ewt/en_ewt-ud-{part}.conllu")), conllu(90)).unwrap();
+    // One sentence of 10,000 words; of it as much is learnt from as the recipe has it, and all is graded.
+    let long: String = (1..=10_000).map(|id| format!("{id}\tdogs\t_\tNOUN\t_\t_\t_\t_\t_\t_\n")).collect();
+    let crow = conllu(9).replace("bird", "crow").replace('\n', "\r\n");
+    for (part, text) in [("train", conllu(90) + &long + "\n"), ("dev", conllu(90) + &long + "\n" + &crow)] {
+        fs::write(place.path(&format!("data/ud_english_ewt/en_ewt-ud-{part}.conllu")), text).unwrap();
     }
     let small = ["--set", "network.hidden_sizes=[16]", "--set", "training.learning_rate=0.02", "--epochs", "8"];
     let trained = place.ok(&[&["train", "pos", "--out", "run"][..], &small].concat()).out;
@@ -42,6 +45,9 @@ fn a_tagger_is_trained_graded_by_label_and_writes_conllu_back() {
         assert_eq!(report["models"][model]["labels"]["NOUN"]["f1"], 1.0);
     }
     assert!(report["baselines"]["most frequent label of the word"]["accuracy"].is_number());
+    // 99 sentences of four words and the long one; three of the words are crows, which none has read of.
+    let of_words = &report["models"]["bilstm"]["by word"];
+    assert_eq!((&of_words["known"]["examples"], &of_words["unknown"]["examples"]), (&10_393.into(), &3.into()));
     let labels = place.ok(&["evaluate", "run", "--labels"]).out;
     assert!(labels.contains("precision") && labels.contains("rows are right, columns answered"), "{labels}");
 
@@ -94,10 +100,13 @@ fn any_table_is_forecast_with_intervals_and_drawn() {
     let columns = ["--csv", "sales.csv", "--time", "day", "--target", "sold", "--features", "price"];
     let small = ["--horizon", "3", "--epochs", "12", "--set", "series.window=14", "--out", "run"];
     let trained = place.ok(&[&["train", "forecast"][..], &columns, &small].concat()).out;
-    for part in ["persistence", "perceptron", "fold: 1", "step ahead: 3", "seqzoo forecast run"] {
+    for part in
+        ["persistence", "perceptron", "fold: 1", "step ahead: 3", "intervals of 90 % held", "seqzoo forecast run"]
+    {
         assert!(trained.contains(part), "no {part} in {trained}");
     }
     let report = place.json(&["evaluate", "run", "--csv", "sales.csv", "--json"]);
+    assert!(report["models"]["gru"]["interval"]["held"].as_f64().is_some_and(|held| held > 0.0), "{report}");
     let [model, naive] = ["models", "baselines"].map(|kind| report[kind].as_object().unwrap().clone());
     assert!(model["gru"]["rmse"].as_f64().unwrap() < naive["persistence"]["rmse"].as_f64().unwrap(), "{report}");
     let told = place.json(&["forecast", "run", "--json", "--plot", "next.svg", "--quantiles", "0.9,0.1"]);
@@ -112,11 +121,18 @@ fn any_table_is_forecast_with_intervals_and_drawn() {
     let same = place.json(&["forecast", "run", "--json", "--csv", "sales.csv", "--quantiles", "0.1,0.9"]);
     assert_eq!(same["forecast"], told["forecast"]);
 
+    let every_second = |(place, line): (usize, &'_ str)| (place % 2 == 0).then(|| format!("{line}\n"));
+    let rows = table(300);
+    let (header, lines) = rows.split_once('\n').unwrap();
+    let fewer: String = lines.lines().enumerate().filter_map(every_second).collect();
+    fs::write(place.path("fewer.csv"), format!("{header}\n{fewer}")).unwrap();
     for (arguments, code, part) in [
         (&["train", "forecast", "--target", "sold"][..], 4, "--csv FILE"),
         (&["train", "forecast", "--csv", "sales.csv"], 2, "--target COLUMN"),
         (&["train", "forecast", "--csv", "sales.csv", "--target", "slod"], 4, "sold"),
         (&["train", "agreement", "--csv", "sales.csv"], 2, "is no table"),
+        (&["forecast", "run", "--csv", "fewer.csv"], 4, "in steps of 1, but these data are in steps of 2"),
+        (&["evaluate", "run", "--csv", "fewer.csv"], 4, "in steps of 1, but these data are in steps of 2"),
         (&["train", "forecast", "--csv", "sales.csv", "--target", "sold", "--horizon", "60"], 4, "part has 45 rows"),
         (&["forecast", "run", "--quantiles", "1.5"], 2, "between 0 and 1"),
         (&["train", "agreement", "--set", "models=[\"perceptron\"]"], 3, "only series"),
@@ -192,4 +208,31 @@ fn data_are_fetched_checked_and_shown() {
     );
     let refused = place.run(&["data", "fetch", "names", "--mirror", "http://127.0.0.1:1"]);
     assert!(refused.code == Some(4) && refused.err.contains("--from FILE"), "{}", refused.err);
+}
+
+#[test]
+fn sizes_that_do_not_fit_the_data_are_refused_by_field() {
+    let place = Place::new();
+    fs::create_dir_all(place.path("data/ud_english_ewt")).unwrap();
+    for part in ["train", "dev"] {
+        fs::write(place.path(&format!("data/ud_english_ewt/en_ewt-ud-{part}.conllu")), conllu(9)).unwrap();
+    }
+    fs::write(place.path("sales.csv"), table(300)).unwrap();
+    let table = ["--csv", "sales.csv", "--target", "sold", "--set", "series.window=14"];
+    for (recipe, data, model) in
+        [("pos", &[][..], "bilstm"), ("forecast", &table[..], "gru"), ("execute", &[][..], "bilstm")]
+    {
+        let models = format!("models=[\"{model}\"]");
+        let skip = ["--set", "network.skip=residual", "--set", "network.hidden_sizes=[16]", "--set", &models];
+        let width = if model == "gru" { 16 } else { 32 };
+        let size = format!("network.embedding_size={width}");
+        let ran = place.run(&[&["train", recipe, "--set", &size, "--out", recipe][..], &skip, data].concat());
+        let told =
+            ran.err.contains("do not fit these data") && ran.err.contains("skip") && ran.err.contains("[network]");
+        assert!(ran.code == Some(3) && told, "{recipe}: {:?} {}", ran.code, ran.err);
+    }
+    // A text whose last tenth is one word has nothing to predict.
+    fs::write(place.path("text.txt"), "so it goes ".repeat(30) + &"o".repeat(60)).unwrap();
+    let ran = place.run(&["train", "ptb", "--text", "text.txt"]);
+    assert!(ran.code == Some(4) && ran.err.contains("fewer than two tokens"), "{:?} {}", ran.code, ran.err);
 }

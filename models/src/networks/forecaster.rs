@@ -68,6 +68,25 @@ impl Outlook {
         }
     }
 
+    /// The probabilities of the quantiles that are told where nobody asks for others, in their order.
+    pub fn quantiles(&self) -> Vec<f64> {
+        match self {
+            Outlook::Point => Vec::new(),
+            Outlook::Gaussian => vec![0.05, 0.95],
+            Outlook::Quantiles(known) => known.clone(),
+        }
+    }
+
+    /// The value below which what comes lies with this probability, of the numbers that are told of a value; `None` where nothing
+    /// is told of it.
+    pub fn quantile(&self, told: &[f64], probability: f64) -> Option<f64> {
+        match self {
+            Outlook::Point => None,
+            Outlook::Gaussian => Some(told[0] + told[1] * standard_normal(probability)),
+            Outlook::Quantiles(known) => Some(told[known.iter().position(|&other| other == probability)?]),
+        }
+    }
+
     /// Which of the numbers that are told of a value stands for it: the mean, or the quantile whose probability is nearest to
     /// a half.
     pub fn middle(&self) -> usize {
@@ -99,6 +118,18 @@ impl Outlook {
             }
         }
     }
+}
+
+/// The quantile of a standard normal variable, by bisection of its distribution function.
+fn standard_normal(probability: f64) -> f64 {
+    let below = |value: f64| 0.5 * libm::erfc(-value / std::f64::consts::SQRT_2);
+    // Φ(−40) is the smallest number above 0 that 64 bits hold, or less.
+    let (mut low, mut high) = (-40.0, 40.0);
+    for _ in 0..100 {
+        let middle = (low + high) / 2.0;
+        if below(middle) < probability { low = middle } else { high = middle }
+    }
+    (low + high) / 2.0
 }
 
 /// The sizes of a [`Forecaster`].
@@ -204,5 +235,27 @@ impl Forecaster {
     /// The mean loss of the forecasts after `past` against what came, `[batch, horizon]`.
     pub fn loss(&self, past: Tensor<3>, lengths: &[usize], came: Tensor<2>, noise: Option<Key>) -> Tensor<1> {
         self.outlook.loss(self.forward(past, lengths, noise), came)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_of_a_normal_variable_are_those_of_tables() {
+        for (probability, value) in [(0.5, 0.0), (0.975, 1.959_963_985), (0.05, -1.644_853_627), (1e-6, -4.753_424_309)]
+        {
+            assert!((standard_normal(probability) - value).abs() < 1e-8, "{probability}");
+        }
+    }
+
+    #[test]
+    fn quantiles_are_told_where_they_are_known() {
+        let quantiles = Outlook::Quantiles(vec![0.1, 0.9]);
+        assert_eq!(quantiles.quantile(&[3.0, 7.0], 0.9), Some(7.0));
+        assert_eq!((quantiles.quantile(&[3.0, 7.0], 0.5), Outlook::Point.quantile(&[3.0], 0.5)), (None, None));
+        let upper = Outlook::Gaussian.quantile(&[10.0, 2.0], 0.975).unwrap();
+        assert!((upper - 13.919_927_97).abs() < 1e-6);
     }
 }

@@ -6,7 +6,7 @@ use burn::tensor::{Device, Int, Tensor};
 use seqzoo_kernels::Output;
 use seqzoo_random::{Key, Purpose};
 
-use super::{cross_entropy, embed, grade, mean_cross_entropy, table};
+use super::{cross_entropy, embed, grade, mean_cross_entropy, spread};
 use crate::init;
 use crate::layers::dropout::dropout;
 use crate::layers::stack::StackReading;
@@ -86,7 +86,7 @@ impl LanguageModel {
         let key = Key::new(seed, Purpose::Weights);
         let (vocabulary, features) = (shape.vocabulary, shape.stack.output_size());
         Self {
-            embedding: table(vocabulary, shape.stack.input_size, key.at(0), device),
+            embedding: spread(vocabulary, shape.stack.input_size, key.at(0), device),
             stack: Stack::new(shape.stack, key.at(1), device),
             output: (!shape.tied).then(|| linear(features, vocabulary, 0.0, key.at(2), device)),
             tied_bias: shape.tied.then(|| init::constant(&vec![0.0; vocabulary], device)),

@@ -43,7 +43,7 @@ impl Training {
         let fused = serves(&device, DType::F32);
         say(format_args!("{} backend, {} where a cell has one, {} threads", backend.name(), engine(fused), threads()));
         for variant in recipe.variants()? {
-            let measured = with_task(&variant, &data, Timing { recipe, batches: self.batches, device: &device });
+            let measured = with_task(&variant, &data, Timing { recipe, batches: self.batches, device: &device })?;
             let name = &variant.name;
             let Some(Speed { batches, tokens, seconds }) = measured else {
                 return Err(Failure::new(DATA, format!("{name}: a batch has no finite loss or gradient")));

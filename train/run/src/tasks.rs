@@ -10,9 +10,11 @@ pub mod transduction;
 use std::collections::BTreeMap;
 
 use burn::module::Module;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use seqzoo_datasets::batch::{self, Padded};
 use seqzoo_datasets::catalog::Data;
 use seqzoo_datasets::scores::Scores;
+use seqzoo_models::misfit::Misfit;
 use seqzoo_random::Key;
 
 use crate::checkpoint::Files;
@@ -78,6 +80,12 @@ pub struct BatchLoss {
     pub carried: Option<Carried>,
 }
 
+/// Rows of token numbers as one rectangle, `[rows, time]`, and how many of each are true.
+fn rectangle<'a>(rows: impl Iterator<Item = &'a [u32]> + Clone, device: &Device) -> (Tensor<2, Int>, Vec<usize>) {
+    let Padded { tokens, lengths, time } = batch::pad(rows);
+    (Tensor::from_data(TensorData::new(tokens, [lengths.len(), time]), device), lengths)
+}
+
 /// What is done with a task, of whichever kind it is.
 pub trait Work {
     /// What comes of it.
@@ -88,12 +96,15 @@ pub trait Work {
 }
 
 /// Does `work` with the task that a model of a recipe makes of data.
-pub fn with_task<W: Work>(variant: &Variant, data: &Data, work: W) -> W::Outcome {
-    match data {
-        Data::Labelled(data) => work.with(&ClassificationTask::new(variant, data)),
-        Data::Text(corpus) => work.with(&LanguageModelTask::new(variant, corpus)),
-        Data::Tagged(data) => work.with(&TaggingTask::new(variant, data)),
-        Data::Pairs(data) => work.with(&TransductionTask::new(variant, data)),
-        Data::Series(series) => work.with(&ForecastingTask::new(variant, series)),
-    }
+///
+/// # Errors
+/// If the model and the sizes of the data do not fit each other.
+pub fn with_task<W: Work>(variant: &Variant, data: &Data, work: W) -> Result<W::Outcome, Misfit> {
+    Ok(match data {
+        Data::Labelled(data) => work.with(&ClassificationTask::new(variant, data)?),
+        Data::Text(corpus) => work.with(&LanguageModelTask::new(variant, corpus)?),
+        Data::Tagged(data) => work.with(&TaggingTask::new(variant, data)?),
+        Data::Pairs(data) => work.with(&TransductionTask::new(variant, data)?),
+        Data::Series(series) => work.with(&ForecastingTask::new(variant, series)?),
+    })
 }

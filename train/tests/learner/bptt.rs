@@ -44,7 +44,7 @@ fn settings(k1: usize, k2: usize) -> Settings {
 }
 
 fn task(recipe: &Recipe, model: &str) -> LanguageModelTask {
-    LanguageModelTask::new(&recipe.variant(model).unwrap(), &corpus())
+    LanguageModelTask::new(&recipe.variant(model).unwrap(), &corpus()).unwrap()
 }
 
 /// The loss of a window computed in two readings: all before it at once without gradients, then the window.

@@ -2,7 +2,7 @@
 
 use seqzoo_datasets::catalog::Kind;
 use seqzoo_models::layers::stack::StackRates;
-use seqzoo_models::layers::{AttentionScore, StackShape};
+use seqzoo_models::layers::{AttentionScore, Skip, StackShape};
 use seqzoo_models::networks::LanguageModelShape;
 use seqzoo_models::{Architecture, Misfit};
 
@@ -116,7 +116,11 @@ impl Variant {
         }
         let network = &self.recipe.network;
         let sizes = format!("{:?}", network.hidden_sizes);
-        let stack = self.stack();
+        // What taggers and forecasters read beside embeddings is known with the data alone, and so what skips them.
+        let stack = match kind {
+            Kind::Tags | Kind::Series => StackShape { skip: Skip::None, ..self.stack() },
+            Kind::Labels | Kind::Text | Kind::Pairs => self.stack(),
+        };
         stack.check().map_err(|misfit| invalid("network.hidden_sizes", &sizes, misfit.reason))?;
         match kind {
             Kind::Text => self.validate_language_model(&stack)?,

@@ -3,7 +3,7 @@
 use burn::module::Module;
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use seqzoo_datasets::batch::{self, Padded};
+use seqzoo_datasets::batch;
 use seqzoo_datasets::classification::{Classification, Example};
 use seqzoo_datasets::scores::{Confusion, Evaluation, Metric, Scores};
 use seqzoo_datasets::text::{Encoder, Vocabulary};
@@ -12,7 +12,7 @@ use seqzoo_models::networks::{Classifier, ClassifierShape};
 use seqzoo_random::{Key, Purpose};
 use serde::{Deserialize, Serialize};
 
-use super::{BatchLoss, Carried, Codec as _, Task, Trained};
+use super::{BatchLoss, Carried, Codec as _, Task, Trained, rectangle};
 use crate::checkpoint::Files;
 use crate::faults;
 use crate::parameters;
@@ -38,23 +38,31 @@ struct Encoded {
     label: usize,
 }
 
-impl super::Codec for Codec {
-    type Network = Classifier;
-
-    const FILE: &'static str = "encoder.json";
-
-    fn network(&self, variant: &Variant, device: &Device) -> Result<Classifier, Misfit> {
+impl Codec {
+    fn shape(&self, variant: &Variant) -> ClassifierShape {
         let recipe = &variant.recipe;
-        let shape = ClassifierShape {
+        ClassifierShape {
             vocabulary: self.encoder.vocabulary.size(),
             stack: variant.stack(),
             pooling: recipe.network.pooling,
             labels: self.labels.len(),
             dropout: recipe.dropout.output,
             embedding_dropout: recipe.dropout.embedding,
-        };
-        shape.check()?;
-        Ok(Classifier::new(shape, variant.recipe.training.seed, device))
+        }
+    }
+}
+
+impl super::Codec for Codec {
+    type Network = Classifier;
+
+    const FILE: &'static str = "encoder.json";
+
+    fn fits(&self, variant: &Variant) -> Result<(), Misfit> {
+        self.shape(variant).check()
+    }
+
+    fn network(&self, variant: &Variant, device: &Device) -> Classifier {
+        Classifier::new(self.shape(variant), variant.recipe.training.seed, device)
     }
 }
 
@@ -69,7 +77,10 @@ pub struct ClassificationTask {
 
 impl ClassificationTask {
     /// The task of a recipe's model; the vocabulary is counted on the training part alone.
-    pub fn new(variant: &Variant, data: &Classification) -> Self {
+    ///
+    /// # Errors
+    /// If the model does not fit the data's sizes.
+    pub fn new(variant: &Variant, data: &Classification) -> Result<Self, Misfit> {
         let recipe = &variant.recipe;
         let level = recipe.text.level;
         let words = data.train.iter().flat_map(|example| level.tokens(&example.text));
@@ -81,7 +92,8 @@ impl ClassificationTask {
         };
         let (train, validation) = (encode(&data.train), encode(&data.validation));
         let codec = Codec { encoder, labels: data.labels.clone() };
-        Self { codec, variant: variant.clone(), train, validation }
+        codec.fits(variant)?;
+        Ok(Self { codec, variant: variant.clone(), train, validation })
     }
 
     fn key(&self, purpose: Purpose) -> Key {
@@ -93,7 +105,7 @@ impl Task for ClassificationTask {
     type Network = Classifier;
 
     fn network(&self, device: &Device) -> Classifier {
-        self.codec.begin(&self.variant, device)
+        self.variant.recipe.begin(self.codec.network(&self.variant, device))
     }
 
     fn batches(&self, epoch: u64) -> Vec<Vec<usize>> {
@@ -109,15 +121,15 @@ impl Task for ClassificationTask {
         noise: Key,
         device: &Device,
     ) -> BatchLoss {
-        let padded = batch::pad(batch.iter().map(|&index| self.train[index].tokens.as_slice()));
+        let (tokens, lengths) = rectangle(batch.iter().map(|&index| self.train[index].tokens.as_slice()), device);
         let labels: Vec<i32> = batch.iter().map(|&index| self.train[index].label as i32).collect();
         let labels = Tensor::<2, Int>::from_data(TensorData::new(labels, [batch.len(), 1]), device);
-        let mut logits = network.forward(tensor(&padded, device), &padded.lengths, Some(noise));
+        let mut logits = network.forward(tokens, &lengths, Some(noise));
         if let Some(value) = faults::value("activation") {
             logits = logits * value;
         }
         let loss = log_softmax(logits, 1).gather(1, labels).mean().neg();
-        BatchLoss { loss, weight: batch.len() as f64, tokens: padded.lengths.iter().sum(), carried: None }
+        BatchLoss { loss, weight: batch.len() as f64, tokens: lengths.iter().sum(), carried: None }
     }
 
     fn validate(&self, network: &Classifier, device: &Device, stop: &dyn Fn() -> bool) -> Option<Scores> {
@@ -150,9 +162,8 @@ impl TextClassifier {
     pub fn reach(&self, examples: &[Example]) -> Vec<f64> {
         let rows: Vec<Vec<u32>> = examples.iter().map(|example| self.encode(&example.text)).collect();
         let labels: Vec<usize> = examples.iter().map(|example| example.label).collect();
-        let padded = batch::pad(rows.iter().map(Vec::as_slice));
-        let network = self.network.clone().train();
-        network.reach(tensor(&padded, &self.device.clone().autodiff()), &padded.lengths, &labels)
+        let (tokens, lengths) = rectangle(rows.iter().map(Vec::as_slice), &self.device.clone().autodiff());
+        self.network.clone().train().reach(tokens, &lengths, &labels)
     }
 
     /// How well examples are labelled.
@@ -161,7 +172,7 @@ impl TextClassifier {
         let rows: Vec<&[u32]> = rows.iter().map(Vec::as_slice).collect();
         let answers = self.log_probabilities(&rows);
         let labels: Vec<usize> = examples.iter().map(|example| example.label).collect();
-        let groups = examples.iter().map(|example| example.groups.as_slice());
+        let groups = examples.iter().map(|example| &*example.groups);
         let pairs = labels.iter().zip(&answers).map(|(&label, row)| (label, most_probable(row)));
         let confusion = Confusion::of(self.labels(), pairs);
         Evaluation::by_group(groups, |places| score(self.labels(), &answers, &labels, places)).with(confusion)
@@ -193,11 +204,6 @@ fn score(
     scores
 }
 
-fn tensor(padded: &Padded, device: &Device) -> Tensor<2, Int> {
-    let data = TensorData::new(padded.tokens.clone(), [padded.lengths.len(), padded.time]);
-    Tensor::from_data(data, device)
-}
-
 /// In batches of similar length, given back in the order of `rows`; `None` if `stop` asked to leave it.
 fn log_probabilities(
     network: &Classifier,
@@ -211,8 +217,8 @@ fn log_probabilities(
         if stop() {
             return None;
         }
-        let padded = batch::pad(batch.iter().map(|&index| rows[index]));
-        let logits = network.forward(tensor(&padded, device), &padded.lengths, None);
+        let (tokens, lengths) = rectangle(batch.iter().map(|&index| rows[index]), device);
+        let logits = network.forward(tokens, &lengths, None);
         let labels = logits.dims()[1];
         let values = parameters::Array::of(log_softmax(logits, 1)).values;
         batch.iter().zip(values.chunks_exact(labels)).for_each(|(&index, row)| all[index] = row.to_vec());

@@ -3,7 +3,8 @@
 use burn::tensor::{Device, Tensor, TensorData};
 use seqzoo_datasets::batch;
 use seqzoo_datasets::classification::Split;
-use seqzoo_datasets::scores::{Evaluation, Metric, Scores};
+use seqzoo_datasets::moments::Step;
+use seqzoo_datasets::scores::{Evaluation, Interval, Metric, Scores};
 use seqzoo_datasets::series::{Framing, Scaling, Series};
 use seqzoo_models::layers::{PerceptronShape, StackShape};
 use seqzoo_models::misfit::Misfit;
@@ -26,6 +27,8 @@ const EVALUATION_BATCH: usize = 512;
 pub struct Codec {
     /// Names of the columns, the target first.
     pub columns: Vec<String>,
+    /// What lies between two rows.
+    pub step: Step,
     /// Fitted on the training part alone.
     pub scaling: Scaling,
     /// Rows of a season whose phase is read too; 0: none.
@@ -77,6 +80,7 @@ impl Codec {
         let past = past.unwrap_or(Past { rows: Vec::new(), number: 0, times: Vec::new(), next: Vec::new() });
         Self {
             columns: series.columns.iter().map(|column| column.name.clone()).collect(),
+            step: series.step,
             scaling: Scaling::fit(series),
             season: if settings.calendar { series.season.unwrap_or(0) } else { 0 },
             relative: settings.relative,
@@ -125,12 +129,8 @@ impl Codec {
         }
         Tensor::from_data(TensorData::new(numbers, [origins.len(), window, self.features()]), device)
     }
-}
 
-impl super::Codec for Codec {
-    type Network = Forecaster;
-
-    fn network(&self, variant: &Variant, device: &Device) -> Result<Forecaster, Misfit> {
+    fn shape(&self, variant: &Variant) -> ForecasterShape {
         let settings = &variant.recipe.series;
         let past = match variant.reader {
             Reader::Recurrent(_) => PastShape::Recurrent(StackShape { input_size: self.features(), ..variant.stack() }),
@@ -141,12 +141,14 @@ impl super::Codec for Codec {
             }),
         };
         let dropout = variant.recipe.dropout.output;
-        let shape = ForecasterShape { past, horizon: settings.horizon, outlook: settings.outlook(), dropout };
-        shape.check()?;
-        Ok(Forecaster::new(shape, variant.recipe.training.seed, device))
+        ForecasterShape { past, horizon: settings.horizon, outlook: settings.outlook(), dropout }
     }
+}
 
-    fn check(&self, variant: &Variant) -> Result<(), &'static str> {
+impl super::Codec for Codec {
+    type Network = Forecaster;
+
+    fn fits(&self, variant: &Variant) -> Result<(), Misfit> {
         let columns = self.columns.len();
         let Framing { window, horizon, .. } = variant.recipe.series.framing();
         let fits = columns > 0
@@ -154,7 +156,14 @@ impl super::Codec for Codec {
             && self.recent.iter().all(|row| row.len() == columns)
             && [self.recent.len(), self.times.len()] == [window; 2]
             && self.next.len() == horizon;
-        if fits { Ok(()) } else { Err("its columns and rows do not fit each other") }
+        if !fits {
+            return Err(Misfit::new("recent", "its columns and rows do not fit the window, the horizon or each other"));
+        }
+        self.shape(variant).check()
+    }
+
+    fn network(&self, variant: &Variant, device: &Device) -> Forecaster {
+        Forecaster::new(self.shape(variant), variant.recipe.training.seed, device)
     }
 }
 
@@ -169,14 +178,19 @@ pub struct ForecastingTask {
 
 impl ForecastingTask {
     /// The task of a recipe's model.
-    pub fn new(variant: &Variant, series: &Series) -> Self {
+    ///
+    /// # Errors
+    /// If the model does not fit the data's sizes.
+    pub fn new(variant: &Variant, series: &Series) -> Result<Self, Misfit> {
         let Framing { window, horizon, .. } = variant.recipe.series.framing();
-        Self {
-            codec: Codec::of(variant, series),
+        let codec = Codec::of(variant, series);
+        codec.fits(variant)?;
+        Ok(Self {
+            codec,
             variant: variant.clone(),
             series: series.clone(),
             origins: series.origins(Split::Train, window, horizon),
-        }
+        })
     }
 
     fn framing(&self) -> Framing {
@@ -202,7 +216,7 @@ impl Task for ForecastingTask {
     type Network = Forecaster;
 
     fn network(&self, device: &Device) -> Forecaster {
-        self.codec.begin(&self.variant, device)
+        self.variant.recipe.begin(self.codec.network(&self.variant, device))
     }
 
     fn batches(&self, epoch: u64) -> Vec<Vec<usize>> {
@@ -271,6 +285,11 @@ impl SeriesForecaster {
         &self.codec.columns
     }
 
+    /// What lies between two of the rows that it reads.
+    pub fn step(&self) -> Step {
+        self.codec.step
+    }
+
     /// How it cuts a series.
     pub fn framing(&self) -> Framing {
         self.variant.recipe.series.framing()
@@ -302,13 +321,17 @@ impl SeriesForecaster {
         let shape = [1, window, self.codec.features()];
         let input = Tensor::from_data(TensorData::new(numbers, shape), &self.device);
         let told = Array::of(self.network.forward(input, &[window], None)).values;
-        let unscaled = |told: &[f32]| match self.outlook() {
+        told.chunks_exact(self.outlook().width()).map(|told| self.unscaled(told, last)).collect()
+    }
+
+    /// What is told of a value, in the target's own unit.
+    fn unscaled(&self, told: &[f32], last: f64) -> Vec<f64> {
+        match self.outlook() {
             Outlook::Gaussian => {
                 vec![self.codec.told(told[0], last), f64::from(told[1]) * self.codec.scaling.deviations[0]]
             }
             Outlook::Point | Outlook::Quantiles(_) => told.iter().map(|&told| self.codec.told(told, last)).collect(),
-        };
-        told.chunks_exact(self.outlook().width()).map(unscaled).collect()
+        }
     }
 
     /// Rolling-origin evaluation on a part of a series that has the same columns.
@@ -321,20 +344,36 @@ impl SeriesForecaster {
             let forecast = self.network.forward(past, &vec![framing.window; origins.len()], None);
             told.extend(Array::of(forecast).values);
         }
-        let mut forecasts = told.chunks_exact(self.outlook().width() * framing.horizon.max(1));
-        series.evaluate(split, framing, |origin| {
+        let outlook = self.outlook();
+        let unscaled = |(&origin, told): (&usize, &[f32])| -> Vec<Vec<f64>> {
             let last = series.target()[origin - 1];
-            let middle = |told: &[f32]| self.codec.told(told[self.outlook().middle()], last);
-            Some(forecasts.next()?.chunks_exact(self.outlook().width()).map(middle).collect())
-        })
+            told.chunks_exact(outlook.width()).map(|told| self.unscaled(told, last)).collect()
+        };
+        let told = told.chunks_exact(outlook.width() * framing.horizon.max(1));
+        let told: Vec<Vec<Vec<f64>>> = origins.iter().zip(told).map(unscaled).collect();
+        let came = origins.iter().flat_map(|&origin| &series.target()[origin..origin + framing.horizon]);
+        let interval = interval(outlook, told.iter().flatten().zip(came));
+        let mut middles = told.iter().map(|told| told.iter().map(|told| told[outlook.middle()]).collect());
+        Evaluation { interval, ..series.evaluate(split, framing, |_| middles.next()) }
     }
+}
+
+/// What the intervals between the outermost quantiles held of what came; `None` where there is nothing between them.
+fn interval<'a>(outlook: &Outlook, told: impl Iterator<Item = (&'a Vec<f64>, &'a f64)>) -> Option<Interval> {
+    let quantiles = outlook.quantiles();
+    let (&low, &high) = (quantiles.first()?, quantiles.last()?);
+    let (mut held, mut count) = (0, 0);
+    for (told, came) in told {
+        held += u32::from((outlook.quantile(told, low)?..=outlook.quantile(told, high)?).contains(came));
+        count += 1;
+    }
+    (low < high && count > 0).then(|| Interval { promised: high - low, held: f64::from(held) / f64::from(count) })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::settings::{Override, Settings};
-    use seqzoo_datasets::moments::Step;
     use seqzoo_datasets::series::Column;
     use seqzoo_kernels::devices;
 
@@ -359,7 +398,8 @@ mod tests {
             value: value.to_owned(),
         };
         let values = [("series.window", "5"), ("series.horizon", "3")].map(set);
-        ForecastingTask::new(&Settings::resolve("forecast", &values).unwrap().recipe.variant("gru").unwrap(), series)
+        let recipe = Settings::resolve("forecast", &values).unwrap().recipe;
+        ForecastingTask::new(&recipe.variant("gru").unwrap(), series).unwrap()
     }
 
     #[test]
@@ -409,6 +449,20 @@ mod tests {
         assert_ne!(window(&late, 10), window(&whole, 30), "the phase is read");
         late.first = 20 - 9 * 100;
         assert_eq!(window(&late, 10), window(&whole, 30), "whole seasons earlier");
+    }
+
+    #[test]
+    fn an_interval_holds_what_lies_between_the_outermost_quantiles() {
+        let held = |outlook: &Outlook, told: &[(Vec<f64>, f64)]| {
+            interval(outlook, told.iter().map(|(told, came)| (told, came))).map(|found| (found.promised, found.held))
+        };
+        let quantiles = Outlook::Quantiles(vec![0.25, 0.5, 0.75]);
+        let told = [0.9, 1.0, 2.5, 4.0, 4.1].map(|came| (vec![1.0, 2.0, 4.0], came));
+        assert_eq!(held(&quantiles, &told), Some((0.5, 0.6)));
+        let told = [-3.3, -3.2, 3.2].map(|came| (vec![0.0, 2.0], came));
+        assert_eq!(held(&Outlook::Gaussian, &told), Some((0.95 - 0.05, 2.0 / 3.0)), "1.645 deviations of 2");
+        assert_eq!(held(&Outlook::Point, &[(vec![1.0], 1.0)]), None);
+        assert_eq!((held(&Outlook::Quantiles(vec![0.5]), &[(vec![1.0], 1.0)]), held(&quantiles, &[])), (None, None));
     }
 
     #[test]

@@ -105,19 +105,27 @@ impl Rows {
     }
 }
 
-impl super::Codec for Codec {
-    type Network = LanguageModel;
-
-    fn network(&self, variant: &Variant, device: &Device) -> Result<LanguageModel, Misfit> {
-        let shape = LanguageModelShape {
+impl Codec {
+    fn shape(&self, variant: &Variant) -> LanguageModelShape {
+        LanguageModelShape {
             vocabulary: self.vocabulary.size(),
             stack: variant.stack(),
             tied: variant.recipe.network.tied,
             dropout: variant.recipe.dropout.output,
             embedding_dropout: variant.recipe.dropout.embedding,
-        };
-        shape.check()?;
-        Ok(LanguageModel::new(shape, variant.recipe.training.seed, device))
+        }
+    }
+}
+
+impl super::Codec for Codec {
+    type Network = LanguageModel;
+
+    fn fits(&self, variant: &Variant) -> Result<(), Misfit> {
+        self.shape(variant).check()
+    }
+
+    fn network(&self, variant: &Variant, device: &Device) -> LanguageModel {
+        LanguageModel::new(self.shape(variant), variant.recipe.training.seed, device)
     }
 }
 
@@ -133,7 +141,10 @@ pub struct LanguageModelTask {
 
 impl LanguageModelTask {
     /// The task of a recipe's model; the vocabulary is counted on the training part alone.
-    pub fn new(variant: &Variant, corpus: &Corpus) -> Self {
+    ///
+    /// # Errors
+    /// If the model does not fit the data's sizes.
+    pub fn new(variant: &Variant, corpus: &Corpus) -> Result<Self, Misfit> {
         let recipe = &variant.recipe;
         let level = recipe.text.level;
         let vocabulary = Vocabulary::of(level.tokens(&corpus.train), recipe.text.min_count, recipe.text.max_vocabulary);
@@ -141,7 +152,8 @@ impl LanguageModelTask {
         let train = Rows::new(&codec.encode(&corpus.train), recipe.training.batch_size);
         let validation = Rows::new(&codec.encode(&corpus.validation), EVALUATION_ROWS);
         let windows = windows(train.steps(), recipe.bptt);
-        Self { codec, variant: variant.clone(), train, validation, windows }
+        codec.fits(variant)?;
+        Ok(Self { codec, variant: variant.clone(), train, validation, windows })
     }
 }
 
@@ -156,7 +168,7 @@ impl Task for LanguageModelTask {
     type Network = LanguageModel;
 
     fn network(&self, device: &Device) -> LanguageModel {
-        self.codec.begin(&self.variant, device)
+        self.variant.recipe.begin(self.codec.network(&self.variant, device))
     }
 
     /// One window a batch, in the order of the text.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::Device;
 use seqzoo_datasets::batch;
 use seqzoo_datasets::scores::{Confusion, Evaluation, Group, Metric, Scores};
 use seqzoo_datasets::tagging::{Sentence, Tagging};
@@ -13,7 +13,7 @@ use seqzoo_models::networks::{Sentences, Tagger, TaggerShape};
 use seqzoo_random::{Key, Purpose};
 use serde::{Deserialize, Serialize};
 
-use super::{BatchLoss, Carried, Codec as _, Task, Trained};
+use super::{BatchLoss, Carried, Codec as _, Task, Trained, rectangle};
 use crate::checkpoint::Files;
 use crate::faults;
 use crate::recipe::Variant;
@@ -75,12 +75,8 @@ impl Codec {
     fn knows(&self, token: &str) -> bool {
         self.words.number(&token.to_lowercase()) != UNKNOWN
     }
-}
 
-impl super::Codec for Codec {
-    type Network = Tagger;
-
-    fn network(&self, variant: &Variant, device: &Device) -> Result<Tagger, Misfit> {
+    fn shape(&self, variant: &Variant) -> TaggerShape {
         let recipe = &variant.recipe;
         let StackShape { architecture, .. } = variant.stack();
         let spelling = (recipe.spelling.hidden_size > 0).then(|| SpellingShape {
@@ -89,7 +85,7 @@ impl super::Codec for Codec {
         });
         let spelt = spelling.as_ref().map_or(0, |spelling| spelling.stack.output_size());
         let embedding_size = recipe.network.embedding_size;
-        let shape = TaggerShape {
+        TaggerShape {
             vocabulary: self.words.size(),
             embedding_size,
             spelling,
@@ -98,9 +94,19 @@ impl super::Codec for Codec {
             joint: recipe.network.joint,
             dropout: recipe.dropout.output,
             embedding_dropout: recipe.dropout.embedding,
-        };
-        shape.check()?;
-        Ok(Tagger::new(shape, variant.recipe.training.seed, device))
+        }
+    }
+}
+
+impl super::Codec for Codec {
+    type Network = Tagger;
+
+    fn fits(&self, variant: &Variant) -> Result<(), Misfit> {
+        self.shape(variant).check()
+    }
+
+    fn network(&self, variant: &Variant, device: &Device) -> Tagger {
+        Tagger::new(self.shape(variant), variant.recipe.training.seed, device)
     }
 }
 
@@ -116,7 +122,10 @@ pub struct TaggingTask {
 impl TaggingTask {
     /// The task of a recipe's model; words and letters are counted on the training part alone, of which sentences are read up
     /// to `text.max_tokens`.
-    pub fn new(variant: &Variant, data: &Tagging) -> Self {
+    ///
+    /// # Errors
+    /// If the model does not fit the data's sizes.
+    pub fn new(variant: &Variant, data: &Tagging) -> Result<Self, Misfit> {
         let codec = Codec::of(variant, data);
         let encode = |sentence: &Sentence, most: usize| {
             let most = most.min(sentence.tokens.len());
@@ -124,7 +133,8 @@ impl TaggingTask {
         };
         let train = data.train.iter().map(|sentence| encode(sentence, variant.recipe.text.max_tokens)).collect();
         let validation = data.validation.iter().map(|sentence| encode(sentence, usize::MAX)).collect();
-        Self { codec, variant: variant.clone(), train, validation }
+        codec.fits(variant)?;
+        Ok(Self { codec, variant: variant.clone(), train, validation })
     }
 }
 
@@ -132,7 +142,7 @@ impl Task for TaggingTask {
     type Network = Tagger;
 
     fn network(&self, device: &Device) -> Tagger {
-        self.codec.begin(&self.variant, device)
+        self.variant.recipe.begin(self.codec.network(&self.variant, device))
     }
 
     fn batches(&self, epoch: u64) -> Vec<Vec<usize>> {
@@ -208,11 +218,6 @@ fn pairs<'a>(right: &'a [usize], answered: &'a [usize]) -> impl Iterator<Item = 
 
 /// Rows as one rectangle, each distinct word spelt once.
 fn sentences(rows: &[&Encoded], device: &Device) -> Sentences {
-    let rectangle = |rows: &[&[u32]]| -> (Tensor<2, Int>, Vec<usize>) {
-        let padded = batch::pad(rows.iter().copied());
-        let data = TensorData::new(padded.tokens, [padded.lengths.len(), padded.time]);
-        (Tensor::from_data(data, device), padded.lengths)
-    };
     let mut distinct: Vec<&[u32]> = Vec::new();
     let mut numbers: HashMap<&[u32], u32> = HashMap::new();
     let places: Vec<Vec<u32>> = rows
@@ -227,9 +232,9 @@ fn sentences(rows: &[&Encoded], device: &Device) -> Sentences {
             row.letters.iter().map(Vec::as_slice).map(place).collect()
         })
         .collect();
-    let (tokens, lengths) = rectangle(&rows.iter().map(|row| row.words.as_slice()).collect::<Vec<_>>());
-    let (letters, letter_counts) = rectangle(&distinct);
-    let (places, _) = rectangle(&places.iter().map(Vec::as_slice).collect::<Vec<_>>());
+    let (tokens, lengths) = rectangle(rows.iter().map(|row| row.words.as_slice()), device);
+    let (letters, letter_counts) = rectangle(distinct.iter().copied(), device);
+    let (places, _) = rectangle(places.iter().map(Vec::as_slice), device);
     Sentences { tokens, lengths, spelt: Some(Spelt { letters, lengths: letter_counts, places }) }
 }
 

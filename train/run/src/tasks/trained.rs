@@ -18,28 +18,17 @@ pub trait Codec: Serialize + DeserializeOwned {
     /// Its file in a checkpoint.
     const FILE: &'static str = "codec.json";
 
-    /// A network of the sizes that input and answers have, with initial weights.
+    /// Whether a model has a network for input and answers of these sizes.
     ///
     /// # Errors
-    /// If the sizes and the model do not fit each other.
-    fn network(&self, variant: &Variant, device: &Device) -> Result<Self::Network, Misfit>;
+    /// The field that does not fit.
+    fn fits(&self, variant: &Variant) -> Result<(), Misfit>;
 
-    /// Whether it makes sense as it was found in a checkpoint.
-    ///
-    /// # Errors
-    /// What does not fit what else.
-    fn check(&self, _variant: &Variant) -> Result<(), &'static str> {
-        Ok(())
-    }
-
-    /// The network that training begins with.
+    /// That network, with its layers' own initial weights.
     ///
     /// # Panics
-    /// If the sizes and the model do not fit each other, which a validated recipe's do.
-    fn begin(&self, variant: &Variant, device: &Device) -> Self::Network {
-        let network = self.network(variant, device).unwrap_or_else(|misfit| panic!("{misfit}"));
-        variant.recipe.begin(network)
-    }
+    /// If [`Codec::fits`] refuses the model.
+    fn network(&self, variant: &Variant, device: &Device) -> Self::Network;
 
     /// What a checkpoint holds of it.
     fn files(&self) -> Files {
@@ -65,9 +54,8 @@ impl<C: Codec> Trained<C> {
     pub fn load(opened: &Opened, snapshot: &Snapshot, device: &Device) -> Result<Self, CheckpointError> {
         let codec: C = opened.json(C::FILE)?;
         let variant = snapshot.variant(opened)?;
-        codec.check(&variant).map_err(|why| CheckpointError::damaged(opened.path.join(C::FILE), why))?;
-        let network = codec.network(&variant, device);
-        let network = network.map_err(|misfit| CheckpointError::damaged(&opened.path, misfit))?;
-        Ok(Self { codec, variant, network: snapshot.into_network(opened, network)?, device: device.clone() })
+        codec.fits(&variant).map_err(|misfit| CheckpointError::damaged(&opened.path, misfit))?;
+        let network = snapshot.into_network(opened, codec.network(&variant, device))?;
+        Ok(Self { codec, variant, network, device: device.clone() })
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::{Device, Int, Tensor};
 use seqzoo_datasets::batch;
 use seqzoo_datasets::scores::{Evaluation, Metric, Scores};
 use seqzoo_datasets::text::{Level, Vocabulary};
@@ -13,7 +13,7 @@ use seqzoo_models::networks::{EncoderDecoder, EncoderDecoderShape};
 use seqzoo_random::{Key, Purpose};
 use serde::{Deserialize, Serialize};
 
-use super::{BatchLoss, Carried, Codec as _, Task, Trained};
+use super::{BatchLoss, Carried, Codec as _, Task, Trained, rectangle};
 use crate::checkpoint::Files;
 use crate::faults;
 use crate::recipe::Variant;
@@ -69,13 +69,11 @@ struct Encoded {
     target: Vec<usize>,
 }
 
-impl super::Codec for Codec {
-    type Network = EncoderDecoder;
-
-    fn network(&self, variant: &Variant, device: &Device) -> Result<EncoderDecoder, Misfit> {
+impl Codec {
+    fn shape(&self, variant: &Variant) -> EncoderDecoderShape {
         let encoder = variant.stack();
         let decoder = StackShape { architecture: encoder.architecture.forward(), ..encoder.clone() };
-        let shape = EncoderDecoderShape {
+        EncoderDecoderShape {
             source_vocabulary: self.source.size(),
             target_vocabulary: self.target.size() + 1,
             encoder,
@@ -83,9 +81,19 @@ impl super::Codec for Codec {
             attention: variant.recipe.network.attention,
             dropout: variant.recipe.dropout.output,
             embedding_dropout: variant.recipe.dropout.embedding,
-        };
-        shape.check()?;
-        Ok(EncoderDecoder::new(shape, variant.recipe.training.seed, device))
+        }
+    }
+}
+
+impl super::Codec for Codec {
+    type Network = EncoderDecoder;
+
+    fn fits(&self, variant: &Variant) -> Result<(), Misfit> {
+        self.shape(variant).check()
+    }
+
+    fn network(&self, variant: &Variant, device: &Device) -> EncoderDecoder {
+        EncoderDecoder::new(self.shape(variant), variant.recipe.training.seed, device)
     }
 }
 
@@ -100,7 +108,10 @@ pub struct TransductionTask {
 
 impl TransductionTask {
     /// The task of a recipe's model; vocabularies are counted on the training part alone.
-    pub fn new(variant: &Variant, data: &Transduction) -> Self {
+    ///
+    /// # Errors
+    /// If the model does not fit the data's sizes.
+    pub fn new(variant: &Variant, data: &Transduction) -> Result<Self, Misfit> {
         let text = &variant.recipe.text;
         let vocabulary = |side: fn(&Pair) -> &str| {
             let tokens = data.train.iter().flat_map(|pair| text.level.tokens(side(pair)));
@@ -116,7 +127,8 @@ impl TransductionTask {
         let [train, validation] =
             [&data.train, &data.validation].map(|part| part.iter().map(|pair| codec.encode(pair)));
         let (train, validation) = (train.collect(), validation.collect());
-        Self { codec, variant: variant.clone(), train, validation }
+        codec.fits(variant)?;
+        Ok(Self { codec, variant: variant.clone(), train, validation })
     }
 }
 
@@ -124,7 +136,7 @@ impl Task for TransductionTask {
     type Network = EncoderDecoder;
 
     fn network(&self, device: &Device) -> EncoderDecoder {
-        self.codec.begin(&self.variant, device)
+        self.variant.recipe.begin(self.codec.network(&self.variant, device))
     }
 
     fn batches(&self, epoch: u64) -> Vec<Vec<usize>> {
@@ -231,9 +243,7 @@ fn graded(
 }
 
 fn sources(pairs: &[&Encoded], device: &Device) -> (Tensor<2, Int>, Vec<usize>) {
-    let padded = batch::pad(pairs.iter().map(|pair| pair.source.as_slice()));
-    let data = TensorData::new(padded.tokens, [padded.lengths.len(), padded.time]);
-    (Tensor::from_data(data, device), padded.lengths)
+    rectangle(pairs.iter().map(|pair| pair.source.as_slice()), device)
 }
 
 /// The mean loss per token under teacher forcing, and how many tokens there are.
@@ -242,4 +252,29 @@ fn mean_loss(network: &EncoderDecoder, pairs: &[&Encoded], noise: Option<Key>, d
     let targets: Vec<Vec<usize>> = pairs.iter().map(|pair| pair.target.clone()).collect();
     let tokens = targets.iter().map(Vec::len).sum();
     (network.loss(source, &lengths, BEGIN, &targets, noise), tokens)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wholly_right_answers_are_counted_by_grade_as_by_hand() {
+        let grade = |digits: &str, nesting: &str| [("digits", digits.to_owned()), ("nesting", nesting.to_owned())];
+        let groups = [grade("1", "0"), grade("1", "1"), grade("2", "0"), grade("2", "1"), grade("2", "1")];
+        let right = [true, false, true, true, false];
+        let found = Evaluation::by_group(groups.iter().map(|groups| &groups[..]), |places| score(&right, places));
+        let accuracy = |scores: &Scores| (scores.examples, scores.get(Metric::Accuracy).unwrap());
+        assert_eq!(accuracy(&found.all), (5, 0.6));
+        let of_groups: Vec<_> =
+            found.groups.iter().map(|((kind, value), scores)| (*kind, value.as_str(), accuracy(scores))).collect();
+        let third = 1.0 / 3.0;
+        let by_hand = [
+            ("digits", "1", (2, 0.5)),
+            ("digits", "2", (3, 2.0 * third)),
+            ("nesting", "0", (2, 1.0)),
+            ("nesting", "1", (3, third)),
+        ];
+        assert_eq!(of_groups, by_hand);
+    }
 }

@@ -68,18 +68,25 @@ impl Document {
 }
 
 impl Sentence {
-    /// A sentence of plain text: ID and FORM are told, and all else is `_`.
+    /// A sentence of plain text: ID and FORM are told, and in MISC that no space follows; all else is `_`.
     ///
     /// # Panics
-    /// If there is no token, or one is empty or has white space.
-    pub fn from_tokens(tokens: &[String]) -> Self {
+    /// If there is no token, one is empty or has white space, or they do not occur in the text in their order.
+    pub fn from_text(text: &str, tokens: &[String]) -> Self {
         assert!(!tokens.is_empty(), "a sentence without tokens cannot be written as CoNLL-U");
-        let mut sentence = Self { text: format!("# text = {}\n", tokens.join(" ")), words: Vec::new() };
+        let whole = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let mut sentence = Self { text: format!("# text = {whole}\n"), words: Vec::new() };
+        let mut rest = &*whole;
         for (id, token) in (1..).zip(tokens) {
             assert!(!token.is_empty() && !token.contains(char::is_whitespace), "{token:?} is no token");
+            let (_, after) = rest.split_once(&**token).expect("tokens occur in their text");
+            rest = after;
             let mut columns = ["_"; COLUMNS];
             let number = usize::to_string(&id);
             columns[..2].copy_from_slice(&[&number, token]);
+            if !rest.is_empty() && !rest.starts_with(' ') {
+                columns[COLUMNS - 1] = "SpaceAfter=No";
+            }
             sentence.push(id + 1, &columns);
         }
         sentence.text.push('\n');
@@ -265,6 +272,22 @@ mod tests {
     }
 
     #[test]
+    fn plain_text_is_kept_and_where_no_space_follows_is_told() {
+        let tokens = ["I", "do", "n't", "know", "."].map(str::to_owned);
+        let written = Sentence::from_text(" I don't  know.\n", &tokens).with_tags(&["A", "B", "C", "D", "E"]);
+        let row =
+            |id: usize, form: &str, tag: &str, misc: &str| format!("{id}\t{form}\t_\t{tag}\t_\t_\t_\t_\t_\t{misc}\n");
+        let rows = [
+            row(1, "I", "A", "_"),
+            row(2, "do", "B", "SpaceAfter=No"),
+            row(3, "n't", "C", "_"),
+            row(4, "know", "D", "SpaceAfter=No"),
+            row(5, ".", "E", "_"),
+        ];
+        assert_eq!(written, format!("# text = I don't know.\n{}\n", rows.concat()));
+    }
+
+    #[test]
     fn words_are_told_from_multiword_tokens_empty_nodes_and_comments() {
         let document = parse(&sample()).unwrap();
         let [first, second] = &document.sentences[..] else { panic!("two sentences") };
@@ -352,7 +375,7 @@ mod tests {
     proptest! {
         #[test]
         fn tokens_written_are_read_again(tokens in proptest::collection::vec("[^\\s\\pC]{1,6}", 1..20)) {
-            let sentence = Sentence::from_tokens(&tokens);
+            let sentence = Sentence::from_text(&tokens.join(" "), &tokens);
             prop_assert_eq!(sentence.forms(), tokens.iter().map(String::as_str).collect::<Vec<_>>());
             let document = parse(&sentence.to_string()).unwrap();
             prop_assert_eq!(document.sentences, [sentence]);

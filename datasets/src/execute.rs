@@ -36,7 +36,7 @@ pub static DATASET: Dataset = Dataset {
 };
 
 /// Training programs by digits, from 1, and nesting, from 0: 480,000, since a network that meets fewer learns them by heart
-/// before it can add. Never more than half of a grade.
+/// before it can add. Of two digits without nesting, about half of all there are.
 pub const TRAIN: [[usize; 3]; 4] =
     [[400, 6_000, 10_000], [36_000, 110_000, 70_000], [50_000, 60_000, 40_000], [35_000, 40_000, 22_600]];
 

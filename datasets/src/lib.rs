@@ -36,17 +36,18 @@ pub mod transduction;
 
 use std::path::{Path, PathBuf};
 
-/// The text of a file.
+/// The text of a file, without a mark of its encoding.
 ///
 /// # Errors
 /// If it cannot be read or is not UTF-8, by line.
 fn read_text(path: &Path) -> Result<String, DataError> {
     let bytes = std::fs::read(path).map_err(|source| DataError::unreadable(path, source))?;
-    String::from_utf8(bytes).map_err(|error| {
+    let text = String::from_utf8(bytes).map_err(|error| {
         let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
         let line = 1 + before.iter().filter(|&&byte| byte == b'\n').count();
         DataError::line(path, line, "not UTF-8; convert the file first")
-    })
+    })?;
+    Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
 }
 
 /// Why data cannot be used; each names the file and the way out.

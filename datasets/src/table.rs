@@ -121,7 +121,7 @@ impl Table {
     /// Reads a file; rows at its end whose fields are all empty do not count.
     pub fn read(path: &Path) -> Result<Self, DataError> {
         let text = read_text(path)?;
-        let text = text.strip_prefix('\u{feff}').unwrap_or(&text).trim_end_matches([' ', '\r', '\n']);
+        let text = text.trim_end_matches([' ', '\r', '\n']);
         let mut rows = records(path, text)?;
         while rows.last().is_some_and(|row| row.fields.iter().all(str::is_empty)) {
             rows.pop();

@@ -65,14 +65,12 @@ pub enum AskError {
     },
     /// The model knows no labels of texts.
     #[error(
-        "this run has no labels of texts to answer with; `seqzoo generate` lets a language model write, \
-         `seqzoo evaluate` measures any"
+        "this run has no labels of texts to answer with; `seqzoo generate` lets a language model write, `seqzoo forecast` \
+         goes on with a series, `seqzoo evaluate` measures any"
     )]
     NoLabels,
     /// The model does not write.
-    #[error(
-        "this run answers with labels and does not write; `seqzoo predict` asks it, `seqzoo list recipes` shows what writes"
-    )]
+    #[error("this run is no language model and does not write; `seqzoo list recipes` shows what does")]
     NoWriter,
     /// The model does not forecast.
     #[error("this run does not forecast a series; `seqzoo list recipes` shows what does")]

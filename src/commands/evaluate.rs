@@ -14,7 +14,7 @@ use seqzoo_run::folder::Run;
 use super::{BackendChoice, DataFolder, need};
 use crate::failure::{Failure, USAGE};
 use crate::report::Report;
-use crate::say::say;
+use crate::say::{quoted, say};
 
 /// Measure a run's best checkpoints on a part of its data.
 ///
@@ -75,7 +75,22 @@ pub fn measure<'a>(
     if data.digest() != run.environment.data_digest {
         say("note: these data are not those that the run was trained on");
     }
-    let names = &recipe.models;
+    let mut names: Vec<&String> = recipe.models.iter().collect();
+    let mut waiting = Vec::new();
+    for name in &recipe.models {
+        if run.model(name).checkpoints().list()?.is_empty() {
+            waiting.push(name.as_str());
+        }
+    }
+    // Where no model has begun, the error of opening the first one tells.
+    if !waiting.is_empty() && waiting.len() < names.len() {
+        say(format_args!(
+            "note: not trained yet: {}; `seqzoo train --resume {}` goes on",
+            waiting.join(", "),
+            quoted(&run.path)
+        ));
+        names.retain(|name| !waiting.contains(&name.as_str()));
+    }
     let models: Vec<Model> =
         names.iter().map(|name| Model::open(&run.model(name), device)).collect::<Result<_, _>>()?;
     let mut report = Report::new(run, split, main, data);

@@ -32,11 +32,20 @@ pub struct Forecast {
     #[arg(long, value_name = "P,…", value_delimiter = ',', value_parser = probability)]
     quantiles: Vec<f64>,
     /// Draw the past and the forecast into this file.
-    #[arg(long, value_name = "FILE.svg")]
+    #[arg(long, value_name = "FILE.svg", value_parser = picture)]
     plot: Option<PathBuf>,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
+}
+
+fn picture(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    if path.extension().is_some_and(|end| end == "svg") {
+        Ok(path)
+    } else {
+        Err("expected a name that ends in .svg".to_owned())
+    }
 }
 
 fn probability(text: &str) -> Result<f64, String> {

@@ -91,19 +91,23 @@ impl Predict {
 
     /// Answers a text; the outer error is the model's, the inner one of printing.
     fn answer(&self, model: &Model, text: &str) -> Result<Result<(), Failure>, AskError> {
+        // A line can hold no line end, so it is written as it is in programs.
+        let unescaped = text.replace("\\n", "\n");
         match model.kind() {
             Kind::Tags => {
                 let tokens = [tagging::tokens(text)];
                 let labels = model.tag(&tokens)?.remove(0);
-                Ok(self.print_tags(&tokens[0], &labels))
+                Ok(match self.format() {
+                    Format::Conll => self.print(&Sentence::from_text(text, &tokens[0]).with_tags(&labels)),
+                    Format::Table | Format::Json => self.print_tags(&tokens[0], &labels),
+                })
             }
             Kind::Pairs => {
-                // A line can hold no line end, so it is written as it is in programs.
-                let answers = model.turn(&text.replace("\\n", "\n"), self.beam.into())?;
+                let answers = model.turn(&unescaped, self.beam.into())?;
                 Ok(self.print_answers(text, &answers))
             }
             Kind::Labels | Kind::Text | Kind::Series => {
-                let answer = model.predict(&[text])?.remove(0);
+                let answer = model.predict(&[&unescaped])?.remove(0);
                 Ok(self.print_label(text, &answer))
             }
         }
@@ -117,7 +121,7 @@ impl Predict {
             let labels = model.tag(&tokens)?;
             for (place, sentence) in some.iter().enumerate() {
                 match self.format() {
-                    Format::Conll => write!(io::stdout().lock(), "{}", sentence.with_tags(&labels[place]))?,
+                    Format::Conll => self.print(&sentence.with_tags(&labels[place]))?,
                     Format::Table | Format::Json => self.print_tags(&tokens[place], &labels[place])?,
                 }
             }
@@ -125,46 +129,41 @@ impl Predict {
         Ok(())
     }
 
-    fn print_tags(&self, tokens: &[String], labels: &[&str]) -> Result<(), Failure> {
+    fn print(&self, text: &str) -> Result<(), Failure> {
         let mut out = io::stdout().lock();
-        match self.format() {
-            Format::Conll => write!(out, "{}", Sentence::from_tokens(tokens).with_tags(labels))?,
-            Format::Json => writeln!(out, "{}", json!({"tokens": tokens, "labels": labels}))?,
-            Format::Table => {
-                let pairs: Vec<String> =
-                    tokens.iter().zip(labels).map(|(token, label)| format!("{token}/{label}")).collect();
-                writeln!(out, "{}", pairs.join(" "))?;
-            }
-        }
+        write!(out, "{text}")?;
         Ok(out.flush()?)
     }
 
+    fn print_tags(&self, tokens: &[String], labels: &[&str]) -> Result<(), Failure> {
+        if self.format() == Format::Json {
+            return self.print(&format!("{}\n", json!({"tokens": tokens, "labels": labels})));
+        }
+        let pairs: Vec<String> = tokens.iter().zip(labels).map(|(token, label)| format!("{token}/{label}")).collect();
+        self.print(&format!("{}\n", pairs.join(" ")))
+    }
+
     fn print_answers(&self, text: &str, answers: &[(String, f64)]) -> Result<(), Failure> {
-        let mut out = io::stdout().lock();
         let Some((answer, probability)) = answers.first() else { return Ok(()) };
         if self.format() == Format::Json {
             let each: Vec<Value> = answers
                 .iter()
                 .map(|(answer, probability)| json!({"answer": answer, "probability": probability}))
                 .collect();
-            writeln!(out, "{}", json!({"text": text, "answer": answer, "probability": probability, "answers": each}))?;
-        } else {
-            writeln!(out, "{answer:<10} {probability:.4}  {text}")?;
+            let object = json!({"text": text, "answer": answer, "probability": probability, "answers": each});
+            return self.print(&format!("{object}\n"));
         }
-        Ok(out.flush()?)
+        self.print(&format!("{answer:<10} {probability:.4}  {text}\n"))
     }
 
     fn print_label(&self, text: &str, answer: &Prediction) -> Result<(), Failure> {
-        let mut out = io::stdout().lock();
         if self.format() == Format::Json {
             let each = answer.probabilities.iter().map(|(label, probability)| (label.clone(), json!(probability)));
             let each: Map<String, Value> = each.collect();
             let Prediction { label, probability, .. } = answer;
             let object = json!({"text": text, "label": label, "probability": probability, "probabilities": each});
-            writeln!(out, "{object}")?;
-        } else {
-            writeln!(out, "{:<10} {:.4}  {text}", answer.label, answer.probability)?;
+            return self.print(&format!("{object}\n"));
         }
-        Ok(out.flush()?)
+        self.print(&format!("{:<10} {:.4}  {text}\n", answer.label, answer.probability))
     }
 }

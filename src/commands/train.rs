@@ -234,8 +234,10 @@ fn find_rate(recipe: &Recipe, data: &Data, device: &Device) -> Result<(), Failur
 /// How long training waited for checkpoints.
 fn tell_saving(name: &str, outcome: &Outcome) {
     let (saving, all) = (outcome.saving.as_secs_f64(), outcome.elapsed.as_secs_f64());
-    let share = 100.0 * saving / all.max(1e-9);
-    say(format_args!("{name}: checkpoints took {saving:.2} s of {all:.1} s ({share:.2} %)"));
+    if all >= 1.0 {
+        let share = 100.0 * saving / all;
+        say(format_args!("{name}: checkpoints took {saving:.2} s of {all:.1} s ({share:.2} %)"));
+    }
 }
 
 /// Pascanu et al. 2013 choose a threshold from half to ten times the norm that is usual.

@@ -58,7 +58,8 @@ fn a_tagger_is_trained_graded_by_label_and_writes_conllu_back() {
     let line = place.ok(&["predict", "run", "The birds sang."]).out;
     assert_eq!(line, "The/DET birds/NOUN sang/VERB ./PUNCT\n");
     let plain = place.ok(&["predict", "run", "The birds sang.", "--format", "conll", "--model", "bilstm+crf"]).out;
-    assert!(plain.starts_with("# text = The birds sang .\n1\tThe\t_\tDET\t"), "{plain}");
+    assert!(plain.starts_with("# text = The birds sang.\n1\tThe\t_\tDET\t"), "{plain}");
+    assert!(plain.contains("3\tsang\t_\tVERB\t_\t_\t_\t_\t_\tSpaceAfter=No\n"), "{plain}");
     let long = "dogs slept ".repeat(5_000);
     let answer: Value = serde_json::from_str(&place.ok(&["predict", "run", &long, "--json"]).out).unwrap();
     assert_eq!(answer["labels"].as_array().unwrap().len(), 10_000);

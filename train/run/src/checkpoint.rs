@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use crate::disk::Disk;
+use crate::disk::{self, Disk};
 use crate::faults;
 
 /// Names and bytes of the files of a checkpoint.
@@ -167,7 +167,9 @@ impl Checkpoints {
         };
         faults::point("save-begin").map_err(unwritable(&target))?;
         remove_if_there(&temporary).map_err(unwritable(&temporary))?;
-        fs::create_dir_all(&temporary).map_err(unwritable(&temporary))?;
+        for folder in self.dir.parent().into_iter().chain([&*self.dir, &temporary]) {
+            disk::folder(folder).map_err(unwritable(folder))?;
+        }
         for (name, bytes) in files {
             let path = temporary.join(name);
             faults::point("save-write").map_err(unwritable(&path))?;

@@ -19,6 +19,17 @@ pub trait Disk {
     fn commit(&self, from: &Path, to: &Path) -> io::Result<()>;
 }
 
+/// Makes a folder where there is none, in one that is there: what was deleted meanwhile is not made anew.
+///
+/// # Errors
+/// What the operating system says.
+pub fn folder(path: &Path) -> io::Result<()> {
+    match fs::create_dir(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        made => made,
+    }
+}
+
 /// The operating system's file system.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RealDisk;

@@ -293,7 +293,7 @@ impl ModelFolder {
         let line = format!("{line}\n");
         let write = || {
             faults::point("journal-append")?;
-            fs::create_dir_all(&self.path)?;
+            disk::folder(&self.path)?;
             let mut file = OpenOptions::new().create(true).append(true).open(&path)?;
             file.write_all(line.as_bytes())?;
             if journal == Journal::Events { file.sync_data() } else { Ok(()) }

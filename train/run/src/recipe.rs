@@ -1,7 +1,7 @@
 //! Recipes: one experiment per TOML file, the shipped ones linked into the program.
 
 use burn::module::Module;
-use seqzoo_datasets::catalog::{self, Dataset};
+use seqzoo_datasets::catalog::{self, Dataset, Origin};
 use seqzoo_datasets::classification::Split;
 use seqzoo_models::init::all_uniform;
 use seqzoo_random::{Key, Purpose};
@@ -238,6 +238,17 @@ impl Recipe {
             return Err(invalid(field, value, "a number in [0, 1)".to_owned()));
         }
         self.series.validate()?;
+        let SeriesSettings { time, target, features, .. } = &self.series;
+        let columns = [
+            ("series.time", time.clone()),
+            ("series.target", target.clone()),
+            ("series.features", features.join(", ")),
+        ];
+        if !matches!(self.dataset()?.origin, Origin::Table)
+            && let Some((field, value)) = columns.into_iter().find(|(_, value)| !value.is_empty())
+        {
+            return Err(invalid(field, value, format!("nothing: {} has columns of its own, or none", self.dataset)));
+        }
         for variant in self.variants()? {
             variant.validate(kind)?;
         }

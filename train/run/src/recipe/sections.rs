@@ -147,8 +147,10 @@ impl SeriesSettings {
         }
         let rising = self.quantiles.windows(2).all(|pair| pair[0] < pair[1]);
         let inside = self.quantiles.iter().all(|&probability| probability > 0.0 && probability < 1.0);
-        if !rising || !inside || self.quantiles.is_empty() {
-            let expected = "probabilities between 0 and 1, each larger than the one before".to_owned();
+        if !rising || !inside || !self.quantiles.contains(&0.5) {
+            let expected =
+                "probabilities between 0 and 1, each larger than the one before; among them 0.5, which is the forecast";
+            let expected = expected.to_owned();
             return Err(invalid("series.quantiles", format!("{:?}", self.quantiles), expected));
         }
         Ok(())

@@ -330,7 +330,13 @@ impl SeriesForecaster {
             Outlook::Gaussian => {
                 vec![self.codec.told(told[0], last), f64::from(told[1]) * self.codec.scaling.deviations[0]]
             }
-            Outlook::Point | Outlook::Quantiles(_) => told.iter().map(|&told| self.codec.told(told, last)).collect(),
+            Outlook::Point | Outlook::Quantiles(_) => {
+                // Quantiles that cross are told in their order, which brings them nearer to the truth: Chernozhukov,
+                // Fernández-Val and Galichon, "Quantile and probability curves without crossing", Econometrica 78, 2010.
+                let mut told: Vec<f64> = told.iter().map(|&told| self.codec.told(told, last)).collect();
+                told.sort_by(f64::total_cmp);
+                told
+            }
         }
     }
 

@@ -126,7 +126,7 @@ impl Data {
         match self {
             Data::Labelled(data) => data.baselines(split),
             Data::Text(corpus) => corpus.baselines(split, level),
-            Data::Pairs(_) => Vec::new(),
+            Data::Pairs(data) => data.baselines(split),
             Data::Tagged(data) => data.baselines(split),
             Data::Series(series) => series.baselines(split, framing),
         }

@@ -97,7 +97,7 @@ impl Train {
         if self.find_rate {
             let (_, settings) = self.settings()?;
             let (_, device) = self.backend.open(None)?;
-            return find_rate(&settings.recipe, &self.data.load(&settings.recipe)?, &device);
+            return find_rate(&settings.name, &settings.recipe, &self.data.load(&settings.recipe)?, &device);
         }
         let Trained { run, data, device } = self.train()?;
         let recipe = &run.environment.settings.recipe;
@@ -215,7 +215,7 @@ impl Work for RangeTest<'_> {
 }
 
 /// The loss by learning rate of each of a recipe's models, at every fifth update.
-fn find_rate(recipe: &Recipe, data: &Data, device: &Device) -> Result<(), Failure> {
+fn find_rate(of: &str, recipe: &Recipe, data: &Data, device: &Device) -> Result<(), Failure> {
     for variant in recipe.variants()? {
         let name = &variant.name;
         say(format_args!("trying learning rates with {name} …"));
@@ -223,10 +223,17 @@ fn find_rate(recipe: &Recipe, data: &Data, device: &Device) -> Result<(), Failur
         let mut out = std::io::stdout().lock();
         writeln!(out, "{name}: smoothed loss by learning rate (seed {})", recipe.training.seed)?;
         tried.iter().step_by(5).try_for_each(|Tried { rate, loss }| writeln!(out, "  {rate:.1e}  {loss:.4}"))?;
-        let Some(rate) = suggestion(&tried) else {
+        if tried.is_empty() {
             return Err(Failure::new(DATA, format!("{name}: the first batch already has no finite loss")));
-        };
-        writeln!(out, "next: seqzoo train … --set training.learning_rate={rate:.1e}")?;
+        }
+        match suggestion(&tried) {
+            Some(rate) => writeln!(out, "next: seqzoo train {of} --set training.learning_rate={rate:.1e}")?,
+            None => writeln!(
+                out,
+                "the loss hardly falls in so few updates, at any rate: keep {:e}",
+                recipe.training.learning_rate
+            )?,
+        }
     }
     Ok(())
 }

@@ -122,6 +122,15 @@ fn any_table_is_forecast_with_intervals_and_drawn() {
     let same = place.json(&["forecast", "run", "--json", "--csv", "sales.csv", "--quantiles", "0.1,0.9"]);
     assert_eq!(same["forecast"], told["forecast"]);
 
+    // Quantiles of a network that has hardly learnt cross; what is told of them does not.
+    let quantiles = ["--set", "series.outlook=quantiles", "--set", "series.quantiles=[0.1, 0.3, 0.5, 0.7, 0.9]"];
+    let hardly = ["--horizon", "3", "--max-steps", "3", "--set", "series.window=14", "--out", "quantiles"];
+    place.ok(&[&["train", "forecast"][..], &columns, &quantiles, &hardly].concat());
+    let told = place.json(&["forecast", "quantiles", "--json"]);
+    for row in told["forecast"].as_array().unwrap() {
+        let each = ["0.1", "0.3", "0.5", "0.7", "0.9"].map(|p| row["quantiles"][p].as_f64().unwrap());
+        assert!(each.is_sorted() && row["value"].as_f64() == Some(each[2]), "{row}");
+    }
     let every_second = |(place, line): (usize, &'_ str)| (place % 2 == 0).then(|| format!("{line}\n"));
     let rows = table(300);
     let (header, lines) = rows.split_once('\n').unwrap();
@@ -132,6 +141,9 @@ fn any_table_is_forecast_with_intervals_and_drawn() {
         (&["train", "forecast", "--csv", "sales.csv"], 2, "--target COLUMN"),
         (&["train", "forecast", "--csv", "sales.csv", "--target", "slod"], 4, "sold"),
         (&["train", "agreement", "--csv", "sales.csv"], 2, "is no table"),
+        (&["train", "temperatures", "--target", "sold"], 3, "series.target"),
+        (&["train", "forecast", "--set", "series.quantiles=[0.1, 0.9]"], 3, "0.5, which is the forecast"),
+        (&["forecast", "run", "--plot", "next.png"], 2, "ends in .svg"),
         (&["forecast", "run", "--csv", "fewer.csv"], 4, "in steps of 1, but these data are in steps of 2"),
         (&["evaluate", "run", "--csv", "fewer.csv"], 4, "in steps of 1, but these data are in steps of 2"),
         (&["train", "forecast", "--csv", "sales.csv", "--target", "sold", "--horizon", "60"], 4, "part has 45 rows"),
@@ -156,6 +168,11 @@ fn a_recipe_is_verified_by_its_expected_figure() {
     assert!(found["value"].as_f64().unwrap() > 0.4 && found["baselines"]["most frequent label"].is_object(), "{found}");
     let again = place.json(&["verify", "low.toml", "--json", "--run", "run"]);
     assert_eq!((&again["retrained"], &again["value"]), (&false.into(), &found["value"]));
+    let two = ["train", "agreement", "--max-steps", "2", "--out", "two"];
+    place.ok(&two);
+    fs::remove_dir_all(place.path("two/rnn")).unwrap();
+    let half = place.ok(&["evaluate", "two"]);
+    assert!(half.err.contains("not trained yet: rnn") && half.out.contains("lstm"), "{}{}", half.err, half.out);
     let strict = ["verify", "low.toml", "--run", "run", "--set", "expected.value=0.99"];
     let failed = place.run(&strict);
     assert!(failed.code == Some(7) && failed.err.contains("not met: test accuracy"), "{}", failed.err);

@@ -110,8 +110,9 @@ fn a_language_model_is_trained_paused_resumed_and_evaluated() {
 #[test]
 fn a_range_test_shows_losses_by_rate_and_proposes_one_without_making_a_run() {
     let place = Place::new();
-    let told = place.ok(&["train", "agreement", "--find-rate", "--set", "models=[\"gru\"]"]).out;
-    assert!(told.starts_with("gru: smoothed loss by learning rate (seed 1)\n  1.0e-6  0."), "{told}");
+    let told = place.ok(&["train", "sentences", "--find-rate"]).out;
+    assert!(told.starts_with("lstm: smoothed loss by learning rate (seed 1)\n  1.0e-6  3."), "{told}");
+    assert!(told.contains("next: seqzoo train sentences --set training.learning_rate="), "{told}");
     let rate: f64 = told.rsplit('=').next().unwrap().trim().parse().unwrap();
     assert!((1e-5..1.0).contains(&rate) && !place.path("runs").exists(), "{told}");
 }

@@ -15,6 +15,9 @@ const SMOOTHING: f64 = 0.9;
 /// A loss so many times the smallest one ends the test.
 const EXPLODED: f64 = 4.0;
 
+/// A loss that has fallen to this share of the first one has fallen.
+const CLEARLY: f64 = 0.97;
+
 /// The loss at a learning rate.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Tried {
@@ -56,7 +59,24 @@ pub fn range_test<T: Task>(task: &T, recipe: &Recipe, updates: u32, device: &Dev
     tried
 }
 
-/// A rate to begin with: a tenth of the one at which the smoothed loss was smallest.
+/// A rate to begin with: a tenth of the one at which the smoothed loss was smallest; `None` where it hardly fell at all, so that
+/// its smallest value is chance.
 pub fn suggestion(tried: &[Tried]) -> Option<f64> {
-    tried.iter().min_by(|a, b| a.loss.total_cmp(&b.loss)).map(|best| best.rate / 10.0)
+    let best = tried.iter().min_by(|a, b| a.loss.total_cmp(&b.loss))?;
+    (best.loss < CLEARLY * tried[0].loss).then_some(best.rate / 10.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_is_proposed_where_the_loss_has_fallen() {
+        let tried = |losses: [f64; 4]| -> Vec<Tried> {
+            losses.iter().zip([1e-4, 1e-3, 1e-2, 1e-1]).map(|(&loss, rate)| Tried { rate, loss }).collect()
+        };
+        assert_eq!(suggestion(&tried([3.0, 2.5, 1.5, 4.0])), Some(1e-3));
+        assert_eq!(suggestion(&tried([0.70, 0.69, 0.69, 0.75])), None);
+        assert_eq!(suggestion(&[]), None);
+    }
 }

@@ -330,6 +330,7 @@ fn remove_if_there(path: &Path) -> io::Result<()> {
 mod tests {
     use super::*;
     use crate::disk::RealDisk;
+    use crate::folder::{Journal, ModelFolder};
     use std::cell::Cell;
 
     fn files(text: &str) -> Files {
@@ -360,6 +361,16 @@ mod tests {
         fn commit(&self, from: &Path, to: &Path) -> io::Result<()> {
             if self.fails_now() { Err(io::ErrorKind::StorageFull.into()) } else { RealDisk.commit(from, to) }
         }
+    }
+
+    #[test]
+    fn nothing_is_made_anew_where_the_run_was_deleted() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = ModelFolder { path: dir.path().join("run/lstm") };
+        let error = folder.checkpoints().save(1, &Files::new(), &RealDisk).unwrap_err().to_string();
+        assert!(error.contains("lstm"), "{error}");
+        assert!(folder.append(Journal::Metrics, &serde_json::json!({})).is_err());
+        assert!(!dir.path().join("run").exists());
     }
 
     #[test]

@@ -6,7 +6,7 @@ use burn::tensor::{Device, Int, Tensor};
 use seqzoo_datasets::batch;
 use seqzoo_datasets::scores::{Evaluation, Metric, Scores};
 use seqzoo_datasets::text::{Level, Vocabulary};
-use seqzoo_datasets::transduction::{Pair, Transduction};
+use seqzoo_datasets::transduction::{Pair, Transduction, wholly_right};
 use seqzoo_models::layers::StackShape;
 use seqzoo_models::misfit::Misfit;
 use seqzoo_models::networks::{EncoderDecoder, EncoderDecoderShape};
@@ -165,7 +165,7 @@ impl Task for TransductionTask {
     fn validate(&self, network: &EncoderDecoder, device: &Device, stop: &dyn Fn() -> bool) -> Option<Scores> {
         let pairs: Vec<&Encoded> = self.validation.iter().collect();
         let (right, loss) = graded(network, &self.codec, &pairs, device, stop)?;
-        let mut scores = score(&right, &mut (0..right.len()));
+        let mut scores = wholly_right(&right, &mut (0..right.len()));
         scores.metrics.insert(Metric::Loss, loss);
         Some(scores)
     }
@@ -200,17 +200,10 @@ impl Transducer {
         let (right, loss) =
             graded(&self.network, &self.codec, &encoded, &self.device, &|| false).expect("nothing asks to stop");
         let groups = pairs.iter().map(|pair| &*pair.groups);
-        let mut evaluation = Evaluation::by_group(groups, |places| score(&right, places));
+        let mut evaluation = Evaluation::by_group(groups, |places| wholly_right(&right, places));
         evaluation.all.metrics.insert(Metric::Loss, loss);
         evaluation
     }
-}
-
-/// Share of the pairs of some places that are wholly right.
-fn score(right: &[bool], places: &mut dyn Iterator<Item = usize>) -> Scores {
-    let places: Vec<usize> = places.collect();
-    let hits = places.iter().filter(|&&place| right[place]).count();
-    Scores::new(places.len(), [(Metric::Accuracy, hits as f64 / places.len().max(1) as f64)])
 }
 
 /// Which pairs are wholly right, written greedily, and the mean loss per token; `None` if `stop` asked to leave it.
@@ -252,29 +245,4 @@ fn mean_loss(network: &EncoderDecoder, pairs: &[&Encoded], noise: Option<Key>, d
     let targets: Vec<Vec<usize>> = pairs.iter().map(|pair| pair.target.clone()).collect();
     let tokens = targets.iter().map(Vec::len).sum();
     (network.loss(source, &lengths, BEGIN, &targets, noise), tokens)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn wholly_right_answers_are_counted_by_grade_as_by_hand() {
-        let grade = |digits: &str, nesting: &str| [("digits", digits.to_owned()), ("nesting", nesting.to_owned())];
-        let groups = [grade("1", "0"), grade("1", "1"), grade("2", "0"), grade("2", "1"), grade("2", "1")];
-        let right = [true, false, true, true, false];
-        let found = Evaluation::by_group(groups.iter().map(|groups| &groups[..]), |places| score(&right, places));
-        let accuracy = |scores: &Scores| (scores.examples, scores.get(Metric::Accuracy).unwrap());
-        assert_eq!(accuracy(&found.all), (5, 0.6));
-        let of_groups: Vec<_> =
-            found.groups.iter().map(|((kind, value), scores)| (*kind, value.as_str(), accuracy(scores))).collect();
-        let third = 1.0 / 3.0;
-        let by_hand = [
-            ("digits", "1", (2, 0.5)),
-            ("digits", "2", (3, 2.0 * third)),
-            ("nesting", "0", (2, 1.0)),
-            ("nesting", "1", (3, third)),
-        ];
-        assert_eq!(of_groups, by_hand);
-    }
 }

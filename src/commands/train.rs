@@ -138,7 +138,7 @@ impl Train {
         let resume = format!("seqzoo train --resume {}{}{}", quoted(&run.path), self.data.flag(), self.backend.flag());
         for variant in recipe.variants()? {
             let name = &variant.name;
-            let about = About::now(settings.clone(), name, &digest);
+            let about = About::now(settings.of_model(name)?, name, &digest);
             let model = OneModel { about: &about, folder: &run.model(name), device: &device, limits };
             say(format_args!("training {name}: {}", variant.summary()));
             let outcome = with_task(&variant, &data, model)??;
@@ -219,7 +219,7 @@ fn find_rate(of: &str, recipe: &Recipe, data: &Data, device: &Device) -> Result<
     for variant in recipe.variants()? {
         let name = &variant.name;
         say(format_args!("trying learning rates with {name} …"));
-        let tried = with_task(&variant, data, RangeTest { recipe, device })?;
+        let tried = with_task(&variant, data, RangeTest { recipe: &variant.recipe, device })?;
         let mut out = std::io::stdout().lock();
         writeln!(out, "{name}: smoothed loss by learning rate (seed {})", recipe.training.seed)?;
         tried.iter().step_by(5).try_for_each(|Tried { rate, loss }| writeln!(out, "  {rate:.1e}  {loss:.4}"))?;

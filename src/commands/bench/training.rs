@@ -5,7 +5,7 @@ use std::io::Write;
 use burn::tensor::{DType, Device};
 use clap::Args;
 use seqzoo_kernels::{InstructionSet, serves};
-use seqzoo_run::recipe::Recipe;
+use seqzoo_run::recipe::Variant;
 use seqzoo_run::tasks::{Task, Work, with_task};
 use seqzoo_train::speed::{Speed, speed};
 use serde_json::json;
@@ -43,7 +43,8 @@ impl Training {
         let fused = serves(&device, DType::F32);
         say(format_args!("{} backend, {} where a cell has one, {} threads", backend.name(), engine(fused), threads()));
         for variant in recipe.variants()? {
-            let measured = with_task(&variant, &data, Timing { recipe, batches: self.batches, device: &device })?;
+            let measured =
+                with_task(&variant, &data, Timing { variant: &variant, batches: self.batches, device: &device })?;
             let name = &variant.name;
             let Some(Speed { batches, tokens, seconds }) = measured else {
                 return Err(Failure::new(DATA, format!("{name}: a batch has no finite loss or gradient")));
@@ -68,7 +69,7 @@ impl Training {
 
 /// Times the batches of a task.
 struct Timing<'a> {
-    recipe: &'a Recipe,
+    variant: &'a Variant,
     batches: u32,
     device: &'a Device,
 }
@@ -77,6 +78,6 @@ impl Work for Timing<'_> {
     type Outcome = Option<Speed>;
 
     fn with<T: Task>(self, task: &T) -> Option<Speed> {
-        speed(task, self.recipe, self.batches, self.device)
+        speed(task, &self.variant.recipe, self.batches, self.device)
     }
 }

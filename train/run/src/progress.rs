@@ -27,7 +27,7 @@ pub struct About {
     pub format: u32,
     /// Version of the program that wrote it.
     pub version: String,
-    /// The settings it was trained under.
+    /// The settings that its model was trained under, see [`Settings::of_model`].
     pub settings: Settings,
     /// Name of the architecture.
     pub model: String,
@@ -209,8 +209,12 @@ impl Snapshot {
         let some = |name: &str| if opened.files.contains_key(name) { arrays(name) } else { Ok(Arrays::new()) };
         let own = [ABOUT, PROGRESS, WEIGHTS, OPTIMIZER, CARRIED, WAITING];
         let is_task = |(name, _): &(&String, &Vec<u8>)| !own.contains(&name.as_str());
+        // Older checkpoints hold the settings of all models.
+        let mut about: About = opened.json(ABOUT)?;
+        let settings = about.settings.of_model(&about.model);
+        about.settings = settings.map_err(|error| CheckpointError::damaged(opened.path.join(ABOUT), error))?;
         Ok(Self {
-            about: opened.json(ABOUT)?,
+            about,
             progress: opened.json(PROGRESS)?,
             weights: arrays(WEIGHTS)?,
             optimizer: arrays(OPTIMIZER)?,

@@ -1,14 +1,19 @@
 //! Recipes: one experiment per TOML file, the shipped ones linked into the program.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
 use burn::module::Module;
 use seqzoo_datasets::catalog::{self, Dataset, Origin};
 use seqzoo_datasets::classification::Split;
 use seqzoo_models::init::all_uniform;
 use seqzoo_random::{Key, Purpose};
 use serde::{Deserialize, Serialize};
+use toml::Table;
 
 use crate::did_you_mean;
 
+mod per_model;
 mod sections;
 mod variant;
 
@@ -84,6 +89,9 @@ pub struct Recipe {
     /// When training ends early, and which checkpoint is best.
     #[serde(default)]
     pub stopping: StoppingSettings,
+    /// Values of single models, by the model's name, over the recipe's: `[model.rnn.training]`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub model: BTreeMap<String, Table>,
     /// The figure that the recipe is expected to reach.
     pub expected: Expected,
 }
@@ -93,7 +101,7 @@ pub struct Recipe {
 #[error("{field} = {value}: {expected}")]
 pub struct InvalidValue {
     /// The field, as `section.field`.
-    pub field: &'static str,
+    pub field: Cow<'static, str>,
     /// The value given.
     pub value: String,
     /// What it should have been.
@@ -252,7 +260,7 @@ impl Recipe {
         for variant in self.variants()? {
             variant.validate(kind)?;
         }
-        Ok(())
+        self.validate_per_model()
     }
 
     /// A network with the initial weights that the recipe asks for, given one with its layers' own.
@@ -265,8 +273,8 @@ impl Recipe {
 /// Of a layer; orthogonal matrices take time that grows with the cube of their size.
 const MAX_HIDDEN: usize = 4_096;
 
-fn invalid(field: &'static str, value: impl ToString, expected: String) -> InvalidValue {
-    InvalidValue { field, value: value.to_string(), expected }
+fn invalid(field: impl Into<Cow<'static, str>>, value: impl ToString, expected: String) -> InvalidValue {
+    InvalidValue { field: field.into(), value: value.to_string(), expected }
 }
 
 fn unknown_name(name: &str, known: &[&str]) -> String {

@@ -1,7 +1,7 @@
 //! How a recipe's values come about: defaults < recipe file < `SEQZOO_*` environment < `--set` and flags, each value with
 //! its origin.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -101,7 +101,18 @@ pub enum SettingsError {
 
 /// Whether a resumed run may change a field; [`Recipe::same_run`] says the same of whole recipes.
 fn may_change(field: &str, recipe: &Recipe) -> bool {
-    field.starts_with("checkpoints.") || (field == "training.epochs" && !recipe.schedule.kind.needs_end())
+    let of_model = |name: &str| recipe.of_model(name).is_ok_and(|own| !own.schedule.kind.needs_end());
+    match in_model(field) {
+        Some((name, "training.epochs")) => of_model(name),
+        Some(_) => false,
+        None => field.starts_with("checkpoints.") || (field == "training.epochs" && !recipe.schedule.kind.needs_end()),
+    }
+}
+
+/// The model's name and the common field of `model.NAME.SECTION.KEY`.
+fn in_model(field: &str) -> Option<(&str, &str)> {
+    let (name, field) = field.strip_prefix("model.")?.split_once('.')?;
+    field.contains('.').then_some((name, field))
 }
 
 impl Settings {
@@ -142,7 +153,7 @@ impl Settings {
             message: with_nearest(error.message()),
         })?;
         recipe.validate().map_err(|source| {
-            let key = source.field.rsplit('.').next().unwrap_or(source.field);
+            let key = source.field.rsplit('.').next().unwrap_or(&source.field);
             let is_key = |line: &str| line.split('=').next().is_some_and(|start| start.trim() == key);
             let line = text.lines().position(is_key).map_or_else(String::new, |line| format!(", line {}", line + 1));
             SettingsError::Invalid { file: format!("{file}{line}"), source }
@@ -167,6 +178,8 @@ impl Settings {
         for change in overrides {
             self.recipe = self.with(change).map_err(|message| refused(change, message))?;
             self.origins.insert(change.field.clone(), change.origin.clone());
+            // A common value replaces those of single models.
+            self.origins.retain(|field, _| in_model(field).is_none_or(|(_, common)| common != change.field));
         }
         // Values are judged together: only all of them may make sense.
         if let Err(invalid) = self.recipe.validate() {
@@ -180,25 +193,24 @@ impl Settings {
     fn with(&self, change: &Override) -> Result<Recipe, String> {
         let mut values = table(&self.recipe);
         let known = flatten(&values);
-        if !known.contains_key(&change.field) {
-            let hint = did_you_mean(&change.field, known.keys().map(String::as_str));
+        let common = in_model(&change.field).map_or(change.field.as_str(), |(_, common)| common);
+        let Some(current) = known.get(common) else {
+            let hint = did_you_mean(common, known.keys().map(String::as_str));
             return Err(format!("a recipe has no such field{hint}"));
-        }
+        };
         let value = format!("value = {}", change.value).parse::<Table>().ok().and_then(|mut one| one.remove("value"));
         let value = value.unwrap_or_else(|| Value::String(change.value.clone()));
         // A whole number serves where a fraction is expected.
-        let value = match (&known[&change.field], value) {
+        let value = match (current, value) {
             (Value::Float(_), Value::Integer(whole)) => Value::Float(whole as f64),
             (_, value) => value,
         };
-        let mut place = &mut values;
-        let mut path = change.field.split('.').peekable();
-        while let Some(key) = path.next() {
-            if path.peek().is_none() {
-                place.insert(key.to_owned(), value);
-                break;
-            }
-            place = place[key].as_table_mut().expect("a known field's parents are tables");
+        insert(&mut values, &change.field, value);
+        if let Some((section, key)) = change.field.split_once('.')
+            && let Some(models) = values.get_mut("model").and_then(Value::as_table_mut)
+        {
+            let own = models.iter_mut().filter_map(|(_, own)| own.get_mut(section)?.as_table_mut());
+            own.for_each(|fields| drop(fields.remove(key)));
         }
         values.try_into().map_err(|error: toml::de::Error| with_nearest(error.message()))
     }
@@ -210,23 +222,53 @@ impl Settings {
     /// # Errors
     /// [`SettingsError::Changed`] if the recipe's file or an override would change what the run is.
     pub fn resumed(self, current: &Settings, overrides: &[Override]) -> Result<Self, SettingsError> {
-        let from_file = |field: &String| matches!(self.origin(field), "recipe" | "default");
-        let now = flatten(&table(&current.recipe));
-        for (field, recorded) in flatten(&table(&self.recipe)) {
-            if from_file(&field) && now.get(&field) != Some(&recorded) && !may_change(&field, &self.recipe) {
-                let wanted = now.get(&field).map_or_else(|| "nothing".to_owned(), Value::to_string);
-                return Err(changed(field, &recorded, wanted, "the recipe's file"));
-            }
-        }
+        let is_of_file = |field: &str| matches!(self.origin(field), "recipe" | "default");
+        let differs =
+            |field: &String| is_of_file(field) && in_model(field).is_none_or(|(_, common)| is_of_file(common));
+        self.refuse_change(&current.recipe, differs, |_| "the recipe's file")?;
         let resumed = self.clone().under(overrides)?;
-        let wanted = flatten(&table(&resumed.recipe));
-        for (field, recorded) in flatten(&table(&self.recipe)) {
-            if wanted[&field] != recorded && !may_change(&field, &self.recipe) {
-                let origin = resumed.origin(&field).to_owned();
-                return Err(changed(field.clone(), &recorded, wanted[&field].to_string(), &origin));
+        self.refuse_change(&resumed.recipe, |_| true, |field| resumed.origin(field))?;
+        Ok(resumed)
+    }
+
+    /// Refuses the first of the fields in question that another recipe changes, but for limits.
+    fn refuse_change<'a>(
+        &self,
+        wanted: &Recipe,
+        in_question: impl Fn(&String) -> bool,
+        origin: impl Fn(&str) -> &'a str,
+    ) -> Result<(), SettingsError> {
+        let (recorded, wanted) = (flatten(&table(&self.recipe)), flatten(&table(wanted)));
+        let fields: BTreeSet<&String> = recorded.keys().chain(wanted.keys()).collect();
+        let is_changed = |field: &String| {
+            recorded.get(field) != wanted.get(field) && in_question(field) && !may_change(field, &self.recipe)
+        };
+        let Some(field) = fields.into_iter().find(|field| is_changed(field)) else { return Ok(()) };
+        let value = |value: Option<&Value>| value.map_or_else(|| "nothing".to_owned(), Value::to_string);
+        Err(SettingsError::Changed {
+            field: field.clone(),
+            recorded: value(recorded.get(field)),
+            wanted: value(wanted.get(field)),
+            origin: origin(field).to_owned(),
+        })
+    }
+
+    /// The settings of one model: its own values in place of the common ones.
+    ///
+    /// # Errors
+    /// If the recipe has no such model.
+    pub fn of_model(&self, name: &str) -> Result<Self, InvalidValue> {
+        let recipe = Recipe { models: vec![name.to_owned()], ..self.recipe.variant(name)?.recipe };
+        let mut origins = self.origins.clone();
+        for (field, origin) in &self.origins {
+            if let Some((model, common)) = in_model(field) {
+                origins.remove(field);
+                if model == name {
+                    origins.insert(common.to_owned(), origin.clone());
+                }
             }
         }
-        Ok(resumed)
+        Ok(Self { name: self.name.clone(), recipe, origins })
     }
 
     /// Where a value comes from. A record of an older version lacks fields that are newer: they have their defaults.
@@ -244,7 +286,8 @@ impl Settings {
             let (parent, key) = field.rsplit_once('.').unwrap_or(("", &field));
             if parent != section {
                 section = parent.to_owned();
-                let _ = writeln!(text, "\n[{section}]");
+                let quoted: Vec<String> = section.split('.').map(toml_key).collect();
+                let _ = writeln!(text, "\n[{}]", quoted.join("."));
             }
             let _ = writeln!(text, "{key} = {value}  # {}", self.origin(&field));
         }
@@ -265,12 +308,27 @@ impl Settings {
     }
 }
 
-fn changed(field: String, recorded: &Value, wanted: String, origin: &str) -> SettingsError {
-    SettingsError::Changed { field, recorded: recorded.to_string(), wanted, origin: origin.to_owned() }
-}
-
 fn table(recipe: &Recipe) -> Table {
     Table::try_from(recipe).expect("recipes are made of what TOML can write")
+}
+
+/// A key as TOML has it: quoted unless it is made of letters, digits, `-` and `_`.
+fn toml_key(key: &str) -> String {
+    let is_bare = key.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c));
+    if is_bare { key.to_owned() } else { Value::String(key.to_owned()).to_string() }
+}
+
+/// Sets `section.field` in a table, with the sections that it needs.
+fn insert(values: &mut Table, field: &str, value: Value) {
+    match field.split_once('.') {
+        None => drop(values.insert(field.to_owned(), value)),
+        Some((section, rest)) => {
+            let section = values.entry(section).or_insert_with(|| Value::Table(Table::new()));
+            if let Some(section) = section.as_table_mut() {
+                insert(section, rest, value);
+            }
+        }
+    }
 }
 
 /// The leaves of a table by `section.field`.

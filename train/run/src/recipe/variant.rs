@@ -51,7 +51,7 @@ impl Recipe {
         let found = readers().find_map(|(reader, kind)| Some((kind, units(plain.strip_prefix(reader)?)?)));
         let known: Vec<&str> = readers().map(|(name, _)| name).collect();
         let (reader, units) = found.ok_or_else(|| invalid("models", name, unknown_name(name, &known)))?;
-        let mut recipe = self.clone();
+        let mut recipe = self.of_model(name)?;
         if !units.is_empty() {
             recipe.network.hidden_sizes = units;
         }

@@ -19,18 +19,19 @@ use clap::Args;
 use seqzoo_datasets::catalog::{Data, Kind, Origin};
 use seqzoo_datasets::classification::Split;
 use seqzoo_datasets::corpus::Corpus;
+use seqzoo_datasets::moments::Step;
 use seqzoo_datasets::series::{Framing, Series};
 use seqzoo_datasets::table::{self, CsvColumns};
 use seqzoo_inference::Model;
 use seqzoo_models::Architecture;
 use seqzoo_run::did_you_mean;
-use seqzoo_run::folder::Run;
+use seqzoo_run::folder::{DataPaths, Run};
 use seqzoo_run::recipe::{Recipe, SeriesSettings};
 use seqzoo_run::settings::{Override, Settings};
 use seqzoo_run::{Backend, BackendError};
 
-use crate::failure::{DATA, Failure, USAGE};
-use crate::say::{quoted, say};
+use crate::failure::{CONFIGURATION, DATA, Failure, USAGE};
+use crate::say::{flag, say};
 
 /// Where to compute.
 #[derive(Debug, Clone, Args)]
@@ -88,7 +89,7 @@ impl Answerer {
     }
 }
 
-/// Where data sets that are files lie.
+/// Where data sets that are files lie. A run remembers it, so that the flags need not be repeated.
 #[derive(Debug, Clone, Args)]
 pub struct DataFolder {
     /// Folder of the data sets that are not built in [default: data] [env: SEQZOO_DATA_DIR]
@@ -103,14 +104,37 @@ pub struct DataFolder {
 }
 
 impl DataFolder {
-    /// The flag as it was given, to be repeated.
+    /// The flags as they were given, to be repeated.
     pub fn flag(&self) -> String {
-        let flag = |name: &str, path: &Option<PathBuf>| {
-            path.as_ref().map_or_else(String::new, |path| format!(" --{name} {}", quoted(path)))
-        };
-        [("data-dir", &self.data_dir), ("text", &self.text), ("csv", &self.csv)]
-            .map(|(name, path)| flag(name, path))
+        [("--data-dir", &self.data_dir), ("--text", &self.text), ("--csv", &self.csv)]
+            .map(|(name, path)| path.as_ref().map_or_else(String::new, |path| flag(name, path)))
             .concat()
+    }
+
+    /// The table, if one was given.
+    pub fn table(&self) -> Option<&Path> {
+        self.csv.as_deref()
+    }
+
+    /// What these flags say of a run's data, and what its record says where they say nothing.
+    pub fn of_run(&self, run: &Run) -> Self {
+        let DataPaths { text, csv, data_dir } = run.environment.data.clone();
+        let given = data_dir_given(self.data_dir.as_deref());
+        Self {
+            // Who names a folder of data sets wants one of them.
+            text: self.text.clone().or(text.filter(|_| self.data_dir.is_none())),
+            csv: self.csv.clone().or(csv),
+            data_dir: given.or(data_dir.filter(|dir| dir.is_dir())),
+        }
+    }
+
+    /// What a run remembers of where its data lie; a path that no record can hold is not remembered.
+    pub fn paths(&self, recipe: &Recipe) -> Result<DataPaths, Failure> {
+        let absolute = |path: &Path| std::path::absolute(path).ok().filter(|path| path.to_str().is_some());
+        let [text, csv] = [&self.text, &self.csv].map(|path| path.as_deref().and_then(absolute));
+        let published = matches!(recipe.dataset()?.origin, Origin::Files { .. }) && self.text.is_none();
+        let data_dir = if published { absolute(&data_dir(self.data_dir.as_deref())) } else { None };
+        Ok(DataPaths { text, csv, data_dir })
     }
 
     /// Loads a recipe's data set, saying so where it takes a while.
@@ -126,33 +150,93 @@ impl DataFolder {
         }
         if let Some(path) = &self.csv {
             say(format_args!("loading {} …", path.display()));
-            return Ok(Data::Series(series(path, recipe)?));
+            return Ok(Data::Series(series(path, recipe, None)?));
         }
         say(format_args!("loading {} …", recipe.dataset));
         Ok(recipe.dataset()?.load(&data_dir(self.data_dir.as_deref()))?)
     }
+
+    /// Loads the data of a run, from where it read them unless these flags say otherwise; warns if they are not those that it was
+    /// trained on.
+    pub fn load_of(&self, run: &Run) -> Result<Data, Failure> {
+        let data = self.find_of(run)?;
+        if data.digest() != run.environment.data_digest {
+            let why = self.of_run(run).difference(run);
+            say(format_args!("warning: these data are not those that the run was trained on: {why}"));
+        }
+        Ok(data)
+    }
+
+    /// Loads the data of a run that is resumed, and refuses others than those that it was trained on.
+    pub fn load_resumed(&self, run: &Run) -> Result<Data, Failure> {
+        let data = self.find_of(run)?;
+        if data.digest() != run.environment.data_digest {
+            let why = self.of_run(run).difference(run);
+            let message = format!("a resumed run keeps its data, but {why}; bring them back, or start a new run");
+            return Err(Failure::new(CONFIGURATION, message));
+        }
+        Ok(data)
+    }
+
+    fn find_of(&self, run: &Run) -> Result<Data, Failure> {
+        let found = self.of_run(run);
+        let DataPaths { text, csv, data_dir } = &run.environment.data;
+        for (flag, recorded, path) in [("--text", text, &found.text), ("--csv", csv, &found.csv)] {
+            if recorded == path
+                && let Some(path) = path.as_ref().filter(|path| !path.is_file())
+            {
+                let message = format!("run {} was trained on {}, which is gone", run.name(), path.display());
+                return Err(Failure::new(DATA, format!("{message}; name the file with {flag} FILE")));
+            }
+        }
+        if let Some(dir) = data_dir.as_ref().filter(|_| found.data_dir.is_none() && found.text.is_none()) {
+            say(format_args!("note: run {} was trained on data in {}, which is gone", run.name(), dir.display()));
+        }
+        found.load(&run.environment.settings.recipe)
+    }
+
+    /// How data that differ from a run's came about.
+    fn difference(&self, run: &Run) -> String {
+        let recorded = &run.environment.data;
+        let paths = [(&self.text, &recorded.text), (&self.csv, &recorded.csv), (&self.data_dir, &recorded.data_dir)];
+        let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
+        match paths.into_iter().find_map(|(path, recorded)| Some((absolute(path.as_ref()?), recorded))) {
+            Some((path, Some(recorded))) if path == *recorded => format!("{} has changed since", path.display()),
+            Some((path, Some(recorded))) => format!("those are in {}, these in {}", recorded.display(), path.display()),
+            Some((path, None)) => format!("those in {} are others", path.display()),
+            None => "it was trained on others, or they have changed since".to_owned(),
+        }
+    }
+}
+
+/// The folder of data as it was given, here or in the environment.
+fn data_dir_given(given: Option<&Path>) -> Option<PathBuf> {
+    let variable = || std::env::var_os("SEQZOO_DATA_DIR").filter(|dir| !dir.is_empty()).map(PathBuf::from);
+    given.map(Path::to_owned).or_else(variable)
 }
 
 /// The folder of data: as given, else as in the environment, else `data`.
 pub fn data_dir(given: Option<&Path>) -> PathBuf {
-    let variable = || std::env::var_os("SEQZOO_DATA_DIR").filter(|dir| !dir.is_empty()).map(PathBuf::from);
-    given.map(Path::to_owned).or_else(variable).unwrap_or_else(|| PathBuf::from("data"))
+    data_dir_given(given).unwrap_or_else(|| PathBuf::from("data"))
 }
 
-/// Reads the columns of a table that a recipe names.
-pub fn series(path: &Path, recipe: &Recipe) -> Result<Series, Failure> {
+/// Reads the columns of a table that a recipe names: to train or measure on, or to forecast from with a model of that step.
+pub fn series(path: &Path, recipe: &Recipe, step: Option<Step>) -> Result<Series, Failure> {
     if !matches!(recipe.dataset()?.origin, Origin::Table) {
         let message =
             format!("--csv: data set {} is no table; `seqzoo train forecast` learns from one", recipe.dataset);
         return Err(Failure::new(USAGE, message));
     }
     let SeriesSettings { time, target, features, season, .. } = recipe.series.clone();
-    if target.is_empty() {
+    let Some(target) = target else {
         let message = "--target COLUMN is missing: which column of the table is to be forecast?";
         return Err(Failure::new(USAGE, message));
-    }
-    let time = Some(time).filter(|time| !time.is_empty());
-    let mut series = table::read(path, &CsvColumns { time, target, features })?;
+    };
+    let columns = CsvColumns { time, target, features };
+    let mut series = match step {
+        None => table::read(path, &columns)?,
+        Some(step) => table::read_recent(path, &columns, step)?,
+    };
     if season > 0 {
         series.season = Some(season);
     }
@@ -210,14 +294,16 @@ pub struct Overrides {
     /// Short for --set training.epochs=N
     #[arg(long, value_name = "N")]
     epochs: Option<usize>,
-    /// Of a table, the column of moments; without, rows are counted. Short for --set series.time=C
+    /// Of a table, the column of timestamps; without, rows are counted. An empty name is that of the column without one. Short
+    /// for --set series.time=C
     #[arg(long, value_name = "COLUMN")]
     time: Option<String>,
     /// Of a table, the column to forecast. Short for --set series.target=C
     #[arg(long, value_name = "COLUMN")]
     target: Option<String>,
-    /// Of a table, columns that are known up to the present. Short for --set series.features=[C, …]
-    #[arg(long, value_name = "COLUMN,…", value_delimiter = ',')]
+    /// Of a table, a column that is known up to the present, or several with commas between; may be repeated. Short for
+    /// --set series.features=[C, …]
+    #[arg(long, value_name = "COLUMN,…")]
     features: Vec<String>,
     /// Rows to forecast. Short for --set series.horizon=N
     #[arg(long, value_name = "N")]
@@ -230,15 +316,53 @@ fn assignment(text: &str) -> Result<(String, String), String> {
 }
 
 impl Overrides {
-    /// A recipe's values under these changes and those of the environment.
-    pub fn settings(&self, recipe: &str) -> Result<Settings, Failure> {
+    /// A recipe's values under these changes and those of the environment; `table` is the one that has the columns named.
+    pub fn settings(&self, recipe: &str, table: Option<&Path>) -> Result<Settings, Failure> {
         let settings = Settings::read(recipe)?;
-        let overrides = self.of(&settings);
+        let overrides = self.of(&settings, table)?;
         Ok(settings.under(&overrides)?)
     }
 
+    /// The flags as they were given, to be repeated.
+    pub fn flag(&self) -> String {
+        let sets = self.sets.iter().map(|(field, value)| ("--set", Some(format!("{field}={value}"))));
+        let seed = [("--seed", self.seed.map(|seed| seed.to_string()))];
+        let sizes = [("--epochs", self.epochs), ("--horizon", self.horizon)];
+        let sizes = sizes.map(|(name, size)| (name, size.map(|size| size.to_string())));
+        let columns = [("--time", self.time.clone()), ("--target", self.target.clone())];
+        let features = self.features.iter().map(|value| ("--features", Some(value.clone())));
+        let all = sets.chain(seed).chain(sizes).chain(columns).chain(features);
+        all.filter_map(|(name, value)| Some(flag(name, value?))).collect()
+    }
+
+    /// The columns that --features names: a value is one column if the table has it, else several with commas between.
+    fn features(&self, table: Option<&Path>) -> Result<Vec<String>, Failure> {
+        let several = self.features.iter().any(|value| value.contains(','));
+        let header = table.filter(|_| several).map(table::header).transpose()?;
+        let has = |name: &str| header.iter().flatten().any(|column| column == name);
+        let mut found = Vec::new();
+        for value in &self.features {
+            if !value.contains(',') || has(value.trim()) {
+                found.push(value.trim().to_owned());
+                continue;
+            }
+            let parts = || value.split(',').map(str::trim);
+            if let Some(absent) = parts().find(|part| header.is_some() && !has(part)) {
+                let columns: Vec<String> = header.iter().flatten().map(|column| format!("`{column}`")).collect();
+                let message = format!(
+                    "--features {value:?}: there is no such column, and split at its commas no column `{absent}`; there are \
+                     {}; repeat --features for each column whose name has a comma",
+                    columns.join(", ")
+                );
+                return Err(Failure::new(DATA, message));
+            }
+            found.extend(parts().map(str::to_owned));
+        }
+        Ok(found)
+    }
+
     /// Changes from `SEQZOO_*` variables, then from flags.
-    pub fn of(&self, settings: &Settings) -> Vec<Override> {
+    pub fn of(&self, settings: &Settings, table: Option<&Path>) -> Result<Vec<Override>, Failure> {
         let texts = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
             Some((name.into_string().ok()?, value.into_string().ok()?))
         };
@@ -261,12 +385,12 @@ impl Overrides {
             flag("--target", "series.target", quoted(target));
         }
         if !self.features.is_empty() {
-            let features: Vec<String> = self.features.iter().map(quoted).collect();
+            let features: Vec<String> = self.features(table)?.iter().map(quoted).collect();
             flag("--features", "series.features", format!("[{}]", features.join(", ")));
         }
         if let Some(horizon) = self.horizon {
             flag("--horizon", "series.horizon", horizon.to_string());
         }
-        overrides
+        Ok(overrides)
     }
 }

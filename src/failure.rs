@@ -23,7 +23,7 @@ pub struct Failure {
 }
 
 pub const USAGE: u8 = 2;
-const CONFIGURATION: u8 = 3;
+pub const CONFIGURATION: u8 = 3;
 pub const DATA: u8 = 4;
 const BACKEND: u8 = 5;
 const DIVERGED: u8 = 6;

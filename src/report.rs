@@ -3,15 +3,15 @@
 use std::io::Write;
 
 use comfy_table::{CellAlignment, LineStyle, Table, TableStyle, presets};
-use seqzoo_datasets::catalog::{Data, Kind};
+use seqzoo_datasets::catalog::Data;
 use seqzoo_datasets::classification::Split;
 use seqzoo_datasets::scores::{Confusion, Evaluation, Metric, Scores};
-use seqzoo_inference::{AskError, Model};
+use seqzoo_inference::{AskError, Model, Sampling};
 use seqzoo_run::folder::Run;
 use serde_json::{Map, Value, json};
 
 use crate::failure::Failure;
-use crate::say::quoted;
+use crate::say::{flag, quoted};
 
 /// How a run's models answer a part of its data.
 pub struct Report<'a> {
@@ -20,6 +20,8 @@ pub struct Report<'a> {
     main: Metric,
     baselines: Vec<(&'static str, Evaluation)>,
     models: Vec<Measured<'a>>,
+    /// A command to go on with, once a model is measured.
+    next: Option<String>,
 }
 
 struct Measured<'a> {
@@ -38,6 +40,7 @@ impl<'a> Report<'a> {
             main,
             baselines: data.baselines(split, recipe.text.level, recipe.series.framing()),
             models: Vec::new(),
+            next: None,
         }
     }
 
@@ -46,7 +49,34 @@ impl<'a> Report<'a> {
         let evaluation = model.evaluate(data, self.split)?;
         let recovered = model.progress.recovery.summary();
         self.models.push(Measured { name, step: model.step, recovered, evaluation });
+        if self.models.len() == 1 {
+            self.next = self.suggestion(name, model, data);
+        }
         Ok(())
+    }
+
+    /// What to ask a model next; `None` if there is no prompt that it knows.
+    fn suggestion(&self, name: &str, model: &Model, data: &Data) -> Option<String> {
+        let recipe = &self.run.environment.settings.recipe;
+        let dataset = recipe.dataset().ok()?;
+        let path = quoted(&self.run.path);
+        let command = match data {
+            Data::Series(_) => format!("seqzoo forecast {path} --plot forecast.svg"),
+            Data::Text(corpus) => {
+                let prompt = prompt(model, dataset.example, corpus.split(Split::Train))?;
+                format!("seqzoo generate {path} --prompt {}", in_quotes(prompt))
+            }
+            Data::Labelled(_) | Data::Tagged(_) | Data::Pairs(_) => {
+                format!("seqzoo predict {path} {}", in_quotes(dataset.example))
+            }
+        };
+        // Who is not named is the recipe's first model, which may not be trained yet.
+        let other = if recipe.models.first().is_some_and(|first| first == name) {
+            String::new()
+        } else {
+            flag("--model", name)
+        };
+        Some(command + &other)
     }
 
     /// The first model's value by the main metric.
@@ -90,6 +120,11 @@ impl<'a> Report<'a> {
                 writeln!(out, "{} recovered: {recovered}; see {}/events.jsonl", model.name, model.name)?;
             }
         }
+        let asked = self.models[0].evaluation.all.examples;
+        for (name, found) in self.baselines.iter().filter(|(_, found)| found.all.examples < asked) {
+            let answered = found.all.examples;
+            writeln!(out, "{name} answers {answered} of the {asked} examples; it has no figure where one is missing")?;
+        }
         for (model, interval) in self.models.iter().filter_map(|model| Some((model, model.evaluation.interval?))) {
             let promised = 100.0 * interval.promised;
             writeln!(
@@ -99,13 +134,8 @@ impl<'a> Report<'a> {
                 100.0 * interval.held
             )?;
         }
-        let (dataset, path) = (settings.recipe.dataset()?, quoted(&self.run.path));
-        match dataset.kind {
-            Kind::Labels | Kind::Tags | Kind::Pairs => {
-                writeln!(out, "next: seqzoo predict {path} \"{}\"", dataset.example)?
-            }
-            Kind::Series => writeln!(out, "next: seqzoo forecast {path} --plot forecast.svg")?,
-            Kind::Text => writeln!(out, "next: seqzoo generate {path} --prompt \"{}\"", dataset.example)?,
+        if let Some(next) = &self.next {
+            writeln!(out, "next: {next}")?;
         }
         Ok(())
     }
@@ -126,7 +156,7 @@ impl<'a> Report<'a> {
         let mut row = |label: String, metric: Metric, scores: &dyn Fn(&Evaluation) -> Option<Scores>| {
             let examples = scores(columns[0].1).map_or_else(String::new, |scores| scores.examples.to_string());
             let value = |found: &Evaluation| Some(format!("{:.4}", scores(found)?.get(metric)?));
-            let values = columns.iter().map(|(_, found)| value(found).unwrap_or_default());
+            let values = columns.iter().map(|(_, found)| value(found).unwrap_or_else(|| "-".to_owned()));
             table.add_row([label, examples].into_iter().chain(values));
         };
         let measured = self.models[0].evaluation.all.metrics.keys().copied();
@@ -152,6 +182,29 @@ impl<'a> Report<'a> {
         }
         Ok(())
     }
+}
+
+/// A beginning that a language model can go on from: its dataset's example, or words of the text that it was trained on.
+fn prompt<'a>(model: &Model, example: &'a str, text: &'a str) -> Option<&'a str> {
+    let sampling = Sampling { temperature: 1.0, top_k: 0, top_p: 1.0, seed: 0 };
+    let known = |prompt: &&str| {
+        let plain = !prompt.trim().is_empty() && !prompt.contains(char::is_control);
+        plain && model.write(prompt, sampling).is_ok()
+    };
+    let line = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
+    let beginnings = line.match_indices(' ').map(|(end, _)| &line[..end]).take(PROMPT_WORDS);
+    let beginnings: Vec<&str> = beginnings.collect();
+    let words = text.split_whitespace().take(PROMPT_TRIES);
+    std::iter::once(example).chain(beginnings.into_iter().rev()).chain(words).find(known)
+}
+
+/// Words of a text that make a prompt, and words that are tried one by one where no beginning serves.
+const PROMPT_WORDS: usize = 3;
+const PROMPT_TRIES: usize = 1_000;
+
+/// A text in quotes as it can be pasted into a shell.
+fn in_quotes(text: &str) -> String {
+    if text.contains(['"', '$', '`', '\\', '!']) { quoted(text) } else { format!("\"{text}\"") }
 }
 
 /// Every metric, groups by kind and value, labels and what they are taken for.

@@ -1,19 +1,27 @@
 //! Telling people things on standard error; if nobody listens any more, work goes on.
 
+use std::ffi::OsStr;
 use std::fmt::Display;
 use std::io::Write;
-use std::path::Path;
 
 /// A line on standard error. A closed pipe or a full log disk must not end a training.
 pub fn say(text: impl Display) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 
-/// A path as it can be pasted into a shell.
-pub fn quoted(path: &Path) -> String {
-    let text = path.display().to_string();
+/// A path or another argument as it can be pasted into a shell.
+pub fn quoted(argument: impl AsRef<OsStr>) -> String {
+    let text = argument.as_ref().to_string_lossy();
     let plain = |c: char| c.is_alphanumeric() || "_./=-+:,@%".contains(c);
-    if !text.is_empty() && text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', "'\\''")) }
+    let bare = !text.is_empty() && text.chars().all(plain);
+    if bare { text.into_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
+}
+
+/// A flag with its value as it can be pasted into a shell, after a blank.
+pub fn flag(name: &str, value: impl AsRef<OsStr>) -> String {
+    // Behind a blank, what begins with a hyphen would be another flag.
+    let joint = if value.as_ref().as_encoded_bytes().starts_with(b"-") { '=' } else { ' ' };
+    format!(" {name}{joint}{}", quoted(value))
 }
 
 #[cfg(test)]
@@ -22,7 +30,8 @@ mod tests {
 
     #[test]
     fn paths_are_quoted_where_a_shell_would_split_them() {
-        let quoted = ["runs/a-1", "my runs/a", "it's"].map(|path| quoted(Path::new(path)));
-        assert_eq!(quoted, ["runs/a-1", "'my runs/a'", "'it'\\''s'"]);
+        let quoted = ["runs/a-1", "my runs/a", "it's", "", "$(id)"].map(quoted);
+        assert_eq!(quoted, ["runs/a-1", "'my runs/a'", "'it'\\''s'", "''", "'$(id)'"]);
+        assert_eq!(flag("--target", "-x y") + &flag("--time", ""), " --target='-x y' --time ''");
     }
 }

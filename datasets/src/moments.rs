@@ -1,9 +1,14 @@
-//! Moments as files write them, and the equal steps between them.
+//! Timestamps as files write them, and the equal steps between them.
+//!
+//! Timestamps that are digits alone (`20240131`, `202401`, `202452`, `2024013113`) may be dates or plain numbers. The whole column
+//! decides: it is dates if each of its values is one and they are equal steps apart, else numbers. Six digits are months or
+//! weeks by the same rule. Weeks are those of ISO 8601 (`202452`, `2024-W52`), unless only the epidemiological weeks of the CDC
+//! (Sunday to Saturday) fit the column: the two number years of 53 weeks differently.
 
 use std::collections::HashMap;
 use std::fmt;
 
-use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime};
+use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, Weekday};
 use serde::{Deserialize, Serialize};
 
 /// What lies between two rows of a series.
@@ -13,87 +18,208 @@ pub enum Step {
     Months(i64),
     /// So many months, from the same time before the end of each, such as its last day.
     MonthEnds(i64),
+    /// So many weeks of ISO 8601, which are written by year and number.
+    Weeks(i64),
+    /// So many epidemiological weeks, which are written by year and number.
+    EpiWeeks(i64),
     /// So many seconds.
     Seconds(i64),
-    /// So much, where moments are whole numbers.
+    /// So much, where timestamps are whole numbers.
     Count(i64),
 }
 
 const MINUTE: i64 = 60;
 const HOUR: i64 = 60 * MINUTE;
 const DAY: i64 = 24 * HOUR;
+const WEEK: i64 = 7 * DAY;
 
-/// How a file writes its moments; as a number, a moment is itself, as a date the seconds since 1970.
-#[derive(Clone, Copy)]
+/// How a file writes its timestamps; as a number, a timestamp is itself, as a date the seconds since 1970, as a week those of its
+/// first day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Format {
     Number,
     /// The first so many characters of what the pattern gives.
     Date(&'static str, usize),
+    /// Year and week, of weeks that begin on this day, joined by this text.
+    Week(Weekday, &'static str),
 }
 
+/// Dates of digits alone.
+const COMPACT: &str = "%Y%m%d%H%M%S";
+
+/// What digits alone may be instead of numbers: year and month, and with days, hours, minutes, seconds.
+const COMPACT_LENGTHS: [usize; 5] = [6, 8, 10, 12, 14];
+
+/// How the weeks of ISO 8601 join year and number.
+const ISO_JOINTS: [&str; 3] = ["-W", "W", ""];
+
 impl Format {
-    /// What a moment may look like, for messages.
-    const FORMS: &str = "`2024-01-31`, `2024-01`, `2024-01-31 13:30`, `2024-01-31T13:30:00` or a whole number";
+    /// What a timestamp may look like, for messages.
+    const FORMS: &str = "`2024-01-31`, `2024-01`, `2024-W05`, `2024-01-31 13:30`, `2024-01-31T13:30:00`, the same in digits \
+                         alone such as `20240131`, or a whole number";
 
     /// Whole numbers below this differ by what can be counted.
     const LARGEST: u64 = 1 << 62;
 
-    fn of(text: &str) -> Option<Self> {
+    /// The formats that can read a text, the likeliest first. Where there are several, the text is digits alone.
+    fn all(text: &str) -> Vec<Self> {
         let pattern = if text.contains('T') { "%Y-%m-%dT%H:%M:%S" } else { "%Y-%m-%d %H:%M:%S" };
         let lengths = ["2024-01", "2024-01-31", "2024-01-31 13:30", "2024-01-31 13:30:00"].map(str::len);
         let dates = lengths.map(|length| Self::Date(pattern, length));
-        dates.into_iter().chain([Self::Number]).find(|format| format.read(text).is_some())
+        let compact = COMPACT_LENGTHS.map(|length| Self::Date(COMPACT, length));
+        let weeks = ISO_JOINTS.map(|joint| Self::Week(Weekday::Mon, joint));
+        let others = [Self::Week(Weekday::Sun, ""), Self::Number];
+        let all = dates.into_iter().chain(compact).chain(weeks).chain(others);
+        all.filter(|format| format.read(text).is_some()).collect()
     }
 
-    /// The moment that [`Format::write`] writes as exactly this text.
+    /// The timestamp that [`Format::write`] writes as exactly this text.
     fn read(self, text: &str) -> Option<i64> {
         let moment = match self {
             Self::Number => text.parse().ok().filter(|number: &i64| number.unsigned_abs() < Self::LARGEST),
-            Self::Date(pattern, _) => {
-                let start_of_month = if pattern.contains('T') { "0000-01-01T00:00:00" } else { "0000-01-01 00:00:00" };
-                let whole = format!("{text}{}", start_of_month.get(text.len()..)?);
-                NaiveDateTime::parse_from_str(&whole, pattern).ok().map(|date| date.and_utc().timestamp())
+            Self::Date(pattern, length) => {
+                let start_of_year = match pattern {
+                    COMPACT => "00000101000000",
+                    _ if pattern.contains('T') => "0000-01-01T00:00:00",
+                    _ => "0000-01-01 00:00:00",
+                };
+                let whole = format!("{text}{}", start_of_year.get(text.len()..)?);
+                let date = NaiveDateTime::parse_from_str(&whole, pattern).ok()?;
+                (pattern != COMPACT || plausible(date.year(), length)).then(|| date.and_utc().timestamp())
+            }
+            Self::Week(first, joint) => {
+                let (year, week) = text.split_at_checked(4)?;
+                let (year, week) = (year.parse().ok()?, week.strip_prefix(joint)?.parse().ok()?);
+                (!joint.is_empty() || plausible(year, text.len())).then(|| start_of_week(year, week, first))?
             }
         }?;
         (self.write(moment)? == text).then_some(moment)
     }
 
     fn write(self, moment: i64) -> Option<String> {
+        let date = || DateTime::from_timestamp(moment, 0).filter(|date| (0..10_000).contains(&date.year()));
         match self {
             Self::Number => Some(moment.to_string()),
-            Self::Date(pattern, length) => {
-                let date = DateTime::from_timestamp(moment, 0).filter(|date| (0..10_000).contains(&date.year()))?;
-                date.format(pattern).to_string().get(..length).map(str::to_owned)
+            Self::Date(pattern, length) => date()?.format(pattern).to_string().get(..length).map(str::to_owned),
+            Self::Week(first, joint) => {
+                let day = date()?.date_naive();
+                // A week belongs to the year of its fourth day.
+                let year = (day + TimeDelta::days(3)).year();
+                let number = 1 + (day - first_day(year, first)?).num_days() / 7;
+                Some(format!("{year:04}{joint}{number:02}"))
             }
         }
     }
+
+    /// The step of one between its timestamps.
+    fn unit(self, moments: &[i64]) -> Step {
+        match self {
+            Self::Number => Step::Count(1),
+            Self::Date(..) => Step::of_calendar(moments),
+            Self::Week(Weekday::Sun, _) => Step::EpiWeeks(1),
+            Self::Week(..) => Step::Weeks(1),
+        }
+    }
+
+    /// Whether timestamps of this format can be such a step apart.
+    fn suits(self, step: Step) -> bool {
+        match step {
+            Step::Count(_) => self == Self::Number,
+            Step::Weeks(_) => matches!(self, Self::Week(Weekday::Mon, _)),
+            Step::EpiWeeks(_) => matches!(self, Self::Week(Weekday::Sun, _)),
+            Step::Months(_) | Step::MonthEnds(_) | Step::Seconds(_) => matches!(self, Self::Date(..)),
+        }
+    }
+
+    /// What it reads, for messages.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Number => "a whole number",
+            Self::Date(..) => "a date",
+            Self::Week(Weekday::Sun, _) => "an epidemiological week",
+            Self::Week(..) => "a week of ISO 8601",
+        }
+    }
+
+    /// The step between all neighbors of `times`, read in this format.
+    fn step(self, times: &[String], line: impl Fn(usize) -> usize) -> Result<Step, (usize, String)> {
+        let read = |(row, time): (usize, &String)| {
+            let (found, first, name) = (shown(time), shown(&times[0]), self.name());
+            let other =
+                || format!("{found} is not written as {first} of line {} is, {name}; correct it, {INSTEAD}", line(0));
+            self.read(time).ok_or_else(|| (row, other()))
+        };
+        let moments = times.iter().enumerate().map(read).collect::<Result<Vec<_>, _>>()?;
+        in_order(times, &moments, &line)?;
+        self.unit(&moments).repeated(times, &moments)
+    }
+}
+
+/// Whether digits alone may begin with this year. Hours are not written of centuries before the last: Unix timestamps of today
+/// look like that.
+fn plausible(year: i32, length: usize) -> bool {
+    (if length > 8 { 1900..2200 } else { 1700..2200 }).contains(&year)
+}
+
+/// The first day of a year's first week, which is the one that has 4 January.
+fn first_day(year: i32, first: Weekday) -> Option<NaiveDate> {
+    let fourth = NaiveDate::from_ymd_opt(year, 1, 4)?;
+    fourth.checked_sub_signed(TimeDelta::days(fourth.weekday().days_since(first).into()))
+}
+
+/// The beginning of a week of a year; beyond the year's last, it lies in the next one.
+fn start_of_week(year: i32, week: u32, first: Weekday) -> Option<i64> {
+    let days = 7 * (i64::from(week) - 1);
+    let day = first_day(year, first)?.checked_add_signed(TimeDelta::days(days))?;
+    Some(day.and_time(NaiveTime::MIN).and_utc().timestamp())
 }
 
 impl Step {
-    /// The step between all neighbours of `times`, which are two at least.
+    /// The step between all neighbors of `times`, which are two at least.
     ///
     /// # Errors
-    /// The row of the first moment that is unreadable, out of order or off the step, and what is wrong; `line` tells
+    /// The row of the first timestamp that is unreadable, out of order or off the step, and what is wrong; `line` gives
     /// the line of a row.
     pub(crate) fn between(times: &[String], line: impl Fn(usize) -> usize) -> Result<Self, (usize, String)> {
-        let format = Format::of(&times[0]).ok_or_else(|| {
-            let found = shown(&times[0]);
-            (0, format!("{found} is no moment: expected {}, {INSTEAD}", Format::FORMS))
-        })?;
-        let read = |(row, time): (usize, &String)| {
-            let other = || format!("{} is not written as {} of line {} is", shown(time), shown(&times[0]), line(0));
-            format.read(time).ok_or_else(|| (row, other()))
+        let formats = Format::all(&times[0]);
+        let mut found: Vec<(Format, Result<Self, (usize, String)>)> =
+            formats.into_iter().map(|format| (format, format.step(times, &line))).collect();
+        let fits = |wanted: fn(&Format) -> bool| found.iter().any(|(format, step)| wanted(format) && step.is_ok());
+        if fits(|format| *format == Format::Date(COMPACT, 6)) && fits(|format| matches!(format, Format::Week(..))) {
+            let [first, last] = [&times[0], &times[times.len() - 1]];
+            let detail = format!(
+                "`{first}` to `{last}` could be months as well as weeks; write them as `2024-01` or `2024-W01`, {INSTEAD}"
+            );
+            return Err((0, detail));
+        }
+        if let Some(place) = found.iter().position(|(_, step)| step.is_ok()) {
+            return found.swap_remove(place).1;
+        }
+        // None fits: what is wrong is said of the one that can read most. Any digits are a number, so that counts less.
+        let readable = |format: Format| {
+            let rows = times.iter().filter(|time| format.read(time).is_some()).count();
+            if format == Format::Number { rows * 9 / 10 } else { rows }
         };
-        let moments = times.iter().enumerate().map(read).collect::<Result<Vec<_>, _>>()?;
-        in_order(times, &moments, line)?;
-        let unit = match format {
-            Format::Number => Self::Count(1),
-            Format::Date(..) => Self::of_calendar(&moments),
-        };
-        unit.repeated(times, &moments)
+        let likeliest = found.into_iter().rev().max_by_key(|&(format, _)| readable(format));
+        likeliest.map_or_else(
+            || Err((0, format!("{} is no timestamp: expected {}, {INSTEAD}", shown(&times[0]), Format::FORMS))),
+            |(_, step)| step,
+        )
     }
 
-    /// Months if most moments are as far into theirs, or from its end, as the first one; else seconds.
+    /// Whether `times` follow each other in this step.
+    pub(crate) fn separates(self, times: &[String]) -> bool {
+        let Some(format) = times.first().and_then(|time| self.format(time)) else { return false };
+        let moments: Option<Vec<i64>> = times.iter().map(|time| format.read(time)).collect();
+        moments.is_some_and(|moments| moments.windows(2).all(|pair| self.after(pair[0], 1) == Some(pair[1])))
+    }
+
+    /// The format of a timestamp, among those that can be such a step apart.
+    fn format(self, time: &str) -> Option<Format> {
+        Format::all(time).into_iter().find(|format| format.suits(self))
+    }
+
+    /// Months if most timestamps are as far into theirs, or from its end, as the first one; else seconds.
     fn of_calendar(moments: &[i64]) -> Self {
         let alike = |unit: &Self| {
             let rest = |&moment: &i64| unit.place(moment).map(|(_, rest)| rest);
@@ -103,7 +229,7 @@ impl Step {
         months.filter(|unit| 2 * alike(unit) > moments.len()).unwrap_or(Self::Seconds(1))
     }
 
-    /// As many of this unit as lie between most neighbours, if they lie between all.
+    /// As many of this unit as lie between most neighbors, if they lie between all.
     fn repeated(self, times: &[String], moments: &[i64]) -> Result<Self, (usize, String)> {
         let places: Vec<_> = moments.iter().map(|&moment| self.place(moment)).collect();
         let apart = |row: usize| match (places[row - 1], places[row]) {
@@ -113,12 +239,7 @@ impl Step {
         let mut counts: HashMap<i64, usize> = HashMap::new();
         (1..times.len()).filter_map(apart).for_each(|size| *counts.entry(size).or_default() += 1);
         let size = counts.into_iter().max_by_key(|&(size, count)| (count, -size)).map_or(1, |(size, _)| size);
-        let step = match self {
-            Self::Months(_) => Self::Months(size),
-            Self::MonthEnds(_) => Self::MonthEnds(size),
-            Self::Seconds(_) => Self::Seconds(size),
-            Self::Count(_) => Self::Count(size),
-        };
+        let step = self.of_size(size);
         let Some(row) = (1..times.len()).find(|&row| apart(row) != Some(size)) else { return Ok(step) };
         let [before, time] = [&times[row - 1], &times[row]];
         Err(match apart(row) {
@@ -134,47 +255,70 @@ impl Step {
         })
     }
 
-    /// Which unit of the calendar or the numbers holds a moment, and what the moment is beyond the unit's start.
-    fn place(self, moment: i64) -> Option<(i64, i64)> {
-        let Some(ahead) = self.months_ahead() else { return Some((moment, 0)) };
-        let date = DateTime::from_timestamp(moment, 0)?;
-        let month = 12 * i64::from(date.year()) + i64::from(date.month0());
-        Some((month, moment - start_of_month(month + ahead)?))
-    }
-
-    /// The moment k steps after another; the inverse of [`Step::place`].
-    fn after(self, moment: i64, k: usize) -> Option<i64> {
-        let (Self::Months(size) | Self::MonthEnds(size) | Self::Seconds(size) | Self::Count(size)) = self;
-        let (place, rest) = self.place(moment)?;
-        let place = place.checked_add(size.checked_mul(i64::try_from(k).ok()?)?)?;
-        match self.months_ahead() {
-            Some(ahead) => Some(start_of_month(place.checked_add(ahead)?)? + rest),
-            None => Some(place),
-        }
-    }
-
-    /// From the start of which month a moment is counted, relative to its own; `None` if months do not matter.
-    fn months_ahead(self) -> Option<i64> {
+    /// How many of its unit it is.
+    fn size(self) -> i64 {
         match self {
-            Self::Months(_) => Some(0),
-            Self::MonthEnds(_) => Some(1),
-            Self::Seconds(_) | Self::Count(_) => None,
+            Self::Months(size) | Self::MonthEnds(size) | Self::Weeks(size) | Self::EpiWeeks(size) => size,
+            Self::Seconds(size) | Self::Count(size) => size,
         }
     }
 
-    /// The moment k steps after `time`, written as `time` is; `None` if `time` is no moment or the other out of range.
+    /// So many of its unit.
+    fn of_size(self, size: i64) -> Self {
+        match self {
+            Self::Months(_) => Self::Months(size),
+            Self::MonthEnds(_) => Self::MonthEnds(size),
+            Self::Weeks(_) => Self::Weeks(size),
+            Self::EpiWeeks(_) => Self::EpiWeeks(size),
+            Self::Seconds(_) => Self::Seconds(size),
+            Self::Count(_) => Self::Count(size),
+        }
+    }
+
+    /// Which unit of the calendar or the numbers holds a timestamp, and what the timestamp is beyond the unit's start.
+    fn place(self, moment: i64) -> Option<(i64, i64)> {
+        match self {
+            Self::Months(_) | Self::MonthEnds(_) => {
+                let date = DateTime::from_timestamp(moment, 0)?;
+                let month = 12 * i64::from(date.year()) + i64::from(date.month0());
+                Some((month, moment - start_of_month(month + self.months_ahead())?))
+            }
+            Self::Weeks(_) | Self::EpiWeeks(_) => Some((moment.div_euclid(WEEK), moment.rem_euclid(WEEK))),
+            Self::Seconds(_) | Self::Count(_) => Some((moment, 0)),
+        }
+    }
+
+    /// The timestamp k steps after another; the inverse of [`Step::place`].
+    fn after(self, moment: i64, k: usize) -> Option<i64> {
+        let (place, rest) = self.place(moment)?;
+        let place = place.checked_add(self.size().checked_mul(i64::try_from(k).ok()?)?)?;
+        match self {
+            Self::Months(_) | Self::MonthEnds(_) => {
+                Some(start_of_month(place.checked_add(self.months_ahead())?)? + rest)
+            }
+            Self::Weeks(_) | Self::EpiWeeks(_) => place.checked_mul(WEEK)?.checked_add(rest),
+            Self::Seconds(_) | Self::Count(_) => Some(place),
+        }
+    }
+
+    /// From the start of which month a timestamp is counted, relative to its own.
+    fn months_ahead(self) -> i64 {
+        i64::from(matches!(self, Self::MonthEnds(_)))
+    }
+
+    /// The timestamp k steps after `time`, written as `time` is; `None` if `time` is no timestamp of such a step or the other out of
+    /// range.
     pub fn next(self, time: &str, k: usize) -> Option<String> {
-        let format = Format::of(time)?;
+        let format = self.format(time)?;
         format.write(self.after(format.read(time)?, k)?)
     }
 
-    /// How many steps a moment is from the beginning of 1970, or from 0; `None` if it is no moment. Tables of one step agree on it,
-    /// wherever they begin.
+    /// How many steps a timestamp is from the beginning of 1970, or from 0; `None` if it is no timestamp. Tables of one step agree
+    /// on it, wherever they begin.
     pub fn number(self, time: &str) -> Option<i64> {
-        let (Self::Months(size) | Self::MonthEnds(size) | Self::Seconds(size) | Self::Count(size)) = self;
-        let (place, _) = self.place(Format::of(time)?.read(time)?)?;
-        let begin = if self.months_ahead().is_some() { 12 * 1970 } else { 0 };
-        Some((place - begin).div_euclid(size))
+        let (place, _) = self.place(self.format(time)?.read(time)?)?;
+        let begin = if matches!(self, Self::Months(_) | Self::MonthEnds(_)) { 12 * 1970 } else { 0 };
+        Some((place - begin).div_euclid(self.size()))
     }
 
     /// The steps of a year for months, and of a day for shorter steps; `None` where the calendar suggests nothing.
@@ -182,17 +326,19 @@ impl Step {
         let (size, whole) = match self {
             Self::Months(size) | Self::MonthEnds(size) => (size, 12),
             Self::Seconds(size) => (size, DAY),
-            Self::Count(_) => return None,
+            Self::Weeks(_) | Self::EpiWeeks(_) | Self::Count(_) => return None,
         };
         (size < whole && whole % size == 0).then_some((whole / size) as usize)
     }
 }
 
-/// "1 month", "6 hours", "7 days", "10".
+/// "1 month", "6 hours", "7 days", "2 epidemiological weeks", "10".
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         let (count, unit) = match *self {
             Self::Months(count) | Self::MonthEnds(count) => (count, "month"),
+            Self::Weeks(count) => (count, "week"),
+            Self::EpiWeeks(count) => (count, "epidemiological week"),
             Self::Seconds(count) => {
                 let units = [(DAY, "day"), (HOUR, "hour"), (MINUTE, "minute")];
                 let unit = units.into_iter().find(|(size, _)| count % size == 0);
@@ -204,7 +350,7 @@ impl fmt::Display for Step {
     }
 }
 
-/// The way out where moments have no equal steps.
+/// The way out where timestamps have no equal steps.
 const INSTEAD: &str = "or leave --time out to count the rows";
 
 /// Text of a file as messages quote it: not all of it, if it is long.
@@ -221,7 +367,7 @@ fn start_of_month(month: i64) -> Option<i64> {
     Some(day.and_hms_opt(0, 0, 0)?.and_utc().timestamp())
 }
 
-fn in_order(times: &[String], moments: &[i64], line: impl Fn(usize) -> usize) -> Result<(), (usize, String)> {
+fn in_order(times: &[String], moments: &[i64], line: &impl Fn(usize) -> usize) -> Result<(), (usize, String)> {
     let Some(row) = (1..moments.len()).find(|&row| moments[row] <= moments[row - 1]) else { return Ok(()) };
     let detail = match moments[..row].iter().position(|&moment| moment == moments[row]) {
         Some(twin) => format!("`{}` is on line {} already; cut one of the two", times[row], line(twin)),
@@ -286,6 +432,95 @@ mod tests {
         }
     }
 
+    /// Rows of this many timestamps from the first one on.
+    fn column(first: &str, step: Step, rows: usize) -> Vec<String> {
+        (0..rows).map(|k| step.next(first, k).unwrap()).collect()
+    }
+
+    #[test]
+    fn digits_alone_are_dates_where_the_whole_column_is() {
+        for (first, step, rows, last, next) in [
+            ("20240101", Step::Seconds(DAY), 31, "20240131", "20240201"),
+            ("20231231", Step::MonthEnds(1), 30, "20260531", "20260630"),
+            ("20240115", Step::Months(3), 30, "20310415", "20310715"),
+            ("199001", Step::Months(1), 36, "199212", "199301"),
+            ("199003", Step::Months(3), 30, "199706", "199709"),
+            ("202401", Step::Weeks(1), 52, "202452", "202501"),
+            // 2020 has a week 53 by both systems, 2015 in ISO 8601 alone, 2014 as the CDC counts.
+            ("202001", Step::Weeks(1), 53, "202053", "202101"),
+            ("201401", Step::Weeks(1), 105, "201553", "201601"),
+            ("201401", Step::EpiWeeks(1), 53, "201453", "201501"),
+            ("201440", Step::EpiWeeks(2), 30, "201545", "201547"),
+            ("2026-W01", Step::Weeks(1), 53, "2026-W53", "2027-W01"),
+            ("2024W40", Step::Weeks(1), 30, "2025W17", "2025W18"),
+            ("2024013100", Step::Seconds(HOUR), 48, "2024020123", "2024020200"),
+            ("202401312300", Step::Seconds(15 * MINUTE), 30, "202402010615", "202402010630"),
+            ("20240131235930", Step::Seconds(30), 30, "20240201001400", "20240201001430"),
+        ] {
+            let times = column(first, step, rows);
+            assert_eq!(times[rows - 1], last);
+            assert_eq!(Step::between(&times, |row| row + 2), Ok(step), "{first}");
+            assert_eq!(step.next(last, 1).as_deref(), Some(next));
+        }
+    }
+
+    #[test]
+    fn numbers_that_only_begin_like_dates_remain_numbers() {
+        for (first, size) in
+            [("20240120", 1), ("202040", 1), ("2024013120", 1), ("1712010100", 3600), ("100101", 1), ("99999999", 1)]
+        {
+            let times = column(first, Step::Count(size), 40);
+            assert_eq!(Step::between(&times, |row| row + 2), Ok(Step::Count(size)), "{first}");
+        }
+    }
+
+    #[test]
+    fn digits_that_could_be_months_or_weeks_are_refused_unless_the_step_is_known() {
+        let times = ["202401", "202402", "202403"].map(str::to_owned);
+        let (row, detail) = Step::between(&times, |row| row + 2).unwrap_err();
+        assert!(row == 0 && detail.contains("months as well as weeks") && detail.contains("`2024-W01`"), "{detail}");
+        for (step, separates) in [
+            (Step::Months(1), true),
+            (Step::Weeks(1), true),
+            (Step::Count(1), true),
+            (Step::Months(2), false),
+            (Step::Seconds(DAY), false),
+        ] {
+            assert_eq!(step.separates(&times), separates, "{step:?}");
+        }
+        assert!(Step::Weeks(1).separates(&times[..1]) && !Step::Weeks(1).separates(&[]));
+    }
+
+    #[test]
+    fn compact_dates_off_the_step_are_told_as_dates() {
+        let without = |first: &str, step, rows, left_out: &str| -> Vec<String> {
+            column(first, step, rows).into_iter().filter(|time| time != left_out).collect()
+        };
+        let mut typo = column("20240101", Step::Seconds(DAY), 31);
+        typo[14] = "20240151".to_owned();
+        let mut both = column("201401", Step::EpiWeeks(1), 53);
+        both.push("201553".to_owned());
+        for (times, part) in [
+            (
+                without("199001", Step::Months(1), 36, "199101"),
+                "1 step is missing between `199012` and `199102`, where a step is 1 month",
+            ),
+            (
+                without("202401", Step::Weeks(1), 52, "202413"),
+                "1 step is missing between `202412` and `202414`, where a step is 1 week",
+            ),
+            (
+                without("20240101", Step::Seconds(DAY), 60, "20240201"),
+                "between `20240131` and `20240202`, where a step is 1 day",
+            ),
+            (typo, "`20240151` is not written as `20240101` of line 2 is, a date"),
+            (both, "`201453` is not written as `201401` of line 2 is, a week of ISO 8601"),
+        ] {
+            let (_, detail) = Step::between(&times, |row| row + 2).unwrap_err();
+            assert!(detail.contains(part), "{detail}");
+        }
+    }
+
     #[test]
     fn the_last_day_of_a_month_is_followed_by_the_last_day_of_the_next() {
         let next = |k| Step::MonthEnds(1).next("2023-12-31", k).unwrap();
@@ -302,9 +537,9 @@ mod tests {
             (["1", "2", "4", "3"], 3, "`3` comes after `4` of line 4"),
             (["2024-01-30", "2024-01-31", "2024-02-01", "2024-02-30"], 3, "`2024-02-30` is not written as"),
             (["2024-01-01 10:00", "2024-01-01 11:00", "2024-01-01T12:00", ""], 2, "is not written as"),
-            (["01", "02", "03", "04"], 0, "`01` is no moment"),
-            (["2024-1-1", "2024-1-2", "2024-1-3", "2024-1-4"], 0, "`2024-1-1` is no moment"),
-            (["-9223372036854775808", "0", "1", "2"], 0, "is no moment"),
+            (["01", "02", "03", "04"], 0, "`01` is no timestamp"),
+            (["2024-1-1", "2024-1-2", "2024-1-3", "2024-1-4"], 0, "`2024-1-1` is no timestamp"),
+            (["-9223372036854775808", "0", "1", "2"], 0, "is no timestamp"),
         ] {
             let (found, detail) = between(&times).unwrap_err();
             assert!(found == row && detail.contains(part), "{detail}");
@@ -332,9 +567,9 @@ mod tests {
         }
 
         #[test]
-        fn any_text_is_a_moment_or_refused(times in prop::collection::vec(".{0,20}|[0-9T: -]{0,20}", 2..9)) {
+        fn any_text_is_a_moment_or_refused(times in prop::collection::vec(".{0,20}|[0-9TW: -]{0,20}|[12][0-9]{3}[0-5][0-9]", 2..9)) {
             let _ = Step::between(&times, |row| row);
-            if let Some(format) = Format::of(&times[0]) {
+            for format in Format::all(&times[0]) {
                 prop_assert_eq!(format.read(&times[0]).and_then(|moment| format.write(moment)), Some(times[0].clone()));
             }
         }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use crate::classification::Split;
 use crate::digest::Digest;
 use crate::moments::Step;
-use crate::scores::{Evaluation, Group, Metric, Scores};
+use crate::scores::{Evaluation, Metric, Scores};
 use serde::{Deserialize, Serialize};
 
 /// Measurements in equal steps of time, loaded.
@@ -38,6 +38,21 @@ pub struct Column {
     /// A finite number per row.
     pub values: Vec<f64>,
 }
+
+impl Column {
+    /// Whether its values in some rows differ by no more than what is rounded off when they are computed.
+    pub fn is_constant(&self, rows: Range<usize>) -> bool {
+        let values = &self.values[rows];
+        let (low, high) = values
+            .iter()
+            .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), &value| (low.min(value), high.max(value)));
+        values.is_empty() || high - low <= ROUNDING * low.abs().max(high.abs())
+    }
+}
+
+/// What numbers differ by, relative to their magnitude, that would be equal without rounding: some dozens of operations, each of which
+/// rounds to one part in 2⁵³.
+const ROUNDING: f64 = 64.0 * f64::EPSILON;
 
 /// How a series is cut into questions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,7 +110,8 @@ impl Series {
     }
 
     /// Rolling-origin evaluation: the errors of `forecast`, which is asked for each origin of a part in turn, by fold and, if
-    /// there are several, by step ahead. Each value forecast is an example. Origins without a forecast do not count.
+    /// there are several, by step ahead. Each value forecast is an example. Where an origin has no forecast there is no metric, of the
+    /// whole as of its groups: it would be over other origins than those of other forecasts.
     ///
     /// Tashman, "Out-of-sample tests of forecasting accuracy", International Journal of Forecasting 16, 2000.
     pub fn evaluate(
@@ -107,34 +123,36 @@ impl Series {
         let Framing { window, horizon, folds } = framing;
         let origins = self.origins(split, window, horizon);
         let length = origins.len().div_ceil(folds.max(1)).max(1);
-        let (mut errors, mut groups): (Vec<f64>, Vec<Vec<Group>>) = (Vec::new(), Vec::new());
+        let mut all = Errors::default();
+        let mut groups = Vec::new();
+        let mut ahead = vec![Errors::default(); if horizon > 1 { horizon } else { 0 }];
         for (number, fold) in (1..).zip(origins.chunks(length)) {
-            let [first, last] = [fold[0], fold[fold.len() - 1]].map(|origin| &self.times[origin]);
-            let name = format!("{number} ({first} to {last})");
+            let mut of_fold = Errors::default();
             for &origin in fold {
-                let values = forecast(origin).into_iter().flatten().zip(&self.target()[origin..origin + horizon]);
-                for (step, (value, came)) in (1..).zip(values) {
-                    errors.push(value - came);
-                    let ahead = (horizon > 1).then(|| ("step ahead", step.to_string()));
-                    groups.push(std::iter::once(("fold", name.clone())).chain(ahead).collect());
+                let forecast = forecast(origin);
+                for (step, &came) in self.target()[origin..origin + horizon].iter().enumerate() {
+                    let error = forecast.as_ref().and_then(|values| Some(values.get(step)? - came));
+                    [Some(&mut all), Some(&mut of_fold), ahead.get_mut(step)]
+                        .into_iter()
+                        .flatten()
+                        .for_each(|sum| sum.add(error));
                 }
             }
+            let [first, last] = [fold[0], fold[fold.len() - 1]].map(|origin| &self.times[origin]);
+            groups.push((("fold", format!("{number} ({first} to {last})")), of_fold.scores()));
         }
-        let score = |places: &mut dyn Iterator<Item = usize>| {
-            let squares: Vec<f64> = places.map(|place| errors[place].powi(2)).collect();
-            let mean = squares.iter().sum::<f64>() / squares.len().max(1) as f64;
-            Scores::new(squares.len(), [(Metric::Rmse, mean.sqrt())])
-        };
-        Evaluation::by_group(groups.iter().map(Vec::as_slice), score)
+        let ahead = (1..).zip(ahead).filter(|(_, errors)| errors.asked > 0);
+        groups.extend(ahead.map(|(step, errors)| (("step ahead", step.to_string()), errors.scores())));
+        Evaluation { all: all.scores(), groups, ..Evaluation::default() }
     }
 
-    /// How well rules that need no training forecast a part.
+    /// How well rules that need no training forecast a part; the seasonal one where the series has a season.
     pub fn baselines(&self, split: Split, framing: Framing) -> Vec<(&'static str, Evaluation)> {
         let horizon = framing.horizon;
         let persistence = self.evaluate(split, framing, |origin| Some(self.persistence(origin, horizon)));
-        let seasonal = self.evaluate(split, framing, |origin| self.seasonal_naive(origin, horizon));
+        let seasonal = || self.evaluate(split, framing, |origin| self.seasonal_naive(origin, horizon));
         let mut all = vec![("persistence", persistence)];
-        all.extend((seasonal.all.examples > 0).then_some(("seasonal naive", seasonal)));
+        all.extend(self.season.is_some().then(|| ("seasonal naive", seasonal())));
         all
     }
 
@@ -157,25 +175,50 @@ impl Series {
     }
 }
 
+/// The errors of some forecasts, summed up.
+#[derive(Debug, Clone, Copy, Default)]
+struct Errors {
+    asked: usize,
+    answered: usize,
+    squares: f64,
+}
+
+impl Errors {
+    /// Takes in an error, or that there was no forecast.
+    fn add(&mut self, error: Option<f64>) {
+        self.asked += 1;
+        if let Some(error) = error {
+            self.answered += 1;
+            self.squares += error.powi(2);
+        }
+    }
+
+    fn scores(self) -> Scores {
+        let mut scores = Scores::new(self.answered, []);
+        if self.asked > 0 && self.answered == self.asked {
+            scores.metrics.insert(Metric::Rmse, (self.squares / self.asked as f64).sqrt());
+        }
+        scores
+    }
+}
+
 /// Brings each column to mean 0 and standard deviation 1 over the training part; saved with every checkpoint.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Scaling {
     /// Of each column, over the rows of the training part.
     pub means: Vec<f64>,
-    /// Of each column, over the rows of the training part; 1 for a column that is constant there.
+    /// Of each column, over the rows of the training part; 1 for a column that is constant there, see [`Column::is_constant`].
     pub deviations: Vec<f64>,
 }
 
 impl Scaling {
     /// The scaling of a series, which rows after its training part do not change.
     pub fn fit(series: &Series) -> Self {
-        let count = series.train.max(1) as f64;
         let fit = |column: &Column| {
-            let values = &column.values[..series.train];
-            let mean = values.iter().sum::<f64>() / count;
-            let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / count;
-            (mean, if variance > 0.0 { variance.sqrt() } else { 1.0 })
+            let (mean, variance) = mean_and_variance(&column.values[..series.train]);
+            let varies = variance > 0.0 && !column.is_constant(series.split(Split::Train));
+            (mean, if varies { variance.sqrt() } else { 1.0 })
         };
         let (means, deviations) = series.columns.iter().map(fit).unzip();
         Self { means, deviations }
@@ -191,6 +234,26 @@ impl Scaling {
         value * self.deviations[0] + self.means[0]
     }
 }
+
+/// In two passes; the mean is corrected where adding up large values has moved it.
+fn mean_and_variance(values: &[f64]) -> (f64, f64) {
+    let count = values.len().max(1) as f64;
+    let about = |center: f64| {
+        let deviations = values.iter().map(|value| value - center);
+        let (mut sum, mut squares) = (0.0, 0.0);
+        deviations.for_each(|deviation| (sum, squares) = (sum + deviation, squares + deviation.powi(2)));
+        (sum / count, squares / count)
+    };
+    let mean = values.iter().sum::<f64>() / count;
+    let (moved, variance) = about(mean);
+    if moved.abs() <= NEGLIGIBLE * variance.sqrt() {
+        return (mean, variance);
+    }
+    (mean + moved, about(mean + moved).1)
+}
+
+/// How far from a mean, in standard deviations, its rounding does no harm.
+const NEGLIGIBLE: f64 = 1e-12;
 
 #[cfg(test)]
 mod tests {
@@ -282,6 +345,49 @@ mod tests {
         }
     }
 
+    /// A target that is known from the first row to the last, all of them of the training part.
+    fn one(values: Vec<f64>) -> Series {
+        let rows = values.len();
+        let columns = vec![Column { name: "y".to_owned(), values }];
+        let times = (0..rows).map(|row| row.to_string()).collect();
+        Series { columns, times, step: Step::Count(1), first: 0, season: None, train: rows, validation: rows }
+    }
+
+    #[test]
+    fn columns_that_vary_by_rounding_alone_are_scaled_by_1() {
+        let residues = |k: i32| (7.7 + 0.1 * f64::from(k)) - 0.1 * f64::from(k);
+        for values in [
+            vec![0.3, 0.1 + 0.2, 0.3, 0.3],
+            (0..50).map(residues).collect(),
+            vec![-1e9, -1e9 - 1e-7, -1e9],
+            vec![7.0; 3],
+            vec![0.0; 3],
+        ] {
+            let scaling = Scaling::fit(&one(values.clone()));
+            assert_eq!(scaling.deviations, [1.0], "{values:?}");
+            assert!((scaling.means[0] - values[0]).abs() <= 1e-15 * values[0].abs(), "{values:?}");
+        }
+    }
+
+    #[test]
+    fn large_values_with_small_steps_are_scaled_as_their_differences() {
+        // 0 to 99 a hundred times: mean 49.5, variance (100² − 1) / 12.
+        let deviation = (9999.0f64 / 12.0).sqrt();
+        for base in [0.0, 1e9, 1.7e9, -1e12, 1e15, -4e15] {
+            let series = one((0..10_000).map(|row| base + f64::from(row % 100)).collect());
+            let scaling = Scaling::fit(&series);
+            assert!((scaling.deviations[0] / deviation - 1.0).abs() < 1e-4, "{base} {scaling:?}");
+            for step in [0.0, 49.0, 99.0] {
+                let scaled = scaling.scaled(0, base + step);
+                assert!((scaled - (step - 49.5) / deviation).abs() < 0.02, "{base} {scaling:?}");
+                assert!(base.abs() > 1e12 || (scaled - (step - 49.5) / deviation).abs() < 1e-5, "{base} {scaling:?}");
+            }
+        }
+        // Steps of a millionth beside a thousand are no rounding.
+        let scaling = Scaling::fit(&one(vec![1000.0, 1000.000_001, 1000.0, 1000.000_001]));
+        assert!((scaling.deviations[0] / 5e-7 - 1.0).abs() < 1e-6, "{scaling:?}");
+    }
+
     #[test]
     fn baselines_are_as_computed_by_hand() {
         let columns = vec![Column { name: "y".to_owned(), values: vec![1.0, 2.0, 3.0, 4.0, 5.0] }];
@@ -310,13 +416,29 @@ mod tests {
             (origin < 8).then(|| vec![origin as f64 - 1.0; 2])
         });
         assert_eq!(asked.into_inner(), [6, 7, 8]);
-        let rmse = |scores: &Scores| (scores.examples, scores.get(Metric::Rmse).unwrap());
-        assert_eq!(rmse(&found.all), (4, 2.5f64.sqrt()));
+        let rmse = |scores: &Scores| (scores.examples, scores.get(Metric::Rmse));
+        assert_eq!(rmse(&found.all), (4, None), "a mean over other origins is none");
         let groups: Vec<_> = found.groups.iter().map(|((_, name), scores)| (name.as_str(), rmse(scores))).collect();
-        assert_eq!(groups, [("1 (6 to 7)", (4, 2.5f64.sqrt())), ("1", (2, 1.0)), ("2", (2, 2.0))]);
+        let one = ("1 (6 to 7)", (4, Some(2.5f64.sqrt())));
+        assert_eq!(groups, [one, ("2 (8 to 8)", (0, None)), ("1", (2, None)), ("2", (2, None))]);
+        let whole = series.evaluate(Split::Test, framing, |origin| Some(vec![origin as f64 - 1.0; 2]));
+        let groups: Vec<_> = whole.groups.iter().map(|((_, name), scores)| (name.as_str(), rmse(scores))).collect();
+        let two = ("2 (8 to 8)", (2, Some(2.5f64.sqrt())));
+        assert_eq!(groups, [one, two, ("1", (3, Some(1.0))), ("2", (3, Some(2.0)))]);
         // A line that rises by one a step: persistence is 1 and 2 off, the seasonal rule always a season.
-        let baselines = series.baselines(Split::Test, framing);
-        let all: Vec<_> = baselines.iter().map(|(name, found)| (*name, rmse(&found.all))).collect();
-        assert_eq!(all, [("persistence", (6, 2.5f64.sqrt())), ("seasonal naive", (6, 4.0))]);
+        let baselines = |series: &Series| -> Vec<_> {
+            let found = series.baselines(Split::Test, framing);
+            found.iter().map(|(name, found)| (*name, rmse(&found.all))).collect()
+        };
+        let persistence = ("persistence", (6, Some(2.5f64.sqrt())));
+        assert_eq!(baselines(&series), [persistence, ("seasonal naive", (6, Some(4.0)))]);
+        // Of the origins 6, 7 and 8 the first has no season of seven rows before it.
+        let long = Series { season: Some(7), ..series.clone() };
+        assert_eq!(baselines(&long), [persistence, ("seasonal naive", (4, None))]);
+        assert_eq!(
+            baselines(&Series { season: Some(60), ..series.clone() }),
+            [persistence, ("seasonal naive", (0, None))]
+        );
+        assert_eq!(baselines(&Series { season: None, ..series }), [persistence]);
     }
 }

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use csv::StringRecord;
 
 use crate::catalog::{Dataset, Kind, Origin};
+use crate::classification::Split;
 use crate::moments::{Step, shown};
 use crate::nearest::did_you_mean;
 use crate::series::{Column, Series};
@@ -35,10 +36,10 @@ pub static DATASET: Dataset = Dataset {
     origin: Origin::Table,
 };
 
-/// The columns of a file that are used, by their names in its header.
+/// The columns of a file that are used, by their names in its header. An empty name is that of a column without one.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CsvColumns {
-    /// Moments, as [`Step`] knows them; without, rows are counted from 0.
+    /// Timestamps, as [`Step`] knows them; without, rows are counted from 0.
     pub time: Option<String>,
     /// What is forecast.
     pub target: String,
@@ -46,59 +47,61 @@ pub struct CsvColumns {
     pub features: Vec<String>,
 }
 
-/// Reads a series from a file; its season is what the calendar suggests, see [`Step::season`].
+/// Reads a series to train on from a file; its season is what the calendar suggests, see [`Step::season`].
 ///
 /// # Errors
 /// If the file cannot be read, is no such table, lacks a column or has one twice, has fewer than 30 rows, a used field
-/// that is missing or no finite number, moments without equal steps, or a column that is constant in the training part.
+/// that is missing or no finite number, timestamps without equal steps, or a column that is constant in the training part.
 pub fn read(path: &Path, columns: &CsvColumns) -> Result<Series, DataError> {
     let table = Table::read(path)?;
-    let time = columns.time.as_ref().map(|name| table.column("--time", name)).transpose()?;
-    let mut used = vec![table.column("--target", &columns.target)?];
-    for name in &columns.features {
-        let column = table.column("--features", name)?;
-        if used.contains(&column) {
-            let detail = format!("`{name}` is named twice by --target and --features; name it once");
-            return Err(DataError::unfit(path, detail));
-        }
-        used.push(column);
-    }
+    let used = table.used(columns)?;
     let rows = table.rows.len();
     if rows < LEAST {
         let detail = format!("{rows} rows are too few to learn from; at least {LEAST} are needed");
         return Err(DataError::unfit(path, detail));
     }
-    let times = match time {
-        Some(column) => table.texts(column)?,
-        None => (0..rows).map(|row| row.to_string()).collect(),
-    };
-    let line = |row: usize| table.rows[row].line;
-    let step = Step::between(&times, line).map_err(|(row, detail)| DataError::line(path, line(row), detail))?;
-    let columns = used.into_iter().map(|column| table.numbers(column)).collect::<Result<_, _>>()?;
-    let (train, validation) = (rows * TRAIN / 100, rows * (TRAIN + VALIDATION) / 100);
-    let series = Series {
-        columns,
-        first: step.number(&times[0]).unwrap_or(0),
-        times,
-        step,
-        season: step.season(),
-        train,
-        validation,
-    };
+    let series = table.series(used, None)?;
     refuse_constants(path, &series)?;
     Ok(series)
 }
 
+/// Reads a series to forecast from, of a model that was trained in such steps: it may be as short and as constant as it likes, and
+/// timestamps that can be read in several ways are read as the model's.
+///
+/// # Errors
+/// Those of [`read`], but for the number of rows, of which there must be one, and for constant columns.
+pub fn read_recent(path: &Path, columns: &CsvColumns, step: Step) -> Result<Series, DataError> {
+    let table = Table::read(path)?;
+    table.series(table.used(columns)?, Some(step))
+}
+
+/// The names of a file's columns, in their order.
+///
+/// # Errors
+/// If the file cannot be read or is no table.
+pub fn header(path: &Path) -> Result<Vec<String>, DataError> {
+    Ok(Table::read(path)?.header.fields.iter().map(str::to_owned).collect())
+}
+
 fn refuse_constants(path: &Path, series: &Series) -> Result<(), DataError> {
-    let constant = |column: &Column| column.values[..series.train].iter().all(|&value| value == column.values[0]);
+    let constant = |column: &Column| column.is_constant(series.split(Split::Train));
     let Some(place) = series.columns.iter().position(constant) else { return Ok(()) };
     let Column { name, values } = &series.columns[place];
     let way_out = match place {
         0 => "so there is nothing to learn: choose another --target",
         _ => "so it tells nothing: leave it out of --features",
     };
-    let found = format!("`{name}` is {} in all {} rows that are learnt from", values[0], series.train);
+    let train = &values[..series.train];
+    let exact = if train.iter().all(|value| *value == train[0]) { "" } else { " up to rounding" };
+    let found = format!("{} is {}{exact} in all {} rows that are learnt from", shown(name), train[0], train.len());
     Err(DataError::unfit(path, format!("{found}, {way_out}")))
+}
+
+/// Where the columns that are used stand in a table.
+struct Used {
+    time: Option<usize>,
+    /// The target first.
+    numbers: Vec<usize>,
 }
 
 /// A file's fields, every row with as many as the header.
@@ -140,19 +143,80 @@ impl Table {
         Ok(Self { path: path.to_owned(), header, rows })
     }
 
+    /// The places of the columns that are used.
+    fn used(&self, columns: &CsvColumns) -> Result<Used, DataError> {
+        let time = columns.time.as_ref().map(|name| self.column("--time", name)).transpose()?;
+        let mut numbers = vec![self.column("--target", &columns.target)?];
+        for name in &columns.features {
+            let column = self.column("--features", name)?;
+            if numbers.contains(&column) {
+                let detail = format!("{} is named twice by --target and --features; name it once", shown(name));
+                return Err(DataError::unfit(&self.path, detail));
+            }
+            numbers.push(column);
+        }
+        Ok(Used { time, numbers })
+    }
+
+    /// A series of those columns; its step is `step` if its timestamps follow each other so.
+    fn series(&self, used: Used, step: Option<Step>) -> Result<Series, DataError> {
+        let rows = self.rows.len();
+        if rows == 0 {
+            return Err(DataError::unfit(&self.path, "a header and no rows; at least one row is needed"));
+        }
+        let times = match used.time {
+            Some(column) => self.texts(column)?,
+            None => (0..rows).map(|row| row.to_string()).collect(),
+        };
+        let line = |row: usize| self.rows[row].line;
+        let step = match step.filter(|step| step.separates(&times)) {
+            Some(step) => step,
+            None if used.time.is_none() => Step::Count(1),
+            None if rows == 1 => {
+                let detail = format!("{} is the only timestamp; at least two have a step", shown(&times[0]));
+                return Err(DataError::line(&self.path, line(0), detail));
+            }
+            None => {
+                Step::between(&times, line).map_err(|(row, detail)| DataError::line(&self.path, line(row), detail))?
+            }
+        };
+        let columns = used.numbers.into_iter().map(|column| self.numbers(column)).collect::<Result<_, _>>()?;
+        Ok(Series {
+            columns,
+            first: step.number(&times[0]).unwrap_or(0),
+            times,
+            step,
+            season: step.season(),
+            train: rows * TRAIN / 100,
+            validation: rows * (TRAIN + VALIDATION) / 100,
+        })
+    }
+
     /// The place of the column that a flag names.
-    pub fn column(&self, flag: &str, name: &str) -> Result<usize, DataError> {
+    fn column(&self, flag: &str, name: &str) -> Result<usize, DataError> {
         let wrong = |detail: String| DataError::line(&self.path, self.header.line, detail);
         let names = &self.header.fields;
         let places: Vec<usize> = (0..names.len()).filter(|&place| &names[place] == name).collect();
         match places[..] {
             [place] => Ok(place),
             [] => {
+                let column = if name.is_empty() {
+                    "column without a name".to_owned()
+                } else {
+                    format!("column {}", shown(name))
+                };
                 let hint = did_you_mean(name, names);
                 let all = names.iter().map(shown).collect::<Vec<_>>().join(", ");
-                Err(wrong(format!("no column {}, which {flag} names{hint}; there are {all}", shown(name))))
+                Err(wrong(format!("no {column}, which {flag} names{hint}; there are {all}")))
             }
-            _ => Err(wrong(format!("{} columns are called {}; rename all but one", places.len(), shown(name)))),
+            _ => {
+                let (last, others) = places.split_last().expect("there are two at least");
+                let others = others.iter().map(|place| (place + 1).to_string()).collect::<Vec<_>>().join(", ");
+                let called =
+                    if name.is_empty() { "have no name".to_owned() } else { format!("are called {}", shown(name)) };
+                let which = format!("columns {others} and {} {called}, which {flag} names", last + 1);
+                Err(wrong(format!("{which}; rename all but one")))
+            }
         }
     }
 
@@ -219,7 +283,8 @@ fn records(path: &Path, text: &str) -> Result<Vec<Row>, DataError> {
 
 /// The one of comma, semicolon and tab that the first line has most of, outside quotes.
 fn separator(text: &str) -> u8 {
-    let header = text.trim_start().lines().next().unwrap_or_default();
+    // Empty lines may come first, but a leading tab belongs to a column without a name.
+    let header = text.trim_start_matches([' ', '\r', '\n']).lines().next().unwrap_or_default();
     let unquoted: String = header.split('"').step_by(2).collect();
     let count = |&separator: &u8| unquoted.bytes().filter(|&byte| byte == separator).count();
     b"\t;,".iter().copied().max_by_key(count).unwrap_or(b',')
@@ -326,7 +391,7 @@ mod tests {
             (one("2.5", "warm"), vec!["line 3: `warm` in column `Load` is no number"]),
             (one("2.5", "-inf"), vec!["line 3: `-inf` in column `Load` is infinite"]),
             (one("2.5", "1e99"), vec!["line 3: `1e99` in column `Load` is infinite, or as good as"]),
-            (one("Note", "Load"), vec!["line 1: 2 columns are called `Load`; rename"]),
+            (one("Note", "Load"), vec!["line 1: columns 2 and 4 are called `Load`", "--target", "rename all but one"]),
             (
                 one("Wind", "Wnd"),
                 vec![
@@ -337,7 +402,7 @@ mod tests {
             ),
             (one("Load", "load"), vec!["no column `Load`", "--target", "did you mean `load`"]),
             (one("Day", "Date"), vec!["no column `Day`", "--time"]),
-            (one("2024-01-01", "1/1/24"), vec!["line 2: `1/1/24` is no moment: expected `2024-01-31`", "--time"]),
+            (one("2024-01-01", "1/1/24"), vec!["line 2: `1/1/24` is no timestamp: expected `2024-01-31`", "--time"]),
             (one("2024-01-04", "4 Jan"), vec!["line 5: `4 Jan` is not written as `2024-01-01` of line 2 is"]),
             (one("2024-01-04", "2024-01-02"), vec!["line 5: `2024-01-02` is on line 3 already; cut", "--time"]),
             (one("2024-01-04", "2023-01-04"), vec!["line 5: `2023-01-04` comes after `2024-01-03` of line 4", "sort"]),
@@ -364,6 +429,69 @@ mod tests {
         }
         let error = read(Path::new("absent.csv"), &usual()).unwrap_err().to_string();
         assert!(error.contains("cannot read absent.csv"), "{error}");
+    }
+
+    #[test]
+    fn a_column_without_a_name_is_asked_for_by_an_empty_one() {
+        let unnamed = good().replacen("Day", "", 1);
+        let series = parse(&unnamed, &columns(Some(""), "Load", &["Wind"])).unwrap();
+        assert_eq!(series, parse(good(), &usual()).unwrap());
+        assert_eq!(parse(unnamed.replace(',', "\t"), &columns(Some(""), "Load", &["Wind"])).unwrap(), series);
+        let error = parse(good(), &columns(Some(""), "Load", &[])).unwrap_err().to_string();
+        assert!(error.contains("line 1: no column without a name, which --time names; there are `Day`"), "{error}");
+        let two = unnamed.replacen("Note", "", 1);
+        let error = parse(two, &columns(Some(""), "Load", &[])).unwrap_err().to_string();
+        assert!(
+            error.contains("line 1: columns 1 and 4 have no name, which --time names; rename all but one"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_column_that_varies_by_rounding_alone_is_as_good_as_constant() {
+        // 0.1 + 0.2 and 0.3 are neighbors.
+        let noise = |day: usize| if day % 3 == 0 { "0.30000000000000004" } else { "0.3" };
+        for (text, parts) in [
+            (
+                table(|day| format!("{},{day}", noise(day))),
+                ["`Load` is 0.3 up to rounding in all 28 rows", "choose another --target"],
+            ),
+            (
+                table(|day| format!("{day},{}", noise(day))),
+                ["`Wind` is 0.3 up to rounding in all 28 rows", "out of --features"],
+            ),
+        ] {
+            let error = parse(text, &usual()).unwrap_err().to_string();
+            assert!(parts.iter().all(|part| error.contains(part)), "{error}");
+        }
+        assert!(parse(table(|day| format!("{day},{}", 1_000_000_000 + day % 2)), &usual()).is_ok());
+    }
+
+    #[test]
+    fn a_table_to_forecast_from_may_be_short_constant_and_read_in_the_steps_of_its_model() {
+        let recent = |text: &str, time: Option<&str>, step: Step| {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("recent.csv");
+            std::fs::write(&path, text).unwrap();
+            read_recent(&path, &columns(time, "y", &[]), step)
+        };
+        let text = "month,y\n202401,7\n202402,7\n";
+        for (step, next) in [(Step::Months(1), "202403"), (Step::Weeks(1), "202403"), (Step::Count(1), "202403")] {
+            let series = recent(text, Some("month"), step).unwrap();
+            assert_eq!((series.step, series.next_time(1).as_str(), series.target()), (step, next, &[7.0, 7.0][..]));
+        }
+        assert_eq!(recent(text, Some("month"), Step::Months(1)).unwrap().next_time(11), "202501");
+        assert_eq!(recent("y\n7\n", None, Step::Count(1)).unwrap().rows(), 1);
+        assert_eq!(recent("month,y\n202452,7\n", Some("month"), Step::Weeks(1)).unwrap().next_time(1), "202501");
+        for (text, step, part) in [
+            (text, Step::Seconds(60), "line 2: `202401` to `202402` could be months as well as weeks"),
+            ("month,y\n2024-01,7\n", Step::Weeks(1), "line 2: `2024-01` is the only timestamp"),
+            ("month,y\n", Step::Months(1), "no rows"),
+            ("month,y\n202401,\n", Step::Months(1), "line 2: no value in column `y`"),
+        ] {
+            let error = recent(text, Some("month"), step).unwrap_err().to_string();
+            assert!(error.contains(part), "{error}");
+        }
     }
 
     proptest! {

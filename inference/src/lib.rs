@@ -220,6 +220,14 @@ impl Model {
         }
     }
 
+    /// How many tokens of a text the model reads.
+    ///
+    /// # Errors
+    /// If the model knows no labels.
+    pub fn tokens_read(&self, text: &str) -> Result<usize, AskError> {
+        Ok(self.classifier()?.encode(text).len())
+    }
+
     /// How far back the loss of examples reaches: the gradient's norm at the lowest layer's hidden state, by distance from
     /// the last token, averaged over examples.
     ///

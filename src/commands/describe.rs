@@ -1,9 +1,9 @@
 //! `seqzoo describe`
 
 use std::io::Write;
-use std::path::Path;
 
 use clap::Args;
+use seqzoo_datasets::catalog::Origin;
 use seqzoo_models::Architecture;
 use seqzoo_run::recipe::SHIPPED;
 use seqzoo_run::settings::Settings;
@@ -37,7 +37,7 @@ impl Describe {
             return self.model(model);
         }
         if self.name.ends_with(".toml") || SHIPPED.iter().any(|(name, _)| *name == self.name) {
-            return recipe(&Overrides::default().settings(&self.name)?, &self.name);
+            return recipe(&Overrides::default().settings(&self.name, None)?, &self.name);
         }
         let known = Architecture::ALL.map(Architecture::name).into_iter().chain(SHIPPED.map(|(name, _)| name));
         let hint = did_you_mean(&self.name, known);
@@ -79,6 +79,8 @@ impl Describe {
 fn recipe(settings: &Settings, name: &str) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
     write!(out, "{}", settings.to_toml())?;
-    writeln!(out, "\n# next: seqzoo train {}", quoted(Path::new(name)))?;
+    let table = matches!(settings.recipe.dataset()?.origin, Origin::Table);
+    let columns = if table { " --csv FILE --time COLUMN --target COLUMN" } else { "" };
+    writeln!(out, "\n# next: seqzoo train {}{columns}", quoted(name))?;
     Ok(())
 }

@@ -51,7 +51,7 @@ impl Evaluate {
             })?,
         };
         let (_, device) = self.backend.open(None)?;
-        let data = self.data.load(recipe)?;
+        let data = self.data.load_of(&run)?;
         let report = measure(&run, split, recipe.expected.metric, &data, &device)?;
         if self.json {
             writeln!(std::io::stdout().lock(), "{}", report.json())?;
@@ -72,9 +72,6 @@ pub fn measure<'a>(
 ) -> Result<Report<'a>, Failure> {
     let recipe = &run.environment.settings.recipe;
     need(data, split, recipe)?;
-    if data.digest() != run.environment.data_digest {
-        say("note: these data are not those that the run was trained on");
-    }
     let mut names: Vec<&String> = recipe.models.iter().collect();
     let mut waiting = Vec::new();
     for name in &recipe.models {

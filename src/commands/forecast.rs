@@ -28,7 +28,7 @@ pub struct Forecast {
     /// A table with the run's columns, whose end is gone on from; the end of the series trained on unless given.
     #[arg(long, value_name = "FILE")]
     csv: Option<PathBuf>,
-    /// Probabilities of the quantiles to tell; 0.05 and 0.95 unless given, or those that the model was trained on.
+    /// Probabilities of the quantiles to report, in any order; 0.05 and 0.95 unless given, or those that the model was trained on.
     #[arg(long, value_name = "P,…", value_delimiter = ',', value_parser = probability)]
     quantiles: Vec<f64>,
     /// Draw the past and the forecast into this file.
@@ -69,7 +69,7 @@ impl Forecast {
         let past = match &self.csv {
             None => forecaster.recent(),
             Some(path) => {
-                let series = series(path, &run.environment.settings.recipe)?;
+                let series = series(path, &run.environment.settings.recipe, Some(forecaster.step()))?;
                 readable(forecaster, &series)?;
                 let framing = forecaster.framing();
                 Past::of(&series, framing).ok_or_else(|| {
@@ -104,6 +104,7 @@ impl Forecast {
         let refused = |why: String| Err(Failure::new(USAGE, format!("--quantiles: {why}")));
         let mut asked = self.quantiles.clone();
         asked.sort_by(f64::total_cmp);
+        asked.dedup();
         if asked.is_empty() {
             return Ok(outlook.quantiles());
         }

@@ -1,19 +1,23 @@
 //! `seqzoo probe`
 
+use std::cmp::Reverse;
 use std::fs;
 use std::io::Write;
 use std::path::PathBuf;
 
+use burn::tensor::Device;
 use clap::Args;
 use comfy_table::{CellAlignment, Table};
 use plotters::prelude::*;
 use seqzoo_datasets::catalog::Data;
+use seqzoo_datasets::classification::Example;
 use seqzoo_inference::{AskError, Model};
 use seqzoo_models::Architecture;
 use seqzoo_models::layers::{Skip, StackShape};
 use seqzoo_models::probe::fresh_reach;
 use seqzoo_run::did_you_mean;
 use seqzoo_run::folder::Run;
+use serde_json::{Map, Value, json};
 
 use super::{BackendChoice, DataFolder, need};
 use crate::failure::{DATA, Failure, STORAGE, USAGE};
@@ -22,7 +26,8 @@ use crate::say::say;
 /// Examples that a trained model is measured on.
 const EXAMPLES: usize = 256;
 
-/// How far gradients reach: the norm of a loss's gradient at each step's hidden state, by distance.
+/// How far gradients reach: the norm of a loss's gradient at each step's hidden state, by distance, relative to the norm at
+/// distance 0. Without that, a model whose loss is near 0 would seem to reach less far.
 ///
 /// A model is an architecture, or a stack of them: 3xrnn+residual is three layers of rnn under residual connections (none,
 /// residual, highway, dense).
@@ -45,6 +50,9 @@ pub struct Probe {
     /// Measure a run's trained models on its data instead.
     #[arg(long, value_name = "RUN")]
     run: Option<String>,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
     /// Draw the norms into a file, which is replaced.
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
@@ -54,51 +62,61 @@ pub struct Probe {
     backend: BackendChoice,
 }
 
-/// A model's norms by distance.
+/// A model's norms by distance, relative to that at distance 0.
 struct Curve {
     name: String,
     norms: Vec<f64>,
 }
 
+impl Curve {
+    /// # Errors
+    /// If the norms cannot be compared with the one at distance 0.
+    fn new(name: &str, norms: &[f64]) -> Result<Self, String> {
+        let Some(first) = norms.first() else { return Err(format!("{name}: no example has a token to measure at")) };
+        let compared: Vec<f64> = norms.iter().map(|norm| norm / first).collect();
+        if let Some(distance) = norms.iter().position(|norm| !norm.is_finite()) {
+            return Err(format!("{name}: the gradient at distance {distance} is not finite"));
+        }
+        if !compared.iter().all(|norm| norm.is_finite()) {
+            let why = "others cannot be compared with it; a loss that is all but 0 has no gradient left";
+            return Err(format!("{name}: the gradient norm at distance 0 is {first:e}, and {why}"));
+        }
+        Ok(Self { name: name.to_owned(), norms: compared })
+    }
+}
+
 impl Probe {
     pub fn run(&self) -> Result<(), Failure> {
         let (_, device) = self.backend.open(None)?;
-        let mut curves = Vec::new();
-        let what = match &self.run {
+        let (measured, what) = match &self.run {
             None => {
+                let mut measured = Vec::new();
                 for name in &self.models {
                     let shape = self.shape(name)?;
                     say(format_args!("measuring {name} …"));
                     let norms = fresh_reach(shape, usize::from(self.lag), self.seed, &device);
-                    curves.push(Curve { name: name.clone(), norms });
+                    measured.push((name.clone(), norms));
                 }
-                format!("fresh weights, seed {}, {} features, noise as input", self.seed, self.size)
+                (measured, format!("fresh weights, seed {}, {} features, noise as input", self.seed, self.size))
             }
-            Some(name) => {
-                let run = Run::find(name)?;
-                let recipe = &run.environment.settings.recipe;
-                let models =
-                    recipe.models.iter().map(|name| Ok((name.as_str(), Model::open(&run.model(name), &device)?)));
-                let models: Vec<(&str, Model)> = models.collect::<Result<_, Failure>>()?;
-                let data = self.data.load(recipe)?;
-                let split = recipe.reported_split()?;
-                need(&data, split, recipe)?;
-                let Data::Labelled(data) = data else { return Err(AskError::NoLabels.into()) };
-                let mut examples = data.split(split).to_vec();
-                examples.sort_by_key(|example| std::cmp::Reverse(seqzoo_datasets::text::words(&example.text).count()));
-                examples.truncate(EXAMPLES);
-                for (name, model) in models {
-                    let mut norms = model.reach(&examples)?;
-                    norms.truncate(usize::from(self.lag) + 1);
-                    curves.push(Curve { name: name.to_owned(), norms });
-                }
-                format!("run {}, the {} longest examples of {}", run.path.display(), examples.len(), split.name())
-            }
+            Some(name) => self.of_run(&Run::find(name)?, &device)?,
         };
-        if let Some(bad) = curves.iter().find(|curve| curve.norms.iter().any(|norm| !norm.is_finite())) {
-            return Err(Failure::new(DATA, format!("{}: a gradient is not finite", bad.name)));
+        let mut curves = Vec::new();
+        for (name, norms) in &measured {
+            match Curve::new(name, norms) {
+                Ok(curve) => curves.push(curve),
+                Err(why) if measured.len() == 1 => return Err(Failure::new(DATA, why)),
+                Err(why) => say(format_args!("note: {why}; it is left out")),
+            }
         }
-        print(&curves, &what)?;
+        if curves.is_empty() {
+            return Err(Failure::new(DATA, "no model has gradients that can be compared"));
+        }
+        if self.json {
+            print_json(&curves, &what)?
+        } else {
+            print(&curves, &what)?
+        }
         if let Some(path) = &self.svg {
             let failed =
                 |error: &dyn std::fmt::Display| Failure::new(STORAGE, format!("--svg {}: {error}", path.display()));
@@ -107,6 +125,32 @@ impl Probe {
             say(format_args!("drawn into {}", path.display()));
         }
         Ok(())
+    }
+
+    /// The norms of a run's models on the examples that are longest in the tokens that they read, and what those are.
+    fn of_run(&self, run: &Run, device: &Device) -> Result<(Vec<(String, Vec<f64>)>, String), Failure> {
+        let recipe = &run.environment.settings.recipe;
+        let models = recipe.models.iter().map(|name| Ok((name.clone(), Model::open(&run.model(name), device)?)));
+        let models: Vec<(String, Model)> = models.collect::<Result<_, Failure>>()?;
+        let data = self.data.load_of(run)?;
+        let split = recipe.reported_split()?;
+        need(&data, split, recipe)?;
+        let Data::Labelled(data) = data else { return Err(AskError::NoLabels.into()) };
+        let mut measured = Vec::new();
+        let mut count = 0;
+        for (name, model) in models {
+            let read = |example: &Example| Ok((model.tokens_read(&example.text)?, example.clone()));
+            let mut examples = data.split(split).iter().map(read).collect::<Result<Vec<_>, AskError>>()?;
+            examples.retain(|&(tokens, _)| tokens > 0);
+            examples.sort_by_key(|&(tokens, _)| Reverse(tokens));
+            examples.truncate(EXAMPLES);
+            count = examples.len();
+            let examples: Vec<Example> = examples.into_iter().map(|(_, example)| example).collect();
+            let mut norms = model.reach(&examples)?;
+            norms.truncate(usize::from(self.lag) + 1);
+            measured.push((name, norms));
+        }
+        Ok((measured, format!("run {}, the {count} longest examples of {}", run.path.display(), split.name())))
     }
 
     /// The stack that a name such as `lstm` or `3xrnn+residual` stands for.
@@ -151,7 +195,14 @@ fn print(curves: &[Curve], what: &str) -> Result<(), Failure> {
     }
     table.column_iter_mut().for_each(|column| column.set_cell_alignment(CellAlignment::Right));
     let mut out = std::io::stdout().lock();
-    writeln!(out, "gradient norm by distance from the loss ({what})\n{table}")?;
+    writeln!(out, "gradient norm by distance from the loss, relative to distance 0 ({what})\n{table}")?;
+    Ok(())
+}
+
+/// The norm at each distance, by model.
+fn print_json(curves: &[Curve], what: &str) -> Result<(), Failure> {
+    let models: Map<String, Value> = curves.iter().map(|curve| (curve.name.clone(), json!(curve.norms))).collect();
+    writeln!(std::io::stdout().lock(), "{}", json!({"measured": what, "relative to": "distance 0", "models": models}))?;
     Ok(())
 }
 
@@ -167,7 +218,7 @@ fn draw(curves: &[Curve], what: &str) -> Result<String, String> {
         let told = |error: &dyn std::fmt::Display| error.to_string();
         area.fill(&WHITE).map_err(|error| told(&error))?;
         let mut chart = ChartBuilder::on(&area)
-            .caption(format!("Gradient norm by distance: {what}"), ("sans-serif", 16))
+            .caption(format!("Gradient norm relative to distance 0: {what}"), ("sans-serif", 16))
             .margin(14)
             .x_label_area_size(40)
             .y_label_area_size(70)
@@ -176,7 +227,7 @@ fn draw(curves: &[Curve], what: &str) -> Result<String, String> {
         let label = |norm: &f64| format!("{norm:.0e}");
         let mut mesh = chart.configure_mesh();
         mesh.x_desc("steps back from the loss")
-            .y_desc("gradient norm")
+            .y_desc("gradient norm, relative to distance 0")
             .y_label_formatter(&label)
             .light_line_style(WHITE);
         mesh.draw().map_err(|error| told(&error))?;
@@ -194,4 +245,26 @@ fn draw(curves: &[Curve], what: &str) -> Result<String, String> {
         area.present().map_err(|error| told(&error))?;
     }
     Ok(picture)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn norms_are_relative_to_that_at_distance_0_or_said_to_have_none_to_compare_with() {
+        assert_eq!(Curve::new("rnn", &[4.0, 2.0, 0.0, 8.0]).unwrap().norms, [1.0, 0.5, 0.0, 2.0]);
+        assert_eq!(Curve::new("lstm", &[4e-30, 2e-30]).unwrap().norms, [1.0, 0.5]);
+        for (norms, part) in [
+            (&[0.0, 1.0][..], "lstm: the gradient norm at distance 0 is 0e0"),
+            (&[0.0, 0.0], "at distance 0 is 0e0"),
+            (&[], "no example has a token"),
+            (&[5e-324, 1e300], "at distance 0 is 5e-324"),
+            (&[f64::NAN, 1.0], "lstm: the gradient at distance 0 is not finite"),
+            (&[1.0, f64::INFINITY], "lstm: the gradient at distance 1 is not finite"),
+        ] {
+            let why = Curve::new("lstm", norms).err().unwrap();
+            assert!(why.contains(part), "{why}");
+        }
+    }
 }

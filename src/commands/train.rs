@@ -95,9 +95,7 @@ impl Train {
 
     pub fn run(&self) -> Result<(), Failure> {
         if self.find_rate {
-            let (_, settings) = self.settings()?;
-            let (_, device) = self.backend.open(None)?;
-            return find_rate(&settings.name, &settings.recipe, &self.data.load(&settings.recipe)?, &device);
+            return self.find_rate();
         }
         let Trained { run, data, device } = self.train()?;
         let recipe = &run.environment.settings.recipe;
@@ -111,7 +109,10 @@ impl Train {
         let recorded = existing.as_ref().map(|run| run.environment.backend.as_str());
         let (backend, device) = self.backend.open(recorded)?;
         let recipe = &settings.recipe;
-        let data = self.data.load(recipe)?;
+        let (data, paths) = match &existing {
+            Some(run) => (self.data.load_resumed(run)?, self.data.of_run(run).paths(recipe)?),
+            None => (self.data.load(recipe)?, self.data.paths(recipe)?),
+        };
         let split = recipe.reported_split()?;
         for split in [Split::Train, Split::Validation, split] {
             need(&data, split, recipe)?;
@@ -120,6 +121,8 @@ impl Train {
         let run = match existing {
             Some(run) => run,
             None => {
+                // What is refused leaves no folder behind.
+                recipe.variants()?.iter().try_for_each(|variant| with_task(variant, &data, Fits))?;
                 let environment = Environment::now(settings.clone(), backend.name(), digest.clone());
                 Run::create(self.out.as_deref(), environment)?
             }
@@ -129,7 +132,8 @@ impl Train {
             let began = &run.environment.backend;
             say(format_args!("note: the run began on {began}; on another backend it goes on, but not exactly"));
         }
-        let run = Run { environment: Environment { settings: settings.clone(), ..run.environment }, ..run };
+        let environment = Environment { settings: settings.clone(), data: paths, ..run.environment };
+        let run = Run { environment, ..run };
         run.record()?;
         say(format_args!("run {} on {}, seed {}", run.path.display(), backend.name(), recipe.training.seed));
 
@@ -161,20 +165,59 @@ impl Train {
         Ok(Trained { run, data, device })
     }
 
+    /// The loss by learning rate of each of a recipe's models, at every fifth update.
+    fn find_rate(&self) -> Result<(), Failure> {
+        let (_, settings) = self.settings()?;
+        let (_, device) = self.backend.open(None)?;
+        let recipe = &settings.recipe;
+        let data = self.data.load(recipe)?;
+        let name = self.recipe.as_deref().map_or_else(String::new, quoted);
+        let given = format!("{name}{}{}{}", self.overrides.flag(), self.data.flag(), self.backend.flag());
+        for variant in recipe.variants()? {
+            let name = &variant.name;
+            say(format_args!("trying learning rates with {name} …"));
+            let tried = with_task(&variant, &data, RangeTest { recipe: &variant.recipe, device: &device })?;
+            let mut out = std::io::stdout().lock();
+            writeln!(out, "{name}: smoothed loss by learning rate (seed {})", recipe.training.seed)?;
+            tried.iter().step_by(5).try_for_each(|Tried { rate, loss }| writeln!(out, "  {rate:.1e}  {loss:.4}"))?;
+            if tried.is_empty() {
+                return Err(Failure::new(DATA, format!("{name}: the first batch already has no finite loss")));
+            }
+            match suggestion(&tried) {
+                Some(rate) => writeln!(out, "next: seqzoo train {given} --set training.learning_rate={rate:.1e}")?,
+                None => writeln!(
+                    out,
+                    "the loss hardly falls in so few updates, at any rate: keep {:e}",
+                    recipe.training.learning_rate
+                )?,
+            }
+        }
+        Ok(())
+    }
+
     /// The settings to train under, and the run to go on with, if any.
     fn settings(&self) -> Result<(Option<Run>, Settings), Failure> {
         let Some(name) = &self.resume else {
             let recipe = self.recipe.as_deref().expect("clap requires it without --resume");
-            return Ok((None, self.overrides.settings(recipe)?));
+            return Ok((None, self.overrides.settings(recipe, self.data.table())?));
         };
         let run = Run::find(name)?;
         let recorded = run.environment.settings.clone();
         // Without a recipe beside it the run's own record says what it is.
         let current = self.recipe.as_deref().map_or_else(|| Ok(recorded.clone()), Settings::read)?;
-        let overrides = self.overrides.of(&recorded);
+        let overrides = self.overrides.of(&recorded, self.data.of_run(&run).table())?;
         let settings = recorded.resumed(&current, &overrides)?;
         Ok((Some(run), settings))
     }
+}
+
+/// Does nothing with a task: that there is one shows that a model and the data fit each other.
+struct Fits;
+
+impl Work for Fits {
+    type Outcome = ();
+
+    fn with<T: Task>(self, _: &T) {}
 }
 
 /// One of the models that a recipe trains side by side.
@@ -212,30 +255,6 @@ impl Work for RangeTest<'_> {
     fn with<T: Task>(self, task: &T) -> Vec<Tried> {
         range_test(task, self.recipe, RANGE_UPDATES, self.device)
     }
-}
-
-/// The loss by learning rate of each of a recipe's models, at every fifth update.
-fn find_rate(of: &str, recipe: &Recipe, data: &Data, device: &Device) -> Result<(), Failure> {
-    for variant in recipe.variants()? {
-        let name = &variant.name;
-        say(format_args!("trying learning rates with {name} …"));
-        let tried = with_task(&variant, data, RangeTest { recipe: &variant.recipe, device })?;
-        let mut out = std::io::stdout().lock();
-        writeln!(out, "{name}: smoothed loss by learning rate (seed {})", recipe.training.seed)?;
-        tried.iter().step_by(5).try_for_each(|Tried { rate, loss }| writeln!(out, "  {rate:.1e}  {loss:.4}"))?;
-        if tried.is_empty() {
-            return Err(Failure::new(DATA, format!("{name}: the first batch already has no finite loss")));
-        }
-        match suggestion(&tried) {
-            Some(rate) => writeln!(out, "next: seqzoo train {of} --set training.learning_rate={rate:.1e}")?,
-            None => writeln!(
-                out,
-                "the loss hardly falls in so few updates, at any rate: keep {:e}",
-                recipe.training.learning_rate
-            )?,
-        }
-    }
-    Ok(())
 }
 
 /// How long training waited for checkpoints.

@@ -38,7 +38,7 @@ pub struct Verify {
 
 impl Verify {
     pub fn run(&self) -> Result<(), Failure> {
-        let recipe = self.overrides.settings(&self.recipe)?.recipe;
+        let recipe = self.overrides.settings(&self.recipe, self.data.table())?.recipe;
         let (split, expected) = (recipe.reported_split()?, recipe.expected);
         let Some(figure) = expected.value else {
             return Err(Failure::new(
@@ -54,7 +54,7 @@ impl Verify {
             }
         };
         let (_, device) = self.backend.open(None)?;
-        let data = self.data.load(&run.environment.settings.recipe)?;
+        let data = self.data.load_of(&run)?;
         let report = measure(&run, split, expected.metric, &data, &device)?;
         let (value, retrained) = (report.value(), self.run.is_none());
         let met = expected.metric.reaches(value, figure);

@@ -43,6 +43,7 @@ fn a_probe_shows_that_gates_reach_further_than_a_vanilla_network_and_draws_it() 
             row.split('┆').skip(1).map(|cell| cell.trim().parse().unwrap()).collect()
         };
         let (far, near) = (row("60"), row("0"));
+        assert_eq!(near, [1.0; 4], "relative to distance 0");
         let lasting: Vec<f64> = far.iter().zip(&near).map(|(far, near)| far / near).collect();
         assert!(lasting[1..].iter().all(|&share| share > lasting[0]), "seed {seed}\n{table}");
     }
@@ -63,6 +64,9 @@ fn a_probe_measures_trained_models_on_their_data() {
     let table = place.ok(&["probe", "--run", "run", "--lag", "20"]).out;
     assert!(table.contains("the 256 longest examples of test") && table.contains("lstm"), "{table}");
     assert!(table.lines().last().unwrap().trim_start().starts_with("20"), "{table}");
+    let found = place.json(&["probe", "--run", "run", "--lag", "20", "--json"]);
+    let norms = found["models"]["lstm"].as_array().unwrap();
+    assert!(norms.len() == 21 && norms[0] == 1.0 && found["relative to"] == "distance 0", "{found}");
 }
 
 #[test]

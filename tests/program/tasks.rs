@@ -248,6 +248,7 @@ fn sizes_that_do_not_fit_the_data_are_refused_by_field() {
         let told =
             ran.err.contains("do not fit these data") && ran.err.contains("skip") && ran.err.contains("[network]");
         assert!(ran.code == Some(3) && told, "{recipe}: {:?} {}", ran.code, ran.err);
+        assert!(!place.path(recipe).exists(), "{recipe}: what is refused leaves no folder behind");
     }
     // A text whose last tenth is one word has nothing to predict.
     fs::write(place.path("text.txt"), "so it goes ".repeat(30) + &"o".repeat(60)).unwrap();

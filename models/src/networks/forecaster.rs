@@ -87,6 +87,18 @@ impl Outlook {
         }
     }
 
+    /// A forecast `[batch, horizon, k]` as it is validated and reported: quantiles that cross are put in increasing order, which
+    /// brings them nearer to the truth; Chernozhukov, Fernández-Val and Galichon, "Quantile and probability curves without
+    /// crossing", Econometrica 78, 2010.
+    pub fn ordered(&self, forecast: Tensor<3>) -> Tensor<3> {
+        let Outlook::Quantiles(probabilities) = self else { return forecast };
+        let (shape, options) = (forecast.dims(), (forecast.device(), forecast.dtype()));
+        // On the host, where values that are not a number have an order too.
+        let mut values = forecast.try_into_vec_as::<f32>().expect("a computed tensor can be read");
+        values.chunks_exact_mut(probabilities.len()).for_each(|quantiles| quantiles.sort_by(f32::total_cmp));
+        Tensor::from_data(TensorData::new(values, shape), (&options.0, options.1))
+    }
+
     /// Which of the numbers that are told of a value stands for it: the mean, or the quantile whose probability is nearest to
     /// a half.
     pub fn middle(&self) -> usize {
@@ -176,10 +188,11 @@ impl ForecasterShape {
         positive("horizon", self.horizon)?;
         rate("dropout", self.dropout)?;
         let Outlook::Quantiles(probabilities) = &self.outlook else { return Ok(()) };
-        if probabilities.is_empty() || !probabilities.iter().all(|&probability| probability > 0.0 && probability < 1.0)
-        {
-            let reason = format!("quantiles {probabilities:?}: at least one probability between 0 and 1 is needed");
-            return Err(Misfit::new("outlook", reason));
+        let inside = probabilities.iter().all(|&probability| probability > 0.0 && probability < 1.0);
+        let rising = probabilities.windows(2).all(|pair| pair[0] < pair[1]);
+        if probabilities.is_empty() || !inside || !rising {
+            let needed = "at least one probability between 0 and 1 is needed, each larger than the one before";
+            return Err(Misfit::new("outlook", format!("quantiles {probabilities:?}: {needed}")));
         }
         Ok(())
     }
@@ -230,6 +243,11 @@ impl Forecaster {
             }
             Outlook::Point | Outlook::Quantiles(_) => numbers,
         }
+    }
+
+    /// What comes after `past`, nothing dropped, as it is validated and reported; see [`Outlook::ordered`].
+    pub fn forecast(&self, past: Tensor<3>, lengths: &[usize]) -> Tensor<3> {
+        self.outlook.ordered(self.forward(past, lengths, None))
     }
 
     /// The mean loss of the forecasts after `past` against what came, `[batch, horizon]`.

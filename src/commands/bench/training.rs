@@ -36,7 +36,7 @@ pub struct Training {
 
 impl Training {
     pub fn run(&self) -> Result<(), Failure> {
-        let settings = self.overrides.settings(&self.recipe)?;
+        let settings = self.overrides.settings(&self.recipe, self.data.table())?;
         let recipe = &settings.recipe;
         let (backend, device) = self.backend.open(None)?;
         let data = self.data.load(recipe)?;

@@ -81,10 +81,27 @@ pub struct Environment {
     pub settings: Settings,
     /// SHA-256 of the data.
     pub data_digest: String,
+    /// Where they were read from.
+    #[serde(default)]
+    pub data: DataPaths,
+}
+
+/// The files or the folder that a run's data were read from, as absolute paths; none where they are built in.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct DataPaths {
+    /// A text file that takes the place of a corpus.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<PathBuf>,
+    /// A table.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub csv: Option<PathBuf>,
+    /// The folder of data sets as published.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data_dir: Option<PathBuf>,
 }
 
 impl Environment {
-    /// The circumstances now.
+    /// The circumstances now, of data that are built in.
     pub fn now(settings: Settings, backend: &str, data_digest: String) -> Self {
         let started = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_millis() as u64);
         Self {
@@ -94,6 +111,7 @@ impl Environment {
             threads: std::thread::available_parallelism().map_or(1, usize::from),
             settings,
             data_digest,
+            data: DataPaths::default(),
         }
     }
 }

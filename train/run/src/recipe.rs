@@ -250,10 +250,11 @@ impl Recipe {
         let columns = [
             ("series.time", time.clone()),
             ("series.target", target.clone()),
-            ("series.features", features.join(", ")),
+            ("series.features", (!features.is_empty()).then(|| features.join(", "))),
         ];
+        let named = columns.into_iter().find_map(|(field, value)| Some((field, value?)));
         if !matches!(self.dataset()?.origin, Origin::Table)
-            && let Some((field, value)) = columns.into_iter().find(|(_, value)| !value.is_empty())
+            && let Some((field, value)) = named
         {
             return Err(invalid(field, value, format!("nothing: {} has columns of its own, or none", self.dataset)));
         }

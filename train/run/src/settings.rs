@@ -13,6 +13,7 @@ use crate::{did_you_mean, nearest};
 
 /// A recipe with all its values, and where each came from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(from = "Recorded")]
 pub struct Settings {
     /// The recipe's name: a shipped one's, or its file's without `.toml`.
     pub name: String,
@@ -20,6 +21,27 @@ pub struct Settings {
     pub recipe: Recipe,
     /// By `section.field`: "default", "recipe", or the variable or flag that set it.
     pub origins: BTreeMap<String, String>,
+}
+
+/// Settings as a file has them.
+#[derive(Deserialize)]
+struct Recorded {
+    name: String,
+    recipe: Recipe,
+    origins: BTreeMap<String, String>,
+}
+
+impl From<Recorded> for Settings {
+    /// Before columns could be without a name, no column was written as an empty name.
+    fn from(Recorded { name, mut recipe, origins }: Recorded) -> Self {
+        for (field, column) in [("series.time", &mut recipe.series.time), ("series.target", &mut recipe.series.target)]
+        {
+            if column.as_deref() == Some("") && origins.get(field).is_some_and(|origin| origin == "default") {
+                *column = None;
+            }
+        }
+        Self { name, recipe, origins }
+    }
 }
 
 /// One value that overrides the recipe's.
@@ -192,7 +214,7 @@ impl Settings {
 
     fn with(&self, change: &Override) -> Result<Recipe, String> {
         let mut values = table(&self.recipe);
-        let known = flatten(&values);
+        let known = fields(&self.recipe);
         let common = in_model(&change.field).map_or(change.field.as_str(), |(_, common)| common);
         let Some(current) = known.get(common) else {
             let hint = did_you_mean(common, known.keys().map(String::as_str));
@@ -280,23 +302,27 @@ impl Settings {
     pub fn to_toml(&self) -> String {
         let mut text = format!("# Recipe `{}` as resolved: defaults < recipe < environment < flags.\n", self.name);
         let mut section = String::new();
-        let mut values: Vec<_> = flatten(&table(&self.recipe)).into_iter().collect();
-        values.sort_by_key(|(field, _)| field.contains('.'));
-        for (field, value) in values {
+        let values = flatten(&table(&self.recipe));
+        let mut fields: Vec<String> = fields(&self.recipe).into_keys().collect();
+        fields.sort_by_key(|field| field.contains('.'));
+        for field in fields {
             let (parent, key) = field.rsplit_once('.').unwrap_or(("", &field));
             if parent != section {
                 section = parent.to_owned();
                 let quoted: Vec<String> = section.split('.').map(toml_key).collect();
                 let _ = writeln!(text, "\n[{}]", quoted.join("."));
             }
-            let _ = writeln!(text, "{key} = {value}  # {}", self.origin(&field));
+            let _ = match values.get(&field) {
+                Some(value) => writeln!(text, "{key} = {value}  # {}", self.origin(&field)),
+                None => writeln!(text, "# {key} is not set"),
+            };
         }
         text
     }
 
     /// Overrides from environment variables: `SEQZOO_TRAINING_SEED` sets `training.seed`.
     pub fn from_environment(&self, variables: impl Iterator<Item = (String, String)>) -> Vec<Override> {
-        let fields = flatten(&table(&self.recipe));
+        let fields = fields(&self.recipe);
         let variable = |field: &str| format!("SEQZOO_{}", field.replace('.', "_").to_uppercase());
         let named: BTreeMap<String, String> = fields.into_keys().map(|field| (variable(&field), field)).collect();
         variables
@@ -329,6 +355,15 @@ fn insert(values: &mut Table, field: &str, value: Value) {
             }
         }
     }
+}
+
+/// Every field that a recipe may have, with its value here; one that is not set has that of its kind.
+fn fields(recipe: &Recipe) -> BTreeMap<String, Value> {
+    let mut recipe = recipe.clone();
+    recipe.series.time.get_or_insert_default();
+    recipe.series.target.get_or_insert_default();
+    recipe.expected.value.get_or_insert_default();
+    flatten(&table(&recipe))
 }
 
 /// The leaves of a table by `section.field`.

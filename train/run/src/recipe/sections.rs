@@ -76,10 +76,12 @@ pub struct SpellingSettings {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SeriesSettings {
-    /// Of a table: the column of moments; without, rows are counted.
-    pub time: String,
+    /// Of a table: the column of timestamps; without, rows are counted. An empty name is that of a column without one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time: Option<String>,
     /// Of a table: the column that is forecast.
-    pub target: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
     /// Of a table: columns that are known up to the present.
     pub features: Vec<String>,
     /// Rows of the past that are read.
@@ -104,8 +106,8 @@ pub struct SeriesSettings {
 impl Default for SeriesSettings {
     fn default() -> Self {
         Self {
-            time: String::new(),
-            target: String::new(),
+            time: None,
+            target: None,
             features: Vec::new(),
             window: 30,
             horizon: 1,

@@ -252,7 +252,7 @@ impl Task for ForecastingTask {
                 return None;
             }
             let past = self.codec.windows(&self.series, origins, window, device);
-            let forecast = network.forward(past, &vec![window; origins.len()], None);
+            let forecast = network.forecast(past, &vec![window; origins.len()]);
             let outlook = network.outlook();
             let mean: f32 = outlook.loss(forecast.clone(), self.came(origins, device)).into_scalar();
             loss += f64::from(mean) * (origins.len() * horizon) as f64;
@@ -320,7 +320,7 @@ impl SeriesForecaster {
         }
         let shape = [1, window, self.codec.features()];
         let input = Tensor::from_data(TensorData::new(numbers, shape), &self.device);
-        let told = Array::of(self.network.forward(input, &[window], None)).values;
+        let told = Array::of(self.network.forecast(input, &[window])).values;
         told.chunks_exact(self.outlook().width()).map(|told| self.unscaled(told, last)).collect()
     }
 
@@ -330,50 +330,69 @@ impl SeriesForecaster {
             Outlook::Gaussian => {
                 vec![self.codec.told(told[0], last), f64::from(told[1]) * self.codec.scaling.deviations[0]]
             }
-            Outlook::Point | Outlook::Quantiles(_) => {
-                // Quantiles that cross are told in their order, which brings them nearer to the truth: Chernozhukov,
-                // Fernández-Val and Galichon, "Quantile and probability curves without crossing", Econometrica 78, 2010.
-                let mut told: Vec<f64> = told.iter().map(|&told| self.codec.told(told, last)).collect();
-                told.sort_by(f64::total_cmp);
-                told
-            }
+            Outlook::Point | Outlook::Quantiles(_) => told.iter().map(|&told| self.codec.told(told, last)).collect(),
         }
     }
 
-    /// Rolling-origin evaluation on a part of a series that has the same columns.
-    pub fn evaluate(&self, series: &Series, split: Split) -> Evaluation {
-        let framing = self.framing();
-        let origins = series.origins(split, framing.window, framing.horizon);
-        let mut told = Vec::new();
-        for origins in origins.chunks(EVALUATION_BATCH) {
-            let past = self.codec.windows(series, origins, framing.window, &self.device);
-            let forecast = self.network.forward(past, &vec![framing.window; origins.len()], None);
-            told.extend(Array::of(forecast).values);
-        }
-        let outlook = self.outlook();
-        let unscaled = |(&origin, told): (&usize, &[f32])| -> Vec<Vec<f64>> {
+    /// What is said of each value after each of the origins, in the target's own unit: `[origins][horizon][width of the outlook]`.
+    fn forecasts(&self, series: &Series, origins: &[usize]) -> Vec<Vec<Vec<f64>>> {
+        let Framing { window, horizon, .. } = self.framing();
+        let past = self.codec.windows(series, origins, window, &self.device);
+        let told = Array::of(self.network.forecast(past, &vec![window; origins.len()])).values;
+        let width = self.outlook().width();
+        let unscaled = |(&origin, told): (&usize, &[f32])| {
             let last = series.target()[origin - 1];
-            told.chunks_exact(outlook.width()).map(|told| self.unscaled(told, last)).collect()
+            told.chunks_exact(width).map(|told| self.unscaled(told, last)).collect()
         };
-        let told = told.chunks_exact(outlook.width() * framing.horizon.max(1));
-        let told: Vec<Vec<Vec<f64>>> = origins.iter().zip(told).map(unscaled).collect();
-        let came = origins.iter().flat_map(|&origin| &series.target()[origin..origin + framing.horizon]);
-        let interval = interval(outlook, told.iter().flatten().zip(came));
-        let mut middles = told.iter().map(|told| told.iter().map(|told| told[outlook.middle()]).collect());
-        Evaluation { interval, ..series.evaluate(split, framing, |_| middles.next()) }
+        origins.iter().zip(told.chunks_exact(width * horizon)).map(unscaled).collect()
+    }
+
+    /// Rolling-origin evaluation on a part of a series that has the same columns; a batch of forecasts is held at a time.
+    pub fn evaluate(&self, series: &Series, split: Split) -> Evaluation {
+        let (framing, outlook) = (self.framing(), self.outlook());
+        let origins = series.origins(split, framing.window, framing.horizon);
+        let mut batches = origins.chunks(EVALUATION_BATCH);
+        let mut batch = Vec::new().into_iter();
+        let mut coverage = Coverage::of(outlook);
+        let evaluation = series.evaluate(split, framing, |origin| {
+            if batch.len() == 0 {
+                batch = self.forecasts(series, batches.next()?).into_iter();
+            }
+            let forecast: Vec<Vec<f64>> = batch.next()?;
+            forecast.iter().zip(&series.target()[origin..]).for_each(|(told, &came)| coverage.add(told, came));
+            Some(forecast.iter().map(|told| told[outlook.middle()]).collect())
+        });
+        Evaluation { interval: coverage.interval(), ..evaluation }
     }
 }
 
-/// What the intervals between the outermost quantiles held of what came; `None` where there is nothing between them.
-fn interval<'a>(outlook: &Outlook, told: impl Iterator<Item = (&'a Vec<f64>, &'a f64)>) -> Option<Interval> {
-    let quantiles = outlook.quantiles();
-    let (&low, &high) = (quantiles.first()?, quantiles.last()?);
-    let (mut held, mut count) = (0, 0);
-    for (told, came) in told {
-        held += u32::from((outlook.quantile(told, low)?..=outlook.quantile(told, high)?).contains(came));
-        count += 1;
+/// How many values lie within the intervals between the outermost quantiles.
+struct Coverage<'a> {
+    outlook: &'a Outlook,
+    /// The probabilities of those quantiles; `None` where there is nothing between them.
+    outermost: Option<(f64, f64)>,
+    held: usize,
+    count: usize,
+}
+
+impl<'a> Coverage<'a> {
+    fn of(outlook: &'a Outlook) -> Self {
+        let quantiles = outlook.quantiles();
+        let outermost = quantiles.first().copied().zip(quantiles.last().copied()).filter(|(low, high)| low < high);
+        Self { outlook, outermost, held: 0, count: 0 }
     }
-    (low < high && count > 0).then(|| Interval { promised: high - low, held: f64::from(held) / f64::from(count) })
+
+    fn add(&mut self, told: &[f64], came: f64) {
+        let Some((low, high)) = self.outermost else { return };
+        let [low, high] = [low, high].map(|probability| self.outlook.quantile(told, probability));
+        self.held += usize::from(low.zip(high).is_some_and(|(low, high)| (low..=high).contains(&came)));
+        self.count += 1;
+    }
+
+    fn interval(&self) -> Option<Interval> {
+        let (low, high) = self.outermost.filter(|_| self.count > 0)?;
+        Some(Interval { promised: high - low, held: self.held as f64 / self.count as f64 })
+    }
 }
 
 #[cfg(test)]
@@ -398,12 +417,17 @@ mod tests {
     }
 
     fn task(series: &Series) -> ForecastingTask {
+        task_of(series, &[])
+    }
+
+    fn task_of(series: &Series, more: &[(&str, &str)]) -> ForecastingTask {
         let set = |(field, value): (&str, &str)| Override {
             origin: "--set".to_owned(),
             field: field.to_owned(),
             value: value.to_owned(),
         };
-        let values = [("series.window", "5"), ("series.horizon", "3")].map(set);
+        let values: Vec<Override> =
+            [("series.window", "5"), ("series.horizon", "3")].iter().chain(more).copied().map(set).collect();
         let recipe = Settings::resolve("forecast", &values).unwrap().recipe;
         ForecastingTask::new(&recipe.variant("gru").unwrap(), series).unwrap()
     }
@@ -460,7 +484,9 @@ mod tests {
     #[test]
     fn an_interval_holds_what_lies_between_the_outermost_quantiles() {
         let held = |outlook: &Outlook, told: &[(Vec<f64>, f64)]| {
-            interval(outlook, told.iter().map(|(told, came)| (told, came))).map(|found| (found.promised, found.held))
+            let mut coverage = Coverage::of(outlook);
+            told.iter().for_each(|(told, came)| coverage.add(told, *came));
+            coverage.interval().map(|found| (found.promised, found.held))
         };
         let quantiles = Outlook::Quantiles(vec![0.25, 0.5, 0.75]);
         let told = [0.9, 1.0, 2.5, 4.0, 4.1].map(|came| (vec![1.0, 2.0, 4.0], came));
@@ -469,6 +495,28 @@ mod tests {
         assert_eq!(held(&Outlook::Gaussian, &told), Some((0.95 - 0.05, 2.0 / 3.0)), "1.645 deviations of 2");
         assert_eq!(held(&Outlook::Point, &[(vec![1.0], 1.0)]), None);
         assert_eq!((held(&Outlook::Quantiles(vec![0.5]), &[(vec![1.0], 1.0)]), held(&quantiles, &[])), (None, None));
+    }
+
+    #[test]
+    fn validation_and_report_see_the_same_quantiles_which_never_cross() {
+        let (_, device) = devices().remove(0);
+        let series = series(0.0, 0);
+        let quantiles =
+            [("series.outlook", "quantiles"), ("series.quantiles", "[0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]")];
+        let task = task_of(&series, &quantiles);
+        let network = task.network(&device);
+        let past = |origin: usize| task.codec.windows(&series, &[origin], 5, &device);
+        let raw = Array::of(network.forward(past(42), &[5], None)).values;
+        assert!(raw.chunks_exact(9).any(|quantiles| !quantiles.is_sorted()), "fresh weights cross");
+        let validated = task.validate(&network, &device, &|| false).unwrap();
+        let ForecastingTask { codec, variant, .. } = task.clone();
+        let trained = Trained { codec, variant, network: network.clone(), device: device.clone() };
+        let reported = trained.evaluate(&series, Split::Validation).all;
+        let [validated, reported] = [validated, reported].map(|scores| scores.get(Metric::Rmse).unwrap());
+        assert!((validated - reported).abs() < 1e-12, "{validated} {reported}");
+        for told in trained.forecasts(&series, &[42, 43]).iter().flatten() {
+            assert!(told.is_sorted(), "{told:?}");
+        }
     }
 
     #[test]

@@ -32,16 +32,8 @@ struct Measured<'a> {
 }
 
 impl<'a> Report<'a> {
-    pub fn new(run: &'a Run, split: Split, main: Metric, data: &Data) -> Self {
-        let recipe = &run.environment.settings.recipe;
-        Self {
-            run,
-            split,
-            main,
-            baselines: data.baselines(split, recipe.text.level, recipe.series.framing()),
-            models: Vec::new(),
-            next: None,
-        }
+    pub fn new(run: &'a Run, split: Split, main: Metric, baselines: Vec<(&'static str, Evaluation)>) -> Self {
+        Self { run, split, main, baselines, models: Vec::new(), next: None }
     }
 
     /// Measures a model.
@@ -112,6 +104,14 @@ impl<'a> Report<'a> {
         let told: Vec<_> = plainly.map(|(name, found)| format!("{name} {}", value(&found.all))).collect();
         if !told.is_empty() {
             writeln!(out, "baselines: {}", told.join(", "))?;
+        }
+        // The models of a run have one vocabulary.
+        if let Some(unknown) = self.models[0].evaluation.unknown.filter(|&unknown| unknown > 0.0) {
+            let percent = 100.0 * unknown;
+            writeln!(
+                out,
+                "{percent:.1} % of the tokens are unknown and count as one; losses over another vocabulary are not comparable"
+            )?;
         }
         let seed = settings.recipe.training.seed;
         writeln!(out, "run {}, recipe {}, seed {seed}", self.run.path.display(), settings.name)?;
@@ -216,6 +216,9 @@ fn evaluation(found: &Evaluation) -> Value {
     }
     if let Some(interval) = found.interval {
         object["interval"] = json!(interval);
+    }
+    if let Some(unknown) = found.unknown {
+        object["unknown-tokens"] = json!(unknown);
     }
     if let Some(confusion) = &found.confusion {
         let each =

@@ -5,10 +5,9 @@ use std::path::{Path, PathBuf};
 use crate::DataError;
 use crate::classification::{Classification, Split};
 use crate::corpus::Corpus;
-use crate::scores::{Evaluation, Metric};
-use crate::series::{Framing, Series};
+use crate::scores::Metric;
+use crate::series::Series;
 use crate::tagging::Tagging;
-use crate::text::Level;
 use crate::transduction::Transduction;
 
 /// Makes the list of the data sets that modules of this crate describe.
@@ -117,18 +116,6 @@ impl Data {
             Data::Tagged(data) => data.split(split).is_empty(),
             Data::Pairs(data) => data.split(split).is_empty(),
             Data::Series(series) => series.split(split).is_empty(),
-        }
-    }
-
-    /// How well a part is answered by what only counts, or not even that; `level` says what a token of running text is,
-    /// `framing` how a series is cut.
-    pub fn baselines(&self, split: Split, level: Level, framing: Framing) -> Vec<(&'static str, Evaluation)> {
-        match self {
-            Data::Labelled(data) => data.baselines(split),
-            Data::Text(corpus) => corpus.baselines(split, level),
-            Data::Pairs(data) => data.baselines(split),
-            Data::Tagged(data) => data.baselines(split),
-            Data::Series(series) => series.baselines(split, framing),
         }
     }
 }

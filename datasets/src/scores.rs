@@ -84,6 +84,9 @@ pub struct Evaluation {
     pub confusion: Option<Confusion>,
     /// What intervals held, where they were told.
     pub interval: Option<Interval>,
+    /// Share of the tokens to be predicted that the vocabulary lacks; all of them are one event, so losses over another
+    /// vocabulary are not comparable. `None` where no tokens are predicted.
+    pub unknown: Option<f64>,
 }
 
 /// How far intervals can be relied upon: a good one holds what it promises, no less and no more.
@@ -96,6 +99,11 @@ pub struct Interval {
 }
 
 impl Evaluation {
+    /// Scores of all examples together.
+    pub fn of(all: Scores) -> Self {
+        Self { all, ..Self::default() }
+    }
+
     /// Scores all examples together and those of each group; `score` is asked for the examples of those places.
     pub fn by_group<'a>(
         groups: impl Iterator<Item = &'a [Group]>,
@@ -112,12 +120,7 @@ impl Evaluation {
         let group = |((kind, value), places): ((&'static str, Ordered), Vec<usize>)| {
             ((kind, value.text), score(&mut places.into_iter()))
         };
-        Self {
-            all: score(&mut (0..count)),
-            groups: members.into_iter().map(group).collect(),
-            confusion: None,
-            interval: None,
-        }
+        Self { all: score(&mut (0..count)), groups: members.into_iter().map(group).collect(), ..Self::default() }
     }
 
     /// With what labels were taken for which.

@@ -106,6 +106,11 @@ impl Vocabulary {
     pub fn number(&self, token: &str) -> u32 {
         self.numbers.get(token).copied().unwrap_or(UNKNOWN)
     }
+
+    /// Numbers of the tokens of a text.
+    pub fn encode(&self, level: Level, text: &str) -> Vec<u32> {
+        level.tokens(text).map(|token| self.number(&token)).collect()
+    }
 }
 
 impl From<Vec<String>> for Vocabulary {
@@ -149,7 +154,7 @@ pub struct Encoder {
 impl Encoder {
     /// Numbers of the tokens of `text`; empty if it has no token.
     pub fn encode(&self, text: &str) -> Vec<u32> {
-        let mut numbers: Vec<u32> = self.level.tokens(text).map(|token| self.vocabulary.number(&token)).collect();
+        let mut numbers = self.vocabulary.encode(self.level, text);
         match self.keep {
             Keep::First => numbers.truncate(self.max_tokens),
             Keep::Last => drop(numbers.drain(..numbers.len().saturating_sub(self.max_tokens))),

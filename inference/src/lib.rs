@@ -244,14 +244,29 @@ impl Model {
     pub fn evaluate(&self, data: &Data, split: Split) -> Result<Evaluation, AskError> {
         match (&self.answerer, data) {
             (Answerer::Classifier(classifier), Data::Labelled(data)) => Ok(classifier.evaluate(data.split(split))),
-            (Answerer::LanguageModel(model), Data::Text(corpus)) => {
-                Ok(Evaluation { all: model.evaluate(corpus.split(split)), ..Evaluation::default() })
-            }
+            (Answerer::LanguageModel(model), Data::Text(corpus)) => Ok(model.evaluate(corpus.split(split))),
             (Answerer::Tagger(tagger), Data::Tagged(data)) => Ok(tagger.evaluate(data.split(split))),
             (Answerer::Transducer(transducer), Data::Pairs(data)) => Ok(transducer.evaluate(data.split(split))),
             (Answerer::Forecaster(forecaster), Data::Series(series)) => {
                 readable(forecaster, series)?;
                 Ok(forecaster.evaluate(series, split))
+            }
+            _ => Err(AskError::OtherKind),
+        }
+    }
+
+    /// How well baselines predict the same examples as [`Model::evaluate`]: of running text, the same tokens.
+    ///
+    /// # Errors
+    /// If the data are of another kind than those that the model was trained on.
+    pub fn baselines(&self, data: &Data, split: Split) -> Result<Vec<(&'static str, Evaluation)>, AskError> {
+        match (&self.answerer, data) {
+            (Answerer::Classifier(_), Data::Labelled(data)) => Ok(data.baselines(split)),
+            (Answerer::LanguageModel(model), Data::Text(corpus)) => Ok(model.baselines(corpus, split)),
+            (Answerer::Tagger(_), Data::Tagged(data)) => Ok(data.baselines(split)),
+            (Answerer::Transducer(_), Data::Pairs(data)) => Ok(data.baselines(split)),
+            (Answerer::Forecaster(forecaster), Data::Series(series)) => {
+                Ok(series.baselines(split, forecaster.recipe().series.framing()))
             }
             _ => Err(AskError::OtherKind),
         }

@@ -90,7 +90,7 @@ pub fn measure<'a>(
     }
     let models: Vec<Model> =
         names.iter().map(|name| Model::open(&run.model(name), device)).collect::<Result<_, _>>()?;
-    let mut report = Report::new(run, split, main, data);
+    let mut report = Report::new(run, split, main, models[0].baselines(data, split)?);
     for (name, model) in names.iter().zip(&models) {
         report.add(name, model, data)?;
     }

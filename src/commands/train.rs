@@ -18,7 +18,7 @@ use seqzoo_run::recipe::Recipe;
 use seqzoo_run::settings::Settings;
 use seqzoo_run::tasks::{Task, Work, with_task};
 use seqzoo_train::range::{Tried, range_test, suggestion};
-use seqzoo_train::{Job, Limits, Outcome, Stopped, TrainError, train};
+use seqzoo_train::{Job, Limits, Observer, Outcome, Stopped, TrainError, train};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
 
@@ -234,6 +234,9 @@ impl Work for OneModel<'_> {
     fn with<T: Task>(self, task: &T) -> Self::Outcome {
         let Self { about, folder, device, limits } = self;
         let mut progress = Progress::new(&about.model, &about.settings.recipe);
+        if let Some(note) = task.note() {
+            progress.note(&note);
+        }
         let outcome = train(&Job { task, about, folder, disk: &RealDisk, device, limits }, &mut progress);
         progress.finish();
         outcome

@@ -63,6 +63,11 @@ pub trait Task {
     /// How well the validation part is answered, nothing dropped; `None` if `stop` asked to leave it.
     fn validate(&self, network: &Self::Network, device: &Device, stop: &dyn Fn() -> bool) -> Option<Scores>;
 
+    /// What people should know of the task before training, if anything.
+    fn note(&self) -> Option<String> {
+        None
+    }
+
     /// What a checkpoint must hold beside weights to answer new input.
     fn files(&self) -> Files;
 }

@@ -2,8 +2,9 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use seqzoo_datasets::corpus::Corpus;
-use seqzoo_datasets::scores::{Metric, Scores};
+use seqzoo_datasets::classification::Split;
+use seqzoo_datasets::corpus::{Corpus, unknown_share};
+use seqzoo_datasets::scores::{Evaluation, Metric, Scores};
 use seqzoo_datasets::text::{Level, Vocabulary};
 use seqzoo_models::layers::LayerState;
 use seqzoo_models::misfit::Misfit;
@@ -18,9 +19,13 @@ use crate::checkpoint::Files;
 use crate::faults;
 use crate::recipe::{BpttSettings, Variant};
 
-/// Rows that text is cut into where nothing is learnt: few, since each begins without context; and steps read at once.
+/// Rows that text is cut into for evaluation at most, predictions of each at least, and steps read at once.
 const EVALUATION_ROWS: usize = 10;
+const EVALUATION_LEAST: usize = 1_000;
 const EVALUATION_STEPS: usize = 100;
+
+/// Tokens that each row of an evaluation but the first reads before its first prediction, so that cutting loses no context.
+const CONTEXT: usize = 200;
 
 /// Text to numbers: with the weights, enough to go on with new text.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -105,6 +110,39 @@ impl Rows {
     }
 }
 
+/// A text cut into rows of one length for evaluation. The rows overlap: each token but the first is predicted once, and
+/// after at least [`CONTEXT`] tokens unless the text begins there.
+#[derive(Debug, Clone)]
+struct EvaluationRows {
+    rows: Rows,
+    /// The step of each row from which its predictions count.
+    counted_from: Vec<usize>,
+}
+
+impl EvaluationRows {
+    fn new(tokens: &[u32]) -> Self {
+        let predictions = tokens.len().saturating_sub(1);
+        let count = (predictions / EVALUATION_LEAST).clamp(1, EVALUATION_ROWS);
+        let steps = (predictions + (count - 1) * CONTEXT).div_ceil(count);
+        let (mut rows, mut counted_from, mut counted) = (Vec::new(), Vec::new(), 0);
+        for row in 0..count {
+            // The last row may have to begin earlier, to end with the text.
+            let start = (row * steps.saturating_sub(CONTEXT)).min(predictions - steps);
+            rows.push(tokens[start..tokens.len().min(start + steps + 1)].to_vec());
+            counted_from.push(counted - start);
+            counted = start + steps;
+        }
+        Self { rows: Rows { rows }, counted_from }
+    }
+
+    /// Which steps between `start` and `end` count, row by row, each by its place among all of them.
+    fn counted(&self, start: usize, end: usize) -> Vec<usize> {
+        let of_row = |(row, &from): (usize, &usize)| (from.clamp(start, end)..end).map(move |step| (row, step - start));
+        let places = self.counted_from.iter().enumerate().flat_map(of_row);
+        places.map(|(row, step)| row * (end - start) + step).collect()
+    }
+}
+
 impl Codec {
     fn shape(&self, variant: &Variant) -> LanguageModelShape {
         LanguageModelShape {
@@ -135,7 +173,7 @@ pub struct LanguageModelTask {
     codec: Codec,
     variant: Variant,
     train: Rows,
-    validation: Rows,
+    validation: EvaluationRows,
     windows: Vec<Window>,
 }
 
@@ -150,7 +188,7 @@ impl LanguageModelTask {
         let vocabulary = Vocabulary::of(level.tokens(&corpus.train), recipe.text.min_count, recipe.text.max_vocabulary);
         let codec = Codec { level, vocabulary };
         let train = Rows::new(&codec.encode(&corpus.train), recipe.training.batch_size);
-        let validation = Rows::new(&codec.encode(&corpus.validation), EVALUATION_ROWS);
+        let validation = EvaluationRows::new(&codec.encode(&corpus.validation));
         let windows = windows(train.steps(), recipe.bptt);
         codec.fits(variant)?;
         Ok(Self { codec, variant: variant.clone(), train, validation, windows })
@@ -160,7 +198,7 @@ impl LanguageModelTask {
 impl Codec {
     /// Numbers of the tokens of a text.
     pub fn encode(&self, text: &str) -> Vec<u32> {
-        self.level.tokens(text).map(|token| self.vocabulary.number(&token)).collect()
+        self.vocabulary.encode(self.level, text)
     }
 }
 
@@ -241,6 +279,21 @@ impl Task for LanguageModelTask {
         score(network, &self.validation, device, stop)
     }
 
+    fn note(&self) -> Option<String> {
+        let (rows, length) = (self.train.rows.len(), self.train.steps() + 1);
+        let window = self.variant.recipe.bptt.k1 + 1;
+        let longest = match rows * length / window {
+            0 => "take a longer text or a smaller bptt.k1".to_owned(),
+            fit => format!("for longer rows, set training.batch_size to {fit} or less"),
+        };
+        let note = || {
+            format!(
+                "{rows} rows of {length} training tokens, fewer than bptt.k1 + 1 = {window} in each, so less context to learn from; {longest}"
+            )
+        };
+        (length < window).then(note)
+    }
+
     fn files(&self) -> Files {
         self.codec.files()
     }
@@ -261,15 +314,23 @@ impl TextModel {
     }
 
     /// How well each token of a text is predicted from those before it.
-    pub fn evaluate(&self, text: &str) -> Scores {
-        let rows = Rows::new(&self.codec.encode(text), EVALUATION_ROWS);
-        score(&self.network, &rows, &self.device, &|| false).expect("nothing asks to stop")
+    pub fn evaluate(&self, text: &str) -> Evaluation {
+        let tokens = self.codec.encode(text);
+        let rows = EvaluationRows::new(&tokens);
+        let all = score(&self.network, &rows, &self.device, &|| false).expect("nothing asks to stop");
+        Evaluation { unknown: unknown_share(&tokens), ..Evaluation::of(all) }
+    }
+
+    /// How well baselines predict the same tokens.
+    pub fn baselines(&self, corpus: &Corpus, split: Split) -> Vec<(&'static str, Evaluation)> {
+        corpus.baselines(split, self.codec.level, &self.codec.vocabulary)
     }
 }
 
 /// Reads rows window by window, state carried.
-fn score(network: &LanguageModel, rows: &Rows, device: &Device, stop: &dyn Fn() -> bool) -> Option<Scores> {
-    let (mut right, mut loss, mut states) = (0.0, 0.0, None);
+fn score(network: &LanguageModel, text: &EvaluationRows, device: &Device, stop: &dyn Fn() -> bool) -> Option<Scores> {
+    let (mut right, mut loss, mut examples, mut states) = (0.0, 0.0, 0, None);
+    let rows = &text.rows;
     let count = rows.rows.len();
     for window in windows(rows.steps(), BpttSettings { k1: EVALUATION_STEPS, k2: 0 }) {
         if stop() {
@@ -277,15 +338,28 @@ fn score(network: &LanguageModel, rows: &Rows, device: &Device, stop: &dyn Fn() 
         }
         let Window { start, end, .. } = window;
         let read = network.read(rows.tokens(start, end, device), &vec![end - start; count], states, None);
-        let next = rows.next(start, end);
-        let (mean, hits) = network.grade(read.features, &next);
+        let (mut features, mut next) = (read.features, rows.next(start, end));
+        let counted = text.counted(start, end);
+        if counted.len() < next.len() {
+            features = places(features, &counted);
+            next = counted.iter().map(|&place| next[place]).collect();
+        }
+        let (mean, hits) = network.grade(features, &next);
         right += hits as f64;
         loss += mean * next.len() as f64;
+        examples += next.len();
         states = Some(read.states);
     }
-    let examples = rows.steps() * count;
     let most = examples.max(1) as f64;
     Some(Scores::new(examples, [(Metric::Accuracy, right / most), (Metric::Loss, loss / most)]))
+}
+
+/// Some of the steps of `[rows, time, features]`, counted row by row, as one row.
+fn places(features: Tensor<3>, places: &[usize]) -> Tensor<3> {
+    let [rows, time, width] = features.dims();
+    let numbers: Vec<i32> = places.iter().map(|&place| place as i32).collect();
+    let numbers = Tensor::<1, Int>::from_data(TensorData::new(numbers, [places.len()]), &features.device());
+    features.reshape([rows * time, width]).select(0, numbers).reshape([1, places.len(), width])
 }
 
 /// Each tensor of the states of a forward stack.
@@ -346,6 +420,50 @@ mod tests {
             if k2 == 0 || k2 >= every {
                 prop_assert_eq!(counted, steps);
             }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn an_evaluation_predicts_every_token_but_the_first_once_and_in_context(length in 0..25_000usize) {
+            let tokens: Vec<u32> = (0..length as u32).collect();
+            let text = EvaluationRows::new(&tokens);
+            prop_assert!(text.rows.rows.iter().all(|row| row.len() == text.rows.rows[0].len()));
+            prop_assert!(text.rows.rows.len() == 1 || text.rows.rows[0].len() > EVALUATION_LEAST);
+            let mut predicted: Vec<u32> = Vec::new();
+            for (row, &from) in text.rows.rows.iter().zip(&text.counted_from) {
+                prop_assert!(from >= CONTEXT || row.first() == Some(&0) || row.is_empty());
+                predicted.extend(row.get(from + 1..).unwrap_or_default());
+            }
+            prop_assert_eq!(predicted, tokens.get(1..).unwrap_or_default());
+            // In windows the same predictions are counted.
+            let mut counted: Vec<u32> = Vec::new();
+            for Window { start, end, .. } in windows(text.rows.steps(), BpttSettings { k1: EVALUATION_STEPS, k2: 0 }) {
+                let next = text.rows.next(start, end);
+                counted.extend(text.counted(start, end).into_iter().map(|place| next[place]));
+            }
+            counted.sort_unstable();
+            prop_assert_eq!(counted, tokens.get(1..).unwrap_or_default());
+        }
+    }
+
+    #[test]
+    fn a_loss_does_not_depend_on_how_the_text_is_cut_for_evaluation() {
+        let text: String = (0..3_500u32).map(|place| char::from(b'a' + (place * place % 19 % 7) as u8)).collect();
+        let corpus = Corpus { train: text.clone(), validation: text, test: String::new() };
+        let recipe = crate::settings::Settings::read("sentences").unwrap().recipe;
+        let task = LanguageModelTask::new(&recipe.variant("lstm").unwrap(), &corpus).unwrap();
+        let device = crate::devices().remove(0).1;
+        let network = task.network(&device);
+        let whole =
+            EvaluationRows { rows: Rows { rows: vec![task.codec.encode(&corpus.train)] }, counted_from: vec![0] };
+        assert_eq!((task.validation.rows.rows.len(), whole.rows.steps()), (3, 3_499));
+        let of = |text: &EvaluationRows| score(&network, text, &device, &|| false).unwrap();
+        let (cut, whole) = (of(&task.validation), of(&whole));
+        assert_eq!((cut.examples, whole.examples), (3_499, 3_499));
+        for metric in [Metric::Loss, Metric::Accuracy] {
+            let (cut, whole) = (cut.get(metric).unwrap(), whole.get(metric).unwrap());
+            assert!((cut - whole).abs() < 1e-5, "{cut} is not {whole}");
         }
     }
 

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 
 use crate::checkpoint::{CheckpointError, Files, Opened};
 use crate::progress::Snapshot;
-use crate::recipe::Variant;
+use crate::recipe::{Recipe, Variant};
 
 /// What turns input into a network's numbers and numbers into answers: with the weights, enough to answer new input.
 pub trait Codec: Serialize + DeserializeOwned {
@@ -57,5 +57,10 @@ impl<C: Codec> Trained<C> {
         codec.fits(&variant).map_err(|misfit| CheckpointError::damaged(&opened.path, misfit))?;
         let network = snapshot.into_network(opened, codec.network(&variant, device))?;
         Ok(Self { codec, variant, network, device: device.clone() })
+    }
+
+    /// The recipe that it was trained by.
+    pub fn recipe(&self) -> &Recipe {
+        &self.variant.recipe
     }
 }

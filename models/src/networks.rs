@@ -8,7 +8,7 @@ mod relation;
 mod tagger;
 
 pub use classifier::{Classifier, ClassifierShape};
-pub use encoder_decoder::{EncoderDecoder, EncoderDecoderShape, Hypothesis};
+pub use encoder_decoder::{EncoderDecoder, EncoderDecoderShape, Generation, Hypothesis};
 pub use forecaster::{Forecaster, ForecasterShape, Outlook, PastShape};
 pub use language_model::{LanguageModel, LanguageModelShape, TextReader};
 pub use relation::{RelationClassifier, RelationShape};

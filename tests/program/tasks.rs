@@ -83,6 +83,12 @@ fn programs_are_turned_into_what_they_print_greedily_or_by_a_beam() {
     let likely: Vec<f64> = answers.iter().map(|answer| answer["probability"].as_f64().unwrap()).collect();
     assert!(answers.len() == 4 && likely.is_sorted_by(|one, other| one >= other), "{beam}");
     assert!(likely[0] >= greedy["probability"].as_f64().unwrap() - 1e-9, "{greedy} {beam}");
+    // Twelve characters and the end are all that can be generated, and no answer stands twice.
+    let wide = ask(&["--beam", "100"]);
+    let texts: Vec<&str> =
+        wide["answers"].as_array().unwrap().iter().map(|answer| answer["answer"].as_str().unwrap()).collect();
+    let distinct: std::collections::HashSet<&str> = texts.iter().copied().collect();
+    assert_eq!((texts.len(), distinct.len()), (100, 100), "{texts:?}");
     let refused = place.run(&["predict", "run", ""]);
     assert!(refused.code == Some(4) && refused.err.contains("the text is empty"), "{}", refused.err);
 }

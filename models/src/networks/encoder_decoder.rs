@@ -1,9 +1,10 @@
 //! One sequence from another.
 
+use std::cmp::Ordering;
+
 use burn::module::Module;
 use burn::nn::{Embedding, Linear};
-use burn::tensor::activation::log_softmax;
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 use seqzoo_random::{Key, Purpose};
 
 use super::{cross_entropy, each_step, embed, table};
@@ -66,12 +67,26 @@ pub struct Memory {
     states: Vec<LayerState>,
 }
 
-/// Something that may be written, and how likely it is.
+/// How targets are generated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Generation<'a> {
+    /// Token that the decoder reads before the first one.
+    pub begin: usize,
+    /// Token that ends a target; it is no part of what is returned.
+    pub end: usize,
+    /// Tokens that are never generated, such as padding.
+    pub suppressed: &'a [usize],
+    /// Maximum number of tokens.
+    pub max_length: usize,
+}
+
+/// A generated target and its probability.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Hypothesis {
     /// Without the end.
     pub tokens: Vec<usize>,
-    /// Natural logarithm of the probability of all its tokens, of the end too if it has ended.
+    /// Natural logarithm of the probability of all its tokens, of the end too if it has ended, under the softmax over the
+    /// whole vocabulary.
     pub log_probability: f64,
 }
 
@@ -208,31 +223,22 @@ impl EncoderDecoder {
         cross_entropy(self.write(memory, told, &target_lengths, noise).0, target)
     }
 
-    /// The most probable next token at each step, from `begin` until `end` or `most` tokens; `end` is left out.
-    pub fn greedy(
-        &self,
-        source: Tensor<2, Int>,
-        lengths: &[usize],
-        begin: usize,
-        end: usize,
-        most: usize,
-    ) -> Vec<Vec<usize>> {
-        let device = source.device();
+    /// The most probable next token at each step, for each row of `source`, `[batch, time]`.
+    pub fn greedy(&self, source: Tensor<2, Int>, lengths: &[usize], generation: &Generation) -> Vec<Vec<usize>> {
         let batch = lengths.len();
         let mut memory = self.read(source, lengths, None);
         let mut written = vec![Vec::new(); batch];
         let mut done = vec![false; batch];
-        let mut last = vec![begin as i32; batch];
-        for _ in 0..most {
-            let tokens = Tensor::<2, Int>::from_data(TensorData::new(last, [batch, 1]), &device);
-            let (scores, next) = self.write(memory, tokens, &vec![1; batch], None);
+        let mut last = vec![generation.begin; batch];
+        for _ in 0..generation.max_length {
+            let (scores, next) = self.step(memory, &last);
             memory = next;
-            let best = scores.argmax(2).try_into_vec_as::<i64>().expect("a computed tensor can be read");
-            last = best.iter().map(|&token| token as i32).collect();
-            for (row, &token) in best.iter().enumerate() {
-                done[row] |= token as usize == end;
+            let best = generation.allowed(scores).argmax(1).try_into_vec_as::<i64>();
+            last = best.expect("a computed tensor can be read").iter().map(|&token| token as usize).collect();
+            for (row, &token) in last.iter().enumerate() {
+                done[row] |= token == generation.end;
                 if !done[row] {
-                    written[row].push(token as usize);
+                    written[row].push(token);
                 }
             }
             if done.iter().all(|&done| done) {
@@ -242,9 +248,8 @@ impl EncoderDecoder {
         written
     }
 
-    /// The likeliest things to write for one source, `[1, time]`, by beam search: at each step the `width` likeliest beginnings
-    /// are kept, and those that have ended. Up to `most` tokens, `end` left out; the likeliest first. A beam of 1 is
-    /// [`EncoderDecoder::greedy`].
+    /// The most probable targets of one source, `[1, time]`, by beam search: at most `width`, all different, the most
+    /// probable first. A beam of width 1 is [`EncoderDecoder::greedy`]; the greedy target is a candidate at every width.
     ///
     /// # Panics
     /// If `width` is 0.
@@ -252,38 +257,44 @@ impl EncoderDecoder {
         &self,
         source: Tensor<2, Int>,
         length: usize,
-        begin: usize,
-        end: usize,
-        most: usize,
+        generation: &Generation,
         width: usize,
     ) -> Vec<Hypothesis> {
-        assert!(width > 0, "a beam keeps at least one beginning");
-        let device = source.device();
-        let mut memory = self.read(source, &[length], None);
-        let mut going = vec![Hypothesis { tokens: Vec::new(), log_probability: 0.0 }];
+        assert!(width > 0, "a beam keeps at least one hypothesis");
+        let memory = self.read(source, &[length], None);
+        let mut found = self.search(memory.clone(), generation, width);
+        if width > 1 {
+            // A beam may drop the greedy prefix for prefixes that end up less probable.
+            let greedy = self.search(memory, generation, 1);
+            let is_new = |greedy: &Hypothesis| found.iter().all(|other| other.tokens != greedy.tokens);
+            let missing: Vec<Hypothesis> = greedy.into_iter().filter(is_new).collect();
+            found.extend(missing);
+            most_probable(&mut found, width);
+        }
+        found
+    }
+
+    /// Beam search after a source.
+    fn search(&self, mut memory: Memory, generation: &Generation, width: usize) -> Vec<Hypothesis> {
+        let mut active = vec![Hypothesis { tokens: Vec::new(), log_probability: 0.0 }];
         let mut ended: Vec<Hypothesis> = Vec::new();
-        for _ in 0..most {
-            let last = |beginning: &Hypothesis| *beginning.tokens.last().unwrap_or(&begin) as i32;
-            let last: Vec<i32> = going.iter().map(last).collect();
-            let tokens = Tensor::<2, Int>::from_data(TensorData::new(last, [going.len(), 1]), &device);
-            let (scores, next) = self.write(memory, tokens, &vec![1; going.len()], None);
-            let vocabulary = scores.dims()[2];
-            let told = log_softmax(scores, 2).try_into_vec_as::<f32>().expect("a computed tensor can be read");
-            let mut longer: Vec<(usize, usize, f64)> = Vec::new();
-            for (parent, (beginning, told)) in going.iter().zip(told.chunks_exact(vocabulary)).enumerate() {
-                longer.extend(
-                    told.iter()
-                        .enumerate()
-                        .map(|(token, &log)| (parent, token, beginning.log_probability + f64::from(log))),
-                );
+        for _ in 0..generation.max_length {
+            let last = |hypothesis: &Hypothesis| *hypothesis.tokens.last().unwrap_or(&generation.begin);
+            let (scores, next) = self.step(memory, &active.iter().map(last).collect::<Vec<_>>());
+            let device = scores.device();
+            let vocabulary = scores.dims()[1];
+            let scores = scores.try_into_vec_as::<f32>().expect("a computed tensor can be read");
+            let mut candidates: Vec<Candidate> = Vec::new();
+            for (parent, scores) in scores.chunks_exact(vocabulary).enumerate() {
+                let from = active[parent].log_probability;
+                candidates.extend(Candidate::of(parent, from, scores, generation, width));
             }
-            // Stable, so that of equally likely ones the first stays first.
-            longer.sort_by(|(_, _, one), (_, _, other)| other.total_cmp(one));
-            longer.truncate(width);
+            candidates.sort_by(Candidate::order);
+            candidates.truncate(width);
             let (mut parents, mut kept) = (Vec::new(), Vec::new());
-            for (parent, token, log_probability) in longer {
-                let mut tokens = going[parent].tokens.clone();
-                if token == end {
+            for Candidate { parent, token, log_probability, .. } in candidates {
+                let mut tokens = active[parent].tokens.clone();
+                if token == generation.end {
                     ended.push(Hypothesis { tokens, log_probability });
                 } else {
                     tokens.push(token);
@@ -291,17 +302,85 @@ impl EncoderDecoder {
                     parents.push(parent);
                 }
             }
-            going = kept;
-            // What has ended and is likelier than all that goes on cannot be overtaken.
-            let best = ended.iter().map(|ended| ended.log_probability).fold(f64::NEG_INFINITY, f64::max);
-            if ended.len() >= width && going.iter().all(|going| going.log_probability <= best) || going.is_empty() {
-                break;
+            active = kept;
+            most_probable(&mut ended, width);
+            // Probabilities only fall, so nothing that goes on can still replace one of these.
+            let least = ended.last().filter(|_| ended.len() == width).map(|ended| ended.log_probability);
+            if active.is_empty() || least.is_some_and(|least| active[0].log_probability <= least) {
+                return ended;
             }
             memory = next.select(&parents, &device);
         }
-        ended.extend(going);
-        ended.sort_by(|one, other| other.log_probability.total_cmp(&one.log_probability));
-        ended.truncate(width);
+        ended.extend(active);
+        most_probable(&mut ended, width);
         ended
     }
+
+    /// Scores of the token after `last`, one for each row of the memory, `[batch, vocabulary]`.
+    fn step(&self, memory: Memory, last: &[usize]) -> (Tensor<2>, Memory) {
+        let numbers: Vec<i32> = last.iter().map(|&token| token as i32).collect();
+        let tokens = Tensor::<2, Int>::from_data(TensorData::new(numbers, [last.len(), 1]), &memory.outputs.device());
+        let (scores, memory) = self.write(memory, tokens, &vec![1; last.len()], None);
+        let [batch, _, vocabulary] = scores.dims();
+        (scores.reshape([batch, vocabulary]), memory)
+    }
+}
+
+impl Generation<'_> {
+    /// Scores `[batch, vocabulary]`, the lowest of all where a token is suppressed.
+    fn allowed(&self, scores: Tensor<2>) -> Tensor<2> {
+        if self.suppressed.is_empty() {
+            return scores;
+        }
+        let [batch, vocabulary] = scores.dims();
+        let mask: Vec<bool> = (0..vocabulary).map(|token| self.suppressed.contains(&token)).collect();
+        let mask = Tensor::<2, Bool>::from_data(TensorData::new(mask, [1, vocabulary]), &scores.device());
+        scores.mask_fill(mask.expand([batch, vocabulary]), f32::MIN)
+    }
+}
+
+/// A hypothesis and one more token.
+#[derive(Debug, Clone, Copy)]
+struct Candidate {
+    parent: usize,
+    token: usize,
+    /// Of the hypothesis with this token.
+    log_probability: f64,
+    /// Of this token, before softmax: decides where rounding makes probabilities equal, so that width 1 is greedy.
+    score: f32,
+}
+
+impl Candidate {
+    /// The `width` best continuations of a hypothesis, given the scores of the whole vocabulary.
+    fn of(parent: usize, from: f64, scores: &[f32], generation: &Generation, width: usize) -> Vec<Self> {
+        let largest = f64::from(scores.iter().copied().fold(f32::NEG_INFINITY, f32::max));
+        let sum: f64 = scores.iter().map(|&score| (f64::from(score) - largest).exp()).sum();
+        let normalizer = largest + sum.ln();
+        let candidate = |(token, &score): (usize, &f32)| Self {
+            parent,
+            token,
+            log_probability: from + (f64::from(score) - normalizer),
+            score,
+        };
+        let allowed = scores.iter().enumerate().filter(|(token, _)| !generation.suppressed.contains(token));
+        let mut candidates: Vec<Self> = allowed.map(candidate).collect();
+        if candidates.len() > width {
+            candidates.select_nth_unstable_by(width, Self::order);
+            candidates.truncate(width);
+        }
+        candidates
+    }
+
+    /// The most probable first; among equal ones the first parent, then the first token.
+    fn order(&self, other: &Self) -> Ordering {
+        let probability = other.log_probability.total_cmp(&self.log_probability);
+        let earlier = || (self.parent, self.token).cmp(&(other.parent, other.token));
+        probability.then(other.score.total_cmp(&self.score)).then_with(earlier)
+    }
+}
+
+/// Keeps the `width` most probable hypotheses, the most probable first; among equal ones the first stays first.
+fn most_probable(hypotheses: &mut Vec<Hypothesis>, width: usize) {
+    hypotheses.sort_by(|one, other| other.log_probability.total_cmp(&one.log_probability));
+    hypotheses.truncate(width);
 }

@@ -10,8 +10,9 @@ use seqzoo_models::layers::{
     Summary,
 };
 use seqzoo_models::networks::{
-    Classifier, ClassifierShape, EncoderDecoder, EncoderDecoderShape, Forecaster, ForecasterShape, LanguageModel,
-    LanguageModelShape, Outlook, PastShape, RelationClassifier, RelationShape, Sentences, Tagger, TaggerShape,
+    Classifier, ClassifierShape, EncoderDecoder, EncoderDecoderShape, Forecaster, ForecasterShape, Generation,
+    LanguageModel, LanguageModelShape, Outlook, PastShape, RelationClassifier, RelationShape, Sentences, Tagger,
+    TaggerShape,
 };
 use seqzoo_random::{Key, Purpose};
 
@@ -312,7 +313,11 @@ fn a_decoder_says_step_by_step_what_it_says_at_once() {
             };
             let model = EncoderDecoder::new(shape, 1, &device);
             let source = [vec![1, 2, 3, 4], vec![5, 6]];
-            let written = model.greedy(tokens(&source, 4, 0, &device), &[4, 2], 0, 7, 5);
+            let generate = |end: usize| {
+                let generation = Generation { begin: 0, end, suppressed: &[], max_length: 5 };
+                model.greedy(tokens(&source, 4, 0, &device), &[4, 2], &generation)
+            };
+            let written = generate(7);
             assert!(written.iter().all(|row| row.len() == 5), "a token that does not exist never ends a row");
             let told: Vec<Vec<i32>> =
                 written.iter().map(|row| [&[0][..], &row[..4]].concat().iter().map(|&t| t as i32).collect()).collect();
@@ -320,7 +325,7 @@ fn a_decoder_says_step_by_step_what_it_says_at_once() {
             let (scores, _) = model.write(memory, tokens(&told, 5, 0, &device), &[5, 5], None);
             let best = scores.argmax(2).try_into_vec_as::<i64>().unwrap();
             assert_eq!(best, written.concat().iter().map(|&token| token as i64).collect::<Vec<_>>());
-            let ended = model.greedy(tokens(&source, 4, 0, &device), &[4, 2], 0, written[0][0], 5);
+            let ended = generate(written[0][0]);
             assert!(ended[0].is_empty(), "the end is not written");
         }
     }
@@ -366,47 +371,77 @@ fn relations_depend_on_the_marked_spans_and_not_on_padding() {
     }
 }
 
-/// Each shape that makes no sense, with the field that its check names and a part of the reason.
-#[test]
-fn a_beam_of_one_is_greedy_and_a_wide_one_finds_the_likeliest_of_all() {
+/// An encoder–decoder of four tokens and an end, with weights of some size, so that probabilities differ.
+fn encoder_decoder(seed: u64, device: &Device) -> EncoderDecoder {
     let shape = EncoderDecoderShape {
         source_vocabulary: 5,
-        target_vocabulary: 4,
+        target_vocabulary: 5,
         encoder: bilstm(4),
         decoder: StackShape::plain(Architecture::Lstm, 4, vec![6]),
         attention: AttentionScore::General,
         dropout: 0.0,
         embedding_dropout: 0.0,
     };
-    let (begin, end, most) = (0, 3, 3);
+    let weights = |name: &str, count| {
+        numbers(count, seed + name.len() as u64).into_iter().map(|value| 3.0 * f64::from(value)).collect()
+    };
+    with_parameters(EncoderDecoder::new(shape, seed, device), &weights, DType::F32)
+}
+
+/// Tokens 2 and 3 may be generated, 4 ends, 0 and 1 are padding and unknown.
+const GENERATION: Generation = Generation { begin: 0, end: 4, suppressed: &[0, 1], max_length: 3 };
+
+#[test]
+fn a_beam_of_one_is_greedy_and_a_wide_one_finds_every_target_once_in_the_order_of_its_probability() {
     let (_, device) = devices().remove(0); // what is searched does not depend on who computes it
-    for seed in 0..3 {
-        // Weights of some size, so that probabilities differ.
-        let plain = EncoderDecoder::new(shape.clone(), seed, &device);
-        let network = with_parameters(
-            plain,
-            &|name, count| {
-                numbers(count, seed + name.len() as u64).into_iter().map(|value| 3.0 * f64::from(value)).collect()
-            },
-            DType::F32,
-        );
+    for seed in 0..4 {
+        let network = encoder_decoder(seed, &device);
         let source = tokens(&[vec![1, 2, 4]], 3, 0, &device);
-        let beam = |width| network.beam(source.clone(), 3, begin, end, most, width);
-        let greedy = network.greedy(source.clone(), &[3], begin, end, most).remove(0);
+        let beam = |width| network.beam(source.clone(), 3, &GENERATION, width);
+        let greedy = network.greedy(source.clone(), &[3], &GENERATION).remove(0);
         assert_eq!(beam(1)[0].tokens, greedy);
-        // All that can be written in so many tokens, each graded by the loss of being told.
-        let log_probability = |written: &[usize], ended: bool| -> f64 {
-            let target: Vec<usize> = written.iter().copied().chain(ended.then_some(end)).collect();
+        // Everything of up to three tokens, each with the loss that it has as a target.
+        let Generation { begin, end, max_length, .. } = GENERATION;
+        let log_probability = |target: &[usize], ended: bool| -> f64 {
+            let target: Vec<usize> = target.iter().copied().chain(ended.then_some(end)).collect();
             let count = target.len() as f64;
             -f64::from(values(network.loss(source.clone(), &[3], begin, &[target], None))[0]) * count
         };
-        let short = (0..most).flat_map(|length| paths(3, length)).map(|path| (log_probability(&path, true), path));
-        let long = paths(3, most).into_iter().map(|path| (log_probability(&path, false), path));
-        let (likeliest, path) = short.chain(long).max_by(|one, other| one.0.total_cmp(&other.0)).unwrap();
-        let found = &beam(3usize.pow(most as u32))[0];
-        assert!((found.log_probability - likeliest).abs() < 1e-4, "{found:?} {path:?} {likeliest}");
-        assert_eq!(found.tokens, path);
+        let allowed =
+            |length: usize| paths(2, length).into_iter().map(|path| path.iter().map(|&token| token + 2).collect());
+        let short = (0..max_length).flat_map(allowed).map(|path: Vec<usize>| (log_probability(&path, true), path));
+        let long = allowed(max_length).map(|path: Vec<usize>| (log_probability(&path, false), path));
+        let mut all: Vec<(f64, Vec<usize>)> = short.chain(long).collect();
+        all.sort_by(|one, other| other.0.total_cmp(&one.0));
+        let found = beam(50);
+        assert_eq!(found.len(), 1 + 2 + 4 + 8);
+        for (found, (log_probability, target)) in found.iter().zip(&all) {
+            assert!((found.log_probability - log_probability).abs() < 1e-4, "{found:?} {target:?} {log_probability}");
+            assert_eq!(&found.tokens, target);
+        }
     }
+}
+
+#[test]
+fn a_beam_of_any_width_is_at_least_as_probable_as_greedy_and_suppresses_tokens() {
+    let (_, device) = devices().remove(0);
+    let generation = Generation { max_length: 6, ..GENERATION };
+    let all = Generation { suppressed: &[], ..generation };
+    let mut suppressed = 0;
+    for seed in 0..60 {
+        let network = encoder_decoder(seed, &device);
+        let source = tokens(&[vec![4, 2, 1]], 3, 0, &device);
+        let greedy = network.beam(source.clone(), 3, &generation, 1).remove(0);
+        for width in 2..6 {
+            let found = network.beam(source.clone(), 3, &generation, width);
+            assert!(found[0].log_probability >= greedy.log_probability - 1e-6, "seed {seed}, width {width}");
+            assert!(found.iter().flat_map(|found| &found.tokens).all(|token| [2, 3].contains(token)), "{found:?}");
+            let distinct: std::collections::HashSet<_> = found.iter().map(|found| &found.tokens).collect();
+            assert_eq!((distinct.len(), found.len()), (width, width));
+        }
+        suppressed += usize::from(network.greedy(source, &[3], &all).concat().iter().any(|token| *token < 2));
+    }
+    assert!(suppressed > 0, "without suppression some of these networks generate padding");
 }
 
 #[test]

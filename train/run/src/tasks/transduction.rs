@@ -5,11 +5,11 @@ use std::sync::Arc;
 use burn::tensor::{Device, Int, Tensor};
 use seqzoo_datasets::batch;
 use seqzoo_datasets::scores::{Evaluation, Metric, Scores};
-use seqzoo_datasets::text::{Level, Vocabulary};
+use seqzoo_datasets::text::{Level, PADDING, UNKNOWN, Vocabulary};
 use seqzoo_datasets::transduction::{Pair, Transduction, wholly_right};
 use seqzoo_models::layers::StackShape;
 use seqzoo_models::misfit::Misfit;
-use seqzoo_models::networks::{EncoderDecoder, EncoderDecoderShape};
+use seqzoo_models::networks::{EncoderDecoder, EncoderDecoderShape, Generation};
 use seqzoo_random::{Key, Purpose};
 use serde::{Deserialize, Serialize};
 
@@ -22,7 +22,10 @@ use crate::recipe::Variant;
 const EVALUATION_BATCH: usize = 256;
 
 /// What the decoder reads before the first token: the number of no token.
-const BEGIN: usize = seqzoo_datasets::text::PADDING as usize;
+const BEGIN: usize = PADDING as usize;
+
+/// Numbers that stand for no text, so they are never generated.
+const SUPPRESSED: [usize; 2] = [PADDING as usize, UNKNOWN as usize];
 
 /// Text to numbers and numbers to text: with the weights, enough to turn new sequences.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -44,12 +47,22 @@ impl Codec {
         self.target.size()
     }
 
+    /// Generation of at most `max_length` tokens.
+    fn generation(&self, max_length: usize) -> Generation<'static> {
+        Generation { begin: BEGIN, end: self.end(), suppressed: &SUPPRESSED, max_length }
+    }
+
     fn encode(&self, pair: &Pair) -> Encoded {
-        let numbers = |text: &str, vocabulary: &Vocabulary| -> Vec<u32> {
-            self.level.tokens(text).map(|token| vocabulary.number(&token)).collect()
-        };
-        let target = numbers(&pair.target, &self.target).into_iter().map(|number| number as usize);
-        Encoded { source: numbers(&pair.source, &self.source), target: target.chain([self.end()]).collect() }
+        let target = self.target.encode(self.level, &pair.target).into_iter().map(|number| number as usize);
+        Encoded { source: self.source.encode(self.level, &pair.source), target: target.chain([self.end()]).collect() }
+    }
+
+    /// Share of the targets' tokens that are unknown; `None` if there is no token.
+    fn unknown_share(&self, pairs: &[Pair]) -> Option<f64> {
+        let tokens = || pairs.iter().flat_map(|pair| self.target.encode(self.level, &pair.target));
+        let unknown = tokens().filter(|&number| number == UNKNOWN).count();
+        let count = tokens().count();
+        (count > 0).then(|| unknown as f64 / count as f64)
     }
 
     fn decode(&self, written: &[usize]) -> String {
@@ -103,7 +116,7 @@ pub struct TransductionTask {
     codec: Codec,
     variant: Variant,
     train: Vec<Encoded>,
-    validation: Vec<Encoded>,
+    validation: Vec<Pair>,
 }
 
 impl TransductionTask {
@@ -124,11 +137,9 @@ impl TransductionTask {
             target: vocabulary(|pair| &pair.target),
             longest: 2 * longest + 1,
         };
-        let [train, validation] =
-            [&data.train, &data.validation].map(|part| part.iter().map(|pair| codec.encode(pair)));
-        let (train, validation) = (train.collect(), validation.collect());
+        let train = data.train.iter().map(|pair| codec.encode(pair)).collect();
         codec.fits(variant)?;
-        Ok(Self { codec, variant: variant.clone(), train, validation })
+        Ok(Self { codec, variant: variant.clone(), train, validation: data.validation.clone() })
     }
 }
 
@@ -163,8 +174,7 @@ impl Task for TransductionTask {
     }
 
     fn validate(&self, network: &EncoderDecoder, device: &Device, stop: &dyn Fn() -> bool) -> Option<Scores> {
-        let pairs: Vec<&Encoded> = self.validation.iter().collect();
-        let (right, loss) = graded(network, &self.codec, &pairs, device, stop)?;
+        let (right, loss) = graded(network, &self.codec, &self.validation, device, stop)?;
         let mut scores = wholly_right(&right, &mut (0..right.len()));
         scores.metrics.insert(Metric::Loss, loss);
         Some(scores)
@@ -189,46 +199,49 @@ impl Transducer {
             return None;
         }
         let (source, _) = sources(&[&pair], &self.device);
-        let found = self.network.beam(source, length, BEGIN, self.codec.end(), self.codec.longest, width);
+        let found = self.network.beam(source, length, &self.codec.generation(self.codec.longest), width);
         Some(found.into_iter().map(|found| (self.codec.decode(&found.tokens), found.log_probability)).collect())
     }
 
     /// How many pairs are turned wholly right, greedily.
     pub fn evaluate(&self, pairs: &[Pair]) -> Evaluation {
-        let encoded: Vec<Encoded> = pairs.iter().map(|pair| self.codec.encode(pair)).collect();
-        let encoded: Vec<&Encoded> = encoded.iter().collect();
         let (right, loss) =
-            graded(&self.network, &self.codec, &encoded, &self.device, &|| false).expect("nothing asks to stop");
+            graded(&self.network, &self.codec, pairs, &self.device, &|| false).expect("nothing asks to stop");
         let groups = pairs.iter().map(|pair| &*pair.groups);
         let mut evaluation = Evaluation::by_group(groups, |places| wholly_right(&right, places));
         evaluation.all.metrics.insert(Metric::Loss, loss);
+        evaluation.unknown = self.codec.unknown_share(pairs);
         evaluation
     }
 }
 
-/// Which pairs are wholly right, written greedily, and the mean loss per token; `None` if `stop` asked to leave it.
+/// Which targets are generated exactly, greedily, and the mean loss per token; `None` if `stop` asked to leave it.
+///
+/// What is generated is compared with the target's text: a token that the vocabulary lacks cannot be generated, and what
+/// the encoding of the target loses (such as case) is not right either.
 fn graded(
     network: &EncoderDecoder,
     codec: &Codec,
-    pairs: &[&Encoded],
+    pairs: &[Pair],
     device: &Device,
     stop: &dyn Fn() -> bool,
 ) -> Option<(Vec<bool>, f64)> {
-    let lengths: Vec<usize> = pairs.iter().map(|pair| pair.source.len()).collect();
+    let encoded: Vec<Encoded> = pairs.iter().map(|pair| codec.encode(pair)).collect();
+    let lengths: Vec<usize> = encoded.iter().map(|pair| pair.source.len()).collect();
     let mut right = vec![false; pairs.len()];
     let (mut loss, mut tokens) = (0.0, 0);
     for batch in batch::sorted(&lengths, EVALUATION_BATCH) {
         if stop() {
             return None;
         }
-        let pairs: Vec<&Encoded> = batch.iter().map(|&place| pairs[place]).collect();
-        let (source, lengths) = sources(&pairs, device);
-        let longest = pairs.iter().map(|pair| pair.target.len()).max().unwrap_or(0);
-        let written = network.greedy(source, &lengths, BEGIN, codec.end(), longest);
-        for ((&place, pair), written) in batch.iter().zip(&pairs).zip(written) {
-            right[place] = written[..] == pair.target[..pair.target.len() - 1];
+        let rows: Vec<&Encoded> = batch.iter().map(|&place| &encoded[place]).collect();
+        let (source, lengths) = sources(&rows, device);
+        let longest = rows.iter().map(|pair| pair.target.len()).max().unwrap_or(0);
+        let generated = network.greedy(source, &lengths, &codec.generation(longest));
+        for (&place, generated) in batch.iter().zip(generated) {
+            right[place] = codec.decode(&generated) == pairs[place].target;
         }
-        let (mean, count) = mean_loss(network, &pairs, None, device);
+        let (mean, count) = mean_loss(network, &rows, None, device);
         loss += f64::from(mean.into_scalar::<f32>()) * count as f64;
         tokens += count;
     }
@@ -245,4 +258,42 @@ fn mean_loss(network: &EncoderDecoder, pairs: &[&Encoded], noise: Option<Key>, d
     let targets: Vec<Vec<usize>> = pairs.iter().map(|pair| pair.target.clone()).collect();
     let tokens = targets.iter().map(Vec::len).sum();
     (network.loss(source, &lengths, BEGIN, &targets, noise), tokens)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::{Override, Settings};
+
+    #[test]
+    fn a_target_token_that_the_vocabulary_lacks_is_never_matched() {
+        let pair = |source: &str, target: &str| Pair {
+            source: source.to_owned(),
+            target: target.to_owned(),
+            groups: Arc::default(),
+        };
+        // Of the targets `x` is known, `y` is not.
+        let train = vec![pair("a", "x"), pair("b", "x"), pair("c", "y")];
+        let data = Transduction { validation: train.clone(), train, test: Vec::new() };
+        let set = |(field, value): (&str, &str)| Override {
+            origin: "--set".to_owned(),
+            field: field.to_owned(),
+            value: value.to_owned(),
+        };
+        let small = [("text.min_count", "2"), ("network.hidden_sizes", "[4]"), ("network.embedding_size", "3")];
+        for seed in 0..20 {
+            let seed = format!("{seed}");
+            let overrides: Vec<Override> = small.into_iter().chain([("training.seed", &*seed)]).map(set).collect();
+            let settings = Settings::resolve("execute", &overrides).unwrap();
+            let task = TransductionTask::new(&settings.recipe.variant("bilstm").unwrap(), &data).unwrap();
+            let device = crate::devices().remove(0).1;
+            let network = task.network(&device);
+            let (right, _) = graded(&network, &task.codec, &data.validation, &device, &|| false).unwrap();
+            assert!(!right[2]);
+            let rows: Vec<Encoded> = data.validation.iter().map(|pair| task.codec.encode(pair)).collect();
+            let (source, lengths) = sources(&rows.iter().collect::<Vec<_>>(), &device);
+            let generated = network.greedy(source, &lengths, &task.codec.generation(9));
+            assert!(generated.concat().iter().all(|&token| token == 2), "{generated:?}");
+        }
+    }
 }

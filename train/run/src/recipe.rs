@@ -17,6 +17,7 @@ mod per_model;
 mod sections;
 mod variant;
 
+pub(crate) use sections::MAX_BATCH_TOKENS;
 pub use sections::{
     BpttSettings, CheckpointSettings, DropoutSettings, Expected, NetworkSettings, OptimizerKind, OptimizerSettings,
     OutlookKind, ScheduleKind, ScheduleSettings, SeriesSettings, SpellingSettings, StoppingSettings, TextSettings,
@@ -168,8 +169,8 @@ impl Recipe {
                 return Err(invalid(field, metric.name(), format!("{} has {}", self.dataset, known.join(", "))));
             }
         }
-        let TrainingSettings { epochs, batch_size, accumulate, learning_rate, clip_norm, clip_value, .. } =
-            self.training;
+        let training = self.training;
+        let TrainingSettings { epochs, batch_size, accumulate, learning_rate, clip_norm, clip_value, .. } = training;
         let positive = [
             ("text.min_count", self.text.min_count),
             ("text.max_vocabulary", self.text.max_vocabulary),
@@ -177,6 +178,7 @@ impl Recipe {
             ("network.embedding_size", self.network.embedding_size),
             ("training.epochs", epochs),
             ("training.batch_size", batch_size),
+            ("training.max_batch_tokens", training.max_batch_tokens),
             ("training.accumulate", accumulate),
             ("stopping.patience", self.stopping.patience),
             ("optimizer.trigger", self.optimizer.trigger),

@@ -11,14 +11,14 @@ use std::collections::BTreeMap;
 
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use seqzoo_datasets::batch::{self, Padded};
+use seqzoo_datasets::batch::{self, Limits, Padded};
 use seqzoo_datasets::catalog::Data;
 use seqzoo_datasets::scores::Scores;
 use seqzoo_models::misfit::Misfit;
 use seqzoo_random::Key;
 
 use crate::checkpoint::Files;
-use crate::recipe::Variant;
+use crate::recipe::{MAX_BATCH_TOKENS, Variant};
 use classification::ClassificationTask;
 use forecasting::ForecastingTask;
 use language_model::LanguageModelTask;
@@ -83,6 +83,11 @@ pub struct BatchLoss {
     pub tokens: usize,
     /// The state after the batch, for the next one.
     pub carried: Option<Carried>,
+}
+
+/// Limits of batches for evaluation and prediction.
+const fn evaluation_limits(rows: usize) -> Limits {
+    Limits { rows, tokens: MAX_BATCH_TOKENS }
 }
 
 /// Rows of token numbers as one rectangle, `[rows, time]`, and how many of each are true.

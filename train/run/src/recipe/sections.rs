@@ -1,5 +1,6 @@
 //! The sections of a recipe, with their defaults.
 
+use seqzoo_datasets::batch::Limits;
 use seqzoo_datasets::scores::Metric;
 use seqzoo_datasets::series::Framing;
 use seqzoo_datasets::text::{Keep, Level};
@@ -203,6 +204,10 @@ pub struct TrainingSettings {
     pub epochs: usize,
     /// Sequences per batch; for running text, rows that are read side by side.
     pub batch_size: usize,
+    /// Padded tokens per batch at most, rows times the longest: long sequences make smaller batches, one that is longer
+    /// still a batch of its own. Running text and series have windows of one length, so batches of them are not cut.
+    #[serde(default = "max_batch_tokens")]
+    pub max_batch_tokens: usize,
     /// Batches whose gradients make one update, each counted by what it predicts.
     #[serde(default = "one")]
     pub accumulate: usize,
@@ -221,13 +226,27 @@ pub struct TrainingSettings {
     pub recompute: bool,
 }
 
+impl TrainingSettings {
+    /// The most that a batch holds.
+    pub fn limits(&self) -> Limits {
+        Limits { rows: self.batch_size, tokens: self.max_batch_tokens }
+    }
+}
+
 fn one() -> usize {
     1
+}
+
+fn max_batch_tokens() -> usize {
+    MAX_BATCH_TOKENS
 }
 
 fn unit() -> f64 {
     1.0
 }
+
+/// Padded tokens of a batch at most, in training by default and in evaluation always: with 400 tokens a sequence, 163 of them.
+pub(crate) const MAX_BATCH_TOKENS: usize = 1 << 16;
 
 /// What turns gradients into updates; each kind reads the values that its equations name.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]

@@ -3,23 +3,23 @@
 use burn::module::Module;
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use seqzoo_datasets::batch;
+use seqzoo_datasets::batch::{self, Limits};
 use seqzoo_datasets::classification::{Classification, Example};
 use seqzoo_datasets::scores::{Confusion, Evaluation, Metric, Scores};
-use seqzoo_datasets::text::{Encoder, Vocabulary};
+use seqzoo_datasets::text::{Encoder, Level, Vocabulary};
 use seqzoo_models::misfit::Misfit;
 use seqzoo_models::networks::{Classifier, ClassifierShape};
 use seqzoo_random::{Key, Purpose};
 use serde::{Deserialize, Serialize};
 
-use super::{BatchLoss, Carried, Codec as _, Task, Trained, rectangle};
+use super::{BatchLoss, Carried, Codec as _, Task, Trained, evaluation_limits, rectangle};
 use crate::checkpoint::Files;
 use crate::faults;
 use crate::parameters;
 use crate::recipe::Variant;
 
-/// Sequences per batch where nothing is learnt.
-const EVALUATION_BATCH: usize = 128;
+/// Batches for evaluation and prediction.
+const EVALUATION: Limits = evaluation_limits(128);
 
 /// Text to numbers and numbers to labels: with the weights, enough to answer new text.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -76,7 +76,7 @@ pub struct ClassificationTask {
 }
 
 impl ClassificationTask {
-    /// The task of a recipe's model; the vocabulary is counted on the training part alone.
+    /// The task of a recipe's model; the vocabulary is counted on the training part alone. Texts without a token are left out.
     ///
     /// # Errors
     /// If the model does not fit the data's sizes.
@@ -88,7 +88,7 @@ impl ClassificationTask {
         let encoder = Encoder { level, vocabulary, max_tokens: recipe.text.max_tokens, keep: recipe.text.keep };
         let encode = |examples: &[Example]| -> Vec<Encoded> {
             let encoded = |example: &Example| Encoded { tokens: encoder.encode(&example.text), label: example.label };
-            examples.iter().map(encoded).collect()
+            examples.iter().map(encoded).filter(|example| !example.tokens.is_empty()).collect()
         };
         let (train, validation) = (encode(&data.train), encode(&data.validation));
         let codec = Codec { encoder, labels: data.labels.clone() };
@@ -110,7 +110,7 @@ impl Task for ClassificationTask {
 
     fn batches(&self, epoch: u64) -> Vec<Vec<usize>> {
         let lengths: Vec<usize> = self.train.iter().map(|example| example.tokens.len()).collect();
-        batch::shuffled(&lengths, self.variant.recipe.training.batch_size, self.key(Purpose::Order).at(epoch))
+        batch::shuffled(&lengths, &lengths, self.variant.recipe.training.limits(), self.key(Purpose::Order).at(epoch))
     }
 
     fn loss(
@@ -158,15 +158,21 @@ impl TextClassifier {
         self.codec.encoder.encode(text)
     }
 
-    /// How far back the loss of examples reaches: gradient norms by distance from the last token, averaged.
+    /// How far back the loss of examples reaches: gradient norms by distance from the last token, averaged. Texts without a
+    /// token are left out.
     pub fn reach(&self, examples: &[Example]) -> Vec<f64> {
-        let rows: Vec<Vec<u32>> = examples.iter().map(|example| self.encode(&example.text)).collect();
-        let labels: Vec<usize> = examples.iter().map(|example| example.label).collect();
+        let encoded = examples.iter().map(|example| (self.encode(&example.text), example.label));
+        let (rows, labels): (Vec<Vec<u32>>, Vec<usize>) = encoded.filter(|(row, _)| !row.is_empty()).unzip();
         let (tokens, lengths) = rectangle(rows.iter().map(Vec::as_slice), &self.device.clone().autodiff());
         self.network.clone().train().reach(tokens, &lengths, &labels)
     }
 
-    /// How well examples are labelled.
+    /// What a token is.
+    pub fn level(&self) -> Level {
+        self.codec.encoder.level
+    }
+
+    /// How well examples are labelled; each text has a token.
     pub fn evaluate(&self, examples: &[Example]) -> Evaluation {
         let rows: Vec<Vec<u32>> = examples.iter().map(|example| self.encode(&example.text)).collect();
         let rows: Vec<&[u32]> = rows.iter().map(Vec::as_slice).collect();
@@ -213,7 +219,7 @@ fn log_probabilities(
 ) -> Option<Vec<Vec<f32>>> {
     let lengths: Vec<usize> = rows.iter().map(|row| row.len()).collect();
     let mut all = vec![Vec::new(); rows.len()];
-    for batch in batch::sorted(&lengths, EVALUATION_BATCH) {
+    for batch in batch::sorted(&lengths, &lengths, EVALUATION) {
         if stop() {
             return None;
         }

@@ -1,7 +1,7 @@
 //! The next values of a series.
 
 use burn::tensor::{Device, Tensor, TensorData};
-use seqzoo_datasets::batch;
+use seqzoo_datasets::batch::{self, Limits};
 use seqzoo_datasets::classification::Split;
 use seqzoo_datasets::moments::Step;
 use seqzoo_datasets::scores::{Evaluation, Interval, Metric, Scores};
@@ -223,7 +223,8 @@ impl Task for ForecastingTask {
         let training = &self.variant.recipe.training;
         let window = self.framing().window;
         let key = Key::new(training.seed, Purpose::Order).at(epoch);
-        batch::shuffled(&vec![window; self.origins.len()], training.batch_size, key)
+        let lengths = vec![window; self.origins.len()];
+        batch::shuffled(&lengths, &lengths, Limits { rows: training.batch_size, tokens: usize::MAX }, key)
     }
 
     fn loss(

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use burn::tensor::Device;
-use seqzoo_datasets::batch;
+use seqzoo_datasets::batch::{self, Limits};
 use seqzoo_datasets::scores::{Confusion, Evaluation, Group, Metric, Scores};
 use seqzoo_datasets::tagging::{Sentence, Tagging};
 use seqzoo_datasets::text::{UNKNOWN, Vocabulary};
@@ -13,13 +13,13 @@ use seqzoo_models::networks::{Sentences, Tagger, TaggerShape};
 use seqzoo_random::{Key, Purpose};
 use serde::{Deserialize, Serialize};
 
-use super::{BatchLoss, Carried, Codec as _, Task, Trained, rectangle};
+use super::{BatchLoss, Carried, Codec as _, Task, Trained, evaluation_limits, rectangle};
 use crate::checkpoint::Files;
 use crate::faults;
 use crate::recipe::Variant;
 
-/// Sentences per batch where nothing is learnt.
-const EVALUATION_BATCH: usize = 128;
+/// Batches for evaluation and prediction.
+const EVALUATION: Limits = evaluation_limits(128);
 
 /// Letters read of a word at most; longer ones are web addresses and the like.
 const MAX_LETTERS: usize = 64;
@@ -62,7 +62,9 @@ impl Codec {
         let letters = |token: &String| {
             let known =
                 token.chars().take(MAX_LETTERS).map(|letter| self.letters.number(letter.encode_utf8(&mut [0; 4])));
-            known.collect()
+            let known: Vec<u32> = known.collect();
+            // The layers that read letters need one.
+            if known.is_empty() { vec![UNKNOWN] } else { known }
         };
         Encoded {
             words: tokens.iter().map(|token| self.words.number(&token.to_lowercase())).collect(),
@@ -121,7 +123,7 @@ pub struct TaggingTask {
 
 impl TaggingTask {
     /// The task of a recipe's model; words and letters are counted on the training part alone, of which sentences are read up
-    /// to `text.max_tokens`.
+    /// to `text.max_tokens`. Sentences without a token are left out.
     ///
     /// # Errors
     /// If the model does not fit the data's sizes.
@@ -131,8 +133,10 @@ impl TaggingTask {
             let most = most.min(sentence.tokens.len());
             codec.encode(&sentence.tokens[..most], &sentence.labels[..most])
         };
-        let train = data.train.iter().map(|sentence| encode(sentence, variant.recipe.text.max_tokens)).collect();
-        let validation = data.validation.iter().map(|sentence| encode(sentence, usize::MAX)).collect();
+        let [train, validation] = [&data.train, &data.validation]
+            .map(|sentences| sentences.iter().filter(|sentence| !sentence.tokens.is_empty()));
+        let train = train.map(|sentence| encode(sentence, variant.recipe.text.max_tokens)).collect();
+        let validation = validation.map(|sentence| encode(sentence, usize::MAX)).collect();
         codec.fits(variant)?;
         Ok(Self { codec, variant: variant.clone(), train, validation })
     }
@@ -148,7 +152,7 @@ impl Task for TaggingTask {
     fn batches(&self, epoch: u64) -> Vec<Vec<usize>> {
         let training = &self.variant.recipe.training;
         let lengths: Vec<usize> = self.train.iter().map(|sentence| sentence.words.len()).collect();
-        batch::shuffled(&lengths, training.batch_size, Key::new(training.seed, Purpose::Order).at(epoch))
+        batch::shuffled(&lengths, &lengths, training.limits(), Key::new(training.seed, Purpose::Order).at(epoch))
     }
 
     fn loss(&self, network: &Tagger, batch: &[usize], _: Option<&Carried>, noise: Key, device: &Device) -> BatchLoss {
@@ -249,7 +253,7 @@ fn answer(
     let lengths: Vec<usize> = rows.iter().map(|row| row.words.len()).collect();
     let mut all = vec![Vec::new(); rows.len()];
     let (mut sum, mut tokens) = (0.0, 0);
-    for batch in batch::sorted(&lengths, EVALUATION_BATCH) {
+    for batch in batch::sorted(&lengths, &lengths, EVALUATION) {
         if stop() {
             return None;
         }

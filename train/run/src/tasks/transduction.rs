@@ -3,23 +3,23 @@
 use std::sync::Arc;
 
 use burn::tensor::{Device, Int, Tensor};
-use seqzoo_datasets::batch;
+use seqzoo_datasets::batch::{self, Limits};
 use seqzoo_datasets::scores::{Evaluation, Metric, Scores};
 use seqzoo_datasets::text::{Level, PADDING, UNKNOWN, Vocabulary};
 use seqzoo_datasets::transduction::{Pair, Transduction, wholly_right};
-use seqzoo_models::layers::StackShape;
+use seqzoo_models::layers::{AttentionScore, StackShape};
 use seqzoo_models::misfit::Misfit;
 use seqzoo_models::networks::{EncoderDecoder, EncoderDecoderShape, Generation};
 use seqzoo_random::{Key, Purpose};
 use serde::{Deserialize, Serialize};
 
-use super::{BatchLoss, Carried, Codec as _, Task, Trained, rectangle};
+use super::{BatchLoss, Carried, Codec as _, Task, Trained, evaluation_limits, rectangle};
 use crate::checkpoint::Files;
 use crate::faults;
 use crate::recipe::Variant;
 
-/// Pairs per batch where nothing is learnt.
-const EVALUATION_BATCH: usize = 256;
+/// Batches for evaluation.
+const EVALUATION: Limits = evaluation_limits(256);
 
 /// What the decoder reads before the first token: the number of no token.
 const BEGIN: usize = PADDING as usize;
@@ -110,6 +110,20 @@ impl super::Codec for Codec {
     }
 }
 
+/// Of each pair, the tokens of its source and its size in padded tokens among pairs that are no longer.
+///
+/// A pair is as long as its longer side, in a batch source and target are both padded to that length, and attention has a
+/// weight for each token of one and each of the other. A weight takes far less memory than a token's state: additive
+/// attention has a vector for each, counted as an eighth of a token, the others a number, counted as a 256th.
+fn extents(pairs: &[Encoded], attention: AttentionScore) -> (Vec<usize>, Vec<usize>) {
+    let weights_per_token = if attention == AttentionScore::Additive { 8 } else { 256 };
+    let size = |pair: &Encoded| {
+        let length = pair.source.len().max(pair.target.len());
+        2 * length + length.saturating_mul(length) / weights_per_token
+    };
+    pairs.iter().map(|pair| (pair.source.len(), size(pair))).unzip()
+}
+
 /// Training an encoder–decoder on pairs.
 #[derive(Debug, Clone)]
 pub struct TransductionTask {
@@ -120,7 +134,8 @@ pub struct TransductionTask {
 }
 
 impl TransductionTask {
-    /// The task of a recipe's model; vocabularies are counted on the training part alone.
+    /// The task of a recipe's model; vocabularies are counted on the training part alone. Pairs whose source has no token are
+    /// left out.
     ///
     /// # Errors
     /// If the model does not fit the data's sizes.
@@ -137,9 +152,11 @@ impl TransductionTask {
             target: vocabulary(|pair| &pair.target),
             longest: 2 * longest + 1,
         };
-        let train = data.train.iter().map(|pair| codec.encode(pair)).collect();
+        let train = data.train.iter().map(|pair| codec.encode(pair)).filter(|pair| !pair.source.is_empty()).collect();
+        let has_source = |pair: &&Pair| text.level.tokens(&pair.source).next().is_some();
+        let validation = data.validation.iter().filter(has_source).cloned().collect();
         codec.fits(variant)?;
-        Ok(Self { codec, variant: variant.clone(), train, validation: data.validation.clone() })
+        Ok(Self { codec, variant: variant.clone(), train, validation })
     }
 }
 
@@ -152,8 +169,8 @@ impl Task for TransductionTask {
 
     fn batches(&self, epoch: u64) -> Vec<Vec<usize>> {
         let training = &self.variant.recipe.training;
-        let lengths: Vec<usize> = self.train.iter().map(|pair| pair.source.len()).collect();
-        batch::shuffled(&lengths, training.batch_size, Key::new(training.seed, Purpose::Order).at(epoch))
+        let (lengths, sizes) = extents(&self.train, self.variant.recipe.network.attention);
+        batch::shuffled(&lengths, &sizes, training.limits(), Key::new(training.seed, Purpose::Order).at(epoch))
     }
 
     fn loss(
@@ -174,7 +191,8 @@ impl Task for TransductionTask {
     }
 
     fn validate(&self, network: &EncoderDecoder, device: &Device, stop: &dyn Fn() -> bool) -> Option<Scores> {
-        let (right, loss) = graded(network, &self.codec, &self.validation, device, stop)?;
+        let attention = self.variant.recipe.network.attention;
+        let (right, loss) = graded(network, &self.codec, &self.validation, attention, device, stop)?;
         let mut scores = wholly_right(&right, &mut (0..right.len()));
         scores.metrics.insert(Metric::Loss, loss);
         Some(scores)
@@ -203,10 +221,16 @@ impl Transducer {
         Some(found.into_iter().map(|found| (self.codec.decode(&found.tokens), found.log_probability)).collect())
     }
 
-    /// How many pairs are turned wholly right, greedily.
+    /// What a token is.
+    pub fn level(&self) -> Level {
+        self.codec.level
+    }
+
+    /// How many pairs are turned wholly right, greedily; each source has a token.
     pub fn evaluate(&self, pairs: &[Pair]) -> Evaluation {
-        let (right, loss) =
-            graded(&self.network, &self.codec, pairs, &self.device, &|| false).expect("nothing asks to stop");
+        let attention = self.recipe().network.attention;
+        let (right, loss) = graded(&self.network, &self.codec, pairs, attention, &self.device, &|| false)
+            .expect("nothing asks to stop");
         let groups = pairs.iter().map(|pair| &*pair.groups);
         let mut evaluation = Evaluation::by_group(groups, |places| wholly_right(&right, places));
         evaluation.all.metrics.insert(Metric::Loss, loss);
@@ -223,14 +247,15 @@ fn graded(
     network: &EncoderDecoder,
     codec: &Codec,
     pairs: &[Pair],
+    attention: AttentionScore,
     device: &Device,
     stop: &dyn Fn() -> bool,
 ) -> Option<(Vec<bool>, f64)> {
     let encoded: Vec<Encoded> = pairs.iter().map(|pair| codec.encode(pair)).collect();
-    let lengths: Vec<usize> = encoded.iter().map(|pair| pair.source.len()).collect();
+    let (lengths, sizes) = extents(&encoded, attention);
     let mut right = vec![false; pairs.len()];
     let (mut loss, mut tokens) = (0.0, 0);
-    for batch in batch::sorted(&lengths, EVALUATION_BATCH) {
+    for batch in batch::sorted(&lengths, &sizes, EVALUATION) {
         if stop() {
             return None;
         }
@@ -286,9 +311,10 @@ mod tests {
             let overrides: Vec<Override> = small.into_iter().chain([("training.seed", &*seed)]).map(set).collect();
             let settings = Settings::resolve("execute", &overrides).unwrap();
             let task = TransductionTask::new(&settings.recipe.variant("bilstm").unwrap(), &data).unwrap();
+            let attention = settings.recipe.network.attention;
             let device = crate::devices().remove(0).1;
             let network = task.network(&device);
-            let (right, _) = graded(&network, &task.codec, &data.validation, &device, &|| false).unwrap();
+            let (right, _) = graded(&network, &task.codec, &data.validation, attention, &device, &|| false).unwrap();
             assert!(!right[2]);
             let rows: Vec<Encoded> = data.validation.iter().map(|pair| task.codec.encode(pair)).collect();
             let (source, lengths) = sources(&rows.iter().collect::<Vec<_>>(), &device);

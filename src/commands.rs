@@ -153,7 +153,12 @@ impl DataFolder {
             return Ok(Data::Series(series(path, recipe, None)?));
         }
         say(format_args!("loading {} …", recipe.dataset));
-        Ok(recipe.dataset()?.load(&data_dir(self.data_dir.as_deref()))?)
+        let mut data = recipe.dataset()?.load(&data_dir(self.data_dir.as_deref()))?;
+        let left_out = data.leave_out_empty(recipe.text.level);
+        if left_out.count > 0 {
+            say(format_args!("note: {left_out}"));
+        }
+        Ok(data)
     }
 
     /// Loads the data of a run, from where it read them unless these flags say otherwise; warns if they are not those that it was

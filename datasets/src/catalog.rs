@@ -3,12 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use crate::DataError;
-use crate::classification::{Classification, Split};
+use crate::classification::{Classification, Example, Split};
 use crate::corpus::Corpus;
 use crate::scores::Metric;
 use crate::series::Series;
 use crate::tagging::Tagging;
-use crate::transduction::Transduction;
+use crate::text::Level;
+use crate::transduction::{Pair, Transduction};
 
 /// Makes the list of the data sets that modules of this crate describe.
 macro_rules! datasets {
@@ -108,6 +109,45 @@ impl Data {
         }
     }
 
+    /// Removes what no network can read: texts, sources and sentences without a token at `level`. Call it before anything
+    /// is trained or measured, so that every figure is over the same examples.
+    pub fn leave_out_empty(&mut self, level: Level) -> LeftOut {
+        let is_empty = |text: &str| level.tokens(text).next().is_none();
+        let mut left_out = LeftOut { level, count: 0, first: None };
+        match self {
+            Data::Labelled(Classification { labels, train, validation, test, .. }) => {
+                for part in [train, validation, test] {
+                    let told = |example: &Example| format!("{:?} ({})", example.text, labels[example.label]);
+                    left_out.retain(part, |example| !is_empty(&example.text), told);
+                }
+            }
+            Data::Pairs(Transduction { train, validation, test }) => {
+                for part in [train, validation, test] {
+                    let told = |pair: &Pair| format!("{:?} (for {:?})", pair.source, pair.target);
+                    left_out.retain(part, |pair| !is_empty(&pair.source), told);
+                }
+            }
+            Data::Tagged(Tagging { train, validation, test, .. }) => {
+                for part in [train, validation, test] {
+                    left_out.retain(part, |sentence| !sentence.tokens.is_empty(), |_| "a sentence".to_owned());
+                }
+            }
+            Data::Text(_) | Data::Series(_) => {}
+        }
+        left_out
+    }
+
+    /// Whether [`Data::leave_out_empty`] would remove anything.
+    pub fn has_empty(&self, level: Level) -> bool {
+        let is_empty = |text: &str| level.tokens(text).next().is_none();
+        Split::ALL.into_iter().any(|split| match self {
+            Data::Labelled(data) => data.split(split).iter().any(|example| is_empty(&example.text)),
+            Data::Pairs(data) => data.split(split).iter().any(|pair| is_empty(&pair.source)),
+            Data::Tagged(data) => data.split(split).iter().any(|sentence| sentence.tokens.is_empty()),
+            Data::Text(_) | Data::Series(_) => false,
+        })
+    }
+
     /// Whether a part has nothing in it.
     pub fn is_empty(&self, split: Split) -> bool {
         match self {
@@ -117,6 +157,42 @@ impl Data {
             Data::Pairs(data) => data.split(split).is_empty(),
             Data::Series(series) => series.split(split).is_empty(),
         }
+    }
+}
+
+/// Examples that were left out because they have no token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeftOut {
+    level: Level,
+    /// How many.
+    pub count: usize,
+    /// The first one.
+    first: Option<String>,
+}
+
+impl LeftOut {
+    /// Keeps some examples and counts the others.
+    fn retain<T>(&mut self, examples: &mut Vec<T>, keep: impl Fn(&T) -> bool, told: impl Fn(&T) -> String) {
+        if let Some(first) = examples.iter().find(|example| !keep(example)) {
+            self.first.get_or_insert_with(|| told(first));
+        }
+        let before = examples.len();
+        examples.retain(keep);
+        self.count += before - examples.len();
+    }
+}
+
+/// As a note for people, who can find the first one by its text and label.
+impl std::fmt::Display for LeftOut {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { level, count, first } = self;
+        let (examples, are) = if *count == 1 { ("example", "is") } else { ("examples", "are") };
+        let first = first.as_deref().unwrap_or_default();
+        write!(
+            f,
+            "{count} {examples} without a token at text.level = {:?} {are} left out, the first {first}",
+            level.name()
+        )
     }
 }
 
@@ -199,5 +275,39 @@ impl Dataset {
         format!(
             "`seqzoo data fetch {name} --data-dir DIR` gets {first}{others}; `seqzoo data show {name}` tells of them"
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tagging::Sentence;
+    use std::sync::Arc;
+
+    #[test]
+    fn what_has_no_token_at_the_level_is_left_out_and_told() {
+        let example = |text: &str, label| Example { text: text.to_owned(), label, groups: Arc::default() };
+        let labelled = Classification {
+            labels: ["Korean", "Polish"].map(str::to_owned).to_vec(),
+            train: vec![example("Han", 0), example("-", 0), example("Wit", 1)],
+            validation: vec![example(" ;", 1), example("Lis", 1)],
+            ..Classification::default()
+        };
+        let mut data = Data::Labelled(labelled.clone());
+        assert_eq!([Level::Words, Level::Characters].map(|level| data.has_empty(level)), [true, false]);
+        let words = data.leave_out_empty(Level::Words);
+        let note = r#"2 examples without a token at text.level = "words" are left out, the first "-" (Korean)"#;
+        assert_eq!((words.count, words.to_string()), (2, note.to_owned()));
+        let Data::Labelled(left) = &data else { unreachable!("its kind stays") };
+        let texts: Vec<&str> = left.train.iter().chain(&left.validation).map(|example| &*example.text).collect();
+        assert_eq!(texts, ["Han", "Wit", "Lis"]);
+        assert_eq!(data.leave_out_empty(Level::Words).count, 0);
+        assert_eq!(Data::Labelled(labelled).leave_out_empty(Level::Characters).count, 0, "every character is a token");
+
+        let pair = |source: &str| Pair { source: source.to_owned(), target: "-".to_owned(), groups: Arc::default() };
+        let mut pairs = Data::Pairs(Transduction { test: vec![pair("-"), pair("a")], ..Transduction::default() });
+        assert_eq!((pairs.leave_out_empty(Level::Words).count, pairs.leave_out_empty(Level::Words).count), (1, 0));
+        let mut tagged = Data::Tagged(Tagging { train: vec![Sentence::default()], ..Tagging::default() });
+        assert_eq!((tagged.leave_out_empty(Level::Words).count, tagged.is_empty(Split::Train)), (1, true));
     }
 }

@@ -48,6 +48,15 @@ pub enum Level {
 pub const END_OF_LINE: &str = "<eos>";
 
 impl Level {
+    /// The name in recipes.
+    pub fn name(self) -> &'static str {
+        match self {
+            Level::Words => "words",
+            Level::Characters => "characters",
+            Level::Tokens => "tokens",
+        }
+    }
+
     /// The tokens of a text.
     pub fn tokens(self, text: &str) -> Box<dyn Iterator<Item = String> + '_> {
         match self {

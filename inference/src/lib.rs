@@ -3,13 +3,15 @@
 //! Unlike a resuming learner, which falls back to an older checkpoint, what is opened here answers people: a damaged
 //! checkpoint is refused, by file.
 
+use std::borrow::Cow;
+
 use burn::tensor::Device;
 use seqzoo_datasets::catalog::{Data, Kind};
 use seqzoo_datasets::classification::{Example, Split};
 use seqzoo_datasets::moments::Step;
 use seqzoo_datasets::scores::Evaluation;
 use seqzoo_datasets::series::Series;
-use seqzoo_datasets::text::UNKNOWN;
+use seqzoo_datasets::text::{Level, UNKNOWN};
 use seqzoo_run::checkpoint::{self, CheckpointError};
 use seqzoo_run::folder::ModelFolder;
 use seqzoo_run::progress::{Progress, Snapshot};
@@ -237,12 +239,27 @@ impl Model {
         Ok(self.classifier()?.reach(examples))
     }
 
-    /// How well a part of a data set is predicted.
+    /// The data without what the model cannot read.
+    fn readable<'a>(&self, data: &'a Data) -> Cow<'a, Data> {
+        let level = match &self.answerer {
+            Answerer::Classifier(classifier) => classifier.level(),
+            Answerer::Transducer(transducer) => transducer.level(),
+            Answerer::Tagger(_) | Answerer::LanguageModel(_) | Answerer::Forecaster(_) => Level::default(),
+        };
+        if !data.has_empty(level) {
+            return Cow::Borrowed(data);
+        }
+        let mut data = data.clone();
+        data.leave_out_empty(level);
+        Cow::Owned(data)
+    }
+
+    /// How well a part of a data set is predicted; examples without a token are left out, see [`Data::leave_out_empty`].
     ///
     /// # Errors
     /// If the data are of another kind than those that the model was trained on.
     pub fn evaluate(&self, data: &Data, split: Split) -> Result<Evaluation, AskError> {
-        match (&self.answerer, data) {
+        match (&self.answerer, &*self.readable(data)) {
             (Answerer::Classifier(classifier), Data::Labelled(data)) => Ok(classifier.evaluate(data.split(split))),
             (Answerer::LanguageModel(model), Data::Text(corpus)) => Ok(model.evaluate(corpus.split(split))),
             (Answerer::Tagger(tagger), Data::Tagged(data)) => Ok(tagger.evaluate(data.split(split))),
@@ -260,7 +277,7 @@ impl Model {
     /// # Errors
     /// If the data are of another kind than those that the model was trained on.
     pub fn baselines(&self, data: &Data, split: Split) -> Result<Vec<(&'static str, Evaluation)>, AskError> {
-        match (&self.answerer, data) {
+        match (&self.answerer, &*self.readable(data)) {
             (Answerer::Classifier(_), Data::Labelled(data)) => Ok(data.baselines(split)),
             (Answerer::LanguageModel(model), Data::Text(corpus)) => Ok(model.baselines(corpus, split)),
             (Answerer::Tagger(_), Data::Tagged(data)) => Ok(data.baselines(split)),

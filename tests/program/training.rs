@@ -167,3 +167,70 @@ fn a_language_model_writes_the_same_under_the_same_seed_and_says_what_it_cannot(
     let ran = place.run(&["generate", "last", "--prompt", "the keys"]);
     assert!(ran.code == Some(2) && ran.err.contains("does not write"), "{:?} {}", ran.code, ran.err);
 }
+
+#[test]
+fn names_without_a_token_are_left_out_of_every_figure_and_the_rest_is_trained() {
+    let place = Place::new();
+    let languages = [
+        "Arabic",
+        "Chinese",
+        "Czech",
+        "Dutch",
+        "English",
+        "French",
+        "German",
+        "Greek",
+        "Irish",
+        "Italian",
+        "Japanese",
+        "Korean",
+        "Polish",
+        "Portuguese",
+        "Russian",
+        "Scottish",
+        "Spanish",
+        "Vietnamese",
+    ];
+    fs::create_dir_all(place.path("data/names")).unwrap();
+    for (number, language) in languages.into_iter().enumerate() {
+        let name = |place: u8| format!("{}{}x\n", char::from(b'A' + number as u8), char::from(b'a' + place));
+        // Marks that are no word each, of which some are held out.
+        let marks = if language == "Korean" { "-\n*\n(\n)\n&\n%\n$\n/\n=\n+\n" } else { "" };
+        let names: String = (0..20).map(name).chain([marks.to_owned()]).collect();
+        fs::write(place.path(&format!("data/names/{language}.txt")), names).unwrap();
+    }
+    let small = ["--data-dir", "data", "--set", "network.hidden_sizes=[8]", "--epochs", "1"];
+    let words = ["--set", "text.level=words", "--set", "models=[\"birnn\"]"];
+    let trained = place.ok(&[&["train", "names", "--out", "run"][..], &words, &small].concat());
+    let note = "10 examples without a token at text.level = \"words\" are left out, the first";
+    assert!(trained.err.contains(note) && trained.err.contains("(Korean)"), "{}", trained.err);
+    let report = place.json(&["evaluate", "run", "--data-dir", "data", "--json"]);
+    let marks = place.ok(&[&["train", "names", "--out", "marks"][..], &words[2..], &small].concat());
+    assert!(!marks.err.contains("left out"), "{}", marks.err);
+    let all = place.json(&["evaluate", "marks", "--data-dir", "data", "--json"])["examples"].as_u64().unwrap();
+    let examples = &report["models"]["birnn"]["examples"];
+    assert!(examples.as_u64().unwrap() < all, "{report}");
+    for baseline in ["most frequent label", "naive Bayes"] {
+        assert_eq!(&report["baselines"][baseline]["examples"], examples, "{report}");
+    }
+}
+
+#[test]
+fn a_language_model_and_its_n_grams_predict_the_same_tokens_of_one_vocabulary() {
+    let place = Place::new();
+    // Of each line the first word is known, the second occurs once in the text.
+    let text: String = (0..600).map(|line| format!("the w{line}\n")).collect();
+    fs::write(place.path("text.txt"), text).unwrap();
+    let small = ["--set", "text.level=tokens", "--set", "text.min_count=2", "--epochs", "1", "--out", "run"];
+    let trained = place.ok(&[&["train", "sentences", "--text", "text.txt"][..], &small].concat());
+    assert!(trained.out.contains("% of the tokens are unknown"), "{}", trained.out);
+    assert!(trained.err.contains("fewer than bptt.k1 + 1 = 51"), "{}", trained.err);
+    let report = place.json(&["evaluate", "run", "--text", "text.txt", "--json"]);
+    let (model, n_grams) = (&report["models"]["lstm"], &report["baselines"]["n-grams"]);
+    assert_eq!(model["examples"], n_grams["examples"]);
+    assert_eq!(model["unknown-tokens"], n_grams["unknown-tokens"]);
+    let unknown = model["unknown-tokens"].as_f64().unwrap();
+    assert!((unknown - 1.0 / 3.0).abs() < 0.02, "{report}");
+    // `the`, an unknown word and the end of the line follow each other without exception.
+    assert!(n_grams["loss"].as_f64().unwrap() < 0.05, "{report}");
+}

@@ -61,10 +61,13 @@ impl Summary {
     /// other backward where `directions` is 2.
     ///
     /// # Panics
-    /// If a row has no true step.
+    /// If there is not one length per row, or a row has no true step.
     pub fn forward(&self, outputs: Tensor<3>, lengths: &[usize], directions: usize) -> Tensor<2> {
         let [batch, time, features] = outputs.dims();
-        assert!(lengths.iter().all(|&length| (1..=time).contains(&length)), "lengths {lengths:?} of {time} steps");
+        assert!(
+            lengths.len() == batch && lengths.iter().all(|length| (1..=time).contains(length)),
+            "outputs are [{batch}, {time}, {features}], which needs {batch} lengths from 1 to {time}, not {lengths:?}"
+        );
         let device = outputs.device();
         match &self.attention {
             Some(scorer) => scorer.forward(outputs, lengths),

@@ -22,6 +22,7 @@ use seqzoo_random::{IndexedRandom, Key, Purpose, Rng, RngExt, SliceRandom};
 
 use crate::catalog::{Data, Dataset, Kind, Origin};
 use crate::classification::{Baseline, Classification, Example};
+use crate::cleaning::Cleaning;
 
 /// What there is to know of it.
 pub static DATASET: Dataset = Dataset {
@@ -48,6 +49,7 @@ const SEED: u64 = 2016;
 pub fn load() -> Classification {
     let mut writer = Writer { rng: Key::new(SEED, Purpose::Data).stream(), seen: HashSet::new() };
     Classification {
+        cleaning: Cleaning::default(),
         labels: Number::BOTH.map(|number| number.form(&BE).to_owned()).to_vec(),
         train: writer.part(TRAIN, Pairs::Common),
         validation: writer.part(VALIDATION, Pairs::Common),

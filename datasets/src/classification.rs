@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::cleaning::Cleaning;
 use crate::digest::Digest;
 use crate::naive_bayes::NaiveBayes;
 use crate::scores::{Confusion, Evaluation, Group};
@@ -40,6 +41,8 @@ pub struct Classification {
     pub validation: Vec<Example>,
     /// Examples to report on; empty where the publishers' part is not there.
     pub test: Vec<Example>,
+    /// How texts are cleaned: those here are, and new ones must be before a model reads them.
+    pub cleaning: Cleaning,
     /// Rules that need no training, to be beaten.
     pub baselines: Vec<Baseline>,
     /// How naive Bayes competes, if it does.

@@ -1,14 +1,15 @@
 //! The CoNLL-U format of Universal Dependencies (universaldependencies.org/format.html): read, tagged, written.
 //!
 //! A word a line in ten columns with tabs between them, of which FORM is the second and UPOS the fourth; comments begin
-//! with `#`; a blank line ends a sentence. Multiword tokens (`4-5`) and empty nodes (`8.1`) have lines of their own and
+//! with `#`; a blank line, or one of white space alone, ends a sentence. Multiword tokens (`4-5`) and empty nodes (`8.1`) have lines of their own and
 //! are no words.
 
 use std::fmt::{self, Display};
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use crate::{DataError, read_text};
+use crate::DataError;
+use crate::reading::{BYTE_ORDER_MARK, Line, Lines, is_blank};
 
 /// Columns of a line.
 const COLUMNS: usize = 10;
@@ -17,7 +18,7 @@ const UPOS: usize = 3;
 
 /// The sentences of a file.
 ///
-/// Written, it is what was read, but for the mark of byte order, CR before LF, and blank lines: one ends each sentence.
+/// Written, it is what was read, but for byte-order marks, line ends (LF) and blank lines (one ends each sentence).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Document {
     /// At least one.
@@ -45,24 +46,78 @@ impl Document {
     /// Reads a file.
     ///
     /// # Errors
-    /// If it cannot be read, is not UTF-8, or as in [`Self::parse`].
+    /// If it cannot be read, or as in [`Self::of`].
     pub fn read(path: &Path) -> Result<Self, DataError> {
-        Self::parse(path, &read_text(path)?)
+        Self::of(path, Lines::open(path)?)
     }
 
-    /// Reads text; `name` is the file's in errors.
+    /// All sentences of lines; `name` is their file's in errors.
     ///
     /// # Errors
-    /// If a line has not ten columns, an ID that is out of order or none at all, or an empty FORM; if a sentence has no
-    /// words; if there is no sentence.
-    pub fn parse(name: &Path, text: &str) -> Result<Self, DataError> {
-        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let lines: Vec<(usize, &str)> = (1..).zip(text.lines().map(|line| line.trim_end_matches('\r'))).collect();
-        let groups = lines.split(|(_, line)| line.is_empty()).filter(|group| !group.is_empty());
-        let sentences = groups.map(|group| Sentence::parse(name, group)).collect::<Result<Vec<_>, _>>()?;
-        match sentences.is_empty() {
-            true => Err(DataError::unfit(name, "empty; sentences in the CoNLL-U format are expected")),
-            false => Ok(Self { sentences }),
+    /// The first sentence's that is none, see [`Sentences`]; if there is no sentence.
+    pub fn of(name: &Path, lines: impl Iterator<Item = Result<Line, DataError>>) -> Result<Self, DataError> {
+        let sentences = Sentences::new(name, lines).collect::<Result<Vec<_>, _>>()?;
+        if sentences.is_empty() { Err(no_sentences(name)) } else { Ok(Self { sentences }) }
+    }
+}
+
+/// The error of a file without any sentence.
+pub fn no_sentences(name: &Path) -> DataError {
+    DataError::unfit(name, "empty; sentences in the CoNLL-U format are expected")
+}
+
+/// Whether a file is CoNLL-U by its name: it ends in `.conllu`, `.conllu.gz` or the same in capitals.
+pub fn is_named(path: &Path) -> bool {
+    let name = path.as_os_str().to_string_lossy().to_ascii_lowercase();
+    name.strip_suffix(".gz").unwrap_or(&name).ends_with(".conllu")
+}
+
+/// What a line of a file tells of its format: `None` where it is blank or a comment, else whether it is CoNLL-U.
+///
+/// A line is if it has ten columns, or begins with an ID and has at least four: then it is damaged.
+pub fn is_row(line: &str) -> Option<bool> {
+    if is_blank(line) || line.starts_with('#') {
+        return None;
+    }
+    let columns: Vec<&str> = line.split('\t').collect();
+    Some(columns.len() == COLUMNS || columns.len() > UPOS && Id::named(columns[0]).is_some())
+}
+
+/// The sentences of lines, read one at a time.
+///
+/// One is an error if a line of it cannot be read, has not ten columns, an ID that is out of order or none at all, or an
+/// empty FORM, or if it has no words; the next one follows.
+#[derive(Debug)]
+pub struct Sentences<L> {
+    name: PathBuf,
+    lines: L,
+}
+
+impl<L: Iterator<Item = Result<Line, DataError>>> Sentences<L> {
+    /// The sentences of `lines`; `name` is their file's in errors.
+    pub fn new(name: &Path, lines: L) -> Self {
+        Self { name: name.to_owned(), lines }
+    }
+}
+
+impl<L: Iterator<Item = Result<Line, DataError>>> Iterator for Sentences<L> {
+    type Item = Result<Sentence, DataError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let mut lines = Vec::new();
+        let mut unreadable = None;
+        for line in self.lines.by_ref() {
+            match line {
+                Err(error) => unreadable = unreadable.or(Some(error)),
+                Ok(line) if !is_blank(&line.text) => lines.push(line),
+                Ok(_) if lines.is_empty() && unreadable.is_none() => {}
+                Ok(_) => break,
+            }
+        }
+        match unreadable {
+            Some(error) => Some(Err(error)),
+            None if lines.is_empty() => None,
+            None => Some(Sentence::parse(&self.name, &lines)),
         }
     }
 }
@@ -71,9 +126,11 @@ impl Sentence {
     /// A sentence of plain text: ID and FORM are told, and in MISC that no space follows; all else is `_`.
     ///
     /// # Panics
-    /// If there is no token, one is empty or has white space, or they do not occur in the text in their order.
+    /// If there is no token, one is empty or has white space, or they do not occur in the text, byte-order marks left out, in
+    /// their order.
     pub fn from_text(text: &str, tokens: &[String]) -> Self {
         assert!(!tokens.is_empty(), "a sentence without tokens cannot be written as CoNLL-U");
+        let text = text.replace(BYTE_ORDER_MARK, "");
         let whole = text.split_whitespace().collect::<Vec<_>>().join(" ");
         let mut sentence = Self { text: format!("# text = {whole}\n"), words: Vec::new() };
         let mut rest = &*whole;
@@ -93,14 +150,15 @@ impl Sentence {
         sentence
     }
 
-    /// From the lines of one sentence, with their numbers; at least one.
-    fn parse(name: &Path, lines: &[(usize, &str)]) -> Result<Self, DataError> {
+    /// From the lines of one sentence; at least one.
+    fn parse(name: &Path, lines: &[Line]) -> Result<Self, DataError> {
         let mut sentence = Self { text: String::new(), words: Vec::new() };
         let mut order = Order::default();
-        for &(line, text) in lines {
+        for Line { number: line, text, .. } in lines {
+            let line = *line;
             let wrong = |detail: String| DataError::line(name, line, detail);
             if text.starts_with('#') {
-                sentence.text.extend([text, "\n"]);
+                sentence.text.extend([text.as_str(), "\n"]);
                 continue;
             }
             let columns: Vec<&str> = text.split('\t').collect();
@@ -120,10 +178,10 @@ impl Sentence {
             }
             match id {
                 Id::Word(_) => sentence.push(line, &columns),
-                Id::Multiword(..) | Id::Empty(..) => sentence.text.extend([text, "\n"]),
+                Id::Multiword(..) | Id::Empty(..) => sentence.text.extend([text.as_str(), "\n"]),
             }
         }
-        let (last, _) = lines[lines.len() - 1];
+        let last = lines[lines.len() - 1].number;
         let wrong = |detail: String| Err(DataError::line(name, last, detail));
         let Order { words, covered, .. } = order;
         if words == 0 {
@@ -250,7 +308,8 @@ mod tests {
     }
 
     fn parse(text: &str) -> Result<Document, DataError> {
-        Document::parse(Path::new("some.conllu"), text)
+        let name = Path::new("some.conllu");
+        Document::of(name, Lines::new(name, text.as_bytes())?)
     }
 
     fn sample() -> String {
@@ -304,6 +363,8 @@ mod tests {
             format!("\u{feff}{text}"),
             text.trim_end().to_owned(),
             format!("{}\r", text.trim_end()),
+            text.replace('\n', "\r"),
+            text.replace("\n\n", "\n\t\n \n"),
             format!("\n{text}\n\n").replace("\n\n", "\n\n\n"),
         ];
         for variant in variants {
@@ -349,6 +410,37 @@ mod tests {
         for text in ["", "\n\n", "\u{feff}"] {
             assert!(parse(text).unwrap_err().to_string().starts_with("some.conllu: empty"));
         }
+    }
+
+    #[test]
+    fn the_format_is_told_by_columns_or_by_name() {
+        for (line, told) in [
+            ("", None),
+            (" \t", None),
+            ("# newdoc", None),
+            ("1\tA\t_\tX\t_\t_\t_\t_\t_\t_", Some(true)),
+            ("1-2\tA\t_\t_\t_\t_\t_\t_\t_\t_", Some(true)),
+            ("1\tA\t_\tX", Some(true)),
+            ("1\tTime flies.", Some(false)),
+            ("Time\tflies\tlike\tan arrow.", Some(false)),
+            ("Time flies.", Some(false)),
+        ] {
+            assert_eq!(is_row(line), told, "{line:?}");
+        }
+        for (name, is) in [("a.conllu", true), ("A.CONLLU", true), ("d/a.conllu.gz", true), ("a.conllu.txt", false)] {
+            assert_eq!(is_named(Path::new(name)), is, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_sentence_that_cannot_be_read_is_an_error_and_the_next_one_follows() {
+        let text = [file(&["1 a X"]).as_bytes(), b"\n1\tb\n\n# \xff\n# c\n \n", file(&["1 d X"]).as_bytes()].concat();
+        let name = Path::new("some.conllu");
+        let found: Vec<_> = Sentences::new(name, Lines::new(name, &text[..]).unwrap()).collect();
+        let errors: Vec<String> = found.iter().filter_map(|found| Some(found.as_ref().err()?.to_string())).collect();
+        assert_eq!(found.iter().flatten().flat_map(Sentence::forms).collect::<Vec<_>>(), ["a", "d"]);
+        assert!(errors[0].contains("line 3: columns with tabs between them: 2 found, 10 expected"), "{errors:?}");
+        assert!(errors.len() == 2 && errors[1].contains("line 5: not UTF-8"), "{errors:?}");
     }
 
     #[test]

@@ -2,12 +2,14 @@
 
 use std::path::Path;
 
+use crate::DataError;
 use crate::classification::Split;
+use crate::cleaning::Cleaning;
 use crate::digest::Digest;
 use crate::ngram::NGrams;
+use crate::reading;
 use crate::scores::{Evaluation, Metric, Scores};
 use crate::text::{Level, UNKNOWN, Vocabulary};
-use crate::{DataError, read_text};
 
 /// Characters of the shortest file that serves as a corpus.
 const LEAST: usize = 100;
@@ -17,6 +19,11 @@ pub fn unknown_share(tokens: &[u32]) -> Option<f64> {
     let predicted = tokens.get(1..).filter(|predicted| !predicted.is_empty())?;
     let unknown = predicted.iter().filter(|&&token| token == UNKNOWN).count();
     Some(unknown as f64 / predicted.len() as f64)
+}
+
+/// The text of a file, cleaned as language models read it.
+pub(crate) fn text(path: &Path) -> Result<String, DataError> {
+    Ok(Cleaning::default().apply(&reading::text(path)?).into_owned())
 }
 
 /// Running text in parts.
@@ -31,12 +38,12 @@ pub struct Corpus {
 }
 
 impl Corpus {
-    /// A text file as a corpus: its last tenth is the validation part. Lines that end as in Windows end as elsewhere.
+    /// A text file as a corpus: its last tenth is the validation part.
     ///
     /// # Errors
-    /// If it cannot be read, is not UTF-8, or is too short to be cut into parts.
+    /// If it cannot be read, is not text, or is too short to be cut into parts.
     pub fn read(path: &Path) -> Result<Self, DataError> {
-        let text = read_text(path)?.replace("\r\n", "\n");
+        let text = text(path)?;
         let characters = text.chars().count();
         if characters < LEAST {
             let detail = format!("{characters} characters are too few to learn from; at least {LEAST} are needed");

@@ -9,11 +9,11 @@ use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use flate2::read::GzDecoder;
-
 use crate::DataError;
 use crate::catalog::{Data, Dataset, Kind, Origin, Source};
 use crate::classification::{Bayes, Classification, Example};
+use crate::cleaning::{Cleaning, Step};
+use crate::reading::{self, Lines};
 use crate::text::Level;
 
 /// What there is to know of it.
@@ -48,11 +48,13 @@ pub fn load(dir: &Path) -> Result<Classification, DataError> {
     reviews.sort_by(|a, b| a.path.cmp(&b.path));
     let mut data = Classification {
         labels: vec!["negative".to_owned(), "positive".to_owned()],
+        cleaning: Cleaning::default().with(Step::HtmlLineBreaks),
         bayes: Some(Bayes { level: Level::Words, longest: 2 }),
         ..Classification::default()
     };
     let mut in_train = 0;
     for Review { path, text } in reviews {
+        let text = data.cleaning.apply(&text).into_owned();
         let example = Example { text, label: usize::from(path.contains("/pos/")), groups: Arc::default() };
         if path.starts_with("test/") {
             data.test.push(example);
@@ -110,8 +112,7 @@ fn find(dir: &Path) -> Result<Place, DataError> {
 }
 
 fn from_archive(path: &Path) -> Result<Vec<Review>, DataError> {
-    let file = File::open(path).map_err(|source| DataError::unreadable(path, source))?;
-    let mut archive = tar::Archive::new(GzDecoder::new(BufReader::new(file)));
+    let mut archive = tar::Archive::new(reading::open(path)?);
     let mut reviews = Vec::new();
     let damaged = |error: std::io::Error| DataError::damaged(path, error);
     for entry in archive.entries().map_err(damaged)? {
@@ -161,18 +162,19 @@ fn review_path(member: &str) -> Option<String> {
 
 fn read_review(source: &mut impl Read, path: PathBuf) -> Result<String, DataError> {
     let mut bytes = Vec::new();
-    source.take(MAX_REVIEW + 1).read_to_end(&mut bytes).map_err(|error| DataError::damaged(&path, error))?;
+    let source = reading::decompressed(BufReader::new(source));
+    let read = source.and_then(|source| source.take(MAX_REVIEW + 1).read_to_end(&mut bytes));
+    read.map_err(|error| DataError::damaged(&path, error))?;
     if bytes.len() as u64 > MAX_REVIEW {
         return Err(DataError::damaged(&path, "a review of more than 1 MiB"));
     }
-    let text = String::from_utf8(bytes).map_err(|error| DataError::damaged(&path, error))?;
-    Ok(text.replace("<br />", " "))
+    Lines::new(&path, &bytes[..])?.into_text()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use flate2::{Compression, write::GzEncoder};
+    use flate2::{Compression, read::GzDecoder, write::GzEncoder};
 
     /// A data set of `reviews` per label and half, as an archive's bytes.
     fn archive(reviews: usize, halves: &[&str]) -> Vec<u8> {

@@ -1,7 +1,7 @@
 //! Surnames by language of origin, 18 languages: the data of PyTorch's tutorial, after Robertson's practical-pytorch
 //! (MIT).
 //!
-//! A file `<Language>.txt` holds a surname a line. Names are kept as written, accents and all. A name that a language
+//! A file `<Language>.txt` holds a surname a line. Names are kept as written, accents and all, but for white space around them. A name that a language
 //! repeats counts once (2,000 Arabic lines are 108 names); one that several languages share stays in each, so no model
 //! can be right on all of them. A tenth of each language, at least one name, is the validation part, another tenth the
 //! test part.
@@ -12,10 +12,12 @@ use std::sync::Arc;
 
 use seqzoo_random::{Key, Purpose, SliceRandom};
 
+use crate::DataError;
 use crate::catalog::{Data, Dataset, Kind, Origin, Source};
 use crate::classification::{Bayes, Classification, Example};
+use crate::cleaning::{Cleaning, Step};
+use crate::reading::Lines;
 use crate::text::Level;
-use crate::{DataError, read_text};
 
 /// The languages, which are the labels, in their order.
 pub const LANGUAGES: [&str; 18] = [
@@ -84,11 +86,12 @@ pub fn load(dir: &Path) -> Result<Classification, DataError> {
     let folder = folder.ok_or_else(|| DATASET.missing(dir))?;
     let mut data = Classification {
         labels: LANGUAGES.map(str::to_owned).to_vec(),
+        cleaning: Cleaning::default().with(Step::Trim),
         bayes: Some(Bayes { level: Level::Characters, longest: 5 }),
         ..Classification::default()
     };
     for (label, language) in LANGUAGES.iter().enumerate() {
-        let mut names = read(&file(&folder, language))?;
+        let mut names = read(&file(&folder, language), &data.cleaning)?;
         names.shuffle(&mut Key::new(SEED, Purpose::Data).at(label as u64).stream());
         // Ten names or more round to one or more.
         let tenth = (names.len() + 5) / 10;
@@ -105,24 +108,24 @@ fn file(folder: &Path, language: &str) -> PathBuf {
 }
 
 /// The names of a file, each once, in alphabetical order: the order of its lines chooses no part.
-fn read(path: &Path) -> Result<Vec<String>, DataError> {
+fn read(path: &Path, cleaning: &Cleaning) -> Result<Vec<String>, DataError> {
     if !path.is_file() {
         return Err(DataError::unfit(path, format!("it is not there; {}", DATASET.hint())));
     }
-    let text = read_text(path)?;
     let mut names = BTreeSet::new();
-    for (place, line) in text.lines().enumerate() {
-        let wrong = |detail: String| DataError::line(path, place + 1, detail + "; expected a surname alone");
-        if let Some(found) = line.chars().find(|c| c.is_control() || c.is_numeric()) {
+    for line in Lines::open(path)? {
+        let line = line?;
+        let wrong = |detail: String| DataError::line(path, line.number, detail + "; expected a surname alone");
+        let name = cleaning.apply(&line.text);
+        if let Some(found) = name.chars().find(|c| c.is_control() || c.is_numeric()) {
             return Err(wrong(format!("{found:?} is in no surname")));
         }
-        let name = line.trim();
         let characters = name.chars().count();
         if characters > LONGEST {
             return Err(wrong(format!("{characters} characters, more than the {LONGEST} that a surname may have")));
         }
         if !name.is_empty() {
-            names.insert(name.to_owned());
+            names.insert(name.into_owned());
         }
     }
     match names.len() {

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use crate::DataError;
 use crate::catalog::{Data, Dataset, Kind, Origin, Source};
+use crate::cleaning::Cleaning;
 use crate::conllu::Document;
 use crate::tagging::{Sentence, Tagging};
 
@@ -69,9 +70,11 @@ fn read(path: &Path) -> Result<Vec<Sentence>, DataError> {
         })
     };
     let document = Document::read(path)?;
+    let cleaning = Cleaning::default();
+    let token = |form: &str| cleaning.apply_to_token(form).into_owned();
     let labelled = document.sentences.iter().map(|sentence| {
         let labels = sentence.tags().into_iter().zip(sentence.lines()).map(label).collect::<Result<_, _>>()?;
-        Ok(Sentence { tokens: sentence.forms().into_iter().map(str::to_owned).collect(), labels })
+        Ok(Sentence { tokens: sentence.forms().into_iter().map(token).collect(), labels })
     });
     labelled.collect()
 }

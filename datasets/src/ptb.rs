@@ -3,9 +3,9 @@
 
 use std::path::Path;
 
+use crate::DataError;
 use crate::catalog::{Data, Dataset, Kind, Origin, Source};
-use crate::corpus::Corpus;
-use crate::{DataError, read_text};
+use crate::corpus::{self, Corpus};
 
 /// What there is to know of it.
 pub static DATASET: Dataset = Dataset {
@@ -44,7 +44,7 @@ pub fn load(dir: &Path) -> Result<Corpus, DataError> {
     let folder = DATASET.folder(dir)?;
     let read = |name: &str| {
         let path = folder.join(name);
-        let text = read_text(&path)?;
+        let text = corpus::text(&path)?;
         if text.split_whitespace().nth(1).is_none() {
             return Err(DataError::unfit(&path, "fewer than two words, so nothing to predict"));
         }

@@ -19,6 +19,7 @@ use seqzoo_random::{IndexedRandom, Key, Purpose, Rng, RngExt};
 
 use crate::catalog::{Data, Dataset, Kind, Origin};
 use crate::classification::{Classification, Example};
+use crate::cleaning::Cleaning;
 use crate::text::words;
 
 /// What there is to know of it.
@@ -47,6 +48,7 @@ const SEED: u64 = 1997;
 pub fn load() -> Classification {
     let mut writer = Writer { rng: Key::new(SEED, Purpose::Data).stream(), seen: HashSet::new() };
     Classification {
+        cleaning: Cleaning::default(),
         labels: NOUNS.map(str::to_owned).to_vec(),
         train: writer.part(TRAIN),
         validation: writer.part(VALIDATION),

@@ -13,7 +13,7 @@ use crate::classification::Split;
 use crate::moments::{Step, shown};
 use crate::nearest::did_you_mean;
 use crate::series::{Column, Series};
-use crate::{DataError, read_text};
+use crate::{DataError, reading};
 
 /// Per cent of the rows that are learnt from.
 const TRAIN: usize = 70;
@@ -123,7 +123,7 @@ pub(crate) struct Row {
 impl Table {
     /// Reads a file; rows at its end whose fields are all empty do not count.
     pub fn read(path: &Path) -> Result<Self, DataError> {
-        let text = read_text(path)?;
+        let text = reading::text(path)?;
         let text = text.trim_end_matches([' ', '\r', '\n']);
         let mut rows = records(path, text)?;
         while rows.last().is_some_and(|row| row.fields.iter().all(str::is_empty)) {

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use crate::classification::Split;
 use crate::digest::Digest;
+use crate::reading::BYTE_ORDER_MARK;
 use crate::scores::{Confusion, Evaluation};
 
 /// The tokens of a sentence and their labels, equally many.
@@ -88,7 +89,7 @@ impl Tagging {
     }
 }
 
-/// Cuts English text as treebanks do; case is kept, and only white space is lost.
+/// Cuts English text as treebanks do; case is kept, and only white space and byte-order marks are lost.
 ///
 /// Marks stand alone, except inside numbers, hyphenated words and abbreviations of single letters, and after a few
 /// shortened words such as `Mr.`; runs of one mark stay whole. Clitics are cut off. After the Penn Treebank (Marcus,
@@ -101,7 +102,7 @@ impl Tagging {
 /// ```
 pub fn tokens(text: &str) -> Vec<String> {
     let mut tokens = Vec::new();
-    for mut rest in text.split_whitespace() {
+    for mut rest in text.replace(BYTE_ORDER_MARK, "").split_whitespace() {
         while let Some(begin) = rest.chars().next() {
             let (token, after) = rest.split_at(first(begin, rest));
             tokens.push(token.to_owned());
@@ -284,6 +285,7 @@ mod tests {
             ("nai\u{308}ve Zoë 文字。", "nai\u{308}ve Zoë 文字 。"),
             ("it 's do n't", "it 's do n't"),
             (" \t\n", ""),
+            ("\u{feff}Time \u{feff}", "Time"),
         ] {
             assert_eq!(tokens(text).join(" "), cut);
             assert_eq!(tokens(cut).join(" "), cut, "cut text stays as it is");

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::cleaning::Cleaning;
+
 /// The number of padding, which stands for no token.
 pub const PADDING: u32 = 0;
 /// The number of every token that the vocabulary lacks.
@@ -150,6 +152,9 @@ pub enum Keep {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Encoder {
+    /// What is done to a text first; encoders of an older version have none.
+    #[serde(default = "Cleaning::none")]
+    pub cleaning: Cleaning,
     /// What a token is.
     pub level: Level,
     /// The known tokens.
@@ -163,7 +168,7 @@ pub struct Encoder {
 impl Encoder {
     /// Numbers of the tokens of `text`; empty if it has no token.
     pub fn encode(&self, text: &str) -> Vec<u32> {
-        let mut numbers = self.vocabulary.encode(self.level, text);
+        let mut numbers = self.vocabulary.encode(self.level, &self.cleaning.apply(text));
         match self.keep {
             Keep::First => numbers.truncate(self.max_tokens),
             Keep::Last => drop(numbers.drain(..numbers.len().saturating_sub(self.max_tokens))),
@@ -175,10 +180,12 @@ impl Encoder {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cleaning::Step;
     use proptest::prelude::*;
 
     fn encoder(keep: Keep) -> Encoder {
-        Encoder { level: Level::Words, vocabulary: Vocabulary::of(words("b b b a a c c d"), 2, 3), max_tokens: 3, keep }
+        let vocabulary = Vocabulary::of(words("b b b a a c c d"), 2, 3);
+        Encoder { cleaning: Cleaning::none(), level: Level::Words, vocabulary, max_tokens: 3, keep }
     }
 
     #[test]
@@ -194,6 +201,21 @@ mod tests {
             assert_eq!(written, text);
         }
         assert_eq!(Level::Tokens.tokens("a b\r\nc").collect::<Vec<_>>(), ["a", "b", END_OF_LINE, "c"]);
+    }
+
+    #[test]
+    fn text_is_cleaned_before_it_is_cut_and_encoders_of_an_older_version_clean_nothing() {
+        let vocabulary = Vocabulary::of(Level::Characters.tokens("né"), 1, 9);
+        let cleaning = Cleaning::default().with(Step::Trim);
+        let encoder = Encoder { cleaning, level: Level::Characters, vocabulary, max_tokens: 9, keep: Keep::First };
+        for text in ["né", " n\u{e9}\t", "\u{feff}ne\u{301}"] {
+            assert_eq!(encoder.encode(text), encoder.encode("né"), "{text:?}");
+        }
+        assert_eq!(encoder.encode(" \u{a0}"), [0u32; 0]);
+        let mut json = serde_json::to_value(&encoder).unwrap();
+        assert!(json.as_object_mut().unwrap().remove("cleaning").is_some());
+        let older: Encoder = serde_json::from_value(json).unwrap();
+        assert_eq!(older, Encoder { cleaning: Cleaning::none(), ..encoder });
     }
 
     #[test]

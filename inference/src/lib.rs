@@ -92,7 +92,7 @@ pub enum AskError {
         found: Step,
     },
     /// A prompt has a token that the model has never seen.
-    #[error("--prompt: the model has never seen `{token}`; begin with what its text has")]
+    #[error("--prompt: the model has never seen `{}`; begin with what its text has", .token.replace('\n', "\\n"))]
     Unseen {
         /// The token.
         token: String,
@@ -203,7 +203,7 @@ impl Model {
         let Answerer::LanguageModel(model) = &self.answerer else { return Err(AskError::NoWriter) };
         let codec = model.codec();
         let mut tokens = Vec::new();
-        for token in codec.level.tokens(prompt) {
+        for token in codec.tokens(prompt) {
             match codec.vocabulary.number(&token) {
                 UNKNOWN => return Err(AskError::Unseen { token }),
                 number => tokens.push(number),
@@ -212,7 +212,9 @@ impl Model {
         if tokens.is_empty() {
             return Err(AskError::Empty { place: 0 });
         }
-        Ok(Writing::after(model, &tokens, sampling))
+        // A prompt that ends in white space separates already.
+        let is_separated = prompt.ends_with(char::is_whitespace);
+        Ok(Writing::after(model, &tokens, is_separated, sampling))
     }
 
     fn classifier(&self) -> Result<&TextClassifier, AskError> {

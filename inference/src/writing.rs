@@ -35,14 +35,15 @@ pub struct Writing<'a> {
 }
 
 impl<'a> Writing<'a> {
-    /// Goes on from tokens that were read before.
-    pub(crate) fn after(model: &'a TextModel, prompt: &[u32], sampling: Sampling) -> Self {
+    /// Goes on from tokens that were read before; `is_separated` says whether white space stands behind them already.
+    pub(crate) fn after(model: &'a TextModel, prompt: &[u32], is_separated: bool, sampling: Sampling) -> Self {
         let mut reader = model.reader();
         let mut scores = Vec::new();
         for &token in prompt {
             reader.read(token, &mut scores);
         }
-        let before = prompt.last().and_then(|&token| model.codec().vocabulary.token(token)).map(str::to_owned);
+        let last = prompt.last().filter(|_| !is_separated);
+        let before = last.and_then(|&token| model.codec().vocabulary.token(token)).map(str::to_owned);
         Self { model, reader, sampling, scores, before, written: 0 }
     }
 }

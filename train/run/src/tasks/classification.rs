@@ -83,9 +83,17 @@ impl ClassificationTask {
     pub fn new(variant: &Variant, data: &Classification) -> Result<Self, Misfit> {
         let recipe = &variant.recipe;
         let level = recipe.text.level;
-        let words = data.train.iter().flat_map(|example| level.tokens(&example.text));
+        let cleaning = data.cleaning.clone();
+        let tokens = |example: &Example| level.tokens(&cleaning.apply(&example.text)).collect::<Vec<_>>();
+        let words = data.train.iter().flat_map(tokens);
         let vocabulary = Vocabulary::of(words, recipe.text.min_count, recipe.text.max_vocabulary);
-        let encoder = Encoder { level, vocabulary, max_tokens: recipe.text.max_tokens, keep: recipe.text.keep };
+        let encoder = Encoder {
+            cleaning: cleaning.clone(),
+            level,
+            vocabulary,
+            max_tokens: recipe.text.max_tokens,
+            keep: recipe.text.keep,
+        };
         let encode = |examples: &[Example]| -> Vec<Encoded> {
             let encoded = |example: &Example| Encoded { tokens: encoder.encode(&example.text), label: example.label };
             examples.iter().map(encoded).filter(|example| !example.tokens.is_empty()).collect()

@@ -3,6 +3,7 @@
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use seqzoo_datasets::classification::Split;
+use seqzoo_datasets::cleaning::Cleaning;
 use seqzoo_datasets::corpus::{Corpus, unknown_share};
 use seqzoo_datasets::scores::{Evaluation, Metric, Scores};
 use seqzoo_datasets::text::{Level, Vocabulary};
@@ -31,6 +32,9 @@ const CONTEXT: usize = 200;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Codec {
+    /// What is done to text first; codecs of an older version have none.
+    #[serde(default = "Cleaning::none")]
+    pub cleaning: Cleaning,
     /// What a token is.
     pub level: Level,
     /// The known tokens.
@@ -185,8 +189,10 @@ impl LanguageModelTask {
     pub fn new(variant: &Variant, corpus: &Corpus) -> Result<Self, Misfit> {
         let recipe = &variant.recipe;
         let level = recipe.text.level;
-        let vocabulary = Vocabulary::of(level.tokens(&corpus.train), recipe.text.min_count, recipe.text.max_vocabulary);
-        let codec = Codec { level, vocabulary };
+        let cleaning = Cleaning::default();
+        let train = cleaning.apply(&corpus.train);
+        let vocabulary = Vocabulary::of(level.tokens(&train), recipe.text.min_count, recipe.text.max_vocabulary);
+        let codec = Codec { cleaning, level, vocabulary };
         let train = Rows::new(&codec.encode(&corpus.train), recipe.training.batch_size);
         let validation = EvaluationRows::new(&codec.encode(&corpus.validation));
         let windows = windows(train.steps(), recipe.bptt);
@@ -196,9 +202,14 @@ impl LanguageModelTask {
 }
 
 impl Codec {
+    /// The tokens of a text.
+    pub fn tokens(&self, text: &str) -> Vec<String> {
+        self.level.tokens(&self.cleaning.apply(text)).collect()
+    }
+
     /// Numbers of the tokens of a text.
     pub fn encode(&self, text: &str) -> Vec<u32> {
-        self.vocabulary.encode(self.level, text)
+        self.vocabulary.encode(self.level, &self.cleaning.apply(text))
     }
 }
 

@@ -1,9 +1,11 @@
 //! A label for every token of a sentence.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use burn::tensor::Device;
 use seqzoo_datasets::batch::{self, Limits};
+use seqzoo_datasets::cleaning::Cleaning;
 use seqzoo_datasets::scores::{Confusion, Evaluation, Group, Metric, Scores};
 use seqzoo_datasets::tagging::{Sentence, Tagging};
 use seqzoo_datasets::text::{UNKNOWN, Vocabulary};
@@ -28,6 +30,9 @@ const MAX_LETTERS: usize = 64;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Codec {
+    /// What is done to each token first; codecs of an older version have none.
+    #[serde(default = "Cleaning::none")]
+    pub cleaning: Cleaning,
     /// The known words, in lower case.
     pub words: Vocabulary,
     /// The known letters, as they are.
@@ -48,10 +53,13 @@ struct Encoded {
 impl Codec {
     fn of(variant: &Variant, data: &Tagging) -> Self {
         let text = &variant.recipe.text;
-        let tokens = || data.train.iter().flat_map(|sentence| &sentence.tokens);
-        let words = tokens().map(|token| token.to_lowercase());
-        let letters = tokens().flat_map(|token| token.chars().map(String::from));
+        let cleaning = Cleaning::default();
+        let tokens = data.train.iter().flat_map(|sentence| &sentence.tokens);
+        let tokens: Vec<_> = tokens.map(|token| cleaning.apply_to_token(token)).collect();
+        let words = tokens.iter().map(|token| token.to_lowercase());
+        let letters = tokens.iter().flat_map(|token| token.chars().map(String::from));
         Self {
+            cleaning: cleaning.clone(),
             words: Vocabulary::of(words, text.min_count, text.max_vocabulary),
             letters: Vocabulary::of(letters, 1, text.max_vocabulary),
             labels: data.labels.clone(),
@@ -59,7 +67,8 @@ impl Codec {
     }
 
     fn encode(&self, tokens: &[String], labels: &[usize]) -> Encoded {
-        let letters = |token: &String| {
+        let tokens: Vec<_> = tokens.iter().map(|token| self.cleaning.apply_to_token(token)).collect();
+        let letters = |token: &Cow<str>| {
             let known =
                 token.chars().take(MAX_LETTERS).map(|letter| self.letters.number(letter.encode_utf8(&mut [0; 4])));
             let known: Vec<u32> = known.collect();
@@ -75,7 +84,7 @@ impl Codec {
 
     /// Whether a token is one of the known words.
     fn knows(&self, token: &str) -> bool {
-        self.words.number(&token.to_lowercase()) != UNKNOWN
+        self.words.number(&self.cleaning.apply_to_token(token).to_lowercase()) != UNKNOWN
     }
 
     fn shape(&self, variant: &Variant) -> TaggerShape {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use burn::tensor::{Device, Int, Tensor};
 use seqzoo_datasets::batch::{self, Limits};
+use seqzoo_datasets::cleaning::Cleaning;
 use seqzoo_datasets::scores::{Evaluation, Metric, Scores};
 use seqzoo_datasets::text::{Level, PADDING, UNKNOWN, Vocabulary};
 use seqzoo_datasets::transduction::{Pair, Transduction, wholly_right};
@@ -31,6 +32,9 @@ const SUPPRESSED: [usize; 2] = [PADDING as usize, UNKNOWN as usize];
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Codec {
+    /// What is done to text first; codecs of an older version have none.
+    #[serde(default = "Cleaning::none")]
+    pub cleaning: Cleaning,
     /// What a token is.
     pub level: Level,
     /// Tokens that are read.
@@ -53,13 +57,18 @@ impl Codec {
     }
 
     fn encode(&self, pair: &Pair) -> Encoded {
-        let target = self.target.encode(self.level, &pair.target).into_iter().map(|number| number as usize);
-        Encoded { source: self.source.encode(self.level, &pair.source), target: target.chain([self.end()]).collect() }
+        let target = self.target_numbers(&pair.target).into_iter().map(|number| number as usize);
+        let source = self.source.encode(self.level, &self.cleaning.apply(&pair.source));
+        Encoded { source, target: target.chain([self.end()]).collect() }
+    }
+
+    fn target_numbers(&self, text: &str) -> Vec<u32> {
+        self.target.encode(self.level, &self.cleaning.apply(text))
     }
 
     /// Share of the targets' tokens that are unknown; `None` if there is no token.
     fn unknown_share(&self, pairs: &[Pair]) -> Option<f64> {
-        let tokens = || pairs.iter().flat_map(|pair| self.target.encode(self.level, &pair.target));
+        let tokens = || pairs.iter().flat_map(|pair| self.target_numbers(&pair.target));
         let unknown = tokens().filter(|&number| number == UNKNOWN).count();
         let count = tokens().count();
         (count > 0).then(|| unknown as f64 / count as f64)
@@ -141,12 +150,15 @@ impl TransductionTask {
     /// If the model does not fit the data's sizes.
     pub fn new(variant: &Variant, data: &Transduction) -> Result<Self, Misfit> {
         let text = &variant.recipe.text;
+        let cleaning = Cleaning::default();
+        let tokens = |side: &str| text.level.tokens(&cleaning.apply(side)).collect::<Vec<_>>();
         let vocabulary = |side: fn(&Pair) -> &str| {
-            let tokens = data.train.iter().flat_map(|pair| text.level.tokens(side(pair)));
+            let tokens = data.train.iter().flat_map(|pair| tokens(side(pair)));
             Vocabulary::of(tokens, text.min_count, text.max_vocabulary)
         };
-        let longest = data.train.iter().map(|pair| text.level.tokens(&pair.target).count()).max().unwrap_or(0);
+        let longest = data.train.iter().map(|pair| tokens(&pair.target).len()).max().unwrap_or(0);
         let codec = Codec {
+            cleaning: cleaning.clone(),
             level: text.level,
             source: vocabulary(|pair| &pair.source),
             target: vocabulary(|pair| &pair.target),

@@ -1,0 +1,129 @@
+//! Cleaning of text before it is cut into tokens.
+//!
+//! The steps are saved by name with a model's encoder, so that predictions read text exactly as training did.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+use unicode_normalization::{UnicodeNormalization, is_nfc};
+
+use crate::reading::BYTE_ORDER_MARK;
+
+/// One step; applying it twice is the same as applying it once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Step {
+    /// Removes U+FEFF.
+    ByteOrderMarks,
+    /// Writes each `<br />` as a blank.
+    HtmlLineBreaks,
+    /// Composes characters: Unicode's normalization form C.
+    Nfc,
+    /// Removes white space at both ends.
+    Trim,
+}
+
+/// The steps applied to text, in their order.
+///
+/// By default, those that every dataset has: byte-order marks are removed and characters composed.
+///
+/// ```
+/// use seqzoo_datasets::cleaning::{Cleaning, Step};
+/// let cleaning = Cleaning::default().with(Step::Trim);
+/// assert_eq!(cleaning.apply("\u{feff} Zoe\u{308} "), "Zoë");
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Cleaning(Vec<Step>);
+
+impl Default for Cleaning {
+    fn default() -> Self {
+        Self(vec![Step::ByteOrderMarks, Step::Nfc])
+    }
+}
+
+impl Cleaning {
+    /// No step at all: what encoders did that were saved before there was cleaning.
+    pub fn none() -> Self {
+        Self(Vec::new())
+    }
+
+    /// These steps and another one after them.
+    pub fn with(mut self, step: Step) -> Self {
+        self.0.push(step);
+        self
+    }
+
+    /// The text after every step.
+    pub fn apply<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        self.0.iter().fold(Cow::Borrowed(text), |text, step| match step.change(&text) {
+            Some(changed) => Cow::Owned(changed),
+            None => text,
+        })
+    }
+
+    /// A token after every step; as it is where they would leave nothing of it.
+    pub fn apply_to_token<'a>(&self, token: &'a str) -> Cow<'a, str> {
+        Some(self.apply(token)).filter(|cleaned| !cleaned.is_empty()).unwrap_or(Cow::Borrowed(token))
+    }
+}
+
+impl Step {
+    /// The text after this step, if it changes anything.
+    fn change(self, text: &str) -> Option<String> {
+        const BREAK: &str = "<br />";
+        match self {
+            Step::ByteOrderMarks => text.contains(BYTE_ORDER_MARK).then(|| text.replace(BYTE_ORDER_MARK, "")),
+            // Taking one out may leave another: `<br<br />/>`.
+            Step::HtmlLineBreaks => text.contains(BREAK).then(|| {
+                let text = text.replace(BREAK, " ");
+                self.change(&text).unwrap_or(text)
+            }),
+            Step::Nfc => (!is_nfc(text)).then(|| text.nfc().collect()),
+            Step::Trim => Some(text.trim()).filter(|trimmed| trimmed.len() < text.len()).map(str::to_owned),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn all() -> Cleaning {
+        Cleaning::default().with(Step::HtmlLineBreaks).with(Step::Trim)
+    }
+
+    #[test]
+    fn every_step_does_what_its_name_says_and_nothing_else() {
+        for (text, cleaned) in [
+            ("plain <br> text", "plain <br> text"),
+            ("\u{feff}a\u{feff}b", "ab"),
+            ("One.<br /><br />Two.", "One.  Two."),
+            ("<br /> \t one\u{a0}", "one"),
+            ("<br<br />/>one", "one"),
+            // Decomposed by hand: e and U+0301; U+212B is the Ångström sign.
+            ("cafe\u{301} \u{212b}", "café Å"),
+        ] {
+            assert_eq!(all().apply(text), cleaned);
+        }
+        assert_eq!(Cleaning::none().apply("\u{feff} e\u{301}<br />"), "\u{feff} e\u{301}<br />");
+        assert_eq!(Cleaning::default().apply_to_token("\u{feff}"), "\u{feff}", "a token stays a token");
+    }
+
+    #[test]
+    fn steps_are_saved_by_name() {
+        let json = serde_json::to_string(&all()).unwrap();
+        assert_eq!(json, r#"["byte-order-marks","nfc","html-line-breaks","trim"]"#);
+        assert_eq!(serde_json::from_str::<Cleaning>(&json).unwrap(), all());
+        assert!(serde_json::from_str::<Cleaning>(r#"["rot13"]"#).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn clean_text_stays_as_it_is(text in "([ae\u{301}\u{308}\u{feff} \t]|<br />|<br|/>|.){0,12}") {
+            let once = all().apply(&text).into_owned();
+            prop_assert_eq!(&*all().apply(&once), &once);
+        }
+    }
+}

@@ -113,7 +113,7 @@ impl From<FolderError> for Failure {
         let code = match error {
             FolderError::Locked(_) => LOCKED,
             FolderError::Exists(_) | FolderError::NotFound { .. } | FolderError::Ambiguous { .. } => USAGE,
-            FolderError::Io { .. } | FolderError::Damaged { .. } => STORAGE,
+            FolderError::Io { .. } | FolderError::Damaged { .. } | FolderError::Incomplete { .. } => STORAGE,
         };
         Self::new(code, error)
     }

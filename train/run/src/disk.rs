@@ -70,5 +70,7 @@ impl RealDisk {
 
 /// Directories can be synchronised on Unix alone; elsewhere a rename is as durable as it gets.
 fn sync_directory(path: &Path) -> io::Result<()> {
+    // The parent of a name alone is written as nothing.
+    let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
     if cfg!(unix) { File::open(path)?.sync_all() } else { Ok(()) }
 }

@@ -1,4 +1,4 @@
-//! A run's folder: made once, locked while a process trains in it, found again by name.
+//! A run's folder: made at once, locked while a process trains in it, found again by name.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
@@ -8,7 +8,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::checkpoint::Checkpoints;
+use crate::checkpoint::{CheckpointError, Checkpoints};
+use crate::disk::{Disk as _, RealDisk};
+use crate::progress::About;
 use crate::record::Recovery;
 use crate::settings::Settings;
 use crate::{did_you_mean, disk, faults};
@@ -20,6 +22,13 @@ const RECIPE: &str = "recipe.toml";
 const ENVIRONMENT: &str = "env.json";
 const LOCK: &str = "lock";
 const ROLLBACK: &str = "rollback.json";
+const CHECKPOINTS: &str = "checkpoints";
+
+/// The backend of a run whose record is gone.
+const UNKNOWN_BACKEND: &str = "an unknown backend";
+
+/// Under [`RUNS`]: a line of JSON for each run made elsewhere, so that `last` finds it.
+const ELSEWHERE: &str = "elsewhere.jsonl";
 
 /// Why a run's folder cannot be made or found.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +56,14 @@ pub enum FolderError {
         name: String,
         /// The names of the runs that begin with it.
         found: Vec<String>,
+    },
+    /// A folder that is no run, or not one that can be used.
+    #[error("{} {lacks}", path.display())]
+    Incomplete {
+        /// The folder.
+        path: PathBuf,
+        /// What it lacks, and the way out.
+        lacks: String,
     },
     /// Reading or writing failed.
     #[error("cannot use {}: {source}", path.display())]
@@ -132,42 +149,68 @@ pub struct Lock {
 }
 
 impl Run {
-    /// Makes a new run at `out`, or at the first free `runs/<recipe>-<number>`.
+    /// Makes a new run at `out`, or at the first free `runs/<recipe>-<number>`: whole, or not at all.
     ///
     /// # Errors
     /// [`FolderError::Exists`] if `out` is there already.
     pub fn create(out: Option<&Path>, environment: Environment) -> Result<Self, FolderError> {
-        let path = match out {
-            Some(path) => make(path)?.then(|| path.to_owned()).ok_or_else(|| FolderError::Exists(path.to_owned()))?,
-            None => numbered(&environment.settings.name)?,
-        };
-        let run = Self { path, environment };
-        run.record()?;
+        if let Some(path) = out.filter(|path| path.symlink_metadata().is_ok()) {
+            return Err(FolderError::Exists(path.to_owned()));
+        }
+        let numbered = |number: u32| Path::new(RUNS).join(format!("{}-{number}", environment.settings.name));
+        let first = out.map_or_else(|| numbered(1), Path::to_owned);
+        let mut run = Self { path: draft(&first)?, environment: environment.clone() };
+        let placed = run.record().and_then(|()| match out {
+            Some(path) => {
+                place(&run.path, path)?.then(|| path.to_owned()).ok_or_else(|| FolderError::Exists(path.to_owned()))
+            }
+            None => {
+                let mut free = (1u32..).map(numbered).filter(|path| path.symlink_metadata().is_err());
+                let placed = free.find_map(|path| place(&run.path, &path).map(|new| new.then_some(path)).transpose());
+                placed.expect("fewer than 2^32 folders fit beside each other")
+            }
+        });
+        match placed {
+            Ok(path) => run.path = path,
+            Err(error) => {
+                // What was begun is in nobody's way, but in vain.
+                let _ = fs::remove_dir_all(&run.path);
+                return Err(error);
+            }
+        }
+        if out.is_some() {
+            note_elsewhere(&run.path);
+        }
         Ok(run)
     }
 
-    /// Opens the run in a folder.
+    /// Opens the run in a folder. Where its `env.json` is gone, a checkpoint tells what the run is.
     ///
     /// # Errors
-    /// If there is none, or its `env.json` is damaged.
+    /// If there is none, its `env.json` is damaged, or is gone and no checkpoint can be read either.
     pub fn open(path: &Path) -> Result<Self, FolderError> {
         let file = path.join(ENVIRONMENT);
-        let bytes = fs::read(&file).map_err(|source| FolderError::Io { path: file.clone(), source })?;
         let damaged = |detail: String| FolderError::Damaged { path: file.clone(), detail };
-        let environment: Environment = serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?;
+        let environment: Environment = match fs::read(&file) {
+            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => recovered(path)?,
+            Err(source) => return Err(FolderError::Io { path: file, source }),
+        };
         environment.settings.recipe.validate().map_err(|invalid| damaged(invalid.to_string()))?;
         Ok(Self { path: path.to_owned(), environment })
     }
 
-    /// Finds a run: a path, `last`, or the name under `runs` or the beginning of one.
+    /// Finds a run: a path, `last` (made under `runs` or, from here, with `--out`), or the name under `runs` or the beginning
+    /// of one.
     ///
     /// # Errors
     /// If none answers to it, or several do.
     pub fn find(name: &str) -> Result<Self, FolderError> {
-        if Path::new(name).join(ENVIRONMENT).is_file() {
-            return Self::open(Path::new(name));
+        let given = Path::new(name);
+        if is_run(given) {
+            return Self::open(given);
         }
-        let (runs, damaged) = Self::all()?;
+        let (runs, mut damaged) = Self::all()?;
         let not_found = |known: Vec<String>| FolderError::NotFound {
             name: name.to_owned(),
             hint: did_you_mean(name, known.iter().map(String::as_str)),
@@ -177,20 +220,24 @@ impl Run {
             },
         };
         if name == "last" {
+            let (others, others_damaged) = opened(&elsewhere());
+            damaged.extend(others_damaged);
             // A damaged run may have been the last one: nothing else may answer in its place.
             if let Some(damaged) = damaged.into_iter().next() {
                 return Err(damaged);
             }
-            let last = runs.into_iter().max_by_key(|run| (run.environment.started, run.path.clone()));
+            let last = runs.into_iter().chain(others).max_by_key(|run| (run.environment.started, run.path.clone()));
             return last.ok_or_else(|| not_found(Vec::new()));
         }
         let path = Path::new(RUNS).join(name);
-        if !name.is_empty() && path.join(ENVIRONMENT).is_file() {
+        if !name.is_empty() && is_run(&path) {
             return Self::open(&path);
         }
         let begins = |run: &&Run| !name.is_empty() && run.name().starts_with(name);
         let mut fitting: Vec<Run> = runs.iter().filter(begins).cloned().collect();
         match fitting.len() {
+            // A folder that was named is no run, and the error can say what it lacks.
+            0 if !name.is_empty() && given.is_dir() => Self::open(given),
             0 => Err(not_found(runs.iter().map(Run::name).collect())),
             1 => Ok(fitting.remove(0)),
             _ => Err(FolderError::Ambiguous { name: name.to_owned(), found: fitting.iter().map(Run::name).collect() }),
@@ -209,15 +256,10 @@ impl Run {
         };
         let mut paths: Vec<PathBuf> =
             entries.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>().map_err(unreadable)?;
+        // A creation that was cut short left a hidden folder.
+        paths.retain(|path| !path.file_name().unwrap_or_default().to_string_lossy().starts_with('.'));
         paths.sort();
-        let (mut runs, mut damaged) = (Vec::new(), Vec::new());
-        for path in paths.iter().filter(|path| path.join(ENVIRONMENT).is_file()) {
-            match Self::open(path) {
-                Ok(run) => runs.push(run),
-                Err(error) => damaged.push(error),
-            }
-        }
-        Ok((runs, damaged))
+        Ok(opened(&paths))
     }
 
     /// The folder's last part.
@@ -261,27 +303,114 @@ impl Run {
     }
 }
 
-/// Makes a folder and says whether it is new.
-fn make(path: &Path) -> Result<bool, FolderError> {
-    let failed = |source| FolderError::Io { path: path.to_owned(), source };
-    if let Some(parent) = path.parent() {
-        fs::create_dir_all(parent).map_err(failed)?;
+/// The runs among folders, and what is wrong with those that cannot be opened.
+fn opened(paths: &[PathBuf]) -> (Vec<Run>, Vec<FolderError>) {
+    let (mut runs, mut damaged) = (Vec::new(), Vec::new());
+    for path in paths.iter().filter(|path| path.join(ENVIRONMENT).is_file() || !trained(path).is_empty()) {
+        match Run::open(path) {
+            Ok(run) => runs.push(run),
+            Err(error) => damaged.push(error),
+        }
     }
-    match fs::create_dir(path) {
+    (runs, damaged)
+}
+
+/// Whether a folder is a run, whole or not.
+fn is_run(path: &Path) -> bool {
+    [ENVIRONMENT, RECIPE].iter().any(|file| path.join(file).is_file()) || !trained(path).is_empty()
+}
+
+/// The models of a run that have checkpoints, by name; none where there is no such folder.
+fn trained(run: &Path) -> Vec<ModelFolder> {
+    let entries = fs::read_dir(run).into_iter().flatten().flatten();
+    let models = entries.map(|entry| ModelFolder { path: entry.path() });
+    let mut models: Vec<ModelFolder> = models.filter(|model| model.path.join(CHECKPOINTS).is_dir()).collect();
+    models.sort_by(|one, other| one.path.cmp(&other.path));
+    models
+}
+
+/// The circumstances of a run whose `env.json` is gone, from the newest checkpoint of its models that can be read.
+fn recovered(run: &Path) -> Result<Environment, FolderError> {
+    let lacks = |lacks: String| FolderError::Incomplete { path: run.to_owned(), lacks };
+    let models = trained(run);
+    if models.is_empty() {
+        return Err(lacks(match run.join(RECIPE).is_file() {
+            true => format!(
+                "has no {ENVIRONMENT} and no checkpoint: it ended before it began to train; remove it, and train again"
+            ),
+            false => format!("is no run: it has neither {ENVIRONMENT} nor a folder MODEL/{CHECKPOINTS}"),
+        }));
+    }
+    let about = |model: &ModelFolder| -> Result<About, CheckpointError> { About::of(&model.checkpoints().newest()?.0) };
+    let mut wrong = Vec::new();
+    for model in &models {
+        match about(model) {
+            Ok(About { version, settings, data_digest, .. }) => {
+                let written = fs::metadata(&model.path).and_then(|data| data.modified()).ok();
+                let written = written.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+                return Ok(Environment {
+                    version,
+                    started: written.map_or(0, |elapsed| elapsed.as_millis() as u64),
+                    backend: UNKNOWN_BACKEND.to_owned(),
+                    threads: 0,
+                    settings,
+                    data_digest,
+                });
+            }
+            Err(error) => wrong.push(error.to_string()),
+        }
+    }
+    Err(lacks(format!("has no {ENVIRONMENT}, and no checkpoint that says what it is: {}", wrong.join("; "))))
+}
+
+/// Makes a hidden folder beside a run that is to be, in which it is prepared.
+fn draft(run: &Path) -> Result<PathBuf, FolderError> {
+    let name = run.file_name().unwrap_or_default().to_string_lossy();
+    let path = run.with_file_name(format!(".{name}.{}.new", std::process::id()));
+    let make = || {
+        fs::create_dir_all(path.parent().unwrap_or(Path::new("")))?;
+        match fs::remove_dir_all(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        fs::create_dir(&path)
+    };
+    make().map_err(|source| FolderError::Io { path: path.clone(), source })?;
+    Ok(path)
+}
+
+/// Puts a prepared run into its place, and says whether that was free.
+fn place(draft: &Path, path: &Path) -> Result<bool, FolderError> {
+    match RealDisk.commit(draft, path) {
         Ok(()) => Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
-        Err(source) => Err(failed(source)),
+        Err(_) if draft.is_dir() && path.symlink_metadata().is_ok() => Ok(false),
+        Err(source) => Err(FolderError::Io { path: path.to_owned(), source }),
     }
 }
 
-fn numbered(recipe: &str) -> Result<PathBuf, FolderError> {
-    for number in 1u32.. {
-        let path = Path::new(RUNS).join(format!("{recipe}-{number}"));
-        if make(&path)? {
-            return Ok(path);
+/// Records a run that was made outside `runs`. Where that cannot be written, `last` does not know the run, and no more.
+fn note_elsewhere(run: &Path) {
+    let note = || {
+        let run = fs::canonicalize(run)?;
+        if fs::canonicalize(RUNS).is_ok_and(|runs| run.parent() == Some(&runs)) {
+            return Ok(());
         }
-    }
-    unreachable!("fewer than 2^32 folders fit beside each other")
+        let Some(path) = run.to_str() else { return Ok(()) };
+        fs::create_dir_all(RUNS)?;
+        let mut file = OpenOptions::new().create(true).append(true).open(Path::new(RUNS).join(ELSEWHERE))?;
+        file.write_all(format!("{}\n", serde_json::json!({"path": path})).as_bytes())
+    };
+    let _: io::Result<()> = note();
+}
+
+/// Where runs were made outside `runs`; they may be gone.
+fn elsewhere() -> Vec<PathBuf> {
+    let text = fs::read_to_string(Path::new(RUNS).join(ELSEWHERE)).unwrap_or_default();
+    let lines = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let mut paths: Vec<PathBuf> = lines.filter_map(|line| Some(PathBuf::from(line["path"].as_str()?))).collect();
+    paths.sort();
+    paths.dedup();
+    paths
 }
 
 /// The part of a run that belongs to one model.
@@ -294,7 +423,7 @@ pub struct ModelFolder {
 impl ModelFolder {
     /// Its checkpoints.
     pub fn checkpoints(&self) -> Checkpoints {
-        Checkpoints::new(self.path.join("checkpoints"))
+        Checkpoints::new(self.path.join(CHECKPOINTS))
     }
 
     /// Whether a journal has been begun.

@@ -46,6 +46,19 @@ impl About {
             data_digest: data_digest.to_owned(),
         }
     }
+
+    /// What an opened checkpoint says of itself.
+    ///
+    /// # Errors
+    /// If it is missing, malformed, or of another format.
+    pub fn of(opened: &Opened) -> Result<Self, CheckpointError> {
+        let version: FormatOnly = opened.json(ABOUT)?;
+        if version.format != FORMAT {
+            let detail = format!("format {} (this version reads {FORMAT})", version.format);
+            return Err(CheckpointError::damaged(opened.path.join(ABOUT), detail));
+        }
+        opened.json(ABOUT)
+    }
 }
 
 /// The position in a run: everything that the next step depends on, beside weights and optimiser.
@@ -197,11 +210,7 @@ impl Snapshot {
     /// # Errors
     /// If a file is missing, malformed, or of another format.
     pub fn of(opened: &Opened) -> Result<Self, CheckpointError> {
-        let version: FormatOnly = opened.json(ABOUT)?;
-        if version.format != FORMAT {
-            let detail = format!("format {} (this version reads {FORMAT})", version.format);
-            return Err(CheckpointError::damaged(opened.path.join(ABOUT), detail));
-        }
+        let about = About::of(opened)?;
         let arrays = |name: &str| {
             let arrays = parameters::from_safetensors(opened.file(name)?);
             arrays.map_err(|error| CheckpointError::damaged(opened.path.join(name), error))

@@ -6,7 +6,7 @@ use clap::Args;
 use seqzoo_datasets::catalog::Origin;
 use seqzoo_models::Architecture;
 use seqzoo_run::recipe::SHIPPED;
-use seqzoo_run::settings::Settings;
+use seqzoo_run::settings::{Settings, is_file};
 use seqzoo_run::{Backend, BackendError, did_you_mean};
 
 use super::Overrides;
@@ -36,7 +36,7 @@ impl Describe {
         if let Some(model) = Architecture::named(&self.name) {
             return self.model(model);
         }
-        if self.name.ends_with(".toml") || SHIPPED.iter().any(|(name, _)| *name == self.name) {
+        if is_file(&self.name) || SHIPPED.iter().any(|(name, _)| *name == self.name) {
             return recipe(&Overrides::default().settings(&self.name, None)?, &self.name);
         }
         let known = Architecture::ALL.map(Architecture::name).into_iter().chain(SHIPPED.map(|(name, _)| name));

@@ -53,6 +53,19 @@ impl Kind {
     }
 }
 
+/// How a recipe's `models` and `probe` name sizes, stacks and output layers.
+const MODEL_NAMES: &str = "
+names in a recipe's models, as in --set 'models=[\"lstm-64\"]'
+  lstm              a model above, with the recipe's network.hidden_sizes
+  lstm-64           one layer with hidden size 64
+  gru-64-32         a stack of layers with these hidden sizes, the first one first
+  bilstm+crf        a tagger with a CRF output layer; bilstm-64+crf has a size too
+  perceptron-64     of series alone: a perceptron over the window, with one hidden layer of 64
+names of models to probe, as in seqzoo probe 3xlstm+residual
+  3xlstm            a stack of three equal layers
+  3xlstm+residual   with skip connections: residual, highway or dense
+";
+
 fn recipe_summary(name: &str) -> String {
     let settings = Settings::read(name).expect("a test parses every shipped recipe");
     settings.recipe.summary
@@ -87,6 +100,9 @@ impl List {
             writeln!(out, "{}", kind.name())?;
             for (name, summary) in kind.items() {
                 writeln!(out, "  {name:<17} {summary}")?;
+            }
+            if kind == Kind::Models {
+                writeln!(out, "{MODEL_NAMES}")?;
             }
         }
         writeln!(out, "\nnext: seqzoo describe lstm, or seqzoo train agreement")?;

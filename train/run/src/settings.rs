@@ -121,6 +121,11 @@ pub enum SettingsError {
     },
 }
 
+/// Whether a recipe's name is that of a file: it ends in `.toml`, or the same in capitals.
+pub fn is_file(recipe: &str) -> bool {
+    Path::new(recipe).extension().is_some_and(|end| end.eq_ignore_ascii_case("toml"))
+}
+
 /// Whether a resumed run may change a field; [`Recipe::same_run`] says the same of whole recipes.
 fn may_change(field: &str, recipe: &Recipe) -> bool {
     let of_model = |name: &str| recipe.of_model(name).is_ok_and(|own| !own.schedule.kind.needs_end());
@@ -154,7 +159,7 @@ impl Settings {
         let shipped = SHIPPED.iter().find(|(name, _)| *name == recipe);
         match shipped {
             Some((name, text)) => Self::parse(name, name, text),
-            None if recipe.ends_with(".toml") => {
+            None if is_file(recipe) => {
                 let path = Path::new(recipe);
                 let text = std::fs::read_to_string(path)
                     .map_err(|source| SettingsError::Unreadable { path: path.to_owned(), source })?;

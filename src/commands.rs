@@ -248,6 +248,22 @@ pub fn series(path: &Path, recipe: &Recipe, step: Option<Step>) -> Result<Series
     Ok(series)
 }
 
+/// What a text on the command line, or a line of texts, stands for: `\n` is a line end, `\t` a tab and `\\` a backslash; any
+/// other backslash is itself.
+pub fn unescaped(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut rest = text.chars();
+    while let Some(character) = rest.next() {
+        let next = rest.clone().next().filter(|_| character == '\\');
+        let meant = next.and_then(|next| "nt\\".find(next)).map(|place| ['\n', '\t', '\\'][place]);
+        if meant.is_some() {
+            rest.next();
+        }
+        plain.push(meant.unwrap_or(character));
+    }
+    plain
+}
+
 /// The architecture of a name.
 pub fn architecture(name: &str) -> Result<Architecture, Failure> {
     let unknown = || {
@@ -397,5 +413,25 @@ impl Overrides {
             flag("--horizon", "series.horizon", horizon.to_string());
         }
         Ok(overrides)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::unescaped;
+
+    #[test]
+    fn known_escapes_are_read_and_others_stay() {
+        for (text, meant) in [
+            ("a\\nb", "a\nb"),
+            ("\\t\\n", "\t\n"),
+            ("a\\\\nb", "a\\nb"),
+            ("\\x \\", "\\x \\"),
+            ("\\\\\\n", "\\\n"),
+            ("C:\\dir", "C:\\dir"),
+            ("ä\\nß", "ä\nß"),
+        ] {
+            assert_eq!(unescaped(text), meant, "{text}");
+        }
     }
 }

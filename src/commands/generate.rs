@@ -6,7 +6,7 @@ use clap::Args;
 use seqzoo_inference::Sampling;
 use seqzoo_kernels::pooled;
 
-use super::Answerer;
+use super::{Answerer, unescaped};
 use crate::failure::Failure;
 
 /// Let a language model write on from a prompt, token by token as it goes.
@@ -17,7 +17,7 @@ use crate::failure::Failure;
 pub struct Generate {
     #[command(flatten)]
     answerer: Answerer,
-    /// What the text begins with.
+    /// What the text begins with. \n stands for a line end, \t for a tab, \\ for a backslash.
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     prompt: String,
     /// Tokens to write: characters or words, as the recipe has it.
@@ -53,9 +53,10 @@ impl Generate {
         let Self { temperature, top_k, top_p, seed, .. } = *self;
         let sampling = Sampling { temperature, top_k, top_p, seed };
         pooled(|| {
-            let mut writing = model.write(&self.prompt, sampling)?;
+            let prompt = unescaped(&self.prompt);
+            let mut writing = model.write(&prompt, sampling)?;
             let mut out = io::stdout().lock();
-            write!(out, "{}", self.prompt)?;
+            write!(out, "{prompt}")?;
             out.flush()?;
             for piece in writing.by_ref().take(self.tokens) {
                 write!(out, "{piece}")?;

@@ -1,20 +1,24 @@
 //! `seqzoo predict`
 
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
+use seqzoo_datasets::DataError;
 use seqzoo_datasets::catalog::Kind;
-use seqzoo_datasets::conllu::{Document, Sentence};
+use seqzoo_datasets::conllu::{self, Sentence, Sentences};
+use seqzoo_datasets::reading::{Line, Lines, STANDARD_INPUT};
 use seqzoo_datasets::tagging;
 use seqzoo_inference::{AskError, Model, Prediction};
 use serde_json::{Map, Value, json};
 
-use super::Answerer;
+use super::{Answerer, unescaped};
 use crate::failure::{DATA, Failure, USAGE};
 
 /// Ask a run's best checkpoint about new text: one answer per text.
+///
+/// Many texts are read a line each and answered as they come. A line without anything to read, such as a blank one, has an
+/// empty answer. A line that cannot be read has an error as its answer, the rest is answered, and the exit code is 4.
 ///
 /// Examples: `seqzoo predict last "the keys to the cabinet"`, `seqzoo predict last --json - < lines.txt`,
 /// `seqzoo predict last --file sentences.conllu --format conll`
@@ -22,12 +26,17 @@ use crate::failure::{DATA, Failure, USAGE};
 pub struct Predict {
     #[command(flatten)]
     answerer: Answerer,
-    /// The text; - reads standard input, a text per line, each answered at once. Line ends within one are written \n.
+    /// The text; - reads texts from standard input, a line each. \n stands for a line end in a text, \t for a tab, \\ for a
+    /// backslash.
     #[arg(required_unless_present = "file", conflicts_with = "file", allow_hyphen_values = true)]
     text: Option<String>,
-    /// A file with a text per line; for a tagger, one that ends in .conllu is read as CoNLL-U, whose words it labels.
+    /// A file with a text per line, gzipped or not, or - for standard input. A tagger labels the words of CoNLL-U, which it
+    /// recognizes by its columns or by a name that ends in .conllu.
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
+    /// What the file or standard input holds; recognized unless given.
+    #[arg(long, value_name = "FORMAT")]
+    input_format: Option<InputFormat>,
     /// How answers are printed; conll is CoNLL-U, of taggers.
     #[arg(long, value_name = "FORMAT", default_value = "table")]
     format: Format,
@@ -40,6 +49,14 @@ pub struct Predict {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum InputFormat {
+    /// A text per line.
+    Text,
+    /// CoNLL-U, for taggers.
+    Conllu,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
     /// A line per answer.
     Table,
@@ -49,30 +66,34 @@ enum Format {
     Conll,
 }
 
-/// CoNLL-U sentences that are labelled together.
-const SENTENCES: usize = 64;
+/// CoNLL-U sentences of a file that are labelled together.
+const TOGETHER: usize = 64;
+
+/// Lines that are looked at to recognize a format: more than any file has comments at its beginning.
+const LOOKED_AT: usize = 1_000;
+
+/// Inputs that could not be read, and what was wrong with the first of them.
+#[derive(Debug, Default)]
+struct Failed {
+    count: usize,
+    first: String,
+}
 
 impl Predict {
     pub fn run(&self) -> Result<(), Failure> {
         let (run, _, model) = self.answerer.open()?;
-        if self.format() == Format::Conll && model.kind() != Kind::Tags {
-            let message = format!("--format conll: run {} does not label tokens; use table or json", run.name());
-            return Err(Failure::new(USAGE, message));
+        for (flag, is_conllu) in [
+            ("--format conll", self.format() == Format::Conll),
+            ("--input-format conllu", self.input_format == Some(InputFormat::Conllu)),
+        ] {
+            if is_conllu && model.kind() != Kind::Tags {
+                let message = format!("{flag}: run {} does not label tokens; CoNLL-U is for taggers", run.name());
+                return Err(Failure::new(USAGE, message));
+            }
         }
         match (&self.file, self.text.as_deref()) {
-            (Some(path), _) if model.kind() == Kind::Tags && path.extension().is_some_and(|end| end == "conllu") => {
-                self.document(&model, path)
-            }
-            (Some(path), _) => {
-                let unreadable = |error| Failure::new(DATA, format!("--file {}: {error}", path.display()));
-                let file = File::open(path).map_err(unreadable)?;
-                self.lines(&model, BufReader::new(file), &path.display().to_string())
-            }
-            (None, Some("-")) => self.lines(&model, io::stdin().lock(), "standard input"),
-            (None, text) => {
-                let text = text.expect("clap requires a text without --file");
-                self.answer(&model, text)?
-            }
+            (None, Some(text)) if text != STANDARD_INPUT => self.print(&self.answer(&model, text)?),
+            (path, _) => self.bulk(&model, path.as_deref().unwrap_or(Path::new(STANDARD_INPUT))),
         }
     }
 
@@ -80,53 +101,130 @@ impl Predict {
         if self.json { Format::Json } else { self.format }
     }
 
-    fn lines(&self, model: &Model, lines: impl BufRead, name: &str) -> Result<(), Failure> {
-        for (number, line) in (1..).zip(lines.lines()) {
-            let at_line = |error: &dyn std::fmt::Display| Failure::new(DATA, format!("{name}, line {number}: {error}"));
-            let line = line.map_err(|error| at_line(&error))?;
-            self.answer(model, &line).map_err(|error| at_line(&error))??;
+    /// Answers everything in a file.
+    fn bulk(&self, model: &Model, path: &Path) -> Result<(), Failure> {
+        let mut lines = Lines::open(path).map_err(|error| match error {
+            DataError::Unreadable { path, source } => {
+                Failure::new(DATA, format!("--file {}: {source}", path.display()))
+            }
+            other => other.into(),
+        })?;
+        let mut looked_at = Vec::new();
+        let is_conllu = match self.input_format {
+            Some(format) => format == InputFormat::Conllu,
+            None => {
+                model.kind() == Kind::Tags && (conllu::is_named(path) || begins_as_conllu(&mut lines, &mut looked_at))
+            }
+        };
+        let lines = looked_at.into_iter().chain(lines);
+        let mut failed = Failed::default();
+        match is_conllu {
+            true => self.sentences(model, path, lines, &mut failed)?,
+            false => self.lines(model, lines, &mut failed)?,
+        }
+        match failed {
+            Failed { count: 0, .. } => Ok(()),
+            Failed { count: 1, first } => Err(Failure::new(DATA, first)),
+            Failed { count, first } => Err(Failure::new(DATA, format!("{first} (and {} more)", count - 1))),
+        }
+    }
+
+    fn lines(
+        &self,
+        model: &Model,
+        lines: impl Iterator<Item = Result<Line, DataError>>,
+        failed: &mut Failed,
+    ) -> Result<(), Failure> {
+        for line in lines {
+            let answer = match line {
+                Err(error) => self.failed(&error, failed),
+                Ok(Line { text, .. }) => match self.answer(model, &text) {
+                    Err(AskError::Empty { .. }) => self.empty(model, &text),
+                    answer => answer?,
+                },
+            };
+            self.print(&answer)?;
         }
         Ok(())
     }
 
-    /// Answers a text; the outer error is the model's, the inner one of printing.
-    fn answer(&self, model: &Model, text: &str) -> Result<Result<(), Failure>, AskError> {
-        // A line can hold no line end, so it is written as it is in programs.
-        let unescaped = text.replace("\\n", "\n");
+    /// Labels the words of CoNLL-U sentences, keeping all else as it is.
+    fn sentences(
+        &self,
+        model: &Model,
+        path: &Path,
+        lines: impl Iterator<Item = Result<Line, DataError>>,
+        failed: &mut Failed,
+    ) -> Result<(), Failure> {
+        let mut sentences = Sentences::new(path, lines).peekable();
+        if sentences.peek().is_none() {
+            return Err(conllu::no_sentences(path).into());
+        }
+        // Somebody may wait for the answer to the last sentence that was written.
+        let together = if path == Path::new(STANDARD_INPUT) { 1 } else { TOGETHER };
+        while sentences.peek().is_some() {
+            let some: Vec<Result<Sentence, DataError>> = sentences.by_ref().take(together).collect();
+            let forms = |sentence: &Sentence| sentence.forms().into_iter().map(str::to_owned).collect();
+            let tokens: Vec<Vec<String>> = some.iter().flatten().map(forms).collect();
+            let mut labelled = tokens.iter().zip(model.tag(&tokens)?);
+            for sentence in &some {
+                let answer = match sentence {
+                    Err(error) => self.failed(error, failed),
+                    Ok(sentence) => {
+                        let (tokens, labels) = labelled.next().expect("each sentence was labelled");
+                        match self.format() {
+                            Format::Conll => sentence.with_tags(&labels),
+                            Format::Table | Format::Json => self.tags(tokens, &labels),
+                        }
+                    }
+                };
+                self.print(&answer)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The answer to a text, as it is printed.
+    fn answer(&self, model: &Model, text: &str) -> Result<String, AskError> {
+        let meant = unescaped(text);
         match model.kind() {
             Kind::Tags => {
-                let tokens = [tagging::tokens(text)];
+                let tokens = [tagging::tokens(&meant)];
                 let labels = model.tag(&tokens)?.remove(0);
                 Ok(match self.format() {
-                    Format::Conll => self.print(&Sentence::from_text(text, &tokens[0]).with_tags(&labels)),
-                    Format::Table | Format::Json => self.print_tags(&tokens[0], &labels),
+                    Format::Conll => Sentence::from_text(&meant, &tokens[0]).with_tags(&labels),
+                    Format::Table | Format::Json => self.tags(&tokens[0], &labels),
                 })
             }
-            Kind::Pairs => {
-                let answers = model.turn(&unescaped, self.beam.into())?;
-                Ok(self.print_answers(text, &answers))
-            }
-            Kind::Labels | Kind::Text | Kind::Series => {
-                let answer = model.predict(&[&unescaped])?.remove(0);
-                Ok(self.print_label(text, &answer))
-            }
+            Kind::Pairs => Ok(self.written(text, &model.turn(&meant, self.beam.into())?)),
+            Kind::Labels | Kind::Text | Kind::Series => Ok(self.label(text, &model.predict(&[&meant])?.remove(0))),
         }
     }
 
-    /// Labels the words of a CoNLL-U file, keeping all else as it is.
-    fn document(&self, model: &Model, path: &Path) -> Result<(), Failure> {
-        for some in Document::read(path)?.sentences.chunks(SENTENCES) {
-            let forms = |sentence: &Sentence| sentence.forms().into_iter().map(str::to_owned).collect();
-            let tokens: Vec<Vec<String>> = some.iter().map(forms).collect();
-            let labels = model.tag(&tokens)?;
-            for (place, sentence) in some.iter().enumerate() {
-                match self.format() {
-                    Format::Conll => self.print(&sentence.with_tags(&labels[place]))?,
-                    Format::Table | Format::Json => self.print_tags(&tokens[place], &labels[place])?,
-                }
-            }
+    /// The answer to a line that has nothing to read.
+    fn empty(&self, model: &Model, text: &str) -> String {
+        let object = match (self.format(), model.kind()) {
+            (Format::Table | Format::Conll, _) => return "\n".to_owned(),
+            (Format::Json, Kind::Tags) => json!({"tokens": [], "labels": []}),
+            (Format::Json, Kind::Pairs) => json!({"text": text, "answer": null, "probability": null, "answers": []}),
+            (Format::Json, _) => json!({"text": text, "label": null, "probability": null, "probabilities": {}}),
+        };
+        format!("{object}\n")
+    }
+
+    /// The answer to what cannot be read, which is counted.
+    fn failed(&self, error: &DataError, failed: &mut Failed) -> String {
+        let message = error.to_string();
+        let answer = match self.format() {
+            Format::Table => format!("error: {message}\n"),
+            Format::Json => format!("{}\n", json!({"error": message})),
+            Format::Conll => format!("# error = {message}\n\n"),
+        };
+        if failed.count == 0 {
+            failed.first = message;
         }
-        Ok(())
+        failed.count += 1;
+        answer
     }
 
     fn print(&self, text: &str) -> Result<(), Failure> {
@@ -135,35 +233,47 @@ impl Predict {
         Ok(out.flush()?)
     }
 
-    fn print_tags(&self, tokens: &[String], labels: &[&str]) -> Result<(), Failure> {
+    fn tags(&self, tokens: &[String], labels: &[&str]) -> String {
         if self.format() == Format::Json {
-            return self.print(&format!("{}\n", json!({"tokens": tokens, "labels": labels})));
+            return format!("{}\n", json!({"tokens": tokens, "labels": labels}));
         }
         let pairs: Vec<String> = tokens.iter().zip(labels).map(|(token, label)| format!("{token}/{label}")).collect();
-        self.print(&format!("{}\n", pairs.join(" ")))
+        format!("{}\n", pairs.join(" "))
     }
 
-    fn print_answers(&self, text: &str, answers: &[(String, f64)]) -> Result<(), Failure> {
-        let Some((answer, probability)) = answers.first() else { return Ok(()) };
+    fn written(&self, text: &str, answers: &[(String, f64)]) -> String {
+        let Some((answer, probability)) = answers.first() else { return "\n".to_owned() };
         if self.format() == Format::Json {
             let each: Vec<Value> = answers
                 .iter()
                 .map(|(answer, probability)| json!({"answer": answer, "probability": probability}))
                 .collect();
             let object = json!({"text": text, "answer": answer, "probability": probability, "answers": each});
-            return self.print(&format!("{object}\n"));
+            return format!("{object}\n");
         }
-        self.print(&format!("{answer:<10} {probability:.4}  {text}\n"))
+        format!("{answer:<10} {probability:.4}  {text}\n")
     }
 
-    fn print_label(&self, text: &str, answer: &Prediction) -> Result<(), Failure> {
+    fn label(&self, text: &str, answer: &Prediction) -> String {
+        let Prediction { label, probability, probabilities } = answer;
         if self.format() == Format::Json {
-            let each = answer.probabilities.iter().map(|(label, probability)| (label.clone(), json!(probability)));
+            let each = probabilities.iter().map(|(label, probability)| (label.clone(), json!(probability)));
             let each: Map<String, Value> = each.collect();
-            let Prediction { label, probability, .. } = answer;
             let object = json!({"text": text, "label": label, "probability": probability, "probabilities": each});
-            return self.print(&format!("{object}\n"));
+            return format!("{object}\n");
         }
-        self.print(&format!("{:<10} {:.4}  {text}\n", answer.label, answer.probability))
+        format!("{label:<10} {probability:.4}  {text}\n")
     }
+}
+
+/// Whether the first line that tells is CoNLL-U; the lines that were needed to know are put into `looked_at`.
+fn begins_as_conllu(lines: &mut Lines, looked_at: &mut Vec<Result<Line, DataError>>) -> bool {
+    for line in lines.take(LOOKED_AT) {
+        let told = line.as_ref().ok().and_then(|line| conllu::is_row(&line.text));
+        looked_at.push(line);
+        if let Some(is_conllu) = told {
+            return is_conllu;
+        }
+    }
+    false
 }

@@ -2,6 +2,7 @@
 
 mod errors; // bad input: message, exit code, nothing overwritten
 mod listings; // list, describe, help
+mod reading; // how texts, files and runs are read
 mod resume; // signals, limits, damaged checkpoints
 mod tables; // any table as a series: its columns and timestamps; where a run's data lie, and what to run next
 mod tasks; // taggers, forecasters, what turns sequences into others; verify, data

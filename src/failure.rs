@@ -123,7 +123,9 @@ impl From<TrainError> for Failure {
     fn from(error: TrainError) -> Self {
         match error {
             TrainError::Diverged { .. } => Self::new(DIVERGED, error),
-            TrainError::BadData { .. } => Self::new(DATA, error),
+            TrainError::BadData { .. } | TrainError::NoBatches | TrainError::Unmeasurable { .. } => {
+                Self::new(DATA, error)
+            }
             TrainError::NotDeterministic { .. } => Self::new(NOT_DETERMINISTIC, error),
             TrainError::Foreign { .. } => Self::new(CONFIGURATION, error),
             TrainError::Checkpoint(error) => error.into(),

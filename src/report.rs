@@ -8,6 +8,8 @@ use seqzoo_datasets::classification::Split;
 use seqzoo_datasets::scores::{Confusion, Evaluation, Metric, Scores};
 use seqzoo_inference::{AskError, Model, Sampling};
 use seqzoo_run::folder::Run;
+use seqzoo_run::progress::{Ended, Progress};
+use seqzoo_run::recipe::Recipe;
 use serde_json::{Map, Value, json};
 
 use crate::failure::Failure;
@@ -22,25 +24,75 @@ pub struct Report<'a> {
     models: Vec<Measured<'a>>,
     /// A command to go on with, once a model is measured.
     next: Option<String>,
+    /// The command that resumes the run.
+    resume: String,
 }
 
 struct Measured<'a> {
     name: &'a str,
+    /// The run's recipe with this model's own values.
+    recipe: Recipe,
     step: u64,
-    recovered: Option<String>,
+    progress: Progress,
     evaluation: Evaluation,
+}
+
+impl Measured<'_> {
+    /// How training of the model ended, where it did not make all its epochs.
+    fn ended(&self, resume: &str) -> Option<String> {
+        let (done, all) = (self.progress.epoch, self.recipe.training.epochs);
+        match self.progress.ended(&self.recipe) {
+            Some(Ended::Epochs(_)) => None,
+            Some(early @ Ended::Early { .. }) => Some(early.to_string()),
+            None => {
+                Some(format!("stopped at a limit or a signal after {done} of {all} epochs; resume with `{resume}`"))
+            }
+        }
+    }
+
+    /// What is said of a validation loss far above that of the untrained model.
+    fn warning(&self) -> Option<String> {
+        let untrained = self.progress.divergence.untrained()?;
+        let loss = self.progress.best(self.recipe.stopping.metric)?.validation.get(Metric::Loss)?;
+        (loss > untrained.limit()).then(|| {
+            format!(
+                "its validation loss, {loss:.4}, is far above that of the untrained model, {:.4}: it overfits, or its learning \
+                 rate is too large",
+                untrained.loss
+            )
+        })
+    }
+
+    /// How far training has come, as JSON.
+    fn training(&self) -> Value {
+        let ended = match self.progress.ended(&self.recipe) {
+            None => "stopped at a limit",
+            Some(Ended::Epochs(_)) => "all epochs done",
+            Some(Ended::Early { .. }) => "stopped early",
+        };
+        json!({
+            "ended": ended, "epochs_done": self.progress.epoch, "epochs": self.recipe.training.epochs, "steps": self.progress.step,
+            "best_epoch": self.progress.best(self.recipe.stopping.metric).map(|best| best.epoch),
+        })
+    }
 }
 
 impl<'a> Report<'a> {
     pub fn new(run: &'a Run, split: Split, main: Metric, baselines: Vec<(&'static str, Evaluation)>) -> Self {
-        Self { run, split, main, baselines, models: Vec::new(), next: None }
+        let resume = format!("seqzoo train --resume {}", quoted(&run.path));
+        Self { run, split, main, baselines, models: Vec::new(), next: None, resume }
+    }
+
+    /// The report with another command that resumes the run.
+    pub fn resumed_by(self, resume: String) -> Self {
+        Self { resume, ..self }
     }
 
     /// Measures a model.
     pub fn add(&mut self, name: &'a str, model: &Model, data: &Data) -> Result<(), AskError> {
         let evaluation = model.evaluate(data, self.split)?;
-        let recovered = model.progress.recovery.summary();
-        self.models.push(Measured { name, step: model.step, recovered, evaluation });
+        let recipe = model.recipe.clone();
+        self.models.push(Measured { name, recipe, step: model.step, progress: model.progress.clone(), evaluation });
         if self.models.len() == 1 {
             self.next = self.suggestion(name, model, data);
         }
@@ -82,7 +134,9 @@ impl<'a> Report<'a> {
         let models = self.models.iter().map(|model| {
             let mut object = evaluation(&model.evaluation);
             object["step"] = json!(model.step);
-            object["recovered"] = json!(model.recovered);
+            object["recovered"] = json!(model.progress.recovery.summary());
+            object["training"] = model.training();
+            object["warning"] = json!(model.warning());
             (model.name.to_owned(), object)
         });
         let baselines = self.baselines.iter().map(|(name, found)| ((*name).to_owned(), evaluation(found)));
@@ -116,8 +170,12 @@ impl<'a> Report<'a> {
         let seed = settings.recipe.training.seed;
         writeln!(out, "run {}, recipe {}, seed {seed}", self.run.path.display(), settings.name)?;
         for model in &self.models {
-            if let Some(recovered) = &model.recovered {
-                writeln!(out, "{} recovered: {recovered}; see {}/events.jsonl", model.name, model.name)?;
+            let Measured { name, progress, .. } = model;
+            if let Some(recovered) = progress.recovery.summary() {
+                writeln!(out, "{name} recovered: {recovered}; see {name}/events.jsonl")?;
+            }
+            for line in [model.ended(&self.resume), model.warning()] {
+                line.map_or(Ok(()), |line| writeln!(out, "{name}: {line}"))?;
             }
         }
         let asked = self.models[0].evaluation.all.examples;

@@ -15,6 +15,7 @@ use seqzoo_datasets::text::{Level, UNKNOWN};
 use seqzoo_run::checkpoint::{self, CheckpointError};
 use seqzoo_run::folder::ModelFolder;
 use seqzoo_run::progress::{Progress, Snapshot};
+use seqzoo_run::recipe::Recipe;
 use seqzoo_run::tasks::classification::{TextClassifier, most_probable};
 use seqzoo_run::tasks::forecasting::SeriesForecaster;
 use seqzoo_run::tasks::language_model::TextModel;
@@ -30,6 +31,8 @@ pub use writing::{Sampling, Writing};
 pub struct Model {
     /// Updates before the checkpoint that answers.
     pub step: u64,
+    /// The recipe that it is trained by, with its own values in place of those common to the run's models.
+    pub recipe: Recipe,
     /// How far its run has come.
     pub progress: Progress,
     answerer: Answerer,
@@ -114,7 +117,7 @@ impl Model {
         let (_, newest) = checkpoints.list()?.pop().ok_or_else(none)?;
         let mut opened = checkpoint::open(&newest)?;
         let mut snapshot = Snapshot::of(&opened)?;
-        let progress = snapshot.progress.clone();
+        let (recipe, progress) = (snapshot.about.settings.recipe.clone(), snapshot.progress.clone());
         let metric = snapshot.about.settings.recipe.stopping.metric;
         if let Some(best) = progress.best(metric).filter(|best| best.step != opened.step) {
             let path = checkpoints.of_step(best.step)?.unwrap_or_else(|| checkpoints.path(best.step));
@@ -129,7 +132,7 @@ impl Model {
             Kind::Pairs => Answerer::Transducer(Transducer::load(&opened, &snapshot, device)?),
             Kind::Series => Answerer::Forecaster(SeriesForecaster::load(&opened, &snapshot, device)?),
         };
-        Ok(Self { step: opened.step, progress, answerer })
+        Ok(Self { step: opened.step, recipe, progress, answerer })
     }
 
     /// Labels of texts, each answered as it would be alone (to rounding).

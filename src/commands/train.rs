@@ -13,18 +13,18 @@ use seqzoo_datasets::classification::Split;
 use seqzoo_inference::Model;
 use seqzoo_run::disk::RealDisk;
 use seqzoo_run::folder::{Environment, ModelFolder, Run};
-use seqzoo_run::progress::About;
+use seqzoo_run::progress::{About, Ended};
 use seqzoo_run::recipe::Recipe;
 use seqzoo_run::settings::Settings;
 use seqzoo_run::tasks::{Task, Work, with_task};
-use seqzoo_train::range::{Tried, range_test, suggestion};
+use seqzoo_train::range::{Tried, range_test, smoothed, suggestion};
 use seqzoo_train::{Job, Limits, Observer, Outcome, Stopped, TrainError, train};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
 
 use super::evaluate::measure;
 use super::{BackendChoice, DataFolder, Overrides, need};
-use crate::failure::{DATA, Failure, STORAGE};
+use crate::failure::{Failure, STORAGE};
 use crate::observer::Progress;
 use crate::say::{quoted, say};
 
@@ -45,7 +45,7 @@ pub struct Train {
     /// Pause each model after this long, such as 90s, 30m or 2h.
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     max_time: Option<Duration>,
-    /// Train nothing, but show the loss of a hundred updates whose learning rate grows, and propose one.
+    /// Train nothing, but show the loss of some hundred updates whose learning rate grows, and propose one for each model.
     #[arg(long, conflicts_with_all = ["resume", "out"])]
     find_rate: bool,
     /// Propose a clipping threshold from the norms that training met.
@@ -100,7 +100,7 @@ impl Train {
         let Trained { run, data, device } = self.train()?;
         let recipe = &run.environment.settings.recipe;
         let report = measure(&run, recipe.reported_split()?, recipe.expected.metric, &data, &device)?;
-        report.print_table()
+        report.resumed_by(self.resume_command(&run)).print_table()
     }
 
     /// Trains, or goes on with a run.
@@ -139,7 +139,7 @@ impl Train {
 
         let signals = Signals::listen()?;
         let limits = Limits { stop: &signals.raised, max_steps: self.max_steps, max_time: self.max_time };
-        let resume = format!("seqzoo train --resume {}{}{}", quoted(&run.path), self.data.flag(), self.backend.flag());
+        let resume = self.resume_command(&run);
         for variant in recipe.variants()? {
             let name = &variant.name;
             let about = About::now(settings.of_model(name)?, name, &digest);
@@ -147,10 +147,9 @@ impl Train {
             say(format_args!("training {name}: {}", variant.summary()));
             let outcome = with_task(&variant, &data, model)??;
             tell_saving(name, &outcome);
-            match outcome.stopped {
-                Stopped::Asked => return Err(signals.failure(&resume)),
-                Stopped::Limit => say(format_args!("{name}: paused at a limit; go on with `{resume}`")),
-                Stopped::Finished => {}
+            tell_end(name, &outcome, &variant.recipe, &resume);
+            if outcome.stopped == Stopped::Asked {
+                return Err(signals.failure(&resume));
             }
         }
 
@@ -165,34 +164,44 @@ impl Train {
         Ok(Trained { run, data, device })
     }
 
-    /// The loss by learning rate of each of a recipe's models, at every fifth update.
+    /// The loss by learning rate of each of a recipe's models, and a learning rate for each.
     fn find_rate(&self) -> Result<(), Failure> {
         let (_, settings) = self.settings()?;
         let (_, device) = self.backend.open(None)?;
         let recipe = &settings.recipe;
         let data = self.data.load(recipe)?;
-        let name = self.recipe.as_deref().map_or_else(String::new, quoted);
-        let given = format!("{name}{}{}{}", self.overrides.flag(), self.data.flag(), self.backend.flag());
-        for variant in recipe.variants()? {
+        need(&data, Split::Train, recipe)?;
+        let recipe_name = self.recipe.as_deref().map_or_else(String::new, quoted);
+        let given = format!("{recipe_name}{}{}{}", self.overrides.flag(), self.data.flag(), self.backend.flag());
+        let variants = recipe.variants()?;
+        for variant in &variants {
             let name = &variant.name;
             say(format_args!("trying learning rates with {name} …"));
-            let tried = with_task(&variant, &data, RangeTest { recipe: &variant.recipe, device: &device })?;
+            let tried = with_task(variant, &data, RangeTest { recipe: &variant.recipe, device: &device })??;
             let mut out = std::io::stdout().lock();
             writeln!(out, "{name}: smoothed loss by learning rate (seed {})", recipe.training.seed)?;
-            tried.iter().step_by(5).try_for_each(|Tried { rate, loss }| writeln!(out, "  {rate:.1e}  {loss:.4}"))?;
-            if tried.is_empty() {
-                return Err(Failure::new(DATA, format!("{name}: the first batch already has no finite loss")));
-            }
+            let mut shown = smoothed(&tried).into_iter().step_by(RANGE_UPDATES as usize / RANGE_LINES);
+            shown.try_for_each(|Tried { rate, loss }| writeln!(out, "  {rate:.1e}  {loss:.4}"))?;
+            let model = if variants.len() > 1 { format!("model.{name}.") } else { String::new() };
             match suggestion(&tried) {
-                Some(rate) => writeln!(out, "next: seqzoo train {given} --set training.learning_rate={rate:.1e}")?,
+                Some(rate) => {
+                    let value = quoted(format!("{model}training.learning_rate={rate:.1e}"));
+                    writeln!(out, "next: seqzoo train {given} --set {value}")?;
+                }
                 None => writeln!(
                     out,
-                    "the loss hardly falls in so few updates, at any rate: keep {:e}",
-                    recipe.training.learning_rate
+                    "no proposal for {name}: in {RANGE_UPDATES} updates the loss does not fall below its noise at any learning \
+                     rate; the recipe has {:e}",
+                    variant.recipe.training.learning_rate
                 )?,
             }
         }
         Ok(())
+    }
+
+    /// The command that resumes a run of this data and backend.
+    fn resume_command(&self, run: &Run) -> String {
+        format!("seqzoo train --resume {}{}{}", quoted(&run.path), self.data.flag(), self.backend.flag())
     }
 
     /// The settings to train under, and the run to go on with, if any.
@@ -243,8 +252,9 @@ impl Work for OneModel<'_> {
     }
 }
 
-/// Updates of a learning-rate range test.
-const RANGE_UPDATES: u32 = 100;
+/// Number of updates of a learning-rate range test, and of the lines that show its losses.
+const RANGE_UPDATES: u32 = 300;
+const RANGE_LINES: usize = 20;
 
 /// Tries learning rates on a task.
 struct RangeTest<'a> {
@@ -253,10 +263,27 @@ struct RangeTest<'a> {
 }
 
 impl Work for RangeTest<'_> {
-    type Outcome = Vec<Tried>;
+    type Outcome = Result<Vec<Tried>, TrainError>;
 
-    fn with<T: Task>(self, task: &T) -> Vec<Tried> {
+    fn with<T: Task>(self, task: &T) -> Self::Outcome {
         range_test(task, self.recipe, RANGE_UPDATES, self.device)
+    }
+}
+
+/// Why training of a model ended, unless it made all its epochs or was asked to stop.
+fn tell_end(name: &str, outcome: &Outcome, recipe: &Recipe, resume: &str) {
+    let (done, all) = (outcome.epochs, recipe.training.epochs);
+    match (outcome.ended, outcome.stopped) {
+        (Some(ended @ Ended::Epochs(_)), _) if outcome.nothing_left => {
+            let more = if recipe.schedule.kind.needs_end() { "" } else { "; a larger --epochs trains on" };
+            say(format_args!("{name}: nothing left to do: {ended}{more}"));
+        }
+        (Some(ended), _) if outcome.nothing_left => say(format_args!("{name}: nothing left to do: {ended}")),
+        (Some(ended @ Ended::Early { .. }), _) => say(format_args!("{name}: {ended}")),
+        (None, Stopped::Limit) => {
+            say(format_args!("{name}: stopped at a limit after {done} of {all} epochs; resume with `{resume}`"));
+        }
+        _ => {}
     }
 }
 

@@ -93,7 +93,11 @@ fn the_printed_command_resumes_wherever_the_recipe_and_the_data_came_from() {
     fs::copy(recipe, place.path("my recipe.toml")).unwrap();
     let arguments = ["train", "my recipe.toml", "--set", "models=[\"rnn\"]", "--max-steps", "1", "--out", "my run"];
     let paused = place.ok(&arguments);
-    assert!(paused.err.contains("go on with `seqzoo train --resume 'my run'`"), "{}", paused.err);
+    assert!(
+        paused.err.contains("stopped at a limit after 0 of 4 epochs; resume with `seqzoo train --resume 'my run'`"),
+        "{}",
+        paused.err
+    );
     place.ok(&["train", "--resume", "my run", "--max-steps", "2"]);
     let changed = fs::read_to_string(recipe).unwrap().replace("batch_size = 64", "batch_size = 32");
     fs::write(place.path("my recipe.toml"), changed).unwrap();
@@ -157,4 +161,23 @@ fn a_run_of_an_older_version_has_the_defaults_of_newer_fields() {
     fs::write(&file, serde_json::to_vec(&record).unwrap()).unwrap();
     assert_eq!(place.ok(&["evaluate", "run"]).out, before);
     place.ok(&["train", "--resume", "run", "--max-steps", "3"]);
+}
+
+#[test]
+fn a_report_says_that_a_limit_ended_training_and_how_to_resume_and_a_finished_run_that_nothing_is_left() {
+    let place = Place::new();
+    let small = ["--set", "models=[\"rnn\"]", "--set", "network.hidden_sizes=[4]", "--set", "training.batch_size=512"];
+    let paused = place.ok(&[&["train", "agreement", "--max-steps", "2", "--out", "run"][..], &small].concat());
+    let told = "rnn: stopped at a limit or a signal after 0 of 4 epochs; resume with `seqzoo train --resume run`";
+    assert!(paused.out.contains(told), "{}", paused.out);
+    let training = &place.json(&["evaluate", "run", "--json"])["models"]["rnn"]["training"];
+    assert_eq!((&training["ended"], &training["epochs_done"]), (&"stopped at a limit".into(), &0.into()));
+    assert_eq!((&training["epochs"], &training["steps"]), (&4.into(), &2.into()));
+    let done = place.ok(&["train", "--resume", "run", "--epochs", "1"]);
+    assert!(!done.out.contains("stopped") && !done.err.contains("nothing left"), "{}{}", done.out, done.err);
+    let again = place.ok(&["train", "--resume", "run"]);
+    assert!(again.err.contains("rnn: nothing left to do: 1 epochs done; a larger --epochs trains on"), "{}", again.err);
+    assert_eq!(again.out, done.out);
+    let training = &place.json(&["evaluate", "run", "--json"])["models"]["rnn"]["training"];
+    assert_eq!((&training["ended"], &training["best_epoch"]), (&"all epochs done".into(), &1.into()));
 }

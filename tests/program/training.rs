@@ -234,3 +234,67 @@ fn a_language_model_and_its_n_grams_predict_the_same_tokens_of_one_vocabulary() 
     // `the`, an unknown word and the end of the line follow each other without exception.
     assert!(n_grams["loss"].as_f64().unwrap() < 0.05, "{report}");
 }
+
+#[test]
+fn early_stopping_is_reported_with_its_metric_and_the_best_epoch() {
+    let place = Place::new();
+    // A learning rate at which nothing changes: the first epoch stays the best.
+    let values =
+        ["models=[\"rnn\"]", "network.hidden_sizes=[4]", "training.batch_size=512", "training.learning_rate=1e-30"];
+    let sets = values.iter().flat_map(|value| ["--set", value]);
+    let arguments = ["train", "agreement", "--out", "run", "--set", "stopping.patience=2"].into_iter().chain(sets);
+    let trained = place.ok(&arguments.collect::<Vec<_>>());
+    let told = "rnn: stopped early after epoch 3 of 4: validation accuracy has not improved since epoch 1";
+    assert!(trained.out.contains(told) && trained.err.contains(told), "{}{}", trained.out, trained.err);
+    let training = &place.json(&["evaluate", "run", "--json"])["models"]["rnn"]["training"];
+    assert_eq!((&training["ended"], &training["best_epoch"]), (&"stopped early".into(), &1.into()));
+    let again = place.ok(&["train", "--resume", "run"]);
+    assert!(again.err.contains("rnn: nothing left to do: stopped early after epoch 3 of 4"), "{}", again.err);
+}
+
+#[test]
+fn a_range_test_proposes_a_rate_for_each_model_and_none_where_nothing_is_learned() {
+    let place = Place::new();
+    let told = place.ok(&["train", "agreement", "--find-rate"]).out;
+    let (lstm, rnn) = told.split_once("rnn: smoothed loss").unwrap();
+    let proposal = "next: seqzoo train agreement --set model.lstm.training.learning_rate=";
+    let rate: f64 = lstm.split_once(proposal).unwrap().1.trim().parse().unwrap();
+    assert!((1e-4..3e-2).contains(&rate), "{lstm}");
+    // In so few updates this RNN learns nothing at any rate.
+    assert!(rnn.contains("no proposal for rnn") && !rnn.contains("next:"), "{rnn}");
+}
+
+#[test]
+fn data_without_batches_end_a_range_test_and_a_benchmark_with_an_error() {
+    let place = Place::new();
+    // One token of the training split: nothing follows it.
+    fs::write(place.path("one.txt"), "a".repeat(400)).unwrap();
+    let text = ["sentences", "--text", "one.txt", "--set", "text.level=words"];
+    for command in [&["train"][..], &["train", "--find-rate"], &["bench", "training"]] {
+        let refused = place.run(&[command, &text].concat());
+        assert_eq!(refused.code, Some(4), "{command:?}: {}", refused.err);
+    }
+}
+
+/// Losses of a plain RNN under a learning rate that is far too large: they jump to a high plateau.
+#[test]
+fn training_that_diverges_is_noticed_and_says_so_beside_its_metric() {
+    let place = Place::new();
+    let train = |rate: &str, more: &[&str]| {
+        let values = ["models=[\"rnn\"]", "network.hidden_sizes=[8]", "optimizer.kind=sgd", "training.clip_norm=0"];
+        let rate = format!("training.learning_rate={rate}");
+        let sets = values.iter().copied().chain([rate.as_str()]).flat_map(|value| ["--set", value]);
+        let arguments =
+            ["train", "sentences", "--out", more[0]].into_iter().chain(sets).chain(more[1..].iter().copied());
+        place.run(&arguments.collect::<Vec<_>>())
+    };
+    let recovered = train("100", &["recovers", "--max-steps", "40"]);
+    assert_eq!(recovered.code, Some(0), "{}", recovered.err);
+    assert!(recovered.err.contains("stays far above that of the untrained model, is"), "{}", recovered.err);
+    assert!(recovered.out.contains("rnn recovered: rolled back"), "{}", recovered.out);
+    let ended = train("1e8", &["ends", "--max-steps", "40"]);
+    assert_eq!((ended.code, ended.out.as_str()), (Some(6), ""), "{}", ended.err);
+    assert!(ended.err.contains("the recipe is unstable"), "{}", ended.err);
+    let healthy = train("1", &["healthy", "--max-steps", "40"]);
+    assert!(healthy.code == Some(0) && !healthy.out.contains("recovered"), "{}", healthy.out);
+}

@@ -14,9 +14,9 @@ use seqzoo_run::disk::Disk;
 use seqzoo_run::faults;
 use seqzoo_run::folder::{Journal, ModelFolder};
 use seqzoo_run::parameters::{self, Array, Arrays};
-use seqzoo_run::progress::{About, Epoch, Progress, Snapshot};
+use seqzoo_run::progress::{About, Ended, Epoch, Progress, Snapshot};
 use seqzoo_run::recipe::{OptimizerKind, Recipe};
-use seqzoo_run::record::Recovery;
+use seqzoo_run::record::{Divergence, Onset, Recovery};
 use seqzoo_run::tasks::{Carried, Task};
 use serde_json::{Value, json};
 
@@ -102,11 +102,17 @@ pub struct StepReport {
     pub tokens: usize,
 }
 
-/// What training took.
-#[derive(Debug, Clone, Copy)]
+/// How training went.
+#[derive(Debug, Clone)]
 pub struct Outcome {
     /// Why it stopped.
     pub stopped: Stopped,
+    /// Why it has come to its end, if it has.
+    pub ended: Option<Ended>,
+    /// Whether it had come to its end before, so that this call trained nothing.
+    pub nothing_left: bool,
+    /// Number of epochs done, earlier calls included.
+    pub epochs: u64,
     /// Time of this call.
     pub elapsed: Duration,
     /// The part of it that the loop waited for checkpoints.
@@ -134,9 +140,20 @@ impl<E: Into<TrainError>> From<E> for Interrupt {
 pub fn train<T: Task, D: Disk>(job: &Job<T, D>, observer: &mut dyn Observer) -> Result<Outcome, TrainError> {
     let mut clock = Clock::start();
     let mut learner = Learner::begin(job, &mut clock, observer)?;
+    let ended = |learner: &Learner<T, D>| learner.state.progress.ended(learner.recipe());
+    let nothing_left = ended(&learner).is_some();
     loop {
         match learner.run(&mut clock, observer) {
-            Ok(stopped) => return Ok(Outcome { stopped, elapsed: clock.started.elapsed(), saving: clock.saving }),
+            Ok(stopped) => {
+                return Ok(Outcome {
+                    stopped,
+                    ended: ended(&learner),
+                    nothing_left,
+                    epochs: learner.state.progress.epoch,
+                    elapsed: clock.started.elapsed(),
+                    saving: clock.saving,
+                });
+            }
             Err(Interrupt::Error(error)) => return Err(error),
             Err(Interrupt::RollBack { anomaly, batch }) => {
                 learner.roll_back(&anomaly, batch.as_ref(), observer)?;
@@ -185,6 +202,7 @@ impl<'a, T: Task, D: Disk> Learner<'a, T, D> {
         job.folder.cut_metrics(0)?;
         let mut state = State::fresh(&job.setting());
         state.progress.recovery = rollback.unwrap_or_default();
+        state.progress.divergence = Divergence::new(State::untrained(&job.setting()));
         let mut learner = Self { job, state, loaded_at: None, saved_step: 0, gradient_norm: 0.0 };
         learner.save(clock)?;
         Ok(learner)
@@ -207,11 +225,16 @@ impl<'a, T: Task, D: Disk> Learner<'a, T, D> {
             return Err(TrainError::Foreign { path: opened.path.clone(), what });
         }
         let settings = job.about.settings.recipe.optimizer;
-        let (mut optimizer, current) = Optimizer::from_arrays(settings, &snapshot.optimizer, job.device);
+        let step = snapshot.progress.step;
+        let (mut optimizer, current) = Optimizer::from_arrays(settings, &snapshot.optimizer, step, job.device);
         let network = job.task.network(&job.device.clone().autodiff());
         let network = parameters::write(network, current.as_ref().unwrap_or(&snapshot.weights))
             .map_err(|source| TrainError::Unfit { path: opened.path.clone(), source })?;
         let mut progress = snapshot.progress;
+        if progress.divergence.untrained().is_none() {
+            // Saved by a version that did not measure it; it is a function of the recipe and the data alone.
+            progress.divergence = Divergence::new(State::untrained(&job.setting()));
+        }
         if let Some(recovery) = rollback.filter(|recovery| recovery.generation > progress.recovery.generation) {
             if recovery::forgets(&recovery) {
                 optimizer = Optimizer::new(settings);
@@ -224,7 +247,7 @@ impl<'a, T: Task, D: Disk> Learner<'a, T, D> {
         let carried = (!carried.is_empty()).then_some(carried);
         let waiting = snapshot.waiting.iter().map(|(name, array)| (name.clone(), array.tensor(device))).collect();
         job.folder.cut_metrics(progress.metrics_bytes)?;
-        let (step, state) = (progress.step, State { network, optimizer, carried, waiting, progress });
+        let state = State { network, optimizer, carried, waiting, progress };
         let learner = Self { job, state, loaded_at: Some(step), saved_step: step, gradient_norm: 0.0 };
         learner.prune()?;
         Ok(learner)
@@ -234,6 +257,9 @@ impl<'a, T: Task, D: Disk> Learner<'a, T, D> {
         while self.state.progress.ended(self.recipe()).is_none() {
             let pass_started = Instant::now();
             let plan = self.plan();
+            if plan.is_empty() {
+                return Err(TrainError::NoBatches.into());
+            }
             let first = usize::try_from(self.state.progress.batch).unwrap_or(usize::MAX).min(plan.len());
             let mut tokens = 0;
             for batch in &plan[first..] {
@@ -329,19 +355,17 @@ impl<'a, T: Task, D: Disk> Learner<'a, T, D> {
                 }
             }
             Err(anomaly) if anomaly.site.is_of_a_batch() => {
-                let mut recovery = self.state.progress.recovery.clone();
-                if !recovery::skip(&mut recovery, self.state.progress.step) {
-                    return Err(Interrupt::RollBack { anomaly, batch: Some(batch.clone()) });
+                let mut state = self.state.clone();
+                let is_bearable = recovery::skip(&mut state.progress.recovery, state.progress.step);
+                let roll_back = |anomaly| Interrupt::RollBack { anomaly, batch: Some(batch.clone()) };
+                if !is_bearable {
+                    return Err(roll_back(anomaly));
                 }
-                self.tell("skip", Some(batch), &anomaly, json!({"skips": recovery.skips}))?;
+                let skips = state.progress.recovery.skips;
+                let state = state.without(&self.job.setting(), batch).map_err(roll_back)?;
+                self.tell("skip", Some(batch), &anomaly, json!({"skips": skips}))?;
                 observer.note(&format!("{anomaly} at step {}: the batch is skipped", self.state.progress.step));
-                self.state.progress.recovery = recovery;
-                self.state.progress.batch += 1;
-                if batch.is_last {
-                    self.state
-                        .apply_waiting(self.recipe(), batch)
-                        .map_err(|anomaly| Interrupt::RollBack { anomaly, batch: Some(batch.clone()) })?;
-                }
+                self.state = state;
             }
             Err(anomaly) => return Err(Interrupt::RollBack { anomaly, batch: Some(batch.clone()) }),
         }
@@ -501,9 +525,15 @@ impl<'a, T: Task, D: Disk> Learner<'a, T, D> {
         let sound: Vec<u64> =
             listed.into_iter().filter(|(_, path)| checkpoint::open(path).is_ok()).map(|(step, _)| step).collect();
         let batches = self.job.task.batches(*epoch).len() as u64;
+        let onset = match anomaly.site {
+            Site::Exploded => self.state.progress.divergence.onset(),
+            _ => None,
+        };
+        let found = Onset { step: *step, tick: batch.map_or(epoch * batches + batches - 1, |batch| batch.tick) };
+        let Onset { step: first, tick } = onset.unwrap_or(found);
         let standing = Standing {
-            step: *step,
-            tick: batch.map_or(epoch * batches + batches - 1, |batch| batch.tick),
+            step: first,
+            tick,
             all_steps: self.recipe().training.epochs as u64
                 * batches.div_ceil(self.recipe().training.accumulate as u64),
             loaded_at: self.loaded_at,
@@ -516,6 +546,7 @@ impl<'a, T: Task, D: Disk> Learner<'a, T, D> {
             "attempt": next.region.map(|region| region.attempts), "of_run": next.generation, "back_to": next.target,
             "rate_factor": next.rate_factor, "clip_factor": next.clip_factor, "warm_up_from": next.warm_up_from,
             "fresh_moments": recovery::forgets(&next), "postponed": next.postponed, "condemned": condemned,
+            "first": first, "untrained_loss": self.state.progress.divergence.untrained().map(|untrained| untrained.loss),
         });
         self.tell("roll back", batch, anomaly, changes)?;
         self.job.folder.record_rollback(&next)?;

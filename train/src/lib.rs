@@ -15,3 +15,4 @@ pub mod speed;
 mod step;
 
 pub use learner::{Job, Limits, Observer, Outcome, StepReport, Stopped, TrainError, train};
+pub use step::REFERENCE_BATCHES;

@@ -10,7 +10,7 @@ use seqzoo_run::recipe::{OptimizerKind, OptimizerSettings};
 
 use crate::gradients::Flat;
 
-/// An optimiser with what it remembers of each parameter, `[elements]`, on the parameter's device.
+/// An optimizer with its state for each parameter, `[elements]`, on the parameter's device.
 ///
 /// ```text
 /// g ← g + λ θ                                            for matrices, except in AdamW
@@ -22,6 +22,9 @@ use crate::gradients::Flat;
 /// asgd     as sgd; from its trigger on, the mean of θ over updates is what answers
 /// ```
 ///
+/// The number of updates t is the optimizer's own: an optimizer that starts afresh starts at t = 1, however far the run has come,
+/// so that the bias correction always belongs to the moments that it corrects.
+///
 /// Equations and defaults are PyTorch's, but decay leaves biases and gains (one dimension) alone. Kingma and Ba, ICLR 2015;
 /// Loshchilov and Hutter, ICLR 2019; Tieleman and Hinton 2012; Merity et al., ICLR 2018, after Polyak and Juditsky 1992.
 #[derive(Debug, Clone)]
@@ -29,47 +32,48 @@ pub struct Optimizer {
     settings: OptimizerSettings,
     /// By parameter and the name of the equation's variable: `output.weight/m`.
     memory: BTreeMap<String, Tensor<1>>,
-    /// Updates that the mean of the weights is taken over; 0 before averaging begins.
+    /// Number of updates that the moments are made of: t of the equations.
+    updates: u64,
+    /// Number of updates that the mean of the weights is taken over; 0 before averaging begins.
     averaged: u64,
 }
 
 /// One update.
 #[derive(Debug, Clone, Copy)]
 pub struct Update {
-    /// Counted from 1.
-    pub step: u64,
     /// Step size.
     pub learning_rate: f64,
     /// Gradients are multiplied by this first.
     pub clip_factor: f64,
 }
 
-/// The variable that holds mean weights, and the name under which their count is saved.
+/// The variable that holds mean weights, and the names under which the counts are saved.
 const MEAN: &str = "mean";
+const UPDATES: &str = "updates";
 const AVERAGED: &str = "averaged";
 /// Under which the weights that training goes on from are saved while their mean is what answers.
 const CURRENT: &str = "current";
 
 impl Optimizer {
-    /// An optimiser that remembers nothing yet.
+    /// An optimizer without state.
     pub fn new(settings: OptimizerSettings) -> Self {
-        Self { settings, memory: BTreeMap::new(), averaged: 0 }
+        Self { settings, memory: BTreeMap::new(), updates: 0, averaged: 0 }
     }
 
     /// The module after an update along `gradients`.
     pub fn update<M: Module>(&mut self, module: M, gradients: Flat, update: Update) -> M {
+        self.updates += 1;
         if self.averaged > 0 {
             self.averaged += 1;
         }
-        let averaged = self.averaged;
-        let path = Path::default();
         module.map(&mut Stepper {
-            path,
+            path: Path::default(),
             settings: self.settings,
             memory: &mut self.memory,
             gradients,
             update,
-            averaged,
+            updates: self.updates,
+            averaged: self.averaged,
         })
     }
 
@@ -99,30 +103,39 @@ impl Optimizer {
         parameters::write(module, &weights).expect("means have the shapes of their parameters")
     }
 
-    /// What it remembers, by name; where means answer, also the weights of `module`, from which training goes on.
+    /// Its state, by name; where mean weights answer, also the weights of `module`, from which training continues.
     pub fn to_arrays<M: Module>(&self, module: &M) -> Arrays {
         let mut arrays: Arrays =
             self.memory.iter().map(|(name, tensor)| (name.clone(), Array::of(tensor.clone()))).collect();
+        arrays.insert(UPDATES.to_owned(), of_count(self.updates));
         if self.averaged > 0 {
-            arrays.insert(AVERAGED.to_owned(), Array { shape: vec![1], values: vec![self.averaged as f32] });
+            arrays.insert(AVERAGED.to_owned(), of_count(self.averaged));
             arrays
                 .extend(parameters::read(module).into_iter().map(|(name, array)| (format!("{name}/{CURRENT}"), array)));
         }
         arrays
     }
 
-    /// The optimiser that remembers `arrays`, and the weights from which training goes on, if they are not those that answer.
-    pub fn from_arrays(settings: OptimizerSettings, arrays: &Arrays, device: &Device) -> (Self, Option<Arrays>) {
+    /// The optimizer with the state `arrays`, and the weights from which training continues, if they are not those that answer.
+    ///
+    /// `step` is the number of updates of the run: what a checkpoint without a count of the optimizer's own was corrected by.
+    pub fn from_arrays(
+        settings: OptimizerSettings,
+        arrays: &Arrays,
+        step: u64,
+        device: &Device,
+    ) -> (Self, Option<Arrays>) {
         let (mut memory, mut current) = (BTreeMap::new(), Arrays::new());
         for (name, array) in arrays {
             match name.strip_suffix(&format!("/{CURRENT}")) {
                 Some(name) => drop(current.insert(name.to_owned(), array.clone())),
-                None if name == AVERAGED => {}
+                None if [UPDATES, AVERAGED].contains(&name.as_str()) => {}
                 None => drop(memory.insert(name.clone(), flat(array, device))),
             }
         }
-        let averaged = arrays.get(AVERAGED).and_then(|array| array.values.first()).map_or(0, |&count| count as u64);
-        (Self { settings, memory, averaged }, (averaged > 0).then_some(current))
+        let updates = arrays.get(UPDATES).map_or(step, count);
+        let averaged = arrays.get(AVERAGED).map_or(0, count);
+        (Self { settings, memory, updates, averaged }, (averaged > 0).then_some(current))
     }
 
     /// Everything that it remembers, by name.
@@ -131,13 +144,25 @@ impl Optimizer {
     }
 }
 
+/// The base of the two digits that a count is saved as: f32 holds whole numbers exactly up to here.
+const DIGIT: u64 = 1 << 24;
+
+fn of_count(count: u64) -> Array {
+    Array { shape: vec![2], values: vec![(count / DIGIT) as f32, (count % DIGIT) as f32] }
+}
+
+/// The count of any number of digits; older checkpoints have one.
+fn count(array: &Array) -> u64 {
+    array.values.iter().fold(0u64, |count, &digit| count.saturating_mul(DIGIT).saturating_add(digit as u64))
+}
+
 fn flat(array: &Array, device: &Device) -> Tensor<1> {
     Tensor::from_data(array.values.as_slice(), device)
 }
 
 /// 1 − β₁ᵗ and √(1 − β₂ᵗ). The second one stands outside the root of v, with ε times it inside: one pass over the elements less.
-fn corrections(beta_1: f64, beta_2: f64, step: u64) -> (f64, f64) {
-    let exponent = i32::try_from(step).unwrap_or(i32::MAX);
+fn corrections(beta_1: f64, beta_2: f64, updates: u64) -> (f64, f64) {
+    let exponent = i32::try_from(updates).unwrap_or(i32::MAX);
     (1.0 - beta_1.powi(exponent), (1.0 - beta_2.powi(exponent)).sqrt())
 }
 
@@ -147,6 +172,7 @@ struct Stepper<'a> {
     memory: &'a mut BTreeMap<String, Tensor<1>>,
     gradients: Flat,
     update: Update,
+    updates: u64,
     averaged: u64,
 }
 
@@ -162,7 +188,7 @@ impl Stepper<'_> {
     /// The parameter after the update in one pass, where a kernel knows the equations.
     fn at_once(&mut self, name: &str, g: &Tensor<1>, value: &Tensor<1>, decays: bool) -> Option<Tensor<1>> {
         let OptimizerSettings { kind, beta_1, beta_2, epsilon, momentum, weight_decay, .. } = self.settings;
-        let Update { step, learning_rate, clip_factor } = self.update;
+        let Update { learning_rate, clip_factor } = self.update;
         let decay = if decays { weight_decay } else { 0.0 };
         let mut shared =
             Step { rate: learning_rate as f32, factor: clip_factor as f32, decay: decay as f32, shrink: 0.0 };
@@ -173,7 +199,7 @@ impl Stepper<'_> {
                 if kind == OptimizerKind::AdamW {
                     (shared.decay, shared.shrink) = (0.0, (learning_rate * decay) as f32);
                 }
-                let (one, two) = corrections(beta_1, beta_2, step);
+                let (one, two) = corrections(beta_1, beta_2, self.updates);
                 shared.rate = (learning_rate * two / one) as f32;
                 let [beta_1, beta_2, epsilon] = [beta_1, beta_2, epsilon * two].map(|number| number as f32);
                 (Rule::Adam { beta_1, beta_2, epsilon }, &["m", "v"])
@@ -190,7 +216,7 @@ impl Stepper<'_> {
     /// What is subtracted of a parameter, given its gradient; `value` is there for weight decay, if it is to decay.
     fn change(&mut self, name: &str, mut g: Tensor<1>, value: Option<Tensor<1>>) -> Tensor<1> {
         let OptimizerSettings { kind, beta_1, beta_2, alpha, epsilon, momentum, weight_decay, .. } = self.settings;
-        let Update { step, learning_rate, .. } = self.update;
+        let learning_rate = self.update.learning_rate;
         let of = |variable: &str| format!("{name}/{variable}");
         let decay = value.filter(|_| weight_decay > 0.0).map(|value| value * weight_decay);
         let decoupled = kind == OptimizerKind::AdamW;
@@ -205,7 +231,7 @@ impl Stepper<'_> {
             OptimizerKind::Adam | OptimizerKind::AdamW => {
                 let first = self.remember(&of("m"), &g, |m| m * beta_1 + g.clone() * (1.0 - beta_1));
                 let second = self.remember(&of("v"), &g, |v| v * beta_2 + g.clone().square() * (1.0 - beta_2));
-                let (one, two) = corrections(beta_1, beta_2, step);
+                let (one, two) = corrections(beta_1, beta_2, self.updates);
                 let change = first / (second.sqrt() + epsilon * two) * (learning_rate * two / one);
                 match decay {
                     Some(decay) if decoupled => change + decay * learning_rate,
@@ -327,7 +353,7 @@ mod tests {
                         let data = TensorData::new(numbers(step), [3 * 9001]);
                         let gradients =
                             Flat::from([("weight".to_owned(), Tensor::from_data(data, &device.clone().inner()))]);
-                        let update = Update { step: step as u64, learning_rate: 0.1, clip_factor: 0.3 };
+                        let update = Update { learning_rate: 0.1, clip_factor: 0.3 };
                         module = optimizer.update(module, gradients, update);
                     }
                     let memory = optimizer.to_arrays(&module);
@@ -352,10 +378,10 @@ mod tests {
                 let (mut module, mut optimizer) = (module(&device), Optimizer::new(settings));
                 let mut expected = [[[1.0, 0.0, 0.0], [2.0, 0.0, 0.0], [3.0, 0.0, 0.0]]; 2];
                 for step in 1..=20 {
-                    let update = Update { step, learning_rate: 0.1, clip_factor: 1.0 };
+                    let update = Update { learning_rate: 0.1, clip_factor: 1.0 };
                     let gradients = gradients_of(&module);
                     module = optimizer.update(module, gradients, update);
-                    optimizer = Optimizer::from_arrays(settings, &optimizer.to_arrays(&module), &plain).0;
+                    optimizer = Optimizer::from_arrays(settings, &optimizer.to_arrays(&module), 0, &plain).0;
                     for (numbers, decays) in expected.iter_mut().zip([true, false]) {
                         for (number, goal) in numbers.iter_mut().zip(GOAL) {
                             *number = scalar(settings, *number, f64::from(goal), decays, step as i32);
@@ -383,16 +409,55 @@ mod tests {
         let (mut module, mut optimizer) = (module(&device), Optimizer::new(settings));
         optimizer.begin_averaging(&module, &plain);
         let mut seen = vec![parameters::read(&module)["weight"].values[2]];
-        for step in 1..=5 {
+        for _ in 0..5 {
             let gradients = gradients_of(&module);
-            module = optimizer.update(module, gradients, Update { step, learning_rate: 0.1, clip_factor: 1.0 });
+            module = optimizer.update(module, gradients, Update { learning_rate: 0.1, clip_factor: 1.0 });
             seen.push(parameters::read(&module)["weight"].values[2]);
-            let (again, current) = Optimizer::from_arrays(settings, &optimizer.to_arrays(&module), &plain);
+            let (again, current) = Optimizer::from_arrays(settings, &optimizer.to_arrays(&module), 0, &plain);
             assert_eq!(current.unwrap(), parameters::read(&module));
             optimizer = again;
         }
         let mean = seen.iter().sum::<f32>() / seen.len() as f32;
         let answering = parameters::read(&optimizer.answering(module))["weight"].values[2];
         assert!((answering - mean).abs() < 1e-5, "{answering}, not {mean}");
+    }
+
+    #[test]
+    fn the_first_update_without_moments_has_the_learning_rate_as_its_size_however_old_the_run_is() {
+        let plain = devices().remove(0).1;
+        let update = Update { learning_rate: 0.1, clip_factor: 1.0 };
+        for kind in [OptimizerKind::Adam, OptimizerKind::AdamW] {
+            let settings = OptimizerSettings { weight_decay: 0.0, ..settings(kind) };
+            let (mut module, mut optimizer) = (module(&plain.clone().autodiff()), Optimizer::new(settings));
+            for _ in 0..50 {
+                let gradients = gradients_of(&module);
+                module = optimizer.update(module, gradients, update);
+            }
+            let before = parameters::read(&module)["bias"].values.clone();
+            let gradients = gradients_of(&module);
+            module = Optimizer::new(settings).update(module, gradients, update);
+            for (before, after) in before.iter().zip(&parameters::read(&module)["bias"].values) {
+                // m / (1 − β₁) = g and √(v / (1 − β₂)) = |g|.
+                assert!(((before - after).abs() - 0.1).abs() < 1e-5, "{kind:?}: {before} to {after}");
+            }
+        }
+    }
+
+    #[test]
+    fn counts_of_updates_are_saved_exactly_and_an_older_checkpoint_has_the_step_of_its_run() {
+        let plain = devices().remove(0).1;
+        let settings = settings(OptimizerKind::Asgd);
+        let module = module(&plain.clone().autodiff());
+        let mut optimizer = Optimizer::new(settings);
+        optimizer.begin_averaging(&module, &plain);
+        // f32 cannot tell these from their neighbors.
+        (optimizer.updates, optimizer.averaged) = ((1 << 40) + 1, (1 << 24) + 1);
+        let mut arrays = optimizer.to_arrays(&module);
+        let (again, _) = Optimizer::from_arrays(settings, &arrays, 7, &plain);
+        assert_eq!((again.updates, again.averaged), ((1 << 40) + 1, (1 << 24) + 1));
+        arrays.remove(UPDATES);
+        arrays.insert(AVERAGED.to_owned(), Array { shape: vec![1], values: vec![12.0] });
+        let (older, _) = Optimizer::from_arrays(settings, &arrays, 7, &plain);
+        assert_eq!((older.updates, older.averaged), (7, 12));
     }
 }

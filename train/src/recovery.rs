@@ -54,7 +54,7 @@ pub enum Site {
     Moment,
     /// The state that is carried on.
     Carried,
-    /// A loss that was finite but exploded, many times in a row.
+    /// Losses that stay far above the untrained model's, see [`seqzoo_run::record::Divergence`].
     Exploded,
     /// A metric of validation.
     Validation,
@@ -69,7 +69,7 @@ impl std::fmt::Display for Anomaly {
             Site::Weight => "a weight",
             Site::Moment => "an optimiser's moment",
             Site::Carried => "a carried state",
-            Site::Exploded => "the loss, again and again,",
+            Site::Exploded => "the loss, which stays far above that of the untrained model,",
             Site::Validation => "the validation loss",
         };
         let of = self.name.as_ref().map_or_else(String::new, |name| format!(" of {name}"));
@@ -101,7 +101,7 @@ pub fn skip(recovery: &mut Recovery, step: u64) -> bool {
 /// Where a run stands when it must go back.
 #[derive(Debug, Clone, Copy)]
 pub struct Standing<'a> {
-    /// Updates so far.
+    /// Updates before the anomaly; before its onset, where it was found later.
     pub step: u64,
     /// The anomaly's batch, counted from the run's beginning.
     pub tick: u64,

@@ -6,7 +6,8 @@ use burn::tensor::Device;
 use seqzoo_run::recipe::Recipe;
 use seqzoo_run::tasks::Task;
 
-use crate::step::{Batch, Setting, State};
+use crate::learner::TrainError;
+use crate::step::{self, Setting, State};
 
 /// Tokens read and learnt from in a time.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -19,31 +20,33 @@ pub struct Speed {
     pub seconds: f64,
 }
 
-/// Trains fresh weights as the learner does, in the same steps, and times `batches` after a tenth as many that are not counted;
-/// `None` if one of them has a loss or gradient that is not finite. Nothing is saved, and nothing validated.
-pub fn speed<T: Task>(task: &T, recipe: &Recipe, batches: u32, device: &Device) -> Option<Speed> {
+/// Trains untrained weights as the learner does, in the same steps, and times `batches` after a tenth as many that are not
+/// counted. Nothing is saved, and nothing validated.
+///
+/// # Errors
+/// If there are no batches, or one of them has a loss or gradient that is not finite.
+pub fn speed<T: Task>(task: &T, recipe: &Recipe, batches: u32, device: &Device) -> Result<Speed, TrainError> {
     let setting = Setting { task, recipe, device };
+    let mut stream = step::batches(task)?;
     let mut state = State::fresh(&setting);
     let warm = u64::from(batches.div_ceil(10));
     let (mut tokens, mut elapsed) = (0, Duration::ZERO);
-    let mut epochs = (0..).flat_map(|epoch| {
-        let all = task.batches(epoch);
-        let per_pass = all.len() as u64;
-        (0..).zip(all).map(move |(place, examples)| (per_pass, place, examples))
-    });
-    for tick in 0..warm + u64::from(batches) {
-        let (per_pass, place, examples) = epochs.next()?;
-        if place == 0 {
+    for _ in 0..warm + u64::from(batches) {
+        let batch = stream.next().ok_or(TrainError::NoBatches)?;
+        if batch.place == 0 {
             state.carried = None;
         }
         let started = Instant::now();
-        let batch = Batch { place, tick, examples, is_last: place + 1 == per_pass, per_pass };
-        let taken = state.read(&setting, &batch, 0).ok()?;
+        let taken = state.read(&setting, &batch, 0).map_err(|anomaly| TrainError::Unmeasurable {
+            anomaly,
+            batch: batch.place + 1,
+            epoch: batch.tick / batch.per_pass + 1,
+        })?;
         state = taken.state;
-        if tick >= warm {
+        if batch.tick >= warm {
             tokens += taken.tokens;
             elapsed += started.elapsed();
         }
     }
-    Some(Speed { batches, tokens, seconds: elapsed.as_secs_f64() })
+    Ok(Speed { batches, tokens, seconds: elapsed.as_secs_f64() })
 }

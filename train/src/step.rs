@@ -7,12 +7,17 @@ use seqzoo_random::{Key, Purpose};
 use seqzoo_run::faults;
 use seqzoo_run::progress::Progress;
 use seqzoo_run::recipe::Recipe;
+use seqzoo_run::record::{Onset, Untrained};
 use seqzoo_run::tasks::{BatchLoss, Carried, Task};
 
 use crate::gradients::{self, Flat, Norm};
+use crate::learner::TrainError;
 use crate::optimizer::{Optimizer, Update};
 use crate::recovery::{Anomaly, Site};
 use crate::schedule;
+
+/// Number of batches over which the loss of the untrained model is measured: enough for a median, at the cost of a few batches.
+pub const REFERENCE_BATCHES: usize = 8;
 
 /// Everything that the next batch depends on. Tensors are shared, so a copy costs little, and what goes wrong is simply not
 /// kept.
@@ -50,6 +55,23 @@ pub(crate) struct Batch {
     pub(crate) per_pass: u64,
 }
 
+/// The batches of a run from its beginning, epoch after epoch.
+///
+/// # Errors
+/// If there are none.
+pub(crate) fn batches<T: Task>(task: &T) -> Result<impl Iterator<Item = Batch>, TrainError> {
+    let of_epoch = |epoch| Some(task.batches(epoch)).filter(|batches| !batches.is_empty());
+    of_epoch(0).ok_or(TrainError::NoBatches)?;
+    let epochs = (0..).map_while(of_epoch).flat_map(|batches| {
+        let per_pass = batches.len() as u64;
+        (0..).zip(batches).map(move |(place, examples)| (per_pass, place, examples))
+    });
+    Ok((0..).zip(epochs).map(|(tick, (per_pass, place, examples))| {
+        let is_last = place + 1 == per_pass;
+        Batch { place, tick, examples, is_last, per_pass }
+    }))
+}
+
 /// What a batch made of a state.
 pub(crate) struct Taken<N> {
     pub(crate) state: State<N>,
@@ -74,6 +96,22 @@ impl<N: Module> State<N> {
             waiting: Flat::new(),
             progress: Progress::start(),
         }
+    }
+
+    /// The loss of the untrained model on the first batches, by which divergence is measured; nothing that training depends on.
+    pub(crate) fn untrained<T: Task<Network = N>>(setting: &Setting<T>) -> Option<Untrained> {
+        let device = setting.device.clone().autodiff();
+        let network = setting.task.network(&device);
+        let mut carried = None;
+        let mut losses = Vec::new();
+        for (tick, examples) in (0..).zip(setting.task.batches(0)).take(REFERENCE_BATCHES) {
+            faults::moment(tick, tick, 1);
+            let noise = Key::new(setting.recipe.training.seed, Purpose::Dropout).at(tick);
+            let read = setting.task.loss(&network, &examples, carried.as_ref(), noise, &device);
+            losses.push(f64::from(read.loss.into_scalar::<f32>()));
+            carried = read.carried;
+        }
+        Untrained::of(&losses)
     }
 
     /// The state after a batch; `attempt` counts how often it was read before.
@@ -113,8 +151,8 @@ impl<N: Module> State<N> {
         state.progress.loss_sum += value * weight;
         state.progress.predictions += weight;
         state.progress.batch += 1;
-        let _ = state.progress.losses.add(value);
-        if state.progress.losses.diverged() {
+        state.progress.divergence.add(value, Onset { step: self.progress.step, tick: batch.tick });
+        if state.progress.divergence.diverged(batch.per_pass * recipe.training.epochs as u64) {
             return Err(found(Site::Exploded, None, value));
         }
         let learning_rate = state.learning_rate(recipe, batch);
@@ -141,8 +179,22 @@ impl<N: Module> State<N> {
         Ok(Taken { state, loss: value, tokens, gradient_norm, learning_rate })
     }
 
+    /// The state after a batch is left out: where an epoch ends with it, its accumulated gradients make an update.
+    pub(crate) fn without<T: Task<Network = N>>(
+        mut self,
+        setting: &Setting<T>,
+        batch: &Batch,
+    ) -> Result<Self, Anomaly> {
+        self.progress.batch += 1;
+        if batch.is_last {
+            self.apply_waiting(setting.recipe, batch)?;
+            self.check()?;
+        }
+        Ok(self)
+    }
+
     /// Makes an update of the gradients that wait, if there are any.
-    pub(crate) fn apply_waiting(&mut self, recipe: &Recipe, batch: &Batch) -> Result<Option<f64>, Anomaly> {
+    fn apply_waiting(&mut self, recipe: &Recipe, batch: &Batch) -> Result<Option<f64>, Anomaly> {
         if self.progress.waiting == 0 {
             return Ok(None);
         }
@@ -171,7 +223,7 @@ impl<N: Module> State<N> {
         let threshold = recipe.training.clip_norm * self.progress.recovery.clip_factor;
         let clip_factor = if threshold > 0.0 { gradients::clip_factor(norm, threshold) } else { 1.0 };
         self.progress.step += 1;
-        let update = Update { step: self.progress.step, learning_rate, clip_factor };
+        let update = Update { learning_rate, clip_factor };
         self.network = self.optimizer.update(self.network.clone(), gradients, update);
         if let Some(value) = faults::value("weights") {
             self.network = self.network.clone().map(&mut Spoil { value, done: false });

@@ -4,15 +4,17 @@ use std::io::Write;
 
 use burn::tensor::{DType, Device};
 use clap::Args;
+use seqzoo_datasets::classification::Split;
 use seqzoo_kernels::{InstructionSet, serves};
 use seqzoo_run::recipe::Variant;
 use seqzoo_run::tasks::{Task, Work, with_task};
+use seqzoo_train::TrainError;
 use seqzoo_train::speed::{Speed, speed};
 use serde_json::json;
 
 use super::{engine, peak_memory, threads};
-use crate::commands::{BackendChoice, DataFolder, Overrides};
-use crate::failure::{DATA, Failure};
+use crate::commands::{BackendChoice, DataFolder, Overrides, need};
+use crate::failure::Failure;
 use crate::say::say;
 
 /// Time the training of a recipe: tokens per second of its own batches, from text to updated weights.
@@ -40,15 +42,13 @@ impl Training {
         let recipe = &settings.recipe;
         let (backend, device) = self.backend.open(None)?;
         let data = self.data.load(recipe)?;
+        need(&data, Split::Train, recipe)?;
         let fused = serves(&device, DType::F32);
         say(format_args!("{} backend, {} where a cell has one, {} threads", backend.name(), engine(fused), threads()));
         for variant in recipe.variants()? {
-            let measured =
-                with_task(&variant, &data, Timing { variant: &variant, batches: self.batches, device: &device })?;
+            let timing = Timing { variant: &variant, batches: self.batches, device: &device };
+            let Speed { batches, tokens, seconds } = with_task(&variant, &data, timing)??;
             let name = &variant.name;
-            let Some(Speed { batches, tokens, seconds }) = measured else {
-                return Err(Failure::new(DATA, format!("{name}: a batch has no finite loss or gradient")));
-            };
             let (rate, memory) = (tokens as f64 / seconds, peak_memory().map(|bytes| bytes >> 20));
             let mut out = std::io::stdout().lock();
             if self.json {
@@ -75,9 +75,9 @@ struct Timing<'a> {
 }
 
 impl Work for Timing<'_> {
-    type Outcome = Option<Speed>;
+    type Outcome = Result<Speed, TrainError>;
 
-    fn with<T: Task>(self, task: &T) -> Option<Speed> {
+    fn with<T: Task>(self, task: &T) -> Self::Outcome {
         speed(task, &self.variant.recipe, self.batches, self.device)
     }
 }

@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::checkpoint::{CheckpointError, Checkpoints};
 use crate::disk::{Disk as _, RealDisk};
 use crate::progress::About;
+use crate::recipe::Recipe;
 use crate::record::Recovery;
 use crate::settings::Settings;
 use crate::{did_you_mean, disk, faults};
@@ -329,6 +330,18 @@ fn trained(run: &Path) -> Vec<ModelFolder> {
     models
 }
 
+/// The settings of a whole run, given those of one of its models: as `recipe.toml` has them, else with the models that were
+/// trained.
+fn with_models(run: &Path, settings: Settings, trained: &[ModelFolder]) -> Settings {
+    let recorded = run.join(RECIPE).to_str().and_then(|path| Settings::read(path).ok());
+    let named = trained.iter().filter_map(|model| Some(model.path.file_name()?.to_string_lossy().into_owned()));
+    let recipe = match recorded {
+        Some(recorded) => recorded.recipe,
+        None => Recipe { models: named.collect(), ..settings.recipe },
+    };
+    Settings { recipe, ..settings }
+}
+
 /// The circumstances of a run whose `env.json` is gone, from the newest checkpoint of its models that can be read.
 fn recovered(run: &Path) -> Result<Environment, FolderError> {
     let lacks = |lacks: String| FolderError::Incomplete { path: run.to_owned(), lacks };
@@ -353,8 +366,9 @@ fn recovered(run: &Path) -> Result<Environment, FolderError> {
                     started: written.map_or(0, |elapsed| elapsed.as_millis() as u64),
                     backend: UNKNOWN_BACKEND.to_owned(),
                     threads: 0,
-                    settings,
+                    settings: with_models(run, settings, &models),
                     data_digest,
+                    data: DataPaths::default(),
                 });
             }
             Err(error) => wrong.push(error.to_string()),

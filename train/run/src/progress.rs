@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::checkpoint::{CheckpointError, Files, Opened};
 use crate::parameters::{self, Arrays};
 use crate::recipe::{Recipe, StoppingSettings, Variant};
-use crate::record::{Losses, Norms, Recovery};
+use crate::record::{Divergence, Norms, Recovery};
 use crate::settings::Settings;
 
 const ABOUT: &str = "about.json";
@@ -57,7 +57,11 @@ impl About {
             let detail = format!("format {} (this version reads {FORMAT})", version.format);
             return Err(CheckpointError::damaged(opened.path.join(ABOUT), detail));
         }
-        opened.json(ABOUT)
+        // Older checkpoints hold the settings of all models.
+        let mut about: About = opened.json(ABOUT)?;
+        let settings = about.settings.of_model(&about.model);
+        about.settings = settings.map_err(|error| CheckpointError::damaged(opened.path.join(ABOUT), error))?;
+        Ok(about)
     }
 }
 
@@ -80,8 +84,9 @@ pub struct Progress {
     pub predictions: f64,
     /// Gradient norms, before clipping.
     pub norms: Norms,
-    /// The last healthy losses, by which a spike is told.
-    pub losses: Losses,
+    /// Whether the loss diverges.
+    #[serde(default)]
+    pub divergence: Divergence,
     /// What went wrong so far and what was done about it.
     pub recovery: Recovery,
     /// Length of `metrics.jsonl`.
@@ -121,14 +126,46 @@ impl Progress {
     }
 
     /// Why training has come to its end, if it has.
-    pub fn ended(&self, recipe: &Recipe) -> Option<String> {
+    pub fn ended(&self, recipe: &Recipe) -> Option<Ended> {
         let StoppingSettings { metric, patience } = recipe.stopping;
-        let best = self.best(metric).map_or(0, |epoch| epoch.epoch);
-        if self.epoch >= recipe.training.epochs as u64 {
-            return Some(format!("{} epochs done", self.epoch));
+        let epochs = recipe.training.epochs as u64;
+        if self.epoch >= epochs {
+            return Some(Ended::Epochs(self.epoch));
         }
-        let waited = self.epoch.saturating_sub(best);
-        (waited >= patience as u64).then(|| format!("no better validation {} for {waited} epochs", metric.name()))
+        let best = self.best(metric).map_or(0, |epoch| epoch.epoch);
+        let is_early = self.epoch.saturating_sub(best) >= patience as u64;
+        is_early.then_some(Ended::Early { epoch: self.epoch, epochs, metric, best })
+    }
+}
+
+/// Why training has come to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// All epochs are done.
+    Epochs(u64),
+    /// Early stopping: validation has not improved for as many epochs as the recipe's patience.
+    Early {
+        /// Number of epochs done.
+        epoch: u64,
+        /// Number of epochs that the recipe allows.
+        epochs: u64,
+        /// The metric of validation.
+        metric: Metric,
+        /// The epoch with its best value.
+        best: u64,
+    },
+}
+
+impl std::fmt::Display for Ended {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match *self {
+            Self::Epochs(epochs) => write!(f, "{epochs} epochs done"),
+            Self::Early { epoch, epochs, metric, best } => write!(
+                f,
+                "stopped early after epoch {epoch} of {epochs}: validation {} has not improved since epoch {best}",
+                metric.name()
+            ),
+        }
     }
 }
 
@@ -218,10 +255,6 @@ impl Snapshot {
         let some = |name: &str| if opened.files.contains_key(name) { arrays(name) } else { Ok(Arrays::new()) };
         let own = [ABOUT, PROGRESS, WEIGHTS, OPTIMIZER, CARRIED, WAITING];
         let is_task = |(name, _): &(&String, &Vec<u8>)| !own.contains(&name.as_str());
-        // Older checkpoints hold the settings of all models.
-        let mut about: About = opened.json(ABOUT)?;
-        let settings = about.settings.of_model(&about.model);
-        about.settings = settings.map_err(|error| CheckpointError::damaged(opened.path.join(ABOUT), error))?;
         Ok(Self {
             about,
             progress: opened.json(PROGRESS)?,

@@ -1,17 +1,8 @@
-//! What a run remembers of its health: norms, losses, and every recovery.
+//! Health of a run: gradient norms, divergence of the loss, and every recovery.
 
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
-
-/// Healthy losses by which a spike is told.
-const REMEMBERED: usize = 128;
-
-/// Healthy losses before their median means anything.
-const ENOUGH: usize = 16;
-
-/// Flagged losses in a row that are no accident.
-const DIVERGED: u32 = 10;
 
 /// Norms of gradients, before clipping.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
@@ -41,49 +32,111 @@ impl Norms {
     }
 }
 
-/// The last healthy losses, and how many in a row were flagged as spikes.
+/// Detector of divergence: a cumulative sum of how far training losses lie above the loss of the untrained model.
+///
+/// ```text
+/// u     median loss of the untrained model over the first batches of the training split
+/// s     = max(min(|u|, 1), spread, 0.01)         far above u: by u itself, by one nat where u is more
+/// z_t   = clamp(log₂((x_t − u) / s), −1, 4)      −1 where the loss x_t of batch t is at most u, 0 at u + s, 1 at u + 2 s
+/// S_t   = max(0, S_{t−1} + z_t)                  S_0 = 0
+/// ```
+///
+/// Training has diverged once S_t ≥ h = min(32, half the batches of the run); it began to diverge at the onset, the batch at which
+/// S last left 0. The spread is the median absolute deviation of the untrained losses.
+///
+/// - A loss at or below u lowers S, whatever the losses before it were: converged training cannot diverge by small fluctuations,
+///   and losses may be negative.
+/// - A batch adds at most 4, so spikes that end within a few batches are no divergence (nor are hard batches that come again and
+///   again, up to one in five). Losses that stay far above u are: 8 batches after a jump, at the end of a slow rise, and where
+///   training never came below u.
+/// - Losses are compared with u alone, never with each other, so nothing is assumed about the order of batches (windows of
+///   running text follow each other and differ).
+///
+/// Page, "Continuous inspection schemes", Biometrika 1954, whose test is optimal for a change at an unknown time.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub struct Losses {
-    healthy: Vec<f64>,
-    flagged: u32,
+#[serde(default)]
+pub struct Divergence {
+    /// Loss of the untrained model; none where it is not finite on any of the first batches.
+    untrained: Option<Untrained>,
+    /// S of the equations.
+    excess: f64,
+    /// Where S left 0; none while it is 0.
+    onset: Option<Onset>,
 }
 
-impl Losses {
-    /// Takes in a finite loss and says whether it is a spike: beyond median + 6 · MAD of the last 128 healthy ones (MAD at
-    /// least a twentieth of the median), and 16 of them or fewer, a hundred times the largest. Spikes never enter the window.
-    pub fn add(&mut self, loss: f64) -> bool {
-        let spike = self.limit().is_some_and(|limit| loss > limit);
-        if spike {
-            self.flagged += 1;
-        } else {
-            self.flagged = 0;
-            self.healthy.push(loss);
-            let surplus = self.healthy.len().saturating_sub(REMEMBERED);
-            self.healthy.drain(..surplus);
-        }
-        spike
+/// Bounds of z, the largest h and the smallest s.
+const LOWEST: f64 = -1.0;
+const HIGHEST: f64 = 4.0;
+const THRESHOLD: f64 = 32.0;
+const SMALLEST: f64 = 0.01;
+
+/// The loss of the untrained model.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Untrained {
+    /// Median over batches, u of [`Divergence`].
+    pub loss: f64,
+    /// What counts as far above it, s of [`Divergence`].
+    pub margin: f64,
+}
+
+impl Untrained {
+    /// Of losses on some batches, those that are not finite left out; none if none is left.
+    pub fn of(losses: &[f64]) -> Option<Self> {
+        let finite: Vec<f64> = losses.iter().copied().filter(|loss| loss.is_finite()).collect();
+        let loss = median(finite.clone())?;
+        let spread = median(finite.iter().map(|other| (other - loss).abs()).collect())?;
+        Some(Self { loss, margin: loss.abs().min(1.0).max(spread).max(SMALLEST) })
     }
 
-    /// Whether so many losses in a row were spikes that training has diverged.
-    pub fn diverged(&self) -> bool {
-        self.flagged >= DIVERGED
-    }
-
-    /// What a loss must not exceed; `None` before the first.
-    pub fn limit(&self) -> Option<f64> {
-        let largest = self.healthy.iter().copied().reduce(f64::max)?;
-        if self.healthy.len() < ENOUGH {
-            return Some(100.0 * largest.abs().max(f64::MIN_POSITIVE));
-        }
-        let middle = median(self.healthy.clone());
-        let spread = median(self.healthy.iter().map(|loss| (loss - middle).abs()).collect());
-        Some(middle + 6.0 * spread.max(middle.abs() / 20.0))
+    /// The loss above which a model is far worse than an untrained one.
+    pub fn limit(&self) -> f64 {
+        self.loss + self.margin
     }
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
+/// The batch at which losses began to lie far above the untrained model's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Onset {
+    /// Number of updates before it.
+    pub step: u64,
+    /// Number of the batch, counted from the beginning of the run.
+    pub tick: u64,
+}
+
+impl Divergence {
+    /// A detector that has seen no losses.
+    pub fn new(untrained: Option<Untrained>) -> Self {
+        Self { untrained, ..Self::default() }
+    }
+
+    /// The loss of the untrained model.
+    pub fn untrained(&self) -> Option<Untrained> {
+        self.untrained
+    }
+
+    /// Adds the loss of a batch.
+    pub fn add(&mut self, loss: f64, at: Onset) {
+        let Some(Untrained { loss: untrained, margin }) = self.untrained else { return };
+        // The logarithm of what is not positive is no number, or −∞: `max` takes both to the lower bound.
+        let doublings = ((loss - untrained) / margin).log2().max(LOWEST).min(HIGHEST);
+        self.excess = (self.excess + doublings).max(0.0);
+        self.onset = if self.excess > 0.0 { self.onset.or(Some(at)) } else { None };
+    }
+
+    /// Whether training has diverged, in a run of so many batches.
+    pub fn diverged(&self, batches: u64) -> bool {
+        self.excess > 0.0 && self.excess >= THRESHOLD.min(batches as f64 / 2.0)
+    }
+
+    /// Where losses began to lie far above the untrained model's, if they do.
+    pub fn onset(&self) -> Option<Onset> {
+        self.onset
+    }
+}
+
+fn median(mut values: Vec<f64>) -> Option<f64> {
     values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
+    values.get(values.len() / 2).copied()
 }
 
 /// Every recovery of a run: saved with each checkpoint, and by itself before a rollback is acted on.
@@ -160,13 +213,18 @@ impl Recovery {
             parts.push(format!("{} postponed", count(self.postponed.len() as u64, "batch", "batches")));
         }
         if self.rate_factor < 1.0 {
-            parts.push(format!("learning rate × {}", self.rate_factor));
+            parts.push(format!("learning rate × {}", rounded(self.rate_factor)));
         }
         if self.clip_factor < 1.0 {
-            parts.push(format!("clipping threshold × {}", self.clip_factor));
+            parts.push(format!("clipping threshold × {}", rounded(self.clip_factor)));
         }
         (!parts.is_empty()).then(|| parts.join(", "))
     }
+}
+
+/// To four decimal places.
+fn rounded(factor: f64) -> f64 {
+    (factor * 1e4).round() / 1e4
 }
 
 fn count(number: u64, one: &str, many: &str) -> String {
@@ -177,30 +235,93 @@ fn count(number: u64, one: &str, many: &str) -> String {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_spike_is_told_from_the_median_and_never_moves_it() {
-        let mut losses = Losses::default();
-        (0..200).for_each(|step| assert!(!losses.add(1.0 + f64::from(step % 5) * 0.01)));
-        let limit = losses.limit().unwrap();
-        assert!((1.2..1.5).contains(&limit), "{limit}");
-        for spikes in 1..=10 {
-            assert!(losses.add(9.0));
-            assert_eq!((losses.limit(), losses.diverged()), (Some(limit), spikes == 10));
+    /// A detector whose untrained loss is u, after some losses; and at which of them it found divergence, counted from 0.
+    fn detect(u: f64, losses: impl IntoIterator<Item = f64>) -> (Divergence, Option<u64>) {
+        let mut divergence = Divergence::new(Untrained::of(&[u; 8]));
+        for (tick, loss) in (0..).zip(losses) {
+            divergence.add(loss, Onset { step: tick, tick });
+            if divergence.diverged(1_000_000) {
+                return (divergence, Some(tick));
+            }
         }
-        assert!(!losses.add(1.1) && !losses.diverged());
+        (divergence, None)
+    }
+
+    /// Numbers in [0, 1) without pattern.
+    fn noise(k: u64) -> f64 {
+        (k.wrapping_mul(2_654_435_769) % 1_000_003) as f64 / 1_000_003.0
     }
 
     #[test]
-    fn the_first_losses_may_vary_and_an_explosion_shows_all_the_same() {
-        let mut losses = Losses::default();
-        assert!([0.7, 3.0, 0.1, 20.0].into_iter().all(|loss| !losses.add(loss)));
-        assert!(losses.add(1e6));
+    fn converged_training_never_diverges_by_fluctuations_below_the_untrained_loss() {
+        // Nearly zero, with spikes of a hundred times the median that stay below u.
+        let converged = (0..5_000).map(|k| if noise(k) > 0.8 { 0.6 } else { 1e-3 * noise(k) });
+        assert_eq!(detect(0.69, converged).1, None);
+        // Standardized negative log-likelihoods, far below and around zero.
+        let likelihoods = (0..5_000).map(|k| if k % 40 == 0 { 5.0 } else { -2.0 + 2.0 * noise(k) });
+        assert_eq!(detect(0.9, likelihoods.clone()).1, None);
+        assert_eq!(detect(0.0, likelihoods.map(|loss| loss - 1.0)).1, None);
+        assert_eq!(detect(-0.5, (0..5_000).map(|k| -1.0 - noise(k))).1, None);
+    }
+
+    #[test]
+    fn running_text_may_be_harder_for_a_while() {
+        // A chapter of other text: near the untrained loss for hundreds of windows.
+        let text =
+            (0..2_000).map(|k| if (600..900).contains(&k) { 3.2 + 0.2 * noise(k) } else { 1.0 + 0.1 * noise(k) });
+        assert_eq!(detect(3.3, text).1, None);
+    }
+
+    #[test]
+    fn a_jump_a_slow_rise_a_bad_start_and_a_plateau_diverge() {
+        // Each loss far above adds 4: S reaches 32 with the eighth.
+        let jump = (0..).map(|k| if k < 100 { 0.1 } else { 187.0 });
+        assert_eq!(detect(3.3, jump.take(500)).1, Some(107));
+        let rise = (0..2_000).map(|k| 0.2 * 1.01f64.powi(k));
+        let (divergence, found) = detect(0.69, rise);
+        // 0.2 · 1.01ᵏ passes 2 · 0.69 at k = 195.
+        assert_eq!(divergence.onset(), Some(Onset { step: 195, tick: 195 }));
+        assert!((203..300).contains(&found.unwrap()), "{found:?}");
+        assert_eq!(detect(0.69, (0..500).map(|_| 60.0)).1, Some(7));
+        // A plateau at three times the untrained loss adds 1 with each batch.
+        assert_eq!(detect(0.5, (0..500).map(|_| 1.5)).1, Some(31));
+        assert_eq!(detect(0.0, (0..500).map(|_| 1e3)).1, Some(7), "the scale is never zero");
+    }
+
+    #[test]
+    fn a_spike_that_ends_is_no_divergence_and_leaves_no_onset() {
+        let spikes = (0..5_000).map(|k| if k % 50 < 7 { 1e30 } else { 0.1 });
+        let (divergence, found) = detect(0.69, spikes);
+        assert_eq!((found, divergence.onset()), (None, None));
+    }
+
+    #[test]
+    fn a_short_run_diverges_by_half_of_its_batches() {
+        let mut divergence = Divergence::new(Untrained::of(&[1.0]));
+        for tick in 0..3 {
+            divergence.add(50.0, Onset { step: tick, tick });
+        }
+        // Three times 4.
+        assert!(divergence.diverged(24) && !divergence.diverged(25) && !Divergence::default().diverged(0));
+    }
+
+    #[test]
+    fn the_untrained_loss_is_a_median_of_finite_losses_and_far_is_itself_one_nat_or_the_spread() {
+        let of = |losses: &[f64]| Untrained::of(losses).map(|Untrained { loss, margin }| (loss, margin));
+        assert_eq!(of(&[f64::NAN, 0.5, f64::INFINITY, 0.5, 1e20]), Some((0.5, 0.5)));
+        assert_eq!(of(&[3.0, 4.0, 5.0]), Some((4.0, 1.0)));
+        assert_eq!(of(&[-2.0, 0.0, 3.0]), Some((0.0, 2.0)));
+        assert_eq!((of(&[]), of(&[f64::NAN])), (None, None));
+        // Without it nothing is ever found.
+        let mut blind = Divergence::new(None);
+        (0..100).for_each(|tick| blind.add(1e30, Onset { step: tick, tick }));
+        assert!(!blind.diverged(100));
     }
 
     #[test]
     fn a_run_that_recovered_says_what_changed() {
         assert_eq!(Recovery::default().summary(), None);
-        let recovery = Recovery { generation: 2, rate_factor: 0.9, skips: 1, ..Recovery::default() };
+        let recovery = Recovery { generation: 2, rate_factor: 0.9000000001, skips: 1, ..Recovery::default() };
         assert_eq!(recovery.summary().unwrap(), "1 batch skipped, rolled back 2 times, learning rate × 0.9");
     }
 }

@@ -23,6 +23,25 @@ pub enum TrainError {
         /// Updates before it.
         step: u64,
     },
+    /// The task has no batches.
+    #[error(
+        "the training split has no batches: it is empty, or shorter than what one batch reads; use more training data, or a \
+         recipe that reads less at once (training.batch_size, series.window, series.horizon)"
+    )]
+    NoBatches,
+    /// A batch on which nothing can be measured.
+    #[error(
+        "nothing can be measured: {anomaly} in batch {batch} of epoch {epoch}; try a smaller training.learning_rate, or look \
+         at what that batch holds"
+    )]
+    Unmeasurable {
+        /// What was found.
+        anomaly: Anomaly,
+        /// The batch, counted from 1.
+        batch: u64,
+        /// The epoch, counted from 1.
+        epoch: u64,
+    },
     /// A batch goes wrong whatever the weights.
     #[error(
         "the data are bad: {anomaly} in batch {batch} of pass {pass}, with fresh weights too; look at what that batch \

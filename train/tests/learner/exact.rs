@@ -1,9 +1,13 @@
 use std::sync::atomic::AtomicBool;
 
+use seqzoo_datasets::scores::Metric;
 use seqzoo_models::Architecture;
 use seqzoo_run::disk::RealDisk;
 use seqzoo_run::folder::{Environment, Run};
-use seqzoo_train::{Limits, Stopped, TrainError};
+use seqzoo_run::progress::Ended;
+use seqzoo_train::range::range_test;
+use seqzoo_train::speed::speed;
+use seqzoo_train::{Limits, Outcome, Stopped, TrainError};
 
 use crate::series::{Series, WINDOWS};
 use crate::shaken::Shaken;
@@ -147,4 +151,43 @@ fn a_run_is_locked_while_it_trains_and_free_afterwards() {
     assert!(run.lock().unwrap_err().to_string().contains("is locked"));
     drop(lock);
     run.lock().unwrap();
+}
+
+#[test]
+fn a_task_without_batches_is_an_error_that_says_what_to_do_wherever_batches_are_asked_for() {
+    let trial = Trial::new(&[]);
+    let (empty, device) = (Shaken { empty: true, ..Shaken::default() }, burn::tensor::Device::flex());
+    let recipe = &trial.settings.recipe;
+    let errors = [
+        trial.train(&empty, &RealDisk, NO_LIMITS).0.err(),
+        range_test(&empty, recipe, 10, &device).err(),
+        speed(&empty, recipe, 10, &device).err(),
+    ];
+    for error in errors {
+        let error = error.unwrap();
+        assert!(
+            matches!(error, TrainError::NoBatches) && error.to_string().contains("use more training data"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn a_resume_with_nothing_left_to_do_says_so() {
+    let trial = Trial::new(&[("training.epochs", "2")]);
+    let ended = |outcome: Outcome| (outcome.nothing_left, outcome.epochs, outcome.ended);
+    assert_eq!(ended(trial.outcome_of(&Shaken::default())), (false, 2, Some(Ended::Epochs(2))));
+    assert_eq!(ended(trial.outcome_of(&Shaken::default())), (true, 2, Some(Ended::Epochs(2))));
+}
+
+#[test]
+fn early_stopping_names_the_metric_the_best_epoch_and_the_last() {
+    // One that learns nothing: the first epoch stays the best.
+    let values = [("training.learning_rate", "1e-30"), ("stopping.patience", "2"), ("training.epochs", "9")];
+    let ended = Trial::new(&values).outcome_of(&Shaken::default()).ended.unwrap();
+    assert_eq!(ended, Ended::Early { epoch: 3, epochs: 9, metric: Metric::Accuracy, best: 1 });
+    assert_eq!(
+        ended.to_string(),
+        "stopped early after epoch 3 of 9: validation accuracy has not improved since epoch 1"
+    );
 }

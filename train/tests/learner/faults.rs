@@ -172,3 +172,29 @@ fn every_named_point_fails_once_and_the_run_ends_as_if_it_had_not() {
     failed.dedup();
     assert_eq!(failed, faults::POINTS, "every point was passed and failed");
 }
+
+#[test]
+fn accumulated_gradients_are_applied_after_a_skipped_last_batch_only_if_everything_stays_finite() {
+    let values = [("training.accumulate", "4"), ("training.epochs", "2")];
+    // Ten batches: updates after four, after eight, and, although the last one is skipped, after nine.
+    let trial = Trial::new(&values);
+    let armed = faults::arm("loss=nan@9+").unwrap();
+    trial.to_the_end(&Shaken::default());
+    drop(armed);
+    assert_eq!(trial.newest().progress.step, 6);
+    for value in ["nan", "inf"] {
+        let trial = Trial::new(&values);
+        let armed = faults::arm(&format!("loss=nan@9+,weights={value}@9+")).unwrap();
+        let (result, _) = trial.train(&Shaken::default(), &RealDisk, NO_LIMITS);
+        drop(armed);
+        assert!(matches!(result, Err(TrainError::BadData { batch: 10, .. })), "{result:?}");
+        let events = trial.events();
+        let rolled = events.iter().find(|event| event["event"] == "roll back").unwrap();
+        assert_eq!((&rolled["site"], &rolled["tensor"]), (&"weight".into(), &"theta".into()));
+        assert!(
+            events.iter().all(|event| event["site"] != "validation"),
+            "found before anything is made of it: {events:?}"
+        );
+        trial.assert_sound();
+    }
+}

@@ -19,7 +19,7 @@ use seqzoo_run::folder::ModelFolder;
 use seqzoo_run::progress::{About, Epoch, Snapshot};
 use seqzoo_run::settings::{Override, Settings};
 use seqzoo_run::tasks::Task;
-use seqzoo_train::{Job, Limits, Observer, StepReport, Stopped, TrainError, train};
+use seqzoo_train::{Job, Limits, Observer, Outcome, StepReport, Stopped, TrainError, train};
 use serde_json::Value;
 
 #[derive(Default)]
@@ -74,11 +74,25 @@ impl Trial {
     }
 
     fn train(&self, task: &impl Task, disk: &impl Disk, limits: Limits) -> (Result<Stopped, TrainError>, Vec<String>) {
+        let (outcome, notes) = self.trained(task, disk, limits);
+        (outcome.map(|outcome| outcome.stopped), notes)
+    }
+
+    fn outcome_of(&self, task: &impl Task) -> Outcome {
+        self.trained(task, &RealDisk, NO_LIMITS).0.unwrap()
+    }
+
+    fn trained(
+        &self,
+        task: &impl Task,
+        disk: &impl Disk,
+        limits: Limits,
+    ) -> (Result<Outcome, TrainError>, Vec<String>) {
         let (folder, about) = (self.folder(), About::now(self.settings.clone(), "lstm", self.digest));
         let device = Device::flex(); // exactness is promised there; a software GPU would only be slow
         let mut notes = Notes::default();
         let job = Job { task, about: &about, folder: &folder, disk, device: &device, limits };
-        (train(&job, &mut notes).map(|outcome| outcome.stopped), notes.0)
+        (train(&job, &mut notes), notes.0)
     }
 
     fn until(&self, task: &impl Task, step: u64) {

@@ -156,3 +156,70 @@ fn weights_that_are_not_finite_are_never_saved() {
     assert_eq!(trial.newest().progress.step, 0);
     trial.assert_sound();
 }
+
+/// The learner's four attempts about one stretch, the last of which starts with a fresh optimizer.
+#[test]
+fn the_first_update_after_the_moments_were_forgotten_has_the_size_of_a_first_update() {
+    let trial = Trial::new(&[("checkpoints.every_steps", "1"), ("checkpoints.keep", "99")]);
+    // Each attempt meets four bad batches, each read twice.
+    let task = Shaken { bad_losses: Cell::new(32), bad_from: Some(30), ..Shaken::default() };
+    trial.to_the_end(&task);
+    let events = trial.events();
+    let forgot = events.iter().find(|event| event["fresh_moments"] == true).unwrap();
+    let target = forgot["back_to"].as_u64().unwrap();
+    assert!((10..30).contains(&target), "{forgot}");
+    let theta = |step: u64| {
+        let path = trial.folder().checkpoints().of_step(step).unwrap().unwrap();
+        let opened = seqzoo_run::checkpoint::open(&path).unwrap();
+        let snapshot = Snapshot::of(&opened).unwrap();
+        assert_eq!(snapshot.optimizer["updates"].values[1], if step == target { step as f32 } else { 1.0 });
+        f64::from(snapshot.weights["theta"].values[0])
+    };
+    // Adam's first update is the learning rate: 0.05, halved, at the first of 20 updates of a new warm-up.
+    let moved = (theta(target + 1) - theta(target)).abs();
+    assert!((moved / (0.05 * 0.5 / 20.0) - 1.0).abs() < 1e-3, "{moved}");
+    trial.assert_sound();
+}
+
+#[test]
+fn losses_that_stay_far_above_the_untrained_model_lead_back_to_before_their_onset() {
+    // Trains well for two epochs; from step 20 on, the warm-up is over the rate at which θ overshoots.
+    let values = [
+        ("optimizer.kind", "sgd"),
+        ("training.clip_norm", "0"),
+        ("training.learning_rate", "30"),
+        ("schedule.warmup_steps", "600"),
+        ("training.epochs", "8"),
+        ("checkpoints.every_steps", "1"),
+        ("checkpoints.keep", "99"),
+    ];
+    let trial = Trial::new(&values);
+    let (result, _) = trial.train(&Shaken::default(), &RealDisk, NO_LIMITS);
+    let events = trial.events();
+    let rolled = events.iter().find(|event| event["event"] == "roll back").unwrap();
+    assert_eq!(rolled["site"], "exploded", "{rolled}");
+    let (first, back_to) = (rolled["first"].as_u64().unwrap(), rolled["back_to"].as_u64().unwrap());
+    assert!(back_to + 10 <= first && first < rolled["step"].as_u64().unwrap(), "{rolled}");
+    // An untrained θ is 3 from its goal.
+    assert!((6.0..12.0).contains(&rolled["untrained_loss"].as_f64().unwrap()), "{rolled}");
+    let recovered = result.is_ok() && trial.newest().progress.recovery.summary().is_some();
+    assert!(recovered || matches!(result, Err(TrainError::Diverged { .. })));
+    trial.assert_sound();
+}
+
+#[test]
+fn a_checkpoint_of_a_version_that_did_not_measure_the_untrained_loss_is_resumed_with_it() {
+    let [whole, older] = [0, 1].map(|_| Trial::new(&[]));
+    whole.to_the_end(&Shaken::default());
+    older.until(&Shaken::default(), 5);
+    let checkpoints = older.folder().checkpoints();
+    let mut files = checkpoints.newest().unwrap().0.files;
+    let mut progress: serde_json::Value = serde_json::from_slice(&files["progress.json"]).unwrap();
+    progress.as_object_mut().unwrap().remove("divergence").unwrap();
+    progress["losses"] = serde_json::json!({"healthy": [1.0, 2.0], "flagged": 0});
+    files.insert("progress.json".to_owned(), serde_json::to_vec(&progress).unwrap());
+    fs::remove_dir_all(checkpoints.path(5)).unwrap();
+    checkpoints.save(5, &files, &RealDisk).unwrap();
+    older.to_the_end(&Shaken::default());
+    assert!(older.outcome() == whole.outcome());
+}

@@ -9,6 +9,7 @@ use seqzoo_datasets::scores::{Metric, Scores};
 use seqzoo_random::{Key, RngExt};
 use seqzoo_run::checkpoint::Files;
 use seqzoo_run::tasks::{BatchLoss, Carried, Task};
+use seqzoo_train::REFERENCE_BATCHES;
 
 #[derive(Module, Debug)]
 pub(crate) struct Scalar {
@@ -17,14 +18,18 @@ pub(crate) struct Scalar {
 
 #[derive(Default)]
 pub(crate) struct Shaken {
-    /// After twelve losses, so many are not numbers.
+    /// After twelve losses of training, so many are not numbers.
     pub(crate) bad_losses: Cell<usize>,
-    /// Losses so far.
+    /// They begin at this batch of the run instead.
+    pub(crate) bad_from: Option<u64>,
+    /// Number of losses so far, those of the untrained model included.
     pub(crate) losses: Cell<usize>,
-    /// Ask to stop at a loss.
+    /// Ask to stop at a loss of training.
     pub(crate) stop_at: Option<(usize, &'static AtomicBool)>,
     /// Start where one more step is infinite, under a loss that is linear.
     pub(crate) huge: bool,
+    /// There are no batches.
+    pub(crate) empty: bool,
     /// Ask to stop when validation begins.
     pub(crate) stop_in_validation: Option<&'static AtomicBool>,
 }
@@ -37,20 +42,24 @@ impl Task for Shaken {
     }
 
     fn batches(&self, epoch: u64) -> Vec<Vec<usize>> {
-        (0..10).map(|batch| vec![(batch + epoch as usize) % 10]).collect()
+        (0..if self.empty { 0 } else { 10 }).map(|batch| vec![(batch + epoch as usize) % 10]).collect()
     }
 
     fn loss(&self, network: &Scalar, batch: &[usize], _: Option<&Carried>, noise: Key, device: &Device) -> BatchLoss {
         self.losses.set(self.losses.get() + 1);
         if let Some((at, stop)) = self.stop_at {
-            stop.fetch_or(self.losses.get() == at, Ordering::Relaxed);
+            stop.fetch_or(self.losses.get() == at + REFERENCE_BATCHES, Ordering::Relaxed);
         }
         let (weight, tokens, carried) = (1.0 + batch[0] as f64, 1, None);
         if self.huge {
             return BatchLoss { loss: network.theta.val().sum() * 1e-3, weight, tokens, carried };
         }
         let shake: f32 = noise.stream().random_range(-0.5..0.5) + batch[0] as f32 * 0.01;
-        let bad = self.losses.get() > 12 && self.bad_losses.get() > 0;
+        let begun = match self.bad_from {
+            Some(batch) => noise.first() >= batch,
+            None => self.losses.get() > 12 + REFERENCE_BATCHES,
+        };
+        let bad = begun && self.bad_losses.get() > 0;
         if bad {
             self.bad_losses.set(self.bad_losses.get() - 1);
         }

@@ -117,8 +117,7 @@ impl Divergence {
     /// Adds the loss of a batch.
     pub fn add(&mut self, loss: f64, at: Onset) {
         let Some(Untrained { loss: untrained, margin }) = self.untrained else { return };
-        // The logarithm of what is not positive is no number, or −∞: `max` takes both to the lower bound.
-        let doublings = ((loss - untrained) / margin).log2().max(LOWEST).min(HIGHEST);
+        let doublings = ((loss - untrained).max(0.0) / margin).log2().clamp(LOWEST, HIGHEST);
         self.excess = (self.excess + doublings).max(0.0);
         self.onset = if self.excess > 0.0 { self.onset.or(Some(at)) } else { None };
     }

@@ -44,6 +44,9 @@ enum Format {
     Week(Weekday, &'static str),
 }
 
+/// What is wrong, and in which row.
+type AtRow = (usize, String);
+
 /// Dates of digits alone.
 const COMPACT: &str = "%Y%m%d%H%M%S";
 
@@ -142,7 +145,7 @@ impl Format {
     }
 
     /// The step between all neighbors of `times`, read in this format.
-    fn step(self, times: &[String], line: impl Fn(usize) -> usize) -> Result<Step, (usize, String)> {
+    fn step(self, times: &[String], line: impl Fn(usize) -> usize) -> Result<Step, AtRow> {
         let read = |(row, time): (usize, &String)| {
             let (found, first, name) = (shown(time), shown(&times[0]), self.name());
             let other =
@@ -180,9 +183,9 @@ impl Step {
     /// # Errors
     /// The row of the first timestamp that is unreadable, out of order or off the step, and what is wrong; `line` gives
     /// the line of a row.
-    pub(crate) fn between(times: &[String], line: impl Fn(usize) -> usize) -> Result<Self, (usize, String)> {
+    pub(crate) fn between(times: &[String], line: impl Fn(usize) -> usize) -> Result<Self, AtRow> {
         let formats = Format::all(&times[0]);
-        let mut found: Vec<(Format, Result<Self, (usize, String)>)> =
+        let mut found: Vec<(Format, Result<Self, AtRow>)> =
             formats.into_iter().map(|format| (format, format.step(times, &line))).collect();
         let fits = |wanted: fn(&Format) -> bool| found.iter().any(|(format, step)| wanted(format) && step.is_ok());
         if fits(|format| *format == Format::Date(COMPACT, 6)) && fits(|format| matches!(format, Format::Week(..))) {
@@ -230,7 +233,7 @@ impl Step {
     }
 
     /// As many of this unit as lie between most neighbors, if they lie between all.
-    fn repeated(self, times: &[String], moments: &[i64]) -> Result<Self, (usize, String)> {
+    fn repeated(self, times: &[String], moments: &[i64]) -> Result<Self, AtRow> {
         let places: Vec<_> = moments.iter().map(|&moment| self.place(moment)).collect();
         let apart = |row: usize| match (places[row - 1], places[row]) {
             (Some((before, rest)), Some((place, same))) if rest == same => Some(place - before),
@@ -367,7 +370,7 @@ fn start_of_month(month: i64) -> Option<i64> {
     Some(day.and_hms_opt(0, 0, 0)?.and_utc().timestamp())
 }
 
-fn in_order(times: &[String], moments: &[i64], line: &impl Fn(usize) -> usize) -> Result<(), (usize, String)> {
+fn in_order(times: &[String], moments: &[i64], line: &impl Fn(usize) -> usize) -> Result<(), AtRow> {
     let Some(row) = (1..moments.len()).find(|&row| moments[row] <= moments[row - 1]) else { return Ok(()) };
     let detail = match moments[..row].iter().position(|&moment| moment == moments[row]) {
         Some(twin) => format!("`{}` is on line {} already; cut one of the two", times[row], line(twin)),

@@ -384,7 +384,7 @@ mod tests {
             }
         }
         // Steps of a millionth beside a thousand are no rounding.
-        let scaling = Scaling::fit(&one(vec![1000.0, 1000.000_001, 1000.0, 1000.000_001]));
+        let scaling = Scaling::fit(&one(vec![1_000.0, 1_000.000_001, 1_000.0, 1_000.000_001]));
         assert!((scaling.deviations[0] / 5e-7 - 1.0).abs() < 1e-6, "{scaling:?}");
     }
 

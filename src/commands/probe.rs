@@ -62,6 +62,9 @@ pub struct Probe {
     backend: BackendChoice,
 }
 
+/// A model's name and its norms by distance.
+type Norms = (String, Vec<f64>);
+
 /// A model's norms by distance, relative to that at distance 0.
 struct Curve {
     name: String,
@@ -128,7 +131,7 @@ impl Probe {
     }
 
     /// The norms of a run's models on the examples that are longest in the tokens that they read, and what those are.
-    fn of_run(&self, run: &Run, device: &Device) -> Result<(Vec<(String, Vec<f64>)>, String), Failure> {
+    fn of_run(&self, run: &Run, device: &Device) -> Result<(Vec<Norms>, String), Failure> {
         let recipe = &run.environment.settings.recipe;
         let models = recipe.models.iter().map(|name| Ok((name.clone(), Model::open(&run.model(name), device)?)));
         let models: Vec<(String, Model)> = models.collect::<Result<_, Failure>>()?;

@@ -2,7 +2,7 @@
 
 use burn::module::{Module, ModuleDisplay};
 use burn::tensor::{Bool, Device, Tensor, TensorData};
-use seqzoo_kernels::{self as kernels, Engine, Extra, Given, Kernel, Stream};
+use seqzoo_kernels::{self as kernels, Engine, Extra, Inputs, Kernel, Stream};
 use seqzoo_random::{Key, RngExt};
 
 use crate::cells::{Card, Weights};
@@ -168,27 +168,27 @@ pub fn unroll<C: Cell>(cell: &C, input: Tensor<3>, walk: Walk<C::State>) -> Walk
 fn fused<C: Cell>(cell: &C, input: &Tensor<3>, walk: &Walk<C::State>) -> Option<Walked<C::State>> {
     let engine = Engine::current();
     let undisturbed = walk.zoneout.rate == 0.0 && walk.added.is_none();
-    let serves = engine != Engine::Reference && undisturbed && kernels::serves(&input.device(), input.dtype());
-    let Some((kernel, extra)) = cell.kernel().filter(|_| serves) else {
+    let supported = engine != Engine::Reference && undisturbed && kernels::supports(&input.device(), input.dtype());
+    let Some((kernel, extra)) = cell.kernel().filter(|_| supported) else {
         assert!(engine != Engine::Fused, "no kernel reads this cell, disturbance and device");
         return None;
     };
-    let given = given(cell, extra, input.clone(), walk.initial.clone());
+    let inputs = kernel_inputs(cell, extra, input.clone(), walk.initial.clone());
     let backward = walk.direction == Direction::Backward;
-    let read = kernels::run(kernel, given, walk.lengths, backward);
+    let outputs = kernels::run(kernel, inputs, walk.lengths, backward);
     Some(Walked {
-        outputs: read.outputs,
-        last: C::State::from_named(NamedState { hidden: read.hidden, cell: read.cell }),
+        outputs: outputs.outputs,
+        last: C::State::from_named(NamedState { hidden: outputs.hidden, cell: outputs.cell }),
     })
 }
 
 /// What a kernel reads of a cell.
-fn given<C: Cell>(cell: &C, extra: Extra, input: Tensor<3>, initial: Option<C::State>) -> Given {
+fn kernel_inputs<C: Cell>(cell: &C, extra: Extra, input: Tensor<3>, initial: Option<C::State>) -> Inputs {
     let weights = cell.weights();
     let zeros = || C::State::zeros(input.dims()[0], weights.hidden_size(), &weights.recurrent());
     let NamedState { hidden, cell } = initial.unwrap_or_else(zeros).named();
     let (weight_ih, bias, weight_hh) = (weights.input(), weights.bias(), weights.recurrent());
-    Given { input, weight_ih, bias, weight_hh, extra, hidden, cell }
+    Inputs { input, weight_ih, bias, weight_hh, extra, hidden, cell }
 }
 
 /// Reads one sequence step by step, forward, from `initial` or from zeros; `None` if no kernel reads this cell on its device.
@@ -197,9 +197,9 @@ fn given<C: Cell>(cell: &C, extra: Extra, input: Tensor<3>, initial: Option<C::S
 pub fn stream<C: Cell>(cell: &C, initial: Option<C::State>) -> Option<Stream> {
     let weights = cell.weights().recurrent();
     let (device, dtype) = (weights.device(), weights.dtype());
-    let (kernel, extra) = cell.kernel().filter(|_| Stream::serves(&device, dtype))?;
+    let (kernel, extra) = cell.kernel().filter(|_| Stream::supports(&device, dtype))?;
     let shape = Tensor::zeros([1, 1, cell.weights().input_size()], (&device, dtype));
-    Some(Stream::new(kernel, given(cell, extra, shape, initial)))
+    Some(Stream::new(kernel, kernel_inputs(cell, extra, shape, initial)))
 }
 
 /// Cuts `[steps · batch, features]` into its steps, by halves: the backward pass of each cut writes a zero for every row

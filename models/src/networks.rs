@@ -49,9 +49,9 @@ fn each_step(linear: &Linear, input: Tensor<3>) -> Tensor<3> {
 }
 
 /// Mean cross-entropy in nats of the scores of an output layer, given what it reads, `[rows, features]`, and a target a row; in
-/// one operation where a kernel serves.
+/// one operation where there is a kernel.
 fn mean_cross_entropy(features: Tensor<2>, weight: Tensor<2>, bias: Tensor<1>, targets: Vec<u32>) -> Tensor<1> {
-    if Engine::current() != Engine::Reference && kernels::serves(&features.device(), features.dtype()) {
+    if Engine::current() != Engine::Reference && kernels::supports(&features.device(), features.dtype()) {
         return kernels::mean_cross_entropy(features, weight, bias, targets);
     }
     let targets = column(&targets, &features.device());
@@ -61,7 +61,7 @@ fn mean_cross_entropy(features: Tensor<2>, weight: Tensor<2>, bias: Tensor<1>, t
 
 /// The same mean, and how many targets have the largest score; nothing to be learnt from it.
 fn grade(features: Tensor<2>, weight: Tensor<2>, bias: Tensor<1>, targets: &[u32]) -> (f64, usize) {
-    kernels::grade(&features, &weight, &bias, targets).unwrap_or_else(|| {
+    kernels::evaluate_cross_entropy(&features, &weight, &bias, targets).unwrap_or_else(|| {
         let next = column(targets, &features.device());
         let scores = features.matmul(weight) + bias.unsqueeze();
         let right: f32 = scores.clone().argmax(1).equal(next.clone()).float().sum().into_scalar();

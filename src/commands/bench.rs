@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use clap::{Args, Subcommand};
-use seqzoo_kernels::{Engine, InstructionSet, serves};
+use seqzoo_kernels::{Engine, InstructionSet, supports};
 use seqzoo_models::Architecture;
 use seqzoo_models::architecture::Recurrent;
 use seqzoo_models::layers::{Noise, Passage};
@@ -117,7 +117,7 @@ impl Manner {
     }
 
     fn fused(&self, device: &Device) -> bool {
-        !self.reference && serves(device, DType::F32)
+        !self.reference && supports(device, DType::F32)
     }
 
     fn engine(&self) -> Engine {

@@ -1,4 +1,4 @@
-//! Which backends exist, which are linked in, and how a name becomes a device.
+//! The list of backends: which exist, which are linked in, and how to open their devices.
 
 use burn::tensor::Device;
 
@@ -90,7 +90,7 @@ impl Backend {
         Self::ALL.into_iter().filter(|backend| backend.is_linked()).collect()
     }
 
-    /// Finds a backend by its name and makes sure that it is linked in.
+    /// Finds a linked backend by name.
     ///
     /// # Errors
     /// [`BackendError::Unknown`] or [`BackendError::NotLinked`].
@@ -134,13 +134,13 @@ impl Backend {
     }
 }
 
-/// The one ladder of `cfg` in the product.
+/// The only chain of `cfg` attributes in the product.
 mod open {
     use super::{Backend, Device};
     #[cfg(any(feature = "cuda", feature = "rocm", feature = "wgpu", feature = "vulkan", feature = "metal"))]
     use burn::tensor::DeviceType;
 
-    /// Every device that a backend sees on this machine; none if it is not linked in.
+    /// The devices of a backend on this machine; none if it is not linked in.
     pub fn devices(backend: Backend) -> Vec<Device> {
         match backend {
             #[cfg(feature = "cuda")]
@@ -156,31 +156,31 @@ mod open {
             #[cfg(feature = "flex")]
             Backend::Flex => vec![Device::flex()],
             #[cfg(feature = "ndarray")]
-            #[allow(deprecated)] // deprecated by Burn, still asked for as a second CPU opinion
+            #[allow(deprecated)] // deprecated by Burn, kept as a second CPU backend to compare with
             Backend::Ndarray => vec![Device::ndarray()],
             #[allow(unreachable_patterns)] // reachable unless every feature is on
             _ => Vec::new(),
         }
     }
 
-    /// Whether a device is a card on a bus rather than a software rasteriser. Opens the device.
+    /// Whether a device is hardware rather than a software rasterizer. Opens the device.
     #[cfg(any(feature = "cuda", feature = "rocm", feature = "wgpu", feature = "vulkan", feature = "metal"))]
     pub fn is_card(device: &Device) -> bool {
         device.identity().is_some_and(|identity| identity.physical.is_some())
     }
 
-    /// No backend for GPUs is linked in, so no device is a card.
+    /// No GPU backend is linked in, so no device is a GPU.
     #[cfg(not(any(feature = "cuda", feature = "rocm", feature = "wgpu", feature = "vulkan", feature = "metal")))]
     pub fn is_card(_: &Device) -> bool {
         false
     }
 }
 
-/// The devices that tests about backends run over: every CPU backend linked in and, where `SEQZOO_TEST_GPU` is set,
-/// the first device of every GPU backend linked in, a software one included.
+/// The devices that backend tests run on: every linked CPU backend and, if `SEQZOO_TEST_GPU` is set, the first device of every
+/// linked GPU backend, including software devices.
 ///
 /// # Panics
-/// If `SEQZOO_TEST_GPU` is set and a GPU backend that is linked in finds no device.
+/// If `SEQZOO_TEST_GPU` is set and a linked GPU backend finds no device.
 pub fn devices() -> Vec<(Backend, Device)> {
     let gpus_wanted = std::env::var_os("SEQZOO_TEST_GPU").is_some();
     let wanted = |backend: &Backend| gpus_wanted || backend.is_cpu();
@@ -188,7 +188,7 @@ pub fn devices() -> Vec<(Backend, Device)> {
     Backend::linked().into_iter().filter(wanted).map(open).collect()
 }
 
-/// Whether a device is that of a CPU backend, gradients or not.
+/// Whether a device belongs to a CPU backend, with or without gradients.
 pub(crate) fn is_cpu(device: &Device) -> bool {
     let cpus = [Backend::Flex, Backend::Ndarray];
     cpus.into_iter().any(|backend| open::devices(backend).contains(device))

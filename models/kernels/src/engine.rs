@@ -1,38 +1,38 @@
-//! Which way a layer computes, and with which instructions.
+//! How layers are computed: by kernels or by the readable loop, with which instructions, and what is kept for the backward pass.
 
 use std::cell::Cell;
 use std::sync::OnceLock;
 
-/// How recurrent layers compute.
+/// What computes recurrent layers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Engine {
-    /// Fused where there is a kernel for cell and backend, else the readable loop.
+    /// A kernel where there is one for cell and device, else the readable loop.
     #[default]
     Auto,
-    /// The readable loop over time.
+    /// The readable loop over time steps.
     Reference,
-    /// Fused; a panic where there is no kernel.
+    /// A kernel; panics where there is none.
     Fused,
 }
 
 /// A set of vector instructions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InstructionSet {
-    /// 16 numbers at a time, fused multiply-add; x86-64.
+    /// 512-bit vectors with fused multiply-add; x86-64.
     Avx512,
-    /// 8 numbers at a time, fused multiply-add; x86-64.
+    /// 256-bit vectors with fused multiply-add; x86-64.
     Avx2,
-    /// What every machine of the target has.
+    /// What every machine of the compilation target has.
     Portable,
 }
 
-/// What kernels keep between the forward pass and the backward pass.
+/// What kernels keep between forward and backward pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Activations {
-    /// Every gate: five numbers a unit and step for an LSTM, beside its output.
+    /// All gates: five values per hidden unit and step for an LSTM, in addition to its output.
     #[default]
     Kept,
-    /// The state at some steps; gates are computed again from there, which takes a third more time.
+    /// The state at some steps, from which gates are recomputed; takes a third more time.
     Recomputed,
 }
 
@@ -43,12 +43,12 @@ thread_local! {
 }
 
 impl Engine {
-    /// The engine that layers called from this thread use.
+    /// The engine of layers that are called on this thread.
     pub fn current() -> Self {
         ENGINE.get()
     }
 
-    /// Calls `act` with this engine for all layers that it calls from this thread.
+    /// Calls `act` with this engine for all layers that it calls on this thread.
     pub fn with<R>(self, act: impl FnOnce() -> R) -> R {
         let before = ENGINE.replace(self);
         let result = act();
@@ -58,12 +58,12 @@ impl Engine {
 }
 
 impl Activations {
-    /// What kernels called from this thread keep.
+    /// What kernels that are called on this thread keep.
     pub fn current() -> Self {
         ACTIVATIONS.get()
     }
 
-    /// Calls `act`, whose layers keep this of what they read.
+    /// Calls `act` with this policy for all layers that it calls on this thread.
     pub fn with<R>(self, act: impl FnOnce() -> R) -> R {
         let before = ACTIVATIONS.replace(self);
         let result = act();
@@ -73,7 +73,7 @@ impl Activations {
 }
 
 impl InstructionSet {
-    /// Every set that this machine has, the best first.
+    /// The instruction sets of this machine, the best first.
     pub fn available() -> Vec<Self> {
         let mut all = Vec::new();
         #[cfg(target_arch = "x86_64")]
@@ -94,13 +94,13 @@ impl InstructionSet {
         all
     }
 
-    /// The set that kernels called from this thread use: the best, unless another was asked for.
+    /// The instruction set of kernels that are called on this thread: the best unless chosen otherwise.
     pub fn current() -> Self {
         static BEST: OnceLock<InstructionSet> = OnceLock::new();
         INSTRUCTIONS.get().unwrap_or_else(|| *BEST.get_or_init(|| Self::available()[0]))
     }
 
-    /// Calls `act` with this set for all kernels that it calls from this thread.
+    /// Calls `act` with this instruction set for all kernels that it calls on this thread.
     ///
     /// # Panics
     /// If this machine does not have it.
@@ -113,12 +113,12 @@ impl InstructionSet {
     }
 }
 
-/// Makes a function that calls the method of the same name, compiled for the instruction set that is its first argument; the
-/// method's generic argument says whether multiply-add is one instruction.
+/// Defines a function that calls the trait method of the same name, compiled for the instruction set that is its first argument.
+/// The method's const argument says whether multiply-add is one instruction.
 macro_rules! for_each_instruction_set {
-    ($name:ident<$kernel:ident: $contract:ident>($($argument:ident: $kind:ty),* $(,)?)) => {
+    ($visibility:vis $name:ident<$kernel:ident: $contract:ident>($($argument:ident: $kind:ty),* $(,)?)) => {
         #[allow(unsafe_code)]
-        fn $name<$kernel: $contract>(set: InstructionSet, $($argument: $kind),*) {
+        $visibility fn $name<$kernel: $contract>(set: InstructionSet, $($argument: $kind),*) {
             #[cfg(target_arch = "x86_64")]
             {
                 #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")]
@@ -130,7 +130,7 @@ macro_rules! for_each_instruction_set {
                     $kernel::$name::<true>($($argument),*);
                 }
                 match set {
-                    // SAFETY: a set is current only if it was detected on this machine.
+                    // SAFETY: an instruction set is in use only if it was detected on this machine.
                     InstructionSet::Avx512 => return unsafe { avx512::<$kernel>($($argument),*) },
                     // SAFETY: as above.
                     InstructionSet::Avx2 => return unsafe { avx2::<$kernel>($($argument),*) },
@@ -138,7 +138,7 @@ macro_rules! for_each_instruction_set {
                 }
             }
             let _ = set;
-            // Every 64-bit ARM has fused multiply-add; on others it may be a call, so it is left apart.
+            // Every 64-bit ARM has fused multiply-add; elsewhere it may be a library call.
             $kernel::$name::<{ cfg!(target_arch = "aarch64") }>($($argument),*);
         }
     };

@@ -1,18 +1,18 @@
-//! How a program that computes on the CPU sets itself up.
+//! Process-wide setup for programs that compute on the CPU.
 
-/// To be called once, at a program's start, by the thread that computes. Results are the same without it.
+/// Prepares the process for computation. Call it once at startup, on the thread that computes; results do not depend on it.
 ///
-/// That thread becomes one of the pool's, so that no call waits for another thread to wake before it begins. And on Linux with
-/// glibc, the allocator keeps what large tensors free for the next step to take: giving it back to the system and getting it
-/// again page by page costs up to a fifth of training. The peak of memory stays what it is.
+/// The calling thread joins the thread pool, so that no call waits for another thread to wake up before it begins. On Linux with
+/// glibc, the allocator keeps the memory of freed tensors for the next step: returning it to the system and getting it back page by
+/// page costs up to a fifth of training time. Peak memory is unchanged.
 #[allow(unsafe_code)]
 pub fn prepare() {
-    // Fails if there is a pool already, which then serves.
+    // Fails if there is a pool already, which is then used.
     let _ = rayon::ThreadPoolBuilder::new().use_current_thread().build_global();
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     {
         const NEVER: i32 = i32::MAX;
-        // SAFETY: these calls change two numbers of the allocator; it checks them, and a refusal changes nothing.
+        // SAFETY: these calls set two parameters of the allocator, which checks them and ignores invalid ones.
         unsafe {
             libc::mallopt(libc::M_MMAP_THRESHOLD, NEVER);
             libc::mallopt(libc::M_TRIM_THRESHOLD, NEVER);

@@ -1,17 +1,14 @@
-//! One sequence read step by step, as its steps come.
+//! Step-by-step inference on one sequence.
 
-use burn::tensor::{DType, Device, Tensor};
+use burn::tensor::{DType, Device, Tensor, TensorData};
 
+use crate::cpu::{Accumulate, CpuSlice, Inputs as Slices, OutputMatrix, PackedMatrix, Resources, Rows, Shape, Stepper};
 use crate::engine::InstructionSet;
-use crate::operation::{Extra, Given, Kernel, for_kernel, serves};
-use crate::plan::Shape;
-use crate::product::{How, Onto, Out, Packed, Rows};
-use crate::sequence::{Inputs, Stepper};
-use crate::slices::Numbers;
+use crate::kernel::{Extra, Inputs, Kernel, for_kernel, supports};
 
-/// A cell with its state, which reads a step at a time; weights are packed once, and a step allocates nothing.
+/// A cell with its state, which processes one step at a time. Weights are packed once, and a step allocates nothing.
 ///
-/// Steps equal those of [`run`](crate::run) on the same rows.
+/// Steps give the same bits as [`run`](crate::run) on the same sequence.
 #[derive(Debug)]
 pub struct Stream {
     kernel: Kernel,
@@ -19,15 +16,15 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// Begins from the state in `given`, of which `input` tells no more than how many features a step has: `[1, 0.., input_size]`.
+    /// Starts from the state in `inputs`, whose `input` only tells the number of features: `[1, 0.., input_size]`.
     ///
     /// # Panics
-    /// If [`serves`] does not hold, or a tensor that the kernel needs is not there.
-    pub fn new(kernel: Kernel, given: Given) -> Self {
-        let values = |data: burn::tensor::TensorData| data.try_to_vec::<f32>().expect("serves() lets only f32 through");
-        let Given { input, weight_ih, bias, weight_hh, extra, hidden, cell } = given;
+    /// If the device and type are not [supported](supports), or a tensor that the cell needs is missing.
+    pub fn new(kernel: Kernel, inputs: Inputs) -> Self {
+        let values = |data: TensorData| data.try_to_vec::<f32>().expect("supports() admits f32 only");
+        let Inputs { input, weight_ih, bias, weight_hh, extra, hidden, cell } = inputs;
         let ([batch, h], [.., features]) = (hidden.dims(), input.dims());
-        assert_eq!(batch, 1, "a stream is one row");
+        assert_eq!(batch, 1, "a stream is one sequence");
         let extra = match extra {
             Extra::None => Vec::new(),
             Extra::Bias(bias) => values(bias.into_data()),
@@ -37,7 +34,7 @@ impl Stream {
         let (weight_ih, bias) = (values(weight_ih.into_data()), values(bias.into_data()));
         let (weight_hh, hidden) = (values(weight_hh.into_data()), values(hidden.into_data()));
         let cell = cell.map_or_else(Vec::new, |cell| values(cell.into_data()));
-        let inputs = Inputs {
+        let inputs = Slices {
             input: &[],
             weight_ih: &weight_ih,
             bias: &bias,
@@ -49,12 +46,12 @@ impl Stream {
         Self { kernel, stepper: for_kernel!(kernel, Cell => Stepper::new::<Cell>(&shape, &inputs)) }
     }
 
-    /// Whether a stream can be made of tensors of this type on this device.
-    pub fn serves(device: &Device, dtype: DType) -> bool {
-        serves(device, dtype)
+    /// Whether there are streams for tensors of this type on this device.
+    pub fn supports(device: &Device, dtype: DType) -> bool {
+        supports(device, dtype)
     }
 
-    /// Reads `input`, `[input_size]`, and gives the hidden state after it, `[hidden_size]`.
+    /// Processes `input`, `[input_size]`, and returns the hidden state after it, `[hidden_size]`.
     ///
     /// # Panics
     /// If `input` has another length.
@@ -67,37 +64,37 @@ impl Stream {
         self.stepper.hidden()
     }
 
-    /// The cell after the last step; empty if there is none.
+    /// The cell state after the last step; empty if there is none.
     pub fn cell(&self) -> &[f32] {
         self.stepper.cell()
     }
 }
 
-/// An output layer of a stream: its weights packed once, and a step allocates nothing.
+/// The output layer of a stream. Weights are packed once, and a step allocates nothing.
 #[derive(Debug)]
-pub struct Output {
-    weight: Packed,
+pub struct OutputLayer {
+    weight: PackedMatrix,
     bias: Vec<f32>,
     scores: Vec<f32>,
 }
 
-impl Output {
-    /// y = x W + b of `[features, classes]` and `[classes]`; `None` where no kernel serves.
+impl OutputLayer {
+    /// y = x W + b with `weight` `[features, classes]` and `bias` `[classes]`; `None` where there is no kernel.
     pub fn new(weight: &Tensor<2>, bias: &Tensor<1>) -> Option<Self> {
         let [features, classes] = weight.dims();
-        let (weight, bias) = (Numbers::of(weight)?, Numbers::of(bias)?);
-        let how = How { set: InstructionSet::current(), threads: 1 };
-        let weight = Packed::new(how, weight.slice(), classes, features, classes);
+        let (weight, bias) = (CpuSlice::of(weight)?, CpuSlice::of(bias)?);
+        let resources = Resources { instructions: InstructionSet::current(), threads: 1 };
+        let weight = PackedMatrix::pack(resources, weight.slice(), classes, features, classes);
         Some(Self { weight, bias: bias.slice().to_vec(), scores: vec![0.0; classes] })
     }
 
-    /// The scores of `[features]`.
-    pub fn of(&mut self, features: &[f32]) -> &[f32] {
+    /// The scores of `features`.
+    pub fn scores(&mut self, features: &[f32]) -> &[f32] {
         let threads = if rayon::current_thread_index().is_some() { rayon::current_num_threads() } else { 1 };
-        let how = How { set: InstructionSet::current(), threads };
-        let left = Rows { values: features, starts: &[0] };
-        let out = Out::matrix(&mut self.scores, self.bias.len(), Onto::Row(&self.bias));
-        self.weight.multiply(how, 0..features.len(), &left, 1, out);
+        let resources = Resources { instructions: InstructionSet::current(), threads };
+        let left = Rows { values: features, offsets: &[0] };
+        let out = OutputMatrix::matrix(&mut self.scores, self.bias.len(), Accumulate::Row(&self.bias));
+        self.weight.multiply(resources, 0..features.len(), &left, 1, out);
         &self.scores
     }
 }

@@ -3,7 +3,7 @@
 use burn::module::{Module, Param};
 use burn::nn::{Embedding, Linear};
 use burn::tensor::{Device, Int, Tensor};
-use seqzoo_kernels::Output;
+use seqzoo_kernels::OutputLayer;
 use seqzoo_random::{Key, Purpose};
 
 use super::{cross_entropy, embed, grade, mean_cross_entropy, spread};
@@ -178,7 +178,7 @@ enum Way {
         /// A row for each token.
         table: Vec<f32>,
         stack: StackStream,
-        output: Output,
+        output: OutputLayer,
     },
     /// By tensors, from a state to the next.
     Tensors(Option<Vec<LayerState>>),
@@ -188,7 +188,7 @@ impl LanguageModel {
     /// Begins to read a text.
     pub fn reader(&self, device: &Device) -> TextReader<'_> {
         let (weight, bias) = self.output();
-        let stream = self.stack.stream(None).zip(Output::new(&weight, &bias));
+        let stream = self.stack.stream(None).zip(OutputLayer::new(&weight, &bias));
         let way = match stream {
             Some((stack, output)) => {
                 let table = self.embedding.weight.val().into_data();
@@ -211,7 +211,7 @@ impl TextReader<'_> {
                 let size = self.model.stack.shape().input_size;
                 let features = stack.step(&table[token as usize * size..][..size]);
                 scores.clear();
-                scores.extend_from_slice(output.of(features));
+                scores.extend_from_slice(output.scores(features));
             }
             Way::Tensors(states) => {
                 let tokens = Tensor::<2, Int>::from_data([[token as i32]], &self.device);

@@ -2,7 +2,7 @@
 
 use burn::module::Module;
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
-use seqzoo_kernels::{Activations, Engine, InstructionSet, devices, serves};
+use seqzoo_kernels::{Activations, Engine, InstructionSet, devices, supports};
 use seqzoo_models::Architecture;
 use seqzoo_models::layers::{LayerState, Stack, StackShape};
 use seqzoo_models::networks::{LanguageModel, LanguageModelShape};
@@ -125,7 +125,7 @@ fn near(expected: &[(String, Vec<f64>)], found: &[(String, Vec<f64>)], what: &st
 #[test]
 fn kernels_equal_the_loop_on_every_size_and_instruction_set() {
     let reference = Device::flex().autodiff();
-    for (_, device) in devices().into_iter().filter(|(_, device)| serves(device, DType::F32)) {
+    for (_, device) in devices().into_iter().filter(|(_, device)| supports(device, DType::F32)) {
         let device = device.autodiff();
         for architecture in FUSED {
             let case = |(batch, time, hidden), ragged, loss| Case { batch, time, hidden, ragged, loss };
@@ -145,7 +145,7 @@ fn kernels_equal_the_loop_on_every_size_and_instruction_set() {
 
 #[test]
 fn the_same_inputs_give_the_same_bits() {
-    let (_, device) = devices().into_iter().find(|(_, device)| serves(device, DType::F32)).unwrap();
+    let (_, device) = devices().into_iter().find(|(_, device)| supports(device, DType::F32)).unwrap();
     let case = Case { batch: 13, time: 9, hidden: 33, ragged: true, loss: From::Everything };
     let once = read(Architecture::BiLstm, &case, DType::F32, &device.clone().autodiff());
     assert!((0..5).all(|_| read(Architecture::BiLstm, &case, DType::F32, &device.clone().autodiff()) == once));
@@ -153,7 +153,7 @@ fn the_same_inputs_give_the_same_bits() {
 
 #[test]
 fn gates_computed_again_are_the_gates_that_were_not_kept() {
-    let (_, device) = devices().into_iter().find(|(_, device)| serves(device, DType::F32)).unwrap();
+    let (_, device) = devices().into_iter().find(|(_, device)| supports(device, DType::F32)).unwrap();
     let device = device.autodiff();
     for architecture in FUSED {
         // More steps than one run of products takes.
@@ -166,7 +166,7 @@ fn gates_computed_again_are_the_gates_that_were_not_kept() {
 
 #[test]
 fn step_by_step_is_what_is_read_at_once() {
-    let (_, device) = devices().into_iter().find(|(_, device)| serves(device, DType::F32)).unwrap();
+    let (_, device) = devices().into_iter().find(|(_, device)| supports(device, DType::F32)).unwrap();
     for architecture in FUSED.into_iter().filter(|architecture| architecture.directions() == 1) {
         let stack = Stack::new(StackShape::plain(architecture, INPUT, vec![33, 70]), key(3), &device);
         let steps = numbers(12 * INPUT, 4);
@@ -185,7 +185,7 @@ fn step_by_step_is_what_is_read_at_once() {
 #[test]
 fn an_output_layer_and_its_loss_in_one_operation_equal_both_apart() {
     let reference = Device::flex().autodiff();
-    for (_, device) in devices().into_iter().filter(|(_, device)| serves(device, DType::F32)) {
+    for (_, device) in devices().into_iter().filter(|(_, device)| supports(device, DType::F32)) {
         for (vocabulary, rows, width, tied) in
             [(1, 3, 4, false), (7, 5, 4, true), (65, 9, 20, false), (1300, 30, 7, true)]
         {
@@ -230,7 +230,7 @@ fn an_output_layer_and_its_loss_in_one_operation_equal_both_apart() {
 
 #[test]
 fn a_loss_of_what_is_not_finite_is_not_finite() {
-    let (_, device) = devices().into_iter().find(|(_, device)| serves(device, DType::F32)).unwrap();
+    let (_, device) = devices().into_iter().find(|(_, device)| supports(device, DType::F32)).unwrap();
     let stack = StackShape::plain(Architecture::Rnn, 3, vec![3]);
     let shape = LanguageModelShape { vocabulary: 40, stack, tied: false, dropout: 0.0, embedding_dropout: 0.0 };
     let model = LanguageModel::new(shape, 1, &device);
@@ -243,7 +243,7 @@ fn a_loss_of_what_is_not_finite_is_not_finite() {
 /// A layer that fell back to the loop would panic here.
 #[test]
 fn what_has_a_kernel_never_falls_back_to_the_loop() {
-    for (_, device) in devices().into_iter().filter(|(_, device)| serves(device, DType::F32)) {
+    for (_, device) in devices().into_iter().filter(|(_, device)| supports(device, DType::F32)) {
         for architecture in FUSED {
             let stack = Stack::new(StackShape::plain(architecture, INPUT, vec![3, 4]), key(0), &device);
             let input = Tensor::zeros([2, 3, INPUT], &device);
@@ -257,7 +257,7 @@ fn what_has_a_kernel_never_falls_back_to_the_loop() {
 #[test]
 #[should_panic(expected = "no kernel reads this cell")]
 fn asking_for_a_kernel_that_is_not_there_says_so() {
-    let (_, device) = devices().into_iter().find(|(_, device)| serves(device, DType::F32)).unwrap();
+    let (_, device) = devices().into_iter().find(|(_, device)| supports(device, DType::F32)).unwrap();
     let stack = Stack::new(StackShape::plain(Architecture::PeepholeLstm, 3, vec![3]), key(0), &device);
     Engine::Fused.with(|| stack.read(Tensor::zeros([1, 2, 3], &device), &[2], None, None));
 }

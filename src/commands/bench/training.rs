@@ -5,7 +5,7 @@ use std::io::Write;
 use burn::tensor::{DType, Device};
 use clap::Args;
 use seqzoo_datasets::classification::Split;
-use seqzoo_kernels::{InstructionSet, serves};
+use seqzoo_kernels::{InstructionSet, supports};
 use seqzoo_run::recipe::Variant;
 use seqzoo_run::tasks::{Task, Work, with_task};
 use seqzoo_train::TrainError;
@@ -43,7 +43,7 @@ impl Training {
         let (backend, device) = self.backend.open(None)?;
         let data = self.data.load(recipe)?;
         need(&data, Split::Train, recipe)?;
-        let fused = serves(&device, DType::F32);
+        let fused = supports(&device, DType::F32);
         say(format_args!("{} backend, {} where a cell has one, {} threads", backend.name(), engine(fused), threads()));
         for variant in recipe.variants()? {
             let timing = Timing { variant: &variant, batches: self.batches, device: &device };

@@ -1,6 +1,6 @@
-//! Tensors of CPU backends as slices, and back.
+//! Conversion between tensors of CPU backends and slices.
 
-#![allow(deprecated)] // Burn deprecates its ndarray backend, still asked for as a second CPU opinion
+#![allow(deprecated)] // Burn deprecates its ndarray backend, kept as a second CPU backend to compare with
 
 #[cfg(feature = "flex")]
 use burn::backend::flex::FlexTensor;
@@ -9,12 +9,12 @@ use burn::backend::ndarray::{NdArrayTensor, SharedArray};
 use burn::backend::{BackendTensor, DispatchTensorKind};
 use burn::tensor::{DType, Tensor};
 
-/// Contiguous slices of flex tensors, under their own names.
+/// Rebinds flex tensors to contiguous slices under the same names.
 #[cfg(feature = "flex")]
 macro_rules! flex_slices {
     ($($name:ident),*) => {
         $(let $name = $name.to_contiguous();)*
-        $(let $name = $name.as_slice::<f32>().expect("serves() lets only f32 through");)*
+        $(let $name = $name.as_slice::<f32>().expect("supports() admits f32 only");)*
     };
 }
 #[cfg(feature = "flex")]
@@ -25,11 +25,11 @@ pub(crate) fn flex_tensor(values: Vec<f32>, shape: Vec<usize>) -> FlexTensor {
     FlexTensor::from_data(burn::tensor::TensorData::new(values, shape))
 }
 
-/// Contiguous slices of ndarray tensors, under their own names.
+/// Rebinds ndarray tensors to contiguous slices under the same names.
 #[cfg(feature = "ndarray")]
 macro_rules! ndarray_slices {
     ($($name:ident),*) => {
-        $(let $name = $crate::slices::shared($name);)*
+        $(let $name = $crate::cpu::slices::shared($name);)*
         $(let $name = $name.as_slice().expect("made contiguous");)*
     };
 }
@@ -43,16 +43,16 @@ pub(crate) fn shared(tensor: NdArrayTensor) -> SharedArray<f32> {
             let array = storage.into_shared();
             if array.is_standard_layout() { array } else { array.as_standard_layout().to_shared() }
         }
-        _ => panic!("serves() lets only f32 through"),
+        _ => panic!("supports() admits f32 only"),
     }
 }
 
 #[cfg(feature = "ndarray")]
 pub(crate) fn ndarray_tensor(values: Vec<f32>, shape: Vec<usize>) -> NdArrayTensor {
-    SharedArray::from_shape_vec(ndarray::IxDyn(&shape), values).expect("as many as it says").into()
+    SharedArray::from_shape_vec(ndarray::IxDyn(&shape), values).expect("the shape has as many elements").into()
 }
 
-/// A matrix of so many rows, each as long as there are numbers.
+/// A matrix of `rows` rows.
 pub(crate) fn rows<T>(values: Vec<f32>, rows: usize, tensor_of: impl Fn(Vec<f32>, Vec<usize>) -> T) -> T {
     let columns = values.len() / rows.max(1);
     tensor_of(values, vec![rows, columns])
@@ -63,16 +63,16 @@ pub(crate) fn vector<T>(values: Vec<f32>, tensor_of: impl Fn(Vec<f32>, Vec<usize
     tensor_of(values, vec![count])
 }
 
-/// The numbers of a tensor where they lie in memory.
-pub(crate) enum Numbers {
+/// The elements of a tensor, borrowed from its own memory where it is contiguous.
+pub(crate) enum CpuSlice {
     #[cfg(feature = "flex")]
     Flex(FlexTensor),
     #[cfg(feature = "ndarray")]
     NdArray(SharedArray<f32>),
 }
 
-impl Numbers {
-    /// Those of an f32 tensor on a CPU that is not differentiated; `None` of all others.
+impl CpuSlice {
+    /// The elements of an f32 tensor on a CPU backend, outside of automatic differentiation; `None` for any other tensor.
     pub(crate) fn of<const D: usize>(tensor: &Tensor<D>) -> Option<Self> {
         if tensor.dtype() != DType::F32 {
             return None;
@@ -89,7 +89,7 @@ impl Numbers {
     pub(crate) fn slice(&self) -> &[f32] {
         match *self {
             #[cfg(feature = "flex")]
-            Self::Flex(ref tensor) => tensor.as_slice().expect("looked at before"),
+            Self::Flex(ref tensor) => tensor.as_slice().expect("checked when it was made"),
             #[cfg(feature = "ndarray")]
             Self::NdArray(ref array) => array.as_slice().expect("made contiguous"),
         }

@@ -1,17 +1,20 @@
-//! Functions of single numbers that compilers can turn into vector code: no branches, no calls.
+//! Elementwise functions without branches or calls, which compilers turn into vector code.
+//!
+//! `FUSED` selects fused multiply-add. The scalar code and the vector code round alike, so a result does not depend on the position
+//! of an element in a slice.
 
-/// a · b + c, in one rounding where the instruction set has that.
+/// a · b + c, rounded once if `FUSED`.
 #[inline(always)]
 pub(crate) fn fma<const FUSED: bool>(a: f32, b: f32, c: f32) -> f32 {
     if FUSED { a.mul_add(b, c) } else { a * b + c }
 }
 
-/// eˣ to 2 units in the last place between −87 and 88; beyond them as at them.
+/// eˣ, accurate to 2 units in the last place between −87 and 88; arguments beyond are clamped.
 ///
 /// x = n ln 2 + r with |r| ≤ ln 2 / 2, and a polynomial of degree 6 for eʳ (coefficients of Cephes' `expf`, Moshier 1989).
 #[inline(always)]
 pub(crate) fn exp<const FUSED: bool>(x: f32) -> f32 {
-    /// Adding it rounds to a whole number, which is then in the lowest bits.
+    /// Adding it rounds to an integer, which is then in the lowest bits.
     const ROUNDER: f32 = 12_582_912.0;
     let x = x.clamp(-87.0, 88.0);
     let shifted = fma::<FUSED>(x, std::f32::consts::LOG2_E, ROUNDER);
@@ -32,7 +35,7 @@ pub(crate) fn sigmoid<const FUSED: bool>(x: f32) -> f32 {
     1.0 / (1.0 + exp::<FUSED>(-x))
 }
 
-/// (e²ˣ − 1) / (e²ˣ + 1); near 0, where that cancels, a polynomial (Cephes' `tanhf`).
+/// (e²ˣ − 1) / (e²ˣ + 1); near 0, where that cancels, a polynomial (from Cephes' `tanhf`).
 #[inline(always)]
 pub(crate) fn tanh<const FUSED: bool>(x: f32) -> f32 {
     let square = x * x;
@@ -70,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_finite_stays_so_and_ends_are_reached() {
+    fn nan_propagates_and_limits_are_reached() {
         assert!(
             exp::<true>(f32::NAN).is_nan() && tanh::<true>(f32::NAN).is_nan() && sigmoid::<false>(f32::NAN).is_nan()
         );

@@ -1,0 +1,371 @@
+//! An output layer and the cross-entropy of its scores in one operation.
+//!
+//! The scores of many classes are large. They are computed once, a few rows at a time, and turned into their own gradient in place.
+//!
+//! ```text
+//! score = h W + b        loss = mean of log Σⱼ exp(scoreⱼ) − score_target        d score = (softmax(score) − 1_target) / rows
+//! ```
+
+#![allow(deprecated)] // Burn deprecates its ndarray backend, kept as a second CPU backend to compare with
+
+#[cfg(feature = "flex")]
+use burn::backend::Flex;
+#[cfg(feature = "ndarray")]
+use burn::backend::NdArray;
+use burn::backend::autodiff::Autodiff;
+use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
+use burn::backend::autodiff::grads::Gradients as Tape;
+use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
+#[cfg(feature = "flex")]
+use burn::backend::flex::FlexTensor;
+#[cfg(feature = "ndarray")]
+use burn::backend::ndarray::NdArrayTensor;
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Backend, Dispatch, backend_extension};
+use burn::tensor::Tensor;
+use rayon::prelude::*;
+
+use super::buffer::Buffer;
+use super::math::exp;
+use super::product::{Accumulate, OutputMatrix, PackedMatrix, Resources, Rows, Transposed};
+use super::slices::{CpuSlice, rows, vector};
+#[cfg(feature = "flex")]
+use super::slices::{flex_slices, flex_tensor};
+#[cfg(feature = "ndarray")]
+use super::slices::{ndarray_slices, ndarray_tensor};
+use crate::engine::{Engine, InstructionSet, for_each_instruction_set};
+
+/// Rows whose scores are computed together: whole blocks of the product, few enough to stay in the cache.
+const ROWS: usize = 24;
+/// Columns of the weights whose gradient is computed together.
+const COLUMNS: usize = 512;
+
+/// `hidden` `[rows, features]`, `weight` `[features, classes]`, `bias` `[classes]`, and a target class for each row.
+struct Inputs<'a> {
+    hidden: &'a [f32],
+    weight: &'a [f32],
+    bias: &'a [f32],
+    targets: &'a [u32],
+}
+
+/// Gradients of the mean loss, each in its shape.
+#[derive(Default)]
+struct Gradients {
+    hidden: Vec<f32>,
+    weight: Vec<f32>,
+    bias: Vec<f32>,
+}
+
+/// Turns scores into their gradient.
+trait Softmax {
+    /// Replaces a row's scores by (softmax − 1 at the target) · `scale`.
+    fn softmax_gradient<const FUSED: bool>(scores: &mut [f32], target: usize, scale: f32, outcome: &mut Outcome);
+}
+
+/// The loss of a row, and whether it was predicted correctly.
+#[derive(Clone, Copy, Default)]
+struct Outcome {
+    /// Cross-entropy in nats.
+    loss: f64,
+    /// Whether the target is the first class with the largest score.
+    correct: bool,
+}
+
+struct StableSoftmax;
+
+/// Partial results that are kept side by side, one for each lane of a vector.
+const LANES: usize = 16;
+
+/// Reduces scores in a fixed order that vectorizes.
+fn reduce(scores: &[f32], start: f32, combine: impl Fn(f32, f32) -> f32) -> f32 {
+    let (chunks, rest) = scores.as_chunks::<LANES>();
+    let mut all = [start; LANES];
+    for chunk in chunks {
+        for (one, score) in all.iter_mut().zip(chunk) {
+            *one = combine(*one, *score);
+        }
+    }
+    all.into_iter().chain(rest.iter().copied()).fold(start, combine)
+}
+
+impl Softmax for StableSoftmax {
+    #[inline(always)]
+    fn softmax_gradient<const FUSED: bool>(scores: &mut [f32], target: usize, scale: f32, outcome: &mut Outcome) {
+        let largest = reduce(scores, f32::NEG_INFINITY, |a, b| if b > a { b } else { a });
+        let of_target = scores[target];
+        outcome.correct = of_target == largest && !scores[..target].contains(&largest);
+        for score in &mut *scores {
+            *score = exp::<FUSED>(*score - largest);
+        }
+        let sum = reduce(scores, 0.0, |a, b| a + b);
+        outcome.loss = f64::from(sum).ln() + f64::from(largest) - f64::from(of_target);
+        let factor = scale / sum;
+        scores.iter_mut().for_each(|score| *score *= factor);
+        scores[target] -= scale;
+    }
+}
+
+for_each_instruction_set!(softmax_gradient<S: Softmax>(
+    scores: &mut [f32], target: usize, scale: f32, outcome: &mut Outcome,
+));
+
+/// The mean loss, the number of correctly predicted rows, and the gradients if they are wanted.
+fn cross_entropy(inputs: &Inputs, wants_gradients: bool) -> (f64, usize, Gradients) {
+    let &Inputs { hidden, weight, bias, targets } = inputs;
+    let (count, classes) = (targets.len(), bias.len());
+    let features = hidden.len() / count.max(1);
+    let set = InstructionSet::current();
+    let (alone, all) = (
+        Resources { instructions: set, threads: 1 },
+        Resources { instructions: set, threads: rayon::current_num_threads() },
+    );
+    let forward = PackedMatrix::pack(all, weight, classes, features, classes);
+    let backward = if wants_gradients {
+        PackedMatrix::pack_transposed(all, weight, classes, classes, features)
+    } else {
+        PackedMatrix::default()
+    };
+    let mut gradients = Gradients::default();
+    let mut scores = Buffer::take(if wants_gradients { count * classes } else { 0 });
+    let mut outcomes = vec![Outcome::default(); count];
+    gradients.hidden = vec![0.0; if wants_gradients { hidden.len() } else { 0 }];
+    let offsets: Vec<usize> = (0..ROWS).map(|row| row * features).collect();
+    let score_offsets: Vec<usize> = (0..ROWS).map(|row| row * classes).collect();
+    let block = |hidden: &[f32],
+                 targets: &[u32],
+                 scores: &mut [f32],
+                 outcomes: &mut [Outcome],
+                 hidden_gradient: &mut [f32]| {
+        let rows = targets.len();
+        let left = Rows { values: hidden, offsets: &offsets };
+        forward.multiply(alone, 0..features, &left, rows, OutputMatrix::matrix(scores, classes, Accumulate::Row(bias)));
+        for ((scores, target), outcome) in scores.chunks_exact_mut(classes).zip(targets).zip(outcomes) {
+            softmax_gradient::<StableSoftmax>(set, scores, *target as usize, 1.0 / count as f32, outcome);
+        }
+        if wants_gradients {
+            let left = Rows { values: scores, offsets: &score_offsets };
+            backward.multiply(
+                alone,
+                0..classes,
+                &left,
+                rows,
+                OutputMatrix::matrix(hidden_gradient, features, Accumulate::Overwrite),
+            );
+        }
+    };
+    let blocks = hidden
+        .par_chunks(ROWS * features)
+        .zip(targets.par_chunks(ROWS))
+        .zip(outcomes.par_chunks_mut(ROWS))
+        .with_min_len(count.div_ceil(ROWS).div_ceil(8 * all.threads).max(1));
+    if wants_gradients {
+        blocks
+            .zip(scores.par_chunks_mut(ROWS * classes))
+            .zip(gradients.hidden.par_chunks_mut(ROWS * features))
+            .for_each(|((((hidden, targets), outcomes), scores), hidden_gradient)| {
+                block(hidden, targets, scores, outcomes, hidden_gradient);
+            });
+        weight_gradients(all, hidden, &scores, [count, features, classes], &mut gradients);
+    } else {
+        blocks.for_each_init(
+            || Buffer::take(ROWS * classes),
+            |scores, ((hidden, targets), outcomes)| {
+                block(hidden, targets, &mut scores[..targets.len() * classes], outcomes, &mut []);
+            },
+        );
+    }
+    let loss = outcomes.iter().map(|outcome| outcome.loss).sum::<f64>() / count.max(1) as f64;
+    (loss, outcomes.iter().filter(|outcome| outcome.correct).count(), gradients)
+}
+
+/// Computes the gradients of weights and bias. The bias is treated as the weights of one more feature, which is always 1.
+fn weight_gradients(
+    resources: Resources,
+    hidden: &[f32],
+    scores: &[f32],
+    [count, features, classes]: [usize; 3],
+    gradients: &mut Gradients,
+) {
+    let mut widened = Vec::with_capacity(count * (features + 1));
+    for row in hidden.chunks_exact(features) {
+        widened.extend_from_slice(row);
+        widened.push(1.0);
+    }
+    let (mut left, mut right) = (Transposed::default(), PackedMatrix::default());
+    left.fill(count, features + 1, |k| &widened[k * (features + 1)..][..features + 1]);
+    gradients.weight = vec![0.0; (features + 1) * classes];
+    for from in (0..classes).step_by(COLUMNS) {
+        let width = COLUMNS.min(classes - from);
+        right.repack(resources, count, width, |k, column| &scores[k * classes + from + column..]);
+        let out = OutputMatrix::planes(&mut gradients.weight[from..], width, classes, 0, Accumulate::Overwrite);
+        right.multiply(resources, 0..count, &left, features + 1, out);
+    }
+    gradients.bias = gradients.weight.split_off(features * classes);
+}
+
+/// The operation on a backend.
+#[backend_extension(Flex: cfg(feature = "flex"), NdArray: cfg(feature = "ndarray"), Autodiff)]
+pub trait CrossEntropyOps: Backend {
+    /// The mean loss, `[1]`.
+    fn cross_entropy(
+        hidden: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        targets: Vec<u32>,
+    ) -> FloatTensor<Self>;
+
+    /// The same, and its gradients by hidden states, weights and bias.
+    fn cross_entropy_with_gradients(
+        hidden: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        targets: Vec<u32>,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
+
+    /// A tensor times a single number, which costs nothing if that is 1.
+    fn scaled(tensor: FloatTensor<Self>, number: FloatTensor<Self>) -> FloatTensor<Self>;
+}
+
+macro_rules! implement_on_slices {
+    ($backend:ty, $tensor:ty, $slice:ident, $tensor_of:ident) => {
+        impl CrossEntropyOps for $backend {
+            fn cross_entropy(hidden: $tensor, weight: $tensor, bias: $tensor, targets: Vec<u32>) -> $tensor {
+                $slice!(hidden, weight, bias);
+                let inputs = Inputs { hidden, weight, bias, targets: &targets };
+                vector(vec![cross_entropy(&inputs, false).0 as f32], $tensor_of)
+            }
+
+            fn cross_entropy_with_gradients(
+                hidden: $tensor,
+                weight: $tensor,
+                bias: $tensor,
+                targets: Vec<u32>,
+            ) -> ($tensor, $tensor, $tensor, $tensor) {
+                $slice!(hidden, weight, bias);
+                let inputs = Inputs { hidden, weight, bias, targets: &targets };
+                let (loss, _, gradients) = cross_entropy(&inputs, true);
+                let features = gradients.weight.len() / gradients.bias.len();
+                (
+                    vector(vec![loss as f32], $tensor_of),
+                    rows(gradients.hidden, targets.len(), $tensor_of),
+                    rows(gradients.weight, features, $tensor_of),
+                    vector(gradients.bias, $tensor_of),
+                )
+            }
+
+            fn scaled(tensor: $tensor, number: $tensor) -> $tensor {
+                let kept = number.clone();
+                $slice!(number);
+                if number == [1.0] {
+                    return tensor;
+                }
+                let rank = burn::backend::TensorMetadata::rank(&tensor);
+                <$backend>::float_mul(tensor, <$backend>::float_reshape(kept, vec![1; rank].into()))
+            }
+        }
+    };
+}
+
+#[cfg(feature = "flex")]
+use burn::backend::ops::FloatTensorOps as _;
+#[cfg(feature = "flex")]
+implement_on_slices!(Flex, FlexTensor, flex_slices, flex_tensor);
+
+#[cfg(feature = "ndarray")]
+implement_on_slices!(NdArray, NdArrayTensor, ndarray_slices, ndarray_tensor);
+
+/// The backward pass; the gradients were computed by the forward pass.
+#[derive(Debug)]
+struct CrossEntropyBackward;
+
+impl<B: CrossEntropyOps> Backward<B, 3> for CrossEntropyBackward {
+    type State = [FloatTensor<B>; 3];
+
+    fn backward(self, ops: Ops<Self::State, 3>, tape: &mut Tape, _: &mut Checkpointer) {
+        let upstream = tape.consume::<B>(&ops.node);
+        for (node, gradient) in ops.parents.into_iter().zip(ops.state) {
+            if let Some(node) = node {
+                tape.register::<B>(node.id, B::scaled(gradient, upstream.clone()));
+            }
+        }
+    }
+}
+
+impl<B: CrossEntropyOps, C: CheckpointStrategy> CrossEntropyOps for Autodiff<B, C> {
+    fn cross_entropy(
+        hidden: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        targets: Vec<u32>,
+    ) -> FloatTensor<Self> {
+        let (hidden, hidden_node) = hidden.into_parts();
+        let (weight, weight_node) = weight.into_parts();
+        let (bias, bias_node) = bias.into_parts();
+        match CrossEntropyBackward.prepare::<C>([hidden_node, weight_node, bias_node]).compute_bound().stateful() {
+            OpsKind::Tracked(prepared) => {
+                let (loss, hidden_gradient, weight_gradient, bias_gradient) =
+                    B::cross_entropy_with_gradients(hidden, weight, bias, targets);
+                prepared.finish([hidden_gradient, weight_gradient, bias_gradient], loss)
+            }
+            OpsKind::UnTracked(prepared) => prepared.finish(B::cross_entropy(hidden, weight, bias, targets)),
+        }
+    }
+
+    fn cross_entropy_with_gradients(
+        _: FloatTensor<Self>,
+        _: FloatTensor<Self>,
+        _: FloatTensor<Self>,
+        _: Vec<u32>,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        unreachable!("called on inner backends only")
+    }
+
+    fn scaled(_: FloatTensor<Self>, _: FloatTensor<Self>) -> FloatTensor<Self> {
+        unreachable!("called on inner backends only")
+    }
+}
+
+/// Mean cross-entropy in nats, `[1]`, of the scores `hidden · weight + bias` with a target class for each row, differentiable.
+///
+/// `hidden` is `[rows, features]`, `weight` `[features, classes]`, `bias` `[classes]`. If any of them
+/// contains NaN or an infinity, the loss is not finite.
+///
+/// # Panics
+/// If the device and type are not [supported](crate::supports), shapes do not match, or a target is out of range.
+pub fn mean_cross_entropy(hidden: Tensor<2>, weight: Tensor<2>, bias: Tensor<1>, targets: Vec<u32>) -> Tensor<1> {
+    check_shapes(&hidden, &weight, &bias, &targets);
+    Tensor::from_dispatch(Dispatch::cross_entropy(
+        hidden.into_dispatch(),
+        weight.into_dispatch(),
+        bias.into_dispatch(),
+        targets,
+    ))
+}
+
+/// The mean cross-entropy of [`mean_cross_entropy`], and the number of rows whose target has the largest score. Not
+/// differentiable; keeps the scores of a few rows at a time. `None` where there is no kernel.
+///
+/// # Panics
+/// As for [`mean_cross_entropy`].
+pub fn evaluate_cross_entropy(
+    hidden: &Tensor<2>,
+    weight: &Tensor<2>,
+    bias: &Tensor<1>,
+    targets: &[u32],
+) -> Option<(f64, usize)> {
+    if Engine::current() == Engine::Reference {
+        return None;
+    }
+    check_shapes(hidden, weight, bias, targets);
+    let (hidden, weight, bias) = (CpuSlice::of(hidden)?, CpuSlice::of(weight)?, CpuSlice::of(bias)?);
+    let inputs = Inputs { hidden: hidden.slice(), weight: weight.slice(), bias: bias.slice(), targets };
+    let (loss, correct, _) = cross_entropy(&inputs, false);
+    Some((loss, correct))
+}
+
+fn check_shapes(hidden: &Tensor<2>, weight: &Tensor<2>, bias: &Tensor<1>, targets: &[u32]) {
+    let ([rows, features], [inputs, classes]) = (hidden.dims(), weight.dims());
+    let valid = rows == targets.len() && features == inputs && bias.dims() == [classes] && rows > 0;
+    assert!(valid, "[{rows}, {features}] times [{inputs}, {classes}] for {} targets", targets.len());
+    assert!(targets.iter().all(|&target| (target as usize) < classes), "targets are less than {classes}");
+}

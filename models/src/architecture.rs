@@ -2,7 +2,7 @@
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor};
-use seqzoo_kernels::Stream;
+use seqzoo_kernels::{Execution, Stream};
 use seqzoo_random::{Key, Purpose};
 
 use crate::cells::{self, Card, cells};
@@ -102,10 +102,10 @@ macro_rules! architectures {
             }
 
             /// Reads one sequence as its steps come, see [`SequenceLayer::stream`].
-            pub fn stream(&self, initial: Option<LayerState>) -> Option<Stream> {
+            pub fn stream(&self, initial: Option<LayerState>, execution: Execution) -> Option<Stream> {
                 match self {
-                    $(Recurrent::$cell(layer) => layer.stream(initial),)*
-                    $(Recurrent::$both(layer) => layer.stream(initial),)*
+                    $(Recurrent::$cell(layer) => layer.stream(initial, execution),)*
+                    $(Recurrent::$both(layer) => layer.stream(initial, execution),)*
                 }
             }
         }

@@ -1,8 +1,10 @@
-//! The contract of a recurrent cell, and the one readable loop over time.
+//! The contract of a recurrent cell, and the one readable loop over time steps.
 
 use burn::module::{Module, ModuleDisplay};
 use burn::tensor::{Bool, Device, Tensor, TensorData};
-use seqzoo_kernels::{self as kernels, Engine, Extra, Inputs, Kernel, Stream};
+use seqzoo_kernels::{
+    self as kernels, Engine, Execution, Extra, Inputs, Lengths, Outputs, Recurrence, Request, Stream,
+};
 use seqzoo_random::{Key, RngExt};
 
 use crate::cells::{Card, Weights};
@@ -29,8 +31,8 @@ pub trait Cell: Module + ModuleDisplay {
         self.weights().read(input) + self.weights().bias().unsqueeze()
     }
 
-    /// The kernel that reads whole sequences as `step` would, if there is one, and what it takes beside [`Weights`].
-    fn kernel(&self) -> Option<(Kernel, Extra)> {
+    /// The recurrence that kernels know this cell by, if there is one, with parameters other than [`Weights`].
+    fn kernel(&self) -> Option<Recurrence> {
         None
     }
 
@@ -38,11 +40,11 @@ pub trait Cell: Module + ModuleDisplay {
     fn step(&self, projected: Tensor<2>, state: Self::State) -> Self::State;
 }
 
-/// How a sequence is walked.
+/// How sequences are processed.
 #[derive(Debug, Clone)]
-pub struct Walk<'a, S> {
-    /// True steps of each row, at most the input's time.
-    pub lengths: &'a [usize],
+pub struct Walk<S> {
+    /// Valid steps of each row, at most the input's time.
+    pub lengths: Lengths,
     /// The state before the first step; all zeros unless given.
     pub initial: Option<S>,
     /// Which way.
@@ -52,6 +54,8 @@ pub struct Walk<'a, S> {
     /// Added to the hidden state after each step, `[batch, time, hidden_size]`: zeros that require a gradient show how much
     /// each step's hidden state matters to a loss.
     pub added: Option<Tensor<3>>,
+    /// How it is computed.
+    pub execution: Execution,
 }
 
 /// Which way a sequence is read.
@@ -118,7 +122,7 @@ impl Zoneout {
 /// If `input` does not fit the cell, or the lengths do not fit `input`.
 pub fn unroll<C: Cell>(cell: &C, input: Tensor<3>, walk: Walk<C::State>) -> Walked<C::State> {
     let [batch, time, input_size] = input.dims();
-    let (expected, hidden_size, lengths) = (cell.weights().input_size(), cell.weights().hidden_size(), walk.lengths);
+    let (expected, hidden_size, lengths) = (cell.weights().input_size(), cell.weights().hidden_size(), &walk.lengths);
     assert_eq!(input_size, expected, "input is [{batch}, {time}, {input_size}], the cell reads [_, _, {expected}]");
     assert_eq!(lengths.len(), batch, "input is [{batch}, {time}, {input_size}]: one length per row is needed");
     assert!(time > 0 && lengths.iter().all(|&length| length <= time), "lengths {lengths:?} exceed {time} steps");
@@ -142,7 +146,7 @@ pub fn unroll<C: Cell>(cell: &C, input: Tensor<3>, walk: Walk<C::State>) -> Walk
             let NamedState { hidden, cell } = next.named();
             next = C::State::from_named(NamedState { hidden: hidden + added[step].clone(), cell });
         }
-        let (next, output) = match finished(lengths, step, &next.hidden()) {
+        let (next, output) = match finished(lengths, step, time, &next.hidden()) {
             None => (next.clone(), next.hidden()),
             Some(finished) => {
                 let kept = next.zip(state.clone(), |new, old| new.mask_where(finished.clone(), old));
@@ -164,25 +168,26 @@ pub fn unroll<C: Cell>(cell: &C, input: Tensor<3>, walk: Walk<C::State>) -> Walk
     Walked { outputs: Tensor::stack::<3>(outputs, 1), last: state }
 }
 
-/// Reads with the cell's kernel: the one place that chooses between it and the loop.
+/// Computes with a kernel: the only place that chooses between kernels and the loop.
 fn fused<C: Cell>(cell: &C, input: &Tensor<3>, walk: &Walk<C::State>) -> Option<Walked<C::State>> {
-    let engine = Engine::current();
     let undisturbed = walk.zoneout.rate == 0.0 && walk.added.is_none();
-    let supported = engine != Engine::Reference && undisturbed && kernels::supports(&input.device(), input.dtype());
-    let Some((kernel, extra)) = cell.kernel().filter(|_| supported) else {
-        assert!(engine != Engine::Fused, "no kernel reads this cell, disturbance and device");
+    let [batch, time, input_size] = input.dims();
+    let sizes = [batch, time, input_size, cell.weights().hidden_size()];
+    let found = cell.kernel().filter(|_| undisturbed).and_then(|recurrence| {
+        let request = Request { cell: recurrence.cell, device: &input.device(), dtype: input.dtype(), sizes };
+        Some((kernels::find(&request, walk.execution)?, recurrence))
+    });
+    let Some((family, Recurrence { cell: name, extra })) = found else {
+        assert!(walk.execution.engine != Engine::Fused, "no kernel reads this cell, disturbance and device");
         return None;
     };
     let inputs = kernel_inputs(cell, extra, input.clone(), walk.initial.clone());
-    let backward = walk.direction == Direction::Backward;
-    let outputs = kernels::run(kernel, inputs, walk.lengths, backward);
-    Some(Walked {
-        outputs: outputs.outputs,
-        last: C::State::from_named(NamedState { hidden: outputs.hidden, cell: outputs.cell }),
-    })
+    let reversed = walk.direction == Direction::Backward;
+    let Outputs { outputs, hidden, cell } = family.sequence(name, inputs, &walk.lengths, reversed, walk.execution);
+    Some(Walked { outputs, last: C::State::from_named(NamedState { hidden, cell }) })
 }
 
-/// What a kernel reads of a cell.
+/// The inputs of a cell's kernel.
 fn kernel_inputs<C: Cell>(cell: &C, extra: Extra, input: Tensor<3>, initial: Option<C::State>) -> Inputs {
     let weights = cell.weights();
     let zeros = || C::State::zeros(input.dims()[0], weights.hidden_size(), &weights.recurrent());
@@ -194,12 +199,11 @@ fn kernel_inputs<C: Cell>(cell: &C, extra: Extra, input: Tensor<3>, initial: Opt
 /// Reads one sequence step by step, forward, from `initial` or from zeros; `None` if no kernel reads this cell on its device.
 ///
 /// For inference: steps allocate nothing and leave nothing to differentiate.
-pub fn stream<C: Cell>(cell: &C, initial: Option<C::State>) -> Option<Stream> {
+pub fn stream<C: Cell>(cell: &C, initial: Option<C::State>, execution: Execution) -> Option<Stream> {
+    let Recurrence { cell: name, extra } = cell.kernel()?;
     let weights = cell.weights().recurrent();
-    let (device, dtype) = (weights.device(), weights.dtype());
-    let (kernel, extra) = cell.kernel().filter(|_| Stream::supports(&device, dtype))?;
-    let shape = Tensor::zeros([1, 1, cell.weights().input_size()], (&device, dtype));
-    Some(Stream::new(kernel, kernel_inputs(cell, extra, shape, initial)))
+    let input = Tensor::zeros([1, 1, cell.weights().input_size()], (&weights.device(), weights.dtype()));
+    kernels::stream(name, kernel_inputs(cell, extra, input, initial), execution)
 }
 
 /// Cuts `[steps · batch, features]` into its steps, by halves: the backward pass of each cut writes a zero for every row
@@ -215,28 +219,15 @@ fn split(rows: Tensor<2>, steps: usize) -> Vec<Tensor<2>> {
     cut
 }
 
-/// Marks the rows that have no step `step`, in the shape of `hidden`; `None` if every row has it.
-fn finished(lengths: &[usize], step: usize, hidden: &Tensor<2>) -> Option<Tensor<2, Bool>> {
-    let rows: Vec<bool> = lengths.iter().map(|&length| step >= length).collect();
-    let batch = rows.len();
-    let ragged = rows.contains(&true);
-    let marks = || Tensor::<2, Bool>::from_data(TensorData::new(rows, [batch, 1]), &hidden.device());
-    ragged.then(|| marks().expand(hidden.dims()))
-}
-
-/// Marks padding, `[batch, time]`; `None` if there is none.
-pub fn padding(lengths: &[usize], time: usize, device: &Device) -> Option<Tensor<2, Bool>> {
-    let ragged = lengths.iter().any(|&length| length < time);
-    ragged.then(|| {
-        let marks = lengths.iter().flat_map(|&length| (0..time).map(move |step| step >= length));
-        Tensor::from_data(TensorData::new(marks.collect(), [lengths.len(), time]), device)
-    })
+/// The rows that have no step `step`, in the shape of `hidden`; `None` if every row has it.
+fn finished(lengths: &Lengths, step: usize, time: usize, hidden: &Tensor<2>) -> Option<Tensor<2, Bool>> {
+    lengths.finished(step, time, &hidden.device()).map(|rows| rows.expand(hidden.dims()))
 }
 
 /// `[batch, time, features]` with zeros wherever it is padding.
-pub fn without_padding(input: Tensor<3>, lengths: &[usize]) -> Tensor<3> {
+pub fn without_padding(input: Tensor<3>, lengths: &Lengths) -> Tensor<3> {
     let [_, time, _] = input.dims();
-    match padding(lengths, time, &input.device()) {
+    match lengths.padding(time, &input.device()) {
         None => input,
         Some(padding) => {
             let padding = padding.unsqueeze_dim::<3>(2).expand(input.dims());

@@ -6,7 +6,7 @@
 //! |---|---|
 //! | batch | sequences processed together |
 //! | time | steps of the longest sequence of the batch |
-//! | lengths | true steps of each sequence, at most `time`; what lies beyond is padding and changes nothing |
+//! | lengths | valid steps of each sequence, at most `time` ([`Lengths`]); what lies beyond is padding and changes nothing |
 //! | input_size, hidden_size | features read and produced per step |
 //! | hidden, cell | the state: what a cell shows, and what an LSTM keeps to itself |
 //! | weight_ih, weight_hh, bias | input product, recurrent product, offset; gates side by side in the last dimension |
@@ -34,3 +34,4 @@ pub mod state;
 
 pub use architecture::Architecture;
 pub use misfit::Misfit;
+pub use seqzoo_kernels::Lengths;

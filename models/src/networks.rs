@@ -14,15 +14,22 @@ pub use language_model::{LanguageModel, LanguageModelShape, TextReader};
 pub use relation::{RelationClassifier, RelationShape};
 pub use tagger::{Sentences, Tagger, TaggerShape};
 
+use burn::module::Module;
 use burn::nn::{Embedding, Linear};
 use burn::tensor::activation::log_softmax;
 use burn::tensor::module::embedding;
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use seqzoo_kernels::{self as kernels, Engine};
+use seqzoo_kernels::{self as kernels, Execution, OutputInputs};
 use seqzoo_random::Key;
 
 use crate::init;
 use crate::layers::dropout::rows;
+
+/// A network whose recurrent layers can be computed in more than one way.
+pub trait Network: Module {
+    /// Sets how its layers are computed; the default is [`Execution::default`].
+    fn set_execution(&mut self, execution: Execution);
+}
 
 /// A table of embeddings `[vocabulary, size]`, uniform in ±0.05 (as in Keras).
 fn table(vocabulary: usize, size: usize, key: Key, device: &Device) -> Embedding {
@@ -48,25 +55,40 @@ fn each_step(linear: &Linear, input: Tensor<3>) -> Tensor<3> {
     output.reshape([batch, time, columns])
 }
 
-/// Mean cross-entropy in nats of the scores of an output layer, given what it reads, `[rows, features]`, and a target a row; in
-/// one operation where there is a kernel.
-fn mean_cross_entropy(features: Tensor<2>, weight: Tensor<2>, bias: Tensor<1>, targets: Vec<u32>) -> Tensor<1> {
-    if Engine::current() != Engine::Reference && kernels::supports(&features.device(), features.dtype()) {
-        return kernels::mean_cross_entropy(features, weight, bias, targets);
-    }
-    let targets = column(&targets, &features.device());
-    let scores = features.matmul(weight) + bias.unsqueeze();
-    log_softmax(scores, 1).gather(1, targets).mean().neg()
+/// Mean cross-entropy in nats of the scores of an output layer, from its inputs `[rows, features]` and a target class for each row;
+/// one fused operation where there is a kernel.
+fn mean_cross_entropy(
+    features: Tensor<2>,
+    weight: Tensor<2>,
+    bias: Tensor<1>,
+    targets: Vec<u32>,
+    execution: Execution,
+) -> Tensor<1> {
+    let inputs = OutputInputs { hidden: features, weight, bias, targets };
+    kernels::mean_cross_entropy(&inputs, execution).unwrap_or_else(|| {
+        let OutputInputs { hidden, weight, bias, targets } = inputs;
+        let targets = column(&targets, &hidden.device());
+        let scores = hidden.matmul(weight) + bias.unsqueeze();
+        log_softmax(scores, 1).gather(1, targets).mean().neg()
+    })
 }
 
-/// The same mean, and how many targets have the largest score; nothing to be learnt from it.
-fn grade(features: Tensor<2>, weight: Tensor<2>, bias: Tensor<1>, targets: &[u32]) -> (f64, usize) {
-    kernels::evaluate_cross_entropy(&features, &weight, &bias, targets).unwrap_or_else(|| {
-        let next = column(targets, &features.device());
-        let scores = features.matmul(weight) + bias.unsqueeze();
-        let right: f32 = scores.clone().argmax(1).equal(next.clone()).float().sum().into_scalar();
+/// The same mean, and the number of rows whose target has the largest score; not differentiable.
+fn grade(
+    features: Tensor<2>,
+    weight: Tensor<2>,
+    bias: Tensor<1>,
+    targets: &[u32],
+    execution: Execution,
+) -> (f64, usize) {
+    let inputs = OutputInputs { hidden: features, weight, bias, targets: targets.to_vec() };
+    kernels::evaluate_cross_entropy(&inputs, execution).unwrap_or_else(|| {
+        let OutputInputs { hidden, weight, bias, targets } = inputs;
+        let next = column(&targets, &hidden.device());
+        let scores = hidden.matmul(weight) + bias.unsqueeze();
+        let correct: f32 = scores.clone().argmax(1).equal(next.clone()).float().sum().into_scalar();
         let loss: f32 = log_softmax(scores, 1).gather(1, next).mean().neg().into_scalar();
-        (loss.into(), right as usize)
+        (loss.into(), correct as usize)
     })
 }
 

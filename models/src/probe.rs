@@ -1,6 +1,7 @@
 //! How far back a loss reaches: the gradient's norm at each step's hidden state.
 
 use burn::tensor::{Device, Tensor, TensorData};
+use seqzoo_kernels::Lengths;
 use seqzoo_random::{Key, Purpose, RngExt};
 
 use crate::layers::{Stack, StackShape};
@@ -17,13 +18,14 @@ use crate::layers::{Stack, StackShape};
 pub fn reach(
     stack: &Stack,
     input: Tensor<3>,
-    lengths: &[usize],
+    lengths: impl Into<Lengths>,
     loss: impl FnOnce(Tensor<3>) -> Tensor<1>,
 ) -> Vec<f64> {
+    let lengths = lengths.into();
     let [batch, time, _] = input.dims();
     let width = stack.shape().hidden_sizes[0];
     let added = Tensor::<3>::zeros([batch, time, width], &input.device()).require_grad();
-    let outputs = stack.read_disturbed(input, lengths, None, None, Some(added.clone())).outputs;
+    let outputs = stack.read_disturbed(input, &lengths, None, None, Some(added.clone())).outputs;
     let gradients = loss(outputs).backward();
     let gradient = added.grad(&gradients).expect("the loss depends on what was added");
     let values = gradient.try_into_vec_as::<f32>().expect("a computed tensor can be read");
@@ -55,7 +57,7 @@ pub fn fresh_reach(shape: StackShape, lag: usize, seed: u64, device: &Device) ->
     let width = shape.output_size();
     let direction = TensorData::new(numbers(width, 1), [1, 1, width]);
     let stack = Stack::new(shape, Key::new(seed, Purpose::Weights), &device);
-    reach(&stack, Tensor::from_data(input, &device), &vec![time; batch], |outputs| {
+    reach(&stack, Tensor::from_data(input, &device), Lengths::full(batch, time), |outputs| {
         (outputs.narrow(1, time - 1, 1) * Tensor::from_data(direction, &device)).sum()
     })
 }

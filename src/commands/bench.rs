@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use clap::{Args, Subcommand};
-use seqzoo_kernels::{Engine, InstructionSet, supports};
+use seqzoo_kernels::{Execution, InstructionSet, Lengths, supports};
 use seqzoo_models::Architecture;
 use seqzoo_models::architecture::Recurrent;
 use seqzoo_models::layers::{Noise, Passage};
@@ -120,8 +120,8 @@ impl Manner {
         !self.reference && supports(device, DType::F32)
     }
 
-    fn engine(&self) -> Engine {
-        if self.reference { Engine::Reference } else { Engine::Auto }
+    fn execution(&self) -> Execution {
+        if self.reference { Execution::reference() } else { Execution::default() }
     }
 
     /// How often a shape is measured.
@@ -138,7 +138,7 @@ impl Manner {
             let mut line = json!({
                 "cell": cell.name(), "batch": batch, "time": time, "input": input, "hidden": hidden, "pass": pass,
                 "median_ms": seconds * 1e3, "gflops": gflops, "fused": fused,
-                "instructions": format!("{:?}", InstructionSet::current()), "threads": threads(),
+                "instructions": format!("{:?}", InstructionSet::default()), "threads": threads(),
             });
             if let (Some(line), Value::Object(more)) = (line.as_object_mut(), more) {
                 line.extend(more);
@@ -156,7 +156,7 @@ impl Manner {
 }
 
 fn engine(fused: bool) -> String {
-    if fused { format!("kernels, {:?}", InstructionSet::current()) } else { "readable loop".to_owned() }
+    if fused { format!("kernels, {:?}", InstructionSet::default()) } else { "readable loop".to_owned() }
 }
 
 fn threads() -> usize {
@@ -175,9 +175,10 @@ fn layer(cell: Architecture, [.., input, hidden]: Shape, device: &Device) -> Rec
 }
 
 /// What a layer makes of whole sequences.
-fn read(layer: &Recurrent, input: &Tensor<3>) -> Tensor<3> {
+fn read(layer: &Recurrent, input: &Tensor<3>, execution: Execution) -> Tensor<3> {
     let [batch, time, _] = input.dims();
-    let passage = Passage { lengths: &vec![time; batch], initial: None, noise: Noise::OFF, added: None };
+    let lengths = Lengths::full(batch, time);
+    let passage = Passage { lengths, initial: None, noise: Noise::OFF, added: None, execution };
     layer.read(input.clone(), passage).outputs
 }
 

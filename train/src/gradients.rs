@@ -2,7 +2,7 @@
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Gradients, Tensor};
-use seqzoo_kernels::{is_finite, sum_of_squares};
+use seqzoo_kernels::{Execution, is_finite, sum_of_squares};
 use seqzoo_run::parameters::Path;
 use std::collections::BTreeMap;
 
@@ -59,11 +59,12 @@ pub struct Norm {
 
 /// Measures the norm of all gradients together.
 ///
-/// Where no kernel serves, squares are summed after division by each tensor's largest magnitude, on the device in its own
+/// Where there is no kernel, squares are summed after division by each tensor's largest magnitude, on the device in its own
 /// precision, and the sums combined in f64, so that even a norm of 1e20 neither overflows nor vanishes. One transfer for all
 /// tensors.
 pub fn norm(gradients: &Flat) -> Norm {
-    let squares: Option<Vec<f64>> = gradients.values().map(sum_of_squares).collect();
+    let squares: Option<Vec<f64>> =
+        gradients.values().map(|gradient| sum_of_squares(gradient, Execution::default())).collect();
     let squares = squares.unwrap_or_else(|| {
         let measured = gradients.values().flat_map(|gradient| {
             let largest = gradient.clone().abs().max();
@@ -78,9 +79,9 @@ pub fn norm(gradients: &Flat) -> Norm {
 }
 
 /// The first of some tensors that has an element that is not finite, and that element. One transfer for all tensors, and one
-/// more for a culprit; none where a kernel serves.
+/// more for a culprit; none where there is a kernel.
 pub fn not_finite<K>(mut tensors: Vec<(K, Tensor<1>)>) -> Option<(K, f32)> {
-    let sound: Option<Vec<bool>> = tensors.iter().map(|(_, tensor)| is_finite(tensor)).collect();
+    let sound: Option<Vec<bool>> = tensors.iter().map(|(_, tensor)| is_finite(tensor, Execution::default())).collect();
     let sound = sound.unwrap_or_else(|| {
         // Zero times anything finite is zero, and times anything else no number.
         let sums = read(tensors.iter().map(|(_, tensor)| (tensor.clone() * 0.0).sum()).collect());

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Device, Tensor};
-use seqzoo_kernels::{Rule, Step};
+use seqzoo_kernels::{Execution, Parameter, Rule, Step, Updated};
 use seqzoo_run::parameters::{self, Array, Arrays, Path};
 use seqzoo_run::recipe::{OptimizerKind, OptimizerSettings};
 
@@ -36,6 +36,8 @@ pub struct Optimizer {
     updates: u64,
     /// Number of updates that the mean of the weights is taken over; 0 before averaging begins.
     averaged: u64,
+    /// How updates are computed.
+    execution: Execution,
 }
 
 /// One update.
@@ -57,7 +59,7 @@ const CURRENT: &str = "current";
 impl Optimizer {
     /// An optimizer without state.
     pub fn new(settings: OptimizerSettings) -> Self {
-        Self { settings, memory: BTreeMap::new(), updates: 0, averaged: 0 }
+        Self { settings, memory: BTreeMap::new(), updates: 0, averaged: 0, execution: Execution::default() }
     }
 
     /// The module after an update along `gradients`.
@@ -74,6 +76,7 @@ impl Optimizer {
             update,
             updates: self.updates,
             averaged: self.averaged,
+            execution: self.execution,
         })
     }
 
@@ -135,7 +138,8 @@ impl Optimizer {
         }
         let updates = arrays.get(UPDATES).map_or(step, count);
         let averaged = arrays.get(AVERAGED).map_or(0, count);
-        (Self { settings, memory, updates, averaged }, (averaged > 0).then_some(current))
+        let execution = Execution::default();
+        (Self { settings, memory, updates, averaged, execution }, (averaged > 0).then_some(current))
     }
 
     /// Everything that it remembers, by name.
@@ -174,6 +178,7 @@ struct Stepper<'a> {
     update: Update,
     updates: u64,
     averaged: u64,
+    execution: Execution,
 }
 
 impl Stepper<'_> {
@@ -208,8 +213,10 @@ impl Stepper<'_> {
         };
         let names: Vec<String> = variables.iter().map(|variable| format!("{name}/{variable}")).collect();
         let old = names.iter().map(|name| self.memory.get(name).cloned().unwrap_or_else(|| g.zeros_like()));
-        let (value, memory) = rule.apply(shared, value, g, &old.collect::<Vec<_>>())?;
-        self.memory.extend(names.into_iter().zip(memory));
+        let state: Vec<Tensor<1>> = old.collect();
+        let parameter = Parameter { value, gradient: g, state: &state };
+        let Updated { value, state } = rule.apply(shared, parameter, self.execution)?;
+        self.memory.extend(names.into_iter().zip(state));
         Some(value)
     }
 
@@ -286,7 +293,6 @@ mod tests {
     use crate::gradients;
     use burn::nn::Linear;
     use burn::tensor::TensorData;
-    use seqzoo_kernels::Engine;
     use seqzoo_run::devices;
 
     const GOAL: [f32; 3] = [0.5, -2.0, 30.0];
@@ -345,24 +351,23 @@ mod tests {
         };
         for kind in KINDS {
             let settings = settings(kind);
-            let updated = |engine: Engine| {
-                engine.with(|| {
-                    let weight = Param::from_data(TensorData::new(numbers(1), [3, 9001]), &device);
-                    let (mut module, mut optimizer) = (Linear { weight, bias: None }, Optimizer::new(settings));
-                    for step in 1..=4 {
-                        let data = TensorData::new(numbers(step), [3 * 9001]);
-                        let gradients =
-                            Flat::from([("weight".to_owned(), Tensor::from_data(data, &device.clone().inner()))]);
-                        let update = Update { learning_rate: 0.1, clip_factor: 0.3 };
-                        module = optimizer.update(module, gradients, update);
-                    }
-                    let memory = optimizer.to_arrays(&module);
-                    let mut all = parameters::read(&module).remove("weight").unwrap().values;
-                    all.extend(memory.into_values().flat_map(|array| array.values));
-                    all
-                })
+            let updated = |execution: Execution| {
+                let weight = Param::from_data(TensorData::new(numbers(1), [3, 9001]), &device);
+                let optimizer = Optimizer::new(settings);
+                let (mut module, mut optimizer) = (Linear { weight, bias: None }, Optimizer { execution, ..optimizer });
+                for step in 1..=4 {
+                    let data = TensorData::new(numbers(step), [3 * 9001]);
+                    let gradients =
+                        Flat::from([("weight".to_owned(), Tensor::from_data(data, &device.clone().inner()))]);
+                    let update = Update { learning_rate: 0.1, clip_factor: 0.3 };
+                    module = optimizer.update(module, gradients, update);
+                }
+                let memory = optimizer.to_arrays(&module);
+                let mut all = parameters::read(&module).remove("weight").unwrap().values;
+                all.extend(memory.into_values().flat_map(|array| array.values));
+                all
             };
-            let (once, many) = (updated(Engine::Auto), updated(Engine::Reference));
+            let (once, many) = (updated(Execution::default()), updated(Execution::reference()));
             assert_eq!(once.len(), many.len());
             let apart = once.iter().zip(&many).fold(0.0f32, |most, (a, b)| most.max((a - b).abs()));
             assert!(apart < 1e-5, "{kind:?}: {apart}");

@@ -1,17 +1,19 @@
 //! Kernels for Burn's CPU backends, in f32.
 //!
 //! Bottom up: `buffer` is pooled memory and `slices` the way from tensors to it; `math` has vectorizable functions and `product`
-//! matrix products; `schedule`, `dimensions`, `planes` and `weights` say how a batch lies in memory; `elementwise` is what one cell
-//! adds, with one file per cell in `cells`; `forward`, `backward`, `weight_gradients` and `stepper` process sequences; `operation`
-//! and `autodiff` make them differentiable. `cross_entropy` and `update` are operations of their own.
+//! matrix products; `schedule`, `dimensions`, `planes` and `weights` say how a batch lies in memory; `elementwise` is what
+//! distinguishes a cell, with one file per cell in `cells`; `forward`, `backward`, `weight_gradients` and `stepper` process
+//! sequences; `operation` and `autodiff` make them differentiable. `cross_entropy` and `update` are operations of their own. `family`
+//! puts all of it behind the contract.
 
 mod autodiff;
 mod backward;
 mod buffer;
-pub(crate) mod cells;
+mod cells;
 mod cross_entropy;
 mod dimensions;
 mod elementwise;
+mod family;
 mod forward;
 mod math;
 mod operation;
@@ -25,13 +27,6 @@ mod update;
 mod weight_gradients;
 mod weights;
 
-pub use cross_entropy::{CrossEntropyOps, evaluate_cross_entropy, mean_cross_entropy};
-pub use operation::SequenceOps;
-pub use schedule::Shape;
-pub use sequence::pooled;
-pub use update::{Rule, Step, is_finite, sum_of_squares};
-
+pub(crate) use family::Cpu;
 pub(crate) use product::{Accumulate, OutputMatrix, PackedMatrix, Resources, Rows};
-pub(crate) use sequence::Inputs;
-pub(crate) use slices::CpuSlice;
-pub(crate) use stepper::Stepper;
+pub(crate) use stepper::Steps;

@@ -1,69 +1,78 @@
-//! The contract of kernels: which cells have one, what it takes and what it returns.
+//! The contract of kernels.
+//!
+//! A [`KernelFamily`] computes fused operations on one kind of device. It says which requests it supports; whoever asks for anything
+//! else gets `None` and computes it with Burn's own operations, so kernels change speed and nothing else.
+//!
+//! For recurrent cells:
+//!
+//! - *Inputs* ([`Inputs`]): `[batch, time, input_size]` with [`Lengths`], the cell's weights, an initial state, a direction.
+//! - *Outputs* ([`Outputs`]): hidden states `[batch, time, hidden_size]`, zero at padding, and the state after each row's last valid
+//!   step. Padding is never read.
+//! - *Saved buffers*: whatever the family's backward pass needs besides inputs and outputs belongs to the family, lives in the autodiff
+//!   graph and is released with it. [`Activations`](crate::Activations) bounds it.
+//! - *Accuracy*: outputs within 1e-5 and gradients within 1e-4 of the largest magnitude of the readable loop's. The same inputs give
+//!   the same bits for a given number of threads.
+//! - *Supports*: a cell by its name in [`Request`], with the element type, the device and the sizes.
 
-use burn::backend::Dispatch;
+use std::fmt::Debug;
+
 use burn::tensor::{DType, Device, Tensor};
 
-use crate::backend::is_cpu;
-use crate::cpu::{SequenceOps, Shape};
+use crate::execution::Execution;
+use crate::lengths::Lengths;
+use crate::stream::{OutputLayer, Stream};
+use crate::update::{Rule, Step};
 
-/// The cells that have a kernel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kernel {
-    /// Vanilla RNN.
-    Rnn,
-    /// Vanilla RNN of rectified units.
-    ReluRnn,
-    /// LSTM.
-    Lstm,
-    /// GRU, reset before the product.
-    Gru,
-    /// GRU, reset after the product.
-    GruResetAfter,
+/// What a recurrent layer asks for.
+#[derive(Debug, Clone)]
+pub struct Request<'a> {
+    /// Name of the cell, as in the list of architectures.
+    pub cell: &'static str,
+    /// Where the input is.
+    pub device: &'a Device,
+    /// Element type of input and weights.
+    pub dtype: DType,
+    /// Batch, time, input size, hidden size.
+    pub sizes: [usize; 4],
 }
 
-/// Evaluates an expression in which a name stands for the kernel's [`Elementwise`](crate::cpu::elementwise::Elementwise) type.
-macro_rules! for_kernel {
-    ($kernel:expr, $cell:ident => $act:expr) => {
-        match $kernel {
-            $crate::Kernel::Rnn => {
-                type $cell = $crate::cpu::cells::rnn::Rnn;
-                $act
-            }
-            $crate::Kernel::ReluRnn => {
-                type $cell = $crate::cpu::cells::relu_rnn::ReluRnn;
-                $act
-            }
-            $crate::Kernel::Lstm => {
-                type $cell = $crate::cpu::cells::lstm::Lstm;
-                $act
-            }
-            $crate::Kernel::Gru => {
-                type $cell = $crate::cpu::cells::gru::Gru;
-                $act
-            }
-            $crate::Kernel::GruResetAfter => {
-                type $cell = $crate::cpu::cells::gru_reset_after::GruResetAfter;
-                $act
-            }
-        }
-    };
-}
-pub(crate) use for_kernel;
-
-impl Kernel {
-    /// Whether it has an [`Extra`] input.
-    pub(crate) fn has_extra(self) -> bool {
-        matches!(self, Kernel::Gru | Kernel::GruResetAfter)
-    }
-
-    pub(crate) fn has_cell(self) -> bool {
-        self == Kernel::Lstm
-    }
+/// A cell that may have a kernel, and the parameters that only it has.
+#[derive(Debug, Clone)]
+pub struct Recurrence {
+    /// Name of the cell, as in the list of architectures.
+    pub cell: &'static str,
+    /// Parameters besides input weights, recurrent weights and bias.
+    pub extra: Extra,
 }
 
-/// Whether there are kernels for tensors of this type on this device.
-pub fn supports(device: &Device, dtype: DType) -> bool {
-    dtype == DType::F32 && is_cpu(device)
+/// Parameters of the last gate of a GRU.
+#[derive(Debug, Clone)]
+pub enum Extra {
+    /// None: all other cells.
+    None,
+    /// The bias of the recurrent product, inside the reset gate's reach, `[hidden_size]`.
+    Bias(Tensor<1>),
+    /// Recurrent weights of the candidate, `[hidden_size, hidden_size]`.
+    Weights(Tensor<2>),
+}
+
+/// Inputs of a cell over whole sequences.
+#[derive(Debug)]
+pub struct Inputs {
+    /// `[batch, time, input_size]`; padding is never read.
+    pub input: Tensor<3>,
+    /// `[input_size, gates · hidden_size]`.
+    pub weight_ih: Tensor<2>,
+    /// `[gates · hidden_size]`.
+    pub bias: Tensor<1>,
+    /// `[hidden_size, gates · hidden_size]`; one gate less if the cell's [`Extra`] holds its weights.
+    pub weight_hh: Tensor<2>,
+    /// Parameters that only some cells have.
+    pub extra: Extra,
+    /// The hidden state before the first step, `[batch, hidden_size]`.
+    pub hidden: Tensor<2>,
+    /// The cell state before the first step, if there is one.
+    pub cell: Option<Tensor<2>>,
 }
 
 /// Outputs of a cell over whole sequences.
@@ -77,67 +86,104 @@ pub struct Outputs {
     pub cell: Option<Tensor<2>>,
 }
 
-/// Inputs of a cell over whole sequences.
-#[derive(Debug)]
-pub struct Inputs {
-    /// `[batch, time, input_size]`; padding is never read.
-    pub input: Tensor<3>,
-    /// `[input_size, gates · hidden_size]`.
-    pub weight_ih: Tensor<2>,
-    /// `[gates · hidden_size]`.
-    pub bias: Tensor<1>,
-    /// `[hidden_size, gates · hidden_size]`; one gate less if `extra` holds its weights.
-    pub weight_hh: Tensor<2>,
-    /// Parameters that only some cells have.
-    pub extra: Extra,
-    /// The hidden state before the first step, `[batch, hidden_size]`.
-    pub hidden: Tensor<2>,
-    /// The cell state before the first step, if there is one.
-    pub cell: Option<Tensor<2>>,
-}
-
-/// Parameters of the last gate of a GRU.
-#[derive(Debug)]
-pub enum Extra {
-    /// None: all other cells.
-    None,
-    /// The bias of the recurrent product, inside the reset gate's reach, `[hidden_size]`.
-    Bias(Tensor<1>),
-    /// Recurrent weights of the candidate, `[hidden_size, hidden_size]`.
-    Weights(Tensor<2>),
-}
-
-/// Computes a cell over whole sequences with `lengths` valid steps, differentiably; `backward` processes each from its last valid
-/// step to its first.
+/// The kernels for one kind of device.
 ///
-/// # Panics
-/// If the device and type are not [supported](supports), or a tensor that the cell needs is missing.
-pub fn run(kernel: Kernel, inputs: Inputs, lengths: &[usize], backward: bool) -> Outputs {
-    let Inputs { input, weight_ih, bias, weight_hh, extra, hidden, cell } = inputs;
-    let ([batch, time, features], [_, h]) = (input.dims(), hidden.dims());
-    let shape = Shape { batch, time, input: features, hidden: h, lengths: lengths.to_vec(), backward };
-    let none = Tensor::<1>::zeros([1], &input.device());
-    let extra = match (kernel, extra) {
-        (Kernel::GruResetAfter, Extra::Bias(bias)) => bias.into_dispatch(),
-        (Kernel::Gru, Extra::Weights(weights)) => weights.into_dispatch(),
-        (_, Extra::None) if !kernel.has_extra() => none.clone().into_dispatch(),
-        (_, extra) => panic!("{kernel:?} does not take {extra:?}"),
-    };
-    assert!(cell.is_some() == kernel.has_cell(), "{kernel:?} needs a cell state if and only if it has one");
-    let (outputs, hidden, cell) = Dispatch::sequence(
-        input.into_dispatch(),
-        weight_ih.into_dispatch(),
-        bias.into_dispatch(),
-        weight_hh.into_dispatch(),
-        extra,
-        hidden.into_dispatch(),
-        cell.map_or_else(|| none.into_dispatch(), Tensor::into_dispatch),
-        kernel,
-        shape,
-    );
-    Outputs {
-        outputs: Tensor::from_dispatch(outputs),
-        hidden: Tensor::from_dispatch(hidden),
-        cell: kernel.has_cell().then(|| Tensor::from_dispatch(cell)),
+/// Methods that return an option return `None` for tensors that the family does not support.
+pub trait KernelFamily: Debug + Sync {
+    /// The name in reports.
+    fn name(&self) -> &'static str;
+
+    /// Whether tensors of this type on this device are supported at all.
+    fn supports(&self, device: &Device, dtype: DType) -> bool;
+
+    /// Whether there is a kernel for a recurrent cell.
+    fn supports_sequence(&self, request: &Request) -> bool;
+
+    /// Computes a cell over whole sequences, differentiable in all inputs. With `reversed`, each sequence is processed from its last
+    /// valid step to its first.
+    ///
+    /// # Panics
+    /// If the request is not [supported](KernelFamily::supports_sequence), or a tensor that the cell needs is missing.
+    fn sequence(&self, cell: &str, inputs: Inputs, lengths: &Lengths, reversed: bool, execution: Execution) -> Outputs;
+
+    /// Processes one sequence step by step, starting from the state in `inputs`, whose `input` only tells the number of features:
+    /// `[1, 0.., input_size]`.
+    fn stream(&self, _cell: &str, _inputs: Inputs, _execution: Execution) -> Option<Stream> {
+        None
     }
+
+    /// The output layer of a stream, with `weight` `[features, classes]` and `bias` `[classes]`.
+    fn output_layer(&self, _weight: &Tensor<2>, _bias: &Tensor<1>, _execution: Execution) -> Option<OutputLayer> {
+        None
+    }
+
+    /// See [`mean_cross_entropy`](crate::mean_cross_entropy).
+    fn mean_cross_entropy(&self, _inputs: &OutputInputs, _execution: Execution) -> Option<Tensor<1>> {
+        None
+    }
+
+    /// See [`evaluate_cross_entropy`](crate::evaluate_cross_entropy).
+    fn evaluate_cross_entropy(&self, _inputs: &OutputInputs, _execution: Execution) -> Option<(f64, usize)> {
+        None
+    }
+
+    /// See [`sum_of_squares`](crate::sum_of_squares).
+    fn sum_of_squares(&self, _tensor: &Tensor<1>, _execution: Execution) -> Option<f64> {
+        None
+    }
+
+    /// See [`is_finite`](crate::is_finite).
+    fn is_finite(&self, _tensor: &Tensor<1>, _execution: Execution) -> Option<bool> {
+        None
+    }
+
+    /// See [`Rule::apply`].
+    fn update(&self, _rule: Rule, _step: Step, _parameter: Parameter, _execution: Execution) -> Option<Updated> {
+        None
+    }
+}
+
+/// Inputs of an output layer with cross-entropy.
+#[derive(Debug)]
+pub struct OutputInputs {
+    /// `[rows, features]`
+    pub hidden: Tensor<2>,
+    /// `[features, classes]`
+    pub weight: Tensor<2>,
+    /// `[classes]`
+    pub bias: Tensor<1>,
+    /// The target class of each row.
+    pub targets: Vec<u32>,
+}
+
+impl OutputInputs {
+    /// # Panics
+    /// If shapes do not match, or a target is out of range.
+    pub(crate) fn check(&self) {
+        let Self { hidden, weight, bias, targets } = self;
+        let ([rows, features], [inputs, classes]) = (hidden.dims(), weight.dims());
+        let valid = rows == targets.len() && features == inputs && bias.dims() == [classes] && rows > 0;
+        assert!(valid, "[{rows}, {features}] times [{inputs}, {classes}] for {} targets", targets.len());
+        assert!(targets.iter().all(|&target| (target as usize) < classes), "targets are less than {classes}");
+    }
+}
+
+/// A parameter that an optimizer updates.
+#[derive(Debug, Clone, Copy)]
+pub struct Parameter<'a> {
+    /// Its value.
+    pub value: &'a Tensor<1>,
+    /// Its gradient.
+    pub gradient: &'a Tensor<1>,
+    /// The optimizer's state variables for it.
+    pub state: &'a [Tensor<1>],
+}
+
+/// A parameter after an update.
+#[derive(Debug)]
+pub struct Updated {
+    /// Its value.
+    pub value: Tensor<1>,
+    /// The optimizer's state variables for it.
+    pub state: Vec<Tensor<1>>,
 }

@@ -1,29 +1,36 @@
-//! Kernels: whole-sequence recurrent layers and other hot operations, fused; and the list of backends.
+//! Kernels: recurrent layers over whole sequences and other hot operations, fused; and the list of backends.
 //!
 //! This is the only package that names a backend or its internals. Everything else takes a [`burn::tensor::Device`].
 //!
-//! # Contract of a kernel
-//!
-//! A kernel computes a cell over `[batch, time, features]` with lengths, an initial state and a direction, forward and backward,
-//! exactly as the readable loop does: outputs within 1e-5 and gradients within 1e-4 of the largest magnitude. It is deterministic
-//! for a given number of threads, is chosen in one place ([`Engine`]), and deleting it leaves a correct, slower zoo.
-//!
-//! `kernel` says what kernels take and return, `cpu` implements them, `stream` processes one sequence step by step, `engine` has
-//! the choices that a caller can make.
+//! - `kernel`: the contract ([`KernelFamily`]): inputs, outputs, saved buffers, supported requests.
+//! - `registry`: the list of families and the functions that callers use. They return `None` where there is no kernel, and the caller
+//!   falls back to readable code; deleting all kernels would leave a correct, slower zoo.
+//! - `cpu`: the family of Burn's CPU backends. A kernel for a cell is one file in `cpu/cells` and one line in its list.
+//! - `execution`: engine, instruction set, threads and activation policy of a call, passed explicitly; `instructions`: the proof that
+//!   an instruction set was detected.
+//! - `lengths`: valid lengths of a ragged batch. `stream`: one sequence, step by step. `update`: update rules of optimizers.
 
 #![cfg_attr(not(any(feature = "flex", feature = "ndarray")), allow(unused))] // there is no CPU backend to compute for
 
 mod backend;
 mod cpu;
-mod engine;
+mod execution;
+mod instructions;
 mod kernel;
+mod lengths;
 mod process;
+mod registry;
 mod stream;
+mod update;
 
 pub use backend::{Backend, BackendError, devices};
-pub use cpu::{CrossEntropyOps, Rule, SequenceOps, Shape, Step, evaluate_cross_entropy, is_finite, mean_cross_entropy};
-pub use cpu::{pooled, sum_of_squares};
-pub use engine::{Activations, Engine, InstructionSet};
-pub use kernel::{Extra, Inputs, Kernel, Outputs, run, supports};
-pub use process::prepare;
+pub use execution::{Activations, Engine, Execution};
+pub use instructions::{Avx2, Avx512, InstructionSet};
+pub use kernel::{Extra, Inputs, KernelFamily, OutputInputs, Outputs, Parameter, Recurrence, Request, Updated};
+pub use lengths::Lengths;
+pub use process::{pooled, prepare};
+pub use registry::{
+    evaluate_cross_entropy, find, is_finite, mean_cross_entropy, output_layer, stream, sum_of_squares, supports,
+};
 pub use stream::{OutputLayer, Stream};
+pub use update::{Rule, Step};

@@ -1,4 +1,4 @@
-//! Process-wide setup for programs that compute on the CPU.
+//! Threads and memory of a process that computes on the CPU.
 
 /// Prepares the process for computation. Call it once at startup, on the thread that computes; results do not depend on it.
 ///
@@ -18,4 +18,12 @@ pub fn prepare() {
             libc::mallopt(libc::M_TRIM_THRESHOLD, NEVER);
         }
     }
+}
+
+/// Runs `act` on a thread of the pool unless the current thread belongs to it.
+///
+/// Products that are shared among threads inside `act` then wait for no thread to wake up, which steps of a
+/// [`Stream`](crate::Stream) are too short for.
+pub fn pooled<R: Send>(act: impl FnOnce() -> R + Send) -> R {
+    rayon::scope(|_| act())
 }

@@ -3,7 +3,7 @@
 use burn::module::{Module, Param};
 use burn::tensor::activation::sigmoid;
 use burn::tensor::{Device, Tensor};
-use seqzoo_kernels::{Extra, Kernel};
+use seqzoo_kernels::{Extra, Recurrence};
 use seqzoo_random::Key;
 
 use super::{Card, Weights, gates};
@@ -57,8 +57,8 @@ impl Cell for GruResetAfter {
         &self.weights
     }
 
-    fn kernel(&self) -> Option<(Kernel, Extra)> {
-        Some((Kernel::GruResetAfter, Extra::Bias(self.bias_hn.val())))
+    fn kernel(&self) -> Option<Recurrence> {
+        Some(Recurrence { cell: "gru-reset-after", extra: Extra::Bias(self.bias_hn.val()) })
     }
 
     fn step(&self, projected: Tensor<2>, HiddenState { hidden: h }: HiddenState) -> HiddenState {

@@ -3,7 +3,7 @@
 use burn::module::Module;
 use burn::tensor::activation::sigmoid;
 use burn::tensor::{Device, Tensor};
-use seqzoo_kernels::{Extra, Kernel};
+use seqzoo_kernels::{Extra, Recurrence};
 use seqzoo_random::Key;
 
 use super::{Card, Weights, gates};
@@ -52,8 +52,8 @@ impl Cell for Lstm {
         &self.weights
     }
 
-    fn kernel(&self) -> Option<(Kernel, Extra)> {
-        Some((Kernel::Lstm, Extra::None))
+    fn kernel(&self) -> Option<Recurrence> {
+        Some(Recurrence { cell: "lstm", extra: Extra::None })
     }
 
     fn step(&self, projected: Tensor<2>, LstmState { hidden: h, cell: c }: LstmState) -> LstmState {

@@ -3,7 +3,7 @@
 use burn::module::Module;
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
-use seqzoo_kernels::{Extra, Kernel};
+use seqzoo_kernels::{Extra, Recurrence};
 use seqzoo_random::Key;
 
 use super::{Card, Weights};
@@ -47,8 +47,8 @@ impl Cell for ReluRnn {
         &self.weights
     }
 
-    fn kernel(&self) -> Option<(Kernel, Extra)> {
-        Some((Kernel::ReluRnn, Extra::None))
+    fn kernel(&self) -> Option<Recurrence> {
+        Some(Recurrence { cell: "relu-rnn", extra: Extra::None })
     }
 
     fn step(&self, projected: Tensor<2>, HiddenState { hidden: h }: HiddenState) -> HiddenState {

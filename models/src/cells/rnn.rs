@@ -2,7 +2,7 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use seqzoo_kernels::{Extra, Kernel};
+use seqzoo_kernels::{Extra, Recurrence};
 use seqzoo_random::Key;
 
 use super::{Card, Weights};
@@ -46,8 +46,8 @@ impl Cell for Rnn {
         &self.weights
     }
 
-    fn kernel(&self) -> Option<(Kernel, Extra)> {
-        Some((Kernel::Rnn, Extra::None))
+    fn kernel(&self) -> Option<Recurrence> {
+        Some(Recurrence { cell: "rnn", extra: Extra::None })
     }
 
     fn step(&self, projected: Tensor<2>, HiddenState { hidden: h }: HiddenState) -> HiddenState {

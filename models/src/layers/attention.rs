@@ -3,10 +3,11 @@
 use burn::module::{Module, Param};
 use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Tensor};
+use seqzoo_kernels::Lengths;
 use seqzoo_random::Key;
 use serde::{Deserialize, Serialize};
 
-use crate::cell::{padding, without_padding};
+use crate::cell::without_padding;
 use crate::init;
 
 /// How well a query fits a memory.
@@ -72,15 +73,16 @@ impl Attention {
     }
 
     /// Attends from `queries`, `[batch, queries, query_size]`, to `memory`, `[batch, time, memory_size]`, whose rows have
-    /// `lengths` true steps.
+    /// `lengths` valid steps.
     ///
     /// # Panics
     /// If a row of the memory has no true step: there is nothing to attend to.
-    pub fn forward(&self, queries: Tensor<3>, memory: Tensor<3>, lengths: &[usize]) -> Attended {
+    pub fn forward(&self, queries: Tensor<3>, memory: Tensor<3>, lengths: impl Into<Lengths>) -> Attended {
+        let lengths = lengths.into();
         let [batch, time, _] = memory.dims();
         let [_, asked, _] = queries.dims();
         assert!(lengths.iter().all(|&length| (1..=time).contains(&length)), "lengths {lengths:?} of {time} steps");
-        let memory = without_padding(memory, lengths);
+        let memory = without_padding(memory, &lengths);
         let scores = match self.score {
             AttentionScore::Dot => queries.matmul(memory.clone().swap_dims(1, 2)),
             AttentionScore::General => product(queries, &self.weight_query).matmul(memory.clone().swap_dims(1, 2)),
@@ -93,7 +95,7 @@ impl Attention {
                 product(hidden, &self.vector).reshape([batch, asked, time])
             }
         };
-        let scores = match padding(lengths, time, &scores.device()) {
+        let scores = match lengths.padding(time, &scores.device()) {
             None => scores,
             Some(padding) => scores.mask_fill(padding.unsqueeze_dim::<3>(1).expand([batch, asked, time]), f32::MIN),
         };

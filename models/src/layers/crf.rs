@@ -1,7 +1,8 @@
 //! The linear-chain conditional random field: labels that depend on their neighbours.
 
 use burn::module::{Module, Param};
-use burn::tensor::{Bool, Device, Tensor, TensorData};
+use burn::tensor::{Device, Tensor, TensorData};
+use seqzoo_kernels::Lengths;
 use seqzoo_random::Key;
 
 use crate::init;
@@ -65,7 +66,7 @@ impl Crf {
             "labels do not fit emissions of [{batch}, {time}, {count}]"
         );
         let lengths: Vec<usize> = labels.iter().map(Vec::len).collect();
-        self.score(emissions.clone(), labels) - self.log_partition(emissions, &lengths)
+        self.score(emissions.clone(), labels) - self.log_partition(emissions, lengths)
     }
 
     /// score(y) as a sum over the parts that y picks, counted on the host: `[batch]`.
@@ -95,7 +96,8 @@ impl Crf {
     }
 
     /// log Σ exp(score) over all sequences of labels of each row's length, by the forward recursion: `[batch]`.
-    pub fn log_partition(&self, emissions: Tensor<3>, lengths: &[usize]) -> Tensor<1> {
+    pub fn log_partition(&self, emissions: Tensor<3>, lengths: impl Into<Lengths>) -> Tensor<1> {
+        let lengths = lengths.into();
         let [batch, time, count] = emissions.dims();
         let at = |step: usize| emissions.clone().narrow(1, step, 1).reshape([batch, count]);
         let transition = self.transition.val().unsqueeze::<3>();
@@ -103,27 +105,23 @@ impl Crf {
         for step in 1..time {
             let from = alpha.clone().unsqueeze_dim::<3>(2) + transition.clone();
             let next = log_sum_exp(from, 1).reshape([batch, count]) + at(step);
-            let going: Vec<bool> = lengths.iter().map(|&length| step < length).collect();
-            alpha = match going.contains(&false) {
-                false => next,
-                true => {
-                    let going = TensorData::new(going, [batch, 1]);
-                    let going = Tensor::<2, Bool>::from_data(going, &alpha.device());
-                    alpha.clone().mask_where(going.expand([batch, count]), next)
-                }
+            alpha = match lengths.finished(step, time, &alpha.device()) {
+                None => next,
+                Some(finished) => next.mask_where(finished.expand([batch, count]), alpha),
             };
         }
         log_sum_exp(alpha + self.end.val().unsqueeze::<2>(), 1).reshape([batch])
     }
 
     /// The most probable labels of each row (Viterbi 1967), computed on the host; of equal ones those of lower number.
-    pub fn decode(&self, emissions: Tensor<3>, lengths: &[usize]) -> Vec<Vec<usize>> {
+    pub fn decode(&self, emissions: Tensor<3>, lengths: impl Into<Lengths>) -> Vec<Vec<usize>> {
+        let lengths = lengths.into();
         let [_, time, count] = emissions.dims();
         let host = |tensor: Tensor<1>| tensor.try_into_vec_as::<f32>().expect("a computed tensor can be read");
         let transition = host(self.transition.val().reshape([count * count]));
         let (start, end) = (host(self.start.val()), host(self.end.val()));
         let emissions = emissions.try_into_vec_as::<f32>().expect("a computed tensor can be read");
-        let rows = emissions.chunks_exact(time * count).zip(lengths);
+        let rows = emissions.chunks_exact(time * count).zip(lengths.iter());
         rows.map(|(row, &length)| viterbi(&row[..length * count], &transition, &start, &end)).collect()
     }
 }

@@ -2,7 +2,7 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use seqzoo_kernels::Stream;
+use seqzoo_kernels::{Execution, Lengths, Stream};
 use seqzoo_random::Key;
 
 use super::dropout;
@@ -22,20 +22,22 @@ pub trait SequenceLayer: Module {
 
     /// Reads one sequence as its steps come, from a state or from zeros, undisturbed; `None` if the layer must know the whole
     /// sequence, or no kernel reads its cell.
-    fn stream(&self, initial: Option<LayerState>) -> Option<Stream>;
+    fn stream(&self, initial: Option<LayerState>, execution: Execution) -> Option<Stream>;
 }
 
 /// How a layer reads a batch.
 #[derive(Debug, Clone)]
-pub struct Passage<'a> {
-    /// True steps of each row.
-    pub lengths: &'a [usize],
+pub struct Passage {
+    /// Valid steps of each row.
+    pub lengths: Lengths,
     /// From where; zeros unless given.
     pub initial: Option<LayerState>,
     /// What disturbs the layer.
     pub noise: Noise,
     /// Added to the hidden states of the forward reader, see [`Walk::added`].
     pub added: Option<Tensor<3>>,
+    /// How it is computed.
+    pub execution: Execution,
 }
 
 /// The state of a layer before or after a sequence.
@@ -93,19 +95,20 @@ pub struct Bidirectional<C> {
 /// Distance between the keys of a forward and a backward reader.
 const BACKWARD: u64 = 1 << 32;
 
+/// Reads a batch with one cell; of the passage, `initial` and `added` are replaced.
 fn read<C: Cell>(
     cell: &C,
     input: Tensor<3>,
-    lengths: &[usize],
+    passage: &Passage,
     initial: Option<NamedState>,
     direction: Direction,
-    noise: Noise,
     added: Option<Tensor<3>>,
 ) -> (Tensor<3>, NamedState) {
+    let Passage { lengths, noise, execution, .. } = passage;
     let key = noise.key.map(|key| if direction == Direction::Backward { key.at(key.first() ^ BACKWARD) } else { key });
     let initial = initial.map(C::State::from_named);
     let zoneout = Zoneout { rate: noise.zoneout, key };
-    let walk = Walk { lengths, initial, direction, zoneout, added };
+    let walk = Walk { lengths: lengths.clone(), initial, direction, zoneout, added, execution: *execution };
     let Walked { outputs, last } = match key {
         // Zoneout draws from the low places of the key, weights from one far above.
         Some(key) if noise.recurrent_dropout > 0.0 => {
@@ -127,14 +130,14 @@ impl<C: Cell> SequenceLayer for Unidirectional<C> {
     }
 
     fn read(&self, input: Tensor<3>, passage: Passage) -> Reading {
-        let Passage { lengths, initial, noise, added } = passage;
-        let initial = initial.map(|state| state.forward);
-        let (outputs, forward) = read(&self.forward, input, lengths, initial, Direction::Forward, noise, added);
+        let Passage { ref initial, ref added, .. } = passage;
+        let (initial, added) = (initial.clone().map(|state| state.forward), added.clone());
+        let (outputs, forward) = read(&self.forward, input, &passage, initial, Direction::Forward, added);
         Reading { outputs, state: LayerState { forward, backward: None } }
     }
 
-    fn stream(&self, initial: Option<LayerState>) -> Option<Stream> {
-        stream(&self.forward, initial.map(|state| C::State::from_named(state.forward)))
+    fn stream(&self, initial: Option<LayerState>, execution: Execution) -> Option<Stream> {
+        stream(&self.forward, initial.map(|state| C::State::from_named(state.forward)), execution)
     }
 }
 
@@ -148,22 +151,22 @@ impl<C: Cell> SequenceLayer for Bidirectional<C> {
     }
 
     fn read(&self, input: Tensor<3>, passage: Passage) -> Reading {
-        let Passage { lengths, initial, noise, added } = passage;
-        let (from, back_from) = match initial {
+        let (from, back_from) = match passage.initial.clone() {
             None => (None, None),
             Some(LayerState { forward, backward }) => {
                 (Some(forward), Some(backward.expect("a bidirectional layer starts from two states")))
             }
         };
-        let (ahead, forward) = read(&self.forward, input.clone(), lengths, from, Direction::Forward, noise, added);
-        let (behind, backward) = read(&self.backward, input, lengths, back_from, Direction::Backward, noise, None);
+        let (ahead, forward) =
+            read(&self.forward, input.clone(), &passage, from, Direction::Forward, passage.added.clone());
+        let (behind, backward) = read(&self.backward, input, &passage, back_from, Direction::Backward, None);
         Reading {
             outputs: Tensor::cat(vec![ahead, behind], 2),
             state: LayerState { forward, backward: Some(backward) },
         }
     }
 
-    fn stream(&self, _: Option<LayerState>) -> Option<Stream> {
+    fn stream(&self, _: Option<LayerState>, _: Execution) -> Option<Stream> {
         None
     }
 }

@@ -6,7 +6,9 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use seqzoo_random::Key;
 use serde::{Deserialize, Serialize};
 
-use crate::cell::{padding, without_padding};
+use seqzoo_kernels::Lengths;
+
+use crate::cell::without_padding;
 use crate::init;
 
 /// How a sequence of outputs becomes one vector.
@@ -62,7 +64,8 @@ impl Summary {
     ///
     /// # Panics
     /// If there is not one length per row, or a row has no true step.
-    pub fn forward(&self, outputs: Tensor<3>, lengths: &[usize], directions: usize) -> Tensor<2> {
+    pub fn forward(&self, outputs: Tensor<3>, lengths: impl Into<Lengths>, directions: usize) -> Tensor<2> {
+        let lengths = &lengths.into();
         let [batch, time, features] = outputs.dims();
         assert!(
             lengths.len() == batch && lengths.iter().all(|length| (1..=time).contains(length)),
@@ -79,7 +82,7 @@ impl Summary {
                 without_padding(outputs, lengths).sum_dim(1).reshape([batch, features]) / counts
             }
             None => {
-                let outputs = match padding(lengths, time, &device) {
+                let outputs = match lengths.padding(time, &device) {
                     None => outputs,
                     Some(padding) => {
                         let padding = padding.unsqueeze_dim::<3>(2).expand([batch, time, features]);
@@ -93,11 +96,11 @@ impl Summary {
 }
 
 impl Scorer {
-    fn forward(&self, outputs: Tensor<3>, lengths: &[usize]) -> Tensor<2> {
+    fn forward(&self, outputs: Tensor<3>, lengths: &Lengths) -> Tensor<2> {
         let [batch, time, features] = outputs.dims();
         let rows = outputs.clone().reshape([batch * time, features]);
         let scores = rows.matmul(self.weight.val()).tanh().matmul(self.vector.val()).reshape([batch, time]);
-        let scores = match padding(lengths, time, &scores.device()) {
+        let scores = match lengths.padding(time, &scores.device()) {
             None => scores,
             Some(padding) => scores.mask_fill(padding, f32::MIN),
         };
@@ -107,7 +110,7 @@ impl Scorer {
 }
 
 /// The forward half at each row's last true step beside the backward half at the first.
-fn last(outputs: Tensor<3>, lengths: &[usize], directions: usize) -> Tensor<2> {
+fn last(outputs: Tensor<3>, lengths: &Lengths, directions: usize) -> Tensor<2> {
     let [batch, _, features] = outputs.dims();
     let width = features / directions;
     let ends: Vec<i32> = lengths.iter().map(|&length| length as i32 - 1).collect();

@@ -4,6 +4,7 @@ use burn::module::Module;
 use burn::nn::Embedding;
 use burn::tensor::module::embedding;
 use burn::tensor::{Device, Int, Tensor};
+use seqzoo_kernels::{Execution, Lengths};
 use seqzoo_random::Key;
 
 use super::{Pooling, Stack, StackShape, Summary};
@@ -70,11 +71,17 @@ impl Spelling {
         }
     }
 
+    /// Sets how its layers are computed.
+    pub fn set_execution(&mut self, execution: Execution) {
+        self.stack.set_execution(execution);
+    }
+
     /// The vector of the word at each place, `[batch, time, output_size]`.
     pub fn forward(&self, spelt: &Spelt, noise: Option<Key>) -> Tensor<3> {
         let letters = embedding(self.table.weight.val(), spelt.letters.clone());
-        let outputs = self.stack.read(letters, &spelt.lengths, None, noise).outputs;
-        let words = self.summary.forward(outputs, &spelt.lengths, self.stack.shape().architecture.directions());
+        let lengths = Lengths::from(&spelt.lengths);
+        let outputs = self.stack.read(letters, &lengths, None, noise).outputs;
+        let words = self.summary.forward(outputs, lengths, self.stack.shape().architecture.directions());
         embedding(words, spelt.places.clone())
     }
 }

@@ -4,7 +4,7 @@ use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::activation::sigmoid;
 use burn::tensor::{Device, Tensor};
-use seqzoo_kernels::Stream;
+use seqzoo_kernels::{Execution, Lengths, Stream};
 use seqzoo_random::Key;
 use serde::{Deserialize, Serialize};
 
@@ -76,6 +76,8 @@ pub struct Stack {
     gates: Vec<Linear>,
     #[module(skip)]
     shape: StackShape,
+    #[module(skip)]
+    execution: Execution,
 }
 
 /// What a stack makes of a sequence.
@@ -167,7 +169,8 @@ impl Stack {
     pub fn new(shape: StackShape, key: Key, device: &Device) -> Self {
         expect_fit(shape.check());
         let directions = shape.architecture.directions();
-        let mut stack = Self { layers: Vec::new(), projections: Vec::new(), gates: Vec::new(), shape: shape.clone() };
+        let (layers, projections, gates, execution) = (Vec::new(), Vec::new(), Vec::new(), Execution::default());
+        let mut stack = Self { layers, projections, gates, shape: shape.clone(), execution };
         let mut below = shape.input_size;
         for (layer, &hidden_size) in (0..).zip(&shape.hidden_sizes) {
             let key = key.at(key.first() + (layer << 8));
@@ -189,7 +192,22 @@ impl Stack {
         &self.shape
     }
 
-    /// Reads `[batch, time, input_size]`, whose rows have `lengths` true steps, from `initial` states (one a layer) or from
+    /// How its layers are computed; the default is [`Execution::default`].
+    pub fn execution(&self) -> Execution {
+        self.execution
+    }
+
+    /// Sets how its layers are computed.
+    pub fn set_execution(&mut self, execution: Execution) {
+        self.execution = execution;
+    }
+
+    /// The same stack, computed another way.
+    pub fn with_execution(self, execution: Execution) -> Self {
+        Self { execution, ..self }
+    }
+
+    /// Reads `[batch, time, input_size]`, whose rows have `lengths` valid steps, from `initial` states (one a layer) or from
     /// zeros; `noise` is the key of this step's masks, `None` at inference.
     ///
     /// # Panics
@@ -197,7 +215,7 @@ impl Stack {
     pub fn read(
         &self,
         input: Tensor<3>,
-        lengths: &[usize],
+        lengths: impl Into<Lengths>,
         initial: Option<Vec<LayerState>>,
         noise: Option<Key>,
     ) -> StackReading {
@@ -212,17 +230,17 @@ impl Stack {
     pub fn read_disturbed(
         &self,
         input: Tensor<3>,
-        lengths: &[usize],
+        lengths: impl Into<Lengths>,
         initial: Option<Vec<LayerState>>,
         noise: Option<Key>,
         mut added: Option<Tensor<3>>,
     ) -> StackReading {
-        let rates = self.shape.rates;
+        let (rates, lengths) = (self.shape.rates, lengths.into());
         let mut initial = initial.map(|states| {
             assert_eq!(states.len(), self.layers.len(), "a stack starts from one state a layer");
             states.into_iter()
         });
-        let (mut x, mut top, mut states) = (without_padding(input, lengths), None, Vec::new());
+        let (mut x, mut top, mut states) = (without_padding(input, &lengths), None, Vec::new());
         for (place, layer) in self.layers.iter().enumerate() {
             let key = noise.map(|key| key.at(key.first() ^ (1 + place as u64) << 40));
             // What skip connections carry is left whole.
@@ -235,11 +253,12 @@ impl Stack {
             };
             let noise = Noise { recurrent_dropout: rates.recurrent, zoneout: rates.zoneout, key };
             let from = initial.as_mut().and_then(Iterator::next);
-            let passage = Passage { lengths, initial: from, noise, added: added.take() };
+            let (lengths, execution) = (lengths.clone(), self.execution);
+            let passage = Passage { lengths: lengths.clone(), initial: from, noise, added: added.take(), execution };
             let reading = layer.read(read, passage);
             states.push(reading.state);
             top = Some(reading.outputs.clone());
-            x = self.hand_on(place, x, reading.outputs, lengths);
+            x = self.hand_on(place, x, reading.outputs, &lengths);
         }
         let outputs = if self.shape.skip == Skip::Dense { top.expect("a stack has a layer") } else { x };
         StackReading { outputs, states }
@@ -256,12 +275,12 @@ impl Stack {
             None => vec![None; self.layers.len()],
         };
         assert_eq!(states.len(), self.layers.len(), "a stack starts from one state a layer");
-        let layers = self.layers.iter().zip(states).map(|(layer, state)| layer.stream(state));
+        let layers = self.layers.iter().zip(states).map(|(layer, state)| layer.stream(state, self.execution));
         let layers: Option<Vec<_>> = if self.shape.skip == Skip::None { layers.collect() } else { None };
         layers.map(|layers| StackStream { layers })
     }
 
-    fn hand_on(&self, layer: usize, x: Tensor<3>, h: Tensor<3>, lengths: &[usize]) -> Tensor<3> {
+    fn hand_on(&self, layer: usize, x: Tensor<3>, h: Tensor<3>, lengths: &Lengths) -> Tensor<3> {
         let joined = |x: Tensor<3>| match &self.projections[layer] {
             Some(projection) => projection.forward(x),
             None => x,

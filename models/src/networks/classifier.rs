@@ -4,9 +4,10 @@ use burn::module::Module;
 use burn::nn::{Embedding, Linear};
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Int, Tensor, TensorData};
+use seqzoo_kernels::{Execution, Lengths};
 use seqzoo_random::{Key, Purpose};
 
-use super::{embed, table};
+use super::{Network, embed, table};
 use crate::layers::dropout::dropout;
 use crate::layers::{Pooling, Stack, StackShape, Summary, linear};
 use crate::misfit::{Misfit, expect_fit, positive, rate};
@@ -84,25 +85,33 @@ impl Classifier {
     ///
     /// # Panics
     /// If the labels do not fit the tokens.
-    pub fn reach(&self, tokens: Tensor<2, Int>, lengths: &[usize], labels: &[usize]) -> Vec<f64> {
+    pub fn reach(&self, tokens: Tensor<2, Int>, lengths: impl Into<Lengths>, labels: &[usize]) -> Vec<f64> {
+        let lengths = lengths.into();
         let input = embed(&self.embedding, tokens, 0.0, None);
         let labels: Vec<i32> = labels.iter().map(|&label| label as i32).collect();
         let labels = Tensor::<2, Int>::from_data(TensorData::new(labels, [lengths.len(), 1]), &input.device());
-        reach(&self.stack, input, lengths, |outputs| {
+        reach(&self.stack, input, &lengths, |outputs| {
             let directions = self.stack.shape().architecture.directions();
-            let scores = self.output.forward(self.summary.forward(outputs, lengths, directions));
+            let scores = self.output.forward(self.summary.forward(outputs, &lengths, directions));
             log_softmax(scores, 1).gather(1, labels).sum().neg()
         })
     }
 
     /// Scores of each label before softmax, `[batch, labels]`.
     ///
-    /// `tokens` is `[batch, time]`, of which `lengths` are true. `noise` is the key of this step's masks; without one nothing
+    /// `tokens` is `[batch, time]`, of which `lengths` are valid. `noise` is the key of this step's masks; without one nothing
     /// is dropped.
-    pub fn forward(&self, tokens: Tensor<2, Int>, lengths: &[usize], noise: Option<Key>) -> Tensor<2> {
+    pub fn forward(&self, tokens: Tensor<2, Int>, lengths: impl Into<Lengths>, noise: Option<Key>) -> Tensor<2> {
+        let lengths = lengths.into();
         let input = embed(&self.embedding, tokens, self.embedding_dropout, noise);
-        let outputs = self.stack.read(input, lengths, None, noise).outputs;
+        let outputs = self.stack.read(input, &lengths, None, noise).outputs;
         let summary = self.summary.forward(outputs, lengths, self.stack.shape().architecture.directions());
         self.output.forward(dropout(summary, self.dropout, noise))
+    }
+}
+
+impl Network for Classifier {
+    fn set_execution(&mut self, execution: Execution) {
+        self.stack.set_execution(execution);
     }
 }

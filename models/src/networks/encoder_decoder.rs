@@ -5,9 +5,10 @@ use std::cmp::Ordering;
 use burn::module::Module;
 use burn::nn::{Embedding, Linear};
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
+use seqzoo_kernels::{Execution, Lengths};
 use seqzoo_random::{Key, Purpose};
 
-use super::{cross_entropy, each_step, embed, table};
+use super::{Network, cross_entropy, each_step, embed, table};
 use crate::layers::dropout::dropout;
 use crate::layers::{Attention, AttentionScore, LayerState, Pooling, Stack, StackShape, Summary, linear};
 use crate::misfit::{Misfit, expect_fit, positive, rate};
@@ -62,7 +63,7 @@ pub struct EncoderDecoderShape {
 pub struct Memory {
     /// `[batch, time, features]`.
     outputs: Tensor<3>,
-    lengths: Vec<usize>,
+    lengths: Lengths,
     /// Of each layer of the decoder, before its first token.
     states: Vec<LayerState>,
 }
@@ -102,7 +103,7 @@ impl Memory {
         };
         Self {
             outputs: self.outputs.select(0, numbers.clone()),
-            lengths: rows.iter().map(|&row| self.lengths[row]).collect(),
+            lengths: rows.iter().map(|&row| self.lengths[row]).collect::<Vec<_>>().into(),
             states: self.states.into_iter().map(state).collect(),
         }
     }
@@ -165,18 +166,19 @@ impl EncoderDecoder {
         }
     }
 
-    /// Reads a source, `[batch, time]`, of which `lengths` are true.
-    pub fn read(&self, source: Tensor<2, Int>, lengths: &[usize], noise: Option<Key>) -> Memory {
+    /// Reads a source, `[batch, time]`, of which `lengths` are valid.
+    pub fn read(&self, source: Tensor<2, Int>, lengths: impl Into<Lengths>, noise: Option<Key>) -> Memory {
+        let lengths = lengths.into();
         let directions = self.encoder.shape().architecture.directions();
         let input = embed(&self.source, source, self.embedding_dropout, noise);
-        let outputs = self.encoder.read(input, lengths, None, noise).outputs;
-        let last = self.summary.forward(outputs.clone(), lengths, directions);
+        let outputs = self.encoder.read(input, &lengths, None, noise).outputs;
+        let last = self.summary.forward(outputs.clone(), &lengths, directions);
         let start = |bridge: &Linear| {
             let hidden = bridge.forward(last.clone()).tanh();
             let cell = Some(hidden.zeros_like());
             LayerState { forward: NamedState { hidden, cell }, backward: None }
         };
-        Memory { outputs, lengths: lengths.to_vec(), states: self.bridges.iter().map(start).collect() }
+        Memory { outputs, lengths, states: self.bridges.iter().map(start).collect() }
     }
 
     /// Scores of what follows each token of `target`, `[batch, time]`, and the memory to go on from after the last.
@@ -184,7 +186,7 @@ impl EncoderDecoder {
         &self,
         memory: Memory,
         target: Tensor<2, Int>,
-        lengths: &[usize],
+        lengths: impl Into<Lengths>,
         noise: Option<Key>,
     ) -> (Tensor<3>, Memory) {
         let Memory { outputs: source, lengths: source_lengths, states } = memory;
@@ -205,7 +207,7 @@ impl EncoderDecoder {
     pub fn loss(
         &self,
         source: Tensor<2, Int>,
-        lengths: &[usize],
+        lengths: impl Into<Lengths>,
         begin: usize,
         target: &[Vec<usize>],
         noise: Option<Key>,
@@ -220,11 +222,17 @@ impl EncoderDecoder {
         let told = Tensor::<2, Int>::from_data(TensorData::new(told, [target.len(), time]), &device);
         let target_lengths: Vec<usize> = target.iter().map(Vec::len).collect();
         let memory = self.read(source, lengths, noise);
-        cross_entropy(self.write(memory, told, &target_lengths, noise).0, target)
+        cross_entropy(self.write(memory, told, target_lengths, noise).0, target)
     }
 
     /// The most probable next token at each step, for each row of `source`, `[batch, time]`.
-    pub fn greedy(&self, source: Tensor<2, Int>, lengths: &[usize], generation: &Generation) -> Vec<Vec<usize>> {
+    pub fn greedy(
+        &self,
+        source: Tensor<2, Int>,
+        lengths: impl Into<Lengths>,
+        generation: &Generation,
+    ) -> Vec<Vec<usize>> {
+        let lengths = lengths.into();
         let batch = lengths.len();
         let mut memory = self.read(source, lengths, None);
         let mut written = vec![Vec::new(); batch];
@@ -320,7 +328,7 @@ impl EncoderDecoder {
     fn step(&self, memory: Memory, last: &[usize]) -> (Tensor<2>, Memory) {
         let numbers: Vec<i32> = last.iter().map(|&token| token as i32).collect();
         let tokens = Tensor::<2, Int>::from_data(TensorData::new(numbers, [last.len(), 1]), &memory.outputs.device());
-        let (scores, memory) = self.write(memory, tokens, &vec![1; last.len()], None);
+        let (scores, memory) = self.write(memory, tokens, Lengths::full(last.len(), 1), None);
         let [batch, _, vocabulary] = scores.dims();
         (scores.reshape([batch, vocabulary]), memory)
     }
@@ -383,4 +391,11 @@ impl Candidate {
 fn most_probable(hypotheses: &mut Vec<Hypothesis>, width: usize) {
     hypotheses.sort_by(|one, other| other.log_probability.total_cmp(&one.log_probability));
     hypotheses.truncate(width);
+}
+
+impl Network for EncoderDecoder {
+    fn set_execution(&mut self, execution: Execution) {
+        self.encoder.set_execution(execution);
+        self.decoder.set_execution(execution);
+    }
 }

@@ -4,8 +4,10 @@ use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::activation::softplus;
 use burn::tensor::{Device, Tensor, TensorData};
+use seqzoo_kernels::{Execution, Lengths};
 use seqzoo_random::{Key, Purpose};
 
+use super::Network;
 use crate::layers::dropout::dropout;
 use crate::layers::{Perceptron, PerceptronShape, Pooling, Stack, StackShape, Summary, linear};
 use crate::misfit::{Misfit, expect_fit, positive, rate};
@@ -224,12 +226,13 @@ impl Forecaster {
         &self.outlook
     }
 
-    /// What comes after `[batch, time, features]`, of which `lengths` steps are true; a perceptron reads all of them.
-    pub fn forward(&self, past: Tensor<3>, lengths: &[usize], noise: Option<Key>) -> Tensor<3> {
+    /// What comes after `[batch, time, features]`, of which `lengths` steps are valid; a perceptron reads all of them.
+    pub fn forward(&self, past: Tensor<3>, lengths: impl Into<Lengths>, noise: Option<Key>) -> Tensor<3> {
+        let lengths = lengths.into();
         let batch = lengths.len();
         let read = match &self.past {
             Past::Recurrent(Reader { stack, summary }) => {
-                let outputs = stack.read(past, lengths, None, noise).outputs;
+                let outputs = stack.read(past, &lengths, None, noise).outputs;
                 summary.forward(outputs, lengths, stack.shape().architecture.directions())
             }
             Past::Perceptron(perceptron) => perceptron.forward(past),
@@ -251,8 +254,16 @@ impl Forecaster {
     }
 
     /// The mean loss of the forecasts after `past` against what came, `[batch, horizon]`.
-    pub fn loss(&self, past: Tensor<3>, lengths: &[usize], came: Tensor<2>, noise: Option<Key>) -> Tensor<1> {
+    pub fn loss(&self, past: Tensor<3>, lengths: impl Into<Lengths>, came: Tensor<2>, noise: Option<Key>) -> Tensor<1> {
         self.outlook.loss(self.forward(past, lengths, noise), came)
+    }
+}
+
+impl Network for Forecaster {
+    fn set_execution(&mut self, execution: Execution) {
+        if let Past::Recurrent(reader) = &mut self.past {
+            reader.stack.set_execution(execution);
+        }
     }
 }
 

@@ -3,10 +3,10 @@
 use burn::module::{Module, Param};
 use burn::nn::{Embedding, Linear};
 use burn::tensor::{Device, Int, Tensor};
-use seqzoo_kernels::OutputLayer;
+use seqzoo_kernels::{self as kernels, Execution, Lengths, OutputLayer};
 use seqzoo_random::{Key, Purpose};
 
-use super::{cross_entropy, embed, grade, mean_cross_entropy, spread};
+use super::{Network, cross_entropy, embed, grade, mean_cross_entropy, spread};
 use crate::init;
 use crate::layers::dropout::dropout;
 use crate::layers::stack::StackReading;
@@ -104,7 +104,7 @@ impl LanguageModel {
     pub fn read(
         &self,
         tokens: Tensor<2, Int>,
-        lengths: &[usize],
+        lengths: impl Into<Lengths>,
         states: Option<Vec<LayerState>>,
         noise: Option<Key>,
     ) -> Continuation {
@@ -129,7 +129,7 @@ impl LanguageModel {
     pub fn mean_loss(&self, features: Tensor<3>, next: Vec<u32>) -> Tensor<1> {
         let [batch, time, width] = features.dims();
         let (weight, bias) = self.output();
-        mean_cross_entropy(features.reshape([batch * time, width]), weight, bias, next)
+        mean_cross_entropy(features.reshape([batch * time, width]), weight, bias, next, self.stack.execution())
     }
 
     /// Mean cross-entropy in nats per token, and how many tokens had the largest score, nothing to be learnt from it.
@@ -139,7 +139,7 @@ impl LanguageModel {
     pub fn grade(&self, features: Tensor<3>, next: &[u32]) -> (f64, usize) {
         let [batch, time, width] = features.dims();
         let (weight, bias) = self.output();
-        grade(features.reshape([batch * time, width]), weight, bias, next)
+        grade(features.reshape([batch * time, width]), weight, bias, next, self.stack.execution())
     }
 
     /// Weights `[features, vocabulary]` and bias of the output layer.
@@ -157,7 +157,7 @@ impl LanguageModel {
     /// If `next` does not fit the tokens.
     pub fn loss(&self, tokens: Tensor<2, Int>, next: &[Vec<usize>], noise: Option<Key>) -> Tensor<1> {
         let lengths: Vec<usize> = next.iter().map(Vec::len).collect();
-        let read = self.read(tokens, &lengths, None, noise);
+        let read = self.read(tokens, lengths, None, noise);
         cross_entropy(self.scores(read.features), next)
     }
 }
@@ -188,7 +188,7 @@ impl LanguageModel {
     /// Begins to read a text.
     pub fn reader(&self, device: &Device) -> TextReader<'_> {
         let (weight, bias) = self.output();
-        let stream = self.stack.stream(None).zip(OutputLayer::new(&weight, &bias));
+        let stream = self.stack.stream(None).zip(kernels::output_layer(&weight, &bias, self.stack.execution()));
         let way = match stream {
             Some((stack, output)) => {
                 let table = self.embedding.weight.val().into_data();
@@ -221,5 +221,11 @@ impl TextReader<'_> {
                 *scores = all.try_into_vec().expect("scores are of f32");
             }
         }
+    }
+}
+
+impl Network for LanguageModel {
+    fn set_execution(&mut self, execution: Execution) {
+        self.stack.set_execution(execution);
     }
 }

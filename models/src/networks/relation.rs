@@ -5,9 +5,10 @@ use std::ops::Range;
 use burn::module::Module;
 use burn::nn::{Embedding, Linear};
 use burn::tensor::{Device, Int, Tensor, TensorData};
+use seqzoo_kernels::{Execution, Lengths};
 use seqzoo_random::{Key, Purpose};
 
-use super::table;
+use super::{Network, table};
 use crate::layers::{Pooling, Stack, StackShape, Summary, linear};
 use crate::misfit::{Misfit, expect_fit, positive};
 
@@ -75,18 +76,19 @@ impl RelationClassifier {
     pub fn forward(
         &self,
         tokens: Tensor<2, Int>,
-        lengths: &[usize],
+        lengths: impl Into<Lengths>,
         spans: &[[Range<usize>; 2]],
         noise: Option<Key>,
     ) -> Tensor<2> {
+        let lengths = lengths.into();
         let directions = self.stack.shape().architecture.directions();
-        let outputs = self.stack.read(self.embedding.forward(tokens), lengths, None, noise).outputs;
+        let outputs = self.stack.read(self.embedding.forward(tokens), &lengths, None, noise).outputs;
         let [batch, time, features] = outputs.dims();
         let lies_in = |(spans, &length): (&[Range<usize>; 2], &usize)| {
             spans.iter().all(|span| !span.is_empty() && span.end <= length)
         };
         assert!(
-            spans.len() == batch && spans.iter().zip(lengths).all(lies_in),
+            spans.len() == batch && spans.iter().zip(lengths.iter()).all(lies_in),
             "spans {spans:?} in rows of {lengths:?}"
         );
         let share = |span: &Range<usize>, step: usize| if span.contains(&step) { 1.0 / span.len() as f32 } else { 0.0 };
@@ -97,5 +99,11 @@ impl RelationClassifier {
         let means = shares.matmul(outputs.clone()).reshape([batch, 2 * features]);
         let whole = self.whole.forward(outputs, lengths, directions);
         self.output.forward(Tensor::cat(vec![means, whole], 1))
+    }
+}
+
+impl Network for RelationClassifier {
+    fn set_execution(&mut self, execution: Execution) {
+        self.stack.set_execution(execution);
     }
 }

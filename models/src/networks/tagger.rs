@@ -3,9 +3,10 @@
 use burn::module::Module;
 use burn::nn::{Embedding, Linear};
 use burn::tensor::{Device, Int, Tensor};
+use seqzoo_kernels::{Execution, Lengths};
 use seqzoo_random::{Key, Purpose};
 
-use super::{cross_entropy, each_step, embed, table};
+use super::{Network, cross_entropy, each_step, embed, table};
 use crate::cell::without_padding;
 use crate::layers::dropout::dropout;
 use crate::layers::spelling::{Spelling, SpellingShape, Spelt};
@@ -120,6 +121,7 @@ impl Tagger {
     /// If the tagger reads letters and the sentences have none.
     pub fn emissions(&self, sentences: &Sentences, noise: Option<Key>) -> Tensor<3> {
         let Sentences { tokens, lengths, spelt } = sentences;
+        let lengths = Lengths::from(lengths);
         let dropped = |tensor: Tensor<3>, place: u64| dropout(tensor, self.dropout, noise.map(|key| key.place(place)));
         let mut input = embed(&self.embedding, tokens.clone(), self.embedding_dropout, noise);
         if let Some(spelling) = &self.spelling {
@@ -127,8 +129,8 @@ impl Tagger {
             let noise = noise.map(|key| key.at(key.first() ^ (1 << 62)));
             input = Tensor::cat(vec![input, spelling.forward(spelt, noise)], 2);
         }
-        let outputs = self.stack.read(dropped(input, 2), lengths, None, noise).outputs;
-        without_padding(each_step(&self.output, dropped(outputs, 3)), lengths)
+        let outputs = self.stack.read(dropped(input, 2), &lengths, None, noise).outputs;
+        without_padding(each_step(&self.output, dropped(outputs, 3)), &lengths)
     }
 
     /// Mean negative log-likelihood in nats per token; `labels` is `[batch][length]`.
@@ -161,5 +163,14 @@ impl Tagger {
         let best = emissions.argmax(2).try_into_vec_as::<i64>().expect("a computed tensor can be read");
         let row = |(row, &length): (&[i64], &usize)| row[..length].iter().map(|&label| label as usize).collect();
         (best.chunks_exact(time).zip(lengths).map(row).collect(), loss)
+    }
+}
+
+impl Network for Tagger {
+    fn set_execution(&mut self, execution: Execution) {
+        self.stack.set_execution(execution);
+        if let Some(spelling) = &mut self.spelling {
+            spelling.set_execution(execution);
+        }
     }
 }

@@ -2,10 +2,10 @@
 
 use burn::module::Module;
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
-use seqzoo_kernels::{Activations, Engine, InstructionSet, devices, supports};
+use seqzoo_kernels::{Activations, Engine, Execution, InstructionSet, devices, supports};
 use seqzoo_models::Architecture;
 use seqzoo_models::layers::{LayerState, Stack, StackShape};
-use seqzoo_models::networks::{LanguageModel, LanguageModelShape};
+use seqzoo_models::networks::{LanguageModel, LanguageModelShape, Network};
 use seqzoo_models::state::NamedState;
 
 use crate::support::{key, numbers, parameters, wide_gradients, with_parameters};
@@ -43,12 +43,24 @@ struct Case {
 
 const INPUT: usize = 5;
 
-/// Everything that a case makes, by name: outputs, states, gradients.
-fn read(architecture: Architecture, case: &Case, dtype: DType, device: &Device) -> Vec<(String, Vec<f64>)> {
+/// Kernels, or a panic.
+fn fused_only() -> Execution {
+    Execution { engine: Engine::Fused, ..Execution::default() }
+}
+
+/// All results of a case by name: outputs, states, gradients.
+fn read(
+    architecture: Architecture,
+    case: &Case,
+    dtype: DType,
+    device: &Device,
+    execution: Execution,
+) -> Vec<(String, Vec<f64>)> {
     let &Case { batch, time, hidden, ragged, loss } = case;
     let start = Stack::new(StackShape::plain(architecture, INPUT, vec![hidden]), key(7), device);
     let weights = parameters(&start);
-    let stack = with_parameters(start, &|name, _| weights[name].iter().copied().map(f64::from).collect(), dtype);
+    let stack = with_parameters(start, &|name, _| weights[name].iter().copied().map(f64::from).collect(), dtype)
+        .with_execution(execution);
     let leaf = |count: usize, place: u64| -> Tensor<1> {
         let values: Vec<f64> = numbers(count, place).into_iter().map(f64::from).collect();
         Tensor::from_data(TensorData::new(values, [count]), (device, dtype)).require_grad()
@@ -103,10 +115,11 @@ fn read(architecture: Architecture, case: &Case, dtype: DType, device: &Device) 
 
 /// Compares every instruction set with the reference.
 fn compare(architecture: Architecture, case: &Case, device: &Device, reference: &Device) {
-    let expected = Engine::Reference.with(|| read(architecture, case, DType::F64, reference));
-    for set in InstructionSet::available() {
-        let found = Engine::Fused.with(|| set.with(|| read(architecture, case, DType::F32, device)));
-        near(&expected, &found, &format!("{architecture:?}, {case:?}, {set:?}"));
+    let expected = read(architecture, case, DType::F64, reference, Execution::reference());
+    for instructions in InstructionSet::available() {
+        let execution = Execution { instructions, ..fused_only() };
+        let found = read(architecture, case, DType::F32, device, execution);
+        near(&expected, &found, &format!("{architecture:?}, {case:?}, {instructions:?}"));
     }
 }
 
@@ -147,8 +160,14 @@ fn kernels_equal_the_loop_on_every_size_and_instruction_set() {
 fn the_same_inputs_give_the_same_bits() {
     let (_, device) = devices().into_iter().find(|(_, device)| supports(device, DType::F32)).unwrap();
     let case = Case { batch: 13, time: 9, hidden: 33, ragged: true, loss: From::Everything };
-    let once = read(Architecture::BiLstm, &case, DType::F32, &device.clone().autodiff());
-    assert!((0..5).all(|_| read(Architecture::BiLstm, &case, DType::F32, &device.clone().autodiff()) == once));
+    let once = read(Architecture::BiLstm, &case, DType::F32, &device.clone().autodiff(), Execution::default());
+    assert!((0..5).all(|_| read(
+        Architecture::BiLstm,
+        &case,
+        DType::F32,
+        &device.clone().autodiff(),
+        Execution::default()
+    ) == once));
 }
 
 #[test]
@@ -158,8 +177,11 @@ fn gates_computed_again_are_the_gates_that_were_not_kept() {
     for architecture in FUSED {
         // More steps than one run of products takes.
         let case = Case { batch: 9, time: 140, hidden: 20, ragged: true, loss: From::Everything };
-        let kept = Activations::Kept.with(|| read(architecture, &case, DType::F32, &device));
-        let again = Activations::Recomputed.with(|| read(architecture, &case, DType::F32, &device));
+        let with = |activations| {
+            let execution = Execution { activations, ..Execution::default() };
+            read(architecture, &case, DType::F32, &device, execution)
+        };
+        let (kept, again) = (with(Activations::Kept), with(Activations::Recomputed));
         assert_eq!(kept, again, "{architecture:?}");
     }
 }
@@ -194,8 +216,9 @@ fn an_output_layer_and_its_loss_in_one_operation_equal_both_apart() {
                 LanguageModelShape { vocabulary, stack, tied, dropout: 0.0, embedding_dropout: 0.0 }
             };
             let next: Vec<u32> = (0..rows).map(|row| (row * 31 % vocabulary) as u32).collect();
-            let all = |device: &Device, dtype: DType| -> Vec<(String, Vec<f64>)> {
-                let model = LanguageModel::new(shape(), 1, device);
+            let all = |device: &Device, dtype: DType, execution: Execution| -> Vec<(String, Vec<f64>)> {
+                let mut model = LanguageModel::new(shape(), 1, device);
+                model.set_execution(execution);
                 // Scores far apart, so that each has its part in the sum of exponentials.
                 let count = std::cell::Cell::new(0);
                 let model = with_parameters(
@@ -219,10 +242,11 @@ fn an_output_layer_and_its_loss_in_one_operation_equal_both_apart() {
                 all.extend([("graded loss".to_owned(), vec![mean]), ("right".to_owned(), vec![right as f64])]);
                 all
             };
-            let expected = Engine::Reference.with(|| all(&reference, DType::F64));
-            for set in InstructionSet::available() {
-                let found = set.with(|| all(&device.clone().autodiff(), DType::F32));
-                near(&expected, &found, &format!("{vocabulary} classes, {rows} rows, {set:?}"));
+            let expected = all(&reference, DType::F64, Execution::reference());
+            for instructions in InstructionSet::available() {
+                let execution = Execution { instructions, ..Execution::default() };
+                let found = all(&device.clone().autodiff(), DType::F32, execution);
+                near(&expected, &found, &format!("{vocabulary} classes, {rows} rows, {instructions:?}"));
             }
         }
     }
@@ -248,7 +272,7 @@ fn what_has_a_kernel_never_falls_back_to_the_loop() {
             let stack = Stack::new(StackShape::plain(architecture, INPUT, vec![3, 4]), key(0), &device);
             let input = Tensor::zeros([2, 3, INPUT], &device);
             let auto = stack.read(input.clone(), &[3, 1], None, None).outputs;
-            let fused = Engine::Fused.with(|| stack.read(input, &[3, 1], None, None).outputs);
+            let fused = stack.with_execution(fused_only()).read(input, &[3, 1], None, None).outputs;
             assert_eq!(auto.try_into_vec_as::<f32>().unwrap(), fused.try_into_vec_as::<f32>().unwrap());
         }
     }
@@ -259,5 +283,5 @@ fn what_has_a_kernel_never_falls_back_to_the_loop() {
 fn asking_for_a_kernel_that_is_not_there_says_so() {
     let (_, device) = devices().into_iter().find(|(_, device)| supports(device, DType::F32)).unwrap();
     let stack = Stack::new(StackShape::plain(Architecture::PeepholeLstm, 3, vec![3]), key(0), &device);
-    Engine::Fused.with(|| stack.read(Tensor::zeros([1, 2, 3], &device), &[2], None, None));
+    stack.with_execution(fused_only()).read(Tensor::zeros([1, 2, 3], &device), &[2], None, None);
 }

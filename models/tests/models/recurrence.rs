@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use proptest::prelude::*;
-use seqzoo_kernels::{Backend, devices};
+use seqzoo_kernels::{Backend, Execution, Lengths, devices};
 use seqzoo_models::Architecture;
 use seqzoo_models::cell::{Cell, Direction, Walk, Walked, Zoneout, unroll};
 use seqzoo_models::cells::{Gru, Lstm, Rnn};
@@ -119,8 +119,9 @@ fn what_comes_later_changes_nothing_earlier_in_one_direction() {
     }
 }
 
-fn walk<S>(lengths: &[usize], initial: Option<S>, direction: Direction) -> Walk<'_, S> {
-    Walk { lengths, initial, direction, zoneout: Zoneout::OFF, added: None }
+fn walk<S>(lengths: &[usize], initial: Option<S>, direction: Direction) -> Walk<S> {
+    let execution = Execution::default();
+    Walk { lengths: lengths.into(), initial, direction, zoneout: Zoneout::OFF, added: None, execution }
 }
 
 /// Each tensor of a layer's state.
@@ -353,11 +354,12 @@ fn zoneout_keeps_old_values_in_training_and_their_expectation_otherwise() {
         };
         let read = |zoneout| {
             let walk = Walk {
-                lengths: &[1; 4],
+                lengths: Lengths::full(4, 1),
                 initial: Some(state.clone()),
                 direction: Direction::Forward,
                 zoneout,
                 added: None,
+                execution: Execution::default(),
             };
             let Walked { last, .. } = unroll(&cell, input.clone(), walk);
             [values(last.hidden), values(last.cell)]

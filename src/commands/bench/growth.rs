@@ -2,7 +2,7 @@
 
 use burn::tensor::Tensor;
 use clap::Args;
-use seqzoo_kernels::Activations;
+use seqzoo_kernels::{Activations, Execution};
 use serde_json::json;
 
 use super::{Manner, Subject, layer, median, numbers, peak_memory, read, wait};
@@ -30,6 +30,7 @@ impl Growth {
         let device = manner.open()?;
         let fused = manner.fused(&device);
         let activations = if self.recompute { Activations::Recomputed } else { Activations::Kept };
+        let execution = Execution { activations, ..manner.execution() };
         let [batch, input, hidden] = SIZES;
         let tracked = device.clone().autodiff();
         for cell in manner.cells()? {
@@ -42,7 +43,7 @@ impl Growth {
                 let trained = layer(cell, shape, &tracked);
                 let leaf = Tensor::<3>::from_data(numbers(shape), &tracked).require_grad();
                 let seconds = median(manner.repeats(flops), || {
-                    activations.with(|| manner.engine().with(|| drop(read(&trained, &leaf).sum().backward())));
+                    drop(read(&trained, &leaf, execution).sum().backward());
                     wait(&device);
                 });
                 let memory = peak_memory().map(|bytes| bytes >> 20);

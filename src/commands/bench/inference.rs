@@ -26,9 +26,9 @@ impl Inference {
         let device = manner.open()?;
         let fused = manner.fused(&device);
         for cell in manner.cells()? {
-            manner.engine().with(|| self.step(&Subject { cell, shape: [1, 1, STEP, STEP], fused }, &device))?;
+            self.step(&Subject { cell, shape: [1, 1, STEP, STEP], fused }, &device)?;
             for shape in SHAPES {
-                manner.engine().with(|| self.batch(&Subject { cell, shape, fused }, &device))?;
+                self.batch(&Subject { cell, shape, fused }, &device)?;
             }
         }
         Ok(())
@@ -40,7 +40,7 @@ impl Inference {
         let flops = (batch * time) as f64 * cell.operations_per_step(input, hidden) as f64;
         let (layer, given) = (layer(cell, shape, device), Tensor::<3>::from_data(numbers(shape), device));
         let seconds = median(self.manner.repeats(flops), || {
-            drop(read(&layer, &given));
+            drop(read(&layer, &given, self.manner.execution()));
             wait(device);
         });
         self.manner.tell(subject, "forward", seconds, flops, Value::Null)
@@ -52,7 +52,7 @@ impl Inference {
         let flops = cell.operations_per_step(STEP, STEP) as f64;
         let layer = layer(cell, shape, device);
         let data = numbers(shape);
-        let stream = if fused { layer.stream(None) } else { None };
+        let stream = if fused { layer.stream(None, self.manner.execution()) } else { None };
         let (streaming, seconds) = match stream {
             Some(mut stream) => {
                 let input = data.try_to_vec::<f32>().expect("made as such");
@@ -68,7 +68,7 @@ impl Inference {
             None => {
                 let given = Tensor::<3>::from_data(data, device);
                 let seconds = median(self.manner.repeats, || {
-                    drop(read(&layer, &given));
+                    drop(read(&layer, &given, self.manner.execution()));
                     wait(device);
                 });
                 (false, seconds)

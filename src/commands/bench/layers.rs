@@ -31,7 +31,7 @@ impl Layers {
         drop(out);
         for cell in manner.cells()? {
             for shape in SHAPES {
-                manner.engine().with(|| self.shape(&Subject { cell, shape, fused }, &device))?;
+                self.shape(&Subject { cell, shape, fused }, &device)?;
             }
         }
         Ok(())
@@ -41,18 +41,18 @@ impl Layers {
         let Subject { cell, shape, .. } = *subject;
         let [batch, time, input, hidden] = shape;
         let flops = (batch * time) as f64 * cell.operations_per_step(input, hidden) as f64;
-        let repeats = self.manner.repeats(flops);
+        let (repeats, execution) = (self.manner.repeats(flops), self.manner.execution());
         let tracked = device.clone().autodiff();
         let (alone, trained) = (layer(cell, shape, device), layer(cell, shape, &tracked));
         let given = Tensor::<3>::from_data(numbers(shape), device);
         let leaf = Tensor::<3>::from_data(numbers(shape), &tracked).require_grad();
         let forward = median(repeats, || {
-            drop(read(&alone, &given));
+            drop(read(&alone, &given, execution));
             wait(device);
         });
         self.manner.tell(subject, "forward", forward, flops, Value::Null)?;
         let both = median(repeats, || {
-            let gradients = read(&trained, &leaf).sum().backward();
+            let gradients = read(&trained, &leaf, execution).sum().backward();
             drop(leaf.grad(&gradients).expect("the input asks for one"));
             wait(device);
         });

@@ -55,7 +55,7 @@ impl Training {
                 let line = json!({
                     "recipe": self.recipe, "model": name, "batches": batches, "tokens": tokens, "seconds": seconds,
                     "tokens_per_second": rate, "peak_mib": memory, "fused": fused,
-                    "instructions": format!("{:?}", InstructionSet::current()), "threads": threads(),
+                    "instructions": format!("{:?}", InstructionSet::default()), "threads": threads(),
                 });
                 writeln!(out, "{line}")?;
             } else {

@@ -9,12 +9,12 @@ pub mod transduction;
 
 use std::collections::BTreeMap;
 
-use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use seqzoo_datasets::batch::{self, Limits, Padded};
 use seqzoo_datasets::catalog::Data;
 use seqzoo_datasets::scores::Scores;
 use seqzoo_models::misfit::Misfit;
+pub use seqzoo_models::networks::Network;
 use seqzoo_random::Key;
 
 use crate::checkpoint::Files;
@@ -32,7 +32,7 @@ pub type Carried = BTreeMap<String, Tensor<2>>;
 /// What the learner must know of a task.
 pub trait Task {
     /// The network that is trained.
-    type Network: Module;
+    type Network: Network;
 
     /// A network with initial weights, a function of the run's seed alone.
     fn network(&self, device: &Device) -> Self::Network;

@@ -1,7 +1,7 @@
 //! Automatic differentiation of the operations on whole sequences.
 //!
-//! Burn nodes have one differentiable output each, but a sequence has up to three: its outputs, the last hidden state and the last
-//! cell state. The node of the whole sequence is that of the outputs. The last states are children of it, which hand their gradients
+//! A node of Burn's graph has one differentiable output, but a sequence has up to three: its outputs, the last hidden state and the
+//! last cell state. The node of the sequence is that of the outputs. The last states are children of it, which hand their gradients
 //! over through a [`Deferred`] value; the node of the sequence, which is always visited later, consumes them.
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,13 +13,9 @@ use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{AutodiffBackend, Backend, TensorMetadata};
 
-use super::operation::{Saved, SequenceOps};
-use super::schedule::Shape;
-use crate::engine::Activations;
-use crate::kernel::Kernel;
+use super::operation::{Call, Saved, SequenceOps};
 
-/// A value handed over between nodes of a graph: the gradient of a last state, which the node of the whole sequence consumes
-/// later, or what the forward pass saves.
+/// A value that one node hands over to another: shared, put once and taken once.
 #[derive(Debug)]
 pub(super) struct Deferred<T>(Arc<Mutex<Option<T>>>);
 
@@ -36,8 +32,8 @@ impl<T> Default for Deferred<T> {
 }
 
 impl<T> Deferred<T> {
-    pub(super) fn put(&self, tensor: T) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(tensor);
+    pub(super) fn put(&self, value: T) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(value);
     }
 
     pub(super) fn take(&self) -> Option<T> {
@@ -57,31 +53,30 @@ struct SequenceBackward;
 /// What it needs from the forward pass.
 #[derive(Debug, Clone)]
 struct SequenceState<B: Backend> {
-    kernel: Kernel,
-    shape: Shape,
-    activations: Activations,
+    call: Call,
     outputs: FloatTensor<B>,
     saved: Saved,
     inputs: [FloatTensor<B>; 7],
-    of_hidden: Deferred<FloatTensor<B>>,
-    of_cell: Deferred<FloatTensor<B>>,
+    hidden_gradient: Deferred<FloatTensor<B>>,
+    cell_gradient: Deferred<FloatTensor<B>>,
 }
 
 impl<B: SequenceOps> Backward<B, 7> for SequenceBackward {
     type State = SequenceState<B>;
 
     fn backward(self, ops: Ops<Self::State, 7>, tape: &mut Tape, _: &mut Checkpointer) {
-        let of_outputs = tape.consume::<B>(&ops.node);
-        let SequenceState { kernel, shape, activations, outputs, saved, inputs, of_hidden, of_cell } = ops.state;
+        let outputs_gradient = tape.consume::<B>(&ops.node);
+        let SequenceState { call, outputs, saved, inputs, hidden_gradient, cell_gradient } = ops.state;
         let [input, weight_ih, bias, weight_hh, extra, hidden, cell] = inputs;
-        let of_hidden = of_hidden.take().unwrap_or_else(|| no_gradient::<B>(&outputs));
-        let of_cell = of_cell.take().unwrap_or_else(|| no_gradient::<B>(&outputs));
+        let hidden_gradient = hidden_gradient.take().unwrap_or_else(|| no_gradient::<B>(&outputs));
+        let cell_gradient = cell_gradient.take().unwrap_or_else(|| no_gradient::<B>(&outputs));
         let wants_input = ops.parents[0].is_some();
-        let of_input_shape = input.shape();
-        let (of_input, of_weight_ih, of_bias, of_weight_hh, of_extra, of_hidden, of_cell) = B::sequence_backward(
-            of_outputs,
-            of_hidden,
-            of_cell,
+        let input_shape = input.shape();
+        let (has_extra, has_cell_state) = (call.has_extra(), call.has_cell_state());
+        let (input, weight_ih, bias, weight_hh, extra, hidden, cell) = B::sequence_backward(
+            outputs_gradient,
+            hidden_gradient,
+            cell_gradient,
             outputs,
             saved,
             input,
@@ -91,21 +86,17 @@ impl<B: SequenceOps> Backward<B, 7> for SequenceBackward {
             extra,
             hidden,
             cell,
-            kernel,
-            shape,
-            activations,
+            call,
             wants_input,
         );
-        let of_extra = kernel.has_extra().then_some(of_extra);
-        let of_cell = kernel.has_cell().then_some(of_cell);
         let gradients = [
-            wants_input.then(|| B::float_reshape(of_input, of_input_shape)),
-            Some(of_weight_ih),
-            Some(of_bias),
-            Some(of_weight_hh),
-            of_extra,
-            Some(of_hidden),
-            of_cell,
+            wants_input.then(|| B::float_reshape(input, input_shape)),
+            Some(weight_ih),
+            Some(bias),
+            Some(weight_hh),
+            has_extra.then_some(extra),
+            Some(hidden),
+            has_cell_state.then_some(cell),
         ];
         for (node, gradient) in ops.parents.into_iter().zip(gradients) {
             if let (Some(node), Some(gradient)) = (node, gradient) {
@@ -141,8 +132,8 @@ impl<B: SequenceOps, C: CheckpointStrategy> SequenceOps for Autodiff<B, C> {
         extra: FloatTensor<Self>,
         hidden: FloatTensor<Self>,
         cell: FloatTensor<Self>,
-        kernel: Kernel,
-        shape: Shape,
+        call: Call,
+        _: Option<Saved>,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
         let (inputs, nodes): (Vec<_>, Vec<_>) = [input, weight_ih, bias, weight_hh, extra, hidden, cell]
             .map(|tensor| tensor.into_parts())
@@ -151,68 +142,37 @@ impl<B: SequenceOps, C: CheckpointStrategy> SequenceOps for Autodiff<B, C> {
         let inputs: [FloatTensor<B>; 7] = inputs.try_into().unwrap_or_else(|_| unreachable!("there are seven"));
         let nodes = nodes.try_into().unwrap_or_else(|_| unreachable!("there are seven"));
         let [input, weight_ih, bias, weight_hh, extra, hidden, cell] = inputs.clone();
+        let forward = |call, saved| B::sequence(input, weight_ih, bias, weight_hh, extra, hidden, cell, call, saved);
         match SequenceBackward.prepare::<C>(nodes).compute_bound().stateful() {
             OpsKind::Tracked(prepared) => {
-                let activations = Activations::current();
                 let saved = Saved::default();
-                let (outputs, last_hidden, last_cell) = B::sequence_forward(
-                    input,
-                    weight_ih,
-                    bias,
-                    weight_hh,
-                    extra,
-                    hidden,
-                    cell,
-                    kernel,
-                    shape.clone(),
-                    activations,
-                    saved.clone(),
-                );
-                let (of_hidden, of_cell) = (Deferred::default(), Deferred::default());
+                let (outputs, last_hidden, last_cell) = forward(call.clone(), Some(saved.clone()));
+                let (hidden_gradient, cell_gradient) = (Deferred::default(), Deferred::default());
                 let state = SequenceState {
-                    kernel,
-                    shape,
-                    activations,
+                    call,
                     outputs: outputs.clone(),
                     saved,
                     inputs,
-                    of_hidden: of_hidden.clone(),
-                    of_cell: of_cell.clone(),
+                    hidden_gradient: hidden_gradient.clone(),
+                    cell_gradient: cell_gradient.clone(),
                 };
                 let outputs = prepared.finish(state, outputs);
-                let last = |state: FloatTensor<B>, deferred| match LastStateBackward
+                let last = |state: FloatTensor<B>, gradient| match LastStateBackward
                     .prepare::<C>([outputs.node()])
                     .compute_bound()
                     .stateful()
                 {
-                    OpsKind::Tracked(prepared) => prepared.finish(deferred, state),
+                    OpsKind::Tracked(prepared) => prepared.finish(gradient, state),
                     OpsKind::UnTracked(prepared) => prepared.finish(state),
                 };
-                let (hidden, cell) = (last(last_hidden, of_hidden), last(last_cell, of_cell));
+                let (hidden, cell) = (last(last_hidden, hidden_gradient), last(last_cell, cell_gradient));
                 (outputs, hidden, cell)
             }
             OpsKind::UnTracked(prepared) => {
-                let (outputs, hidden, cell) =
-                    B::sequence(input, weight_ih, bias, weight_hh, extra, hidden, cell, kernel, shape);
+                let (outputs, hidden, cell) = forward(call, None);
                 (prepared.finish(outputs), Self::from_inner(hidden), Self::from_inner(cell))
             }
         }
-    }
-
-    fn sequence_forward(
-        _: FloatTensor<Self>,
-        _: FloatTensor<Self>,
-        _: FloatTensor<Self>,
-        _: FloatTensor<Self>,
-        _: FloatTensor<Self>,
-        _: FloatTensor<Self>,
-        _: FloatTensor<Self>,
-        _: Kernel,
-        _: Shape,
-        _: Activations,
-        _: Saved,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
-        unreachable!("called on inner backends only")
     }
 
     fn sequence_backward(
@@ -228,9 +188,7 @@ impl<B: SequenceOps, C: CheckpointStrategy> SequenceOps for Autodiff<B, C> {
         _: FloatTensor<Self>,
         _: FloatTensor<Self>,
         _: FloatTensor<Self>,
-        _: Kernel,
-        _: Shape,
-        _: Activations,
+        _: Call,
         _: bool,
     ) -> (
         FloatTensor<Self>,

@@ -14,7 +14,7 @@ use super::sequence::{
 };
 use super::weight_gradients::{Scratch, WeightGradients};
 use super::weights::{BackwardWeights, ForwardWeights};
-use crate::engine::Activations;
+use crate::execution::{Activations, Execution};
 
 /// Computes the gradients of the inputs. `results` are `outputs` and `saved` of the forward pass. The gradient of `input` is empty
 /// unless it is wanted.
@@ -23,10 +23,11 @@ pub(crate) fn backward<E: Elementwise>(
     inputs: &Inputs,
     (outputs, saved): (&[f32], &[f32]),
     gradients: OutputGradients,
-    activations: Activations,
+    execution: Execution,
     wants_input: bool,
 ) -> InputGradients {
-    let dimensions = Dimensions::of::<E>(shape);
+    let activations = execution.activations;
+    let dimensions = Dimensions::of::<E>(shape, execution);
     let dimensions = if shape.batch == 1 { dimensions.sharing_products() } else { dimensions };
     let (time, h) = (shape.time, shape.hidden);
     let schedules = dimensions.schedules(shape);

@@ -21,8 +21,7 @@ use burn::backend::flex::FlexTensor;
 #[cfg(feature = "ndarray")]
 use burn::backend::ndarray::NdArrayTensor;
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Backend, Dispatch, backend_extension};
-use burn::tensor::Tensor;
+use burn::backend::{Backend, backend_extension};
 use rayon::prelude::*;
 
 use super::buffer::Buffer;
@@ -33,7 +32,9 @@ use super::slices::{CpuSlice, rows, vector};
 use super::slices::{flex_slices, flex_tensor};
 #[cfg(feature = "ndarray")]
 use super::slices::{ndarray_slices, ndarray_tensor};
-use crate::engine::{Engine, InstructionSet, for_each_instruction_set};
+use crate::execution::Execution;
+use crate::instructions::{InstructionSet, for_each_instruction_set};
+use crate::kernel::OutputInputs;
 
 /// Rows whose scores are computed together: whole blocks of the product, few enough to stay in the cache.
 const ROWS: usize = 24;
@@ -110,15 +111,13 @@ for_each_instruction_set!(softmax_gradient<S: Softmax>(
 ));
 
 /// The mean loss, the number of correctly predicted rows, and the gradients if they are wanted.
-fn cross_entropy(inputs: &Inputs, wants_gradients: bool) -> (f64, usize, Gradients) {
+fn cross_entropy(inputs: &Inputs, execution: Execution, wants_gradients: bool) -> (f64, usize, Gradients) {
     let &Inputs { hidden, weight, bias, targets } = inputs;
     let (count, classes) = (targets.len(), bias.len());
     let features = hidden.len() / count.max(1);
-    let set = InstructionSet::current();
-    let (alone, all) = (
-        Resources { instructions: set, threads: 1 },
-        Resources { instructions: set, threads: rayon::current_num_threads() },
-    );
+    let instructions = execution.instructions;
+    let (alone, all) =
+        (Resources { instructions, threads: 1 }, Resources { instructions, threads: execution.thread_count() });
     let forward = PackedMatrix::pack(all, weight, classes, features, classes);
     let backward = if wants_gradients {
         PackedMatrix::pack_transposed(all, weight, classes, classes, features)
@@ -140,7 +139,7 @@ fn cross_entropy(inputs: &Inputs, wants_gradients: bool) -> (f64, usize, Gradien
         let left = Rows { values: hidden, offsets: &offsets };
         forward.multiply(alone, 0..features, &left, rows, OutputMatrix::matrix(scores, classes, Accumulate::Row(bias)));
         for ((scores, target), outcome) in scores.chunks_exact_mut(classes).zip(targets).zip(outcomes) {
-            softmax_gradient::<StableSoftmax>(set, scores, *target as usize, 1.0 / count as f32, outcome);
+            softmax_gradient::<StableSoftmax>(instructions, scores, *target as usize, 1.0 / count as f32, outcome);
         }
         if wants_gradients {
             let left = Rows { values: scores, offsets: &score_offsets };
@@ -212,6 +211,7 @@ pub trait CrossEntropyOps: Backend {
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
         targets: Vec<u32>,
+        execution: Execution,
     ) -> FloatTensor<Self>;
 
     /// The same, and its gradients by hidden states, weights and bias.
@@ -220,6 +220,7 @@ pub trait CrossEntropyOps: Backend {
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
         targets: Vec<u32>,
+        execution: Execution,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
 
     /// A tensor times a single number, which costs nothing if that is 1.
@@ -229,10 +230,16 @@ pub trait CrossEntropyOps: Backend {
 macro_rules! implement_on_slices {
     ($backend:ty, $tensor:ty, $slice:ident, $tensor_of:ident) => {
         impl CrossEntropyOps for $backend {
-            fn cross_entropy(hidden: $tensor, weight: $tensor, bias: $tensor, targets: Vec<u32>) -> $tensor {
+            fn cross_entropy(
+                hidden: $tensor,
+                weight: $tensor,
+                bias: $tensor,
+                targets: Vec<u32>,
+                execution: Execution,
+            ) -> $tensor {
                 $slice!(hidden, weight, bias);
                 let inputs = Inputs { hidden, weight, bias, targets: &targets };
-                vector(vec![cross_entropy(&inputs, false).0 as f32], $tensor_of)
+                vector(vec![cross_entropy(&inputs, execution, false).0 as f32], $tensor_of)
             }
 
             fn cross_entropy_with_gradients(
@@ -240,10 +247,11 @@ macro_rules! implement_on_slices {
                 weight: $tensor,
                 bias: $tensor,
                 targets: Vec<u32>,
+                execution: Execution,
             ) -> ($tensor, $tensor, $tensor, $tensor) {
                 $slice!(hidden, weight, bias);
                 let inputs = Inputs { hidden, weight, bias, targets: &targets };
-                let (loss, _, gradients) = cross_entropy(&inputs, true);
+                let (loss, _, gradients) = cross_entropy(&inputs, execution, true);
                 let features = gradients.weight.len() / gradients.bias.len();
                 (
                     vector(vec![loss as f32], $tensor_of),
@@ -297,6 +305,7 @@ impl<B: CrossEntropyOps, C: CheckpointStrategy> CrossEntropyOps for Autodiff<B, 
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
         targets: Vec<u32>,
+        execution: Execution,
     ) -> FloatTensor<Self> {
         let (hidden, hidden_node) = hidden.into_parts();
         let (weight, weight_node) = weight.into_parts();
@@ -304,10 +313,10 @@ impl<B: CrossEntropyOps, C: CheckpointStrategy> CrossEntropyOps for Autodiff<B, 
         match CrossEntropyBackward.prepare::<C>([hidden_node, weight_node, bias_node]).compute_bound().stateful() {
             OpsKind::Tracked(prepared) => {
                 let (loss, hidden_gradient, weight_gradient, bias_gradient) =
-                    B::cross_entropy_with_gradients(hidden, weight, bias, targets);
+                    B::cross_entropy_with_gradients(hidden, weight, bias, targets, execution);
                 prepared.finish([hidden_gradient, weight_gradient, bias_gradient], loss)
             }
-            OpsKind::UnTracked(prepared) => prepared.finish(B::cross_entropy(hidden, weight, bias, targets)),
+            OpsKind::UnTracked(prepared) => prepared.finish(B::cross_entropy(hidden, weight, bias, targets, execution)),
         }
     }
 
@@ -316,6 +325,7 @@ impl<B: CrossEntropyOps, C: CheckpointStrategy> CrossEntropyOps for Autodiff<B, 
         _: FloatTensor<Self>,
         _: FloatTensor<Self>,
         _: Vec<u32>,
+        _: Execution,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
         unreachable!("called on inner backends only")
     }
@@ -325,47 +335,11 @@ impl<B: CrossEntropyOps, C: CheckpointStrategy> CrossEntropyOps for Autodiff<B, 
     }
 }
 
-/// Mean cross-entropy in nats, `[1]`, of the scores `hidden · weight + bias` with a target class for each row, differentiable.
-///
-/// `hidden` is `[rows, features]`, `weight` `[features, classes]`, `bias` `[classes]`. If any of them
-/// contains NaN or an infinity, the loss is not finite.
-///
-/// # Panics
-/// If the device and type are not [supported](crate::supports), shapes do not match, or a target is out of range.
-pub fn mean_cross_entropy(hidden: Tensor<2>, weight: Tensor<2>, bias: Tensor<1>, targets: Vec<u32>) -> Tensor<1> {
-    check_shapes(&hidden, &weight, &bias, &targets);
-    Tensor::from_dispatch(Dispatch::cross_entropy(
-        hidden.into_dispatch(),
-        weight.into_dispatch(),
-        bias.into_dispatch(),
-        targets,
-    ))
-}
-
-/// The mean cross-entropy of [`mean_cross_entropy`], and the number of rows whose target has the largest score. Not
-/// differentiable; keeps the scores of a few rows at a time. `None` where there is no kernel.
-///
-/// # Panics
-/// As for [`mean_cross_entropy`].
-pub fn evaluate_cross_entropy(
-    hidden: &Tensor<2>,
-    weight: &Tensor<2>,
-    bias: &Tensor<1>,
-    targets: &[u32],
-) -> Option<(f64, usize)> {
-    if Engine::current() == Engine::Reference {
-        return None;
-    }
-    check_shapes(hidden, weight, bias, targets);
+/// The mean loss and the number of correctly predicted rows; `None` if a tensor is not on the CPU.
+pub(super) fn evaluate(inputs: &OutputInputs, execution: Execution) -> Option<(f64, usize)> {
+    let OutputInputs { hidden, weight, bias, targets } = inputs;
     let (hidden, weight, bias) = (CpuSlice::of(hidden)?, CpuSlice::of(weight)?, CpuSlice::of(bias)?);
     let inputs = Inputs { hidden: hidden.slice(), weight: weight.slice(), bias: bias.slice(), targets };
-    let (loss, correct, _) = cross_entropy(&inputs, false);
+    let (loss, correct, _) = cross_entropy(&inputs, execution, false);
     Some((loss, correct))
-}
-
-fn check_shapes(hidden: &Tensor<2>, weight: &Tensor<2>, bias: &Tensor<1>, targets: &[u32]) {
-    let ([rows, features], [inputs, classes]) = (hidden.dims(), weight.dims());
-    let valid = rows == targets.len() && features == inputs && bias.dims() == [classes] && rows > 0;
-    assert!(valid, "[{rows}, {features}] times [{inputs}, {classes}] for {} targets", targets.len());
-    assert!(targets.iter().all(|&target| (target as usize) < classes), "targets are less than {classes}");
 }

@@ -3,7 +3,7 @@
 use super::elementwise::{Elementwise, SeparateGate};
 use super::product::{MIN_SHARED_WORK, Resources};
 use super::schedule::{Schedule, Shape};
-use crate::engine::{Activations, InstructionSet};
+use crate::execution::{Activations, Execution};
 
 /// Gate values of a chunk, about, unless there are many weights.
 const CHUNK_VALUES: usize = 1 << 17;
@@ -16,6 +16,8 @@ const MAX_CHUNK: usize = 512;
 pub(crate) struct Dimensions {
     /// Resources of a product inside a thread's share.
     pub(super) resources: Resources,
+    /// Threads that share a call.
+    pub(super) threads: usize,
     pub(super) time: usize,
     pub(super) input: usize,
     pub(super) hidden: usize,
@@ -28,13 +30,14 @@ pub(crate) struct Dimensions {
 }
 
 impl Dimensions {
-    pub(super) fn of<E: Elementwise>(shape: &Shape) -> Self {
+    pub(super) fn of<E: Elementwise>(shape: &Shape, execution: Execution) -> Self {
         let h = shape.hidden;
         let gates = E::GATES * h;
         let joint = if E::SEPARATE == SeparateGate::None { gates } else { gates - h };
         let recurrent_columns = if E::SEPARATE == SeparateGate::Factor { joint } else { gates };
         Self {
-            resources: Resources { instructions: InstructionSet::current(), threads: 1 },
+            resources: Resources { instructions: execution.instructions, threads: 1 },
+            threads: execution.thread_count(),
             time: shape.time,
             input: shape.input,
             hidden: h,
@@ -47,13 +50,13 @@ impl Dimensions {
     /// For a single row, which cannot be divided: threads share each product if it is large enough.
     pub(super) fn sharing_products(self) -> Self {
         let large = self.hidden * self.joint >= 2 * MIN_SHARED_WORK;
-        let threads = if large { rayon::current_num_threads() } else { 1 };
+        let threads = if large { self.threads } else { 1 };
         Self { resources: Resources { threads, ..self.resources }, ..self }
     }
 
     /// Resources of work outside of the threads' shares.
     pub(super) fn all_threads(&self) -> Resources {
-        Resources { threads: rayon::current_num_threads(), ..self.resources }
+        Resources { threads: self.threads, ..self.resources }
     }
 
     /// The share of each thread.
@@ -61,7 +64,7 @@ impl Dimensions {
         // Gradients of large weights should pass through the cache seldom, so large weights get large chunks.
         let values = CHUNK_VALUES.max((self.input + self.hidden) * self.gates / 4);
         let chunk = (values / self.gates.max(1)).clamp(MIN_CHUNK, MAX_CHUNK);
-        Schedule::for_threads(shape, rayon::current_num_threads(), chunk)
+        Schedule::for_threads(shape, self.threads, chunk)
     }
 }
 

@@ -4,7 +4,9 @@
 //! functions of the sums. The products are the same for all cells and belong to `forward` and `backward`; a cell implements
 //! [`Elementwise`] with the rest.
 
-use crate::engine::{InstructionSet, for_each_instruction_set};
+use std::fmt::Debug;
+
+use crate::instructions::{InstructionSet, for_each_instruction_set};
 
 /// Most gate planes of a cell: gates and the extra plane.
 pub(crate) const MAX_PLANES: usize = 5;
@@ -25,7 +27,9 @@ pub(crate) enum SeparateGate {
 /// Every slice of a call has as many elements as active rows times hidden units. Arrays of planes are those of [`MAX_PLANES`];
 /// planes that a cell does not have are empty. Implementations are loops over slices without calls, so that compilers vectorize
 /// them; `FUSED` selects fused multiply-add.
-pub(crate) trait Elementwise: Sync + Send + 'static {
+pub(crate) trait Elementwise: Debug + Sync + Send + 'static {
+    /// Name of the cell, as in the list of architectures.
+    const CELL: &'static str;
     /// Number of gates: columns of the projected input per hidden unit.
     const GATES: usize;
     /// How the last gate differs.

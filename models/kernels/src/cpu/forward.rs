@@ -10,7 +10,7 @@ use super::product::{Accumulate, OutputMatrix, Rows};
 use super::schedule::{Schedule, Shape};
 use super::sequence::{Inputs, Outputs, run_jobs, sort_rows, split_into, unsort_rows};
 use super::weights::ForwardWeights;
-use crate::engine::Activations;
+use crate::execution::{Activations, Execution};
 
 /// The state of a thread's rows, in the order of the schedule, and scratch memory of a step.
 #[derive(Debug)]
@@ -41,9 +41,10 @@ impl RowStates {
     }
 }
 
-/// Computes a batch. Without `activations`, nothing is saved for a backward pass.
-pub(crate) fn forward<E: Elementwise>(shape: &Shape, inputs: &Inputs, activations: Option<Activations>) -> Outputs {
-    let dimensions = Dimensions::of::<E>(shape);
+/// Computes a batch. With `saves`, what the backward pass needs is saved.
+pub(crate) fn forward<E: Elementwise>(shape: &Shape, inputs: &Inputs, execution: Execution, saves: bool) -> Outputs {
+    let activations = saves.then_some(execution.activations);
+    let dimensions = Dimensions::of::<E>(shape, execution);
     let dimensions = if shape.batch == 1 { dimensions.sharing_products() } else { dimensions };
     let (time, h) = (shape.time, shape.hidden);
     let schedules = dimensions.schedules(shape);

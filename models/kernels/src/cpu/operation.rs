@@ -1,4 +1,4 @@
-//! Whole sequences as differentiable operations on Burn's CPU backends.
+//! Whole sequences as operations on Burn's CPU backends.
 
 #![allow(deprecated)] // Burn deprecates its ndarray backend, kept as a second CPU backend to compare with
 
@@ -14,9 +14,9 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, backend_extension};
 
 use super::autodiff::Deferred;
-use super::backward::backward;
 use super::buffer::Buffer;
-use super::forward::forward;
+use super::cells::SequenceKernel;
+use super::elementwise::SeparateGate;
 use super::schedule::Shape;
 use super::sequence::{InputGradients, Inputs, OutputGradients, Outputs};
 #[cfg(feature = "flex")]
@@ -24,13 +24,20 @@ use super::slices::{flex_slices, flex_tensor};
 #[cfg(feature = "ndarray")]
 use super::slices::{ndarray_slices, ndarray_tensor};
 use super::slices::{rows, vector};
-use crate::engine::Activations;
-use crate::kernel::{Kernel, for_kernel};
+use crate::execution::Execution;
 
-/// Whole sequences on a backend; layers call [`run`](crate::run). Tensors that a cell does not have are passed with one element.
+/// What a call needs besides tensors.
+#[derive(Debug, Clone)]
+pub struct Call {
+    pub(super) kernel: &'static dyn SequenceKernel,
+    pub(super) shape: Shape,
+    pub(super) execution: Execution,
+}
+
+/// Whole sequences on a backend. Tensors that a cell does not have are passed with one element.
 #[backend_extension(Flex: cfg(feature = "flex"), NdArray: cfg(feature = "ndarray"), Autodiff)]
 pub trait SequenceOps: Backend {
-    /// Outputs, last hidden state and last cell state, computed from [`Inputs`](crate::Inputs).
+    /// Outputs, last hidden state and last cell state. If there is a backward pass, what it needs is put into `saved`.
     #[allow(clippy::too_many_arguments)]
     fn sequence(
         input: FloatTensor<Self>,
@@ -40,33 +47,17 @@ pub trait SequenceOps: Backend {
         extra: FloatTensor<Self>,
         hidden: FloatTensor<Self>,
         cell: FloatTensor<Self>,
-        kernel: Kernel,
-        shape: Shape,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
-
-    /// The same, with what the backward pass needs put into `saved`.
-    #[allow(clippy::too_many_arguments, clippy::type_complexity)]
-    fn sequence_forward(
-        input: FloatTensor<Self>,
-        weight_ih: FloatTensor<Self>,
-        bias: FloatTensor<Self>,
-        weight_hh: FloatTensor<Self>,
-        extra: FloatTensor<Self>,
-        hidden: FloatTensor<Self>,
-        cell: FloatTensor<Self>,
-        kernel: Kernel,
-        shape: Shape,
-        activations: Activations,
-        saved: Saved,
+        call: Call,
+        saved: Option<Saved>,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
 
     /// Gradients of the inputs, in their order, from those of the outputs, the last hidden state and the last cell state. A
     /// gradient of one element stands for none.
     #[allow(clippy::too_many_arguments, clippy::type_complexity)]
     fn sequence_backward(
-        of_outputs: FloatTensor<Self>,
-        of_hidden: FloatTensor<Self>,
-        of_cell: FloatTensor<Self>,
+        outputs_gradient: FloatTensor<Self>,
+        hidden_gradient: FloatTensor<Self>,
+        cell_gradient: FloatTensor<Self>,
         outputs: FloatTensor<Self>,
         saved: Saved,
         input: FloatTensor<Self>,
@@ -76,9 +67,7 @@ pub trait SequenceOps: Backend {
         extra: FloatTensor<Self>,
         hidden: FloatTensor<Self>,
         cell: FloatTensor<Self>,
-        kernel: Kernel,
-        shape: Shape,
-        activations: Activations,
+        call: Call,
         wants_input: bool,
     ) -> (
         FloatTensor<Self>,
@@ -91,33 +80,58 @@ pub trait SequenceOps: Backend {
     );
 }
 
-/// What the forward pass saves for the backward pass, in pooled memory instead of tensors.
+/// What the forward pass saves for the backward pass, in pooled memory instead of tensors. Released after the backward pass, or
+/// with the graph.
 #[derive(Debug, Clone, Default)]
 pub struct Saved(Deferred<Buffer>);
 
-impl Saved {
-    fn put(&self, buffer: Buffer) {
-        self.0.put(buffer);
+impl Call {
+    pub(super) fn has_extra(&self) -> bool {
+        self.kernel.separate_gate() != SeparateGate::None
     }
 
-    fn take(&self) -> Buffer {
-        self.0.take().expect("saved by the forward pass, and a graph is differentiated once")
+    pub(super) fn has_cell_state(&self) -> bool {
+        self.kernel.has_cell_state()
+    }
+
+    /// The inputs, with empty slices for those that the cell does not have.
+    fn inputs<'a>(&self, [input, weight_ih, bias, weight_hh, extra, hidden, cell]: [&'a [f32]; 7]) -> Inputs<'a> {
+        let (extra, cell) = (if_any(self.has_extra(), extra), if_any(self.has_cell_state(), cell));
+        Inputs { input, weight_ih, bias, weight_hh, extra, hidden, cell }
+    }
+
+    fn forward(&self, inputs: [&[f32]; 7], saved: Option<Saved>) -> Outputs {
+        let mut outputs = self.kernel.forward(&self.shape, &self.inputs(inputs), self.execution, saved.is_some());
+        if let Some(saved) = saved {
+            saved.0.put(std::mem::take(&mut outputs.saved));
+        }
+        outputs
+    }
+
+    /// The gradients of the inputs; `results` are those of the outputs, the last hidden state and the last cell state.
+    fn backward(
+        &self,
+        inputs: [&[f32]; 7],
+        outputs: &[f32],
+        saved: &Saved,
+        [of_outputs, of_hidden, of_cell]: [&[f32]; 3],
+        wants_input: bool,
+    ) -> InputGradients {
+        let states = self.shape.batch * self.shape.hidden;
+        let gradients = OutputGradients {
+            outputs: if_any(of_outputs.len() == states * self.shape.time, of_outputs),
+            hidden: if_any(of_hidden.len() == states, of_hidden),
+            cell: if_any(self.has_cell_state() && of_cell.len() == states, of_cell),
+        };
+        let saved = saved.0.take().expect("saved by the forward pass, and a graph is differentiated once");
+        let inputs = self.inputs(inputs);
+        self.kernel.backward(&self.shape, &inputs, (outputs, &saved), gradients, self.execution, wants_input)
     }
 }
 
-/// The buffer, or an empty one for an input that the cell does not have.
+/// The buffer, or an empty one.
 fn if_any(has: bool, buffer: &[f32]) -> &[f32] {
     if has { buffer } else { &[] }
-}
-
-/// Gradients of the results; empty where one element stands for none.
-fn output_gradients<'a>(shape: &Shape, kernel: Kernel, [outputs, hidden, cell]: [&'a [f32]; 3]) -> OutputGradients<'a> {
-    let states = shape.batch * shape.hidden;
-    OutputGradients {
-        outputs: if_any(outputs.len() == states * shape.time, outputs),
-        hidden: if_any(hidden.len() == states, hidden),
-        cell: if_any(kernel.has_cell() && cell.len() == states, cell),
-    }
 }
 
 /// Implements the operations for a CPU backend, given the conversions between its tensors and slices.
@@ -132,14 +146,13 @@ macro_rules! implement_on_slices {
                 extra: $tensor,
                 hidden: $tensor,
                 cell: $tensor,
-                kernel: Kernel,
-                shape: Shape,
+                call: Call,
+                saved: Option<Saved>,
             ) -> ($tensor, $tensor, $tensor) {
                 $slice!(input, weight_ih, bias, weight_hh, extra, hidden, cell);
-                let (extra, cell) = (if_any(kernel.has_extra(), extra), if_any(kernel.has_cell(), cell));
-                let inputs = Inputs { input, weight_ih, bias, weight_hh, extra, hidden, cell };
-                let Outputs { outputs, hidden, cell, .. } = for_kernel!(kernel, Cell => forward::<Cell>(&shape, &inputs, None));
-                let Shape { batch, time, hidden: h, .. } = shape;
+                let inputs = [input, weight_ih, bias, weight_hh, extra, hidden, cell];
+                let Outputs { outputs, hidden, cell, .. } = call.forward(inputs, saved);
+                let Shape { batch, time, hidden: h, .. } = call.shape;
                 (
                     $tensor_of(outputs, vec![batch, time, h]),
                     $tensor_of(hidden, vec![batch, h]),
@@ -147,34 +160,10 @@ macro_rules! implement_on_slices {
                 )
             }
 
-            fn sequence_forward(
-                input: $tensor,
-                weight_ih: $tensor,
-                bias: $tensor,
-                weight_hh: $tensor,
-                extra: $tensor,
-                hidden: $tensor,
-                cell: $tensor,
-                kernel: Kernel,
-                shape: Shape,
-                activations: Activations,
-                saved: Saved,
-            ) -> ($tensor, $tensor, $tensor) {
-                $slice!(input, weight_ih, bias, weight_hh, extra, hidden, cell);
-                let (extra, cell) = (if_any(kernel.has_extra(), extra), if_any(kernel.has_cell(), cell));
-                let inputs = Inputs { input, weight_ih, bias, weight_hh, extra, hidden, cell };
-                let Outputs { outputs, hidden, cell, saved: buffer } =
-                    for_kernel!(kernel, Cell => forward::<Cell>(&shape, &inputs, Some(activations)));
-                let Shape { batch, time, hidden: h, .. } = shape;
-                let (outputs, hidden) = ($tensor_of(outputs, vec![batch, time, h]), $tensor_of(hidden, vec![batch, h]));
-                saved.put(buffer);
-                (outputs, hidden, rows(cell, batch, $tensor_of))
-            }
-
             fn sequence_backward(
-                of_outputs: $tensor,
-                of_hidden: $tensor,
-                of_cell: $tensor,
+                outputs_gradient: $tensor,
+                hidden_gradient: $tensor,
+                cell_gradient: $tensor,
                 outputs: $tensor,
                 saved: Saved,
                 input: $tensor,
@@ -184,34 +173,25 @@ macro_rules! implement_on_slices {
                 extra: $tensor,
                 hidden: $tensor,
                 cell: $tensor,
-                kernel: Kernel,
-                shape: Shape,
-                activations: Activations,
+                call: Call,
                 wants_input: bool,
             ) -> ($tensor, $tensor, $tensor, $tensor, $tensor, $tensor, $tensor) {
-                $slice!(of_outputs, of_hidden, of_cell, outputs);
-                let saved = saved.take();
+                $slice!(outputs_gradient, hidden_gradient, cell_gradient, outputs);
                 $slice!(input, weight_ih, bias, weight_hh, extra, hidden, cell);
-                let gradients = output_gradients(&shape, kernel, [of_outputs, of_hidden, of_cell]);
-                let (extra, cell) = (if_any(kernel.has_extra(), extra), if_any(kernel.has_cell(), cell));
-                let inputs = Inputs { input, weight_ih, bias, weight_hh, extra, hidden, cell };
-                let made = (outputs, &*saved);
+                let inputs = [input, weight_ih, bias, weight_hh, extra, hidden, cell];
+                let gradients = [outputs_gradient, hidden_gradient, cell_gradient];
                 let InputGradients { input, weight_ih, bias, weight_hh, extra, hidden, cell } =
-                    for_kernel!(kernel, Cell => backward::<Cell>(&shape, &inputs, made, gradients, activations, wants_input));
-                let of_input = rows(input, shape.batch * shape.time, $tensor_of);
-                let of_extra = if kernel == Kernel::Gru {
-                    rows(extra, shape.hidden, $tensor_of)
-                } else {
-                    vector(extra, $tensor_of)
-                };
+                    call.backward(inputs, outputs, &saved, gradients, wants_input);
+                let Shape { batch, time, input: input_size, hidden: h, .. } = call.shape;
+                let is_matrix = call.kernel.separate_gate() == SeparateGate::Factor;
                 (
-                    of_input,
-                    rows(weight_ih, shape.input, $tensor_of),
+                    rows(input, batch * time, $tensor_of),
+                    rows(weight_ih, input_size, $tensor_of),
                     vector(bias, $tensor_of),
-                    rows(weight_hh, shape.hidden, $tensor_of),
-                    of_extra,
-                    rows(hidden, shape.batch, $tensor_of),
-                    rows(cell, shape.batch, $tensor_of),
+                    rows(weight_hh, h, $tensor_of),
+                    if is_matrix { rows(extra, h, $tensor_of) } else { vector(extra, $tensor_of) },
+                    rows(hidden, batch, $tensor_of),
+                    rows(cell, batch, $tensor_of),
                 )
             }
         }

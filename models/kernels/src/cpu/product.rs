@@ -20,7 +20,7 @@ pub(crate) use left::{Rows, Transposed};
 pub(crate) use output::{Accumulate, OutputMatrix};
 pub(crate) use packed::PackedMatrix;
 
-use crate::engine::InstructionSet;
+use crate::instructions::InstructionSet;
 use left::{LeftOperand, RowBlocks};
 use packed::PANEL;
 use tile::Tile;

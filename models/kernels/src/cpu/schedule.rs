@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use crate::lengths::Lengths;
+
 /// Sizes and direction of a call.
 #[derive(Debug, Clone)]
 pub struct Shape {
@@ -14,9 +16,9 @@ pub struct Shape {
     /// Features of the hidden state.
     pub hidden: usize,
     /// Valid steps of each sequence.
-    pub lengths: Vec<usize>,
+    pub lengths: Lengths,
     /// Whether each sequence is processed from its last valid step to its first.
-    pub backward: bool,
+    pub reversed: bool,
 }
 
 /// The share of one thread: a range of rows, all their time steps.
@@ -66,7 +68,7 @@ impl Schedule {
         for step in 0..steps {
             let active = order.iter().take_while(|&&row| lengths[row] > step);
             indices.extend(
-                active.map(|&row| row * shape.time + if shape.backward { lengths[row] - 1 - step } else { step }),
+                active.map(|&row| row * shape.time + if shape.reversed { lengths[row] - 1 - step } else { step }),
             );
             step_starts.push(indices.len());
         }
@@ -106,16 +108,16 @@ impl Schedule {
 mod tests {
     use super::*;
 
-    fn shape(lengths: &[usize], backward: bool) -> Shape {
+    fn shape(lengths: &[usize], reversed: bool) -> Shape {
         let (batch, time) = (lengths.len(), lengths.iter().copied().max().unwrap());
-        Shape { batch, time, input: 1, hidden: 1, lengths: lengths.to_vec(), backward }
+        Shape { batch, time, input: 1, hidden: 1, lengths: lengths.into(), reversed }
     }
 
     #[test]
     fn every_valid_step_is_visited_once_and_in_order() {
         for lengths in [&[3, 1, 0, 5, 5][..], &[1], &[0], &[2; 9], &[7, 1, 1, 1]] {
-            for (threads, chunk, backward) in [(1, 4, false), (2, 1, true), (3, 100, false), (16, 2, true)] {
-                let shape = shape(lengths, backward);
+            for (threads, chunk, reversed) in [(1, 4, false), (2, 1, true), (3, 100, false), (16, 2, true)] {
+                let shape = shape(lengths, reversed);
                 let schedules = Schedule::for_threads(&shape, threads, chunk);
                 assert!(schedules.len() <= threads);
                 let rows: Vec<usize> = schedules.iter().flat_map(|schedule| schedule.rows.clone()).collect();
@@ -129,7 +131,7 @@ mod tests {
                             .map(|step| schedule.indices[schedule.step_starts[step] + p] - row * shape.time)
                             .collect();
                         let mut expected: Vec<usize> = (0..lengths[schedule.rows.start + row]).collect();
-                        if backward {
+                        if reversed {
                             expected.reverse();
                         }
                         assert_eq!(visited, expected);

@@ -118,14 +118,6 @@ pub(super) fn run_jobs<J: Send>(mut jobs: Vec<J>, run: impl Fn(J) + Sync + Send)
     }
 }
 
-/// Runs `act` on a thread of the pool unless the current thread belongs to it.
-///
-/// Products that are shared among threads inside `act` then wait for no thread to wake up, which steps of a
-/// [`Stream`](crate::Stream) are too short for.
-pub fn pooled<R: Send>(act: impl FnOnce() -> R + Send) -> R {
-    rayon::scope(|_| act())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -135,7 +127,8 @@ mod tests {
     use crate::cpu::elementwise::{Elementwise, SeparateGate};
     use crate::cpu::forward::forward;
     use crate::cpu::schedule::Shape;
-    use crate::engine::Activations;
+    use crate::execution::{Activations, Execution};
+    use crate::lengths::Lengths;
 
     fn numbers(count: usize, salt: usize) -> Vec<f32> {
         (0..count).map(|k| ((k * 7919 + salt * 31) % 1013) as f32 / 1013.0 - 0.5).collect()
@@ -143,7 +136,8 @@ mod tests {
 
     /// All results of a forward and a backward pass.
     fn run<E: Elementwise>(shape: &Shape, activations: Activations) -> Vec<Vec<f32>> {
-        let dimensions = Dimensions::of::<E>(shape);
+        let execution = Execution { activations, ..Execution::default() };
+        let dimensions = Dimensions::of::<E>(shape, execution);
         let (h, states) = (shape.hidden, shape.batch * shape.hidden);
         let extra = match E::SEPARATE {
             SeparateGate::None => 0,
@@ -164,18 +158,18 @@ mod tests {
         let [input, weight_ih, bias, weight_hh, extra, hidden, cell] =
             [0, 1, 2, 3, 4, 5, 6].map(|place| &values[place][..]);
         let inputs = Inputs { input, weight_ih, bias, weight_hh, extra, hidden, cell };
-        let made = forward::<E>(shape, &inputs, Some(activations));
+        let made = forward::<E>(shape, &inputs, execution, true);
         let output_gradients = numbers(states * shape.time, 9);
         let gradients = OutputGradients { outputs: &output_gradients, hidden: &[], cell: &[] };
-        let found = backward::<E>(shape, &inputs, (&made.outputs, &made.saved), gradients, activations, true);
+        let found = backward::<E>(shape, &inputs, (&made.outputs, &made.saved), gradients, execution, true);
         let InputGradients { input, weight_ih, bias, weight_hh, extra, hidden, cell } = found;
         vec![made.outputs, made.hidden, made.cell, input, weight_ih, bias, weight_hh, extra, hidden, cell]
     }
 
     #[test]
     fn stale_buffer_contents_change_nothing() {
-        let lengths = (0..7).map(|row| 1 + row * 11 % 90).collect();
-        let shape = Shape { batch: 7, time: 90, input: 5, hidden: 19, lengths, backward: false };
+        let lengths = Lengths::new((0..7).map(|row| 1 + row * 11 % 90).collect());
+        let shape = Shape { batch: 7, time: 90, input: 5, hidden: 19, lengths, reversed: false };
         for activations in [Activations::Kept, Activations::Recomputed] {
             for cell in [run::<Lstm>, run::<Rnn>, run::<Gru>, run::<GruResetAfter>] {
                 let before = cell(&shape, activations);
@@ -190,10 +184,11 @@ mod tests {
 
     #[test]
     fn recomputation_saves_less_than_a_quarter_for_long_sequences() {
-        let shape = Shape { batch: 32, time: 3200, input: 128, hidden: 256, lengths: vec![3200; 32], backward: false };
+        let shape =
+            Shape { batch: 32, time: 3200, input: 128, hidden: 256, lengths: Lengths::full(32, 3200), reversed: false };
         let outputs = shape.batch * shape.time * shape.hidden;
         let saved = |activations| {
-            let schedules = Dimensions::of::<Lstm>(&shape).schedules(&shape);
+            let schedules = Dimensions::of::<Lstm>(&shape, Execution::default()).schedules(&shape);
             outputs
                 + schedules.iter().map(|each| saved_len::<Lstm>(each, shape.hidden, Some(activations))).sum::<usize>()
         };

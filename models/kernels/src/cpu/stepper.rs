@@ -1,5 +1,8 @@
 //! One sequence, processed step by step with weights that are packed once.
 
+use std::fmt::Debug;
+use std::marker::PhantomData;
+
 use super::dimensions::{Dimensions, plane_count};
 use super::elementwise::Elementwise;
 use super::forward::{ChunkPass, RowStates};
@@ -8,10 +11,26 @@ use super::product::Resources;
 use super::schedule::{Schedule, Shape};
 use super::sequence::Inputs;
 use super::weights::ForwardWeights;
+use crate::execution::Execution;
+
+/// A sequence that is processed step by step, whatever the cell.
+pub(crate) trait Steps: Debug + Send {
+    /// Computes the step that reads `input`, `[input_size]`, and returns the hidden state after it.
+    ///
+    /// # Panics
+    /// If `input` has another length.
+    fn step(&mut self, input: &[f32]) -> &[f32];
+
+    /// The hidden state after the last step.
+    fn hidden(&self) -> &[f32];
+
+    /// The cell state after the last step; empty if there is none.
+    fn cell(&self) -> &[f32];
+}
 
 /// A cell with its state. A step allocates nothing.
 #[derive(Debug)]
-pub(crate) struct Stepper {
+pub(super) struct Stepper<E> {
     dimensions: Dimensions,
     /// Of one row and one step.
     schedule: Schedule,
@@ -21,12 +40,13 @@ pub(crate) struct Stepper {
     /// Gate planes of the current step.
     planes: Vec<f32>,
     states: RowStates,
+    elementwise: PhantomData<E>,
 }
 
-impl Stepper {
+impl<E: Elementwise> Stepper<E> {
     /// Starts from the state in `inputs`; `shape` has one row and one step.
-    pub(crate) fn new<E: Elementwise>(shape: &Shape, inputs: &Inputs) -> Self {
-        let dimensions = Dimensions::of::<E>(shape).sharing_products();
+    pub(super) fn new(shape: &Shape, inputs: &Inputs, execution: Execution) -> Self {
+        let dimensions = Dimensions::of::<E>(shape, execution).sharing_products();
         let schedule = dimensions.schedules(shape).remove(0);
         let mut states = RowStates::new::<E>(&schedule, dimensions.hidden);
         states.hidden.copy_from_slice(inputs.hidden);
@@ -39,15 +59,14 @@ impl Stepper {
             planes: vec![0.0; plane_count::<E>() * dimensions.hidden],
             states,
             schedule,
+            elementwise: PhantomData,
         }
     }
+}
 
-    /// Computes the step that reads `input`, `[input_size]`, and returns the hidden state after it.
-    ///
-    /// # Panics
-    /// If `input` has another length.
-    pub(crate) fn step<E: Elementwise>(&mut self, input: &[f32]) -> &[f32] {
-        let Self { dimensions, schedule, weights, bias, extra, planes, states } = self;
+impl<E: Elementwise> Steps for Stepper<E> {
+    fn step(&mut self, input: &[f32]) -> &[f32] {
+        let Self { dimensions, schedule, weights, bias, extra, planes, states, .. } = self;
         assert_eq!(input.len(), dimensions.input, "a step has {} features", dimensions.input);
         let inputs = Inputs { input, bias, extra, weight_ih: &[], weight_hh: &[], hidden: &[], cell: &[] };
         // On a thread outside of the pool, other threads would have to wake up for each step.
@@ -60,13 +79,11 @@ impl Stepper {
         &self.states.hidden
     }
 
-    /// The hidden state after the last step.
-    pub(crate) fn hidden(&self) -> &[f32] {
+    fn hidden(&self) -> &[f32] {
         &self.states.hidden
     }
 
-    /// The cell state after the last step; empty if there is none.
-    pub(crate) fn cell(&self) -> &[f32] {
+    fn cell(&self) -> &[f32] {
         &self.states.cell
     }
 }

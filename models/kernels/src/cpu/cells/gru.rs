@@ -9,9 +9,11 @@
 use crate::cpu::elementwise::{Elementwise, MAX_PLANES, SavedStep, SeparateGate};
 use crate::cpu::math::{fma, sigmoid, tanh};
 
+#[derive(Debug)]
 pub(crate) struct Gru;
 
 impl Elementwise for Gru {
+    const CELL: &'static str = "gru";
     const GATES: usize = 3;
     const SEPARATE: SeparateGate = SeparateGate::Factor;
     const EXTRA_PLANE: bool = false;

@@ -9,9 +9,11 @@
 use crate::cpu::elementwise::{Elementwise, MAX_PLANES, SavedStep, SeparateGate};
 use crate::cpu::math::{fma, sigmoid, tanh};
 
+#[derive(Debug)]
 pub(crate) struct GruResetAfter;
 
 impl Elementwise for GruResetAfter {
+    const CELL: &'static str = "gru-reset-after";
     const GATES: usize = 3;
     const SEPARATE: SeparateGate = SeparateGate::Product;
     const EXTRA_PLANE: bool = true;

@@ -9,9 +9,11 @@
 use crate::cpu::elementwise::{Elementwise, MAX_PLANES, SavedStep, SeparateGate};
 use crate::cpu::math::{fma, sigmoid, tanh};
 
+#[derive(Debug)]
 pub(crate) struct Lstm;
 
 impl Elementwise for Lstm {
+    const CELL: &'static str = "lstm";
     const GATES: usize = 4;
     const SEPARATE: SeparateGate = SeparateGate::None;
     const EXTRA_PLANE: bool = true;

@@ -8,9 +8,11 @@
 
 use crate::cpu::elementwise::{Elementwise, MAX_PLANES, SavedStep, SeparateGate};
 
+#[derive(Debug)]
 pub(crate) struct ReluRnn;
 
 impl Elementwise for ReluRnn {
+    const CELL: &'static str = "relu-rnn";
     const GATES: usize = 1;
     const SEPARATE: SeparateGate = SeparateGate::None;
     const EXTRA_PLANE: bool = false;

@@ -9,9 +9,11 @@
 use crate::cpu::elementwise::{Elementwise, MAX_PLANES, SavedStep, SeparateGate};
 use crate::cpu::math::tanh;
 
+#[derive(Debug)]
 pub(crate) struct Rnn;
 
 impl Elementwise for Rnn {
+    const CELL: &'static str = "rnn";
     const GATES: usize = 1;
     const SEPARATE: SeparateGate = SeparateGate::None;
     const EXTRA_PLANE: bool = false;

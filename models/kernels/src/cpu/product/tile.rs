@@ -8,12 +8,12 @@ use super::packed::{PANEL, PackedMatrix};
 #[cfg(target_arch = "x86_64")]
 use super::vector::{Avx2Vector, Avx512Vector};
 use super::vector::{PortableVector, Vector};
-use crate::engine::InstructionSet;
+use crate::instructions::InstructionSet;
 
 /// Most panels of a tile of some rows: as many as registers hold.
 pub(super) fn max_panels(instructions: InstructionSet, rows: usize) -> usize {
     match (instructions, rows) {
-        (InstructionSet::Avx512, _) | (_, 1) => 4,
+        (InstructionSet::Avx512(_), _) | (_, 1) => 4,
         (_, 2 | 3) => 2,
         _ => 1,
     }
@@ -39,7 +39,7 @@ impl<L: LeftOperand> Tile<'_, L> {
         macro_rules! sizes {
             ($method:ident $(($rows:literal rows, $($panels:literal)* panels))*) => {
                 match (rows, panels) {
-                    // SAFETY: an instruction set is in use only if it was detected on this machine.
+                    // SAFETY: the token of the arm below proves that this machine has the instructions.
                     $($(($rows, $panels) => unsafe { self.$method::<$rows, $panels>(out) },)*)*
                     _ => assert!(rows == 0, "no tile of {rows} rows by {panels} panels"),
                 }
@@ -47,12 +47,12 @@ impl<L: LeftOperand> Tile<'_, L> {
         }
         match instructions {
             #[cfg(target_arch = "x86_64")]
-            InstructionSet::Avx512 => sizes! { avx512
+            InstructionSet::Avx512(_) => sizes! { avx512
                 (1 rows, 1 2 3 4 panels) (2 rows, 1 2 3 4 panels) (3 rows, 1 2 3 4 panels)
                 (4 rows, 1 2 3 4 panels) (5 rows, 1 2 3 4 panels) (6 rows, 1 2 3 4 panels)
             },
             #[cfg(target_arch = "x86_64")]
-            InstructionSet::Avx2 => sizes! { avx2
+            InstructionSet::Avx2(_) => sizes! { avx2
                 (1 rows, 1 2 3 4 panels) (2 rows, 1 2 panels) (3 rows, 1 2 panels) (4 rows, 1 panels) (5 rows, 1 panels)
                 (6 rows, 1 panels)
             },

@@ -193,7 +193,8 @@ fn kernel_inputs<C: Cell>(cell: &C, extra: Extra, input: Tensor<3>, initial: Opt
     let zeros = || C::State::zeros(input.dims()[0], weights.hidden_size(), &weights.recurrent());
     let NamedState { hidden, cell } = initial.unwrap_or_else(zeros).named();
     let (weight_ih, bias, weight_hh) = (weights.input(), weights.bias(), weights.recurrent());
-    Inputs { input, weight_ih, bias, weight_hh, extra, hidden, cell }
+    let packed = weights.packed().clone();
+    Inputs { input, weight_ih, bias, weight_hh, extra, hidden, cell, packed }
 }
 
 /// Reads one sequence step by step, forward, from `initial` or from zeros; `None` if no kernel reads this cell on its device.

@@ -1,7 +1,8 @@
 //! Kernels for Burn's CPU backends, in f32.
 //!
 //! Bottom up: `buffer` is pooled memory and `slices` the way from tensors to it; `math` has vectorizable functions and `product`
-//! matrix products; `schedule`, `dimensions`, `planes` and `weights` say how a batch lies in memory; `elementwise` is what
+//! matrix products; `schedule`, `dimensions`, `planes` and `weights` say how a batch lies in memory, and `packed_weights` keeps
+//! weights from call to call; `elementwise` is what
 //! distinguishes a cell, with one file per cell in `cells`; `forward`, `backward`, `weight_gradients` and `stepper` process
 //! sequences; `operation` and `autodiff` make them differentiable. `cross_entropy` and `update` are operations of their own. `family`
 //! puts all of it behind the contract.
@@ -17,6 +18,7 @@ mod family;
 mod forward;
 mod math;
 mod operation;
+mod packed_weights;
 mod planes;
 mod product;
 mod schedule;
@@ -28,5 +30,6 @@ mod weight_gradients;
 mod weights;
 
 pub(crate) use family::Cpu;
+pub use packed_weights::PackedWeights;
 pub(crate) use product::{Accumulate, OutputMatrix, PackedMatrix, Resources, Rows};
 pub(crate) use stepper::Steps;

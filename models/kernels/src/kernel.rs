@@ -6,6 +6,7 @@
 //! For recurrent cells:
 //!
 //! - *Inputs* ([`Inputs`]): `[batch, time, input_size]` with [`Lengths`], the cell's weights, an initial state, a direction.
+//! - *Packed weights* ([`PackedWeights`]): a value that the layer keeps, so that a family packs weights once for many calls.
 //! - *Outputs* ([`Outputs`]): hidden states `[batch, time, hidden_size]`, zero at padding, and the state after each row's last valid
 //!   step. Padding is never read.
 //! - *Saved buffers*: whatever the family's backward pass needs besides inputs and outputs belongs to the family, lives in the autodiff
@@ -18,6 +19,7 @@ use std::fmt::Debug;
 
 use burn::tensor::{DType, Device, Tensor};
 
+use crate::cpu::PackedWeights;
 use crate::execution::Execution;
 use crate::lengths::Lengths;
 use crate::stream::{OutputLayer, Stream};
@@ -73,6 +75,8 @@ pub struct Inputs {
     pub hidden: Tensor<2>,
     /// The cell state before the first step, if there is one.
     pub cell: Option<Tensor<2>>,
+    /// Packed weights that the layer keeps from call to call.
+    pub packed: PackedWeights,
 }
 
 /// Outputs of a cell over whole sequences.

@@ -24,6 +24,7 @@ mod stream;
 mod update;
 
 pub use backend::{Backend, BackendError, devices};
+pub use cpu::PackedWeights;
 pub use execution::{Activations, Engine, Execution};
 pub use instructions::{Avx2, Avx512, InstructionSet};
 pub use kernel::{Extra, Inputs, KernelFamily, OutputInputs, Outputs, Parameter, Recurrence, Request, Updated};

@@ -2,6 +2,7 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
+use seqzoo_kernels::PackedWeights;
 use seqzoo_random::Key;
 
 use crate::init;
@@ -17,6 +18,9 @@ pub struct Weights {
     weight_ih: Param<Tensor<2>>,
     weight_hh: Param<Tensor<2>>,
     bias: Param<Tensor<1>>,
+    /// Kept for kernels. Follows the parameters by itself, so clones and updated copies may share it.
+    #[module(skip)]
+    packed: PackedWeights,
 }
 
 impl Weights {
@@ -33,6 +37,7 @@ impl Weights {
             weight_ih: init::glorot_uniform([input_size, hidden_size], GATES, key.place(0), device),
             weight_hh: init::orthogonal(hidden_size, recurrent, key.place(1), device),
             bias: init::constant(&bias.map(|gate| vec![gate; hidden_size]).concat(), device),
+            packed: PackedWeights::default(),
         }
     }
 
@@ -64,6 +69,11 @@ impl Weights {
     /// W_hh, `[hidden_size, gates · hidden_size]`.
     pub fn recurrent(&self) -> Tensor<2> {
         self.weight_hh.val()
+    }
+
+    /// The packed weights of this cell's kernel.
+    pub fn packed(&self) -> &PackedWeights {
+        &self.packed
     }
 
     /// h W_hh: `[batch, hidden_size]` to `[batch, gates · hidden_size]`.

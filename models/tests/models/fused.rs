@@ -264,6 +264,38 @@ fn a_loss_of_what_is_not_finite_is_not_finite() {
     }
 }
 
+/// Outputs and all gradients of a stack that shares its packed weights with others.
+fn outputs_and_gradients(stack: &Stack, device: &Device) -> Vec<Vec<f64>> {
+    let input = Tensor::<3>::from_data(TensorData::new(numbers(2 * 3 * INPUT, 8), [2, 3, INPUT]), device);
+    let outputs = stack.read(input, &[3, 2], None, None).outputs;
+    let tape = outputs.clone().square().sum().backward();
+    let gradients = wide_gradients(stack, &tape).into_values();
+    gradients.chain([outputs.try_into_vec_as::<f64>().unwrap()]).collect()
+}
+
+#[test]
+fn packed_weights_that_are_kept_follow_every_change_of_the_weights() {
+    for (_, device) in devices().into_iter().filter(|(_, device)| supports(device, DType::F32)) {
+        let device = device.autodiff();
+        for architecture in FUSED {
+            let shape = || StackShape::plain(architecture, INPUT, vec![7, 20]);
+            let stack = Stack::new(shape(), key(0), &device);
+            let first = outputs_and_gradients(&stack, &device);
+            let mut updated = stack.clone();
+            for update in 1..4 {
+                let weights = |_: &str, count: usize| numbers(count, 50 + update).into_iter().map(f64::from).collect();
+                updated = with_parameters(updated, &weights, DType::F32);
+                let fresh = with_parameters(Stack::new(shape(), key(9), &device), &weights, DType::F32);
+                let expected = outputs_and_gradients(&fresh, &device);
+                assert_eq!(outputs_and_gradients(&updated, &device), expected, "{architecture:?}, update {update}");
+                assert_eq!(outputs_and_gradients(&updated, &device), expected, "{architecture:?}, kept");
+                // The stack before the update shares the packed weights and still computes with its own.
+                assert_eq!(outputs_and_gradients(&stack, &device), first, "{architecture:?}, before update {update}");
+            }
+        }
+    }
+}
+
 /// A layer that fell back to the loop would panic here.
 #[test]
 fn what_has_a_kernel_never_falls_back_to_the_loop() {

@@ -7,35 +7,41 @@ use super::dimensions::{Dimensions, plane_count, saved_len};
 use super::elementwise::{self, Elementwise, SavedStep, SeparateGate};
 use super::forward::{ChunkPass, RowStates};
 use super::planes::GatePlanes;
-use super::product::{Accumulate, OutputMatrix, Rows};
+use super::product::{Accumulate, OutputMatrix, PackedMatrix, Rows};
 use super::schedule::{Schedule, Shape};
 use super::sequence::{
     InputGradients, Inputs, OutputGradients, row_range, run_jobs, sort_rows, split_into, unsort_rows,
 };
 use super::weight_gradients::{Scratch, WeightGradients};
 use super::weights::{BackwardWeights, ForwardWeights};
-use crate::execution::{Activations, Execution};
+use crate::execution::Execution;
+
+/// Packed weights of the backward pass.
+#[derive(Clone, Copy)]
+pub(crate) struct BackwardPass<'a> {
+    pub(super) recurrent: &'a BackwardWeights,
+    /// Transposed input weights, if the gradient of the input is wanted.
+    pub(super) input: Option<&'a PackedMatrix>,
+    /// Weights of the forward pass, if gates are recomputed.
+    pub(super) forward: Option<&'a ForwardWeights>,
+}
 
 /// Computes the gradients of the inputs. `results` are `outputs` and `saved` of the forward pass. The gradient of `input` is empty
 /// unless it is wanted.
 pub(crate) fn backward<E: Elementwise>(
     shape: &Shape,
     inputs: &Inputs,
+    weights: BackwardPass,
     (outputs, saved): (&[f32], &[f32]),
     gradients: OutputGradients,
     execution: Execution,
-    wants_input: bool,
 ) -> InputGradients {
-    let activations = execution.activations;
     let dimensions = Dimensions::of::<E>(shape, execution);
     let dimensions = if shape.batch == 1 { dimensions.sharing_products() } else { dimensions };
     let (time, h) = (shape.time, shape.hidden);
     let schedules = dimensions.schedules(shape);
-    let weights = BackwardWeights::pack::<E>(&dimensions, inputs, wants_input);
-    let recomputes = activations == Activations::Recomputed;
-    let forward_weights = recomputes.then(|| ForwardWeights::pack::<E>(&dimensions, inputs));
     let mut all = InputGradients {
-        input: vec![0.0; if wants_input { shape.batch * time * shape.input } else { 0 }],
+        input: vec![0.0; if weights.input.is_some() { shape.batch * time * shape.input } else { 0 }],
         hidden: vec![0.0; shape.batch * h],
         cell: vec![0.0; if E::CELL_STATE { shape.batch * h } else { 0 }],
         ..InputGradients::default()
@@ -44,7 +50,7 @@ pub(crate) fn backward<E: Elementwise>(
     let rows = |width: usize| schedules.iter().map(move |schedule| schedule.rows.len() * width);
     let mut end = 0;
     let saved = schedules.iter().map(|schedule| {
-        let size = saved_len::<E>(schedule, h, Some(activations));
+        let size = saved_len::<E>(schedule, h, Some(execution.activations));
         end += size;
         &saved[end - size..end]
     });
@@ -64,14 +70,14 @@ pub(crate) fn backward<E: Elementwise>(
             inputs: inputs.of_rows(rows, &dimensions),
             outputs: row_range(outputs, rows, time * h),
             output_gradients: row_range(gradients.outputs, rows, time * h),
-            weights: &weights,
+            weights,
             gradients: RowStates::new::<E>(schedule, h),
             buffers: ChunkBuffers::new::<E>(&dimensions, schedule),
         };
         sort_rows(schedule, h, row_range(gradients.hidden, rows, h), &mut worker.gradients.hidden);
         sort_rows(schedule, h, row_range(gradients.cell, rows, h), &mut worker.gradients.cell);
         *sums = WeightGradients::zeros::<E>(&dimensions);
-        worker.run::<E>(saved, forward_weights.as_ref(), sums, input);
+        worker.run::<E>(saved, sums, input);
         unsort_rows(schedule, h, &worker.gradients.hidden, hidden);
         unsort_rows(schedule, h, &worker.gradients.cell, cell);
     });
@@ -88,7 +94,7 @@ pub(super) struct Worker<'a> {
     outputs: &'a [f32],
     /// `[rows, time, h]`, or empty.
     output_gradients: &'a [f32],
-    pub(super) weights: &'a BackwardWeights,
+    pub(super) weights: BackwardPass<'a>,
     /// Gradients of hidden state and cell state.
     pub(super) gradients: RowStates,
     pub(super) buffers: ChunkBuffers,
@@ -121,15 +127,9 @@ impl ChunkBuffers {
 }
 
 impl Worker<'_> {
-    /// Processes all chunks, the last one first. With `forward_weights`, gates were not saved and are recomputed.
-    fn run<E: Elementwise>(
-        &mut self,
-        saved: &[f32],
-        forward_weights: Option<&ForwardWeights>,
-        sums: &mut WeightGradients,
-        input_gradient: &mut [f32],
-    ) {
-        let (schedule, h) = (self.schedule, self.dimensions.hidden);
+    /// Processes all chunks, the last one first. With weights of the forward pass, gates were not saved and are recomputed.
+    fn run<E: Elementwise>(&mut self, saved: &[f32], sums: &mut WeightGradients, input_gradient: &mut [f32]) {
+        let (schedule, h, forward_weights) = (self.schedule, self.dimensions.hidden, self.weights.forward);
         let stride = schedule.largest_chunk() * h;
         let mut initial_cell = vec![0.0; if E::CELL_STATE { schedule.order.len() * h } else { 0 }];
         sort_rows(schedule, h, self.inputs.cell, &mut initial_cell);
@@ -180,7 +180,7 @@ impl Worker<'_> {
     /// Computes the gradients of the sums and states of a chunk; `cell` is the cell state before its first step.
     fn chunk<E: Elementwise>(&mut self, chunk: &Range<usize>, planes: &GatePlanes<&[f32]>, cell: &[f32]) {
         let &Dimensions { resources, hidden: h, joint, .. } = self.dimensions;
-        let (schedule, weights, buffers) = (self.schedule, self.weights, &mut self.buffers);
+        let (schedule, weights, buffers) = (self.schedule, self.weights.recurrent, &mut self.buffers);
         let stride = schedule.largest_chunk() * h;
         let first = schedule.step_starts[chunk.start];
         let mut gates = GatePlanes { values: &mut buffers.gates[..], stride, first };

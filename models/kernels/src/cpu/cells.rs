@@ -2,13 +2,15 @@
 
 use std::fmt::Debug;
 
-use super::backward::backward;
+use super::backward::{BackwardPass, backward};
+use super::dimensions::Dimensions;
 use super::elementwise::{Elementwise, SeparateGate};
 use super::forward::forward;
+use super::packed_weights::WeightSources;
 use super::schedule::Shape;
 use super::sequence::{InputGradients, Inputs, OutputGradients, Outputs};
 use super::stepper::{Stepper, Steps};
-use crate::execution::Execution;
+use crate::execution::{Activations, Execution};
 
 /// Declares the modules of the listed cells and the table of their kernels.
 macro_rules! kernels {
@@ -45,13 +47,22 @@ pub(crate) trait SequenceKernel: Debug + Sync + Send {
     fn has_cell_state(&self) -> bool;
 
     /// See [`forward`].
-    fn forward(&self, shape: &Shape, inputs: &Inputs, execution: Execution, saves: bool) -> Outputs;
+    fn forward(
+        &self,
+        shape: &Shape,
+        inputs: &Inputs,
+        sources: WeightSources,
+        execution: Execution,
+        saves: bool,
+    ) -> Outputs;
 
     /// See [`backward`].
+    #[allow(clippy::too_many_arguments)]
     fn backward(
         &self,
         shape: &Shape,
         inputs: &Inputs,
+        sources: WeightSources,
         results: (&[f32], &[f32]),
         gradients: OutputGradients,
         execution: Execution,
@@ -59,7 +70,7 @@ pub(crate) trait SequenceKernel: Debug + Sync + Send {
     ) -> InputGradients;
 
     /// See [`Stepper::new`].
-    fn stepper(&self, shape: &Shape, inputs: &Inputs, execution: Execution) -> Box<dyn Steps>;
+    fn stepper(&self, shape: &Shape, inputs: &Inputs, sources: WeightSources, execution: Execution) -> Box<dyn Steps>;
 }
 
 impl<E: Elementwise> SequenceKernel for E {
@@ -75,23 +86,39 @@ impl<E: Elementwise> SequenceKernel for E {
         E::CELL_STATE
     }
 
-    fn forward(&self, shape: &Shape, inputs: &Inputs, execution: Execution, saves: bool) -> Outputs {
-        forward::<E>(shape, inputs, execution, saves)
+    fn forward(
+        &self,
+        shape: &Shape,
+        inputs: &Inputs,
+        sources: WeightSources,
+        execution: Execution,
+        saves: bool,
+    ) -> Outputs {
+        let weights = sources.forward::<E>(&Dimensions::of::<E>(shape, execution), inputs);
+        forward::<E>(shape, inputs, &weights, execution, saves)
     }
 
     fn backward(
         &self,
         shape: &Shape,
         inputs: &Inputs,
+        sources: WeightSources,
         results: (&[f32], &[f32]),
         gradients: OutputGradients,
         execution: Execution,
         wants_input: bool,
     ) -> InputGradients {
-        backward::<E>(shape, inputs, results, gradients, execution, wants_input)
+        let dimensions = Dimensions::of::<E>(shape, execution);
+        let recomputes = execution.activations == Activations::Recomputed;
+        let recurrent = sources.backward::<E>(&dimensions, inputs);
+        let input = wants_input.then(|| sources.backward_input(&dimensions, inputs));
+        let forward = recomputes.then(|| sources.forward::<E>(&dimensions, inputs));
+        let weights = BackwardPass { recurrent: &recurrent, input: input.as_deref(), forward: forward.as_deref() };
+        backward::<E>(shape, inputs, weights, results, gradients, execution)
     }
 
-    fn stepper(&self, shape: &Shape, inputs: &Inputs, execution: Execution) -> Box<dyn Steps> {
-        Box::new(Stepper::<E>::new(shape, inputs, execution))
+    fn stepper(&self, shape: &Shape, inputs: &Inputs, sources: WeightSources, execution: Execution) -> Box<dyn Steps> {
+        let weights = sources.forward::<E>(&Dimensions::of::<E>(shape, execution), inputs);
+        Box::new(Stepper::<E>::new(shape, inputs, weights, execution))
     }
 }

@@ -27,11 +27,11 @@ use rayon::prelude::*;
 use super::buffer::Buffer;
 use super::math::exp;
 use super::product::{Accumulate, OutputMatrix, PackedMatrix, Resources, Rows, Transposed};
-use super::slices::{CpuSlice, rows, vector};
 #[cfg(feature = "flex")]
-use super::slices::{flex_slices, flex_tensor};
+use super::slices::flex_tensor;
 #[cfg(feature = "ndarray")]
-use super::slices::{ndarray_slices, ndarray_tensor};
+use super::slices::ndarray_tensor;
+use super::slices::{CpuSlice, rows, vector};
 use crate::execution::Execution;
 use crate::instructions::{InstructionSet, for_each_instruction_set};
 use crate::kernel::OutputInputs;
@@ -47,6 +47,13 @@ struct Inputs<'a> {
     weight: &'a [f32],
     bias: &'a [f32],
     targets: &'a [u32],
+}
+
+impl<'a> Inputs<'a> {
+    fn of(tensors: &'a [CpuSlice; 3], targets: &'a [u32]) -> Self {
+        let [hidden, weight, bias] = tensors.each_ref().map(CpuSlice::slice);
+        Self { hidden, weight, bias, targets }
+    }
 }
 
 /// Gradients of the mean loss, each in its shape.
@@ -228,7 +235,7 @@ pub trait CrossEntropyOps: Backend {
 }
 
 macro_rules! implement_on_slices {
-    ($backend:ty, $tensor:ty, $slice:ident, $tensor_of:ident) => {
+    ($backend:ty, $tensor:ty, $tensor_of:ident) => {
         impl CrossEntropyOps for $backend {
             fn cross_entropy(
                 hidden: $tensor,
@@ -237,8 +244,8 @@ macro_rules! implement_on_slices {
                 targets: Vec<u32>,
                 execution: Execution,
             ) -> $tensor {
-                $slice!(hidden, weight, bias);
-                let inputs = Inputs { hidden, weight, bias, targets: &targets };
+                let tensors = [hidden, weight, bias].map(CpuSlice::from);
+                let inputs = Inputs::of(&tensors, &targets);
                 vector(vec![cross_entropy(&inputs, execution, false).0 as f32], $tensor_of)
             }
 
@@ -249,8 +256,8 @@ macro_rules! implement_on_slices {
                 targets: Vec<u32>,
                 execution: Execution,
             ) -> ($tensor, $tensor, $tensor, $tensor) {
-                $slice!(hidden, weight, bias);
-                let inputs = Inputs { hidden, weight, bias, targets: &targets };
+                let tensors = [hidden, weight, bias].map(CpuSlice::from);
+                let inputs = Inputs::of(&tensors, &targets);
                 let (loss, _, gradients) = cross_entropy(&inputs, execution, true);
                 let features = gradients.weight.len() / gradients.bias.len();
                 (
@@ -263,8 +270,7 @@ macro_rules! implement_on_slices {
 
             fn scaled(tensor: $tensor, number: $tensor) -> $tensor {
                 let kept = number.clone();
-                $slice!(number);
-                if number == [1.0] {
+                if CpuSlice::from(number).slice() == [1.0] {
                     return tensor;
                 }
                 let rank = burn::backend::TensorMetadata::rank(&tensor);
@@ -277,10 +283,10 @@ macro_rules! implement_on_slices {
 #[cfg(feature = "flex")]
 use burn::backend::ops::FloatTensorOps as _;
 #[cfg(feature = "flex")]
-implement_on_slices!(Flex, FlexTensor, flex_slices, flex_tensor);
+implement_on_slices!(Flex, FlexTensor, flex_tensor);
 
 #[cfg(feature = "ndarray")]
-implement_on_slices!(NdArray, NdArrayTensor, ndarray_slices, ndarray_tensor);
+implement_on_slices!(NdArray, NdArrayTensor, ndarray_tensor);
 
 /// The backward pass; the gradients were computed by the forward pass.
 #[derive(Debug)]
@@ -338,8 +344,7 @@ impl<B: CrossEntropyOps, C: CheckpointStrategy> CrossEntropyOps for Autodiff<B, 
 /// The mean loss and the number of correctly predicted rows; `None` if a tensor is not on the CPU.
 pub(super) fn evaluate(inputs: &OutputInputs, execution: Execution) -> Option<(f64, usize)> {
     let OutputInputs { hidden, weight, bias, targets } = inputs;
-    let (hidden, weight, bias) = (CpuSlice::of(hidden)?, CpuSlice::of(weight)?, CpuSlice::of(bias)?);
-    let inputs = Inputs { hidden: hidden.slice(), weight: weight.slice(), bias: bias.slice(), targets };
-    let (loss, correct, _) = cross_entropy(&inputs, execution, false);
+    let tensors = [CpuSlice::of(hidden)?, CpuSlice::of(weight)?, CpuSlice::of(bias)?];
+    let (loss, correct, _) = cross_entropy(&Inputs::of(&tensors, targets), execution, false);
     Some((loss, correct))
 }

@@ -1,12 +1,13 @@
 //! The CPU's kernels behind the contract.
 
 use burn::backend::Dispatch;
-use burn::tensor::{DType, Device, Tensor, TensorData};
+use burn::tensor::{DType, Device, Tensor};
 
 use super::cells::{self, SequenceKernel};
 use super::cross_entropy::{self, CrossEntropyOps};
 use super::elementwise::SeparateGate;
 use super::operation::{Call, SequenceOps};
+use super::packed_weights::WeightSources;
 use super::product::{PackedMatrix, Resources};
 use super::schedule::Shape;
 use super::sequence::Inputs as Slices;
@@ -31,6 +32,11 @@ fn kernel(cell: &str) -> &'static dyn SequenceKernel {
     cells::find(cell).unwrap_or_else(|| panic!("there is no CPU kernel for {cell}"))
 }
 
+/// The elements of a tensor, with or without gradients.
+fn on_cpu<const D: usize>(tensor: Tensor<D>) -> Option<CpuSlice> {
+    CpuSlice::of(&tensor.without_autodiff())
+}
+
 fn check_cell_state(kernel: &dyn SequenceKernel, cell: Option<&Tensor<2>>) {
     let name = kernel.cell();
     assert!(cell.is_some() == kernel.has_cell_state(), "{name} takes a cell state if and only if it has one");
@@ -51,7 +57,7 @@ impl KernelFamily for Cpu {
 
     fn sequence(&self, cell: &str, inputs: Inputs, lengths: &Lengths, reversed: bool, execution: Execution) -> Outputs {
         let kernel = kernel(cell);
-        let Inputs { input, weight_ih, bias, weight_hh, extra, hidden, cell } = inputs;
+        let Inputs { input, weight_ih, bias, weight_hh, extra, hidden, cell, packed } = inputs;
         let ([batch, time, features], [_, h]) = (input.dims(), hidden.dims());
         let lengths = lengths.clone();
         let shape = Shape { batch, time, input: features, hidden: h, lengths, reversed };
@@ -71,7 +77,7 @@ impl KernelFamily for Cpu {
             extra,
             hidden.into_dispatch(),
             cell.map_or_else(|| none.into_dispatch(), Tensor::into_dispatch),
-            Call { kernel, shape, execution },
+            Call { kernel, shape, execution, packed },
             None,
         );
         Outputs {
@@ -83,30 +89,36 @@ impl KernelFamily for Cpu {
 
     fn stream(&self, cell: &str, inputs: Inputs, execution: Execution) -> Option<Stream> {
         let kernel = kernel(cell);
-        let values = |data: TensorData| data.try_to_vec::<f32>().expect("supports() admits f32 only");
-        let Inputs { input, weight_ih, bias, weight_hh, extra, hidden, cell } = inputs;
+        let Inputs { input, weight_ih, bias, weight_hh, extra, hidden, cell, packed } = inputs;
         let ([batch, h], [.., features]) = (hidden.dims(), input.dims());
         assert_eq!(batch, 1, "a stream is one sequence");
         check_cell_state(kernel, cell.as_ref());
+        let none = || Tensor::<1>::zeros([1], &hidden.device());
         let extra = match extra {
-            Extra::None => Vec::new(),
-            Extra::Bias(bias) => values(bias.into_data()),
-            Extra::Weights(weights) => values(weights.into_data()),
+            Extra::None => on_cpu(none())?,
+            Extra::Bias(bias) => on_cpu(bias)?,
+            Extra::Weights(weights) => on_cpu(weights)?,
         };
-        let shape = Shape { batch, time: 1, input: features, hidden: h, lengths: Lengths::full(1, 1), reversed: false };
-        let (weight_ih, bias) = (values(weight_ih.into_data()), values(bias.into_data()));
-        let (weight_hh, hidden) = (values(weight_hh.into_data()), values(hidden.into_data()));
-        let cell = cell.map_or_else(Vec::new, |cell| values(cell.into_data()));
+        let cell = cell.map(on_cpu);
+        let cell = match &cell {
+            Some(cell) => cell.as_ref()?.slice(),
+            None => &[],
+        };
+        let (weight_ih, bias, weight_hh, hidden) =
+            (on_cpu(weight_ih)?, on_cpu(bias)?, on_cpu(weight_hh)?, on_cpu(hidden.clone())?);
         let inputs = Slices {
             input: &[],
-            weight_ih: &weight_ih,
-            bias: &bias,
-            weight_hh: &weight_hh,
-            extra: &extra,
-            hidden: &hidden,
-            cell: &cell,
+            weight_ih: weight_ih.slice(),
+            bias: bias.slice(),
+            weight_hh: weight_hh.slice(),
+            extra: extra.slice(),
+            hidden: hidden.slice(),
+            cell,
         };
-        Some(Stream::new(kernel.stepper(&shape, &inputs, execution)))
+        let lengths = Lengths::full(1, 1);
+        let shape = Shape { batch, time: 1, input: features, hidden: h, lengths, reversed: false };
+        let sources = WeightSources::new(kernel, [&weight_ih, &weight_hh, &extra], &packed);
+        Some(Stream::new(kernel.stepper(&shape, &inputs, sources, execution)))
     }
 
     fn output_layer(&self, weight: &Tensor<2>, bias: &Tensor<1>, execution: Execution) -> Option<OutputLayer> {

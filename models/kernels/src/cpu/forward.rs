@@ -42,13 +42,18 @@ impl RowStates {
 }
 
 /// Computes a batch. With `saves`, what the backward pass needs is saved.
-pub(crate) fn forward<E: Elementwise>(shape: &Shape, inputs: &Inputs, execution: Execution, saves: bool) -> Outputs {
+pub(crate) fn forward<E: Elementwise>(
+    shape: &Shape,
+    inputs: &Inputs,
+    weights: &ForwardWeights,
+    execution: Execution,
+    saves: bool,
+) -> Outputs {
     let activations = saves.then_some(execution.activations);
     let dimensions = Dimensions::of::<E>(shape, execution);
     let dimensions = if shape.batch == 1 { dimensions.sharing_products() } else { dimensions };
     let (time, h) = (shape.time, shape.hidden);
     let schedules = dimensions.schedules(shape);
-    let weights = ForwardWeights::pack::<E>(&dimensions, inputs);
     let saved: Vec<usize> = schedules.iter().map(|schedule| saved_len::<E>(schedule, h, activations)).collect();
     let mut all = Outputs {
         outputs: vec![0.0; shape.batch * time * h],
@@ -82,7 +87,7 @@ pub(crate) fn forward<E: Elementwise>(shape: &Shape, inputs: &Inputs, execution:
                 let first = schedule.step_starts[chunk.start];
                 GatePlanes { values: &mut scratch[..], stride: schedule.largest_chunk() * h, first }
             };
-            let pass = ChunkPass { dimensions: &dimensions, schedule, inputs: &inputs, weights: &weights };
+            let pass = ChunkPass { dimensions: &dimensions, schedule, inputs: &inputs, weights };
             pass.run::<E>(chunk, &mut planes, &mut states, Some(&mut *outputs));
         }
         unsort_rows(schedule, h, &states.hidden, hidden);

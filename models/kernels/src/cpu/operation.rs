@@ -17,13 +17,14 @@ use super::autodiff::Deferred;
 use super::buffer::Buffer;
 use super::cells::SequenceKernel;
 use super::elementwise::SeparateGate;
+use super::packed_weights::{PackedWeights, WeightSources};
 use super::schedule::Shape;
 use super::sequence::{InputGradients, Inputs, OutputGradients, Outputs};
 #[cfg(feature = "flex")]
-use super::slices::{flex_slices, flex_tensor};
+use super::slices::flex_tensor;
 #[cfg(feature = "ndarray")]
-use super::slices::{ndarray_slices, ndarray_tensor};
-use super::slices::{rows, vector};
+use super::slices::ndarray_tensor;
+use super::slices::{CpuSlice, rows, vector};
 use crate::execution::Execution;
 
 /// What a call needs besides tensors.
@@ -32,6 +33,7 @@ pub struct Call {
     pub(super) kernel: &'static dyn SequenceKernel,
     pub(super) shape: Shape,
     pub(super) execution: Execution,
+    pub(super) packed: PackedWeights,
 }
 
 /// Whole sequences on a backend. Tensors that a cell does not have are passed with one element.
@@ -95,13 +97,21 @@ impl Call {
     }
 
     /// The inputs, with empty slices for those that the cell does not have.
-    fn inputs<'a>(&self, [input, weight_ih, bias, weight_hh, extra, hidden, cell]: [&'a [f32]; 7]) -> Inputs<'a> {
+    fn inputs<'a>(&self, tensors: &'a [CpuSlice; 7]) -> Inputs<'a> {
+        let [input, weight_ih, bias, weight_hh, extra, hidden, cell] = tensors.each_ref().map(CpuSlice::slice);
         let (extra, cell) = (if_any(self.has_extra(), extra), if_any(self.has_cell_state(), cell));
         Inputs { input, weight_ih, bias, weight_hh, extra, hidden, cell }
     }
 
-    fn forward(&self, inputs: [&[f32]; 7], saved: Option<Saved>) -> Outputs {
-        let mut outputs = self.kernel.forward(&self.shape, &self.inputs(inputs), self.execution, saved.is_some());
+    /// The tensors that weights are packed from.
+    fn sources<'a>(&'a self, tensors: &'a [CpuSlice; 7]) -> WeightSources<'a> {
+        let [_, weight_ih, _, weight_hh, extra, ..] = tensors;
+        WeightSources::new(self.kernel, [weight_ih, weight_hh, extra], &self.packed)
+    }
+
+    fn forward(&self, tensors: &[CpuSlice; 7], saved: Option<Saved>) -> Outputs {
+        let (inputs, sources) = (self.inputs(tensors), self.sources(tensors));
+        let mut outputs = self.kernel.forward(&self.shape, &inputs, sources, self.execution, saved.is_some());
         if let Some(saved) = saved {
             saved.0.put(std::mem::take(&mut outputs.saved));
         }
@@ -111,12 +121,13 @@ impl Call {
     /// The gradients of the inputs; `results` are those of the outputs, the last hidden state and the last cell state.
     fn backward(
         &self,
-        inputs: [&[f32]; 7],
-        outputs: &[f32],
+        tensors: &[CpuSlice; 7],
+        outputs: &CpuSlice,
         saved: &Saved,
-        [of_outputs, of_hidden, of_cell]: [&[f32]; 3],
+        gradients: &[CpuSlice; 3],
         wants_input: bool,
     ) -> InputGradients {
+        let [of_outputs, of_hidden, of_cell] = gradients.each_ref().map(CpuSlice::slice);
         let states = self.shape.batch * self.shape.hidden;
         let gradients = OutputGradients {
             outputs: if_any(of_outputs.len() == states * self.shape.time, of_outputs),
@@ -124,8 +135,9 @@ impl Call {
             cell: if_any(self.has_cell_state() && of_cell.len() == states, of_cell),
         };
         let saved = saved.0.take().expect("saved by the forward pass, and a graph is differentiated once");
-        let inputs = self.inputs(inputs);
-        self.kernel.backward(&self.shape, &inputs, (outputs, &saved), gradients, self.execution, wants_input)
+        let (inputs, sources) = (self.inputs(tensors), self.sources(tensors));
+        let results = (outputs.slice(), &*saved);
+        self.kernel.backward(&self.shape, &inputs, sources, results, gradients, self.execution, wants_input)
     }
 }
 
@@ -134,9 +146,9 @@ fn if_any(has: bool, buffer: &[f32]) -> &[f32] {
     if has { buffer } else { &[] }
 }
 
-/// Implements the operations for a CPU backend, given the conversions between its tensors and slices.
+/// Implements the operations for a CPU backend, given the conversion to its tensors.
 macro_rules! implement_on_slices {
-    ($backend:ty, $tensor:ty, $slice:ident, $tensor_of:ident) => {
+    ($backend:ty, $tensor:ty, $tensor_of:ident) => {
         impl SequenceOps for $backend {
             fn sequence(
                 input: $tensor,
@@ -149,9 +161,8 @@ macro_rules! implement_on_slices {
                 call: Call,
                 saved: Option<Saved>,
             ) -> ($tensor, $tensor, $tensor) {
-                $slice!(input, weight_ih, bias, weight_hh, extra, hidden, cell);
-                let inputs = [input, weight_ih, bias, weight_hh, extra, hidden, cell];
-                let Outputs { outputs, hidden, cell, .. } = call.forward(inputs, saved);
+                let inputs = [input, weight_ih, bias, weight_hh, extra, hidden, cell].map(CpuSlice::from);
+                let Outputs { outputs, hidden, cell, .. } = call.forward(&inputs, saved);
                 let Shape { batch, time, hidden: h, .. } = call.shape;
                 (
                     $tensor_of(outputs, vec![batch, time, h]),
@@ -176,12 +187,10 @@ macro_rules! implement_on_slices {
                 call: Call,
                 wants_input: bool,
             ) -> ($tensor, $tensor, $tensor, $tensor, $tensor, $tensor, $tensor) {
-                $slice!(outputs_gradient, hidden_gradient, cell_gradient, outputs);
-                $slice!(input, weight_ih, bias, weight_hh, extra, hidden, cell);
-                let inputs = [input, weight_ih, bias, weight_hh, extra, hidden, cell];
-                let gradients = [outputs_gradient, hidden_gradient, cell_gradient];
+                let inputs = [input, weight_ih, bias, weight_hh, extra, hidden, cell].map(CpuSlice::from);
+                let gradients = [outputs_gradient, hidden_gradient, cell_gradient].map(CpuSlice::from);
                 let InputGradients { input, weight_ih, bias, weight_hh, extra, hidden, cell } =
-                    call.backward(inputs, outputs, &saved, gradients, wants_input);
+                    call.backward(&inputs, &CpuSlice::from(outputs), &saved, &gradients, wants_input);
                 let Shape { batch, time, input: input_size, hidden: h, .. } = call.shape;
                 let is_matrix = call.kernel.separate_gate() == SeparateGate::Factor;
                 (
@@ -199,7 +208,7 @@ macro_rules! implement_on_slices {
 }
 
 #[cfg(feature = "flex")]
-implement_on_slices!(Flex, FlexTensor, flex_slices, flex_tensor);
+implement_on_slices!(Flex, FlexTensor, flex_tensor);
 
 #[cfg(feature = "ndarray")]
-implement_on_slices!(NdArray, NdArrayTensor, ndarray_slices, ndarray_tensor);
+implement_on_slices!(NdArray, NdArrayTensor, ndarray_tensor);

@@ -121,12 +121,13 @@ pub(super) fn run_jobs<J: Send>(mut jobs: Vec<J>, run: impl Fn(J) + Sync + Send)
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cpu::backward::backward;
+    use crate::cpu::backward::{BackwardPass, backward};
     use crate::cpu::cells::{gru::Gru, gru_reset_after::GruResetAfter, lstm::Lstm, rnn::Rnn};
     use crate::cpu::dimensions::saved_len;
     use crate::cpu::elementwise::{Elementwise, SeparateGate};
     use crate::cpu::forward::forward;
     use crate::cpu::schedule::Shape;
+    use crate::cpu::weights::{BackwardWeights, ForwardWeights, pack_input_backward};
     use crate::execution::{Activations, Execution};
     use crate::lengths::Lengths;
 
@@ -158,10 +159,16 @@ mod tests {
         let [input, weight_ih, bias, weight_hh, extra, hidden, cell] =
             [0, 1, 2, 3, 4, 5, 6].map(|place| &values[place][..]);
         let inputs = Inputs { input, weight_ih, bias, weight_hh, extra, hidden, cell };
-        let made = forward::<E>(shape, &inputs, execution, true);
+        let weights = ForwardWeights::pack::<E>(&dimensions, &inputs);
+        let made = forward::<E>(shape, &inputs, &weights, execution, true);
         let output_gradients = numbers(states * shape.time, 9);
         let gradients = OutputGradients { outputs: &output_gradients, hidden: &[], cell: &[] };
-        let found = backward::<E>(shape, &inputs, (&made.outputs, &made.saved), gradients, execution, true);
+        let pass = BackwardPass {
+            recurrent: &BackwardWeights::pack::<E>(&dimensions, &inputs),
+            input: Some(&pack_input_backward(&dimensions, &inputs)),
+            forward: (activations == Activations::Recomputed).then_some(&weights),
+        };
+        let found = backward::<E>(shape, &inputs, pass, (&made.outputs, &made.saved), gradients, execution);
         let InputGradients { input, weight_ih, bias, weight_hh, extra, hidden, cell } = found;
         vec![made.outputs, made.hidden, made.cell, input, weight_ih, bias, weight_hh, extra, hidden, cell]
     }

@@ -9,35 +9,13 @@ use burn::backend::ndarray::{NdArrayTensor, SharedArray};
 use burn::backend::{BackendTensor, DispatchTensorKind};
 use burn::tensor::{DType, Tensor};
 
-/// Rebinds flex tensors to contiguous slices under the same names.
-#[cfg(feature = "flex")]
-macro_rules! flex_slices {
-    ($($name:ident),*) => {
-        $(let $name = $name.to_contiguous();)*
-        $(let $name = $name.as_slice::<f32>().expect("supports() admits f32 only");)*
-    };
-}
-#[cfg(feature = "flex")]
-pub(crate) use flex_slices;
-
 #[cfg(feature = "flex")]
 pub(crate) fn flex_tensor(values: Vec<f32>, shape: Vec<usize>) -> FlexTensor {
     FlexTensor::from_data(burn::tensor::TensorData::new(values, shape))
 }
 
-/// Rebinds ndarray tensors to contiguous slices under the same names.
 #[cfg(feature = "ndarray")]
-macro_rules! ndarray_slices {
-    ($($name:ident),*) => {
-        $(let $name = $crate::cpu::slices::shared($name);)*
-        $(let $name = $name.as_slice().expect("made contiguous");)*
-    };
-}
-#[cfg(feature = "ndarray")]
-pub(crate) use ndarray_slices;
-
-#[cfg(feature = "ndarray")]
-pub(crate) fn shared(tensor: NdArrayTensor) -> SharedArray<f32> {
+fn shared(tensor: NdArrayTensor) -> SharedArray<f32> {
     match tensor {
         NdArrayTensor::F32(storage) => {
             let array = storage.into_shared();
@@ -63,7 +41,8 @@ pub(crate) fn vector<T>(values: Vec<f32>, tensor_of: impl Fn(Vec<f32>, Vec<usize
     tensor_of(values, vec![count])
 }
 
-/// The elements of a tensor, borrowed from its own memory where it is contiguous.
+/// The elements of an f32 tensor: its own memory where it is contiguous, else a copy.
+#[derive(Clone)]
 pub(crate) enum CpuSlice {
     #[cfg(feature = "flex")]
     Flex(FlexTensor),
@@ -79,9 +58,9 @@ impl CpuSlice {
         }
         match tensor.clone().into_dispatch().kind {
             #[cfg(feature = "flex")]
-            DispatchTensorKind::Flex(BackendTensor::Float(tensor)) => Some(Self::Flex(tensor.to_contiguous())),
+            DispatchTensorKind::Flex(BackendTensor::Float(tensor)) => Some(tensor.into()),
             #[cfg(feature = "ndarray")]
-            DispatchTensorKind::NdArray(BackendTensor::Float(tensor)) => Some(Self::NdArray(shared(tensor))),
+            DispatchTensorKind::NdArray(BackendTensor::Float(tensor)) => Some(tensor.into()),
             _ => None,
         }
     }
@@ -93,5 +72,26 @@ impl CpuSlice {
             #[cfg(feature = "ndarray")]
             Self::NdArray(ref array) => array.as_slice().expect("made contiguous"),
         }
+    }
+
+    /// Whether both are the same memory, and so will stay equal as long as both exist.
+    pub(crate) fn is_same_memory(&self, other: &Self) -> bool {
+        std::ptr::eq(self.slice(), other.slice())
+    }
+}
+
+#[cfg(feature = "flex")]
+impl From<FlexTensor> for CpuSlice {
+    fn from(tensor: FlexTensor) -> Self {
+        let tensor = tensor.to_contiguous();
+        assert_eq!(burn::backend::TensorMetadata::dtype(&tensor), DType::F32, "supports() admits f32 only");
+        Self::Flex(tensor)
+    }
+}
+
+#[cfg(feature = "ndarray")]
+impl From<NdArrayTensor> for CpuSlice {
+    fn from(tensor: NdArrayTensor) -> Self {
+        Self::NdArray(shared(tensor))
     }
 }

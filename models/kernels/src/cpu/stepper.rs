@@ -2,6 +2,7 @@
 
 use std::fmt::Debug;
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use super::dimensions::{Dimensions, plane_count};
 use super::elementwise::Elementwise;
@@ -34,7 +35,7 @@ pub(super) struct Stepper<E> {
     dimensions: Dimensions,
     /// Of one row and one step.
     schedule: Schedule,
-    weights: ForwardWeights,
+    weights: Arc<ForwardWeights>,
     bias: Vec<f32>,
     extra: Vec<f32>,
     /// Gate planes of the current step.
@@ -45,7 +46,7 @@ pub(super) struct Stepper<E> {
 
 impl<E: Elementwise> Stepper<E> {
     /// Starts from the state in `inputs`; `shape` has one row and one step.
-    pub(super) fn new(shape: &Shape, inputs: &Inputs, execution: Execution) -> Self {
+    pub(super) fn new(shape: &Shape, inputs: &Inputs, weights: Arc<ForwardWeights>, execution: Execution) -> Self {
         let dimensions = Dimensions::of::<E>(shape, execution).sharing_products();
         let schedule = dimensions.schedules(shape).remove(0);
         let mut states = RowStates::new::<E>(&schedule, dimensions.hidden);
@@ -53,7 +54,7 @@ impl<E: Elementwise> Stepper<E> {
         states.cell.copy_from_slice(inputs.cell);
         Self {
             dimensions,
-            weights: ForwardWeights::pack::<E>(&dimensions, inputs),
+            weights,
             bias: inputs.bias.to_vec(),
             extra: inputs.extra.to_vec(),
             planes: vec![0.0; plane_count::<E>() * dimensions.hidden],

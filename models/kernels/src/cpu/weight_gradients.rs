@@ -125,16 +125,14 @@ impl WeightGradients {
 }
 
 impl Worker<'_> {
-    /// Writes the gradient of a chunk's inputs to `gradient`, `[rows, time, input_size]`, unless that is empty.
+    /// Writes the gradient of a chunk's inputs to `gradient`, `[rows, time, input_size]`, if it is wanted.
     pub(super) fn input_gradient<E: Elementwise>(
         &self,
         chunk: &Range<usize>,
         scratch: &mut Scratch,
         gradient: &mut [f32],
     ) {
-        if gradient.is_empty() {
-            return;
-        }
+        let Some(weights) = self.weights.input else { return };
         let &Dimensions { resources, input, hidden: h, .. } = self.dimensions;
         let stride = self.schedule.largest_chunk() * h;
         let positions = self.schedule.steps(chunk);
@@ -142,7 +140,7 @@ impl Worker<'_> {
             let left = Rows { values: &self.buffers.gates[gate * stride..], offsets: &self.gradients.row_offsets };
             let accumulate = if gate == 0 { Accumulate::Overwrite } else { Accumulate::Add };
             let out = OutputMatrix::matrix(&mut scratch.input, input, accumulate);
-            self.weights.input.multiply(resources, gate * h..(gate + 1) * h, &left, positions.len(), out);
+            weights.multiply(resources, gate * h..(gate + 1) * h, &left, positions.len(), out);
         }
         for (row, index) in scratch.input.chunks_exact(input).zip(&self.schedule.indices[positions]) {
             gradient[index * input..][..input].copy_from_slice(row);

@@ -34,10 +34,9 @@ impl ForwardWeights {
     }
 }
 
-/// Transposed weights, for the backward pass.
+/// Transposed recurrent weights, for the backward pass.
+#[derive(Debug)]
 pub(super) struct BackwardWeights {
-    /// `[gates, input_size]`, or empty if the gradient of the input is not wanted.
-    pub(super) input: PackedMatrix,
     /// `[joint gates, h]`.
     pub(super) joint: PackedMatrix,
     /// `[h, h]` of a separate gate, or empty.
@@ -45,15 +44,10 @@ pub(super) struct BackwardWeights {
 }
 
 impl BackwardWeights {
-    pub(super) fn pack<E: Elementwise>(dimensions: &Dimensions, inputs: &Inputs, wants_input: bool) -> Self {
-        let Dimensions { input, hidden: h, gates, joint, recurrent_columns, .. } = *dimensions;
+    pub(super) fn pack<E: Elementwise>(dimensions: &Dimensions, inputs: &Inputs) -> Self {
+        let Dimensions { hidden: h, joint, recurrent_columns, .. } = *dimensions;
         let resources = dimensions.all_threads();
         Self {
-            input: if wants_input {
-                PackedMatrix::pack_transposed(resources, inputs.weight_ih, gates, gates, input)
-            } else {
-                PackedMatrix::default()
-            },
             joint: PackedMatrix::pack_transposed(resources, inputs.weight_hh, recurrent_columns, joint, h),
             separate: match E::SEPARATE {
                 SeparateGate::None => PackedMatrix::default(),
@@ -64,4 +58,10 @@ impl BackwardWeights {
             },
         }
     }
+}
+
+/// Transposed input weights `[gates, input_size]`, for the gradient of the input.
+pub(super) fn pack_input_backward(dimensions: &Dimensions, inputs: &Inputs) -> PackedMatrix {
+    let Dimensions { input, gates, .. } = *dimensions;
+    PackedMatrix::pack_transposed(dimensions.all_threads(), inputs.weight_ih, gates, gates, input)
 }

@@ -74,6 +74,14 @@ impl Codec {
         (count > 0).then(|| unknown as f64 / count as f64)
     }
 
+    /// Whether generated tokens are those of a target, unknown ones included.
+    fn is_exactly(&self, generated: &[usize], target: &str) -> bool {
+        let token = |&number: &usize| self.target.token(u32::try_from(number).ok()?);
+        let cleaned = self.cleaning.apply(target);
+        let expected: Vec<String> = self.level.tokens(&cleaned).collect();
+        generated.iter().map(token).eq(expected.iter().map(|token| Some(token.as_str())))
+    }
+
     fn decode(&self, written: &[usize]) -> String {
         let mut before = None;
         let token = |&number: &usize| {
@@ -253,8 +261,8 @@ impl Transducer {
 
 /// Which targets are generated exactly, greedily, and the mean loss per token; `None` if `stop` asked to leave it.
 ///
-/// What is generated is compared with the target's text: a token that the vocabulary lacks cannot be generated, and what
-/// the encoding of the target loses (such as case) is not right either.
+/// Generated tokens are compared with the target's own: one that the vocabulary lacks cannot be generated, so it is never
+/// matched.
 fn graded(
     network: &EncoderDecoder,
     codec: &Codec,
@@ -276,7 +284,7 @@ fn graded(
         let longest = rows.iter().map(|pair| pair.target.len()).max().unwrap_or(0);
         let generated = network.greedy(source, &lengths, &codec.generation(longest));
         for (&place, generated) in batch.iter().zip(generated) {
-            right[place] = codec.decode(&generated) == pairs[place].target;
+            right[place] = codec.is_exactly(&generated, &pairs[place].target);
         }
         let (mean, count) = mean_loss(network, &rows, None, device);
         loss += f64::from(mean.into_scalar::<f32>()) * count as f64;

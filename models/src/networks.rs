@@ -15,7 +15,7 @@ pub use relation::{RelationClassifier, RelationShape};
 pub use tagger::{Sentences, Tagger, TaggerShape};
 
 use burn::module::Module;
-use burn::nn::{Embedding, Linear};
+use burn::nn::Embedding;
 use burn::tensor::activation::log_softmax;
 use burn::tensor::module::embedding;
 use burn::tensor::{Device, Int, Tensor, TensorData};
@@ -45,14 +45,6 @@ fn spread(vocabulary: usize, size: usize, key: Key, device: &Device) -> Embeddin
 /// The embeddings of `tokens`, `[batch, time, size]`; of a share of the vocabulary, zeros where there is noise.
 fn embed(table: &Embedding, tokens: Tensor<2, Int>, dropped: f64, noise: Option<Key>) -> Tensor<3> {
     embedding(rows(table.weight.val(), dropped, noise.map(|key| key.place(1))), tokens)
-}
-
-/// A linear map of the last dimension of `[batch, time, features]`.
-fn each_step(linear: &Linear, input: Tensor<3>) -> Tensor<3> {
-    let [batch, time, features] = input.dims();
-    let output = linear.forward(input.reshape([batch * time, features]));
-    let columns = output.dims()[1];
-    output.reshape([batch, time, columns])
 }
 
 /// Mean cross-entropy in nats of the scores of an output layer, from its inputs `[rows, features]` and a target class for each row;

@@ -4,7 +4,7 @@
 //! matrix products; `schedule`, `dimensions`, `planes` and `weights` say how a batch lies in memory, and `packed_weights` keeps
 //! weights from call to call; `elementwise` is what
 //! distinguishes a cell, with one file per cell in `cells`; `forward`, `backward`, `weight_gradients` and `stepper` process
-//! sequences; `operation` and `autodiff` make them differentiable. `cross_entropy` and `update` are operations of their own. `family`
+//! sequences; `operation` and `autodiff` make them differentiable. `linear`, `cross_entropy` and `update` are operations of their own. `family`
 //! puts all of it behind the contract.
 
 mod autodiff;
@@ -16,6 +16,7 @@ mod dimensions;
 mod elementwise;
 mod family;
 mod forward;
+mod linear;
 mod math;
 mod operation;
 mod packed_weights;
@@ -30,6 +31,6 @@ mod weight_gradients;
 mod weights;
 
 pub(crate) use family::Cpu;
-pub use packed_weights::PackedWeights;
+pub use packed_weights::{PackedMatrices, PackedWeights};
 pub(crate) use product::{Accumulate, OutputMatrix, PackedMatrix, Resources, Rows};
 pub(crate) use stepper::Steps;

@@ -19,7 +19,7 @@ use std::fmt::Debug;
 
 use burn::tensor::{DType, Device, Tensor};
 
-use crate::cpu::PackedWeights;
+use crate::cpu::{PackedMatrices, PackedWeights};
 use crate::execution::Execution;
 use crate::lengths::Lengths;
 use crate::stream::{OutputLayer, Stream};
@@ -121,6 +121,11 @@ pub trait KernelFamily: Debug + Sync {
         None
     }
 
+    /// See [`linear`](crate::linear).
+    fn linear(&self, _inputs: LinearInputs, _packed: &PackedMatrices, _execution: Execution) -> Option<Tensor<2>> {
+        None
+    }
+
     /// See [`mean_cross_entropy`](crate::mean_cross_entropy).
     fn mean_cross_entropy(&self, _inputs: &OutputInputs, _execution: Execution) -> Option<Tensor<1>> {
         None
@@ -145,6 +150,17 @@ pub trait KernelFamily: Debug + Sync {
     fn update(&self, _rule: Rule, _step: Step, _parameter: Parameter, _execution: Execution) -> Option<Updated> {
         None
     }
+}
+
+/// Inputs of a linear layer.
+#[derive(Debug, Clone, Copy)]
+pub struct LinearInputs<'a> {
+    /// `[rows, features]`
+    pub input: &'a Tensor<2>,
+    /// `[features, classes]`
+    pub weight: &'a Tensor<2>,
+    /// `[classes]`
+    pub bias: &'a Tensor<1>,
 }
 
 /// Inputs of an output layer with cross-entropy.

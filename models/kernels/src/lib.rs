@@ -24,14 +24,16 @@ mod stream;
 mod update;
 
 pub use backend::{Backend, BackendError, devices};
-pub use cpu::PackedWeights;
+pub use cpu::{PackedMatrices, PackedWeights};
 pub use execution::{Activations, Engine, Execution};
 pub use instructions::{Avx2, Avx512, InstructionSet};
-pub use kernel::{Extra, Inputs, KernelFamily, OutputInputs, Outputs, Parameter, Recurrence, Request, Updated};
+pub use kernel::{
+    Extra, Inputs, KernelFamily, LinearInputs, OutputInputs, Outputs, Parameter, Recurrence, Request, Updated,
+};
 pub use lengths::Lengths;
 pub use process::{pooled, prepare};
 pub use registry::{
-    evaluate_cross_entropy, find, is_finite, mean_cross_entropy, output_layer, stream, sum_of_squares, supports,
+    evaluate_cross_entropy, find, is_finite, linear, mean_cross_entropy, output_layer, stream, sum_of_squares, supports,
 };
 pub use stream::{OutputLayer, Stream};
 pub use update::{Rule, Step};

@@ -5,9 +5,9 @@
 
 use burn::tensor::{DType, Device, Tensor};
 
-use crate::cpu::Cpu;
+use crate::cpu::{Cpu, PackedMatrices};
 use crate::execution::{Engine, Execution};
-use crate::kernel::{Inputs, KernelFamily, OutputInputs, Request};
+use crate::kernel::{Inputs, KernelFamily, LinearInputs, OutputInputs, Request};
 use crate::stream::{OutputLayer, Stream};
 
 /// All families, the preferred one first.
@@ -43,6 +43,17 @@ pub fn stream(cell: &'static str, inputs: Inputs, execution: Execution) -> Optio
 /// The output layer y = x W + b of a stream, with `weight` `[features, classes]` and `bias` `[classes]`.
 pub fn output_layer(weight: &Tensor<2>, bias: &Tensor<1>, execution: Execution) -> Option<OutputLayer> {
     family(&weight.device(), weight.dtype(), execution)?.output_layer(weight, bias, execution)
+}
+
+/// The linear layer y = x W + b, `[rows, classes]`, differentiable. One row gives the same bits alone and among others.
+///
+/// # Panics
+/// If shapes do not match.
+pub fn linear(inputs: LinearInputs, packed: &PackedMatrices, execution: Execution) -> Option<Tensor<2>> {
+    let LinearInputs { input, weight, bias } = inputs;
+    let ([_, features], [rows, classes]) = (input.dims(), weight.dims());
+    assert!(features == rows && bias.dims() == [classes], "[_, {features}] times [{rows}, {classes}]");
+    family(&input.device(), input.dtype(), execution)?.linear(inputs, packed, execution)
 }
 
 /// Mean cross-entropy in nats, `[1]`, of the scores `hidden · weight + bias`, differentiable. If any input contains NaN or an

@@ -1,12 +1,12 @@
 //! Layers of rectified units over a window of fixed length: what recurrent networks are compared with.
 
 use burn::module::Module;
-use burn::nn::Linear;
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
+use seqzoo_kernels::Execution;
 use seqzoo_random::Key;
 
-use super::linear;
+use super::{Linear, linear};
 use crate::misfit::{Misfit, positive};
 
 /// Multilayer perceptron over all steps of a window at once: it keeps no state and knows no order but the places.
@@ -65,6 +65,11 @@ impl Perceptron {
             layer
         };
         Self { layers: (0..).zip(&shape.hidden_sizes).map(layer).collect() }
+    }
+
+    /// Sets how its layers are computed.
+    pub fn set_execution(&mut self, execution: Execution) {
+        self.layers.iter_mut().for_each(|layer| layer.set_execution(execution));
     }
 
     /// What the last layer says of `[batch, window, features]`.

@@ -1,14 +1,13 @@
 //! Recurrent layers on top of each other, with skip connections.
 
 use burn::module::Module;
-use burn::nn::Linear;
 use burn::tensor::activation::sigmoid;
 use burn::tensor::{Device, Tensor};
 use seqzoo_kernels::{Execution, Lengths, Stream};
 use seqzoo_random::Key;
 use serde::{Deserialize, Serialize};
 
-use super::{LayerState, Noise, Passage, dropout, linear};
+use super::{LayerState, Linear, Noise, Passage, dropout, linear};
 use crate::architecture::{Architecture, Recurrent};
 use crate::cell::without_padding;
 use crate::misfit::{Misfit, expect_fit, positive, rate};
@@ -200,11 +199,14 @@ impl Stack {
     /// Sets how its layers are computed.
     pub fn set_execution(&mut self, execution: Execution) {
         self.execution = execution;
+        let linear = self.projections.iter_mut().flatten().chain(&mut self.gates);
+        linear.for_each(|linear| linear.set_execution(execution));
     }
 
     /// The same stack, computed another way.
-    pub fn with_execution(self, execution: Execution) -> Self {
-        Self { execution, ..self }
+    pub fn with_execution(mut self, execution: Execution) -> Self {
+        self.set_execution(execution);
+        self
     }
 
     /// Reads `[batch, time, input_size]`, whose rows have `lengths` valid steps, from `initial` states (one a layer) or from

@@ -1,7 +1,7 @@
 //! One label for a whole sequence.
 
 use burn::module::Module;
-use burn::nn::{Embedding, Linear};
+use burn::nn::Embedding;
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use seqzoo_kernels::{Execution, Lengths};
@@ -9,7 +9,7 @@ use seqzoo_random::{Key, Purpose};
 
 use super::{Network, embed, table};
 use crate::layers::dropout::dropout;
-use crate::layers::{Pooling, Stack, StackShape, Summary, linear};
+use crate::layers::{Linear, Pooling, Stack, StackShape, Summary, linear};
 use crate::misfit::{Misfit, expect_fit, positive, rate};
 use crate::probe::reach;
 
@@ -113,5 +113,6 @@ impl Classifier {
 impl Network for Classifier {
     fn set_execution(&mut self, execution: Execution) {
         self.stack.set_execution(execution);
+        self.output.set_execution(execution);
     }
 }

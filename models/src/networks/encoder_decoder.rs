@@ -3,14 +3,14 @@
 use std::cmp::Ordering;
 
 use burn::module::Module;
-use burn::nn::{Embedding, Linear};
+use burn::nn::Embedding;
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 use seqzoo_kernels::{Execution, Lengths};
 use seqzoo_random::{Key, Purpose};
 
-use super::{Network, cross_entropy, each_step, embed, table};
+use super::{Network, cross_entropy, embed, table};
 use crate::layers::dropout::dropout;
-use crate::layers::{Attention, AttentionScore, LayerState, Pooling, Stack, StackShape, Summary, linear};
+use crate::layers::{Attention, AttentionScore, LayerState, Linear, Pooling, Stack, StackShape, Summary, linear};
 use crate::misfit::{Misfit, expect_fit, positive, rate};
 use crate::state::NamedState;
 
@@ -194,9 +194,9 @@ impl EncoderDecoder {
         let input = embed(&self.target, target, self.embedding_dropout, noise);
         let written = self.decoder.read(input, lengths, Some(states), noise);
         let context = self.attention.forward(written.outputs.clone(), source.clone(), &source_lengths).context;
-        let combined = each_step(&self.combine, Tensor::cat(vec![context, written.outputs], 2)).tanh();
+        let combined = self.combine.forward(Tensor::cat(vec![context, written.outputs], 2)).tanh();
         let memory = Memory { outputs: source, lengths: source_lengths, states: written.states };
-        (each_step(&self.output, dropout(combined, self.dropout, noise)), memory)
+        (self.output.forward(dropout(combined, self.dropout, noise)), memory)
     }
 
     /// Mean cross-entropy in nats per target token under teacher forcing: the decoder reads `begin` and the true tokens, and
@@ -397,5 +397,7 @@ impl Network for EncoderDecoder {
     fn set_execution(&mut self, execution: Execution) {
         self.encoder.set_execution(execution);
         self.decoder.set_execution(execution);
+        let linear = self.bridges.iter_mut().chain([&mut self.combine, &mut self.output]);
+        linear.for_each(|linear| linear.set_execution(execution));
     }
 }

@@ -1,7 +1,6 @@
 //! The next values of a series, with their uncertainty.
 
 use burn::module::Module;
-use burn::nn::Linear;
 use burn::tensor::activation::softplus;
 use burn::tensor::{Device, Tensor, TensorData};
 use seqzoo_kernels::{Execution, Lengths};
@@ -9,7 +8,7 @@ use seqzoo_random::{Key, Purpose};
 
 use super::Network;
 use crate::layers::dropout::dropout;
-use crate::layers::{Perceptron, PerceptronShape, Pooling, Stack, StackShape, Summary, linear};
+use crate::layers::{Linear, Perceptron, PerceptronShape, Pooling, Stack, StackShape, Summary, linear};
 use crate::misfit::{Misfit, expect_fit, positive, rate};
 
 /// What is said of each value to come.
@@ -261,9 +260,11 @@ impl Forecaster {
 
 impl Network for Forecaster {
     fn set_execution(&mut self, execution: Execution) {
-        if let Past::Recurrent(reader) = &mut self.past {
-            reader.stack.set_execution(execution);
+        match &mut self.past {
+            Past::Recurrent(reader) => reader.stack.set_execution(execution),
+            Past::Perceptron(perceptron) => perceptron.set_execution(execution),
         }
+        self.output.set_execution(execution);
     }
 }
 

@@ -1,7 +1,7 @@
 //! The next token, from all before it.
 
 use burn::module::{Module, Param};
-use burn::nn::{Embedding, Linear};
+use burn::nn::Embedding;
 use burn::tensor::{Device, Int, Tensor};
 use seqzoo_kernels::{self as kernels, Execution, Lengths, OutputLayer};
 use seqzoo_random::{Key, Purpose};
@@ -10,7 +10,7 @@ use super::{Network, cross_entropy, embed, grade, mean_cross_entropy, spread};
 use crate::init;
 use crate::layers::dropout::dropout;
 use crate::layers::stack::StackReading;
-use crate::layers::{LayerState, Stack, StackShape, StackStream, linear};
+use crate::layers::{LayerState, Linear, Stack, StackShape, StackStream, linear};
 use crate::misfit::{Misfit, expect_fit, positive, rate};
 
 /// Language model: embedding, recurrent stack, and a score for each token of the vocabulary at each step.
@@ -115,6 +115,9 @@ impl LanguageModel {
 
     /// Scores of what follows each step, `[batch, time, vocabulary]`, before softmax.
     pub fn scores(&self, features: Tensor<3>) -> Tensor<3> {
+        if let Some(output) = &self.output {
+            return output.forward(features);
+        }
         let [batch, time, width] = features.dims();
         let (weight, bias) = self.output();
         let scores = features.reshape([batch * time, width]).matmul(weight) + bias.unsqueeze();
@@ -145,7 +148,7 @@ impl LanguageModel {
     /// Weights `[features, vocabulary]` and bias of the output layer.
     fn output(&self) -> (Tensor<2>, Tensor<1>) {
         match (&self.output, &self.tied_bias) {
-            (Some(Linear { weight, bias: Some(bias) }), _) => (weight.val(), bias.val()),
+            (Some(output), _) => (output.weight(), output.bias()),
             (None, Some(bias)) => (self.embedding.weight.val().transpose(), bias.val()),
             _ => unreachable!("there is a bias, of the output layer or of the tied one"),
         }
@@ -227,5 +230,8 @@ impl TextReader<'_> {
 impl Network for LanguageModel {
     fn set_execution(&mut self, execution: Execution) {
         self.stack.set_execution(execution);
+        if let Some(output) = &mut self.output {
+            output.set_execution(execution);
+        }
     }
 }

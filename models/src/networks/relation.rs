@@ -3,13 +3,13 @@
 use std::ops::Range;
 
 use burn::module::Module;
-use burn::nn::{Embedding, Linear};
+use burn::nn::Embedding;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use seqzoo_kernels::{Execution, Lengths};
 use seqzoo_random::{Key, Purpose};
 
 use super::{Network, table};
-use crate::layers::{Pooling, Stack, StackShape, Summary, linear};
+use crate::layers::{Linear, Pooling, Stack, StackShape, Summary, linear};
 use crate::misfit::{Misfit, expect_fit, positive};
 
 /// Relation classifier: embedding, recurrent stack, the means over both marked spans and the largest values over the whole.
@@ -105,5 +105,6 @@ impl RelationClassifier {
 impl Network for RelationClassifier {
     fn set_execution(&mut self, execution: Execution) {
         self.stack.set_execution(execution);
+        self.output.set_execution(execution);
     }
 }

@@ -1,16 +1,16 @@
 //! A label for every token.
 
 use burn::module::Module;
-use burn::nn::{Embedding, Linear};
+use burn::nn::Embedding;
 use burn::tensor::{Device, Int, Tensor};
 use seqzoo_kernels::{Execution, Lengths};
 use seqzoo_random::{Key, Purpose};
 
-use super::{Network, cross_entropy, each_step, embed, table};
+use super::{Network, cross_entropy, embed, table};
 use crate::cell::without_padding;
 use crate::layers::dropout::dropout;
 use crate::layers::spelling::{Spelling, SpellingShape, Spelt};
-use crate::layers::{Crf, Stack, StackShape, linear};
+use crate::layers::{Crf, Linear, Stack, StackShape, linear};
 use crate::misfit::{Misfit, expect_fit, positive, rate};
 
 /// Token tagger: embedding, and if asked for what the letters say, recurrent stack, linear layer, and labels that are
@@ -130,7 +130,7 @@ impl Tagger {
             input = Tensor::cat(vec![input, spelling.forward(spelt, noise)], 2);
         }
         let outputs = self.stack.read(dropped(input, 2), &lengths, None, noise).outputs;
-        without_padding(each_step(&self.output, dropped(outputs, 3)), &lengths)
+        without_padding(self.output.forward(dropped(outputs, 3)), &lengths)
     }
 
     /// Mean negative log-likelihood in nats per token; `labels` is `[batch][length]`.
@@ -169,6 +169,7 @@ impl Tagger {
 impl Network for Tagger {
     fn set_execution(&mut self, execution: Execution) {
         self.stack.set_execution(execution);
+        self.output.set_execution(execution);
         if let Some(spelling) = &mut self.spelling {
             spelling.set_execution(execution);
         }

@@ -1,14 +1,16 @@
 //! Kernels against the readable loop in f64: outputs, states and every gradient, on every instruction set of the machine.
 
+use std::num::NonZeroUsize;
+
 use burn::module::Module;
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use seqzoo_kernels::{Activations, Engine, Execution, InstructionSet, devices, supports};
 use seqzoo_models::Architecture;
-use seqzoo_models::layers::{LayerState, Stack, StackShape};
+use seqzoo_models::layers::{LayerState, Stack, StackShape, linear};
 use seqzoo_models::networks::{LanguageModel, LanguageModelShape, Network};
 use seqzoo_models::state::NamedState;
 
-use crate::support::{key, numbers, parameters, wide_gradients, with_parameters};
+use crate::support::{key, numbers, parameters, tensor, values, wide_gradients, with_parameters};
 
 /// The architectures that have a kernel.
 const FUSED: [Architecture; 10] = [
@@ -261,6 +263,79 @@ fn a_loss_of_what_is_not_finite_is_not_finite() {
     for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
         let features = Tensor::<3>::from_data([[[0.1, value, 0.3]]], &device);
         assert!(!model.mean_loss(features, vec![4]).into_scalar::<f32>().is_finite(), "{value}");
+    }
+}
+
+/// Outputs of every row alone, and of the batch.
+#[test]
+fn a_sequence_gives_the_same_bits_alone_in_a_batch_and_on_any_number_of_threads() {
+    for (_, device) in devices().into_iter().filter(|(_, device)| supports(device, DType::F32)) {
+        let (lengths, time) = ([9, 1, 4, 9, 7, 3, 8, 2, 5, 6, 9], 9);
+        let input = tensor(numbers(11 * time * INPUT, 4), [11, time, INPUT], &device);
+        for (architecture, hidden) in
+            FUSED.into_iter().flat_map(|architecture| [(architecture, 21), (architecture, 300)])
+        {
+            let stack = Stack::new(StackShape::plain(architecture, INPUT, vec![hidden]), key(2), &device);
+            let output = linear(stack.shape().output_size(), 5, 0.1, key(3), &device);
+            for instructions in InstructionSet::available() {
+                let run = |input: Tensor<3>, lengths: &[usize], threads: usize| {
+                    let execution =
+                        Execution { instructions, threads: NonZeroUsize::new(threads), ..Execution::default() };
+                    let mut output = output.clone();
+                    output.set_execution(execution);
+                    let outputs = stack.clone().with_execution(execution).read(input, lengths, None, None).outputs;
+                    values(output.forward(outputs))
+                };
+                let batch = run(input.clone(), &lengths, 1);
+                for threads in [2, 3, 4] {
+                    assert!(run(input.clone(), &lengths, threads) == batch, "{architecture:?}, {threads} threads");
+                }
+                for (row, &length) in lengths.iter().enumerate() {
+                    let alone = run(input.clone().narrow(0, row, 1), &[length], 2);
+                    assert!(alone == batch[row * time * 5..][..time * 5], "{architecture:?}, row {row}");
+                }
+            }
+        }
+    }
+}
+
+/// Outputs and gradients of a linear layer, with a weight for each output.
+fn mapped(
+    rows: usize,
+    [inputs, outputs]: [usize; 2],
+    dtype: DType,
+    device: &Device,
+    execution: Execution,
+) -> Vec<(String, Vec<f64>)> {
+    let start = linear(inputs, outputs, 0.1, key(7), device);
+    let weights = parameters(&start);
+    let mut layer = with_parameters(start, &|name, _| weights[name].iter().copied().map(f64::from).collect(), dtype);
+    layer.set_execution(execution);
+    let wide = |count: usize, place: u64| -> Vec<f64> { numbers(count, place).into_iter().map(f64::from).collect() };
+    let input = TensorData::new(wide(rows * inputs, 1), [rows, inputs]);
+    let input = Tensor::<2>::from_data(input, (device, dtype)).require_grad();
+    let output = layer.forward(input.clone());
+    let weighting = Tensor::<2>::from_data(TensorData::new(wide(rows * outputs, 2), [rows, outputs]), (device, dtype));
+    let tape = (output.clone() * weighting).sum().backward();
+    let mut all = vec![("output".to_owned(), output.try_into_vec_as::<f64>().unwrap())];
+    all.push(("gradient of input".to_owned(), input.grad(&tape).unwrap().try_into_vec_as::<f64>().unwrap()));
+    let gradients = wide_gradients(&layer, &tape).into_iter();
+    all.extend(gradients.map(|(name, values)| (format!("gradient of {name}"), values)));
+    all
+}
+
+#[test]
+fn linear_layers_equal_their_equation_forward_and_backward() {
+    let reference = Device::flex().autodiff();
+    for (_, device) in devices().into_iter().filter(|(_, device)| supports(device, DType::F32)) {
+        for (rows, sizes) in [(1, [1, 1]), (1, [300, 700]), (70, [33, 2]), (5, [7, 1300]), (641, [20, 65])] {
+            let expected = mapped(rows, sizes, DType::F64, &reference, Execution::reference());
+            for instructions in InstructionSet::available() {
+                let execution = Execution { instructions, ..Execution::default() };
+                let found = mapped(rows, sizes, DType::F32, &device.clone().autodiff(), execution);
+                near(&expected, &found, &format!("{rows} rows, {sizes:?}, {instructions:?}"));
+            }
+        }
     }
 }
 

@@ -25,8 +25,9 @@ use burn::backend::{Backend, backend_extension};
 use rayon::prelude::*;
 
 use super::buffer::Buffer;
+use super::linear::weight_gradients;
 use super::math::exp;
-use super::product::{Accumulate, OutputMatrix, PackedMatrix, Resources, Rows, Transposed};
+use super::product::{Accumulate, OutputMatrix, PackedMatrix, Resources, Rows};
 #[cfg(feature = "flex")]
 use super::slices::flex_tensor;
 #[cfg(feature = "ndarray")]
@@ -38,8 +39,6 @@ use crate::kernel::OutputInputs;
 
 /// Rows whose scores are computed together: whole blocks of the product, few enough to stay in the cache.
 const ROWS: usize = 24;
-/// Columns of the weights whose gradient is computed together.
-const COLUMNS: usize = 512;
 
 /// `hidden` `[rows, features]`, `weight` `[features, classes]`, `bias` `[classes]`, and a target class for each row.
 struct Inputs<'a> {
@@ -171,7 +170,7 @@ fn cross_entropy(inputs: &Inputs, execution: Execution, wants_gradients: bool) -
             .for_each(|((((hidden, targets), outcomes), scores), hidden_gradient)| {
                 block(hidden, targets, scores, outcomes, hidden_gradient);
             });
-        weight_gradients(all, hidden, &scores, [count, features, classes], &mut gradients);
+        (gradients.weight, gradients.bias) = weight_gradients(all, hidden, &scores, [count, features, classes]);
     } else {
         blocks.for_each_init(
             || Buffer::take(ROWS * classes),
@@ -182,31 +181,6 @@ fn cross_entropy(inputs: &Inputs, execution: Execution, wants_gradients: bool) -
     }
     let loss = outcomes.iter().map(|outcome| outcome.loss).sum::<f64>() / count.max(1) as f64;
     (loss, outcomes.iter().filter(|outcome| outcome.correct).count(), gradients)
-}
-
-/// Computes the gradients of weights and bias. The bias is treated as the weights of one more feature, which is always 1.
-fn weight_gradients(
-    resources: Resources,
-    hidden: &[f32],
-    scores: &[f32],
-    [count, features, classes]: [usize; 3],
-    gradients: &mut Gradients,
-) {
-    let mut widened = Vec::with_capacity(count * (features + 1));
-    for row in hidden.chunks_exact(features) {
-        widened.extend_from_slice(row);
-        widened.push(1.0);
-    }
-    let (mut left, mut right) = (Transposed::default(), PackedMatrix::default());
-    left.fill(count, features + 1, |k| &widened[k * (features + 1)..][..features + 1]);
-    gradients.weight = vec![0.0; (features + 1) * classes];
-    for from in (0..classes).step_by(COLUMNS) {
-        let width = COLUMNS.min(classes - from);
-        right.repack(resources, count, width, |k, column| &scores[k * classes + from + column..]);
-        let out = OutputMatrix::planes(&mut gradients.weight[from..], width, classes, 0, Accumulate::Overwrite);
-        right.multiply(resources, 0..count, &left, features + 1, out);
-    }
-    gradients.bias = gradients.weight.split_off(features * classes);
 }
 
 /// The operation on a backend.

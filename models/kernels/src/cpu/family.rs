@@ -6,8 +6,9 @@ use burn::tensor::{DType, Device, Tensor};
 use super::cells::{self, SequenceKernel};
 use super::cross_entropy::{self, CrossEntropyOps};
 use super::elementwise::SeparateGate;
+use super::linear::{LinearCall, LinearOps};
 use super::operation::{Call, SequenceOps};
-use super::packed_weights::WeightSources;
+use super::packed_weights::{PackedMatrices, WeightSources};
 use super::product::{PackedMatrix, Resources};
 use super::schedule::Shape;
 use super::sequence::Inputs as Slices;
@@ -15,7 +16,7 @@ use super::slices::CpuSlice;
 use super::update;
 use crate::backend::is_cpu;
 use crate::execution::Execution;
-use crate::kernel::{Extra, Inputs, KernelFamily, OutputInputs, Outputs, Parameter, Request, Updated};
+use crate::kernel::{Extra, Inputs, KernelFamily, LinearInputs, OutputInputs, Outputs, Parameter, Request, Updated};
 use crate::lengths::Lengths;
 use crate::stream::{OutputLayer, Stream};
 use crate::update::{Rule, Step};
@@ -127,6 +128,14 @@ impl KernelFamily for Cpu {
         let resources = Resources { instructions: execution.instructions, threads: 1 };
         let weight = PackedMatrix::pack(resources, weight.slice(), classes, features, classes);
         Some(OutputLayer::new(weight, bias.slice().to_vec(), execution))
+    }
+
+    fn linear(&self, inputs: LinearInputs, packed: &PackedMatrices, execution: Execution) -> Option<Tensor<2>> {
+        let LinearInputs { input, weight, bias } = inputs;
+        let ([count, features], [_, classes]) = (input.dims(), weight.dims());
+        let call = LinearCall { execution, packed: packed.clone(), sizes: [count, features, classes] };
+        let [input, weight] = [input, weight].map(|tensor| tensor.clone().into_dispatch());
+        Some(Tensor::from_dispatch(Dispatch::linear_forward(input, weight, bias.clone().into_dispatch(), call)))
     }
 
     fn mean_cross_entropy(&self, inputs: &OutputInputs, execution: Execution) -> Option<Tensor<1>> {

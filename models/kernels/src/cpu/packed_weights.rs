@@ -34,6 +34,20 @@ impl fmt::Debug for PackedWeights {
     }
 }
 
+/// The packed weights of a linear layer. Clones share them.
+#[derive(Clone, Default)]
+pub struct PackedMatrices {
+    pub(super) forward: Cache<PackedMatrix>,
+    /// Transposed weights.
+    pub(super) backward: Cache<PackedMatrix>,
+}
+
+impl fmt::Debug for PackedMatrices {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PackedMatrices")
+    }
+}
+
 /// The tensors that weights are packed from, and where packed weights are kept.
 #[derive(Clone, Copy)]
 pub(crate) struct WeightSources<'a> {

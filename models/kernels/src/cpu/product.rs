@@ -134,6 +134,8 @@ impl<L: LeftOperand> Region<'_, L> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn numbers(count: usize, salt: usize) -> Vec<f32> {
@@ -255,6 +257,51 @@ mod tests {
                     *sum,
                     "{resources:?}, {k}"
                 );
+            }
+        }
+    }
+
+    /// Floats of many magnitudes, so that another order of summation gives other bits.
+    fn floats(count: usize, salt: u64) -> Vec<f32> {
+        let next = |state: &mut u64| {
+            *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let (mantissa, exponent) = ((*state >> 40) as f32 / (1 << 23) as f32 - 1.0, (*state >> 33) as i32 % 8);
+            Some(mantissa * (exponent as f32).exp2())
+        };
+        std::iter::successors(Some((salt, 0.0)), |&(mut state, _)| next(&mut state).map(|value| (state, value)))
+            .skip(1)
+            .map(|(_, value)| value)
+            .take(count)
+            .collect()
+    }
+
+    fn bits(values: &[f32]) -> Vec<u32> {
+        values.iter().map(|value| value.to_bits()).collect()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn a_row_gives_the_same_bits_alone_and_in_a_batch_on_any_number_of_threads(
+            count in 1..70usize, depth in 1..520usize, columns in 1..150usize, salt in 0..9999u64,
+        ) {
+            let (left, matrix, bias) = (floats(count * depth, salt), floats(depth * columns, !salt), floats(columns, salt ^ 5));
+            let offsets: Vec<usize> = (0..count).map(|row| row * depth).collect();
+            for instructions in InstructionSet::available() {
+                let multiply = |threads: usize, offsets: &[usize]| {
+                    let resources = Resources { instructions, threads };
+                    let packed = PackedMatrix::pack(resources, &matrix, columns, depth, columns);
+                    let mut out = vec![f32::NAN; offsets.len() * columns];
+                    let target = OutputMatrix::matrix(&mut out, columns, Accumulate::Row(&bias));
+                    packed.multiply(resources, 0..depth, &Rows { values: &left, offsets }, offsets.len(), target);
+                    bits(&out)
+                };
+                let alone: Vec<u32> = offsets.iter().flat_map(|&offset| multiply(1, &[offset])).collect();
+                for threads in 1..=4 {
+                    prop_assert!(multiply(threads, &offsets) == alone, "{} threads, {:?}", threads, instructions);
+                    prop_assert!(multiply(threads, &offsets[..1]) == alone[..columns], "one row, {} threads", threads);
+                }
             }
         }
     }

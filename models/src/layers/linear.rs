@@ -1,0 +1,63 @@
+//! Linear layers.
+
+use burn::module::{Module, Param};
+use burn::tensor::{Device, Tensor, module};
+use seqzoo_kernels::{self as kernels, Execution, LinearInputs, PackedMatrices};
+use seqzoo_random::Key;
+
+use crate::init;
+
+/// y = x W + b, with `weight` `[input_size, output_size]` and `bias` `[output_size]`.
+///
+/// Differs from PyTorch's `Linear`: the matrix is stored transposed.
+#[derive(Module, Debug)]
+pub struct Linear {
+    weight: Param<Tensor<2>>,
+    bias: Param<Tensor<1>>,
+    /// Kept for kernels. Follows the parameters by itself, so clones and updated copies may share it.
+    #[module(skip)]
+    packed: PackedMatrices,
+    #[module(skip)]
+    execution: Execution,
+}
+
+/// A linear layer with Glorot-uniform weights and a constant bias.
+pub fn linear(input_size: usize, output_size: usize, bias: f32, key: Key, device: &Device) -> Linear {
+    Linear {
+        weight: init::glorot_uniform([input_size, output_size], 1, key, device),
+        bias: init::constant(&vec![bias; output_size], device),
+        packed: PackedMatrices::default(),
+        execution: Execution::default(),
+    }
+}
+
+impl Linear {
+    /// Maps the last dimension of `[…, input_size]`.
+    pub fn forward<const D: usize>(&self, input: Tensor<D>) -> Tensor<D> {
+        let (weight, bias) = (self.weight.val(), self.bias.val());
+        let [features, classes] = weight.dims();
+        let mut shape = input.dims();
+        let rows = shape[..D - 1].iter().product();
+        let flat = input.reshape([rows, features]);
+        let inputs = LinearInputs { input: &flat, weight: &weight, bias: &bias };
+        let output = kernels::linear(inputs, &self.packed, self.execution)
+            .unwrap_or_else(|| module::linear(flat, weight, Some(bias)));
+        shape[D - 1] = classes;
+        output.reshape(shape)
+    }
+
+    /// W, `[input_size, output_size]`.
+    pub fn weight(&self) -> Tensor<2> {
+        self.weight.val()
+    }
+
+    /// b, `[output_size]`.
+    pub fn bias(&self) -> Tensor<1> {
+        self.bias.val()
+    }
+
+    /// Sets how it is computed.
+    pub fn set_execution(&mut self, execution: Execution) {
+        self.execution = execution;
+    }
+}

@@ -124,7 +124,9 @@ impl Train {
                 // What is refused leaves no folder behind.
                 recipe.variants()?.iter().try_for_each(|variant| with_task(variant, &data, Fits))?;
                 let environment = Environment::now(settings.clone(), backend.name(), digest.clone());
-                Run::create(self.out.as_deref(), environment)?
+                let run = Run::create(self.out.as_deref(), environment)?;
+                run.note_elsewhere();
+                run
             }
         };
         let _lock = run.lock()?;

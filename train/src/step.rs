@@ -1,6 +1,6 @@
 //! One batch: loss, gradient, and every so often an update, all or nothing.
 
-use burn::module::{ModuleMapper, Param};
+use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Device, Tensor};
 use seqzoo_kernels::{Activations, Execution};
 use seqzoo_random::{Key, Purpose};
@@ -8,7 +8,7 @@ use seqzoo_run::faults;
 use seqzoo_run::progress::Progress;
 use seqzoo_run::recipe::Recipe;
 use seqzoo_run::record::{Onset, Untrained};
-use seqzoo_run::tasks::{BatchLoss, Carried, Network, Task};
+use seqzoo_run::tasks::{BatchLoss, Carried, Task};
 
 use crate::gradients::{self, Flat, Norm};
 use crate::learner::TrainError;
@@ -86,7 +86,7 @@ fn found(site: Site, name: Option<String>, value: f64) -> Anomaly {
     Anomaly { site, name, value }
 }
 
-impl<N: Network> State<N> {
+impl<N: Module> State<N> {
     /// Before the first batch.
     pub(crate) fn fresh<T: Task<Network = N>>(setting: &Setting<T>) -> Self {
         Self {
@@ -130,7 +130,7 @@ impl<N: Network> State<N> {
         let noise = Key::new(recipe.training.seed, Purpose::Dropout).at(batch.tick);
         let device = device.clone().autodiff();
         let activations = if recipe.training.recompute { Activations::Recomputed } else { Activations::Kept };
-        state.network.set_execution(Execution { activations, ..Execution::default() });
+        task.set_execution(&mut state.network, Execution { activations, ..Execution::default() });
         let BatchLoss { mut loss, weight, tokens, mut carried } =
             task.loss(&state.network, &batch.examples, state.carried.as_ref(), noise, &device);
         if let Some(value) = faults::value("loss") {

@@ -1,11 +1,12 @@
 //! Kernels for Burn's CPU backends, in f32.
 //!
-//! Bottom up: `buffer` is pooled memory and `slices` the way from tensors to it; `math` has vectorizable functions and `product`
-//! matrix products; `schedule`, `dimensions`, `planes` and `weights` say how a batch lies in memory, and `packed_weights` keeps
-//! weights from call to call; `elementwise` is what
-//! distinguishes a cell, with one file per cell in `cells`; `forward`, `backward`, `weight_gradients` and `stepper` process
-//! sequences; `operation` and `autodiff` make them differentiable. `linear`, `cross_entropy` and `update` are operations of their own. `family`
-//! puts all of it behind the contract.
+//! Bottom up:
+//!
+//! - `buffer` is pooled memory, `slices` the way from tensors to slices, `math` vectorizable functions, `product` matrix products.
+//! - `schedule`, `dimensions`, `planes` and `weights` say how a batch lies in memory; `packed_weights` keeps weights between calls.
+//! - `elementwise` is what distinguishes a cell; `cells` lists them, with one file each.
+//! - `forward`, `backward`, `weight_gradients` and `stepper` process sequences; `operation` and `autodiff` make them differentiable.
+//! - `linear`, `cross_entropy` and `update` are operations of their own. `family` puts all of them behind the contract.
 
 mod autodiff;
 mod backward;

@@ -86,12 +86,6 @@ impl PartialEq for Lengths {
     }
 }
 
-impl From<Vec<usize>> for Lengths {
-    fn from(lengths: Vec<usize>) -> Self {
-        Self::new(lengths)
-    }
-}
-
 impl From<&[usize]> for Lengths {
     fn from(lengths: &[usize]) -> Self {
         Self::new(lengths.to_vec())

@@ -66,7 +66,7 @@ impl Crf {
             "labels do not fit emissions of [{batch}, {time}, {count}]"
         );
         let lengths: Vec<usize> = labels.iter().map(Vec::len).collect();
-        self.score(emissions.clone(), labels) - self.log_partition(emissions, lengths)
+        self.score(emissions.clone(), labels) - self.log_partition(emissions, &lengths)
     }
 
     /// score(y) as a sum over the parts that y picks, counted on the host: `[batch]`.

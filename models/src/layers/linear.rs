@@ -21,17 +21,25 @@ pub struct Linear {
     execution: Execution,
 }
 
-/// A linear layer with Glorot-uniform weights and a constant bias.
-pub fn linear(input_size: usize, output_size: usize, bias: f32, key: Key, device: &Device) -> Linear {
-    Linear {
+/// Burn's linear layer with Glorot-uniform weights and a constant bias.
+pub fn linear(input_size: usize, output_size: usize, bias: f32, key: Key, device: &Device) -> burn::nn::Linear {
+    burn::nn::Linear {
         weight: init::glorot_uniform([input_size, output_size], 1, key, device),
-        bias: init::constant(&vec![bias; output_size], device),
-        packed: PackedMatrices::default(),
-        execution: Execution::default(),
+        bias: Some(init::constant(&vec![bias; output_size], device)),
     }
 }
 
 impl Linear {
+    /// A layer with Glorot-uniform weights and a constant bias.
+    pub fn new(input_size: usize, output_size: usize, bias: f32, key: Key, device: &Device) -> Self {
+        Self {
+            weight: init::glorot_uniform([input_size, output_size], 1, key, device),
+            bias: init::constant(&vec![bias; output_size], device),
+            packed: PackedMatrices::default(),
+            execution: Execution::default(),
+        }
+    }
+
     /// Maps the last dimension of `[…, input_size]`.
     pub fn forward<const D: usize>(&self, input: Tensor<D>) -> Tensor<D> {
         let (weight, bias) = (self.weight.val(), self.bias.val());

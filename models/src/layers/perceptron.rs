@@ -6,7 +6,7 @@ use burn::tensor::{Device, Tensor};
 use seqzoo_kernels::Execution;
 use seqzoo_random::Key;
 
-use super::{Linear, linear};
+use super::Linear;
 use crate::misfit::{Misfit, positive};
 
 /// Multilayer perceptron over all steps of a window at once: it keeps no state and knows no order but the places.
@@ -60,7 +60,7 @@ impl Perceptron {
     pub fn new(shape: &PerceptronShape, key: Key, device: &Device) -> Self {
         let mut below = shape.window * shape.features;
         let layer = |(place, &size): (u64, &usize)| {
-            let layer = linear(below, size, 0.0, key.place(place), device);
+            let layer = Linear::new(below, size, 0.0, key.place(place), device);
             below = size;
             layer
         };

@@ -7,7 +7,7 @@ use seqzoo_kernels::{Execution, Lengths, Stream};
 use seqzoo_random::Key;
 use serde::{Deserialize, Serialize};
 
-use super::{LayerState, Linear, Noise, Passage, dropout, linear};
+use super::{LayerState, Linear, Noise, Passage, dropout};
 use crate::architecture::{Architecture, Recurrent};
 use crate::cell::without_padding;
 use crate::misfit::{Misfit, expect_fit, positive, rate};
@@ -177,9 +177,9 @@ impl Stack {
             let width = hidden_size * directions;
             let joins = matches!(shape.skip, Skip::Residual | Skip::Highway);
             let projected = joins && below != width;
-            stack.projections.push(projected.then(|| linear(below, width, 0.0, key.place(100), device)));
+            stack.projections.push(projected.then(|| Linear::new(below, width, 0.0, key.place(100), device)));
             if shape.skip == Skip::Highway {
-                stack.gates.push(linear(width, width, HIGHWAY_BIAS, key.place(101), device));
+                stack.gates.push(Linear::new(width, width, HIGHWAY_BIAS, key.place(101), device));
             }
             below = if shape.skip == Skip::Dense { below + width } else { width };
         }

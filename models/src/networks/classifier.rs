@@ -9,7 +9,7 @@ use seqzoo_random::{Key, Purpose};
 
 use super::{Network, embed, table};
 use crate::layers::dropout::dropout;
-use crate::layers::{Linear, Pooling, Stack, StackShape, Summary, linear};
+use crate::layers::{Linear, Pooling, Stack, StackShape, Summary};
 use crate::misfit::{Misfit, expect_fit, positive, rate};
 use crate::probe::reach;
 
@@ -75,7 +75,7 @@ impl Classifier {
             embedding: table(shape.vocabulary, shape.stack.input_size, key.at(0), device),
             stack: Stack::new(shape.stack, key.at(1), device),
             summary: Summary::new(shape.pooling, features, key.at(3), device),
-            output: linear(features, shape.labels, 0.0, key.at(2), device),
+            output: Linear::new(features, shape.labels, 0.0, key.at(2), device),
             dropout: shape.dropout,
             embedding_dropout: shape.embedding_dropout,
         }

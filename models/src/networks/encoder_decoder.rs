@@ -10,7 +10,7 @@ use seqzoo_random::{Key, Purpose};
 
 use super::{Network, cross_entropy, embed, table};
 use crate::layers::dropout::dropout;
-use crate::layers::{Attention, AttentionScore, LayerState, Linear, Pooling, Stack, StackShape, Summary, linear};
+use crate::layers::{Attention, AttentionScore, LayerState, Linear, Pooling, Stack, StackShape, Summary};
 use crate::misfit::{Misfit, expect_fit, positive, rate};
 use crate::state::NamedState;
 
@@ -103,7 +103,7 @@ impl Memory {
         };
         Self {
             outputs: self.outputs.select(0, numbers.clone()),
-            lengths: rows.iter().map(|&row| self.lengths[row]).collect::<Vec<_>>().into(),
+            lengths: Lengths::new(rows.iter().map(|&row| self.lengths[row]).collect()),
             states: self.states.into_iter().map(state).collect(),
         }
     }
@@ -150,7 +150,8 @@ impl EncoderDecoder {
         expect_fit(shape.check());
         let key = Key::new(seed, Purpose::Weights);
         let (memory, query) = (shape.encoder.output_size(), shape.decoder.output_size());
-        let bridge = |(layer, &size): (usize, &usize)| linear(memory, size, 0.0, key.at(10 + layer as u64), device);
+        let bridge =
+            |(layer, &size): (usize, &usize)| Linear::new(memory, size, 0.0, key.at(10 + layer as u64), device);
         Self {
             source: table(shape.source_vocabulary, shape.encoder.input_size, key.at(0), device),
             encoder: Stack::new(shape.encoder, key.at(1), device),
@@ -159,8 +160,8 @@ impl EncoderDecoder {
             target: table(shape.target_vocabulary, shape.decoder.input_size, key.at(3), device),
             decoder: Stack::new(shape.decoder, key.at(1 << 20), device),
             attention: Attention::new(shape.attention, query, memory, key.at(4), device),
-            combine: linear(memory + query, query, 0.0, key.at(5), device),
-            output: linear(query, shape.target_vocabulary, 0.0, key.at(6), device),
+            combine: Linear::new(memory + query, query, 0.0, key.at(5), device),
+            output: Linear::new(query, shape.target_vocabulary, 0.0, key.at(6), device),
             dropout: shape.dropout,
             embedding_dropout: shape.embedding_dropout,
         }
@@ -222,7 +223,7 @@ impl EncoderDecoder {
         let told = Tensor::<2, Int>::from_data(TensorData::new(told, [target.len(), time]), &device);
         let target_lengths: Vec<usize> = target.iter().map(Vec::len).collect();
         let memory = self.read(source, lengths, noise);
-        cross_entropy(self.write(memory, told, target_lengths, noise).0, target)
+        cross_entropy(self.write(memory, told, &target_lengths, noise).0, target)
     }
 
     /// The most probable next token at each step, for each row of `source`, `[batch, time]`.

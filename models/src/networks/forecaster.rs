@@ -8,7 +8,7 @@ use seqzoo_random::{Key, Purpose};
 
 use super::Network;
 use crate::layers::dropout::dropout;
-use crate::layers::{Linear, Perceptron, PerceptronShape, Pooling, Stack, StackShape, Summary, linear};
+use crate::layers::{Linear, Perceptron, PerceptronShape, Pooling, Stack, StackShape, Summary};
 use crate::misfit::{Misfit, expect_fit, positive, rate};
 
 /// What is said of each value to come.
@@ -216,7 +216,7 @@ impl Forecaster {
             }),
             PastShape::Perceptron(shape) => Past::Perceptron(Perceptron::new(&shape, key.at(1), device)),
         };
-        let output = linear(features, horizon * outlook.width(), 0.0, key.at(2), device);
+        let output = Linear::new(features, horizon * outlook.width(), 0.0, key.at(2), device);
         Self { past, output, horizon, dropout, outlook }
     }
 

@@ -10,7 +10,7 @@ use super::{Network, cross_entropy, embed, grade, mean_cross_entropy, spread};
 use crate::init;
 use crate::layers::dropout::dropout;
 use crate::layers::stack::StackReading;
-use crate::layers::{LayerState, Linear, Stack, StackShape, StackStream, linear};
+use crate::layers::{LayerState, Linear, Stack, StackShape, StackStream};
 use crate::misfit::{Misfit, expect_fit, positive, rate};
 
 /// Language model: embedding, recurrent stack, and a score for each token of the vocabulary at each step.
@@ -88,7 +88,7 @@ impl LanguageModel {
         Self {
             embedding: spread(vocabulary, shape.stack.input_size, key.at(0), device),
             stack: Stack::new(shape.stack, key.at(1), device),
-            output: (!shape.tied).then(|| linear(features, vocabulary, 0.0, key.at(2), device)),
+            output: (!shape.tied).then(|| Linear::new(features, vocabulary, 0.0, key.at(2), device)),
             tied_bias: shape.tied.then(|| init::constant(&vec![0.0; vocabulary], device)),
             dropout: shape.dropout,
             embedding_dropout: shape.embedding_dropout,
@@ -160,7 +160,7 @@ impl LanguageModel {
     /// If `next` does not fit the tokens.
     pub fn loss(&self, tokens: Tensor<2, Int>, next: &[Vec<usize>], noise: Option<Key>) -> Tensor<1> {
         let lengths: Vec<usize> = next.iter().map(Vec::len).collect();
-        let read = self.read(tokens, lengths, None, noise);
+        let read = self.read(tokens, &lengths, None, noise);
         cross_entropy(self.scores(read.features), next)
     }
 }

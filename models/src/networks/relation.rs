@@ -9,7 +9,7 @@ use seqzoo_kernels::{Execution, Lengths};
 use seqzoo_random::{Key, Purpose};
 
 use super::{Network, table};
-use crate::layers::{Linear, Pooling, Stack, StackShape, Summary, linear};
+use crate::layers::{Linear, Pooling, Stack, StackShape, Summary};
 use crate::misfit::{Misfit, expect_fit, positive};
 
 /// Relation classifier: embedding, recurrent stack, the means over both marked spans and the largest values over the whole.
@@ -65,7 +65,7 @@ impl RelationClassifier {
             embedding: table(vocabulary, stack.input_size, key.at(0), device),
             stack: Stack::new(stack, key.at(1), device),
             whole: Summary::new(Pooling::Max, features, key.at(3), device),
-            output: linear(3 * features, labels, 0.0, key.at(2), device),
+            output: Linear::new(3 * features, labels, 0.0, key.at(2), device),
         }
     }
 

@@ -10,7 +10,7 @@ use super::{Network, cross_entropy, embed, table};
 use crate::cell::without_padding;
 use crate::layers::dropout::dropout;
 use crate::layers::spelling::{Spelling, SpellingShape, Spelt};
-use crate::layers::{Crf, Linear, Stack, StackShape, linear};
+use crate::layers::{Crf, Linear, Stack, StackShape};
 use crate::misfit::{Misfit, expect_fit, positive, rate};
 
 /// Token tagger: embedding, and if asked for what the letters say, recurrent stack, linear layer, and labels that are
@@ -108,7 +108,7 @@ impl Tagger {
             embedding: table(shape.vocabulary, shape.embedding_size, key.at(0), device),
             spelling: shape.spelling.map(|spelling| Spelling::new(spelling, key.at(1 << 20), device)),
             stack: Stack::new(shape.stack, key.at(1), device),
-            output: linear(features, shape.labels, 0.0, key.at(2), device),
+            output: Linear::new(features, shape.labels, 0.0, key.at(2), device),
             crf: shape.joint.then(|| Crf::new(shape.labels, key.at(3), device)),
             dropout: shape.dropout,
             embedding_dropout: shape.embedding_dropout,

@@ -6,7 +6,7 @@ use burn::module::Module;
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use seqzoo_kernels::{Activations, Engine, Execution, InstructionSet, devices, supports};
 use seqzoo_models::Architecture;
-use seqzoo_models::layers::{LayerState, Stack, StackShape, linear};
+use seqzoo_models::layers::{LayerState, Linear, Stack, StackShape};
 use seqzoo_models::networks::{LanguageModel, LanguageModelShape, Network};
 use seqzoo_models::state::NamedState;
 
@@ -276,7 +276,7 @@ fn a_sequence_gives_the_same_bits_alone_in_a_batch_and_on_any_number_of_threads(
             FUSED.into_iter().flat_map(|architecture| [(architecture, 21), (architecture, 300)])
         {
             let stack = Stack::new(StackShape::plain(architecture, INPUT, vec![hidden]), key(2), &device);
-            let output = linear(stack.shape().output_size(), 5, 0.1, key(3), &device);
+            let output = Linear::new(stack.shape().output_size(), 5, 0.1, key(3), &device);
             for instructions in InstructionSet::available() {
                 let run = |input: Tensor<3>, lengths: &[usize], threads: usize| {
                     let execution =
@@ -307,7 +307,7 @@ fn mapped(
     device: &Device,
     execution: Execution,
 ) -> Vec<(String, Vec<f64>)> {
-    let start = linear(inputs, outputs, 0.1, key(7), device);
+    let start = Linear::new(inputs, outputs, 0.1, key(7), device);
     let weights = parameters(&start);
     let mut layer = with_parameters(start, &|name, _| weights[name].iter().copied().map(f64::from).collect(), dtype);
     layer.set_execution(execution);

@@ -179,9 +179,6 @@ impl Run {
                 return Err(error);
             }
         }
-        if out.is_some() {
-            note_elsewhere(&run.path);
-        }
         Ok(run)
     }
 
@@ -261,6 +258,22 @@ impl Run {
         paths.retain(|path| !path.file_name().unwrap_or_default().to_string_lossy().starts_with('.'));
         paths.sort();
         Ok(opened(&paths))
+    }
+
+    /// Records a run that was made outside `runs`, so that `last` finds it. Where that cannot be written, `last` does not know
+    /// the run, and no more.
+    pub fn note_elsewhere(&self) {
+        let note = || {
+            let run = fs::canonicalize(&self.path)?;
+            if fs::canonicalize(RUNS).is_ok_and(|runs| run.parent() == Some(&runs)) {
+                return Ok(());
+            }
+            let Some(path) = run.to_str() else { return Ok(()) };
+            fs::create_dir_all(RUNS)?;
+            let mut file = OpenOptions::new().create(true).append(true).open(Path::new(RUNS).join(ELSEWHERE))?;
+            file.write_all(format!("{}\n", serde_json::json!({"path": path})).as_bytes())
+        };
+        let _: io::Result<()> = note();
     }
 
     /// The folder's last part.
@@ -400,21 +413,6 @@ fn place(draft: &Path, path: &Path) -> Result<bool, FolderError> {
         Err(_) if draft.is_dir() && path.symlink_metadata().is_ok() => Ok(false),
         Err(source) => Err(FolderError::Io { path: path.to_owned(), source }),
     }
-}
-
-/// Records a run that was made outside `runs`. Where that cannot be written, `last` does not know the run, and no more.
-fn note_elsewhere(run: &Path) {
-    let note = || {
-        let run = fs::canonicalize(run)?;
-        if fs::canonicalize(RUNS).is_ok_and(|runs| run.parent() == Some(&runs)) {
-            return Ok(());
-        }
-        let Some(path) = run.to_str() else { return Ok(()) };
-        fs::create_dir_all(RUNS)?;
-        let mut file = OpenOptions::new().create(true).append(true).open(Path::new(RUNS).join(ELSEWHERE))?;
-        file.write_all(format!("{}\n", serde_json::json!({"path": path})).as_bytes())
-    };
-    let _: io::Result<()> = note();
 }
 
 /// Where runs were made outside `runs`; they may be gone.

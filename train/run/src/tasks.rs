@@ -9,12 +9,13 @@ pub mod transduction;
 
 use std::collections::BTreeMap;
 
+use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use seqzoo_datasets::batch::{self, Limits, Padded};
 use seqzoo_datasets::catalog::Data;
 use seqzoo_datasets::scores::Scores;
+use seqzoo_kernels::Execution;
 use seqzoo_models::misfit::Misfit;
-pub use seqzoo_models::networks::Network;
 use seqzoo_random::Key;
 
 use crate::checkpoint::Files;
@@ -32,10 +33,13 @@ pub type Carried = BTreeMap<String, Tensor<2>>;
 /// What the learner must know of a task.
 pub trait Task {
     /// The network that is trained.
-    type Network: Network;
+    type Network: Module;
 
     /// A network with initial weights, a function of the run's seed alone.
     fn network(&self, device: &Device) -> Self::Network;
+
+    /// Sets how the network's layers are computed; a network without kernels ignores it.
+    fn set_execution(&self, _network: &mut Self::Network, _execution: Execution) {}
 
     /// The batches of a pass, as lists of examples or windows; a pure function of the run's seed and `epoch`.
     fn batches(&self, epoch: u64) -> Vec<Vec<usize>>;

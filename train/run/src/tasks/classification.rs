@@ -7,8 +7,9 @@ use seqzoo_datasets::batch::{self, Limits};
 use seqzoo_datasets::classification::{Classification, Example};
 use seqzoo_datasets::scores::{Confusion, Evaluation, Metric, Scores};
 use seqzoo_datasets::text::{Encoder, Level, Vocabulary};
+use seqzoo_kernels::Execution;
 use seqzoo_models::misfit::Misfit;
-use seqzoo_models::networks::{Classifier, ClassifierShape};
+use seqzoo_models::networks::{Classifier, ClassifierShape, Network};
 use seqzoo_random::{Key, Purpose};
 use serde::{Deserialize, Serialize};
 
@@ -114,6 +115,10 @@ impl Task for ClassificationTask {
 
     fn network(&self, device: &Device) -> Classifier {
         self.variant.recipe.begin(self.codec.network(&self.variant, device))
+    }
+
+    fn set_execution(&self, network: &mut Self::Network, execution: Execution) {
+        network.set_execution(execution);
     }
 
     fn batches(&self, epoch: u64) -> Vec<Vec<usize>> {

@@ -6,9 +6,10 @@ use seqzoo_datasets::classification::Split;
 use seqzoo_datasets::moments::Step;
 use seqzoo_datasets::scores::{Evaluation, Interval, Metric, Scores};
 use seqzoo_datasets::series::{Framing, Scaling, Series};
+use seqzoo_kernels::Execution;
 use seqzoo_models::layers::{PerceptronShape, StackShape};
 use seqzoo_models::misfit::Misfit;
-use seqzoo_models::networks::{Forecaster, ForecasterShape, Outlook, PastShape};
+use seqzoo_models::networks::{Forecaster, ForecasterShape, Network, Outlook, PastShape};
 use seqzoo_random::{Key, Purpose};
 use serde::{Deserialize, Serialize};
 
@@ -217,6 +218,10 @@ impl Task for ForecastingTask {
 
     fn network(&self, device: &Device) -> Forecaster {
         self.variant.recipe.begin(self.codec.network(&self.variant, device))
+    }
+
+    fn set_execution(&self, network: &mut Self::Network, execution: Execution) {
+        network.set_execution(execution);
     }
 
     fn batches(&self, epoch: u64) -> Vec<Vec<usize>> {

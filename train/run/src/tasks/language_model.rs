@@ -7,10 +7,11 @@ use seqzoo_datasets::cleaning::Cleaning;
 use seqzoo_datasets::corpus::{Corpus, unknown_share};
 use seqzoo_datasets::scores::{Evaluation, Metric, Scores};
 use seqzoo_datasets::text::{Level, Vocabulary};
+use seqzoo_kernels::Execution;
 use seqzoo_models::layers::LayerState;
 use seqzoo_models::misfit::Misfit;
 pub use seqzoo_models::networks::TextReader;
-use seqzoo_models::networks::{LanguageModel, LanguageModelShape};
+use seqzoo_models::networks::{LanguageModel, LanguageModelShape, Network};
 use seqzoo_models::state::NamedState;
 use seqzoo_random::Key;
 use serde::{Deserialize, Serialize};
@@ -218,6 +219,10 @@ impl Task for LanguageModelTask {
 
     fn network(&self, device: &Device) -> LanguageModel {
         self.variant.recipe.begin(self.codec.network(&self.variant, device))
+    }
+
+    fn set_execution(&self, network: &mut Self::Network, execution: Execution) {
+        network.set_execution(execution);
     }
 
     /// One window a batch, in the order of the text.

@@ -9,9 +9,10 @@ use seqzoo_datasets::cleaning::Cleaning;
 use seqzoo_datasets::scores::{Confusion, Evaluation, Group, Metric, Scores};
 use seqzoo_datasets::tagging::{Sentence, Tagging};
 use seqzoo_datasets::text::{UNKNOWN, Vocabulary};
+use seqzoo_kernels::Execution;
 use seqzoo_models::layers::{SpellingShape, Spelt, StackShape};
 use seqzoo_models::misfit::Misfit;
-use seqzoo_models::networks::{Sentences, Tagger, TaggerShape};
+use seqzoo_models::networks::{Network, Sentences, Tagger, TaggerShape};
 use seqzoo_random::{Key, Purpose};
 use serde::{Deserialize, Serialize};
 
@@ -156,6 +157,10 @@ impl Task for TaggingTask {
 
     fn network(&self, device: &Device) -> Tagger {
         self.variant.recipe.begin(self.codec.network(&self.variant, device))
+    }
+
+    fn set_execution(&self, network: &mut Self::Network, execution: Execution) {
+        network.set_execution(execution);
     }
 
     fn batches(&self, epoch: u64) -> Vec<Vec<usize>> {

@@ -8,9 +8,10 @@ use seqzoo_datasets::cleaning::Cleaning;
 use seqzoo_datasets::scores::{Evaluation, Metric, Scores};
 use seqzoo_datasets::text::{Level, PADDING, UNKNOWN, Vocabulary};
 use seqzoo_datasets::transduction::{Pair, Transduction, wholly_right};
+use seqzoo_kernels::Execution;
 use seqzoo_models::layers::{AttentionScore, StackShape};
 use seqzoo_models::misfit::Misfit;
-use seqzoo_models::networks::{EncoderDecoder, EncoderDecoderShape, Generation};
+use seqzoo_models::networks::{EncoderDecoder, EncoderDecoderShape, Generation, Network};
 use seqzoo_random::{Key, Purpose};
 use serde::{Deserialize, Serialize};
 
@@ -185,6 +186,10 @@ impl Task for TransductionTask {
 
     fn network(&self, device: &Device) -> EncoderDecoder {
         self.variant.recipe.begin(self.codec.network(&self.variant, device))
+    }
+
+    fn set_execution(&self, network: &mut Self::Network, execution: Execution) {
+        network.set_execution(execution);
     }
 
     fn batches(&self, epoch: u64) -> Vec<Vec<usize>> {

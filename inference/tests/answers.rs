@@ -25,7 +25,7 @@ fn save(dir: &Path, data: &Classification, step: u64, seed: u64, history: &[Epoc
     let task = ClassificationTask::new(&settings.recipe.variant("lstm").unwrap(), data).unwrap();
     let progress = Progress { step, history: history.to_vec(), ..Progress::start() };
     let snapshot = Snapshot {
-        about: About::now(settings, "lstm", &data.digest()),
+        about: About::now(settings.of_model("lstm").unwrap(), "lstm", &data.digest()),
         progress,
         weights: parameters::read(&task.network(device)),
         optimizer: Arrays::new(),

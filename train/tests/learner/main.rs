@@ -88,7 +88,7 @@ impl Trial {
         disk: &impl Disk,
         limits: Limits,
     ) -> (Result<Outcome, TrainError>, Vec<String>) {
-        let (folder, about) = (self.folder(), About::now(self.settings.clone(), "lstm", self.digest));
+        let (folder, about) = (self.folder(), About::now(self.settings.of_model("lstm").unwrap(), "lstm", self.digest));
         let device = Device::flex(); // exactness is promised there; a software GPU would only be slow
         let mut notes = Notes::default();
         let job = Job { task, about: &about, folder: &folder, disk, device: &device, limits };

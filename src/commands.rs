@@ -19,9 +19,9 @@ use clap::Args;
 use seqzoo_datasets::catalog::{Data, Kind, Origin};
 use seqzoo_datasets::classification::Split;
 use seqzoo_datasets::corpus::Corpus;
-use seqzoo_datasets::moments::Step;
 use seqzoo_datasets::series::{Framing, Series};
 use seqzoo_datasets::table::{self, CsvColumns};
+use seqzoo_datasets::timestamps::Step;
 use seqzoo_inference::Model;
 use seqzoo_models::Architecture;
 use seqzoo_run::did_you_mean;
@@ -89,10 +89,10 @@ impl Answerer {
     }
 }
 
-/// Where data sets that are files lie. A run remembers it, so that the flags need not be repeated.
+/// Where datasets that are files lie. A run remembers it, so that the flags need not be repeated.
 #[derive(Debug, Clone, Args)]
 pub struct DataFolder {
-    /// Folder of the data sets that are not built in [default: data] [env: SEQZOO_DATA_DIR]
+    /// Folder of the datasets that are not built in [default: data] [env: SEQZOO_DATA_DIR]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
     /// A text file that takes the place of a language model's corpus; its last tenth is the validation part.
@@ -121,7 +121,7 @@ impl DataFolder {
         let DataPaths { text, csv, data_dir } = run.environment.data.clone();
         let given = data_dir_given(self.data_dir.as_deref());
         Self {
-            // Who names a folder of data sets wants one of them.
+            // Who names a folder of datasets wants one of them.
             text: self.text.clone().or(text.filter(|_| self.data_dir.is_none())),
             csv: self.csv.clone().or(csv),
             data_dir: given.or(data_dir.filter(|dir| dir.is_dir())),
@@ -137,7 +137,7 @@ impl DataFolder {
         Ok(DataPaths { text, csv, data_dir })
     }
 
-    /// Loads a recipe's data set, saying so where it takes a while.
+    /// Loads a recipe's dataset, saying so where it takes a while.
     pub fn load(&self, recipe: &Recipe) -> Result<Data, Failure> {
         if let Some(path) = &self.text {
             if recipe.dataset()?.kind != Kind::Text {
@@ -228,8 +228,7 @@ pub fn data_dir(given: Option<&Path>) -> PathBuf {
 /// Reads the columns of a table that a recipe names: to train or measure on, or to forecast from with a model of that step.
 pub fn series(path: &Path, recipe: &Recipe, step: Option<Step>) -> Result<Series, Failure> {
     if !matches!(recipe.dataset()?.origin, Origin::Table) {
-        let message =
-            format!("--csv: data set {} is no table; `seqzoo train forecast` learns from one", recipe.dataset);
+        let message = format!("--csv: dataset {} is no table; `seqzoo train forecast` learns from one", recipe.dataset);
         return Err(Failure::new(USAGE, message));
     }
     let SeriesSettings { time, target, features, season, .. } = recipe.series.clone();

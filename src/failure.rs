@@ -4,8 +4,8 @@ use std::io;
 use std::process::ExitCode;
 
 use seqzoo_datasets::DataError;
-use seqzoo_inference::AskError;
-use seqzoo_models::misfit::Misfit;
+use seqzoo_inference::PredictError;
+use seqzoo_models::invalid_shape::InvalidShape;
 use seqzoo_run::BackendError;
 use seqzoo_run::checkpoint::CheckpointError;
 use seqzoo_run::folder::FolderError;
@@ -75,8 +75,8 @@ impl From<InvalidValue> for Failure {
     }
 }
 
-impl From<Misfit> for Failure {
-    fn from(error: Misfit) -> Self {
+impl From<InvalidShape> for Failure {
+    fn from(error: InvalidShape) -> Self {
         Self::new(CONFIGURATION, format!("the recipe's sizes do not fit these data: {error}; change its [network]"))
     }
 }
@@ -87,10 +87,12 @@ impl From<DataError> for Failure {
     }
 }
 
-impl From<AskError> for Failure {
-    fn from(error: AskError) -> Self {
-        let asked_wrongly =
-            matches!(error, AskError::NoLabels | AskError::NoWriter | AskError::NoForecaster | AskError::Unseen { .. });
+impl From<PredictError> for Failure {
+    fn from(error: PredictError) -> Self {
+        let asked_wrongly = matches!(
+            error,
+            PredictError::NoLabels | PredictError::NoWriter | PredictError::NoForecaster | PredictError::Unseen { .. }
+        );
         let code = if asked_wrongly { USAGE } else { DATA };
         Self::new(code, error)
     }
@@ -113,7 +115,10 @@ impl From<FolderError> for Failure {
         let code = match error {
             FolderError::Locked(_) => LOCKED,
             FolderError::Exists(_) | FolderError::NotFound { .. } | FolderError::Ambiguous { .. } => USAGE,
-            FolderError::Io { .. } | FolderError::Damaged { .. } | FolderError::Incomplete { .. } => STORAGE,
+            FolderError::Io { .. }
+            | FolderError::Damaged { .. }
+            | FolderError::OtherFormat(_)
+            | FolderError::Incomplete { .. } => STORAGE,
         };
         Self::new(code, error)
     }

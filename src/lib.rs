@@ -4,7 +4,7 @@
 //! that do the work:
 //!
 //! - [`models`]: cells, layers, networks;
-//! - [`datasets`]: data sets, text, batches;
+//! - [`datasets`]: datasets, text, batches;
 //! - [`run`]: recipes, run folders, checkpoints, tasks;
 //! - [`train`]: the learner;
 //! - [`inference`]: opening a checkpoint, evaluating, predicting.

@@ -6,7 +6,7 @@ use comfy_table::{CellAlignment, LineStyle, Table, TableStyle, presets};
 use seqzoo_datasets::catalog::Data;
 use seqzoo_datasets::classification::Split;
 use seqzoo_datasets::scores::{Confusion, Evaluation, Metric, Scores};
-use seqzoo_inference::{AskError, Model, Sampling};
+use seqzoo_inference::{Model, PredictError, Sampling};
 use seqzoo_run::folder::Run;
 use seqzoo_run::progress::{Ended, Progress};
 use seqzoo_run::recipe::Recipe;
@@ -89,7 +89,7 @@ impl<'a> Report<'a> {
     }
 
     /// Measures a model.
-    pub fn add(&mut self, name: &'a str, model: &Model, data: &Data) -> Result<(), AskError> {
+    pub fn add(&mut self, name: &'a str, model: &Model, data: &Data) -> Result<(), PredictError> {
         let evaluation = model.evaluate(data, self.split)?;
         let recipe = model.recipe.clone();
         self.models.push(Measured { name, recipe, step: model.step, progress: model.progress.clone(), evaluation });
@@ -110,7 +110,7 @@ impl<'a> Report<'a> {
                 let prompt = prompt(model, dataset.example, corpus.split(Split::Train))?;
                 format!("seqzoo generate {path} --prompt {}", in_quotes(prompt))
             }
-            Data::Labelled(_) | Data::Tagged(_) | Data::Pairs(_) => {
+            Data::Labeled(_) | Data::Tagged(_) | Data::Pairs(_) => {
                 format!("seqzoo predict {path} {}", in_quotes(dataset.example))
             }
         };

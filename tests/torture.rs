@@ -317,7 +317,7 @@ fn hostile(torture: &mut Torture) -> (Count, Count) {
         format!(r#"{{"a":{{"dtype":"{dtype}","shape":{shape},"data_offsets":[{from},{to}]}}}}"#)
     };
     let deep = |depth: usize| [vec![b'['; depth], vec![b']'; depth]].concat();
-    for file in [weights, "optimizer.safetensors", "carried.safetensors"] {
+    for file in [weights, "optimizer.safetensors", "recurrent_state.safetensors"] {
         inside("empty", file, Vec::new());
         inside("half", file, sound[file][..sound[file].len() / 2].to_vec());
         inside("a header of 2⁶³ bytes", file, [&(1u64 << 63).to_le_bytes(), &sound[file][8..]].concat());
@@ -344,7 +344,7 @@ fn hostile(torture: &mut Torture) -> (Count, Count) {
     }
     inside("a number too large", "progress.json", br#"{"step": 99999999999999999999999}"#.to_vec());
     let other_format =
-        String::from_utf8(sound["about.json"].clone()).unwrap().replacen("\"format\": 1", "\"format\": 99", 1);
+        String::from_utf8(sound["about.json"].clone()).unwrap().replacen("\"format\": 2", "\"format\": 99", 1);
     inside("another format", "about.json", other_format.into_bytes());
     // Files whose manifest is the harm.
     let mut outside = |told: &str, manifest: Vec<u8>| {

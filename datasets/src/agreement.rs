@@ -30,8 +30,8 @@ pub static DATASET: Dataset = Dataset {
     kind: Kind::Labels,
     summary: "30,000 generated sentences: which verb form continues them? Built in",
     example: "the keys to the cabinet",
-    licence: "as seqzoo",
-    origin: Origin::BuiltIn(|| Data::Labelled(load())),
+    license: "as seqzoo",
+    origin: Origin::BuiltIn(|| Data::Labeled(load())),
 };
 
 /// Most nouns of the other number between subject and verb.
@@ -45,7 +45,7 @@ const TEST: usize = 6_000;
 /// The data never changes: seeds of runs choose weights and order, not sentences.
 const SEED: u64 = 2016;
 
-/// Generates the data set: the same sentences on every machine.
+/// Generates the dataset: the same sentences on every machine.
 pub fn load() -> Classification {
     let mut writer = Writer { rng: Key::new(SEED, Purpose::Data).stream(), seen: HashSet::new() };
     Classification {
@@ -305,7 +305,7 @@ const NOUNS: [[&str; 2]; 48] = [
     ["painting", "paintings"],
     ["story", "stories"],
     ["song", "songs"],
-    ["neighbour", "neighbours"],
+    ["neighbor", "neighbors"],
     ["sister", "sisters"],
 ];
 
@@ -383,8 +383,8 @@ mod tests {
         let pairs = |examples: &[Example]| -> HashSet<(String, String)> {
             let is_in = |word: &str, list: &[[&str; 2]]| list.as_flattened().contains(&word);
             let words: Vec<Vec<&str>> = examples.iter().map(|example| example.text.split(' ').collect()).collect();
-            let neighbours = words.iter().flat_map(|words| words.windows(2));
-            let noun_verb = neighbours.filter(|pair| is_in(pair[0], &NOUNS) && is_in(pair[1], &VERBS));
+            let neighbors = words.iter().flat_map(|words| words.windows(2));
+            let noun_verb = neighbors.filter(|pair| is_in(pair[0], &NOUNS) && is_in(pair[1], &VERBS));
             noun_verb.map(|pair| (pair[0].to_owned(), pair[1].to_owned())).collect()
         };
         let (train, test) = (pairs(&data.train), pairs(&data.test));

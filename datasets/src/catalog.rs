@@ -1,4 +1,4 @@
-//! The closed list of data sets that a recipe may name.
+//! The closed list of datasets that a recipe may name.
 
 use std::path::{Path, PathBuf};
 
@@ -11,17 +11,17 @@ use crate::tagging::Tagging;
 use crate::text::Level;
 use crate::transduction::{Pair, Transduction};
 
-/// Makes the list of the data sets that modules of this crate describe.
+/// Makes the list of the datasets that modules of this crate describe.
 macro_rules! datasets {
     ($($module:ident),* $(,)?) => {
-        /// Every data set, in the order of listings; each is described where it is read.
+        /// Every dataset, in the order of listings; each is described where it is read.
         pub static ALL: [&Dataset; [$(stringify!($module)),*].len()] = [$(&crate::$module::DATASET),*];
     };
 }
 
 datasets![agreement, recall, names, imdb, pos, sentences, shakespeare, ptb, execute, temperatures, table];
 
-/// A data set that a recipe may name.
+/// A dataset that a recipe may name.
 #[derive(Debug)]
 pub struct Dataset {
     /// The name in recipes.
@@ -33,12 +33,12 @@ pub struct Dataset {
     /// What to ask a trained model.
     pub example: &'static str,
     /// Under which terms it may be used.
-    pub licence: &'static str,
+    pub license: &'static str,
     /// Where it comes from.
     pub origin: Origin,
 }
 
-/// What is predicted of a data set.
+/// What is predicted of a dataset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// A label of a text.
@@ -53,7 +53,7 @@ pub enum Kind {
     Series,
 }
 
-/// Where a data set comes from.
+/// Where a dataset comes from.
 #[derive(Debug, Clone, Copy)]
 pub enum Origin {
     /// Generated: the same on every machine.
@@ -82,11 +82,11 @@ pub struct Source {
     pub optional: bool,
 }
 
-/// A data set, loaded.
+/// A dataset, loaded.
 #[derive(Debug, Clone)]
 pub enum Data {
-    /// Labelled texts.
-    Labelled(Classification),
+    /// Labeled texts.
+    Labeled(Classification),
     /// Running text.
     Text(Corpus),
     /// Sentences with a label for every token.
@@ -98,10 +98,10 @@ pub enum Data {
 }
 
 impl Data {
-    /// SHA-256 of what is learnt from.
+    /// SHA-256 of what is learned from.
     pub fn digest(&self) -> String {
         match self {
-            Data::Labelled(data) => data.digest(),
+            Data::Labeled(data) => data.digest(),
             Data::Text(corpus) => corpus.digest(),
             Data::Tagged(data) => data.digest(),
             Data::Pairs(data) => data.digest(),
@@ -115,7 +115,7 @@ impl Data {
         let is_empty = |text: &str| level.tokens(text).next().is_none();
         let mut left_out = LeftOut { level, count: 0, first: None };
         match self {
-            Data::Labelled(Classification { labels, train, validation, test, .. }) => {
+            Data::Labeled(Classification { labels, train, validation, test, .. }) => {
                 for part in [train, validation, test] {
                     let told = |example: &Example| format!("{:?} ({})", example.text, labels[example.label]);
                     left_out.retain(part, |example| !is_empty(&example.text), told);
@@ -141,7 +141,7 @@ impl Data {
     pub fn has_empty(&self, level: Level) -> bool {
         let is_empty = |text: &str| level.tokens(text).next().is_none();
         Split::ALL.into_iter().any(|split| match self {
-            Data::Labelled(data) => data.split(split).iter().any(|example| is_empty(&example.text)),
+            Data::Labeled(data) => data.split(split).iter().any(|example| is_empty(&example.text)),
             Data::Pairs(data) => data.split(split).iter().any(|pair| is_empty(&pair.source)),
             Data::Tagged(data) => data.split(split).iter().any(|sentence| sentence.tokens.is_empty()),
             Data::Text(_) | Data::Series(_) => false,
@@ -151,7 +151,7 @@ impl Data {
     /// Whether a part has nothing in it.
     pub fn is_empty(&self, split: Split) -> bool {
         match self {
-            Data::Labelled(data) => data.split(split).is_empty(),
+            Data::Labeled(data) => data.split(split).is_empty(),
             Data::Text(corpus) => corpus.split(split).is_empty(),
             Data::Tagged(data) => data.split(split).is_empty(),
             Data::Pairs(data) => data.split(split).is_empty(),
@@ -227,7 +227,7 @@ impl Source {
 }
 
 impl Dataset {
-    /// The data set of that name.
+    /// The dataset of that name.
     pub fn named(name: &str) -> Option<&'static Self> {
         ALL.into_iter().find(|dataset| dataset.name == name)
     }
@@ -240,7 +240,7 @@ impl Dataset {
         }
     }
 
-    /// Loads it; data sets that are files are looked for in `dir`.
+    /// Loads it; datasets that are files are looked for in `dir`.
     ///
     /// # Errors
     /// [`DataError`], which names the file and the way out.
@@ -287,22 +287,22 @@ mod tests {
     #[test]
     fn what_has_no_token_at_the_level_is_left_out_and_told() {
         let example = |text: &str, label| Example { text: text.to_owned(), label, groups: Arc::default() };
-        let labelled = Classification {
+        let labeled = Classification {
             labels: ["Korean", "Polish"].map(str::to_owned).to_vec(),
             train: vec![example("Han", 0), example("-", 0), example("Wit", 1)],
             validation: vec![example(" ;", 1), example("Lis", 1)],
             ..Classification::default()
         };
-        let mut data = Data::Labelled(labelled.clone());
+        let mut data = Data::Labeled(labeled.clone());
         assert_eq!([Level::Words, Level::Characters].map(|level| data.has_empty(level)), [true, false]);
         let words = data.leave_out_empty(Level::Words);
         let note = r#"2 examples without a token at text.level = "words" are left out, the first "-" (Korean)"#;
         assert_eq!((words.count, words.to_string()), (2, note.to_owned()));
-        let Data::Labelled(left) = &data else { unreachable!("its kind stays") };
+        let Data::Labeled(left) = &data else { unreachable!("its kind stays") };
         let texts: Vec<&str> = left.train.iter().chain(&left.validation).map(|example| &*example.text).collect();
         assert_eq!(texts, ["Han", "Wit", "Lis"]);
         assert_eq!(data.leave_out_empty(Level::Words).count, 0);
-        assert_eq!(Data::Labelled(labelled).leave_out_empty(Level::Characters).count, 0, "every character is a token");
+        assert_eq!(Data::Labeled(labeled).leave_out_empty(Level::Characters).count, 0, "every character is a token");
 
         let pair = |source: &str| Pair { source: source.to_owned(), target: "-".to_owned(), groups: Arc::default() };
         let mut pairs = Data::Pairs(Transduction { test: vec![pair("-"), pair("a")], ..Transduction::default() });

@@ -1,4 +1,4 @@
-//! What a data set for sequence classification consists of.
+//! What a dataset for sequence classification consists of.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ pub struct Example {
     pub groups: Arc<[Group]>,
 }
 
-/// A part of a data set.
+/// A part of a dataset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Split {
     /// Learnt from.
@@ -30,7 +30,7 @@ pub enum Split {
     Test,
 }
 
-/// A data set for sequence classification, loaded.
+/// A dataset for sequence classification, loaded.
 #[derive(Debug, Clone, Default)]
 pub struct Classification {
     /// Names of the labels.

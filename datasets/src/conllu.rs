@@ -357,7 +357,7 @@ mod tests {
     #[test]
     fn a_document_is_written_as_it_was_read() {
         let text = sample();
-        let variants = [
+        let specs = [
             text.clone(),
             text.replace('\n', "\r\n"),
             format!("\u{feff}{text}"),
@@ -367,8 +367,8 @@ mod tests {
             text.replace("\n\n", "\n\t\n \n"),
             format!("\n{text}\n\n").replace("\n\n", "\n\n\n"),
         ];
-        for variant in variants {
-            assert_eq!(parse(&variant).unwrap().to_string(), text);
+        for spec in specs {
+            assert_eq!(parse(&spec).unwrap().to_string(), text);
         }
     }
 

@@ -1,4 +1,4 @@
-//! What a data set of running text consists of.
+//! What a dataset of running text consists of.
 
 use std::path::Path;
 

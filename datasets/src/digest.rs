@@ -1,4 +1,4 @@
-//! What tells one data set from another.
+//! What tells one dataset from another.
 
 use sha2::{Digest as _, Sha256};
 

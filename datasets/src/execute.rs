@@ -31,7 +31,7 @@ pub static DATASET: Dataset = Dataset {
     kind: Kind::Pairs,
     summary: "484,800 generated programs and what they print; after Zaremba and Sutskever 2014. Built in",
     example: "print((12+7)-93)",
-    licence: "as seqzoo",
+    license: "as seqzoo",
     origin: Origin::BuiltIn(|| Data::Pairs(load())),
 };
 
@@ -53,7 +53,7 @@ const TWICE: f64 = 0.25;
 /// The data never changes: seeds of runs choose weights and order, not programs.
 const SEED: u64 = 2014;
 
-/// Generates the data set: the same programs on every machine.
+/// Generates the dataset: the same programs on every machine.
 pub fn load() -> Transduction {
     let mut data = Transduction::default();
     for (row, counts) in TRAIN.iter().enumerate() {

@@ -22,8 +22,8 @@ pub static DATASET: Dataset = Dataset {
     kind: Kind::Labels,
     summary: "25,000 (or 50,000) movie reviews, positive or negative; Maas et al. 2011",
     example: "a slow start, but what a moving story!",
-    licence: "research use; cite Maas et al. 2011",
-    origin: Origin::Files { files: &FILES, load: |dir| load(dir).map(Data::Labelled) },
+    license: "research use; cite Maas et al. 2011",
+    origin: Origin::Files { files: &FILES, load: |dir| load(dir).map(Data::Labeled) },
 };
 
 const FILES: [Source; 1] = [Source::new(
@@ -152,7 +152,7 @@ fn from_folder(folder: &Path) -> Result<Vec<Review>, DataError> {
     Ok(reviews)
 }
 
-/// The path from `train/` or `test/` on, if a member is a labelled review.
+/// The path from `train/` or `test/` on, if a member is a labeled review.
 fn review_path(member: &str) -> Option<String> {
     let member = member.trim_start_matches("./").trim_start_matches("aclImdb/");
     let halves = ["train/pos/", "train/neg/", "test/pos/", "test/neg/"];
@@ -176,7 +176,7 @@ mod tests {
     use super::*;
     use flate2::{Compression, read::GzDecoder, write::GzEncoder};
 
-    /// A data set of `reviews` per label and half, as an archive's bytes.
+    /// A dataset of `reviews` per label and half, as an archive's bytes.
     fn archive(reviews: usize, halves: &[&str]) -> Vec<u8> {
         let mut tar = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
         for half in halves {

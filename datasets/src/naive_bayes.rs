@@ -35,7 +35,7 @@ pub struct Settings {
 /// ```
 ///
 /// `n(g, c)` is how often `g` occurs in the training texts of label `c`, `n(c)` its sum over all `g`, `V` the n-grams of
-/// all training texts; others are passed over. An n-gram is 1 to `longest` neighbours of the text's tokens and the mark at
+/// all training texts; others are passed over. An n-gram is 1 to `longest` neighbors of the text's tokens and the mark at
 /// either end, the mark alone excepted. A label without training texts is never the answer; of equally likely ones the
 /// first is.
 #[derive(Debug, Clone)]

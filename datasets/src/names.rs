@@ -47,8 +47,8 @@ pub static DATASET: Dataset = Dataset {
     kind: Kind::Labels,
     summary: "18,012 surnames of 18 languages, by characters; Robertson 2017",
     example: "Kowalczyk",
-    licence: "MIT",
-    origin: Origin::Files { files: &FILES, load: |dir| load(dir).map(Data::Labelled) },
+    license: "MIT",
+    origin: Origin::Files { files: &FILES, load: |dir| load(dir).map(Data::Labeled) },
 };
 
 /// The file of each language.

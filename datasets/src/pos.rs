@@ -17,7 +17,7 @@ pub static DATASET: Dataset = Dataset {
     kind: Kind::Tags,
     summary: "16,622 sentences of English web text with parts of speech; UD English EWT, Silveira et al. 2014",
     example: "Time flies like an arrow.",
-    licence: "CC BY-SA 4.0",
+    license: "CC BY-SA 4.0",
     origin: Origin::Files { files: &FILES, load: |dir| load(dir).map(Data::Tagged) },
 };
 
@@ -72,11 +72,11 @@ fn read(path: &Path) -> Result<Vec<Sentence>, DataError> {
     let document = Document::read(path)?;
     let cleaning = Cleaning::default();
     let token = |form: &str| cleaning.apply_to_token(form).into_owned();
-    let labelled = document.sentences.iter().map(|sentence| {
+    let labeled = document.sentences.iter().map(|sentence| {
         let labels = sentence.tags().into_iter().zip(sentence.lines()).map(label).collect::<Result<_, _>>()?;
         Ok(Sentence { tokens: sentence.forms().into_iter().map(token).collect(), labels })
     });
-    labelled.collect()
+    labeled.collect()
 }
 
 #[cfg(test)]

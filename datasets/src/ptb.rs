@@ -13,7 +13,7 @@ pub static DATASET: Dataset = Dataset {
     kind: Kind::Text,
     summary: "1 million words of the Penn Treebank, 10,000 kinds; Mikolov et al. 2010",
     example: "the company said",
-    licence: "research use (Linguistic Data Consortium, LDC99T42)",
+    license: "research use (Linguistic Data Consortium, LDC99T42)",
     origin: Origin::Files { files: &FILES, load: |dir| load(dir).map(Data::Text) },
 };
 

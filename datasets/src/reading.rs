@@ -485,11 +485,11 @@ mod tests {
             Box::new(move |dir: &Path| Ok(format!("{:?}", load(dir)?)))
         };
         let cases: [(&str, String, Load); 6] = [
-            ("Czech.txt", names, shown(|dir| crate::names::load(dir).map(Data::Labelled))),
+            ("Czech.txt", names, shown(|dir| crate::names::load(dir).map(Data::Labeled))),
             (
                 "aclImdb/train/pos/2_9.txt",
                 "Schön.<br />\nSo\n".to_owned(),
-                shown(|dir| crate::imdb::load(dir).map(Data::Labelled)),
+                shown(|dir| crate::imdb::load(dir).map(Data::Labeled)),
             ),
             ("en_ewt-ud-train.conllu", conllu.to_owned(), shown(|dir| crate::pos::load(dir).map(Data::Tagged))),
             ("ptb.train.txt", "sö it\n\n goes\n".to_owned(), shown(|dir| crate::ptb::load(dir).map(Data::Text))),

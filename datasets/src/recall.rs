@@ -29,8 +29,8 @@ pub static DATASET: Dataset = Dataset {
     summary: "27,500 generated texts: which word, mentioned 0 to 100 words before, comes again? Built in",
     example: "When Anna tried to print her tickets, she found that the printer was out of toner. After installing the \
               toner, she finally printed her",
-    licence: "as seqzoo",
-    origin: Origin::BuiltIn(|| Data::Labelled(load())),
+    license: "as seqzoo",
+    origin: Origin::BuiltIn(|| Data::Labeled(load())),
 };
 
 /// Words and marks of filler between what is to be recalled and the place to say it.
@@ -44,7 +44,7 @@ const TEST: usize = 5_000;
 /// The data never changes: seeds of runs choose weights and order, not texts.
 const SEED: u64 = 1997;
 
-/// Generates the data set: the same texts on every machine.
+/// Generates the dataset: the same texts on every machine.
 pub fn load() -> Classification {
     let mut writer = Writer { rng: Key::new(SEED, Purpose::Data).stream(), seen: HashSet::new() };
     Classification {
@@ -96,7 +96,7 @@ impl<R: Rng> Writer<R> {
                 ("{quality}", &quality),
                 ("{noun}", noun),
             ];
-            capitalised(&named.iter().fold(template.to_owned(), |text, (name, value)| text.replace(name, value)))
+            capitalized(&named.iter().fold(template.to_owned(), |text, (name, value)| text.replace(name, value)))
         };
         let opening = fill(self.choose(&OPENINGS));
         let filler = self.filler(distance);
@@ -124,7 +124,7 @@ impl<R: Rng> Writer<R> {
         let time = self.perhaps(0.3, |writer| format!("{}, ", writer.choose(&TIMES)));
         let clause = self.clause();
         let second = self.perhaps(0.3, |writer| format!(", {} {}", writer.choose(&CONJUNCTIONS), writer.clause()));
-        capitalised(&format!("{time}{clause}{second}."))
+        capitalized(&format!("{time}{clause}{second}."))
     }
 
     fn clause(&mut self) -> String {
@@ -171,7 +171,7 @@ impl<R: Rng> Writer<R> {
     }
 }
 
-fn capitalised(text: &str) -> String {
+fn capitalized(text: &str) -> String {
     let mut rest = text.chars();
     let first = rest.next().into_iter().flat_map(char::to_uppercase);
     first.chain(rest).collect()
@@ -257,9 +257,32 @@ const PERSONS: [&str; 24] = [
 ];
 
 const TRANSITIVE: [&str; 26] = [
-    "painted", "washed", "repaired", "bought", "sold", "carried", "dropped", "borrowed", "cleaned", "moved", "admired",
-    "lifted", "covered", "hid", "brought", "lost", "polished", "weighed", "dried", "shook", "measured", "liked",
-    "examined", "kicked", "opened", "wanted",
+    "painted",
+    "washed",
+    "repaired",
+    "bought",
+    "sold",
+    "recurrent_state",
+    "dropped",
+    "borrowed",
+    "cleaned",
+    "moved",
+    "admired",
+    "lifted",
+    "covered",
+    "hid",
+    "brought",
+    "lost",
+    "polished",
+    "weighed",
+    "dried",
+    "shook",
+    "measured",
+    "liked",
+    "examined",
+    "kicked",
+    "opened",
+    "wanted",
 ];
 
 const INTRANSITIVE: [&str; 18] = [

@@ -11,7 +11,7 @@ pub static DATASET: Dataset = Dataset {
     kind: Kind::Text,
     summary: "6,000 sentences of `agreement` as running text. Built in",
     example: "the keys to the cabinet ",
-    licence: "as seqzoo",
+    license: "as seqzoo",
     origin: Origin::BuiltIn(|| Data::Text(load())),
 };
 

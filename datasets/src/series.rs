@@ -1,11 +1,11 @@
-//! What a data set for forecasting consists of: measurements in equal steps of time, in parts that follow one another.
+//! What a dataset for forecasting consists of: measurements in equal steps of time, in parts that follow one another.
 
 use std::ops::Range;
 
 use crate::classification::Split;
 use crate::digest::Digest;
-use crate::moments::Step;
 use crate::scores::{Evaluation, Metric, Scores};
+use crate::timestamps::Step;
 use serde::{Deserialize, Serialize};
 
 /// Measurements in equal steps of time, loaded.
@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 pub struct Series {
     /// First the target, which is forecast; then features, which are known up to the present as the target is.
     pub columns: Vec<Column>,
-    /// The moment of each row, as its file writes it.
+    /// The timestamp of each row, as its file writes it.
     pub times: Vec<String>,
     /// What lies between two rows.
     pub step: Step,
@@ -156,7 +156,7 @@ impl Series {
         all
     }
 
-    /// How the file would write the moment `k` steps after its last row.
+    /// How the file would write the timestamp `k` steps after its last row.
     pub fn next_time(&self, k: usize) -> String {
         let last = self.times.last().map_or("", String::as_str);
         self.step.next(last, k).unwrap_or_else(|| format!("{last} + {k}"))

@@ -13,7 +13,7 @@ pub static DATASET: Dataset = Dataset {
     kind: Kind::Text,
     summary: "1,115,394 characters of Shakespeare's plays; Karpathy 2015",
     example: "ROMEO:",
-    licence: "public domain",
+    license: "public domain",
     origin: Origin::Files { files: &FILES, load: |dir| load(dir).map(Data::Text) },
 };
 

@@ -10,12 +10,12 @@ use csv::StringRecord;
 
 use crate::catalog::{Dataset, Kind, Origin};
 use crate::classification::Split;
-use crate::moments::{Step, shown};
 use crate::nearest::did_you_mean;
 use crate::series::{Column, Series};
+use crate::timestamps::{Step, shown};
 use crate::{DataError, reading};
 
-/// Per cent of the rows that are learnt from.
+/// Per cent of the rows that are learned from.
 const TRAIN: usize = 70;
 /// Per cent of the rows that decide when to stop.
 const VALIDATION: usize = 15;
@@ -32,7 +32,7 @@ pub static DATASET: Dataset = Dataset {
     kind: Kind::Series,
     summary: "any file of comma-separated values with a header: --csv FILE --time C --target C",
     example: "",
-    licence: "the file's own",
+    license: "the file's own",
     origin: Origin::Table,
 };
 
@@ -93,7 +93,7 @@ fn refuse_constants(path: &Path, series: &Series) -> Result<(), DataError> {
     };
     let train = &values[..series.train];
     let exact = if train.iter().all(|value| *value == train[0]) { "" } else { " up to rounding" };
-    let found = format!("{} is {}{exact} in all {} rows that are learnt from", shown(name), train[0], train.len());
+    let found = format!("{} is {}{exact} in all {} rows that are learned from", shown(name), train[0], train.len());
     Err(DataError::unfit(path, format!("{found}, {way_out}")))
 }
 
@@ -352,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_measured_later_changes_nothing_that_is_learnt_from() {
+    fn what_is_measured_later_changes_nothing_that_is_learned_from() {
         let plain = parse(good(), &usual()).unwrap();
         let text = good();
         let (before, after) = text.split_at(text.match_indices('\n').nth(plain.train).unwrap().0);

@@ -1,4 +1,4 @@
-//! What a data set that labels every token consists of, rules to be beaten, and a tokeniser for plain English.
+//! What a dataset that labels every token consists of, rules to be beaten, and a tokeniser for plain English.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -17,7 +17,7 @@ pub struct Sentence {
     pub labels: Vec<usize>,
 }
 
-/// A data set that labels every token, loaded.
+/// A dataset that labels every token, loaded.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Tagging {
     /// Names of the labels.

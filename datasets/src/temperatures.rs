@@ -3,7 +3,7 @@
 //! One file with a row a day, `"1981-01-01",20.7`, as published. A year has 365 days there: the file lacks 31 December
 //! of 1984 and 1988, the leap years, so that a season is 365 rows and two of the steps are two days.
 //!
-//! Parts are whole years: 1981 to 1987 are learnt from, 1988 decides when to stop, 1989 and 1990 are reported on.
+//! Parts are whole years: 1981 to 1987 are learned from, 1988 decides when to stop, 1989 and 1990 are reported on.
 
 use std::path::Path;
 
@@ -11,9 +11,9 @@ use chrono::NaiveDate;
 
 use crate::DataError;
 use crate::catalog::{Data, Dataset, Kind, Origin, Source};
-use crate::moments::{Step, shown};
 use crate::series::Series;
 use crate::table::Table;
+use crate::timestamps::{Step, shown};
 
 /// What there is to know of it.
 pub static DATASET: Dataset = Dataset {
@@ -21,7 +21,7 @@ pub static DATASET: Dataset = Dataset {
     kind: Kind::Series,
     summary: "3,650 daily minimum temperatures in Melbourne; Australian Bureau of Meteorology",
     example: "",
-    licence: "Australian Bureau of Meteorology, by way of the Time Series Data Library",
+    license: "Australian Bureau of Meteorology, by way of the Time Series Data Library",
     origin: Origin::Files { files: &FILES, load: |dir| load(dir).map(Data::Series) },
 };
 
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_measured_later_changes_nothing_that_is_learnt_from() {
+    fn what_is_measured_later_changes_nothing_that_is_learned_from() {
         let (plain, later) = (load_text(&published()).unwrap(), published());
         let (before, after) = later.split_at(later.find("\"1988-01-01\"").unwrap());
         let later = load_text(&(before.to_owned() + &after.replace("\",", "\",7"))).unwrap();

@@ -1,4 +1,4 @@
-//! What a data set of sequences to be turned into others consists of.
+//! What a dataset of sequences to be turned into others consists of.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ pub struct Pair {
     pub groups: Arc<[Group]>,
 }
 
-/// A data set for turning sequences into others, loaded.
+/// A dataset for turning sequences into others, loaded.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Transduction {
     /// Pairs to learn from.

@@ -24,8 +24,8 @@ fn sound() -> Files {
         progress: Progress::start(),
         weights: arrays.clone(),
         optimizer: arrays.clone(),
-        carried: arrays.clone(),
-        waiting: arrays,
+        recurrent_state: arrays.clone(),
+        accumulated: arrays,
         task: Files::new(),
     };
     snapshot.to_files()
@@ -68,7 +68,7 @@ fuzz_target!(|bytes: &[u8]| {
         }
         if let Ok(opened) = checkpoint::open(&path) {
             if let Ok(snapshot) = Snapshot::of(&opened) {
-                let _ = (snapshot.not_finite(), snapshot.variant(&opened).is_ok());
+                let _ = (snapshot.not_finite(), snapshot.spec(&opened).is_ok());
             }
         }
     });

@@ -8,10 +8,10 @@ use std::borrow::Cow;
 use burn::tensor::Device;
 use seqzoo_datasets::catalog::{Data, Kind};
 use seqzoo_datasets::classification::{Example, Split};
-use seqzoo_datasets::moments::Step;
 use seqzoo_datasets::scores::Evaluation;
 use seqzoo_datasets::series::Series;
 use seqzoo_datasets::text::{Level, UNKNOWN};
+use seqzoo_datasets::timestamps::Step;
 use seqzoo_run::checkpoint::{self, CheckpointError};
 use seqzoo_run::folder::ModelFolder;
 use seqzoo_run::progress::{Progress, Snapshot};
@@ -55,13 +55,13 @@ pub struct Prediction {
     pub label: String,
     /// Its probability.
     pub probability: f64,
-    /// All labels with their probabilities, in the data set's order.
+    /// All labels with their probabilities, in the dataset's order.
     pub probabilities: Vec<(String, f64)>,
 }
 
 /// Why a question cannot be answered.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum AskError {
+pub enum PredictError {
     /// A text has nothing in it to read.
     #[error("the text is empty: it has no letter, digit or mark to read")]
     Empty {
@@ -89,7 +89,7 @@ pub enum AskError {
     /// A series goes on in other steps.
     #[error("this run forecasts in steps of {needed}, but these data are in steps of {found}; bring them to one step")]
     OtherStep {
-        /// The step that was learnt from.
+        /// The step that was learned from.
         needed: Step,
         /// The step of the data.
         found: Step,
@@ -139,11 +139,11 @@ impl Model {
     ///
     /// # Errors
     /// If a text has nothing to read, or the model knows no labels.
-    pub fn predict(&self, texts: &[&str]) -> Result<Vec<Prediction>, AskError> {
+    pub fn predict(&self, texts: &[&str]) -> Result<Vec<Prediction>, PredictError> {
         let classifier = self.classifier()?;
         let rows: Vec<Vec<u32>> = texts.iter().map(|text| classifier.encode(text)).collect();
         if let Some(place) = rows.iter().position(Vec::is_empty) {
-            return Err(AskError::Empty { place });
+            return Err(PredictError::Empty { place });
         }
         let rows: Vec<&[u32]> = rows.iter().map(Vec::as_slice).collect();
         let answer = |row: Vec<f32>| {
@@ -171,9 +171,9 @@ impl Model {
     ///
     /// # Errors
     /// If the text has nothing to read, or the model does not turn sequences into others.
-    pub fn turn(&self, text: &str, width: usize) -> Result<Vec<(String, f64)>, AskError> {
-        let Answerer::Transducer(transducer) = &self.answerer else { return Err(AskError::NoLabels) };
-        let found = transducer.write(text, width).ok_or(AskError::Empty { place: 0 })?;
+    pub fn turn(&self, text: &str, width: usize) -> Result<Vec<(String, f64)>, PredictError> {
+        let Answerer::Transducer(transducer) = &self.answerer else { return Err(PredictError::NoLabels) };
+        let found = transducer.write(text, width).ok_or(PredictError::Empty { place: 0 })?;
         Ok(found.into_iter().map(|(text, log)| (text, log.exp())).collect())
     }
 
@@ -181,8 +181,8 @@ impl Model {
     ///
     /// # Errors
     /// If the model does not.
-    pub fn forecaster(&self) -> Result<&SeriesForecaster, AskError> {
-        let Answerer::Forecaster(forecaster) = &self.answerer else { return Err(AskError::NoForecaster) };
+    pub fn forecaster(&self) -> Result<&SeriesForecaster, PredictError> {
+        let Answerer::Forecaster(forecaster) = &self.answerer else { return Err(PredictError::NoForecaster) };
         Ok(forecaster)
     }
 
@@ -190,10 +190,10 @@ impl Model {
     ///
     /// # Errors
     /// If a sentence has no token, or the model does not label tokens.
-    pub fn tag(&self, sentences: &[Vec<String>]) -> Result<Vec<Vec<&str>>, AskError> {
-        let Answerer::Tagger(tagger) = &self.answerer else { return Err(AskError::NoLabels) };
+    pub fn tag(&self, sentences: &[Vec<String>]) -> Result<Vec<Vec<&str>>, PredictError> {
+        let Answerer::Tagger(tagger) = &self.answerer else { return Err(PredictError::NoLabels) };
         match sentences.iter().position(Vec::is_empty) {
-            Some(place) => Err(AskError::Empty { place }),
+            Some(place) => Err(PredictError::Empty { place }),
             None => Ok(tagger.labels(sentences)),
         }
     }
@@ -202,28 +202,28 @@ impl Model {
     ///
     /// # Errors
     /// If the model does not write, or the prompt is empty or has a token that it has never seen.
-    pub fn write(&self, prompt: &str, sampling: Sampling) -> Result<Writing<'_>, AskError> {
-        let Answerer::LanguageModel(model) = &self.answerer else { return Err(AskError::NoWriter) };
+    pub fn write(&self, prompt: &str, sampling: Sampling) -> Result<Writing<'_>, PredictError> {
+        let Answerer::LanguageModel(model) = &self.answerer else { return Err(PredictError::NoWriter) };
         let codec = model.codec();
         let mut tokens = Vec::new();
         for token in codec.tokens(prompt) {
             match codec.vocabulary.number(&token) {
-                UNKNOWN => return Err(AskError::Unseen { token }),
+                UNKNOWN => return Err(PredictError::Unseen { token }),
                 number => tokens.push(number),
             }
         }
         if tokens.is_empty() {
-            return Err(AskError::Empty { place: 0 });
+            return Err(PredictError::Empty { place: 0 });
         }
         // A prompt that ends in white space separates already.
         let is_separated = prompt.ends_with(char::is_whitespace);
         Ok(Writing::after(model, &tokens, is_separated, sampling))
     }
 
-    fn classifier(&self) -> Result<&TextClassifier, AskError> {
+    fn classifier(&self) -> Result<&TextClassifier, PredictError> {
         match &self.answerer {
             Answerer::Classifier(classifier) => Ok(classifier),
-            _ => Err(AskError::NoLabels),
+            _ => Err(PredictError::NoLabels),
         }
     }
 
@@ -231,7 +231,7 @@ impl Model {
     ///
     /// # Errors
     /// If the model knows no labels.
-    pub fn tokens_read(&self, text: &str) -> Result<usize, AskError> {
+    pub fn tokens_read(&self, text: &str) -> Result<usize, PredictError> {
         Ok(self.classifier()?.encode(text).len())
     }
 
@@ -240,7 +240,7 @@ impl Model {
     ///
     /// # Errors
     /// If the model knows no labels.
-    pub fn reach(&self, examples: &[Example]) -> Result<Vec<f64>, AskError> {
+    pub fn reach(&self, examples: &[Example]) -> Result<Vec<f64>, PredictError> {
         Ok(self.classifier()?.reach(examples))
     }
 
@@ -259,13 +259,13 @@ impl Model {
         Cow::Owned(data)
     }
 
-    /// How well a part of a data set is predicted; examples without a token are left out, see [`Data::leave_out_empty`].
+    /// How well a part of a dataset is predicted; examples without a token are left out, see [`Data::leave_out_empty`].
     ///
     /// # Errors
     /// If the data are of another kind than those that the model was trained on.
-    pub fn evaluate(&self, data: &Data, split: Split) -> Result<Evaluation, AskError> {
+    pub fn evaluate(&self, data: &Data, split: Split) -> Result<Evaluation, PredictError> {
         match (&self.answerer, &*self.readable(data)) {
-            (Answerer::Classifier(classifier), Data::Labelled(data)) => Ok(classifier.evaluate(data.split(split))),
+            (Answerer::Classifier(classifier), Data::Labeled(data)) => Ok(classifier.evaluate(data.split(split))),
             (Answerer::LanguageModel(model), Data::Text(corpus)) => Ok(model.evaluate(corpus.split(split))),
             (Answerer::Tagger(tagger), Data::Tagged(data)) => Ok(tagger.evaluate(data.split(split))),
             (Answerer::Transducer(transducer), Data::Pairs(data)) => Ok(transducer.evaluate(data.split(split))),
@@ -273,7 +273,7 @@ impl Model {
                 readable(forecaster, series)?;
                 Ok(forecaster.evaluate(series, split))
             }
-            _ => Err(AskError::OtherKind),
+            _ => Err(PredictError::OtherKind),
         }
     }
 
@@ -281,16 +281,16 @@ impl Model {
     ///
     /// # Errors
     /// If the data are of another kind than those that the model was trained on.
-    pub fn baselines(&self, data: &Data, split: Split) -> Result<Vec<(&'static str, Evaluation)>, AskError> {
+    pub fn baselines(&self, data: &Data, split: Split) -> Result<Vec<(&'static str, Evaluation)>, PredictError> {
         match (&self.answerer, &*self.readable(data)) {
-            (Answerer::Classifier(_), Data::Labelled(data)) => Ok(data.baselines(split)),
+            (Answerer::Classifier(_), Data::Labeled(data)) => Ok(data.baselines(split)),
             (Answerer::LanguageModel(model), Data::Text(corpus)) => Ok(model.baselines(corpus, split)),
             (Answerer::Tagger(_), Data::Tagged(data)) => Ok(data.baselines(split)),
             (Answerer::Transducer(_), Data::Pairs(data)) => Ok(data.baselines(split)),
             (Answerer::Forecaster(forecaster), Data::Series(series)) => {
                 Ok(series.baselines(split, forecaster.recipe().series.framing()))
             }
-            _ => Err(AskError::OtherKind),
+            _ => Err(PredictError::OtherKind),
         }
     }
 }
@@ -298,11 +298,11 @@ impl Model {
 /// Refuses a series that a forecaster cannot go on from.
 ///
 /// # Errors
-/// If its columns or its step are not those that were learnt from.
-pub fn readable(forecaster: &SeriesForecaster, series: &Series) -> Result<(), AskError> {
+/// If its columns or its step are not those that were learned from.
+pub fn readable(forecaster: &SeriesForecaster, series: &Series) -> Result<(), PredictError> {
     if !forecaster.columns().iter().eq(series.columns.iter().map(|column| &column.name)) {
-        return Err(AskError::OtherColumns { needed: forecaster.columns().join(", ") });
+        return Err(PredictError::OtherColumns { needed: forecaster.columns().join(", ") });
     }
     let (needed, found) = (forecaster.step(), series.step);
-    if needed == found { Ok(()) } else { Err(AskError::OtherStep { needed, found }) }
+    if needed == found { Ok(()) } else { Err(PredictError::OtherStep { needed, found }) }
 }

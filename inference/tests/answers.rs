@@ -22,15 +22,15 @@ use seqzoo_run::tasks::classification::ClassificationTask;
 fn save(dir: &Path, data: &Classification, step: u64, seed: u64, history: &[Epoch], device: &Device) -> ModelFolder {
     let mut settings = Settings::read("agreement").unwrap();
     settings.recipe.training.seed = seed;
-    let task = ClassificationTask::new(&settings.recipe.variant("lstm").unwrap(), data).unwrap();
+    let task = ClassificationTask::new(&settings.recipe.spec("lstm").unwrap(), data).unwrap();
     let progress = Progress { step, history: history.to_vec(), ..Progress::start() };
     let snapshot = Snapshot {
         about: About::now(settings.of_model("lstm").unwrap(), "lstm", &data.digest()),
         progress,
         weights: parameters::read(&task.network(device)),
         optimizer: Arrays::new(),
-        carried: Arrays::new(),
-        waiting: Arrays::new(),
+        recurrent_state: Arrays::new(),
+        accumulated: Arrays::new(),
         task: task.files(),
     };
     let folder = ModelFolder { path: dir.to_owned() };
@@ -92,7 +92,7 @@ fn evaluation_counts_each_group_and_the_groups_make_up_the_whole() {
     let (data, (_, device)) = (small(), devices().remove(0));
     let dir = tempfile::tempdir().unwrap();
     let model = Model::open(&save(dir.path(), &data, 1, 3, &[], &device), &device).unwrap();
-    let evaluation = model.evaluate(&Data::Labelled(data.clone()), Split::Test).unwrap();
+    let evaluation = model.evaluate(&Data::Labeled(data.clone()), Split::Test).unwrap();
     let accuracy = evaluation.all.get(Metric::Accuracy).unwrap();
     for kind in ["attractors", "noun-verb pair"] {
         let of_kind = || evaluation.groups.iter().filter(|((of, _), _)| *of == kind).map(|(_, scores)| scores);

@@ -12,7 +12,7 @@ use crate::state::{NamedState, State};
 
 /// One step of recurrence: a cell says what happens at a time step, [`unroll`] does the walking.
 pub trait Cell: Module + ModuleDisplay {
-    /// What is carried from step to step.
+    /// What is recurrent_state from step to step.
     type State: State;
 
     /// What `describe` tells of the cell.

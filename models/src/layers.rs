@@ -1,21 +1,21 @@
 //! What is built around cells: reading in one or both directions, stacks with skip connections, dropout, pooling,
-//! spelling, perceptrons, attention, conditional random fields.
+//! character_encoder, perceptrons, attention, conditional random fields.
 
 pub mod attention;
+pub mod character_encoder;
 pub mod crf;
 mod directions;
 pub mod dropout;
 mod linear;
 mod perceptron;
 pub mod pooling;
-pub mod spelling;
 pub mod stack;
 
 pub use attention::{Attention, AttentionScore};
+pub use character_encoder::{CharacterEncoder, CharacterEncoderShape, WordCharacters};
 pub use crf::Crf;
 pub use directions::{Bidirectional, LayerState, Noise, Passage, Reading, SequenceLayer, Unidirectional};
 pub use linear::{Linear, linear};
 pub use perceptron::{Perceptron, PerceptronShape};
 pub use pooling::{Pooling, Summary};
-pub use spelling::{Spelling, SpellingShape, Spelt};
 pub use stack::{Skip, Stack, StackShape, StackStream};

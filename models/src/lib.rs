@@ -19,19 +19,19 @@
 //!
 //! [`cell`] has the contract of a cell and the one readable loop over time, [`state`] what cells carry along it;
 //! [`layers`] what is built around cells: both directions, stacks with skip connections, dropout, pooling, attention, CRF;
-//! [`networks`] what a recipe trains; [`architecture`] the names that a recipe may use; [`misfit`] what is said of sizes
+//! [`networks`] what a recipe trains; [`architecture`] the names that a recipe may use; [`invalid_shape`] what is said of sizes
 //! that fit no network.
 
 pub mod architecture;
 pub mod cell;
 pub mod cells;
 pub mod init;
+pub mod invalid_shape;
 pub mod layers;
-pub mod misfit;
 pub mod networks;
 pub mod probe;
 pub mod state;
 
 pub use architecture::Architecture;
-pub use misfit::Misfit;
+pub use invalid_shape::InvalidShape;
 pub use seqzoo_kernels::Lengths;

@@ -9,7 +9,7 @@ mod tagger;
 
 pub use classifier::{Classifier, ClassifierShape};
 pub use encoder_decoder::{EncoderDecoder, EncoderDecoderShape, Generation, Hypothesis};
-pub use forecaster::{Forecaster, ForecasterShape, Outlook, PastShape};
+pub use forecaster::{ForecastHead, Forecaster, ForecasterShape, PastShape};
 pub use language_model::{LanguageModel, LanguageModelShape, TextReader};
 pub use relation::{RelationClassifier, RelationShape};
 pub use tagger::{Sentences, Tagger, TaggerShape};

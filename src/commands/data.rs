@@ -14,7 +14,7 @@ use super::data_dir;
 use crate::failure::{CHECK, DATA, Failure, STORAGE, USAGE};
 use crate::say::say;
 
-/// Get data sets that are not built in, and check them.
+/// Get datasets that are not built in, and check them.
 ///
 /// Examples: `seqzoo data fetch pos`, `seqzoo data verify pos --data-dir data`
 #[derive(Debug, Args)]
@@ -30,12 +30,12 @@ enum What {
     Show(Show),
 }
 
-/// Download the published files of a data set, or take them from where they were brought to.
+/// Download the published files of a dataset, or take them from where they were brought to.
 ///
 /// Examples: `seqzoo data fetch pos`, `seqzoo data fetch imdb --from aclImdb_v1.tar.gz`
 #[derive(Debug, Args)]
 struct Fetch {
-    /// The data set, see `seqzoo list datasets`.
+    /// The dataset, see `seqzoo list datasets`.
     name: String,
     /// A file that was brought here, instead of downloading the one of that name; may be given several times.
     #[arg(long, value_name = "FILE")]
@@ -47,29 +47,29 @@ struct Fetch {
     place: Place,
 }
 
-/// Check that a data set's files are there, are what was published, and can be read.
+/// Check that a dataset's files are there, are what was published, and can be read.
 ///
 /// Examples: `seqzoo data verify pos`, `seqzoo data verify imdb --data-dir data`
 #[derive(Debug, Args)]
 struct Verify {
-    /// The data set, see `seqzoo list datasets`.
+    /// The dataset, see `seqzoo list datasets`.
     name: String,
     #[command(flatten)]
     place: Place,
 }
 
-/// Tell where a data set comes from, under which terms, and where its files are put.
+/// Tell where a dataset comes from, under which terms, and where its files are put.
 ///
 /// Examples: `seqzoo data show ptb`, `seqzoo data show agreement`
 #[derive(Debug, Args)]
 struct Show {
-    /// The data set, see `seqzoo list datasets`.
+    /// The dataset, see `seqzoo list datasets`.
     name: String,
 }
 
 #[derive(Debug, Args)]
 struct Place {
-    /// Folder of the data sets that are not built in [default: data] [env: SEQZOO_DATA_DIR]
+    /// Folder of the datasets that are not built in [default: data] [env: SEQZOO_DATA_DIR]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
 }
@@ -87,11 +87,11 @@ impl DataCommand {
 fn dataset(name: &str) -> Result<&'static Dataset, Failure> {
     Dataset::named(name).ok_or_else(|| {
         let hint = did_you_mean(name, catalog::ALL.map(|dataset| dataset.name));
-        Failure::new(USAGE, format!("no data set `{name}`{hint}; `seqzoo list datasets` shows all"))
+        Failure::new(USAGE, format!("no dataset `{name}`{hint}; `seqzoo list datasets` shows all"))
     })
 }
 
-/// The published files of a data set that has some.
+/// The published files of a dataset that has some.
 fn files(dataset: &Dataset) -> Result<&'static [Source], Failure> {
     match dataset.files() {
         [] => Err(Failure::new(USAGE, format!("{} has no files: {}", dataset.name, dataset.summary))),
@@ -110,7 +110,7 @@ impl Fetch {
             let message = format!("--from {}: {} has {}", path.display(), dataset.name, names.join(", "));
             return Err(Failure::new(USAGE, message));
         }
-        say(format_args!("{}: {}", dataset.name, dataset.licence));
+        say(format_args!("{}: {}", dataset.name, dataset.license));
         for file in files {
             let target = dir.join(file.path);
             let brought = self.from.iter().find(|path| path.file_name() == Path::new(file.path).file_name());
@@ -198,7 +198,7 @@ impl Show {
     fn run(&self) -> Result<(), Failure> {
         let dataset = dataset(&self.name)?;
         let mut out = io::stdout().lock();
-        writeln!(out, "{}: {}\nlicence: {}", dataset.name, dataset.summary, dataset.licence)?;
+        writeln!(out, "{}: {}\nlicense: {}", dataset.name, dataset.summary, dataset.license)?;
         for file in dataset.files() {
             let digest = file.sha256.map_or_else(|| "not known".to_owned(), str::to_owned);
             let optional = if file.optional { " (may be absent)" } else { "" };
@@ -243,7 +243,7 @@ fn check(file: &Source, path: &Path) -> Result<(), Failure> {
 /// How much there is in a part, in its own unit.
 fn count(data: &Data, split: Split) -> String {
     let (count, unit) = match data {
-        Data::Labelled(data) => (data.split(split).len(), "texts"),
+        Data::Labeled(data) => (data.split(split).len(), "texts"),
         Data::Text(corpus) => (corpus.split(split).chars().count(), "characters"),
         Data::Tagged(data) => (data.split(split).len(), "sentences"),
         Data::Pairs(data) => (data.split(split).len(), "pairs"),

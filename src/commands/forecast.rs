@@ -8,7 +8,7 @@ use clap::Args;
 use comfy_table::{CellAlignment, Table};
 use plotters::prelude::*;
 use seqzoo_inference::readable;
-use seqzoo_models::networks::Outlook;
+use seqzoo_models::networks::ForecastHead;
 use seqzoo_run::folder::Run;
 use seqzoo_run::tasks::forecasting::Past;
 use serde_json::{Map, Value, json};
@@ -53,7 +53,7 @@ fn probability(text: &str) -> Result<f64, String> {
     if number > 0.0 && number < 1.0 { Ok(number) } else { Err("expected a number between 0 and 1".to_owned()) }
 }
 
-/// What is told of one moment to come.
+/// What is told of one timestamp to come.
 struct Told {
     time: String,
     value: f64,
@@ -65,7 +65,7 @@ impl Forecast {
     pub fn run(&self) -> Result<(), Failure> {
         let (run, name, model) = self.answerer.open()?;
         let forecaster = model.forecaster()?;
-        let probabilities = self.probabilities(forecaster.outlook())?;
+        let probabilities = self.probabilities(forecaster.head())?;
         let past = match &self.csv {
             None => forecaster.recent(),
             Some(path) => {
@@ -78,13 +78,13 @@ impl Forecast {
                 })?
             }
         };
-        let outlook = forecaster.outlook();
+        let head = forecaster.head();
         let tell = |(time, told): (&String, Vec<f64>)| Told {
             time: time.clone(),
-            value: told[outlook.middle()],
+            value: told[head.middle()],
             quantiles: probabilities
                 .iter()
-                .filter_map(|&probability| Some((probability, outlook.quantile(&told, probability)?)))
+                .filter_map(|&probability| Some((probability, head.quantile(&told, probability)?)))
                 .collect(),
         };
         let told: Vec<Told> = past.next.iter().zip(forecaster.forecast(&past)).map(tell).collect();
@@ -100,20 +100,20 @@ impl Forecast {
     }
 
     /// The quantiles to tell, which the model must know.
-    fn probabilities(&self, outlook: &Outlook) -> Result<Vec<f64>, Failure> {
+    fn probabilities(&self, head: &ForecastHead) -> Result<Vec<f64>, Failure> {
         let refused = |why: String| Err(Failure::new(USAGE, format!("--quantiles: {why}")));
         let mut asked = self.quantiles.clone();
         asked.sort_by(f64::total_cmp);
         asked.dedup();
         if asked.is_empty() {
-            return Ok(outlook.quantiles());
+            return Ok(head.quantiles());
         }
-        match outlook {
-            Outlook::Point => refused(
-                "this run tells one value and no uncertainty; train with --set series.outlook=gaussian".to_owned(),
+        match head {
+            ForecastHead::Point => refused(
+                "this run tells one value and no uncertainty; train with --set series.distribution=gaussian".to_owned(),
             ),
-            Outlook::Gaussian => Ok(asked),
-            Outlook::Quantiles(known) => match asked.iter().find(|probability| !known.contains(probability)) {
+            ForecastHead::Gaussian => Ok(asked),
+            ForecastHead::Quantiles(known) => match asked.iter().find(|probability| !known.contains(probability)) {
                 Some(unknown) => refused(format!("{unknown} was not trained, but {known:?} were")),
                 None => Ok(asked),
             },

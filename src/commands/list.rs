@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::failure::Failure;
 
-/// What is there: recipes, models, data sets, backends.
+/// What is there: recipes, models, datasets, backends.
 ///
 /// Examples: `seqzoo list`, `seqzoo list recipes --json`
 #[derive(Debug, Args)]

@@ -9,7 +9,7 @@ use seqzoo_datasets::catalog::Kind;
 use seqzoo_datasets::conllu::{self, Sentence, Sentences};
 use seqzoo_datasets::reading::{Line, Lines, STANDARD_INPUT};
 use seqzoo_datasets::tagging;
-use seqzoo_inference::{AskError, Model, Prediction};
+use seqzoo_inference::{Model, PredictError, Prediction};
 use serde_json::{Map, Value, json};
 
 use super::{Answerer, unescaped};
@@ -66,7 +66,7 @@ enum Format {
     Conll,
 }
 
-/// CoNLL-U sentences of a file that are labelled together.
+/// CoNLL-U sentences of a file that are labeled together.
 const TOGETHER: usize = 64;
 
 /// Lines that are looked at to recognize a format: more than any file has comments at its beginning.
@@ -139,7 +139,7 @@ impl Predict {
             let answer = match line {
                 Err(error) => self.failed(&error, failed),
                 Ok(Line { text, .. }) => match self.answer(model, &text) {
-                    Err(AskError::Empty { .. }) => self.empty(model, &text),
+                    Err(PredictError::Empty { .. }) => self.empty(model, &text),
                     answer => answer?,
                 },
             };
@@ -166,12 +166,12 @@ impl Predict {
             let some: Vec<Result<Sentence, DataError>> = sentences.by_ref().take(together).collect();
             let forms = |sentence: &Sentence| sentence.forms().into_iter().map(str::to_owned).collect();
             let tokens: Vec<Vec<String>> = some.iter().flatten().map(forms).collect();
-            let mut labelled = tokens.iter().zip(model.tag(&tokens)?);
+            let mut labeled = tokens.iter().zip(model.tag(&tokens)?);
             for sentence in &some {
                 let answer = match sentence {
                     Err(error) => self.failed(error, failed),
                     Ok(sentence) => {
-                        let (tokens, labels) = labelled.next().expect("each sentence was labelled");
+                        let (tokens, labels) = labeled.next().expect("each sentence was labeled");
                         match self.format() {
                             Format::Conll => sentence.with_tags(&labels),
                             Format::Table | Format::Json => self.tags(tokens, &labels),
@@ -185,7 +185,7 @@ impl Predict {
     }
 
     /// The answer to a text, as it is printed.
-    fn answer(&self, model: &Model, text: &str) -> Result<String, AskError> {
+    fn answer(&self, model: &Model, text: &str) -> Result<String, PredictError> {
         let meant = unescaped(text);
         match model.kind() {
             Kind::Tags => {

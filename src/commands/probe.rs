@@ -11,7 +11,7 @@ use comfy_table::{CellAlignment, Table};
 use plotters::prelude::*;
 use seqzoo_datasets::catalog::Data;
 use seqzoo_datasets::classification::Example;
-use seqzoo_inference::{AskError, Model};
+use seqzoo_inference::{Model, PredictError};
 use seqzoo_models::Architecture;
 use seqzoo_models::layers::{Skip, StackShape};
 use seqzoo_models::probe::fresh_reach;
@@ -138,12 +138,12 @@ impl Probe {
         let data = self.data.load_of(run)?;
         let split = recipe.reported_split()?;
         need(&data, split, recipe)?;
-        let Data::Labelled(data) = data else { return Err(AskError::NoLabels.into()) };
+        let Data::Labeled(data) = data else { return Err(PredictError::NoLabels.into()) };
         let mut measured = Vec::new();
         let mut count = 0;
         for (name, model) in models {
             let read = |example: &Example| Ok((model.tokens_read(&example.text)?, example.clone()));
-            let mut examples = data.split(split).iter().map(read).collect::<Result<Vec<_>, AskError>>()?;
+            let mut examples = data.split(split).iter().map(read).collect::<Result<Vec<_>, PredictError>>()?;
             examples.retain(|&(tokens, _)| tokens > 0);
             examples.sort_by_key(|&(tokens, _)| Reverse(tokens));
             examples.truncate(EXAMPLES);
@@ -235,12 +235,12 @@ fn draw(curves: &[Curve], what: &str) -> Result<String, String> {
             .light_line_style(WHITE);
         mesh.draw().map_err(|error| told(&error))?;
         for (place, curve) in curves.iter().enumerate() {
-            let colour = Palette99::pick(place).to_rgba();
+            let color = Palette99::pick(place).to_rgba();
             let points = curve.norms.iter().enumerate().filter(|&(_, &norm)| norm >= least).map(|(d, &norm)| (d, norm));
             let line =
-                chart.draw_series(LineSeries::new(points, colour.stroke_width(2))).map_err(|error| told(&error))?;
+                chart.draw_series(LineSeries::new(points, color.stroke_width(2))).map_err(|error| told(&error))?;
             line.label(&curve.name)
-                .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], colour.stroke_width(2)));
+                .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], color.stroke_width(2)));
         }
         let mut legend = chart.configure_series_labels();
         legend.position(SeriesLabelPosition::LowerLeft).background_style(WHITE.mix(0.8)).border_style(BLACK.mix(0.3));

@@ -122,7 +122,7 @@ impl Train {
             Some(run) => run,
             None => {
                 // What is refused leaves no folder behind.
-                recipe.variants()?.iter().try_for_each(|variant| with_task(variant, &data, Fits))?;
+                recipe.specs()?.iter().try_for_each(|spec| with_task(spec, &data, Fits))?;
                 let environment = Environment::now(settings.clone(), backend.name(), digest.clone());
                 let run = Run::create(self.out.as_deref(), environment)?;
                 run.note_elsewhere();
@@ -142,14 +142,14 @@ impl Train {
         let signals = Signals::listen()?;
         let limits = Limits { stop: &signals.raised, max_steps: self.max_steps, max_time: self.max_time };
         let resume = self.resume_command(&run);
-        for variant in recipe.variants()? {
-            let name = &variant.name;
+        for spec in recipe.specs()? {
+            let name = &spec.name;
             let about = About::now(settings.of_model(name)?, name, &digest);
             let model = OneModel { about: &about, folder: &run.model(name), device: &device, limits };
-            say(format_args!("training {name}: {}", variant.summary()));
-            let outcome = with_task(&variant, &data, model)??;
+            say(format_args!("training {name}: {}", spec.summary()));
+            let outcome = with_task(&spec, &data, model)??;
             tell_saving(name, &outcome);
-            tell_end(name, &outcome, &variant.recipe, &resume);
+            tell_end(name, &outcome, &spec.recipe, &resume);
             if outcome.stopped == Stopped::Asked {
                 return Err(signals.failure(&resume));
             }
@@ -175,16 +175,16 @@ impl Train {
         need(&data, Split::Train, recipe)?;
         let recipe_name = self.recipe.as_deref().map_or_else(String::new, quoted);
         let given = format!("{recipe_name}{}{}{}", self.overrides.flag(), self.data.flag(), self.backend.flag());
-        let variants = recipe.variants()?;
-        for variant in &variants {
-            let name = &variant.name;
+        let specs = recipe.specs()?;
+        for spec in &specs {
+            let name = &spec.name;
             say(format_args!("trying learning rates with {name} …"));
-            let tried = with_task(variant, &data, RangeTest { recipe: &variant.recipe, device: &device })??;
+            let tried = with_task(spec, &data, RangeTest { recipe: &spec.recipe, device: &device })??;
             let mut out = std::io::stdout().lock();
             writeln!(out, "{name}: smoothed loss by learning rate (seed {})", recipe.training.seed)?;
             let mut shown = smoothed(&tried).into_iter().step_by(RANGE_UPDATES as usize / RANGE_LINES);
             shown.try_for_each(|Tried { rate, loss }| writeln!(out, "  {rate:.1e}  {loss:.4}"))?;
-            let model = if variants.len() > 1 { format!("model.{name}.") } else { String::new() };
+            let model = if specs.len() > 1 { format!("model.{name}.") } else { String::new() };
             match suggestion(&tried) {
                 Some(rate) => {
                     let value = quoted(format!("{model}training.learning_rate={rate:.1e}"));
@@ -194,7 +194,7 @@ impl Train {
                     out,
                     "no proposal for {name}: in {RANGE_UPDATES} updates the loss does not fall below its noise at any learning \
                      rate; the recipe has {:e}",
-                    variant.recipe.training.learning_rate
+                    spec.recipe.training.learning_rate
                 )?,
             }
         }

@@ -45,7 +45,7 @@ fn values_that_no_run_can_have_are_refused_by_field() {
         ("network.hidden_sizes=[4096,4096,4096,4096,4096,4096]", "more than 10⁹ parameters"),
         ("training.learning_rate=1e39", "that 32 bits can hold"),
         ("models=[]", "at least one model"),
-        ("stopping.metric=f1", "unknown variant"),
+        ("stopping.metric=f1", "unknown spec"),
         ("stopping.metric=rmse", "agreement has accuracy, macro-f1, loss"),
         ("series.quantiles=[0.9, 0.1]", "each larger than the one before"),
         ("models=[\"lstm-0\"]", "no such name"),

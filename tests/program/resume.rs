@@ -157,7 +157,7 @@ fn a_run_of_an_older_version_has_the_defaults_of_newer_fields() {
     record["settings"]["recipe"].as_object_mut().unwrap().remove("series").unwrap();
     record["settings"]["recipe"]["network"].as_object_mut().unwrap().remove("joint").unwrap();
     let origins = record["settings"]["origins"].as_object_mut().unwrap();
-    origins.retain(|field, _| !field.starts_with("series.") && field != "network.joint");
+    origins.retain(|field, _| !field.starts_with("series.") && field != "network.crf");
     fs::write(&file, serde_json::to_vec(&record).unwrap()).unwrap();
     assert_eq!(place.ok(&["evaluate", "run"]).out, before);
     place.ok(&["train", "--resume", "run", "--max-steps", "3"]);

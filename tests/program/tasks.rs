@@ -30,7 +30,7 @@ fn conllu(sentences: usize) -> String {
 fn a_tagger_is_trained_graded_by_label_and_writes_conllu_back() {
     let place = Place::new();
     fs::create_dir_all(place.path("data/ud_english_ewt")).unwrap();
-    // One sentence of 10,000 words; of it as much is learnt from as the recipe has it, and all is graded.
+    // One sentence of 10,000 words; of it as much is learned from as the recipe has it, and all is graded.
     let long: String = (1..=10_000).map(|id| format!("{id}\tdogs\t_\tNOUN\t_\t_\t_\t_\t_\t_\n")).collect();
     let crow = conllu(9).replace("bird", "crow").replace('\n', "\r\n");
     for (part, text) in [("train", conllu(90) + &long + "\n"), ("dev", conllu(90) + &long + "\n" + &crow)] {
@@ -54,7 +54,7 @@ fn a_tagger_is_trained_graded_by_label_and_writes_conllu_back() {
     fs::write(place.path("new.conllu"), conllu(3).replace("VERB", "_").replace("NOUN", "_")).unwrap();
     let written = place.ok(&["predict", "run", "--file", "new.conllu", "--format", "conll"]).out;
     let expected = conllu(3).replace("gone\t_\tVERB", "gone\t_\t_");
-    assert_eq!(written, expected, "words are labelled, all else stays");
+    assert_eq!(written, expected, "words are labeled, all else stays");
     let line = place.ok(&["predict", "run", "The birds sang."]).out;
     assert_eq!(line, "The/DET birds/NOUN sang/VERB ./PUNCT\n");
     let plain = place.ok(&["predict", "run", "The birds sang.", "--format", "conll", "--model", "bilstm+crf"]).out;
@@ -128,8 +128,8 @@ fn any_table_is_forecast_with_intervals_and_drawn() {
     let same = place.json(&["forecast", "run", "--json", "--csv", "sales.csv", "--quantiles", "0.1,0.9"]);
     assert_eq!(same["forecast"], told["forecast"]);
 
-    // Quantiles of a network that has hardly learnt cross; what is told of them does not.
-    let quantiles = ["--set", "series.outlook=quantiles", "--set", "series.quantiles=[0.1, 0.3, 0.5, 0.7, 0.9]"];
+    // Quantiles of a network that has hardly learned cross; what is told of them does not.
+    let quantiles = ["--set", "series.distribution=quantiles", "--set", "series.quantiles=[0.1, 0.3, 0.5, 0.7, 0.9]"];
     let hardly = ["--horizon", "3", "--max-steps", "3", "--set", "series.window=14", "--out", "quantiles"];
     place.ok(&[&["train", "forecast"][..], &columns, &quantiles, &hardly].concat());
     let told = place.json(&["forecast", "quantiles", "--json"]);
@@ -191,7 +191,7 @@ fn data_are_fetched_checked_and_shown() {
     let place = Place::new();
     let shown = place.ok(&["data", "show", "ptb"]).out;
     assert!(
-        shown.contains("ptb.train.txt") && shown.contains("SHA-256 fcea919f") && shown.contains("licence"),
+        shown.contains("ptb.train.txt") && shown.contains("SHA-256 fcea919f") && shown.contains("license"),
         "{shown}"
     );
     let refused = place.run(&["data", "show", "ptp"]);

@@ -87,7 +87,7 @@ fn a_language_model_is_trained_paused_resumed_and_evaluated() {
     place.ok(&["train", "sentences", "--max-steps", "3", "--out", "whole"]);
     place.ok(&["train", "sentences", "--max-steps", "2", "--out", "run"]);
     place.ok(&["train", "--resume", "run", "--max-steps", "3"]);
-    for file in ["weights", "optimizer", "carried"] {
+    for file in ["weights", "optimizer", "recurrent_state"] {
         let [whole, parts] = ["whole", "run"].map(|run| {
             std::fs::read(place.path(&format!("{run}/lstm/checkpoints/step-00000003/{file}.safetensors"))).unwrap()
         });

@@ -17,11 +17,11 @@ use seqzoo_run::parameters::{self, Array, Arrays};
 use seqzoo_run::progress::{About, Ended, Epoch, Progress, Snapshot};
 use seqzoo_run::recipe::{OptimizerKind, Recipe};
 use seqzoo_run::record::{Divergence, Onset, Recovery};
-use seqzoo_run::tasks::{Carried, Task};
+use seqzoo_run::tasks::{RecurrentState, Task};
 use serde_json::{Value, json};
 
 use crate::optimizer::Optimizer;
-use crate::recovery::{self, ATTEMPTS_IN_A_RUN, Anomaly, Site, Standing};
+use crate::recovery::{self, ATTEMPTS_IN_A_RUN, Anomaly, RollbackContext, Site};
 use crate::step::{Batch, Setting, State};
 pub use error::TrainError;
 
@@ -31,7 +31,7 @@ const METRICS_FIRST: u64 = 10;
 
 /// One model to be trained.
 pub struct Job<'a, T: Task, D: Disk> {
-    /// What is learnt.
+    /// What is learned.
     pub task: &'a T,
     /// What its checkpoints say of themselves, the recipe included.
     pub about: &'a About,
@@ -242,12 +242,13 @@ impl<'a, T: Task, D: Disk> Learner<'a, T, D> {
             progress.recovery = recovery;
         }
         let device = job.device;
-        let carried: Carried =
-            snapshot.carried.iter().map(|(name, array)| (name.clone(), array.tensor(device))).collect();
-        let carried = (!carried.is_empty()).then_some(carried);
-        let waiting = snapshot.waiting.iter().map(|(name, array)| (name.clone(), array.tensor(device))).collect();
+        let recurrent_state: RecurrentState =
+            snapshot.recurrent_state.iter().map(|(name, array)| (name.clone(), array.tensor(device))).collect();
+        let recurrent_state = (!recurrent_state.is_empty()).then_some(recurrent_state);
+        let accumulated =
+            snapshot.accumulated.iter().map(|(name, array)| (name.clone(), array.tensor(device))).collect();
         job.folder.cut_metrics(progress.metrics_bytes)?;
-        let state = State { network, optimizer, carried, waiting, progress };
+        let state = State { network, optimizer, recurrent_state, accumulated, progress };
         let learner = Self { job, state, loaded_at: Some(step), saved_step: step, gradient_norm: 0.0 };
         learner.prune()?;
         Ok(learner)
@@ -298,13 +299,13 @@ impl<'a, T: Task, D: Disk> Learner<'a, T, D> {
         let count = batches.len() as u64;
         let numbered = (0..).zip(batches).map(|(place, examples)| Batch {
             place,
-            tick: epoch * count + place,
+            global_batch: epoch * count + place,
             examples,
             is_last: false,
-            per_pass: count,
+            batches_per_epoch: count,
         });
         let (postponed, mut plan): (Vec<_>, Vec<_>) =
-            numbered.partition(|batch| recovery.postponed.contains(&batch.tick));
+            numbered.partition(|batch| recovery.postponed.contains(&batch.global_batch));
         if !self.job.task.is_stateful() || plan.is_empty() {
             plan.extend(postponed);
         }
@@ -438,9 +439,9 @@ impl<'a, T: Task, D: Disk> Learner<'a, T, D> {
         let epoch = Epoch { step: done.step, epoch: done.epoch + 1, train_loss, validation };
         done.history.push(epoch.clone());
         (done.epoch, done.batch, done.loss_sum, done.predictions) = (epoch.epoch, 0, 0.0, 0.0);
-        self.state.carried = None;
-        let waited = done.passes_since_best(recipe.stopping.metric);
-        if recipe.optimizer.kind == OptimizerKind::Asgd && waited >= recipe.optimizer.trigger as u64 {
+        self.state.recurrent_state = None;
+        let waited = done.epochs_since_best(recipe.stopping.metric);
+        if recipe.optimizer.kind == OptimizerKind::Asgd && waited >= recipe.optimizer.averaging_patience as u64 {
             self.state.optimizer.begin_averaging(&self.state.network, self.job.device);
         }
         let line = serde_json::to_value(epoch).expect("made of numbers");
@@ -463,7 +464,7 @@ impl<'a, T: Task, D: Disk> Learner<'a, T, D> {
     /// Saves, and removes checkpoints that are neither best nor among the newest.
     fn save(&mut self, clock: &mut Clock) -> Result<(), TrainError> {
         let started = Instant::now();
-        let State { network, optimizer, carried, waiting, progress } = &self.state;
+        let State { network, optimizer, recurrent_state, accumulated, progress } = &self.state;
         let arrays = |tensors: Vec<(&String, Array)>| -> Arrays {
             tensors.into_iter().map(|(name, array)| (name.clone(), array)).collect()
         };
@@ -472,8 +473,10 @@ impl<'a, T: Task, D: Disk> Learner<'a, T, D> {
             progress: progress.clone(),
             weights: parameters::read(&optimizer.answering(network.clone())),
             optimizer: optimizer.to_arrays(network),
-            carried: arrays(carried.iter().flatten().map(|(name, tensor)| (name, Array::of(tensor.clone()))).collect()),
-            waiting: arrays(waiting.iter().map(|(name, tensor)| (name, Array::of(tensor.clone()))).collect()),
+            recurrent_state: arrays(
+                recurrent_state.iter().flatten().map(|(name, tensor)| (name, Array::of(tensor.clone()))).collect(),
+            ),
+            accumulated: arrays(accumulated.iter().map(|(name, tensor)| (name, Array::of(tensor.clone()))).collect()),
             task: self.job.task.files(),
         };
         self.job.folder.sync_metrics()?;
@@ -529,23 +532,26 @@ impl<'a, T: Task, D: Disk> Learner<'a, T, D> {
             Site::Exploded => self.state.progress.divergence.onset(),
             _ => None,
         };
-        let found = Onset { step: *step, tick: batch.map_or(epoch * batches + batches - 1, |batch| batch.tick) };
-        let Onset { step: first, tick } = onset.unwrap_or(found);
-        let standing = Standing {
+        let found = Onset {
+            step: *step,
+            global_batch: batch.map_or(epoch * batches + batches - 1, |batch| batch.global_batch),
+        };
+        let Onset { step: first, global_batch } = onset.unwrap_or(found);
+        let standing = RollbackContext {
             step: first,
-            tick,
+            global_batch,
             all_steps: self.recipe().training.epochs as u64
                 * batches.div_ceil(self.recipe().training.accumulate as u64),
             loaded_at: self.loaded_at,
             checkpoints: &sound,
         };
-        let Some((next, condemned)) = recovery::roll_back(recovery, standing) else {
+        let Some((next, rejected)) = recovery::roll_back(recovery, standing) else {
             return Err(self.give_up(anomaly, batch)?);
         };
         let changes = json!({
             "attempt": next.region.map(|region| region.attempts), "of_run": next.generation, "back_to": next.target,
             "rate_factor": next.rate_factor, "clip_factor": next.clip_factor, "warm_up_from": next.warm_up_from,
-            "fresh_moments": recovery::forgets(&next), "postponed": next.postponed, "condemned": condemned,
+            "fresh_moments": recovery::forgets(&next), "postponed": next.postponed, "rejected": rejected,
             "first": first, "untrained_loss": self.state.progress.divergence.untrained().map(|untrained| untrained.loss),
         });
         self.tell("roll back", batch, anomaly, changes)?;

@@ -80,7 +80,7 @@ impl Optimizer {
         })
     }
 
-    /// Begins to average the weights of `module`, unless that has begun or is not what this optimiser does.
+    /// Begins to average the weights of `module`, unless that has begun or is not what this optimizer does.
     pub fn begin_averaging<M: Module>(&mut self, module: &M, device: &Device) {
         if self.settings.kind != OptimizerKind::Asgd || self.averaged > 0 {
             return;

@@ -52,7 +52,7 @@ pub fn range_test<T: Task>(task: &T, recipe: &Recipe, updates: u32, device: &Dev
         let share = f64::from(update) / f64::from(updates.max(2) - 1);
         recipe.training.learning_rate = RATES[0] * (RATES[1] / RATES[0]).powf(share);
         if batch.place == 0 {
-            state.carried = None;
+            state.recurrent_state = None;
         }
         let taken = match state.read(&Setting { task, recipe: &recipe, device }, &batch, 0) {
             Ok(taken) => taken,

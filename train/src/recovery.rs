@@ -5,7 +5,7 @@
 //! 2. The same result: nothing was updated, so the batch is skipped, 3 in a row or 10 in 1,000 updates at most.
 //! 3. Else training goes back to a checkpoint at least R updates before the first anomaly (R = 2 % of all, at least 10, at most
 //!    100), and each attempt changes more: the batches around the anomaly come later; the rate and the clipping threshold
-//!    shrink; the checkpoint is an older one and the rate warms up anew; the optimiser forgets. Where no checkpoint is old
+//!    shrink; the checkpoint is an older one and the rate warms up anew; the optimizer forgets. Where no checkpoint is old
 //!    enough, training starts over at half the rate.
 //! 4. After 4 attempts about one stretch of updates or 8 in a run, training ends with a diagnosis.
 
@@ -20,7 +20,7 @@ const SKIPS_IN_A_ROW: u32 = 3;
 /// Batches skipped within the last updates.
 const SKIPS: usize = 10;
 const SKIPS_WITHIN: u64 = 1_000;
-/// An anomaly so soon after a load condemns the checkpoint that was loaded.
+/// An anomaly so soon after a load rejects the checkpoint that was loaded.
 const SOON: u64 = 10;
 
 /// Factors of the learning rate and the clipping threshold at each attempt, relative to the first.
@@ -28,7 +28,7 @@ const LADDER: [(f64, f64); ATTEMPTS_IN_A_REGION as usize] = [(1.0, 1.0), (0.9, 0
 /// The rate's factor of a start from the beginning.
 const START_OVER: f64 = 0.5;
 
-/// Something that must not be learnt from.
+/// Something that must not be learned from.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Anomaly {
     /// What kind of number it is.
@@ -50,10 +50,10 @@ pub enum Site {
     Gradient,
     /// A weight after an update.
     Weight,
-    /// What the optimiser remembers, after an update.
+    /// What the optimizer remembers, after an update.
     Moment,
-    /// The state that is carried on.
-    Carried,
+    /// The state that is recurrent_state on.
+    RecurrentState,
     /// Losses that stay far above the untrained model's, see [`seqzoo_run::record::Divergence`].
     Exploded,
     /// A metric of validation.
@@ -67,8 +67,8 @@ impl std::fmt::Display for Anomaly {
             Site::Loss => "the loss",
             Site::Gradient => "the gradient",
             Site::Weight => "a weight",
-            Site::Moment => "an optimiser's moment",
-            Site::Carried => "a carried state",
+            Site::Moment => "an optimizer's moment",
+            Site::RecurrentState => "a recurrent_state state",
             Site::Exploded => "the loss, which stays far above that of the untrained model,",
             Site::Validation => "the validation loss",
         };
@@ -100,11 +100,11 @@ pub fn skip(recovery: &mut Recovery, step: u64) -> bool {
 
 /// Where a run stands when it must go back.
 #[derive(Debug, Clone, Copy)]
-pub struct Standing<'a> {
+pub struct RollbackContext<'a> {
     /// Updates before the anomaly; before its onset, where it was found later.
     pub step: u64,
     /// The anomaly's batch, counted from the run's beginning.
-    pub tick: u64,
+    pub global_batch: u64,
     /// Updates that the whole run will make.
     pub all_steps: u64,
     /// The step of the checkpoint that this process loaded last.
@@ -113,9 +113,9 @@ pub struct Standing<'a> {
     pub checkpoints: &'a [u64],
 }
 
-/// The record after one more rollback, and the checkpoint that the anomaly condemns; `None` if the budget is spent.
-pub fn roll_back(recovery: &Recovery, standing: Standing) -> Option<(Recovery, Option<u64>)> {
-    let Standing { step, tick, all_steps, loaded_at, checkpoints } = standing;
+/// The record after one more rollback, and the checkpoint that the anomaly rejects; `None` if the budget is spent.
+pub fn roll_back(recovery: &Recovery, standing: RollbackContext) -> Option<(Recovery, Option<u64>)> {
+    let RollbackContext { step, global_batch, all_steps, loaded_at, checkpoints } = standing;
     let distance = (all_steps / 50).clamp(10, 100);
     let same = recovery.region.filter(|region| step <= region.first + distance);
     let region = match same {
@@ -125,8 +125,8 @@ pub fn roll_back(recovery: &Recovery, standing: Standing) -> Option<(Recovery, O
     if region.attempts > ATTEMPTS_IN_A_REGION || recovery.generation >= ATTEMPTS_IN_A_RUN {
         return None;
     }
-    let condemned = loaded_at.filter(|&at| at > 0 && step < at + SOON);
-    let mut targets = checkpoints.iter().copied().filter(|&at| at + distance <= region.first && Some(at) != condemned);
+    let rejected = loaded_at.filter(|&at| at > 0 && step < at + SOON);
+    let mut targets = checkpoints.iter().copied().filter(|&at| at + distance <= region.first && Some(at) != rejected);
     let mut target = targets.next_back();
     if region.attempts >= 3 {
         target = targets.next_back().or(target);
@@ -142,13 +142,13 @@ pub fn roll_back(recovery: &Recovery, standing: Standing) -> Option<(Recovery, O
     if region.attempts >= 3 {
         next.warm_up_from = Some(target.unwrap_or(0));
     }
-    next.postponed.extend([tick.saturating_sub(1), tick, tick + 1]);
+    next.postponed.extend([global_batch.saturating_sub(1), global_batch, global_batch + 1]);
     next.skips_in_a_row = 0;
     next.recent_skips.clear();
-    Some((next, condemned))
+    Some((next, rejected))
 }
 
-/// Whether the optimiser starts afresh at the rollback that a record tells of.
+/// Whether the optimizer starts afresh at the rollback that a record tells of.
 pub fn forgets(recovery: &Recovery) -> bool {
     recovery.region.is_some_and(|region| region.attempts >= ATTEMPTS_IN_A_REGION)
 }
@@ -157,8 +157,8 @@ pub fn forgets(recovery: &Recovery) -> bool {
 mod tests {
     use super::*;
 
-    fn standing(step: u64, checkpoints: &[u64]) -> Standing<'_> {
-        Standing { step, tick: step, all_steps: 1_000, loaded_at: None, checkpoints }
+    fn standing(step: u64, checkpoints: &[u64]) -> RollbackContext<'_> {
+        RollbackContext { step, global_batch: step, all_steps: 1_000, loaded_at: None, checkpoints }
     }
 
     #[test]
@@ -197,12 +197,12 @@ mod tests {
 
     #[test]
     fn an_anomaly_soon_after_a_load_condemns_the_checkpoint_and_without_one_training_starts_over() {
-        let soon = Standing { loaded_at: Some(200), ..standing(203, &[100, 200]) };
-        let (next, condemned) = roll_back(&Recovery::default(), soon).unwrap();
-        assert_eq!((next.target, condemned), (Some(100), Some(200)));
-        let early = Standing { loaded_at: Some(0), ..standing(3, &[0]) };
-        let (next, condemned) = roll_back(&Recovery::default(), early).unwrap();
-        assert_eq!((next.target, condemned, next.rate_factor), (None, None, 0.5));
+        let soon = RollbackContext { loaded_at: Some(200), ..standing(203, &[100, 200]) };
+        let (next, rejected) = roll_back(&Recovery::default(), soon).unwrap();
+        assert_eq!((next.target, rejected), (Some(100), Some(200)));
+        let early = RollbackContext { loaded_at: Some(0), ..standing(3, &[0]) };
+        let (next, rejected) = roll_back(&Recovery::default(), early).unwrap();
+        assert_eq!((next.target, rejected, next.rate_factor), (None, None, 0.5));
     }
 
     #[test]

@@ -8,30 +8,31 @@ use seqzoo_run::recipe::{Recipe, ScheduleKind, ScheduleSettings};
 /// Updates over which the rate warms up again after a rollback, where the recipe has no longer warm-up of its own.
 const REWARM: u64 = 20;
 
-/// The learning rate of the next update, recovery included; `per_pass` is how many updates a pass makes.
+/// The learning rate of the next update, recovery included; `batches_per_epoch` is how many updates a pass makes.
 ///
 /// ```text
-/// step       factor^⌊1 + (passes − after) / every⌋ once `after` passes are done
-/// linear     1 + (last − 1) t                       t: share of all updates that are done
-/// cosine     last + (1 − last) (1 + cos πt) / 2
-/// one-cycle  from `first` up to 1 while t < rise, then down to `last`, each along half a cosine
-/// plateau    factor^drops, a drop after every `patience` validations without a better value
+/// step       factor^⌊1 + (epoch − start_epoch) / step_epochs⌋ from `start_epoch` on, 1 before
+/// linear     1 + (final − 1) t                      t: fraction of all updates done
+/// cosine     final + (1 − final) (1 + cos πt) / 2
+/// one-cycle  from `initial` up to 1 while t < rise, then down to `final`, each along half a cosine
+/// plateau    factor^n, n: number of times that `patience` epochs passed without improvement
 /// ```
-pub fn rate(recipe: &Recipe, progress: &Progress, per_pass: u64) -> f64 {
-    let ScheduleSettings { kind, warmup_steps, factor, after, every, patience, last, rise, first } = recipe.schedule;
-    let all = (per_pass * recipe.training.epochs as u64).max(1);
+pub fn rate(recipe: &Recipe, progress: &Progress, batches_per_epoch: u64) -> f64 {
+    let ScheduleSettings { kind, warmup_steps, factor, start_epoch, step_epochs, patience, .. } = recipe.schedule;
+    let ScheduleSettings { initial_fraction: initial, rise_fraction: rise, final_fraction: last, .. } = recipe.schedule;
+    let all = (batches_per_epoch * recipe.training.epochs as u64).max(1);
     let t = (progress.step as f64 / all as f64).min(1.0);
     let wave = |from: f64, to: f64, share: f64| to + (from - to) * (1.0 + (PI * share).cos()) / 2.0;
     let power = |times: u64| factor.powi(i32::try_from(times).unwrap_or(i32::MAX));
     let share = match kind {
         ScheduleKind::Constant => 1.0,
         ScheduleKind::Step => {
-            let first = if after == 0 { every } else { after };
-            power(progress.epoch.checked_sub(first).map_or(0, |passed| 1 + passed / every))
+            let start = if start_epoch == 0 { step_epochs } else { start_epoch };
+            power(progress.epoch.checked_sub(start).map_or(0, |passed| 1 + passed / step_epochs))
         }
         ScheduleKind::Linear => 1.0 + (last - 1.0) * t,
         ScheduleKind::Cosine => wave(1.0, last, t),
-        ScheduleKind::OneCycle if t < rise => wave(first, 1.0, t / rise),
+        ScheduleKind::OneCycle if t < rise => wave(initial, 1.0, t / rise),
         ScheduleKind::OneCycle => wave(1.0, last, (t - rise) / (1.0 - rise)),
         ScheduleKind::Plateau => power(drops(recipe, progress, patience)),
     };
@@ -92,15 +93,15 @@ mod tests {
     #[test]
     fn each_schedule_follows_its_equation() {
         close(&rates(&recipe(&[])), &[1.0; 11]);
-        let step = recipe(&[("schedule.kind", "step"), ("schedule.after", "4")]);
+        let step = recipe(&[("schedule.kind", "step"), ("schedule.start_epoch", "4")]);
         close(&rates(&step), &[1.0, 1.0, 1.0, 1.0, 0.5, 0.25, 0.125]);
-        let step = recipe(&[("schedule.kind", "step"), ("schedule.every", "3"), ("schedule.factor", "0.1")]);
+        let step = recipe(&[("schedule.kind", "step"), ("schedule.step_epochs", "3"), ("schedule.factor", "0.1")]);
         close(&rates(&step), &[1.0, 1.0, 1.0, 0.1, 0.1, 0.1, 0.01]);
-        let linear = recipe(&[("schedule.kind", "linear"), ("schedule.last", "0.2")]);
+        let linear = recipe(&[("schedule.kind", "linear"), ("schedule.final_fraction", "0.2")]);
         close(&rates(&linear)[8..], &[0.36, 0.28, 0.2]);
         let cosine = rates(&recipe(&[("schedule.kind", "cosine")]));
         close(&[cosine[0], cosine[5], cosine[10]], &[1.0, 0.5, 0.0]);
-        let cycle = rates(&recipe(&[("schedule.kind", "one-cycle"), ("schedule.rise", "0.3")]));
+        let cycle = rates(&recipe(&[("schedule.kind", "one-cycle"), ("schedule.rise_fraction", "0.3")]));
         close(&[cycle[0], cycle[3], cycle[10]], &[0.04, 1.0, 0.0]);
         assert!(cycle[..4].is_sorted() && cycle[3..].iter().rev().is_sorted());
     }

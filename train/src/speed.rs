@@ -9,7 +9,7 @@ use seqzoo_run::tasks::Task;
 use crate::learner::TrainError;
 use crate::step::{self, Setting, State};
 
-/// Tokens read and learnt from in a time.
+/// Tokens read and learned from in a time.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Speed {
     /// Batches that were timed.
@@ -34,16 +34,16 @@ pub fn speed<T: Task>(task: &T, recipe: &Recipe, batches: u32, device: &Device) 
     for _ in 0..warm + u64::from(batches) {
         let batch = stream.next().ok_or(TrainError::NoBatches)?;
         if batch.place == 0 {
-            state.carried = None;
+            state.recurrent_state = None;
         }
         let started = Instant::now();
         let taken = state.read(&setting, &batch, 0).map_err(|anomaly| TrainError::Unmeasurable {
             anomaly,
             batch: batch.place + 1,
-            epoch: batch.tick / batch.per_pass + 1,
+            epoch: batch.global_batch / batch.batches_per_epoch + 1,
         })?;
         state = taken.state;
-        if batch.tick >= warm {
+        if batch.global_batch >= warm {
             tokens += taken.tokens;
             elapsed += started.elapsed();
         }

@@ -8,7 +8,7 @@ use seqzoo_run::faults;
 use seqzoo_run::progress::Progress;
 use seqzoo_run::recipe::Recipe;
 use seqzoo_run::record::{Onset, Untrained};
-use seqzoo_run::tasks::{BatchLoss, Carried, Task};
+use seqzoo_run::tasks::{BatchLoss, RecurrentState, Task};
 
 use crate::gradients::{self, Flat, Norm};
 use crate::learner::TrainError;
@@ -26,9 +26,9 @@ pub(crate) struct State<N> {
     pub(crate) network: N,
     pub(crate) optimizer: Optimizer,
     /// Where the next window starts.
-    pub(crate) carried: Option<Carried>,
+    pub(crate) recurrent_state: Option<RecurrentState>,
     /// Gradients that wait to be part of the next update, each times its weight.
-    pub(crate) waiting: Flat,
+    pub(crate) accumulated: Flat,
     pub(crate) progress: Progress,
 }
 
@@ -47,12 +47,12 @@ pub(crate) struct Batch {
     /// Within its pass, counted from 0, before any was postponed.
     pub(crate) place: u64,
     /// From the run's beginning.
-    pub(crate) tick: u64,
+    pub(crate) global_batch: u64,
     pub(crate) examples: Vec<usize>,
     /// Whether the pass ends with it.
     pub(crate) is_last: bool,
     /// Batches of a pass.
-    pub(crate) per_pass: u64,
+    pub(crate) batches_per_epoch: u64,
 }
 
 /// The batches of a run from its beginning, epoch after epoch.
@@ -63,12 +63,12 @@ pub(crate) fn batches<T: Task>(task: &T) -> Result<impl Iterator<Item = Batch>, 
     let of_epoch = |epoch| Some(task.batches(epoch)).filter(|batches| !batches.is_empty());
     of_epoch(0).ok_or(TrainError::NoBatches)?;
     let epochs = (0..).map_while(of_epoch).flat_map(|batches| {
-        let per_pass = batches.len() as u64;
-        (0..).zip(batches).map(move |(place, examples)| (per_pass, place, examples))
+        let batches_per_epoch = batches.len() as u64;
+        (0..).zip(batches).map(move |(place, examples)| (batches_per_epoch, place, examples))
     });
-    Ok((0..).zip(epochs).map(|(tick, (per_pass, place, examples))| {
-        let is_last = place + 1 == per_pass;
-        Batch { place, tick, examples, is_last, per_pass }
+    Ok((0..).zip(epochs).map(|(global_batch, (batches_per_epoch, place, examples))| {
+        let is_last = place + 1 == batches_per_epoch;
+        Batch { place, global_batch, examples, is_last, batches_per_epoch }
     }))
 }
 
@@ -92,8 +92,8 @@ impl<N: Module> State<N> {
         Self {
             network: setting.task.network(&setting.device.clone().autodiff()),
             optimizer: Optimizer::new(setting.recipe.optimizer),
-            carried: None,
-            waiting: Flat::new(),
+            recurrent_state: None,
+            accumulated: Flat::new(),
             progress: Progress::start(),
         }
     }
@@ -102,14 +102,14 @@ impl<N: Module> State<N> {
     pub(crate) fn untrained<T: Task<Network = N>>(setting: &Setting<T>) -> Option<Untrained> {
         let device = setting.device.clone().autodiff();
         let network = setting.task.network(&device);
-        let mut carried = None;
+        let mut recurrent_state = None;
         let mut losses = Vec::new();
-        for (tick, examples) in (0..).zip(setting.task.batches(0)).take(REFERENCE_BATCHES) {
-            faults::moment(tick, tick, 1);
-            let noise = Key::new(setting.recipe.training.seed, Purpose::Dropout).at(tick);
-            let read = setting.task.loss(&network, &examples, carried.as_ref(), noise, &device);
+        for (global_batch, examples) in (0..).zip(setting.task.batches(0)).take(REFERENCE_BATCHES) {
+            faults::moment(global_batch, global_batch, 1);
+            let noise = Key::new(setting.recipe.training.seed, Purpose::Dropout).at(global_batch);
+            let read = setting.task.loss(&network, &examples, recurrent_state.as_ref(), noise, &device);
             losses.push(f64::from(read.loss.into_scalar::<f32>()));
-            carried = read.carried;
+            recurrent_state = read.recurrent_state;
         }
         Untrained::of(&losses)
     }
@@ -121,18 +121,18 @@ impl<N: Module> State<N> {
         batch: &Batch,
         attempt: u32,
     ) -> Result<Taken<N>, Anomaly> {
-        faults::moment(batch.tick, batch.place, attempt);
+        faults::moment(batch.global_batch, batch.place, attempt);
         let Setting { task, recipe, device } = *setting;
         if let Some((name, value)) = task.defect(&batch.examples) {
             return Err(found(Site::Data, Some(name), value.into()));
         }
         let mut state = self.clone();
-        let noise = Key::new(recipe.training.seed, Purpose::Dropout).at(batch.tick);
+        let noise = Key::new(recipe.training.seed, Purpose::Dropout).at(batch.global_batch);
         let device = device.clone().autodiff();
         let activations = if recipe.training.recompute { Activations::Recomputed } else { Activations::Kept };
         task.set_execution(&mut state.network, Execution { activations, ..Execution::default() });
-        let BatchLoss { mut loss, weight, tokens, mut carried } =
-            task.loss(&state.network, &batch.examples, state.carried.as_ref(), noise, &device);
+        let BatchLoss { mut loss, weight, tokens, mut recurrent_state } =
+            task.loss(&state.network, &batch.examples, state.recurrent_state.as_ref(), noise, &device);
         if let Some(value) = faults::value("loss") {
             loss = loss * value;
         }
@@ -144,15 +144,19 @@ impl<N: Module> State<N> {
         if let Some(value) = faults::value("gradient") {
             gradients.values_mut().take(1).for_each(|gradient| *gradient = gradient.clone() * value);
         }
-        if let Some(value) = faults::value("carried") {
-            carried.iter_mut().flat_map(Carried::values_mut).take(1).for_each(|state| *state = state.clone() * value);
+        if let Some(value) = faults::value("recurrent_state") {
+            recurrent_state
+                .iter_mut()
+                .flat_map(RecurrentState::values_mut)
+                .take(1)
+                .for_each(|state| *state = state.clone() * value);
         }
-        state.carried = carried;
+        state.recurrent_state = recurrent_state;
         state.progress.loss_sum += value * weight;
         state.progress.predictions += weight;
         state.progress.batch += 1;
-        state.progress.divergence.add(value, Onset { step: self.progress.step, tick: batch.tick });
-        if state.progress.divergence.diverged(batch.per_pass * recipe.training.epochs as u64) {
+        state.progress.divergence.add(value, Onset { step: self.progress.step, global_batch: batch.global_batch });
+        if state.progress.divergence.diverged(batch.batches_per_epoch * recipe.training.epochs as u64) {
             return Err(found(Site::Exploded, None, value));
         }
         let learning_rate = state.learning_rate(recipe, batch);
@@ -164,13 +168,13 @@ impl<N: Module> State<N> {
                 sound(&norm)?;
                 for (name, gradient) in gradients {
                     let weighted = gradient * weight;
-                    let sum = state.waiting.remove(&name).map_or(weighted.clone(), |sum| sum + weighted);
-                    state.waiting.insert(name, sum);
+                    let sum = state.accumulated.remove(&name).map_or(weighted.clone(), |sum| sum + weighted);
+                    state.accumulated.insert(name, sum);
                 }
-                state.progress.waiting += 1;
-                state.progress.waiting_weight += weight;
-                match state.progress.waiting == accumulate || batch.is_last {
-                    true => state.apply_waiting(recipe, batch)?,
+                state.progress.accumulated_batches += 1;
+                state.progress.accumulated_weight += weight;
+                match state.progress.accumulated_batches == accumulate || batch.is_last {
+                    true => state.apply_accumulated(recipe, batch)?,
                     false => None,
                 }
             }
@@ -187,28 +191,28 @@ impl<N: Module> State<N> {
     ) -> Result<Self, Anomaly> {
         self.progress.batch += 1;
         if batch.is_last {
-            self.apply_waiting(setting.recipe, batch)?;
+            self.apply_accumulated(setting.recipe, batch)?;
             self.check()?;
         }
         Ok(self)
     }
 
     /// Makes an update of the gradients that wait, if there are any.
-    fn apply_waiting(&mut self, recipe: &Recipe, batch: &Batch) -> Result<Option<f64>, Anomaly> {
-        if self.progress.waiting == 0 {
+    fn apply_accumulated(&mut self, recipe: &Recipe, batch: &Batch) -> Result<Option<f64>, Anomaly> {
+        if self.progress.accumulated_batches == 0 {
             return Ok(None);
         }
-        let weight = self.progress.waiting_weight;
-        let waiting = std::mem::take(&mut self.waiting);
-        let mean = waiting.into_iter().map(|(name, sum)| (name, sum / weight)).collect();
-        (self.progress.waiting, self.progress.waiting_weight) = (0, 0.0);
+        let weight = self.progress.accumulated_weight;
+        let accumulated = std::mem::take(&mut self.accumulated);
+        let mean = accumulated.into_iter().map(|(name, sum)| (name, sum / weight)).collect();
+        (self.progress.accumulated_batches, self.progress.accumulated_weight) = (0, 0.0);
         let learning_rate = self.learning_rate(recipe, batch);
         self.update(recipe, mean, learning_rate).map(Some)
     }
 
     fn learning_rate(&self, recipe: &Recipe, batch: &Batch) -> f64 {
-        let per_pass = batch.per_pass.div_ceil(recipe.training.accumulate as u64);
-        schedule::rate(recipe, &self.progress, per_pass)
+        let batches_per_epoch = batch.batches_per_epoch.div_ceil(recipe.training.accumulate as u64);
+        schedule::rate(recipe, &self.progress, batches_per_epoch)
     }
 
     /// Clips and updates; gives the norm before clipping.
@@ -238,8 +242,11 @@ impl<N: Module> State<N> {
         let mut add = |site, name: &String, tensor: Tensor<1>| all.push(((site, name.clone()), tensor));
         gradients::weights(&self.network).into_iter().for_each(|(name, weights)| add(Site::Weight, &name, weights));
         self.optimizer.memory().for_each(|(name, tensor)| add(Site::Moment, name, tensor.clone()));
-        self.waiting.iter().for_each(|(name, gradient)| add(Site::Gradient, name, gradient.clone()));
-        self.carried.iter().flatten().for_each(|(name, state)| add(Site::Carried, name, state.clone().flatten(0, 1)));
+        self.accumulated.iter().for_each(|(name, gradient)| add(Site::Gradient, name, gradient.clone()));
+        self.recurrent_state
+            .iter()
+            .flatten()
+            .for_each(|(name, state)| add(Site::RecurrentState, name, state.clone().flatten(0, 1)));
         match gradients::not_finite(all) {
             None => Ok(()),
             Some(((site, name), value)) => Err(found(site, Some(name), value.into())),

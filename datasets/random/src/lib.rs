@@ -19,7 +19,7 @@ pub enum Purpose {
     Order = 2,
     /// Dropout masks.
     Dropout = 3,
-    /// Generated data sets.
+    /// Generated datasets.
     Data = 4,
     /// What a model writes.
     Writing = 5,

@@ -1,4 +1,4 @@
-//! The layer-normalised LSTM.
+//! The layer-normalized LSTM.
 
 use burn::module::{Module, Param};
 use burn::tensor::activation::sigmoid;
@@ -13,7 +13,7 @@ use crate::state::LstmState;
 /// Added to the variance before its root is taken; the default of PyTorch's `LayerNorm`.
 const EPSILON: f64 = 1e-5;
 
-/// Long short-term memory whose products and cell are normalised at each step, over features, for each row.
+/// Long short-term memory whose products and cell are normalized at each step, over features, for each row.
 ///
 /// ```text
 /// LN(a; γ) = γ ⊙ (a − mean(a)) / √(var(a) + 1e-5)
@@ -23,8 +23,8 @@ const EPSILON: f64 = 1e-5;
 /// ```
 ///
 /// `x` is `[batch, input_size]`, `h` and `c` `[batch, hidden_size]`; four gates in [`Weights`], in the order i, f, g, o. `γ_ih`
-/// and `γ_hh` are `[4 · hidden_size]`, each product being normalised over all gates together; `γ_c` and `b_c` are
-/// `[hidden_size]`. Gains start at 1, `b_c` at 0. The biases of the first two normalisations are `b`. PyTorch has no such cell. The forget
+/// and `γ_hh` are `[4 · hidden_size]`, each product being normalized over all gates together; `γ_c` and `b_c` are
+/// `[hidden_size]`. Gains start at 1, `b_c` at 0. The biases of the first two normalizations are `b`. PyTorch has no such cell. The forget
 /// gate's bias starts at 1 (Jozefowicz et al. 2015).
 ///
 /// Ba, Kiros and Hinton, "Layer normalization", 2016, equations 20 to 22.
@@ -41,7 +41,7 @@ impl Cell for LayerNormLstm {
     type State = LstmState;
 
     const CARD: Card = Card {
-        summary: "an LSTM that normalises its products and its cell at each step",
+        summary: "an LSTM that normalizes its products and its cell at each step",
         equations: "LN(a; γ) = γ ⊙ (a − mean(a)) / √(var(a) + 1e-5)\n\
                     [i f g o] = LN(x W_ih; γ_ih) + LN(h W_hh; γ_hh) + b\n\
                     c' = σ(f) ⊙ c + σ(i) ⊙ tanh(g)\n\
@@ -68,19 +68,19 @@ impl Cell for LayerNormLstm {
     }
 
     fn project(&self, x: Tensor<2>) -> Tensor<2> {
-        normalised(self.weights.read(x), &self.gain_ih) + self.weights.bias().unsqueeze()
+        normalized(self.weights.read(x), &self.gain_ih) + self.weights.bias().unsqueeze()
     }
 
     fn step(&self, projected: Tensor<2>, LstmState { hidden: h, cell: c }: LstmState) -> LstmState {
-        let [i, f, g, o] = gates(projected + normalised(self.weights.recur(h), &self.gain_hh));
+        let [i, f, g, o] = gates(projected + normalized(self.weights.recur(h), &self.gain_hh));
         let cell = sigmoid(f) * c + sigmoid(i) * g.tanh();
-        let shown = normalised(cell.clone(), &self.gain_cell) + self.bias_cell.val().unsqueeze();
+        let shown = normalized(cell.clone(), &self.gain_cell) + self.bias_cell.val().unsqueeze();
         LstmState { hidden: sigmoid(o) * shown.tanh(), cell }
     }
 }
 
-fn normalised(a: Tensor<2>, gain: &Param<Tensor<1>>) -> Tensor<2> {
-    let centred = a.clone() - a.mean_dim(1);
-    let variance = centred.clone().square().mean_dim(1);
-    centred / (variance + EPSILON).sqrt() * gain.val().unsqueeze()
+fn normalized(a: Tensor<2>, gain: &Param<Tensor<1>>) -> Tensor<2> {
+    let centered = a.clone() - a.mean_dim(1);
+    let variance = centered.clone().square().mean_dim(1);
+    centered / (variance + EPSILON).sqrt() * gain.val().unsqueeze()
 }

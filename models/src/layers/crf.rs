@@ -1,4 +1,4 @@
-//! The linear-chain conditional random field: labels that depend on their neighbours.
+//! The linear-chain conditional random field: labels that depend on their neighbors.
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, TensorData};
@@ -6,7 +6,7 @@ use seqzoo_kernels::Lengths;
 use seqzoo_random::Key;
 
 use crate::init;
-use crate::misfit::{Misfit, expect_fit};
+use crate::invalid_shape::{InvalidShape, expect_fit};
 
 /// A score for every sequence of labels, and their probabilities.
 ///
@@ -31,10 +31,10 @@ impl Crf {
     ///
     /// # Errors
     /// The field `labels`, if there are fewer than two.
-    pub fn check(labels: usize) -> Result<(), Misfit> {
+    pub fn check(labels: usize) -> Result<(), InvalidShape> {
         let reason =
             || format!("a conditional random field needs at least two labels, not {labels}; use softmax for one");
-        if labels >= 2 { Ok(()) } else { Err(Misfit::new("labels", reason())) }
+        if labels >= 2 { Ok(()) } else { Err(InvalidShape::new("labels", reason())) }
     }
 
     /// A field over `labels` with initial weights drawn from `key`.

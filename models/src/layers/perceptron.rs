@@ -7,7 +7,7 @@ use seqzoo_kernels::Execution;
 use seqzoo_random::Key;
 
 use super::Linear;
-use crate::misfit::{Misfit, positive};
+use crate::invalid_shape::{InvalidShape, positive};
 
 /// Multilayer perceptron over all steps of a window at once: it keeps no state and knows no order but the places.
 ///
@@ -37,11 +37,11 @@ impl PerceptronShape {
     ///
     /// # Errors
     /// The field that does not: `window`, `features` or `hidden_sizes`.
-    pub fn check(&self) -> Result<(), Misfit> {
+    pub fn check(&self) -> Result<(), InvalidShape> {
         positive("window", self.window)?;
         positive("features", self.features)?;
         if self.hidden_sizes.is_empty() {
-            return Err(Misfit::new("hidden_sizes", "a perceptron needs at least one layer"));
+            return Err(InvalidShape::new("hidden_sizes", "a perceptron needs at least one layer"));
         }
         self.hidden_sizes.iter().try_for_each(|&size| positive("hidden_sizes", size))
     }

@@ -22,7 +22,7 @@ pub enum Pooling {
     Mean,
     /// The largest value over true steps, feature by feature.
     Max,
-    /// A weighted mean whose weights are learnt.
+    /// A weighted mean whose weights are learned.
     Attention,
 }
 

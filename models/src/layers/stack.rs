@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::{LayerState, Linear, Noise, Passage, dropout};
 use crate::architecture::{Architecture, Recurrent};
 use crate::cell::without_padding;
-use crate::misfit::{Misfit, expect_fit, positive, rate};
+use crate::invalid_shape::{InvalidShape, expect_fit, positive, rate};
 
 /// What a layer hands on beside its own reading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -120,10 +120,10 @@ impl StackShape {
     ///
     /// # Errors
     /// The field that does not: `input_size`, `hidden_sizes`, or a rate.
-    pub fn check(&self) -> Result<(), Misfit> {
+    pub fn check(&self) -> Result<(), InvalidShape> {
         positive("input_size", self.input_size)?;
         if self.hidden_sizes.is_empty() {
-            return Err(Misfit::new("hidden_sizes", "a stack needs at least one layer"));
+            return Err(InvalidShape::new("hidden_sizes", "a stack needs at least one layer"));
         }
         self.hidden_sizes.iter().try_for_each(|&size| positive("hidden_sizes", size))?;
         let StackRates { dropout, locked, recurrent, zoneout } = self.rates;
@@ -138,7 +138,7 @@ impl StackShape {
                     "the skip connection around layer {layer} joins {below} features to {width}; \
                      make them equal, or allow a projection"
                 );
-                return Err(Misfit::new("hidden_sizes", reason));
+                return Err(InvalidShape::new("hidden_sizes", reason));
             }
             below = width;
         }
@@ -150,13 +150,13 @@ impl StackShape {
     /// # Errors
     /// Also the field `architecture`, if it reads both ways; `purpose` says what it would see, such as "the tokens that a
     /// language model is to predict".
-    pub fn check_forward(&self, purpose: &str) -> Result<(), Misfit> {
+    pub fn check_forward(&self, purpose: &str) -> Result<(), InvalidShape> {
         self.check()?;
         let reason = || {
             let name = self.architecture.name();
             format!("{name} reads backward too, and so sees {purpose}; name an architecture that reads forward alone")
         };
-        if self.architecture.directions() == 1 { Ok(()) } else { Err(Misfit::new("architecture", reason())) }
+        if self.architecture.directions() == 1 { Ok(()) } else { Err(InvalidShape::new("architecture", reason())) }
     }
 }
 

@@ -8,9 +8,9 @@ use seqzoo_kernels::{Execution, Lengths};
 use seqzoo_random::{Key, Purpose};
 
 use super::{Network, embed, table};
+use crate::invalid_shape::{InvalidShape, expect_fit, positive, rate};
 use crate::layers::dropout::dropout;
 use crate::layers::{Linear, Pooling, Stack, StackShape, Summary};
-use crate::misfit::{Misfit, expect_fit, positive, rate};
 use crate::probe::reach;
 
 /// Sequence classifier: embedding, recurrent stack, summary of its outputs, dropout, linear layer.
@@ -52,8 +52,8 @@ impl ClassifierShape {
     ///
     /// # Errors
     /// The field that does not: `vocabulary`, `labels`, a rate, or one of the stack's.
-    pub fn check(&self) -> Result<(), Misfit> {
-        self.stack.check().map_err(|misfit| misfit.within("stack"))?;
+    pub fn check(&self) -> Result<(), InvalidShape> {
+        self.stack.check().map_err(|invalid_shape| invalid_shape.within("stack"))?;
         positive("vocabulary", self.vocabulary)?;
         positive("labels", self.labels)?;
         rate("dropout", self.dropout)?;

@@ -9,9 +9,9 @@ use seqzoo_kernels::{Execution, Lengths};
 use seqzoo_random::{Key, Purpose};
 
 use super::{Network, cross_entropy, embed, table};
+use crate::invalid_shape::{InvalidShape, expect_fit, positive, rate};
 use crate::layers::dropout::dropout;
 use crate::layers::{Attention, AttentionScore, LayerState, Linear, Pooling, Stack, StackShape, Summary};
-use crate::misfit::{Misfit, expect_fit, positive, rate};
 use crate::state::NamedState;
 
 /// Encoder–decoder with attention: the source is read whole, the target written token by token.
@@ -124,18 +124,18 @@ impl EncoderDecoderShape {
     ///
     /// # Errors
     /// The field that does not: a vocabulary, a rate, `attention`, or one of the halves', of which the decoder must read forward alone.
-    pub fn check(&self) -> Result<(), Misfit> {
+    pub fn check(&self) -> Result<(), InvalidShape> {
         positive("source_vocabulary", self.source_vocabulary)?;
         positive("target_vocabulary", self.target_vocabulary)?;
         rate("dropout", self.dropout)?;
         rate("embedding_dropout", self.embedding_dropout)?;
-        self.encoder.check().map_err(|misfit| misfit.within("encoder"))?;
+        self.encoder.check().map_err(|invalid_shape| invalid_shape.within("encoder"))?;
         let written = "what a decoder is to write";
-        self.decoder.check_forward(written).map_err(|misfit| misfit.within("decoder"))?;
+        self.decoder.check_forward(written).map_err(|invalid_shape| invalid_shape.within("decoder"))?;
         let (memory, query) = (self.encoder.output_size(), self.decoder.output_size());
         if self.attention == AttentionScore::Dot && memory != query {
             let reason = format!("dot attention joins {query} features to {memory}; use general or additive");
-            return Err(Misfit::new("attention", reason));
+            return Err(InvalidShape::new("attention", reason));
         }
         Ok(())
     }

@@ -7,13 +7,13 @@ use seqzoo_kernels::{Execution, Lengths};
 use seqzoo_random::{Key, Purpose};
 
 use super::Network;
+use crate::invalid_shape::{InvalidShape, expect_fit, positive, rate};
 use crate::layers::dropout::dropout;
 use crate::layers::{Linear, Perceptron, PerceptronShape, Pooling, Stack, StackShape, Summary};
-use crate::misfit::{Misfit, expect_fit, positive, rate};
 
 /// What is said of each value to come.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Outlook {
+pub enum ForecastHead {
     /// One value; loss: mean squared error.
     Point,
     /// Mean and standard deviation; loss: mean negative log-likelihood in nats.
@@ -38,7 +38,7 @@ pub struct Forecaster {
     horizon: usize,
     dropout: f64,
     #[module(skip)]
-    outlook: Outlook,
+    head: ForecastHead,
 }
 
 /// What reads the past.
@@ -56,25 +56,25 @@ struct Reader {
 }
 
 /// Keeps a likelihood from growing without bound where a series is constant; our choice, small beside the unit variance of
-/// a normalised series.
+/// a normalized series.
 const LEAST_DEVIATION: f64 = 1e-3;
 
-impl Outlook {
+impl ForecastHead {
     /// Numbers that are told of each value.
     pub fn width(&self) -> usize {
         match self {
-            Outlook::Point => 1,
-            Outlook::Gaussian => 2,
-            Outlook::Quantiles(probabilities) => probabilities.len(),
+            ForecastHead::Point => 1,
+            ForecastHead::Gaussian => 2,
+            ForecastHead::Quantiles(probabilities) => probabilities.len(),
         }
     }
 
     /// The probabilities of the quantiles that are told where nobody asks for others, in their order.
     pub fn quantiles(&self) -> Vec<f64> {
         match self {
-            Outlook::Point => Vec::new(),
-            Outlook::Gaussian => vec![0.05, 0.95],
-            Outlook::Quantiles(known) => known.clone(),
+            ForecastHead::Point => Vec::new(),
+            ForecastHead::Gaussian => vec![0.05, 0.95],
+            ForecastHead::Quantiles(known) => known.clone(),
         }
     }
 
@@ -82,9 +82,9 @@ impl Outlook {
     /// is told of it.
     pub fn quantile(&self, told: &[f64], probability: f64) -> Option<f64> {
         match self {
-            Outlook::Point => None,
-            Outlook::Gaussian => Some(told[0] + told[1] * standard_normal(probability)),
-            Outlook::Quantiles(known) => Some(told[known.iter().position(|&other| other == probability)?]),
+            ForecastHead::Point => None,
+            ForecastHead::Gaussian => Some(told[0] + told[1] * standard_normal(probability)),
+            ForecastHead::Quantiles(known) => Some(told[known.iter().position(|&other| other == probability)?]),
         }
     }
 
@@ -92,7 +92,7 @@ impl Outlook {
     /// brings them nearer to the truth; Chernozhukov, Fernández-Val and Galichon, "Quantile and probability curves without
     /// crossing", Econometrica 78, 2010.
     pub fn ordered(&self, forecast: Tensor<3>) -> Tensor<3> {
-        let Outlook::Quantiles(probabilities) = self else { return forecast };
+        let ForecastHead::Quantiles(probabilities) = self else { return forecast };
         let (shape, options) = (forecast.dims(), (forecast.device(), forecast.dtype()));
         // On the host, where values that are not a number have an order too.
         let mut values = forecast.try_into_vec_as::<f32>().expect("a computed tensor can be read");
@@ -104,8 +104,8 @@ impl Outlook {
     /// a half.
     pub fn middle(&self) -> usize {
         match self {
-            Outlook::Point | Outlook::Gaussian => 0,
-            Outlook::Quantiles(probabilities) => {
+            ForecastHead::Point | ForecastHead::Gaussian => 0,
+            ForecastHead::Quantiles(probabilities) => {
                 let from_half = |&place: &usize| (probabilities[place] - 0.5).abs();
                 (0..probabilities.len()).min_by(|a, b| from_half(a).total_cmp(&from_half(b))).unwrap_or(0)
             }
@@ -116,13 +116,13 @@ impl Outlook {
     pub fn loss(&self, forecast: Tensor<3>, came: Tensor<2>) -> Tensor<1> {
         let came = came.unsqueeze_dim::<3>(2);
         match self {
-            Outlook::Point => (forecast - came).square().mean(),
-            Outlook::Gaussian => {
+            ForecastHead::Point => (forecast - came).square().mean(),
+            ForecastHead::Gaussian => {
                 let (mean, deviation) = (forecast.clone().narrow(2, 0, 1), forecast.narrow(2, 1, 1));
                 let error = (came - mean) / deviation.clone();
                 (error.square() * 0.5 + deviation.log()).mean() + 0.5 * std::f64::consts::TAU.ln()
             }
-            Outlook::Quantiles(probabilities) => {
+            ForecastHead::Quantiles(probabilities) => {
                 let count = probabilities.len();
                 let shares = TensorData::new(probabilities.clone(), [1, 1, count]);
                 let shares = Tensor::<3>::from_data(shares, (&forecast.device(), forecast.dtype()));
@@ -153,7 +153,7 @@ pub struct ForecasterShape {
     /// Steps to come.
     pub horizon: usize,
     /// What is said of each.
-    pub outlook: Outlook,
+    pub head: ForecastHead,
     /// Share of what the output layer reads that is dropped in training.
     pub dropout: f64,
 }
@@ -180,20 +180,22 @@ impl ForecasterShape {
     /// Whether a forecaster of this shape makes sense.
     ///
     /// # Errors
-    /// The field that does not: `horizon`, `dropout`, `outlook`, or one of the stack's or perceptron's.
-    pub fn check(&self) -> Result<(), Misfit> {
+    /// The field that does not: `horizon`, `dropout`, `head`, or one of the stack's or perceptron's.
+    pub fn check(&self) -> Result<(), InvalidShape> {
         match &self.past {
-            PastShape::Recurrent(stack) => stack.check().map_err(|misfit| misfit.within("stack"))?,
-            PastShape::Perceptron(shape) => shape.check().map_err(|misfit| misfit.within("perceptron"))?,
+            PastShape::Recurrent(stack) => stack.check().map_err(|invalid_shape| invalid_shape.within("stack"))?,
+            PastShape::Perceptron(shape) => {
+                shape.check().map_err(|invalid_shape| invalid_shape.within("perceptron"))?
+            }
         }
         positive("horizon", self.horizon)?;
         rate("dropout", self.dropout)?;
-        let Outlook::Quantiles(probabilities) = &self.outlook else { return Ok(()) };
+        let ForecastHead::Quantiles(probabilities) = &self.head else { return Ok(()) };
         let inside = probabilities.iter().all(|&probability| probability > 0.0 && probability < 1.0);
         let rising = probabilities.windows(2).all(|pair| pair[0] < pair[1]);
         if probabilities.is_empty() || !inside || !rising {
             let needed = "at least one probability between 0 and 1 is needed, each larger than the one before";
-            return Err(Misfit::new("outlook", format!("quantiles {probabilities:?}: {needed}")));
+            return Err(InvalidShape::new("head", format!("quantiles {probabilities:?}: {needed}")));
         }
         Ok(())
     }
@@ -206,7 +208,7 @@ impl Forecaster {
     /// If [`ForecasterShape::check`] refuses the shape.
     pub fn new(shape: ForecasterShape, seed: u64, device: &Device) -> Self {
         expect_fit(shape.check());
-        let ForecasterShape { past, horizon, outlook, dropout } = shape;
+        let ForecasterShape { past, horizon, head, dropout } = shape;
         let key = Key::new(seed, Purpose::Weights);
         let features = past.output_size();
         let past = match past {
@@ -216,13 +218,13 @@ impl Forecaster {
             }),
             PastShape::Perceptron(shape) => Past::Perceptron(Perceptron::new(&shape, key.at(1), device)),
         };
-        let output = Linear::new(features, horizon * outlook.width(), 0.0, key.at(2), device);
-        Self { past, output, horizon, dropout, outlook }
+        let output = Linear::new(features, horizon * head.width(), 0.0, key.at(2), device);
+        Self { past, output, horizon, dropout, head }
     }
 
     /// What is said of each value.
-    pub fn outlook(&self) -> &Outlook {
-        &self.outlook
+    pub fn head(&self) -> &ForecastHead {
+        &self.head
     }
 
     /// What comes after `[batch, time, features]`, of which `lengths` steps are valid; a perceptron reads all of them.
@@ -237,24 +239,24 @@ impl Forecaster {
             Past::Perceptron(perceptron) => perceptron.forward(past),
         };
         let numbers = self.output.forward(dropout(read, self.dropout, noise));
-        let numbers = numbers.reshape([batch, self.horizon, self.outlook.width()]);
-        match self.outlook {
-            Outlook::Gaussian => {
+        let numbers = numbers.reshape([batch, self.horizon, self.head.width()]);
+        match self.head {
+            ForecastHead::Gaussian => {
                 let deviation = softplus(numbers.clone().narrow(2, 1, 1), 1.0) + LEAST_DEVIATION;
                 Tensor::cat(vec![numbers.narrow(2, 0, 1), deviation], 2)
             }
-            Outlook::Point | Outlook::Quantiles(_) => numbers,
+            ForecastHead::Point | ForecastHead::Quantiles(_) => numbers,
         }
     }
 
-    /// What comes after `past`, nothing dropped, as it is validated and reported; see [`Outlook::ordered`].
+    /// What comes after `past`, nothing dropped, as it is validated and reported; see [`ForecastHead::ordered`].
     pub fn forecast(&self, past: Tensor<3>, lengths: &[usize]) -> Tensor<3> {
-        self.outlook.ordered(self.forward(past, lengths, None))
+        self.head.ordered(self.forward(past, lengths, None))
     }
 
     /// The mean loss of the forecasts after `past` against what came, `[batch, horizon]`.
     pub fn loss(&self, past: Tensor<3>, lengths: impl Into<Lengths>, came: Tensor<2>, noise: Option<Key>) -> Tensor<1> {
-        self.outlook.loss(self.forward(past, lengths, noise), came)
+        self.head.loss(self.forward(past, lengths, noise), came)
     }
 }
 
@@ -282,10 +284,10 @@ mod tests {
 
     #[test]
     fn quantiles_are_told_where_they_are_known() {
-        let quantiles = Outlook::Quantiles(vec![0.1, 0.9]);
+        let quantiles = ForecastHead::Quantiles(vec![0.1, 0.9]);
         assert_eq!(quantiles.quantile(&[3.0, 7.0], 0.9), Some(7.0));
-        assert_eq!((quantiles.quantile(&[3.0, 7.0], 0.5), Outlook::Point.quantile(&[3.0], 0.5)), (None, None));
-        let upper = Outlook::Gaussian.quantile(&[10.0, 2.0], 0.975).unwrap();
+        assert_eq!((quantiles.quantile(&[3.0, 7.0], 0.5), ForecastHead::Point.quantile(&[3.0], 0.5)), (None, None));
+        let upper = ForecastHead::Gaussian.quantile(&[10.0, 2.0], 0.975).unwrap();
         assert!((upper - 13.919_927_97).abs() < 1e-6);
     }
 }

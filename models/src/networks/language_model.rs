@@ -8,10 +8,10 @@ use seqzoo_random::{Key, Purpose};
 
 use super::{Network, cross_entropy, embed, grade, mean_cross_entropy, spread};
 use crate::init;
+use crate::invalid_shape::{InvalidShape, expect_fit, positive, rate};
 use crate::layers::dropout::dropout;
 use crate::layers::stack::StackReading;
 use crate::layers::{LayerState, Linear, Stack, StackShape, StackStream};
-use crate::misfit::{Misfit, expect_fit, positive, rate};
 
 /// Language model: embedding, recurrent stack, and a score for each token of the vocabulary at each step.
 ///
@@ -61,16 +61,16 @@ impl LanguageModelShape {
     /// # Errors
     /// The field that does not: `vocabulary`, a rate, `tied`, or one of the stack's, whose `architecture` must read
     /// forward alone.
-    pub fn check(&self) -> Result<(), Misfit> {
+    pub fn check(&self) -> Result<(), InvalidShape> {
         let predicted = "the tokens that a language model is to predict";
-        self.stack.check_forward(predicted).map_err(|misfit| misfit.within("stack"))?;
+        self.stack.check_forward(predicted).map_err(|invalid_shape| invalid_shape.within("stack"))?;
         positive("vocabulary", self.vocabulary)?;
         rate("dropout", self.dropout)?;
         rate("embedding_dropout", self.embedding_dropout)?;
         let (below, above) = (self.stack.input_size, self.stack.output_size());
         if self.tied && below != above {
             let reason = format!("tied embeddings need a stack as wide as the embedding: {above} is not {below}");
-            return Err(Misfit::new("tied", reason));
+            return Err(InvalidShape::new("tied", reason));
         }
         Ok(())
     }
@@ -135,7 +135,7 @@ impl LanguageModel {
         mean_cross_entropy(features.reshape([batch * time, width]), weight, bias, next, self.stack.execution())
     }
 
-    /// Mean cross-entropy in nats per token, and how many tokens had the largest score, nothing to be learnt from it.
+    /// Mean cross-entropy in nats per token, and how many tokens had the largest score, nothing to be learned from it.
     ///
     /// # Panics
     /// As [`LanguageModel::mean_loss`].

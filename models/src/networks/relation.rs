@@ -9,8 +9,8 @@ use seqzoo_kernels::{Execution, Lengths};
 use seqzoo_random::{Key, Purpose};
 
 use super::{Network, table};
+use crate::invalid_shape::{InvalidShape, expect_fit, positive};
 use crate::layers::{Linear, Pooling, Stack, StackShape, Summary};
-use crate::misfit::{Misfit, expect_fit, positive};
 
 /// Relation classifier: embedding, recurrent stack, the means over both marked spans and the largest values over the whole.
 ///
@@ -44,8 +44,8 @@ impl RelationShape {
     ///
     /// # Errors
     /// The field that does not: `vocabulary`, `labels`, or one of the stack's.
-    pub fn check(&self) -> Result<(), Misfit> {
-        self.stack.check().map_err(|misfit| misfit.within("stack"))?;
+    pub fn check(&self) -> Result<(), InvalidShape> {
+        self.stack.check().map_err(|invalid_shape| invalid_shape.within("stack"))?;
         positive("vocabulary", self.vocabulary)?;
         positive("labels", self.labels)
     }

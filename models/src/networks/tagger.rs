@@ -8,16 +8,16 @@ use seqzoo_random::{Key, Purpose};
 
 use super::{Network, cross_entropy, embed, table};
 use crate::cell::without_padding;
+use crate::invalid_shape::{InvalidShape, expect_fit, positive, rate};
+use crate::layers::character_encoder::{CharacterEncoder, CharacterEncoderShape, WordCharacters};
 use crate::layers::dropout::dropout;
-use crate::layers::spelling::{Spelling, SpellingShape, Spelt};
 use crate::layers::{Crf, Linear, Stack, StackShape};
-use crate::misfit::{Misfit, expect_fit, positive, rate};
 
 /// Token tagger: embedding, and if asked for what the letters say, recurrent stack, linear layer, and labels that are
-/// independent (softmax) or joint (CRF).
+/// independent (softmax) or crf (CRF).
 ///
 /// ```text
-/// x_t = [E[token_t] ; spelling(token_t)]
+/// x_t = [E[token_t] ; character_encoder(token_t)]
 /// emission_t = dropout(stack(dropout(x_1) … dropout(x_length)))_t W + b
 /// softmax:  p(y) = Π_t softmax(emission_t)_{y_t}        CRF:  see layers/crf.rs
 /// ```
@@ -27,7 +27,7 @@ use crate::misfit::{Misfit, expect_fit, positive, rate};
 #[derive(Module, Debug)]
 pub struct Tagger {
     embedding: Embedding,
-    spelling: Option<Spelling>,
+    character_encoder: Option<CharacterEncoder>,
     stack: Stack,
     output: Linear,
     crf: Option<Crf>,
@@ -43,13 +43,13 @@ pub struct TaggerShape {
     /// Features of a token's embedding.
     pub embedding_size: usize,
     /// How letters are read, if they are.
-    pub spelling: Option<SpellingShape>,
-    /// The recurrent layers; their input is the embedding and, behind it, the spelling.
+    pub character_encoder: Option<CharacterEncoderShape>,
+    /// The recurrent layers; their input is the embedding and, behind it, the character_encoder.
     pub stack: StackShape,
     /// Labels to tell apart.
     pub labels: usize,
-    /// Whether labels depend on their neighbours (CRF) or not (softmax).
-    pub joint: bool,
+    /// Whether labels depend on their neighbors (CRF) or not (softmax).
+    pub crf: bool,
     /// Share of what the stack reads, and of what it says, that is dropped in training.
     pub dropout: f64,
     /// Share of the tokens whose embedding is dropped in training, each wherever it occurs.
@@ -64,7 +64,7 @@ pub struct Sentences {
     /// True tokens of each.
     pub lengths: Vec<usize>,
     /// Their letters, for a tagger that reads them.
-    pub spelt: Option<Spelt>,
+    pub characters: Option<WordCharacters>,
 }
 
 impl TaggerShape {
@@ -72,12 +72,12 @@ impl TaggerShape {
     ///
     /// # Errors
     /// The field that does not: `vocabulary`, `embedding_size`, `labels`, a rate, or one of the stacks'.
-    pub fn check(&self) -> Result<(), Misfit> {
-        self.stack.check().map_err(|misfit| misfit.within("stack"))?;
-        let spelt = match &self.spelling {
-            Some(spelling) => {
-                spelling.check().map_err(|misfit| misfit.within("spelling"))?;
-                spelling.stack.output_size()
+    pub fn check(&self) -> Result<(), InvalidShape> {
+        self.stack.check().map_err(|invalid_shape| invalid_shape.within("stack"))?;
+        let characters = match &self.character_encoder {
+            Some(character_encoder) => {
+                character_encoder.check().map_err(|invalid_shape| invalid_shape.within("character_encoder"))?;
+                character_encoder.stack.output_size()
             }
             None => 0,
         };
@@ -86,12 +86,12 @@ impl TaggerShape {
         positive("labels", self.labels)?;
         rate("dropout", self.dropout)?;
         rate("embedding_dropout", self.embedding_dropout)?;
-        let (width, below) = (self.embedding_size + spelt, self.stack.input_size);
+        let (width, below) = (self.embedding_size + characters, self.stack.input_size);
         if width != below {
-            let reason = format!("embedding and spelling have {width} features, but the stack reads {below}");
-            return Err(Misfit::new("stack.input_size", reason));
+            let reason = format!("embedding and character_encoder have {width} features, but the stack reads {below}");
+            return Err(InvalidShape::new("stack.input_size", reason));
         }
-        if self.joint { Crf::check(self.labels) } else { Ok(()) }
+        if self.crf { Crf::check(self.labels) } else { Ok(()) }
     }
 }
 
@@ -106,10 +106,12 @@ impl Tagger {
         let features = shape.stack.output_size();
         Self {
             embedding: table(shape.vocabulary, shape.embedding_size, key.at(0), device),
-            spelling: shape.spelling.map(|spelling| Spelling::new(spelling, key.at(1 << 20), device)),
+            character_encoder: shape
+                .character_encoder
+                .map(|character_encoder| CharacterEncoder::new(character_encoder, key.at(1 << 20), device)),
             stack: Stack::new(shape.stack, key.at(1), device),
             output: Linear::new(features, shape.labels, 0.0, key.at(2), device),
-            crf: shape.joint.then(|| Crf::new(shape.labels, key.at(3), device)),
+            crf: shape.crf.then(|| Crf::new(shape.labels, key.at(3), device)),
             dropout: shape.dropout,
             embedding_dropout: shape.embedding_dropout,
         }
@@ -120,14 +122,14 @@ impl Tagger {
     /// # Panics
     /// If the tagger reads letters and the sentences have none.
     pub fn emissions(&self, sentences: &Sentences, noise: Option<Key>) -> Tensor<3> {
-        let Sentences { tokens, lengths, spelt } = sentences;
+        let Sentences { tokens, lengths, characters } = sentences;
         let lengths = Lengths::from(lengths);
         let dropped = |tensor: Tensor<3>, place: u64| dropout(tensor, self.dropout, noise.map(|key| key.place(place)));
         let mut input = embed(&self.embedding, tokens.clone(), self.embedding_dropout, noise);
-        if let Some(spelling) = &self.spelling {
-            let spelt = spelt.as_ref().expect("a tagger that reads letters is given them");
+        if let Some(character_encoder) = &self.character_encoder {
+            let characters = characters.as_ref().expect("a tagger that reads letters is given them");
             let noise = noise.map(|key| key.at(key.first() ^ (1 << 62)));
-            input = Tensor::cat(vec![input, spelling.forward(spelt, noise)], 2);
+            input = Tensor::cat(vec![input, character_encoder.forward(characters, noise)], 2);
         }
         let outputs = self.stack.read(dropped(input, 2), &lengths, None, noise).outputs;
         without_padding(self.output.forward(dropped(outputs, 3)), &lengths)
@@ -170,8 +172,8 @@ impl Network for Tagger {
     fn set_execution(&mut self, execution: Execution) {
         self.stack.set_execution(execution);
         self.output.set_execution(execution);
-        if let Some(spelling) = &mut self.spelling {
-            spelling.set_execution(execution);
+        if let Some(character_encoder) = &mut self.character_encoder {
+            character_encoder.set_execution(execution);
         }
     }
 }

@@ -6,12 +6,12 @@ use seqzoo_kernels::devices;
 use seqzoo_models::Architecture;
 use seqzoo_models::layers::stack::StackRates;
 use seqzoo_models::layers::{
-    Attention, AttentionScore, Crf, Perceptron, PerceptronShape, Pooling, Skip, SpellingShape, Spelt, StackShape,
-    Summary,
+    Attention, AttentionScore, CharacterEncoderShape, Crf, Perceptron, PerceptronShape, Pooling, Skip, StackShape,
+    Summary, WordCharacters,
 };
 use seqzoo_models::networks::{
-    Classifier, ClassifierShape, EncoderDecoder, EncoderDecoderShape, Forecaster, ForecasterShape, Generation,
-    LanguageModel, LanguageModelShape, Outlook, PastShape, RelationClassifier, RelationShape, Sentences, Tagger,
+    Classifier, ClassifierShape, EncoderDecoder, EncoderDecoderShape, ForecastHead, Forecaster, ForecasterShape,
+    Generation, LanguageModel, LanguageModelShape, PastShape, RelationClassifier, RelationShape, Sentences, Tagger,
     TaggerShape,
 };
 use seqzoo_random::{Key, Purpose};
@@ -33,10 +33,10 @@ fn tagger() -> TaggerShape {
     TaggerShape {
         vocabulary: 9,
         embedding_size: 4,
-        spelling: None,
+        character_encoder: None,
         stack: bilstm(4),
         labels: 3,
-        joint: false,
+        crf: false,
         dropout: 0.0,
         embedding_dropout: 0.0,
     }
@@ -166,18 +166,18 @@ fn poolings_equal_their_formulas_and_ignore_padding() {
 fn padding_changes_no_loss_and_no_gradient_of_a_tagger() {
     for (_, device) in devices() {
         let device = device.autodiff();
-        for joint in [false, true] {
-            let spelling = SpellingShape { letters: 5, stack: bilstm(2) };
-            let shape = TaggerShape { spelling: Some(spelling), stack: bilstm(10), joint, ..tagger() };
+        for crf in [false, true] {
+            let character_encoder = CharacterEncoderShape { letters: 5, stack: bilstm(2) };
+            let shape = TaggerShape { character_encoder: Some(character_encoder), stack: bilstm(10), crf, ..tagger() };
             let tagger = Tagger::new(shape, 1, &device);
             let rows = [vec![2, 3, 4, 5], vec![6, 7]];
             let labels = [vec![0, 2, 1, 1], vec![2, 0]];
-            let spellings = [vec![1, 2, 3], vec![4], vec![1, 1]];
+            let words = [vec![1, 2, 3], vec![4], vec![1, 1]];
             let of = |time: usize, padding: i32| Sentences {
                 tokens: tokens(&rows, time, padding, &device),
                 lengths: vec![4, 2],
-                spelt: Some(Spelt {
-                    letters: tokens(&spellings, time, padding % 5, &device),
+                characters: Some(WordCharacters {
+                    letters: tokens(&words, time, padding % 5, &device),
                     lengths: vec![3, 1, 2],
                     places: tokens(&[vec![0, 1, 2, 0], vec![1, 1]], time, padding % 3, &device),
                 }),
@@ -261,16 +261,16 @@ fn a_language_model_of_equal_scores_loses_the_logarithm_of_its_vocabulary() {
 fn forecast_losses_equal_their_formulas() {
     for (_, device) in devices() {
         let came = tensor(vec![1.0, 2.0], [1, 2], &device);
-        let loss = |outlook: &Outlook, forecast: Vec<f32>| {
-            let width = outlook.width();
-            values(outlook.loss(tensor(forecast, [1, 2, width], &device), came.clone()))[0]
+        let loss = |head: &ForecastHead, forecast: Vec<f32>| {
+            let width = head.width();
+            values(head.loss(tensor(forecast, [1, 2, width], &device), came.clone()))[0]
         };
-        assert!((loss(&Outlook::Point, vec![0.0, 4.0]) - 2.5).abs() < 1e-6);
+        assert!((loss(&ForecastHead::Point, vec![0.0, 4.0]) - 2.5).abs() < 1e-6);
         // Means 1 and 4, deviations 1 and 2: −log N = log σ + (x − μ)² / 2σ² + log √2π.
         let expected = (0.0 + (2f32.ln() + 0.5)) / 2.0 + 0.5 * std::f32::consts::TAU.ln();
-        assert!((loss(&Outlook::Gaussian, vec![1.0, 1.0, 4.0, 2.0]) - expected).abs() < 1e-5);
+        assert!((loss(&ForecastHead::Gaussian, vec![1.0, 1.0, 4.0, 2.0]) - expected).abs() < 1e-5);
         // Too low by 1 costs the probability, too high by 1 costs 1 minus it.
-        let quantiles = Outlook::Quantiles(vec![0.1, 0.9]);
+        let quantiles = ForecastHead::Quantiles(vec![0.1, 0.9]);
         assert!((loss(&quantiles, vec![0.0, 0.0, 3.0, 3.0]) - (0.1 + 0.9 + 0.9 + 0.1) / 4.0).abs() < 1e-6);
     }
 }
@@ -279,17 +279,13 @@ fn forecast_losses_equal_their_formulas() {
 fn a_forecaster_answers_in_its_shape_with_positive_deviations() {
     for (_, device) in devices() {
         let past = tensor(numbers(2 * 5 * 3, 1), [2, 5, 3], &device);
-        for outlook in [Outlook::Point, Outlook::Gaussian, Outlook::Quantiles(vec![0.1, 0.5, 0.9])] {
-            let shape = ForecasterShape {
-                past: PastShape::Recurrent(bilstm(3)),
-                horizon: 4,
-                outlook: outlook.clone(),
-                dropout: 0.0,
-            };
+        for head in [ForecastHead::Point, ForecastHead::Gaussian, ForecastHead::Quantiles(vec![0.1, 0.5, 0.9])] {
+            let shape =
+                ForecasterShape { past: PastShape::Recurrent(bilstm(3)), horizon: 4, head: head.clone(), dropout: 0.0 };
             let forecaster = Forecaster::new(shape, 1, &device);
             let forecast = forecaster.forward(past.clone(), &[5, 3], None);
-            assert_eq!(forecast.dims(), [2, 4, outlook.width()]);
-            if outlook == Outlook::Gaussian {
+            assert_eq!(forecast.dims(), [2, 4, head.width()]);
+            if head == ForecastHead::Gaussian {
                 assert!(values(forecast.clone().narrow(2, 1, 1)).iter().all(|&deviation| deviation > 0.0));
             }
             let cut = forecaster.forward(past.clone().narrow(0, 1, 1).narrow(1, 0, 3), &[3], None);
@@ -462,7 +458,7 @@ fn a_perceptron_reads_its_window_by_place_and_is_made_by_its_sizes() {
 fn shapes_that_make_no_sense_are_refused_by_field() {
     let stack = |architecture| StackShape::plain(architecture, 4, vec![5, 4]);
     let gru = || stack(Architecture::Gru);
-    let tagger = TaggerShape { stack: gru(), labels: 2, joint: true, ..tagger() };
+    let tagger = TaggerShape { stack: gru(), labels: 2, crf: true, ..tagger() };
     let model = LanguageModelShape { vocabulary: 9, stack: gru(), tied: true, dropout: 0.0, embedding_dropout: 0.0 };
     let classifier = ClassifierShape {
         vocabulary: 9,
@@ -475,7 +471,7 @@ fn shapes_that_make_no_sense_are_refused_by_field() {
     let forecaster = ForecasterShape {
         past: PastShape::Recurrent(gru()),
         horizon: 1,
-        outlook: Outlook::Quantiles(vec![0.1, 0.9]),
+        head: ForecastHead::Quantiles(vec![0.1, 0.9]),
         dropout: 0.0,
     };
     let pair = EncoderDecoderShape {
@@ -509,7 +505,7 @@ fn shapes_that_make_no_sense_are_refused_by_field() {
         ("zoneout", "1 is not in [0, 1)", StackShape { rates: rates(1.0), ..gru() }.check()),
         ("zoneout", "NaN is not in [0, 1)", StackShape { rates: rates(f64::NAN), ..gru() }.check()),
         ("labels", "at least two labels", TaggerShape { labels: 1, ..tagger.clone() }.check()),
-        ("labels", "at least 1", TaggerShape { labels: 0, joint: false, ..tagger.clone() }.check()),
+        ("labels", "at least 1", TaggerShape { labels: 0, crf: false, ..tagger.clone() }.check()),
         (
             "stack.input_size",
             "have 5 features, but the stack reads 4",
@@ -530,11 +526,11 @@ fn shapes_that_make_no_sense_are_refused_by_field() {
         ("embedding_dropout", "1 is not", ClassifierShape { embedding_dropout: 1.0, ..classifier }.check()),
         ("horizon", "at least 1", ForecasterShape { horizon: 0, ..forecaster.clone() }.check()),
         (
-            "outlook",
+            "head",
             "between 0 and 1",
-            ForecasterShape { outlook: Outlook::Quantiles(vec![0.5, 1.0]), ..forecaster.clone() }.check(),
+            ForecasterShape { head: ForecastHead::Quantiles(vec![0.5, 1.0]), ..forecaster.clone() }.check(),
         ),
-        ("outlook", "at least one", ForecasterShape { outlook: Outlook::Quantiles(vec![]), ..forecaster }.check()),
+        ("head", "at least one", ForecasterShape { head: ForecastHead::Quantiles(vec![]), ..forecaster }.check()),
         (
             "decoder.architecture",
             "sees what a decoder is to write",
@@ -549,8 +545,11 @@ fn shapes_that_make_no_sense_are_refused_by_field() {
         ("vocabulary", "at least 1", RelationShape { vocabulary: 0, ..relation }.check()),
     ];
     for (field, reason, found) in refused {
-        let misfit = found.expect_err(reason);
-        assert!(misfit.field == field && misfit.reason.contains(reason), "{field}, {reason}: {misfit}");
+        let invalid_shape = found.expect_err(reason);
+        assert!(
+            invalid_shape.field == field && invalid_shape.reason.contains(reason),
+            "{field}, {reason}: {invalid_shape}"
+        );
     }
 }
 
@@ -608,10 +607,10 @@ fn every_rate_disturbs_training_and_nothing_else() {
     };
     let forecaster = |dropout: f64| {
         let past = PastShape::Recurrent(stack());
-        let shape = ForecasterShape { past, horizon: 4, outlook: Outlook::Point, dropout };
+        let shape = ForecasterShape { past, horizon: 4, head: ForecastHead::Point, dropout };
         Forecaster::new(shape, 1, &device)
     };
-    let sentences = || Sentences { tokens: text.clone(), lengths: vec![4], spelt: None };
+    let sentences = || Sentences { tokens: text.clone(), lengths: vec![4], characters: None };
     let says: [(&str, Says); 5] = [
         ("classifier", &|rates, noise| values(classifier(rates).forward(text.clone(), &[4], noise))),
         ("tagger", &|rates, noise| values(tagger(rates).emissions(&sentences(), noise))),

@@ -40,7 +40,7 @@ struct Path(Vec<String>);
 
 impl Path {
     fn name(&self) -> String {
-        // A recurrent layer is an enum; its variant's name, in capitals, is no part of a parameter's name here.
+        // A recurrent layer is an enum; its spec's name, in capitals, is no part of a parameter's name here.
         let fields = self.0.iter().filter(|part| !part.starts_with(|c: char| c.is_ascii_uppercase()));
         fields.cloned().collect::<Vec<_>>().join(".")
     }

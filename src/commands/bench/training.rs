@@ -6,7 +6,7 @@ use burn::tensor::{DType, Device};
 use clap::Args;
 use seqzoo_datasets::classification::Split;
 use seqzoo_kernels::{InstructionSet, supports};
-use seqzoo_run::recipe::Variant;
+use seqzoo_run::recipe::ModelSpec;
 use seqzoo_run::tasks::{Task, Work, with_task};
 use seqzoo_train::TrainError;
 use seqzoo_train::speed::{Speed, speed};
@@ -45,10 +45,10 @@ impl Training {
         need(&data, Split::Train, recipe)?;
         let fused = supports(&device, DType::F32);
         say(format_args!("{} backend, {} where a cell has one, {} threads", backend.name(), engine(fused), threads()));
-        for variant in recipe.variants()? {
-            let timing = Timing { variant: &variant, batches: self.batches, device: &device };
-            let Speed { batches, tokens, seconds } = with_task(&variant, &data, timing)??;
-            let name = &variant.name;
+        for spec in recipe.specs()? {
+            let timing = Timing { spec: &spec, batches: self.batches, device: &device };
+            let Speed { batches, tokens, seconds } = with_task(&spec, &data, timing)??;
+            let name = &spec.name;
             let (rate, memory) = (tokens as f64 / seconds, peak_memory().map(|bytes| bytes >> 20));
             let mut out = std::io::stdout().lock();
             if self.json {
@@ -69,7 +69,7 @@ impl Training {
 
 /// Times the batches of a task.
 struct Timing<'a> {
-    variant: &'a Variant,
+    spec: &'a ModelSpec,
     batches: u32,
     device: &'a Device,
 }
@@ -78,6 +78,6 @@ impl Work for Timing<'_> {
     type Outcome = Result<Speed, TrainError>;
 
     fn with<T: Task>(self, task: &T) -> Self::Outcome {
-        speed(task, &self.variant.recipe, self.batches, self.device)
+        speed(task, &self.spec.recipe, self.batches, self.device)
     }
 }

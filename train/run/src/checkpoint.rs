@@ -9,6 +9,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use crate::disk::{self, Disk};
@@ -66,6 +67,9 @@ pub enum CheckpointError {
         /// What is wrong.
         detail: String,
     },
+    /// Another version of the program wrote it.
+    #[error(transparent)]
+    OtherFormat(#[from] OtherFormat),
     /// Nothing is there that could be loaded.
     #[error("no checkpoint in {} can be used{}", dir.display(), list(skipped))]
     NoneUsable {
@@ -74,6 +78,52 @@ pub enum CheckpointError {
         /// The checkpoints that are there, and what is wrong with each.
         skipped: Vec<String>,
     },
+}
+
+/// The format of runs and checkpoints that this version writes, and the only one that it reads.
+pub const FORMAT: u32 = 2;
+
+/// A file in the format of another version of the program.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{} has format {found}, but this version of seqzoo ({}) reads format {FORMAT} only: use the version that wrote it ({version}), or \
+     train again",
+    path.display(), env!("CARGO_PKG_VERSION")
+)]
+pub struct OtherFormat {
+    /// The file.
+    pub path: PathBuf,
+    /// Its format.
+    pub found: u32,
+    /// The version of the program that wrote it.
+    pub version: String,
+}
+
+/// What every version of the program writes of a file's format.
+#[derive(Deserialize)]
+struct FormatOnly {
+    // The first format did not write it everywhere.
+    #[serde(default = "first_format")]
+    format: u32,
+    #[serde(default)]
+    version: String,
+}
+
+fn first_format() -> u32 {
+    1
+}
+
+/// Refuses a JSON file in another format than [`FORMAT`]; what is no such file at all is left to its reader.
+///
+/// # Errors
+/// [`OtherFormat`].
+pub fn check_format(path: &Path, bytes: &[u8]) -> Result<(), OtherFormat> {
+    match serde_json::from_slice::<FormatOnly>(bytes) {
+        Ok(FormatOnly { format, version }) if format != FORMAT => {
+            Err(OtherFormat { path: path.to_owned(), found: format, version })
+        }
+        _ => Ok(()),
+    }
 }
 
 fn list(skipped: &[String]) -> String {
@@ -228,7 +278,7 @@ impl Checkpoints {
     ///
     /// # Errors
     /// [`CheckpointError::Unwritable`].
-    pub fn set_aside(&self, path: &Path, why: Aside) -> Result<(), CheckpointError> {
+    pub fn quarantine(&self, path: &Path, why: Aside) -> Result<(), CheckpointError> {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let why = why.prefix();
         let aside = (1u32..).map(|number| self.dir.join(format!("{why}-{number}-{name}")));

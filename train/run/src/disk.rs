@@ -68,7 +68,7 @@ impl RealDisk {
     }
 }
 
-/// Directories can be synchronised on Unix alone; elsewhere a rename is as durable as it gets.
+/// Directories can be synchronized on Unix alone; elsewhere a rename is as durable as it gets.
 fn sync_directory(path: &Path) -> io::Result<()> {
     // The parent of a name alone is written as nothing.
     let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };

@@ -30,7 +30,7 @@ pub const POINTS: [&str; 12] = [
 ];
 
 /// Every place at which a value can appear.
-pub const SITES: [&str; 7] = ["data", "activation", "loss", "gradient", "weights", "carried", "metric"];
+pub const SITES: [&str; 7] = ["data", "activation", "loss", "gradient", "weights", "recurrent_state", "metric"];
 
 #[cfg(not(feature = "faults"))]
 mod points {
@@ -49,7 +49,7 @@ mod points {
         None
     }
 
-    /// Says which batch is being read: the `tick`-th of the run, at `place` of its pass, for the `attempt`-th time.
+    /// Says which batch is being read: the `global_batch`-th of the run, at `place` of its pass, for the `attempt`-th time.
     #[inline(always)]
     pub fn moment(_tick: u64, _place: u64, _attempt: u32) {}
 }
@@ -195,10 +195,10 @@ mod points {
     pub fn value(site: &'static str) -> Option<f32> {
         debug_assert!(super::SITES.contains(&site), "{site} is in no list");
         STATE.with_borrow_mut(|state| {
-            let (tick, place, attempt) = state.moment;
+            let (global_batch, place, attempt) = state.moment;
             trace(state, site);
             let now = |fault: &&mut Fault| match fault.when {
-                When::Once(at) => at == tick && attempt == 0,
+                When::Once(at) => at == global_batch && attempt == 0,
                 When::EachPass(at) => at == place,
                 When::Always => true,
             };
@@ -208,9 +208,9 @@ mod points {
         })
     }
 
-    /// Says which batch is being read: the `tick`-th of the run, at `place` of its pass, for the `attempt`-th time.
-    pub fn moment(tick: u64, place: u64, attempt: u32) {
-        STATE.with_borrow_mut(|state| state.moment = (tick, place, attempt));
+    /// Says which batch is being read: the `global_batch`-th of the run, at `place` of its pass, for the `attempt`-th time.
+    pub fn moment(global_batch: u64, place: u64, attempt: u32) {
+        STATE.with_borrow_mut(|state| state.moment = (global_batch, place, attempt));
     }
 }
 

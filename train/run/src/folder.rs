@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::checkpoint::{CheckpointError, Checkpoints};
+use crate::checkpoint::{CheckpointError, Checkpoints, FORMAT, OtherFormat, check_format};
 use crate::disk::{Disk as _, RealDisk};
 use crate::progress::About;
 use crate::recipe::Recipe;
@@ -74,6 +74,9 @@ pub enum FolderError {
         /// What the operating system says.
         source: io::Error,
     },
+    /// Another version of the program made the run.
+    #[error(transparent)]
+    OtherFormat(#[from] OtherFormat),
     /// A file is not what was written there.
     #[error("{} is damaged: {detail}; name another run, or remove its folder", path.display())]
     Damaged {
@@ -87,6 +90,8 @@ pub enum FolderError {
 /// Under what circumstances a run was started.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Environment {
+    /// Format of the run.
+    pub format: u32,
     /// Version of this program.
     pub version: String,
     /// Milliseconds since 1970, UTC.
@@ -113,7 +118,7 @@ pub struct DataPaths {
     /// A table.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub csv: Option<PathBuf>,
-    /// The folder of data sets as published.
+    /// The folder of datasets as published.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data_dir: Option<PathBuf>,
 }
@@ -123,6 +128,7 @@ impl Environment {
     pub fn now(settings: Settings, backend: &str, data_digest: String) -> Self {
         let started = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_millis() as u64);
         Self {
+            format: FORMAT,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             started,
             backend: backend.to_owned(),
@@ -190,7 +196,10 @@ impl Run {
         let file = path.join(ENVIRONMENT);
         let damaged = |detail: String| FolderError::Damaged { path: file.clone(), detail };
         let environment: Environment = match fs::read(&file) {
-            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?,
+            Ok(bytes) => {
+                check_format(&file, &bytes)?;
+                serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => recovered(path)?,
             Err(source) => return Err(FolderError::Io { path: file, source }),
         };
@@ -375,6 +384,7 @@ fn recovered(run: &Path) -> Result<Environment, FolderError> {
                 let written = fs::metadata(&model.path).and_then(|data| data.modified()).ok();
                 let written = written.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
                 return Ok(Environment {
+                    format: FORMAT,
                     version,
                     started: written.map_or(0, |elapsed| elapsed.as_millis() as u64),
                     backend: UNKNOWN_BACKEND.to_owned(),

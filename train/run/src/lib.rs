@@ -9,7 +9,7 @@
 //!   lstm/                           one folder a model
 //!     metrics.jsonl  events.jsonl   measurements and decisions, a line each
 //!     timing.jsonl                  clock values, kept apart so that metrics are reproducible to the bit
-//!     checkpoints/step-00001234/    one commit: weights, optimiser, state, encoder, manifest
+//!     checkpoints/step-00001234/    one commit: weights, optimizer, state, encoder, manifest
 //! runs/elsewhere.jsonl              runs made with --out, by which `last` finds them
 //! ```
 

@@ -4,9 +4,9 @@ use burn::module::Module;
 use seqzoo_datasets::scores::{Metric, Scores};
 use serde::{Deserialize, Serialize};
 
-use crate::checkpoint::{CheckpointError, Files, Opened};
+use crate::checkpoint::{CheckpointError, FORMAT, Files, Opened, check_format};
 use crate::parameters::{self, Arrays};
-use crate::recipe::{Recipe, StoppingSettings, Variant};
+use crate::recipe::{ModelSpec, Recipe, StoppingSettings};
 use crate::record::{Divergence, Norms, Recovery};
 use crate::settings::Settings;
 
@@ -14,11 +14,8 @@ const ABOUT: &str = "about.json";
 const PROGRESS: &str = "progress.json";
 const WEIGHTS: &str = "weights.safetensors";
 const OPTIMIZER: &str = "optimizer.safetensors";
-const CARRIED: &str = "carried.safetensors";
-const WAITING: &str = "waiting.safetensors";
-
-/// The format that this version writes, and the only one that it reads.
-const FORMAT: u32 = 1;
+const RECURRENT_STATE: &str = "recurrent_state.safetensors";
+const ACCUMULATED: &str = "accumulated.safetensors";
 
 /// What a checkpoint is a checkpoint of.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -52,20 +49,12 @@ impl About {
     /// # Errors
     /// If it is missing, malformed, or of another format.
     pub fn of(opened: &Opened) -> Result<Self, CheckpointError> {
-        let version: FormatOnly = opened.json(ABOUT)?;
-        if version.format != FORMAT {
-            let detail = format!("format {} (this version reads {FORMAT})", version.format);
-            return Err(CheckpointError::damaged(opened.path.join(ABOUT), detail));
-        }
-        // Older checkpoints hold the settings of all models.
-        let mut about: About = opened.json(ABOUT)?;
-        let settings = about.settings.of_model(&about.model);
-        about.settings = settings.map_err(|error| CheckpointError::damaged(opened.path.join(ABOUT), error))?;
-        Ok(about)
+        check_format(&opened.path.join(ABOUT), opened.file(ABOUT)?)?;
+        opened.json(ABOUT)
     }
 }
 
-/// The position in a run: everything that the next step depends on, beside weights and optimiser.
+/// The position in a run: everything that the next step depends on, beside weights and optimizer.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Progress {
     /// Updates so far.
@@ -75,9 +64,9 @@ pub struct Progress {
     /// Batches taken of the current pass.
     pub batch: u64,
     /// Batches whose gradients wait to be part of the next update.
-    pub waiting: u64,
+    pub accumulated_batches: u64,
     /// Predictions of those batches.
-    pub waiting_weight: f64,
+    pub accumulated_weight: f64,
     /// Of the current pass: losses summed over predictions.
     pub loss_sum: f64,
     /// Of the current pass: predictions made.
@@ -121,7 +110,7 @@ impl Progress {
     }
 
     /// Passes since the best validation by a metric; 0 before the first.
-    pub fn passes_since_best(&self, metric: Metric) -> u64 {
+    pub fn epochs_since_best(&self, metric: Metric) -> u64 {
         self.best(metric).map_or(0, |best| self.epoch.saturating_sub(best.epoch))
     }
 
@@ -174,11 +163,11 @@ impl Snapshot {
     ///
     /// # Errors
     /// If the recipe's values make no sense or the model is unknown.
-    pub fn variant(&self, opened: &Opened) -> Result<Variant, CheckpointError> {
+    pub fn spec(&self, opened: &Opened) -> Result<ModelSpec, CheckpointError> {
         let About { settings, model, .. } = &self.about;
         let damaged = |error| CheckpointError::damaged(&opened.path, error);
         settings.recipe.validate().map_err(damaged)?;
-        settings.recipe.variant(model).map_err(damaged)
+        settings.recipe.spec(model).map_err(damaged)
     }
 
     /// The network with this checkpoint's weights.
@@ -196,8 +185,12 @@ impl Snapshot {
 
     /// The first tensor that holds a value that is not finite, and that value.
     pub fn not_finite(&self) -> Option<(String, f32)> {
-        let parts =
-            [("", &self.weights), ("", &self.optimizer), ("carried ", &self.carried), ("waiting ", &self.waiting)];
+        let parts = [
+            ("", &self.weights),
+            ("", &self.optimizer),
+            ("recurrent_state ", &self.recurrent_state),
+            ("accumulated ", &self.accumulated),
+        ];
         parts.into_iter().find_map(|(part, arrays)| {
             arrays.iter().find_map(|(name, array)| {
                 let bad = array.values.iter().find(|value| !value.is_finite())?;
@@ -216,12 +209,12 @@ pub struct Snapshot {
     pub progress: Progress,
     /// Parameters by name.
     pub weights: Arrays,
-    /// The optimiser's arrays by name.
+    /// The optimizer's arrays by name.
     pub optimizer: Arrays,
-    /// The state that the next window starts from, by name; empty where none is carried.
-    pub carried: Arrays,
+    /// The state that the next window starts from, by name; empty where none is recurrent_state.
+    pub recurrent_state: Arrays,
     /// Gradients that wait to be part of the next update, by parameter.
-    pub waiting: Arrays,
+    pub accumulated: Arrays,
     /// The task's own files, such as the encoder.
     pub task: Files,
 }
@@ -234,7 +227,7 @@ impl Snapshot {
         files.insert(PROGRESS.to_owned(), json(&self.progress));
         files.insert(WEIGHTS.to_owned(), parameters::to_safetensors(&self.weights));
         files.insert(OPTIMIZER.to_owned(), parameters::to_safetensors(&self.optimizer));
-        for (name, arrays) in [(CARRIED, &self.carried), (WAITING, &self.waiting)] {
+        for (name, arrays) in [(RECURRENT_STATE, &self.recurrent_state), (ACCUMULATED, &self.accumulated)] {
             if !arrays.is_empty() {
                 files.insert(name.to_owned(), parameters::to_safetensors(arrays));
             }
@@ -253,23 +246,18 @@ impl Snapshot {
             arrays.map_err(|error| CheckpointError::damaged(opened.path.join(name), error))
         };
         let some = |name: &str| if opened.files.contains_key(name) { arrays(name) } else { Ok(Arrays::new()) };
-        let own = [ABOUT, PROGRESS, WEIGHTS, OPTIMIZER, CARRIED, WAITING];
+        let own = [ABOUT, PROGRESS, WEIGHTS, OPTIMIZER, RECURRENT_STATE, ACCUMULATED];
         let is_task = |(name, _): &(&String, &Vec<u8>)| !own.contains(&name.as_str());
         Ok(Self {
             about,
             progress: opened.json(PROGRESS)?,
             weights: arrays(WEIGHTS)?,
             optimizer: arrays(OPTIMIZER)?,
-            carried: some(CARRIED)?,
-            waiting: some(WAITING)?,
+            recurrent_state: some(RECURRENT_STATE)?,
+            accumulated: some(ACCUMULATED)?,
             task: opened.files.iter().filter(is_task).map(|(name, bytes)| (name.clone(), bytes.clone())).collect(),
         })
     }
-}
-
-#[derive(Deserialize)]
-struct FormatOnly {
-    format: u32,
 }
 
 fn json(value: &impl Serialize) -> Vec<u8> {

@@ -13,18 +13,19 @@ use toml::Table;
 
 use crate::did_you_mean;
 
+mod model_spec;
 mod per_model;
+pub(crate) mod renamed;
 mod sections;
-mod variant;
 
+pub use model_spec::{Backbone, ModelSpec};
 pub(crate) use sections::MAX_BATCH_TOKENS;
 pub use sections::{
-    BpttSettings, CheckpointSettings, DropoutSettings, Expected, NetworkSettings, OptimizerKind, OptimizerSettings,
-    OutlookKind, ScheduleKind, ScheduleSettings, SeriesSettings, SpellingSettings, StoppingSettings, TextSettings,
+    BpttSettings, CharacterSettings, CheckpointSettings, DistributionKind, DropoutSettings, Expected, NetworkSettings,
+    OptimizerKind, OptimizerSettings, ScheduleKind, ScheduleSettings, SeriesSettings, StoppingSettings, TextSettings,
     TrainingSettings,
 };
 pub use seqzoo_datasets::scores::Metric;
-pub use variant::{Reader, Variant};
 
 /// Links files of `train/recipes` into the program.
 macro_rules! shipped {
@@ -55,9 +56,9 @@ shipped![
 pub struct Recipe {
     /// What it shows, in a sentence.
     pub summary: String,
-    /// The data set.
+    /// The dataset.
     pub dataset: String,
-    /// The models that are trained side by side, see [`Variant`]; the first is the main one.
+    /// The models that are trained side by side, see [`ModelSpec`]; the first is the main one.
     pub models: Vec<String>,
     /// How text becomes token numbers.
     #[serde(default)]
@@ -66,7 +67,7 @@ pub struct Recipe {
     pub network: NetworkSettings,
     /// How a tagger reads letters.
     #[serde(default)]
-    pub spelling: SpellingSettings,
+    pub characters: CharacterSettings,
     /// How a series is cut and forecast.
     #[serde(default)]
     pub series: SeriesSettings,
@@ -110,7 +111,7 @@ pub struct InvalidValue {
 }
 
 impl Recipe {
-    /// The data set.
+    /// The dataset.
     ///
     /// # Errors
     /// If there is none of that name.
@@ -124,13 +125,13 @@ impl Recipe {
     ///
     /// # Errors
     /// If one makes no sense, is named twice, or none is named.
-    pub fn variants(&self) -> Result<Vec<Variant>, InvalidValue> {
-        let mut found: Vec<Variant> = Vec::new();
+    pub fn specs(&self) -> Result<Vec<ModelSpec>, InvalidValue> {
+        let mut found: Vec<ModelSpec> = Vec::new();
         for name in &self.models {
-            if found.iter().any(|variant| variant.name == *name) {
+            if found.iter().any(|spec| spec.name == *name) {
                 return Err(invalid("models", name, "each model can be named once".to_owned()));
             }
-            found.push(self.variant(name)?);
+            found.push(self.spec(name)?);
         }
         match found.is_empty() {
             true => Err(invalid("models", "[]", "at least one model, such as [\"lstm\"]".to_owned())),
@@ -161,7 +162,7 @@ impl Recipe {
     /// The first such value, by its field.
     pub fn validate(&self) -> Result<(), InvalidValue> {
         let kind = self.dataset()?.kind;
-        self.variants()?;
+        self.specs()?;
         self.reported_split()?;
         for (field, metric) in [("stopping.metric", self.stopping.metric), ("expected.metric", self.expected.metric)] {
             if !kind.metrics().contains(&metric) {
@@ -181,8 +182,8 @@ impl Recipe {
             ("training.max_batch_tokens", training.max_batch_tokens),
             ("training.accumulate", accumulate),
             ("stopping.patience", self.stopping.patience),
-            ("optimizer.trigger", self.optimizer.trigger),
-            ("schedule.every", usize::try_from(self.schedule.every).unwrap_or(usize::MAX)),
+            ("optimizer.averaging_patience", self.optimizer.averaging_patience),
+            ("schedule.step_epochs", usize::try_from(self.schedule.step_epochs).unwrap_or(usize::MAX)),
             ("schedule.patience", usize::try_from(self.schedule.patience).unwrap_or(usize::MAX)),
             ("checkpoints.keep", self.checkpoints.keep),
         ];
@@ -197,7 +198,7 @@ impl Recipe {
         let none_or_more = [
             ("training.clip_norm", clip_norm),
             ("training.clip_value", clip_value),
-            ("network.uniform", self.network.uniform),
+            ("network.init_range", self.network.init_range),
             ("optimizer.weight_decay", self.optimizer.weight_decay),
             ("optimizer.epsilon", self.optimizer.epsilon),
         ];
@@ -206,8 +207,8 @@ impl Recipe {
         }
         let unit = [
             ("schedule.factor", self.schedule.factor),
-            ("schedule.last", self.schedule.last),
-            ("schedule.first", self.schedule.first),
+            ("schedule.final_fraction", self.schedule.final_fraction),
+            ("schedule.initial_fraction", self.schedule.initial_fraction),
         ];
         if let Some((field, value)) = unit.into_iter().find(|(_, value)| !(0.0..=1.0).contains(value)) {
             return Err(invalid(field, value, "a number in [0, 1]".to_owned()));
@@ -242,7 +243,7 @@ impl Recipe {
             ("optimizer.beta_2", beta_2),
             ("optimizer.alpha", alpha),
             ("optimizer.momentum", momentum),
-            ("schedule.rise", self.schedule.rise),
+            ("schedule.rise_fraction", self.schedule.rise_fraction),
         ];
         if let Some((field, value)) = rates.into_iter().find(|(_, value)| !(0.0..1.0).contains(value)) {
             return Err(invalid(field, value, "a number in [0, 1)".to_owned()));
@@ -260,8 +261,8 @@ impl Recipe {
         {
             return Err(invalid(field, value, format!("nothing: {} has columns of its own, or none", self.dataset)));
         }
-        for variant in self.variants()? {
-            variant.validate(kind)?;
+        for spec in self.specs()? {
+            spec.validate(kind)?;
         }
         self.validate_per_model()
     }
@@ -269,7 +270,7 @@ impl Recipe {
     /// A network with the initial weights that the recipe asks for, given one with its layers' own.
     pub fn begin<M: Module>(&self, network: M) -> M {
         let key = Key::new(self.training.seed, Purpose::Weights).at(u64::MAX);
-        if self.network.uniform == 0.0 { network } else { all_uniform(network, self.network.uniform, key) }
+        if self.network.init_range == 0.0 { network } else { all_uniform(network, self.network.init_range, key) }
     }
 }
 

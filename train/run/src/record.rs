@@ -100,7 +100,7 @@ pub struct Onset {
     /// Number of updates before it.
     pub step: u64,
     /// Number of the batch, counted from the beginning of the run.
-    pub tick: u64,
+    pub global_batch: u64,
 }
 
 impl Divergence {
@@ -237,10 +237,10 @@ mod tests {
     /// A detector whose untrained loss is u, after some losses; and at which of them it found divergence, counted from 0.
     fn detect(u: f64, losses: impl IntoIterator<Item = f64>) -> (Divergence, Option<u64>) {
         let mut divergence = Divergence::new(Untrained::of(&[u; 8]));
-        for (tick, loss) in (0..).zip(losses) {
-            divergence.add(loss, Onset { step: tick, tick });
+        for (global_batch, loss) in (0..).zip(losses) {
+            divergence.add(loss, Onset { step: global_batch, global_batch });
             if divergence.diverged(1_000_000) {
-                return (divergence, Some(tick));
+                return (divergence, Some(global_batch));
             }
         }
         (divergence, None)
@@ -279,7 +279,7 @@ mod tests {
         let rise = (0..2_000).map(|k| 0.2 * 1.01f64.powi(k));
         let (divergence, found) = detect(0.69, rise);
         // 0.2 · 1.01ᵏ passes 2 · 0.69 at k = 195.
-        assert_eq!(divergence.onset(), Some(Onset { step: 195, tick: 195 }));
+        assert_eq!(divergence.onset(), Some(Onset { step: 195, global_batch: 195 }));
         assert!((203..300).contains(&found.unwrap()), "{found:?}");
         assert_eq!(detect(0.69, (0..500).map(|_| 60.0)).1, Some(7));
         // A plateau at three times the untrained loss adds 1 with each batch.
@@ -297,8 +297,8 @@ mod tests {
     #[test]
     fn a_short_run_diverges_by_half_of_its_batches() {
         let mut divergence = Divergence::new(Untrained::of(&[1.0]));
-        for tick in 0..3 {
-            divergence.add(50.0, Onset { step: tick, tick });
+        for global_batch in 0..3 {
+            divergence.add(50.0, Onset { step: global_batch, global_batch });
         }
         // Three times 4.
         assert!(divergence.diverged(24) && !divergence.diverged(25) && !Divergence::default().diverged(0));
@@ -313,7 +313,7 @@ mod tests {
         assert_eq!((of(&[]), of(&[f64::NAN])), (None, None));
         // Without it nothing is ever found.
         let mut blind = Divergence::new(None);
-        (0..100).for_each(|tick| blind.add(1e30, Onset { step: tick, tick }));
+        (0..100).for_each(|global_batch| blind.add(1e30, Onset { step: global_batch, global_batch }));
         assert!(!blind.diverged(100));
     }
 

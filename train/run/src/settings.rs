@@ -8,12 +8,11 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
-use crate::recipe::{InvalidValue, Recipe, SHIPPED};
+use crate::recipe::{InvalidValue, Recipe, SHIPPED, renamed};
 use crate::{did_you_mean, nearest};
 
 /// A recipe with all its values, and where each came from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(from = "Recorded")]
 pub struct Settings {
     /// The recipe's name: a shipped one's, or its file's without `.toml`.
     pub name: String,
@@ -21,27 +20,6 @@ pub struct Settings {
     pub recipe: Recipe,
     /// By `section.field`: "default", "recipe", or the variable or flag that set it.
     pub origins: BTreeMap<String, String>,
-}
-
-/// Settings as a file has them.
-#[derive(Deserialize)]
-struct Recorded {
-    name: String,
-    recipe: Recipe,
-    origins: BTreeMap<String, String>,
-}
-
-impl From<Recorded> for Settings {
-    /// Before columns could be without a name, no column was written as an empty name.
-    fn from(Recorded { name, mut recipe, origins }: Recorded) -> Self {
-        for (field, column) in [("series.time", &mut recipe.series.time), ("series.target", &mut recipe.series.target)]
-        {
-            if column.as_deref() == Some("") && origins.get(field).is_some_and(|origin| origin == "default") {
-                *column = None;
-            }
-        }
-        Self { name, recipe, origins }
-    }
 }
 
 /// One value that overrides the recipe's.
@@ -174,10 +152,14 @@ impl Settings {
     }
 
     fn parse(name: &str, file: &str, text: &str) -> Result<Self, SettingsError> {
-        let recipe: Recipe = toml::from_str(text).map_err(|error| SettingsError::Malformed {
-            file: file.to_owned(),
-            line: error.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1),
-            message: with_nearest(error.message()),
+        let malformed =
+            |line: usize, message: String| SettingsError::Malformed { file: file.to_owned(), line, message };
+        let recipe: Recipe = toml::from_str(text).map_err(|error| match renamed::first_in(text) {
+            Some((line, message)) => malformed(line, message),
+            None => {
+                let line = error.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1);
+                malformed(line, with_nearest(error.message()))
+            }
         })?;
         recipe.validate().map_err(|source| {
             let key = source.field.rsplit('.').next().unwrap_or(&source.field);
@@ -222,6 +204,9 @@ impl Settings {
         let known = fields(&self.recipe);
         let common = in_model(&change.field).map_or(change.field.as_str(), |(_, common)| common);
         let Some(current) = known.get(common) else {
+            if let Some(new) = renamed::new_name(common) {
+                return Err(format!("this field is now called {new}"));
+            }
             let hint = did_you_mean(common, known.keys().map(String::as_str));
             return Err(format!("a recipe has no such field{hint}"));
         };
@@ -285,7 +270,7 @@ impl Settings {
     /// # Errors
     /// If the recipe has no such model.
     pub fn of_model(&self, name: &str) -> Result<Self, InvalidValue> {
-        let recipe = Recipe { models: vec![name.to_owned()], ..self.recipe.variant(name)?.recipe };
+        let recipe = Recipe { models: vec![name.to_owned()], ..self.recipe.spec(name)?.recipe };
         let mut origins = self.origins.clone();
         for (field, origin) in &self.origins {
             if let Some((model, common)) = in_model(field) {

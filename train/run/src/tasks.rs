@@ -15,11 +15,11 @@ use seqzoo_datasets::batch::{self, Limits, Padded};
 use seqzoo_datasets::catalog::Data;
 use seqzoo_datasets::scores::Scores;
 use seqzoo_kernels::Execution;
-use seqzoo_models::misfit::Misfit;
+use seqzoo_models::invalid_shape::InvalidShape;
 use seqzoo_random::Key;
 
 use crate::checkpoint::Files;
-use crate::recipe::{MAX_BATCH_TOKENS, Variant};
+use crate::recipe::{MAX_BATCH_TOKENS, ModelSpec};
 use classification::ClassificationTask;
 use forecasting::ForecastingTask;
 use language_model::LanguageModelTask;
@@ -28,7 +28,7 @@ pub use trained::{Codec, Trained};
 use transduction::TransductionTask;
 
 /// The state that a network carries from batch to batch, by name, without gradients: `[rows, hidden_size]` each.
-pub type Carried = BTreeMap<String, Tensor<2>>;
+pub type RecurrentState = BTreeMap<String, Tensor<2>>;
 
 /// What the learner must know of a task.
 pub trait Task {
@@ -54,12 +54,12 @@ pub trait Task {
         None
     }
 
-    /// The mean loss of a batch, going on from `carried`; `noise` is the key of this step's dropout masks.
+    /// The mean loss of a batch, going on from `recurrent_state`; `noise` is the key of this step's dropout masks.
     fn loss(
         &self,
         network: &Self::Network,
         batch: &[usize],
-        carried: Option<&Carried>,
+        recurrent_state: Option<&RecurrentState>,
         noise: Key,
         device: &Device,
     ) -> BatchLoss;
@@ -76,7 +76,7 @@ pub trait Task {
     fn files(&self) -> Files;
 }
 
-/// The loss of a batch, what it is a mean of, and what is carried on from it.
+/// The loss of a batch, what it is a mean of, and what is recurrent_state on from it.
 #[derive(Debug, Clone)]
 pub struct BatchLoss {
     /// Mean over predictions, `[1]`.
@@ -86,7 +86,7 @@ pub struct BatchLoss {
     /// True tokens read, padding not counted.
     pub tokens: usize,
     /// The state after the batch, for the next one.
-    pub carried: Option<Carried>,
+    pub recurrent_state: Option<RecurrentState>,
 }
 
 /// Limits of batches for evaluation and prediction.
@@ -113,12 +113,12 @@ pub trait Work {
 ///
 /// # Errors
 /// If the model and the sizes of the data do not fit each other.
-pub fn with_task<W: Work>(variant: &Variant, data: &Data, work: W) -> Result<W::Outcome, Misfit> {
+pub fn with_task<W: Work>(spec: &ModelSpec, data: &Data, work: W) -> Result<W::Outcome, InvalidShape> {
     Ok(match data {
-        Data::Labelled(data) => work.with(&ClassificationTask::new(variant, data)?),
-        Data::Text(corpus) => work.with(&LanguageModelTask::new(variant, corpus)?),
-        Data::Tagged(data) => work.with(&TaggingTask::new(variant, data)?),
-        Data::Pairs(data) => work.with(&TransductionTask::new(variant, data)?),
-        Data::Series(series) => work.with(&ForecastingTask::new(variant, series)?),
+        Data::Labeled(data) => work.with(&ClassificationTask::new(spec, data)?),
+        Data::Text(corpus) => work.with(&LanguageModelTask::new(spec, corpus)?),
+        Data::Tagged(data) => work.with(&TaggingTask::new(spec, data)?),
+        Data::Pairs(data) => work.with(&TransductionTask::new(spec, data)?),
+        Data::Series(series) => work.with(&ForecastingTask::new(spec, series)?),
     })
 }

@@ -21,6 +21,8 @@ pub(super) fn newest(
     let mut found = None;
     for (step, path) in checkpoints.list()?.into_iter().rev() {
         match usable(&path) {
+            // Its weights are sound, only not for this version: nothing older may take its place.
+            Err(error @ CheckpointError::OtherFormat(_)) => return Err(error.into()),
             Err(error) => passed_over.push((step, path, Aside::Damaged, error.to_string())),
             Ok((opened, snapshot)) => {
                 let older = |recovery: &&Recovery| recovery.generation > snapshot.progress.recovery.generation;
@@ -42,7 +44,7 @@ pub(super) fn newest(
     for (step, path, aside, why) in passed_over {
         let event = json!({"step": step, "event": "set aside", "checkpoint": path.display().to_string(), "why": why});
         folder.append(Journal::Events, &event)?;
-        checkpoints.set_aside(&path, aside)?;
+        checkpoints.quarantine(&path, aside)?;
         if aside == Aside::Damaged {
             observer.note(&format!("{why}; it is set aside, and the checkpoint before it is used"));
         }

@@ -44,7 +44,7 @@ fn settings(k1: usize, k2: usize) -> Settings {
 }
 
 fn task(recipe: &Recipe, model: &str) -> LanguageModelTask {
-    LanguageModelTask::new(&recipe.variant(model).unwrap(), &corpus()).unwrap()
+    LanguageModelTask::new(&recipe.spec(model).unwrap(), &corpus()).unwrap()
 }
 
 /// The loss of a window computed in two readings: all before it at once without gradients, then the window.
@@ -97,11 +97,11 @@ fn each_setting_has_the_gradients_of_a_direct_computation() {
                 let network = task.network(&device);
                 let windows = windows(STEPS, BpttSettings { k1, k2 });
                 assert_eq!(task.batches(0).len(), windows.len());
-                let mut carried = None;
+                let mut recurrent_state = None;
                 for (place, window) in windows.into_iter().enumerate() {
                     let noise = Key::new(1, Purpose::Dropout);
-                    let read = task.loss(&network, &[place], carried.as_ref(), noise, &device);
-                    carried = read.carried;
+                    let read = task.loss(&network, &[place], recurrent_state.as_ref(), noise, &device);
+                    recurrent_state = read.recurrent_state;
                     let found = gradients::of(&network, &read.loss.backward());
                     let expected = gradients::of(&network, &directly(&network, &rows, window, &device).backward());
                     let error = apart(&found, &expected);

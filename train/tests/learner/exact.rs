@@ -62,7 +62,7 @@ fn stopping_after_any_batch_even_amid_an_accumulation_is_exact_to_the_bit() {
 }
 
 #[test]
-fn every_cell_optimiser_and_schedule_resumes_exactly() {
+fn every_cell_optimizer_and_schedule_resumes_exactly() {
     let cells = Architecture::ALL.into_iter().filter(|architecture| architecture.directions() == 1);
     for cell in cells {
         for optimizer in ["sgd", "adam", "adamw", "rmsprop", "asgd"] {
@@ -71,7 +71,7 @@ fn every_cell_optimiser_and_schedule_resumes_exactly() {
                     ("optimizer.kind", optimizer),
                     ("optimizer.momentum", "0.5"),
                     ("optimizer.weight_decay", "0.01"),
-                    ("optimizer.trigger", "1"),
+                    ("optimizer.averaging_patience", "1"),
                     ("schedule.kind", schedule),
                     ("schedule.warmup_steps", "3"),
                     ("training.epochs", "3"),
@@ -82,7 +82,7 @@ fn every_cell_optimiser_and_schedule_resumes_exactly() {
                 // Within a pass, and within the one after it.
                 parts.until(&Series(cell), 4);
                 parts.until(&Series(cell), WINDOWS as u64 * 2 + 3);
-                assert!(!parts.newest().carried.is_empty());
+                assert!(!parts.newest().recurrent_state.is_empty());
                 parts.to_the_end(&Series(cell));
                 assert!(parts.outcome() == whole.outcome(), "{cell:?}, {optimizer}, {schedule}");
             }

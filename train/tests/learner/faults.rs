@@ -20,7 +20,7 @@ fn caught(site: &str) -> (&str, Option<&str>) {
         "activation" | "loss" => ("loss", None),
         "gradient" => ("gradient", Some("output.bias")),
         "weights" => ("weight", Some("stack.layers")),
-        "carried" => ("carried", Some("")),
+        "recurrent_state" => ("recurrent_state", Some("")),
         "metric" => ("validation", None),
         other => panic!("no such place: {other}"),
     }
@@ -57,7 +57,7 @@ fn a_value_that_is_not_finite_is_caught_at_once_wherever_it_appears_and_never_sa
 
 #[test]
 fn a_value_that_comes_again_is_skipped_with_the_state_before_it() {
-    for site in ["data", "activation", "loss", "gradient", "weights", "carried"] {
+    for site in ["data", "activation", "loss", "gradient", "weights", "recurrent_state"] {
         // Batch 3 of each pass: one skip a pass is within the budget.
         let armed = faults::arm(&format!("{site}=nan@3+")).unwrap();
         let trial = Trial::new(&[("training.epochs", "2")]);

@@ -1,7 +1,7 @@
 //! The learner on small tasks: exact resume, limits, recovery, failing disks.
 
 mod bptt; // truncated backpropagation through time, against gradients computed directly
-mod exact; // resume is exact: after any step, for every cell, optimiser and schedule
+mod exact; // resume is exact: after any step, for every cell, optimizer and schedule
 mod faults; // values that are not finite, at every place; failing points and disks
 mod recovery; // what ends well, and what ends with a diagnosis
 mod series; // a stateful task over a recurrent network

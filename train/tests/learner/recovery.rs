@@ -128,7 +128,7 @@ fn postponed_batches_are_read_at_the_end_of_their_pass() {
     // Ten batches a pass, none of them lost by the rollback: the second pass has taken its nine.
     let progress = trial.newest().progress;
     assert_eq!((progress.epoch, progress.batch), (1, 9));
-    assert!(progress.recovery.postponed.iter().all(|tick| (14..=17).contains(tick)), "{progress:?}");
+    assert!(progress.recovery.postponed.iter().all(|global_batch| (14..=17).contains(global_batch)), "{progress:?}");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The next value of two sines, by a recurrent network whose state is carried from window to window: six windows a pass.
+//! The next value of two sines, by a recurrent network whose state is recurrent_state from window to window: six windows a pass.
 
 use burn::module::Module;
 use burn::nn::Linear;
@@ -11,7 +11,7 @@ use seqzoo_models::state::NamedState;
 use seqzoo_random::{Key, Purpose};
 use seqzoo_run::checkpoint::Files;
 use seqzoo_run::faults;
-use seqzoo_run::tasks::{BatchLoss, Carried, Task};
+use seqzoo_run::tasks::{BatchLoss, RecurrentState, Task};
 
 const ROWS: usize = 2;
 const WINDOW: usize = 4;
@@ -47,13 +47,13 @@ impl Series {
     }
 }
 
-fn unfold(carried: &Carried) -> Vec<LayerState> {
-    let tensor = |name: &str| carried.get(name).cloned().map(Tensor::from_inner);
+fn unfold(recurrent_state: &RecurrentState) -> Vec<LayerState> {
+    let tensor = |name: &str| recurrent_state.get(name).cloned().map(Tensor::from_inner);
     let forward = NamedState { hidden: tensor("hidden").unwrap(), cell: tensor("cell") };
     vec![LayerState { forward, backward: None }]
 }
 
-fn fold(states: Vec<LayerState>) -> Carried {
+fn fold(states: Vec<LayerState>) -> RecurrentState {
     let NamedState { hidden, cell } = states.into_iter().next().unwrap().forward;
     let cell = cell.map(|cell| ("cell".to_owned(), cell.inner()));
     [("hidden".to_owned(), hidden.inner())].into_iter().chain(cell).collect()
@@ -87,12 +87,12 @@ impl Task for Series {
         &self,
         network: &Reader,
         batch: &[usize],
-        carried: Option<&Carried>,
+        recurrent_state: Option<&RecurrentState>,
         noise: Key,
         device: &Device,
     ) -> BatchLoss {
         let input = Self::tensor(Self::input(batch), device);
-        let read = network.stack.read(input, &[WINDOW; ROWS], carried.map(unfold), Some(noise));
+        let read = network.stack.read(input, &[WINDOW; ROWS], recurrent_state.map(unfold), Some(noise));
         let mut outputs = dropout(read.outputs, 0.2, Some(noise));
         if let Some(value) = faults::value("activation") {
             outputs = outputs * value;
@@ -100,7 +100,7 @@ impl Task for Series {
         let told = network.output.forward(outputs.reshape([ROWS * WINDOW, HIDDEN]));
         let came = Self::tensor(Self::values(batch[0] * WINDOW + 1, WINDOW), device).reshape([ROWS * WINDOW, 1]);
         let loss = (told - came).square().mean();
-        BatchLoss { loss, weight: 8.0, tokens: ROWS * WINDOW, carried: Some(fold(read.states)) }
+        BatchLoss { loss, weight: 8.0, tokens: ROWS * WINDOW, recurrent_state: Some(fold(read.states)) }
     }
 
     fn validate(&self, network: &Reader, device: &Device, _: &dyn Fn() -> bool) -> Option<Scores> {

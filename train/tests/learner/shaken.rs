@@ -8,7 +8,7 @@ use burn::tensor::{Device, Tensor};
 use seqzoo_datasets::scores::{Metric, Scores};
 use seqzoo_random::{Key, RngExt};
 use seqzoo_run::checkpoint::Files;
-use seqzoo_run::tasks::{BatchLoss, Carried, Task};
+use seqzoo_run::tasks::{BatchLoss, RecurrentState, Task};
 use seqzoo_train::REFERENCE_BATCHES;
 
 #[derive(Module, Debug)]
@@ -45,14 +45,21 @@ impl Task for Shaken {
         (0..if self.empty { 0 } else { 10 }).map(|batch| vec![(batch + epoch as usize) % 10]).collect()
     }
 
-    fn loss(&self, network: &Scalar, batch: &[usize], _: Option<&Carried>, noise: Key, device: &Device) -> BatchLoss {
+    fn loss(
+        &self,
+        network: &Scalar,
+        batch: &[usize],
+        _: Option<&RecurrentState>,
+        noise: Key,
+        device: &Device,
+    ) -> BatchLoss {
         self.losses.set(self.losses.get() + 1);
         if let Some((at, stop)) = self.stop_at {
             stop.fetch_or(self.losses.get() == at + REFERENCE_BATCHES, Ordering::Relaxed);
         }
-        let (weight, tokens, carried) = (1.0 + batch[0] as f64, 1, None);
+        let (weight, tokens, recurrent_state) = (1.0 + batch[0] as f64, 1, None);
         if self.huge {
-            return BatchLoss { loss: network.theta.val().sum() * 1e-3, weight, tokens, carried };
+            return BatchLoss { loss: network.theta.val().sum() * 1e-3, weight, tokens, recurrent_state };
         }
         let shake: f32 = noise.stream().random_range(-0.5..0.5) + batch[0] as f32 * 0.01;
         let begun = match self.bad_from {
@@ -64,7 +71,7 @@ impl Task for Shaken {
             self.bad_losses.set(self.bad_losses.get() - 1);
         }
         let goal = Tensor::from_data([if bad { f32::NAN } else { 3.0 + shake }], device);
-        BatchLoss { loss: (network.theta.val() - goal).square().sum(), weight, tokens, carried }
+        BatchLoss { loss: (network.theta.val() - goal).square().sum(), weight, tokens, recurrent_state }
     }
 
     fn validate(&self, network: &Scalar, _: &Device, stop: &dyn Fn() -> bool) -> Option<Scores> {

@@ -9,7 +9,8 @@ use super::{InvalidValue, Recipe, invalid};
 use crate::did_you_mean;
 
 /// The sections of which a model may have values of its own.
-const SECTIONS: [&str; 8] = ["network", "spelling", "dropout", "training", "optimizer", "schedule", "bptt", "stopping"];
+const SECTIONS: [&str; 8] =
+    ["network", "characters", "dropout", "training", "optimizer", "schedule", "bptt", "stopping"];
 
 /// Fields of those sections that all models of a run share.
 const SHARED: [&str; 2] = ["training.seed", "stopping.metric"];
@@ -109,18 +110,18 @@ mod tests {
         let values =
             [("training.epochs", "4"), ("model.rnn.training.epochs", "9"), ("model.rnn.optimizer.kind", "sgd")];
         let recipe = agreement(&values).unwrap().recipe;
-        let epochs = |name: &str| recipe.variant(name).unwrap().recipe.training.epochs;
+        let epochs = |name: &str| recipe.spec(name).unwrap().recipe.training.epochs;
         assert_eq!((epochs("lstm"), epochs("rnn")), (4, 9));
-        let rnn = recipe.variant("rnn").unwrap().recipe;
+        let rnn = recipe.spec("rnn").unwrap().recipe;
         assert_eq!(rnn.training.seed, recipe.training.seed);
-        assert_eq!(rnn.variant("rnn").unwrap().recipe, rnn, "a resolved recipe resolves to itself");
+        assert_eq!(rnn.spec("rnn").unwrap().recipe, rnn, "a resolved recipe resolves to itself");
     }
 
     #[test]
     fn a_later_common_value_replaces_those_of_single_models() {
         let values = [("model.rnn.training.epochs", "9"), ("training.epochs", "2")];
         let settings = agreement(&values).unwrap();
-        assert_eq!(settings.recipe.variant("rnn").unwrap().recipe.training.epochs, 2);
+        assert_eq!(settings.recipe.spec("rnn").unwrap().recipe.training.epochs, 2);
         assert!(!settings.origins.contains_key("model.rnn.training.epochs"));
     }
 

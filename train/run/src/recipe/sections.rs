@@ -5,24 +5,24 @@ use seqzoo_datasets::scores::Metric;
 use seqzoo_datasets::series::Framing;
 use seqzoo_datasets::text::{Keep, Level};
 use seqzoo_models::layers::{AttentionScore, Pooling, Skip};
-use seqzoo_models::networks::Outlook;
+use seqzoo_models::networks::ForecastHead;
 use serde::{Deserialize, Serialize};
 
 use super::{InvalidValue, invalid};
 
-/// How text becomes token numbers.
+/// How text is encoded as token ids.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TextSettings {
-    /// What a token is.
+    /// The unit of tokenization.
     pub level: Level,
-    /// Tokens that occur less often in the training part are unknown.
+    /// Minimum count of a token in the training split; rarer tokens are unknown.
     pub min_count: usize,
-    /// Tokens known at most.
+    /// Maximum size of the vocabulary, most frequent tokens first.
     pub max_vocabulary: usize,
-    /// Tokens read of a text at most.
+    /// Maximum number of tokens per text; longer texts are truncated.
     pub max_tokens: usize,
-    /// Which end of a longer text is read.
+    /// Which end of a text is kept when it is truncated.
     pub keep: Keep,
 }
 
@@ -32,75 +32,75 @@ impl Default for TextSettings {
     }
 }
 
-/// Sizes of the network.
+/// Architecture of the network.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NetworkSettings {
-    /// Features of a token.
+    /// Size of token embeddings.
     pub embedding_size: usize,
-    /// Features of each layer's hidden state, per direction, the lowest layer first.
+    /// Hidden size of each recurrent layer, per direction, first layer first.
     pub hidden_sizes: Vec<usize>,
-    /// What a layer hands on beside its own reading.
+    /// Skip connections between layers.
     #[serde(default)]
     pub skip: Skip,
-    /// Whether a linear map joins differing widths under residual and highway connections.
+    /// Whether residual and highway connections use a linear projection where sizes differ.
     #[serde(default)]
     pub projection: bool,
-    /// How outputs become one vector, where one is needed.
+    /// Pooling of the outputs over time into one vector (classification, relations).
     #[serde(default)]
     pub pooling: Pooling,
-    /// Whether a language model's output reads with the embedding's own weights.
+    /// Whether a language model ties the weights of its output layer to the embedding.
     #[serde(default)]
     pub tied: bool,
-    /// How well what an encoder–decoder writes fits a place of what it reads.
+    /// Attention score of an encoder-decoder.
     #[serde(default)]
     pub attention: AttentionScore,
-    /// Whether a tagger's labels depend on their neighbours (a conditional random field).
+    /// Whether a tagger has a conditional random field (CRF) as its output layer.
     #[serde(default)]
-    pub joint: bool,
-    /// All initial weights are drawn uniformly from ± this; 0: as each layer has them.
+    pub crf: bool,
+    /// All weights are initialized uniformly in ±`init_range`; 0: each layer's own initialization.
     #[serde(default)]
-    pub uniform: f64,
+    pub init_range: f64,
 }
 
-/// How a tagger reads the letters of words, by layers of the model's own architecture.
+/// A tagger's character encoder: a recurrent layer of the model's own architecture over the characters of each word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct SpellingSettings {
-    /// Features of a letter.
+pub struct CharacterSettings {
+    /// Size of character embeddings.
     pub embedding_size: usize,
-    /// Features of the hidden state, per direction; 0: letters are not read.
+    /// Hidden size, per direction; 0: no character encoder.
     pub hidden_size: usize,
 }
 
-/// How a series is cut and forecast.
+/// Columns, windows and forecast distribution of a series.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SeriesSettings {
-    /// Of a table: the column of timestamps; without, rows are counted. An empty name is that of a column without one.
+    /// Column of timestamps of a CSV file; without one, rows are numbered. An empty name is that of the column without a name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub time: Option<String>,
-    /// Of a table: the column that is forecast.
+    /// Column of a CSV file to forecast.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
-    /// Of a table: columns that are known up to the present.
+    /// Columns of a CSV file used as features; their values are known up to the forecast origin.
     pub features: Vec<String>,
-    /// Rows of the past that are read.
+    /// Number of past rows that the model reads.
     pub window: usize,
-    /// Rows that are forecast.
+    /// Forecast horizon, in rows.
     pub horizon: usize,
-    /// What is said of each value to come.
-    pub outlook: OutlookKind,
-    /// The probabilities of quantiles.
+    /// Forecast distribution of each future value.
+    pub distribution: DistributionKind,
+    /// Probabilities of the forecast quantiles, increasing; 0.5 is the point forecast.
     pub quantiles: Vec<f64>,
-    /// Rows of a season; 0: as the data set or the calendar has it.
+    /// Seasonal period in rows; 0: that of the dataset or of its time step.
     pub season: usize,
-    /// Whether the phase of the season is read too.
+    /// Whether the seasonal phase (as sine and cosine) is an input.
     pub calendar: bool,
-    /// Whether the target is read and forecast as its difference from the last value that is known, so that a level which
-    /// was never learnt from does no harm; Zeng et al., "Are transformers effective for time series forecasting?", AAAI 2023.
-    pub relative: bool,
-    /// Stretches of equal length by which a report tells errors apart.
+    /// Whether inputs and forecasts of the target are differences from its last known value, which makes the model
+    /// independent of the level; Zeng et al., "Are transformers effective for time series forecasting?", AAAI 2023.
+    pub difference: bool,
+    /// Number of consecutive periods of equal length for which errors are reported separately.
     pub folds: usize,
 }
 
@@ -112,28 +112,28 @@ impl Default for SeriesSettings {
             features: Vec::new(),
             window: 30,
             horizon: 1,
-            outlook: OutlookKind::Gaussian,
+            distribution: DistributionKind::Gaussian,
             quantiles: vec![0.05, 0.25, 0.5, 0.75, 0.95],
             season: 0,
             calendar: false,
-            relative: false,
+            difference: false,
             folds: 4,
         }
     }
 }
 
 impl SeriesSettings {
-    /// How the series is cut into questions.
+    /// Window, horizon and folds.
     pub fn framing(&self) -> Framing {
         Framing { window: self.window, horizon: self.horizon, folds: self.folds }
     }
 
-    /// What is said of each value to come.
-    pub fn outlook(&self) -> Outlook {
-        match self.outlook {
-            OutlookKind::Point => Outlook::Point,
-            OutlookKind::Gaussian => Outlook::Gaussian,
-            OutlookKind::Quantiles => Outlook::Quantiles(self.quantiles.clone()),
+    /// The forecast head for the chosen distribution.
+    pub fn head(&self) -> ForecastHead {
+        match self.distribution {
+            DistributionKind::Point => ForecastHead::Point,
+            DistributionKind::Gaussian => ForecastHead::Gaussian,
+            DistributionKind::Quantiles => ForecastHead::Quantiles(self.quantiles.clone()),
         }
     }
 
@@ -163,10 +163,10 @@ impl SeriesSettings {
 /// Rows of a window or a horizon at most.
 const MAX_STEPS: usize = 1 << 20;
 
-/// What is said of each value to come, see [`Outlook`].
+/// A forecast distribution, see [`ForecastHead`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum OutlookKind {
+pub enum DistributionKind {
     /// One value.
     Point,
     /// Mean and standard deviation.
@@ -175,21 +175,21 @@ pub enum OutlookKind {
     Quantiles,
 }
 
-/// What disturbs training: rates in [0, 1).
+/// Dropout and zoneout rates, in [0, 1).
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DropoutSettings {
-    /// Of tokens, each wherever it occurs in the batch.
+    /// Embedding dropout: drops token types, each at all of its occurrences in the batch.
     pub embedding: f64,
-    /// Between layers, a new mask at each step.
+    /// Dropout between layers, with a new mask at each step.
     pub layers: f64,
-    /// Between layers, the same mask at each step.
+    /// Locked (variational) dropout between layers: the same mask at each step.
     pub locked: f64,
-    /// Of recurrent weights.
+    /// Recurrent dropout: drops recurrent weights (DropConnect).
     pub recurrent: f64,
-    /// Of what the output reads.
+    /// Dropout on the input of the output layer.
     pub output: f64,
-    /// Share of the state's units that keep their old value.
+    /// Zoneout: probability that a unit of the state keeps its previous value.
     pub zoneout: f64,
 }
 
@@ -197,21 +197,21 @@ pub struct DropoutSettings {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainingSettings {
-    /// From which all random choices follow.
+    /// Random seed: weights, order of examples, dropout masks.
     #[serde(default)]
     pub seed: u64,
-    /// Passes over the training part at most.
+    /// Maximum number of epochs.
     pub epochs: usize,
-    /// Sequences per batch; for running text, rows that are read side by side.
+    /// Sequences per batch; for running text, the number of parallel streams.
     pub batch_size: usize,
     /// Padded tokens per batch at most, rows times the longest: long sequences make smaller batches, one that is longer
     /// still a batch of its own. Running text and series have windows of one length, so batches of them are not cut.
     #[serde(default = "max_batch_tokens")]
     pub max_batch_tokens: usize,
-    /// Batches whose gradients make one update, each counted by what it predicts.
+    /// Number of batches per update (gradient accumulation), weighted by their predictions.
     #[serde(default = "one")]
     pub accumulate: usize,
-    /// The optimiser's step size, before schedule and recovery.
+    /// Learning rate, before schedule and recovery.
     pub learning_rate: f64,
     /// Largest norm of the gradient of all parameters together; 0 leaves it as it is. Pascanu et al. 2013 find results
     /// insensitive to the threshold; 1 is customary for classifiers.
@@ -220,8 +220,8 @@ pub struct TrainingSettings {
     /// Largest magnitude of each element of the gradient, before its norm is measured; 0 leaves it as it is.
     #[serde(default)]
     pub clip_value: f64,
-    /// Whether the backward pass computes the gates of recurrent layers again instead of keeping them: less memory for long
-    /// sequences, more time, the same result to the bit. Where a kernel serves.
+    /// Whether the backward pass recomputes the gates of recurrent layers instead of keeping them: less memory for long
+    /// sequences, more time, the same result to the bit. Ignored where no kernel is used.
     #[serde(default)]
     pub recompute: bool,
 }
@@ -248,26 +248,26 @@ fn unit() -> f64 {
 /// Padded tokens of a batch at most, in training by default and in evaluation always: with 400 tokens a sequence, 163 of them.
 pub(crate) const MAX_BATCH_TOKENS: usize = 1 << 16;
 
-/// What turns gradients into updates; each kind reads the values that its equations name.
+/// The optimizer; each kind reads the fields that its equations name.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct OptimizerSettings {
-    /// Which equations.
+    /// The optimizer's name.
     pub kind: OptimizerKind,
-    /// Adam, AdamW: share of the old mean of gradients; Kingma and Ba 2015.
+    /// Adam, AdamW: decay rate of the first moment, β₁.
     pub beta_1: f64,
-    /// Adam, AdamW: share of the old mean of squares; Kingma and Ba 2015.
+    /// Adam, AdamW: decay rate of the second moment, β₂.
     pub beta_2: f64,
-    /// RMSprop: share of the old mean of squares; PyTorch's `alpha`.
+    /// RMSprop: smoothing constant α.
     pub alpha: f64,
-    /// Adam, AdamW, RMSprop: added to the root; Kingma and Ba 2015.
+    /// Adam, AdamW, RMSprop: ε, added to the denominator.
     pub epsilon: f64,
-    /// SGD, RMSprop: share of the old velocity.
+    /// SGD, RMSprop: momentum.
     pub momentum: f64,
-    /// Pull of weights towards 0; biases and gains are left alone. Decoupled from the gradient in AdamW alone.
+    /// Weight decay of matrices; biases and gains are not decayed. Decoupled from the gradient in AdamW only.
     pub weight_decay: f64,
-    /// ASGD: validations without a better value after which averaging begins; Merity et al. 2018.
-    pub trigger: usize,
+    /// ASGD: epochs without improvement after which averaging begins (NT-ASGD; Merity et al. 2018).
+    pub averaging_patience: usize,
 }
 
 impl Default for OptimizerSettings {
@@ -280,16 +280,16 @@ impl Default for OptimizerSettings {
             epsilon: 1e-8,
             momentum: 0.0,
             weight_decay: 0.0,
-            trigger: 5,
+            averaging_patience: 5,
         }
     }
 }
 
-/// The equations of an optimiser.
+/// The name of an optimizer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OptimizerKind {
-    /// Gradient descent, with momentum if given.
+    /// Stochastic gradient descent, with momentum if given.
     Sgd,
     /// Kingma and Ba 2015.
     Adam,
@@ -297,32 +297,32 @@ pub enum OptimizerKind {
     AdamW,
     /// Tieleman and Hinton 2012.
     RmsProp,
-    /// Gradient descent whose weights are averaged once validation stops to improve, Merity et al. 2018.
+    /// Averaged SGD, triggered by validation (NT-ASGD); Merity et al. 2018.
     Asgd,
 }
 
-/// How the learning rate changes; each kind reads the values that its equation names.
+/// The learning rate schedule; each kind reads the fields that its equation names.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ScheduleSettings {
-    /// Which equation.
+    /// The schedule's name.
     pub kind: ScheduleKind,
-    /// Updates over which the rate grows linearly to its value, whatever the kind.
+    /// Number of updates of linear warm-up, with any schedule.
     pub warmup_steps: u64,
-    /// step, plateau: what the rate is multiplied by each time.
+    /// step, plateau: factor of each reduction.
     pub factor: f64,
-    /// step: passes at the full rate before the first time; 0: as many as between two.
-    pub after: u64,
-    /// step: passes between two times.
-    pub every: u64,
-    /// plateau: validations without a better value before each time.
+    /// step: epochs before the first reduction; 0: `step_epochs`.
+    pub start_epoch: u64,
+    /// step: epochs between reductions.
+    pub step_epochs: u64,
+    /// plateau: epochs without improvement before each reduction.
     pub patience: u64,
-    /// linear, cosine, one-cycle: share of the rate that is left at the end.
-    pub last: f64,
-    /// one-cycle: share of the updates over which the rate rises.
-    pub rise: f64,
-    /// one-cycle: share of the rate at the beginning.
-    pub first: f64,
+    /// linear, cosine, one-cycle: final learning rate, as a fraction of the peak.
+    pub final_fraction: f64,
+    /// one-cycle: fraction of all updates with a rising learning rate.
+    pub rise_fraction: f64,
+    /// one-cycle: initial learning rate, as a fraction of the peak.
+    pub initial_fraction: f64,
 }
 
 impl Default for ScheduleSettings {
@@ -331,63 +331,63 @@ impl Default for ScheduleSettings {
             kind: ScheduleKind::Constant,
             warmup_steps: 0,
             factor: 0.5,
-            after: 0,
-            every: 1,
+            start_epoch: 0,
+            step_epochs: 1,
             patience: 1,
-            last: 0.0,
-            rise: 0.3,
-            first: 0.04,
+            final_fraction: 0.0,
+            rise_fraction: 0.3,
+            initial_fraction: 0.04,
         }
     }
 }
 
-/// The equation of a schedule.
+/// The name of a schedule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ScheduleKind {
-    /// The rate as it is.
+    /// Constant.
     Constant,
-    /// Multiplied by a factor every so many passes.
+    /// Multiplied by `factor` every `step_epochs` epochs.
     Step,
-    /// In a straight line to its last share.
+    /// Linear decay to `final_fraction`.
     Linear,
-    /// Along half a cosine to its last share; Loshchilov and Hutter 2017, without restarts.
+    /// Cosine decay to `final_fraction`; Loshchilov and Hutter 2017, without restarts.
     Cosine,
-    /// Up along half a cosine, then down along another; Smith and Topin 2018.
+    /// One cycle: up along half a cosine, then down along another; Smith and Topin 2018.
     OneCycle,
-    /// Multiplied by a factor whenever validation stops to improve.
+    /// Multiplied by `factor` whenever the validation metric stops improving.
     Plateau,
 }
 
 impl ScheduleKind {
-    /// Whether the rate depends on how many passes there will be.
+    /// Whether the learning rate depends on the number of epochs.
     pub fn needs_end(self) -> bool {
         matches!(self, Self::Linear | Self::Cosine | Self::OneCycle)
     }
 }
 
-/// How far back gradients go in running text: truncated backpropagation through time, TBPTT(k1, k2).
+/// Truncated backpropagation through time, TBPTT(k1, k2), for running text.
 ///
-/// Every `k1` steps, an update: from the state `k2` steps back, those steps are read again with the current weights, and the
-/// losses of the last `k1` of them (of all, where `k2` < `k1`) are propagated back. Williams and Peng 1990.
+/// Every `k1` steps there is one update: from the stored state `k2` steps back, those steps are recomputed with the current
+/// weights, and the losses of the last `k1` of them (of all, where `k2` < `k1`) are backpropagated. Williams and Peng 1990.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BpttSettings {
-    /// Steps from update to update; 0: the whole text at once.
+    /// Steps between updates; 0: the whole text.
     pub k1: usize,
-    /// Steps that an update reaches back; 0: as many as `k1`.
+    /// Steps of backpropagation per update; 0: `k1`.
     pub k2: usize,
 }
 
-/// When checkpoints are saved, beside the end of each pass.
+/// When checkpoints are saved, in addition to the end of each epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CheckpointSettings {
-    /// Updates between two; 0: only by the clock.
+    /// Updates between checkpoints; 0: only by time.
     pub every_steps: u64,
-    /// Seconds between two; 0: only by updates.
+    /// Seconds between checkpoints; 0: only by updates.
     pub every_seconds: u64,
-    /// How many are kept beside the best.
+    /// Number of checkpoints to keep in addition to the best one.
     pub keep: usize,
 }
 
@@ -397,7 +397,7 @@ impl Default for CheckpointSettings {
     }
 }
 
-/// What validation is watched for.
+/// Early stopping and the choice of the best checkpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct StoppingSettings {
@@ -413,15 +413,15 @@ impl Default for StoppingSettings {
     }
 }
 
-/// The figure that a recipe is expected to reach with its main model.
+/// The metric that a recipe's first model is expected to reach.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Expected {
-    /// The part of the data that is reported on.
+    /// The reported split.
     pub split: String,
-    /// What is measured.
+    /// The metric.
     pub metric: Metric,
-    /// Its value: accuracy and macro-f1 at least, loss and rmse at most; none where the data are the user's own.
+    /// Its expected value: a minimum for accuracy and macro-f1, a maximum for loss and rmse; none for a user's own data.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<f64>,
 }

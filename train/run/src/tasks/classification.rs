@@ -8,16 +8,16 @@ use seqzoo_datasets::classification::{Classification, Example};
 use seqzoo_datasets::scores::{Confusion, Evaluation, Metric, Scores};
 use seqzoo_datasets::text::{Encoder, Level, Vocabulary};
 use seqzoo_kernels::Execution;
-use seqzoo_models::misfit::Misfit;
+use seqzoo_models::invalid_shape::InvalidShape;
 use seqzoo_models::networks::{Classifier, ClassifierShape, Network};
 use seqzoo_random::{Key, Purpose};
 use serde::{Deserialize, Serialize};
 
-use super::{BatchLoss, Carried, Codec as _, Task, Trained, evaluation_limits, rectangle};
+use super::{BatchLoss, Codec as _, RecurrentState, Task, Trained, evaluation_limits, rectangle};
 use crate::checkpoint::Files;
 use crate::faults;
 use crate::parameters;
-use crate::recipe::Variant;
+use crate::recipe::ModelSpec;
 
 /// Batches for evaluation and prediction.
 const EVALUATION: Limits = evaluation_limits(128);
@@ -40,11 +40,11 @@ struct Encoded {
 }
 
 impl Codec {
-    fn shape(&self, variant: &Variant) -> ClassifierShape {
-        let recipe = &variant.recipe;
+    fn shape(&self, spec: &ModelSpec) -> ClassifierShape {
+        let recipe = &spec.recipe;
         ClassifierShape {
             vocabulary: self.encoder.vocabulary.size(),
-            stack: variant.stack(),
+            stack: spec.stack(),
             pooling: recipe.network.pooling,
             labels: self.labels.len(),
             dropout: recipe.dropout.output,
@@ -58,20 +58,20 @@ impl super::Codec for Codec {
 
     const FILE: &'static str = "encoder.json";
 
-    fn fits(&self, variant: &Variant) -> Result<(), Misfit> {
-        self.shape(variant).check()
+    fn fits(&self, spec: &ModelSpec) -> Result<(), InvalidShape> {
+        self.shape(spec).check()
     }
 
-    fn network(&self, variant: &Variant, device: &Device) -> Classifier {
-        Classifier::new(self.shape(variant), variant.recipe.training.seed, device)
+    fn network(&self, spec: &ModelSpec, device: &Device) -> Classifier {
+        Classifier::new(self.shape(spec), spec.recipe.training.seed, device)
     }
 }
 
-/// Training a classifier on a data set.
+/// Training a classifier on a dataset.
 #[derive(Debug, Clone)]
 pub struct ClassificationTask {
     codec: Codec,
-    variant: Variant,
+    spec: ModelSpec,
     train: Vec<Encoded>,
     validation: Vec<Encoded>,
 }
@@ -81,8 +81,8 @@ impl ClassificationTask {
     ///
     /// # Errors
     /// If the model does not fit the data's sizes.
-    pub fn new(variant: &Variant, data: &Classification) -> Result<Self, Misfit> {
-        let recipe = &variant.recipe;
+    pub fn new(spec: &ModelSpec, data: &Classification) -> Result<Self, InvalidShape> {
+        let recipe = &spec.recipe;
         let level = recipe.text.level;
         let cleaning = data.cleaning.clone();
         let tokens = |example: &Example| level.tokens(&cleaning.apply(&example.text)).collect::<Vec<_>>();
@@ -101,12 +101,12 @@ impl ClassificationTask {
         };
         let (train, validation) = (encode(&data.train), encode(&data.validation));
         let codec = Codec { encoder, labels: data.labels.clone() };
-        codec.fits(variant)?;
-        Ok(Self { codec, variant: variant.clone(), train, validation })
+        codec.fits(spec)?;
+        Ok(Self { codec, spec: spec.clone(), train, validation })
     }
 
     fn key(&self, purpose: Purpose) -> Key {
-        Key::new(self.variant.recipe.training.seed, purpose)
+        Key::new(self.spec.recipe.training.seed, purpose)
     }
 }
 
@@ -114,7 +114,7 @@ impl Task for ClassificationTask {
     type Network = Classifier;
 
     fn network(&self, device: &Device) -> Classifier {
-        self.variant.recipe.begin(self.codec.network(&self.variant, device))
+        self.spec.recipe.begin(self.codec.network(&self.spec, device))
     }
 
     fn set_execution(&self, network: &mut Self::Network, execution: Execution) {
@@ -123,14 +123,14 @@ impl Task for ClassificationTask {
 
     fn batches(&self, epoch: u64) -> Vec<Vec<usize>> {
         let lengths: Vec<usize> = self.train.iter().map(|example| example.tokens.len()).collect();
-        batch::shuffled(&lengths, &lengths, self.variant.recipe.training.limits(), self.key(Purpose::Order).at(epoch))
+        batch::shuffled(&lengths, &lengths, self.spec.recipe.training.limits(), self.key(Purpose::Order).at(epoch))
     }
 
     fn loss(
         &self,
         network: &Classifier,
         batch: &[usize],
-        _: Option<&Carried>,
+        _: Option<&RecurrentState>,
         noise: Key,
         device: &Device,
     ) -> BatchLoss {
@@ -142,7 +142,7 @@ impl Task for ClassificationTask {
             logits = logits * value;
         }
         let loss = log_softmax(logits, 1).gather(1, labels).mean().neg();
-        BatchLoss { loss, weight: batch.len() as f64, tokens: lengths.iter().sum(), carried: None }
+        BatchLoss { loss, weight: batch.len() as f64, tokens: lengths.iter().sum(), recurrent_state: None }
     }
 
     fn validate(&self, network: &Classifier, device: &Device, stop: &dyn Fn() -> bool) -> Option<Scores> {
@@ -185,7 +185,7 @@ impl TextClassifier {
         self.codec.encoder.level
     }
 
-    /// How well examples are labelled; each text has a token.
+    /// How well examples are labeled; each text has a token.
     pub fn evaluate(&self, examples: &[Example]) -> Evaluation {
         let rows: Vec<Vec<u32>> = examples.iter().map(|example| self.encode(&example.text)).collect();
         let rows: Vec<&[u32]> = rows.iter().map(Vec::as_slice).collect();
@@ -208,7 +208,7 @@ pub fn most_probable(row: &[f32]) -> usize {
     (1..row.len()).fold(0, |best, label| if row[label] > row[best] { label } else { best })
 }
 
-/// How well the examples of some places are labelled.
+/// How well the examples of some places are labeled.
 fn score(
     names: &[String],
     log_probabilities: &[Vec<f32>],

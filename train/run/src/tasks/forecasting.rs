@@ -3,23 +3,23 @@
 use burn::tensor::{Device, Tensor, TensorData};
 use seqzoo_datasets::batch::{self, Limits};
 use seqzoo_datasets::classification::Split;
-use seqzoo_datasets::moments::Step;
 use seqzoo_datasets::scores::{Evaluation, Interval, Metric, Scores};
 use seqzoo_datasets::series::{Framing, Scaling, Series};
+use seqzoo_datasets::timestamps::Step;
 use seqzoo_kernels::Execution;
+use seqzoo_models::invalid_shape::InvalidShape;
 use seqzoo_models::layers::{PerceptronShape, StackShape};
-use seqzoo_models::misfit::Misfit;
-use seqzoo_models::networks::{Forecaster, ForecasterShape, Network, Outlook, PastShape};
+use seqzoo_models::networks::{ForecastHead, Forecaster, ForecasterShape, Network, PastShape};
 use seqzoo_random::{Key, Purpose};
 use serde::{Deserialize, Serialize};
 
-use super::{BatchLoss, Carried, Codec as _, Task, Trained};
+use super::{BatchLoss, Codec as _, RecurrentState, Task, Trained};
 use crate::checkpoint::Files;
 use crate::faults;
 use crate::parameters::Array;
-use crate::recipe::{Reader, Variant};
+use crate::recipe::{Backbone, ModelSpec};
 
-/// Windows per batch where nothing is learnt.
+/// Windows per batch where nothing is learned.
 const EVALUATION_BATCH: usize = 512;
 
 /// What is needed, with the weights, to forecast what comes after a series.
@@ -35,7 +35,7 @@ pub struct Codec {
     /// Rows of a season whose phase is read too; 0: none.
     pub season: usize,
     /// Whether the target is read and forecast as its difference from the last value that is known.
-    pub relative: bool,
+    pub difference: bool,
     /// The last window of the series trained on, `[rows][columns]`.
     pub recent: Vec<Vec<f64>>,
     /// Number of the first of those rows, as [`Series::first`] counts.
@@ -75,8 +75,8 @@ impl Past {
 
 impl Codec {
     /// Of a series, for a model of a recipe.
-    fn of(variant: &Variant, series: &Series) -> Self {
-        let settings = &variant.recipe.series;
+    fn of(spec: &ModelSpec, series: &Series) -> Self {
+        let settings = &spec.recipe.series;
         let past = Past::of(series, settings.framing());
         let past = past.unwrap_or(Past { rows: Vec::new(), number: 0, times: Vec::new(), next: Vec::new() });
         Self {
@@ -84,7 +84,7 @@ impl Codec {
             step: series.step,
             scaling: Scaling::fit(series),
             season: if settings.calendar { series.season.unwrap_or(0) } else { 0 },
-            relative: settings.relative,
+            difference: settings.difference,
             recent: past.rows,
             number: past.number,
             times: past.times,
@@ -99,7 +99,7 @@ impl Codec {
 
     /// What the target is counted from, scaled, where `last` is the last value that is known.
     fn origin(&self, last: f64) -> f64 {
-        if self.relative { self.scaling.scaled(0, last) } else { 0.0 }
+        if self.difference { self.scaling.scaled(0, last) } else { 0.0 }
     }
 
     /// A number that is told of the target, in its own unit.
@@ -131,40 +131,43 @@ impl Codec {
         Tensor::from_data(TensorData::new(numbers, [origins.len(), window, self.features()]), device)
     }
 
-    fn shape(&self, variant: &Variant) -> ForecasterShape {
-        let settings = &variant.recipe.series;
-        let past = match variant.reader {
-            Reader::Recurrent(_) => PastShape::Recurrent(StackShape { input_size: self.features(), ..variant.stack() }),
-            Reader::Perceptron => PastShape::Perceptron(PerceptronShape {
+    fn shape(&self, spec: &ModelSpec) -> ForecasterShape {
+        let settings = &spec.recipe.series;
+        let past = match spec.backbone {
+            Backbone::Recurrent(_) => PastShape::Recurrent(StackShape { input_size: self.features(), ..spec.stack() }),
+            Backbone::Perceptron => PastShape::Perceptron(PerceptronShape {
                 window: settings.window,
                 features: self.features(),
-                hidden_sizes: variant.recipe.network.hidden_sizes.clone(),
+                hidden_sizes: spec.recipe.network.hidden_sizes.clone(),
             }),
         };
-        let dropout = variant.recipe.dropout.output;
-        ForecasterShape { past, horizon: settings.horizon, outlook: settings.outlook(), dropout }
+        let dropout = spec.recipe.dropout.output;
+        ForecasterShape { past, horizon: settings.horizon, head: settings.head(), dropout }
     }
 }
 
 impl super::Codec for Codec {
     type Network = Forecaster;
 
-    fn fits(&self, variant: &Variant) -> Result<(), Misfit> {
+    fn fits(&self, spec: &ModelSpec) -> Result<(), InvalidShape> {
         let columns = self.columns.len();
-        let Framing { window, horizon, .. } = variant.recipe.series.framing();
+        let Framing { window, horizon, .. } = spec.recipe.series.framing();
         let fits = columns > 0
             && [self.scaling.means.len(), self.scaling.deviations.len()] == [columns; 2]
             && self.recent.iter().all(|row| row.len() == columns)
             && [self.recent.len(), self.times.len()] == [window; 2]
             && self.next.len() == horizon;
         if !fits {
-            return Err(Misfit::new("recent", "its columns and rows do not fit the window, the horizon or each other"));
+            return Err(InvalidShape::new(
+                "recent",
+                "its columns and rows do not fit the window, the horizon or each other",
+            ));
         }
-        self.shape(variant).check()
+        self.shape(spec).check()
     }
 
-    fn network(&self, variant: &Variant, device: &Device) -> Forecaster {
-        Forecaster::new(self.shape(variant), variant.recipe.training.seed, device)
+    fn network(&self, spec: &ModelSpec, device: &Device) -> Forecaster {
+        Forecaster::new(self.shape(spec), spec.recipe.training.seed, device)
     }
 }
 
@@ -172,7 +175,7 @@ impl super::Codec for Codec {
 #[derive(Debug, Clone)]
 pub struct ForecastingTask {
     codec: Codec,
-    variant: Variant,
+    spec: ModelSpec,
     series: Series,
     origins: Vec<usize>,
 }
@@ -182,20 +185,20 @@ impl ForecastingTask {
     ///
     /// # Errors
     /// If the model does not fit the data's sizes.
-    pub fn new(variant: &Variant, series: &Series) -> Result<Self, Misfit> {
-        let Framing { window, horizon, .. } = variant.recipe.series.framing();
-        let codec = Codec::of(variant, series);
-        codec.fits(variant)?;
+    pub fn new(spec: &ModelSpec, series: &Series) -> Result<Self, InvalidShape> {
+        let Framing { window, horizon, .. } = spec.recipe.series.framing();
+        let codec = Codec::of(spec, series);
+        codec.fits(spec)?;
         Ok(Self {
             codec,
-            variant: variant.clone(),
+            spec: spec.clone(),
             series: series.clone(),
             origins: series.origins(Split::Train, window, horizon),
         })
     }
 
     fn framing(&self) -> Framing {
-        self.variant.recipe.series.framing()
+        self.spec.recipe.series.framing()
     }
 
     /// What came after each of the origins, as it is to be told, `[origins, horizon]`.
@@ -217,7 +220,7 @@ impl Task for ForecastingTask {
     type Network = Forecaster;
 
     fn network(&self, device: &Device) -> Forecaster {
-        self.variant.recipe.begin(self.codec.network(&self.variant, device))
+        self.spec.recipe.begin(self.codec.network(&self.spec, device))
     }
 
     fn set_execution(&self, network: &mut Self::Network, execution: Execution) {
@@ -225,7 +228,7 @@ impl Task for ForecastingTask {
     }
 
     fn batches(&self, epoch: u64) -> Vec<Vec<usize>> {
-        let training = &self.variant.recipe.training;
+        let training = &self.spec.recipe.training;
         let window = self.framing().window;
         let key = Key::new(training.seed, Purpose::Order).at(epoch);
         let lengths = vec![window; self.origins.len()];
@@ -236,7 +239,7 @@ impl Task for ForecastingTask {
         &self,
         network: &Forecaster,
         batch: &[usize],
-        _: Option<&Carried>,
+        _: Option<&RecurrentState>,
         noise: Key,
         device: &Device,
     ) -> BatchLoss {
@@ -247,7 +250,12 @@ impl Task for ForecastingTask {
             past = past * value;
         }
         let loss = network.loss(past, &vec![window; origins.len()], self.came(&origins, device), Some(noise));
-        BatchLoss { loss, weight: (origins.len() * horizon) as f64, tokens: origins.len() * window, carried: None }
+        BatchLoss {
+            loss,
+            weight: (origins.len() * horizon) as f64,
+            tokens: origins.len() * window,
+            recurrent_state: None,
+        }
     }
 
     fn validate(&self, network: &Forecaster, device: &Device, stop: &dyn Fn() -> bool) -> Option<Scores> {
@@ -259,16 +267,16 @@ impl Task for ForecastingTask {
             }
             let past = self.codec.windows(&self.series, origins, window, device);
             let forecast = network.forecast(past, &vec![window; origins.len()]);
-            let outlook = network.outlook();
-            let mean: f32 = outlook.loss(forecast.clone(), self.came(origins, device)).into_scalar();
+            let head = network.head();
+            let mean: f32 = head.loss(forecast.clone(), self.came(origins, device)).into_scalar();
             loss += f64::from(mean) * (origins.len() * horizon) as f64;
             let told = Array::of(forecast).values;
             let target = self.series.target();
             let rows = origins
                 .iter()
                 .flat_map(|&origin| (origin..origin + horizon).map(move |row| (target[origin - 1], target[row])));
-            for (told, (last, came)) in told.chunks_exact(outlook.width()).zip(rows) {
-                squares += (self.codec.told(told[outlook.middle()], last) - came).powi(2);
+            for (told, (last, came)) in told.chunks_exact(head.width()).zip(rows) {
+                squares += (self.codec.told(told[head.middle()], last) - came).powi(2);
                 count += 1;
             }
         }
@@ -298,12 +306,12 @@ impl SeriesForecaster {
 
     /// How it cuts a series.
     pub fn framing(&self) -> Framing {
-        self.variant.recipe.series.framing()
+        self.spec.recipe.series.framing()
     }
 
     /// What is said of each value to come.
-    pub fn outlook(&self) -> &Outlook {
-        self.network.outlook()
+    pub fn head(&self) -> &ForecastHead {
+        self.network.head()
     }
 
     /// The end of the series that it was trained on.
@@ -312,7 +320,7 @@ impl SeriesForecaster {
         Past { rows: recent, number, times, next }
     }
 
-    /// What is said of each value after the past, in the target's own unit: `[horizon][width of the outlook]`.
+    /// What is said of each value after the past, in the target's own unit: `[horizon][width of the head]`.
     ///
     /// # Panics
     /// If the past has not a window of rows of its columns.
@@ -327,25 +335,27 @@ impl SeriesForecaster {
         let shape = [1, window, self.codec.features()];
         let input = Tensor::from_data(TensorData::new(numbers, shape), &self.device);
         let told = Array::of(self.network.forecast(input, &[window])).values;
-        told.chunks_exact(self.outlook().width()).map(|told| self.unscaled(told, last)).collect()
+        told.chunks_exact(self.head().width()).map(|told| self.unscaled(told, last)).collect()
     }
 
     /// What is told of a value, in the target's own unit.
     fn unscaled(&self, told: &[f32], last: f64) -> Vec<f64> {
-        match self.outlook() {
-            Outlook::Gaussian => {
+        match self.head() {
+            ForecastHead::Gaussian => {
                 vec![self.codec.told(told[0], last), f64::from(told[1]) * self.codec.scaling.deviations[0]]
             }
-            Outlook::Point | Outlook::Quantiles(_) => told.iter().map(|&told| self.codec.told(told, last)).collect(),
+            ForecastHead::Point | ForecastHead::Quantiles(_) => {
+                told.iter().map(|&told| self.codec.told(told, last)).collect()
+            }
         }
     }
 
-    /// What is said of each value after each of the origins, in the target's own unit: `[origins][horizon][width of the outlook]`.
+    /// What is said of each value after each of the origins, in the target's own unit: `[origins][horizon][width of the head]`.
     fn forecasts(&self, series: &Series, origins: &[usize]) -> Vec<Vec<Vec<f64>>> {
         let Framing { window, horizon, .. } = self.framing();
         let past = self.codec.windows(series, origins, window, &self.device);
         let told = Array::of(self.network.forecast(past, &vec![window; origins.len()])).values;
-        let width = self.outlook().width();
+        let width = self.head().width();
         let unscaled = |(&origin, told): (&usize, &[f32])| {
             let last = series.target()[origin - 1];
             told.chunks_exact(width).map(|told| self.unscaled(told, last)).collect()
@@ -355,18 +365,18 @@ impl SeriesForecaster {
 
     /// Rolling-origin evaluation on a part of a series that has the same columns; a batch of forecasts is held at a time.
     pub fn evaluate(&self, series: &Series, split: Split) -> Evaluation {
-        let (framing, outlook) = (self.framing(), self.outlook());
+        let (framing, head) = (self.framing(), self.head());
         let origins = series.origins(split, framing.window, framing.horizon);
         let mut batches = origins.chunks(EVALUATION_BATCH);
         let mut batch = Vec::new().into_iter();
-        let mut coverage = Coverage::of(outlook);
+        let mut coverage = Coverage::of(head);
         let evaluation = series.evaluate(split, framing, |origin| {
             if batch.len() == 0 {
                 batch = self.forecasts(series, batches.next()?).into_iter();
             }
             let forecast: Vec<Vec<f64>> = batch.next()?;
             forecast.iter().zip(&series.target()[origin..]).for_each(|(told, &came)| coverage.add(told, came));
-            Some(forecast.iter().map(|told| told[outlook.middle()]).collect())
+            Some(forecast.iter().map(|told| told[head.middle()]).collect())
         });
         Evaluation { interval: coverage.interval(), ..evaluation }
     }
@@ -374,7 +384,7 @@ impl SeriesForecaster {
 
 /// How many values lie within the intervals between the outermost quantiles.
 struct Coverage<'a> {
-    outlook: &'a Outlook,
+    head: &'a ForecastHead,
     /// The probabilities of those quantiles; `None` where there is nothing between them.
     outermost: Option<(f64, f64)>,
     held: usize,
@@ -382,15 +392,15 @@ struct Coverage<'a> {
 }
 
 impl<'a> Coverage<'a> {
-    fn of(outlook: &'a Outlook) -> Self {
-        let quantiles = outlook.quantiles();
+    fn of(head: &'a ForecastHead) -> Self {
+        let quantiles = head.quantiles();
         let outermost = quantiles.first().copied().zip(quantiles.last().copied()).filter(|(low, high)| low < high);
-        Self { outlook, outermost, held: 0, count: 0 }
+        Self { head, outermost, held: 0, count: 0 }
     }
 
     fn add(&mut self, told: &[f64], came: f64) {
         let Some((low, high)) = self.outermost else { return };
-        let [low, high] = [low, high].map(|probability| self.outlook.quantile(told, probability));
+        let [low, high] = [low, high].map(|probability| self.head.quantile(told, probability));
         self.held += usize::from(low.zip(high).is_some_and(|(low, high)| (low..=high).contains(&came)));
         self.count += 1;
     }
@@ -435,11 +445,11 @@ mod tests {
         let values: Vec<Override> =
             [("series.window", "5"), ("series.horizon", "3")].iter().chain(more).copied().map(set).collect();
         let recipe = Settings::resolve("forecast", &values).unwrap().recipe;
-        ForecastingTask::new(&recipe.variant("gru").unwrap(), series).unwrap()
+        ForecastingTask::new(&recipe.spec("gru").unwrap(), series).unwrap()
     }
 
     #[test]
-    fn nothing_after_the_training_part_reaches_what_is_learnt() {
+    fn nothing_after_the_training_part_reaches_what_is_learned() {
         let (_, device) = devices().remove(0);
         let loss = |series: &Series| -> Vec<f32> {
             let task = task(series);
@@ -452,7 +462,7 @@ mod tests {
         };
         let plain = loss(&series(0.0, 0));
         assert_eq!(loss(&series(1e3, 40)), plain, "rows from the validation part on change nothing");
-        assert_ne!(loss(&series(1e3, 39)), plain, "the last row of the training part is learnt from");
+        assert_ne!(loss(&series(1e3, 39)), plain, "the last row of the training part is learned from");
     }
 
     #[test]
@@ -489,34 +499,39 @@ mod tests {
 
     #[test]
     fn an_interval_holds_what_lies_between_the_outermost_quantiles() {
-        let held = |outlook: &Outlook, told: &[(Vec<f64>, f64)]| {
-            let mut coverage = Coverage::of(outlook);
+        let held = |head: &ForecastHead, told: &[(Vec<f64>, f64)]| {
+            let mut coverage = Coverage::of(head);
             told.iter().for_each(|(told, came)| coverage.add(told, *came));
             coverage.interval().map(|found| (found.promised, found.held))
         };
-        let quantiles = Outlook::Quantiles(vec![0.25, 0.5, 0.75]);
+        let quantiles = ForecastHead::Quantiles(vec![0.25, 0.5, 0.75]);
         let told = [0.9, 1.0, 2.5, 4.0, 4.1].map(|came| (vec![1.0, 2.0, 4.0], came));
         assert_eq!(held(&quantiles, &told), Some((0.5, 0.6)));
         let told = [-3.3, -3.2, 3.2].map(|came| (vec![0.0, 2.0], came));
-        assert_eq!(held(&Outlook::Gaussian, &told), Some((0.95 - 0.05, 2.0 / 3.0)), "1.645 deviations of 2");
-        assert_eq!(held(&Outlook::Point, &[(vec![1.0], 1.0)]), None);
-        assert_eq!((held(&Outlook::Quantiles(vec![0.5]), &[(vec![1.0], 1.0)]), held(&quantiles, &[])), (None, None));
+        assert_eq!(held(&ForecastHead::Gaussian, &told), Some((0.95 - 0.05, 2.0 / 3.0)), "1.645 deviations of 2");
+        assert_eq!(held(&ForecastHead::Point, &[(vec![1.0], 1.0)]), None);
+        assert_eq!(
+            (held(&ForecastHead::Quantiles(vec![0.5]), &[(vec![1.0], 1.0)]), held(&quantiles, &[])),
+            (None, None)
+        );
     }
 
     #[test]
     fn validation_and_report_see_the_same_quantiles_which_never_cross() {
         let (_, device) = devices().remove(0);
         let series = series(0.0, 0);
-        let quantiles =
-            [("series.outlook", "quantiles"), ("series.quantiles", "[0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]")];
+        let quantiles = [
+            ("series.distribution", "quantiles"),
+            ("series.quantiles", "[0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]"),
+        ];
         let task = task_of(&series, &quantiles);
         let network = task.network(&device);
         let past = |origin: usize| task.codec.windows(&series, &[origin], 5, &device);
         let raw = Array::of(network.forward(past(42), &[5], None)).values;
         assert!(raw.chunks_exact(9).any(|quantiles| !quantiles.is_sorted()), "fresh weights cross");
         let validated = task.validate(&network, &device, &|| false).unwrap();
-        let ForecastingTask { codec, variant, .. } = task.clone();
-        let trained = Trained { codec, variant, network: network.clone(), device: device.clone() };
+        let ForecastingTask { codec, spec, .. } = task.clone();
+        let trained = Trained { codec, spec, network: network.clone(), device: device.clone() };
         let reported = trained.evaluate(&series, Split::Validation).all;
         let [validated, reported] = [validated, reported].map(|scores| scores.get(Metric::Rmse).unwrap());
         assert!((validated - reported).abs() < 1e-12, "{validated} {reported}");

@@ -8,18 +8,18 @@ use seqzoo_datasets::corpus::{Corpus, unknown_share};
 use seqzoo_datasets::scores::{Evaluation, Metric, Scores};
 use seqzoo_datasets::text::{Level, Vocabulary};
 use seqzoo_kernels::Execution;
+use seqzoo_models::invalid_shape::InvalidShape;
 use seqzoo_models::layers::LayerState;
-use seqzoo_models::misfit::Misfit;
 pub use seqzoo_models::networks::TextReader;
 use seqzoo_models::networks::{LanguageModel, LanguageModelShape, Network};
 use seqzoo_models::state::NamedState;
 use seqzoo_random::Key;
 use serde::{Deserialize, Serialize};
 
-use super::{BatchLoss, Carried, Codec as _, Task, Trained};
+use super::{BatchLoss, Codec as _, RecurrentState, Task, Trained};
 use crate::checkpoint::Files;
 use crate::faults;
-use crate::recipe::{BpttSettings, Variant};
+use crate::recipe::{BpttSettings, ModelSpec};
 
 /// Rows that text is cut into for evaluation at most, predictions of each at least, and steps read at once.
 const EVALUATION_ROWS: usize = 10;
@@ -47,13 +47,13 @@ pub struct Codec {
 /// is where the next window starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Window {
-    /// Where the carried state stands.
+    /// Where the recurrent_state state stands.
     pub start: usize,
     /// Where gradients begin.
     pub gradient_from: usize,
     /// Where losses begin to count.
     pub loss_from: usize,
-    /// Which state is carried on.
+    /// Which state is recurrent_state on.
     pub carry_at: usize,
     /// Where the window ends.
     pub end: usize,
@@ -149,13 +149,13 @@ impl EvaluationRows {
 }
 
 impl Codec {
-    fn shape(&self, variant: &Variant) -> LanguageModelShape {
+    fn shape(&self, spec: &ModelSpec) -> LanguageModelShape {
         LanguageModelShape {
             vocabulary: self.vocabulary.size(),
-            stack: variant.stack(),
-            tied: variant.recipe.network.tied,
-            dropout: variant.recipe.dropout.output,
-            embedding_dropout: variant.recipe.dropout.embedding,
+            stack: spec.stack(),
+            tied: spec.recipe.network.tied,
+            dropout: spec.recipe.dropout.output,
+            embedding_dropout: spec.recipe.dropout.embedding,
         }
     }
 }
@@ -163,12 +163,12 @@ impl Codec {
 impl super::Codec for Codec {
     type Network = LanguageModel;
 
-    fn fits(&self, variant: &Variant) -> Result<(), Misfit> {
-        self.shape(variant).check()
+    fn fits(&self, spec: &ModelSpec) -> Result<(), InvalidShape> {
+        self.shape(spec).check()
     }
 
-    fn network(&self, variant: &Variant, device: &Device) -> LanguageModel {
-        LanguageModel::new(self.shape(variant), variant.recipe.training.seed, device)
+    fn network(&self, spec: &ModelSpec, device: &Device) -> LanguageModel {
+        LanguageModel::new(self.shape(spec), spec.recipe.training.seed, device)
     }
 }
 
@@ -176,7 +176,7 @@ impl super::Codec for Codec {
 #[derive(Debug, Clone)]
 pub struct LanguageModelTask {
     codec: Codec,
-    variant: Variant,
+    spec: ModelSpec,
     train: Rows,
     validation: EvaluationRows,
     windows: Vec<Window>,
@@ -187,8 +187,8 @@ impl LanguageModelTask {
     ///
     /// # Errors
     /// If the model does not fit the data's sizes.
-    pub fn new(variant: &Variant, corpus: &Corpus) -> Result<Self, Misfit> {
-        let recipe = &variant.recipe;
+    pub fn new(spec: &ModelSpec, corpus: &Corpus) -> Result<Self, InvalidShape> {
+        let recipe = &spec.recipe;
         let level = recipe.text.level;
         let cleaning = Cleaning::default();
         let train = cleaning.apply(&corpus.train);
@@ -197,8 +197,8 @@ impl LanguageModelTask {
         let train = Rows::new(&codec.encode(&corpus.train), recipe.training.batch_size);
         let validation = EvaluationRows::new(&codec.encode(&corpus.validation));
         let windows = windows(train.steps(), recipe.bptt);
-        codec.fits(variant)?;
-        Ok(Self { codec, variant: variant.clone(), train, validation, windows })
+        codec.fits(spec)?;
+        Ok(Self { codec, spec: spec.clone(), train, validation, windows })
     }
 }
 
@@ -218,7 +218,7 @@ impl Task for LanguageModelTask {
     type Network = LanguageModel;
 
     fn network(&self, device: &Device) -> LanguageModel {
-        self.variant.recipe.begin(self.codec.network(&self.variant, device))
+        self.spec.recipe.begin(self.codec.network(&self.spec, device))
     }
 
     fn set_execution(&self, network: &mut Self::Network, execution: Execution) {
@@ -238,7 +238,7 @@ impl Task for LanguageModelTask {
         &self,
         network: &LanguageModel,
         batch: &[usize],
-        carried: Option<&Carried>,
+        recurrent_state: Option<&RecurrentState>,
         noise: Key,
         device: &Device,
     ) -> BatchLoss {
@@ -246,7 +246,7 @@ impl Task for LanguageModelTask {
         let rows = self.train.rows.len();
         // Masks of the parts of a window are told apart above the bits that count steps.
         let part = |number: u64| Some(noise.at(noise.first() ^ (number << 56)));
-        let mut states = carried.map(|carried| unfold(carried, network.depth()));
+        let mut states = recurrent_state.map(|recurrent_state| unfold(recurrent_state, network.depth()));
         let mut taken = None;
         let mut features = Vec::new();
         let cuts = [start, gradient_from, loss_from, carry_at, end];
@@ -287,7 +287,7 @@ impl Task for LanguageModelTask {
             loss: network.mean_loss(features, next),
             weight: predictions as f64,
             tokens: rows * (end - start),
-            carried: taken.map(fold),
+            recurrent_state: taken.map(fold),
         }
     }
 
@@ -297,7 +297,7 @@ impl Task for LanguageModelTask {
 
     fn note(&self) -> Option<String> {
         let (rows, length) = (self.train.rows.len(), self.train.steps() + 1);
-        let window = self.variant.recipe.bptt.k1 + 1;
+        let window = self.spec.recipe.bptt.k1 + 1;
         let longest = match rows * length / window {
             0 => "take a longer text or a smaller bptt.k1".to_owned(),
             fit => format!("for longer rows, set training.batch_size to {fit} or less"),
@@ -343,7 +343,7 @@ impl TextModel {
     }
 }
 
-/// Reads rows window by window, state carried.
+/// Reads rows window by window, state recurrent_state.
 fn score(network: &LanguageModel, text: &EvaluationRows, device: &Device, stop: &dyn Fn() -> bool) -> Option<Scores> {
     let (mut right, mut loss, mut examples, mut states) = (0.0, 0.0, 0, None);
     let rows = &text.rows;
@@ -385,20 +385,20 @@ fn map(states: Vec<LayerState>, change: impl Fn(Tensor<2>) -> Tensor<2>) -> Vec<
 }
 
 /// States by name, without gradients.
-fn fold(states: Vec<LayerState>) -> Carried {
-    let mut carried = Carried::new();
+fn fold(states: Vec<LayerState>) -> RecurrentState {
+    let mut recurrent_state = RecurrentState::new();
     for (layer, state) in states.into_iter().enumerate() {
-        carried.insert(format!("{layer}.hidden"), state.forward.hidden.inner());
-        carried.extend(state.forward.cell.map(|cell| (format!("{layer}.cell"), cell.inner())));
+        recurrent_state.insert(format!("{layer}.hidden"), state.forward.hidden.inner());
+        recurrent_state.extend(state.forward.cell.map(|cell| (format!("{layer}.cell"), cell.inner())));
     }
-    carried
+    recurrent_state
 }
 
 /// States of a stack of so many layers, to go on from.
-fn unfold(carried: &Carried, depth: usize) -> Vec<LayerState> {
-    let tensor = |name: String| carried.get(&name).cloned().map(Tensor::from_inner);
+fn unfold(recurrent_state: &RecurrentState, depth: usize) -> Vec<LayerState> {
+    let tensor = |name: String| recurrent_state.get(&name).cloned().map(Tensor::from_inner);
     let layer = |layer: usize| {
-        let hidden = tensor(format!("{layer}.hidden")).expect("a carried state has every layer");
+        let hidden = tensor(format!("{layer}.hidden")).expect("a recurrent_state state has every layer");
         LayerState { forward: NamedState { hidden, cell: tensor(format!("{layer}.cell")) }, backward: None }
     };
     (0..depth).map(layer).collect()
@@ -468,7 +468,7 @@ mod tests {
         let text: String = (0..3_500u32).map(|place| char::from(b'a' + (place * place % 19 % 7) as u8)).collect();
         let corpus = Corpus { train: text.clone(), validation: text, test: String::new() };
         let recipe = crate::settings::Settings::read("sentences").unwrap().recipe;
-        let task = LanguageModelTask::new(&recipe.variant("lstm").unwrap(), &corpus).unwrap();
+        let task = LanguageModelTask::new(&recipe.spec("lstm").unwrap(), &corpus).unwrap();
         let device = crate::devices().remove(0).1;
         let network = task.network(&device);
         let whole =

@@ -10,16 +10,16 @@ use seqzoo_datasets::scores::{Confusion, Evaluation, Group, Metric, Scores};
 use seqzoo_datasets::tagging::{Sentence, Tagging};
 use seqzoo_datasets::text::{UNKNOWN, Vocabulary};
 use seqzoo_kernels::Execution;
-use seqzoo_models::layers::{SpellingShape, Spelt, StackShape};
-use seqzoo_models::misfit::Misfit;
+use seqzoo_models::invalid_shape::InvalidShape;
+use seqzoo_models::layers::{CharacterEncoderShape, StackShape, WordCharacters};
 use seqzoo_models::networks::{Network, Sentences, Tagger, TaggerShape};
 use seqzoo_random::{Key, Purpose};
 use serde::{Deserialize, Serialize};
 
-use super::{BatchLoss, Carried, Codec as _, Task, Trained, evaluation_limits, rectangle};
+use super::{BatchLoss, Codec as _, RecurrentState, Task, Trained, evaluation_limits, rectangle};
 use crate::checkpoint::Files;
 use crate::faults;
-use crate::recipe::Variant;
+use crate::recipe::ModelSpec;
 
 /// Batches for evaluation and prediction.
 const EVALUATION: Limits = evaluation_limits(128);
@@ -52,8 +52,8 @@ struct Encoded {
 }
 
 impl Codec {
-    fn of(variant: &Variant, data: &Tagging) -> Self {
-        let text = &variant.recipe.text;
+    fn of(spec: &ModelSpec, data: &Tagging) -> Self {
+        let text = &spec.recipe.text;
         let cleaning = Cleaning::default();
         let tokens = data.train.iter().flat_map(|sentence| &sentence.tokens);
         let tokens: Vec<_> = tokens.map(|token| cleaning.apply_to_token(token)).collect();
@@ -88,22 +88,27 @@ impl Codec {
         self.words.number(&self.cleaning.apply_to_token(token).to_lowercase()) != UNKNOWN
     }
 
-    fn shape(&self, variant: &Variant) -> TaggerShape {
-        let recipe = &variant.recipe;
-        let StackShape { architecture, .. } = variant.stack();
-        let spelling = (recipe.spelling.hidden_size > 0).then(|| SpellingShape {
+    fn shape(&self, spec: &ModelSpec) -> TaggerShape {
+        let recipe = &spec.recipe;
+        let StackShape { architecture, .. } = spec.stack();
+        let character_encoder = (recipe.characters.hidden_size > 0).then(|| CharacterEncoderShape {
             letters: self.letters.size(),
-            stack: StackShape::plain(architecture, recipe.spelling.embedding_size, vec![recipe.spelling.hidden_size]),
+            stack: StackShape::plain(
+                architecture,
+                recipe.characters.embedding_size,
+                vec![recipe.characters.hidden_size],
+            ),
         });
-        let spelt = spelling.as_ref().map_or(0, |spelling| spelling.stack.output_size());
+        let characters =
+            character_encoder.as_ref().map_or(0, |character_encoder| character_encoder.stack.output_size());
         let embedding_size = recipe.network.embedding_size;
         TaggerShape {
             vocabulary: self.words.size(),
             embedding_size,
-            spelling,
-            stack: StackShape { input_size: embedding_size + spelt, ..variant.stack() },
+            character_encoder,
+            stack: StackShape { input_size: embedding_size + characters, ..spec.stack() },
             labels: self.labels.len(),
-            joint: recipe.network.joint,
+            crf: recipe.network.crf,
             dropout: recipe.dropout.output,
             embedding_dropout: recipe.dropout.embedding,
         }
@@ -113,20 +118,20 @@ impl Codec {
 impl super::Codec for Codec {
     type Network = Tagger;
 
-    fn fits(&self, variant: &Variant) -> Result<(), Misfit> {
-        self.shape(variant).check()
+    fn fits(&self, spec: &ModelSpec) -> Result<(), InvalidShape> {
+        self.shape(spec).check()
     }
 
-    fn network(&self, variant: &Variant, device: &Device) -> Tagger {
-        Tagger::new(self.shape(variant), variant.recipe.training.seed, device)
+    fn network(&self, spec: &ModelSpec, device: &Device) -> Tagger {
+        Tagger::new(self.shape(spec), spec.recipe.training.seed, device)
     }
 }
 
-/// Training a tagger on labelled sentences.
+/// Training a tagger on labeled sentences.
 #[derive(Debug, Clone)]
 pub struct TaggingTask {
     codec: Codec,
-    variant: Variant,
+    spec: ModelSpec,
     train: Vec<Encoded>,
     validation: Vec<Encoded>,
 }
@@ -137,18 +142,18 @@ impl TaggingTask {
     ///
     /// # Errors
     /// If the model does not fit the data's sizes.
-    pub fn new(variant: &Variant, data: &Tagging) -> Result<Self, Misfit> {
-        let codec = Codec::of(variant, data);
+    pub fn new(spec: &ModelSpec, data: &Tagging) -> Result<Self, InvalidShape> {
+        let codec = Codec::of(spec, data);
         let encode = |sentence: &Sentence, most: usize| {
             let most = most.min(sentence.tokens.len());
             codec.encode(&sentence.tokens[..most], &sentence.labels[..most])
         };
         let [train, validation] = [&data.train, &data.validation]
             .map(|sentences| sentences.iter().filter(|sentence| !sentence.tokens.is_empty()));
-        let train = train.map(|sentence| encode(sentence, variant.recipe.text.max_tokens)).collect();
+        let train = train.map(|sentence| encode(sentence, spec.recipe.text.max_tokens)).collect();
         let validation = validation.map(|sentence| encode(sentence, usize::MAX)).collect();
-        codec.fits(variant)?;
-        Ok(Self { codec, variant: variant.clone(), train, validation })
+        codec.fits(spec)?;
+        Ok(Self { codec, spec: spec.clone(), train, validation })
     }
 }
 
@@ -156,7 +161,7 @@ impl Task for TaggingTask {
     type Network = Tagger;
 
     fn network(&self, device: &Device) -> Tagger {
-        self.variant.recipe.begin(self.codec.network(&self.variant, device))
+        self.spec.recipe.begin(self.codec.network(&self.spec, device))
     }
 
     fn set_execution(&self, network: &mut Self::Network, execution: Execution) {
@@ -164,12 +169,19 @@ impl Task for TaggingTask {
     }
 
     fn batches(&self, epoch: u64) -> Vec<Vec<usize>> {
-        let training = &self.variant.recipe.training;
+        let training = &self.spec.recipe.training;
         let lengths: Vec<usize> = self.train.iter().map(|sentence| sentence.words.len()).collect();
         batch::shuffled(&lengths, &lengths, training.limits(), Key::new(training.seed, Purpose::Order).at(epoch))
     }
 
-    fn loss(&self, network: &Tagger, batch: &[usize], _: Option<&Carried>, noise: Key, device: &Device) -> BatchLoss {
+    fn loss(
+        &self,
+        network: &Tagger,
+        batch: &[usize],
+        _: Option<&RecurrentState>,
+        noise: Key,
+        device: &Device,
+    ) -> BatchLoss {
         let rows: Vec<&Encoded> = batch.iter().map(|&place| &self.train[place]).collect();
         let labels: Vec<Vec<usize>> = rows.iter().map(|row| row.labels.clone()).collect();
         let tokens = labels.iter().map(Vec::len).sum();
@@ -177,7 +189,7 @@ impl Task for TaggingTask {
         if let Some(value) = faults::value("activation") {
             loss = loss * value;
         }
-        BatchLoss { loss, weight: tokens as f64, tokens, carried: None }
+        BatchLoss { loss, weight: tokens as f64, tokens, recurrent_state: None }
     }
 
     fn validate(&self, network: &Tagger, device: &Device, stop: &dyn Fn() -> bool) -> Option<Scores> {
@@ -207,7 +219,7 @@ impl SentenceTagger {
         answers.into_iter().map(|answer| answer.into_iter().map(name).collect()).collect()
     }
 
-    /// How well the tokens of sentences are labelled, known words told from unknown ones.
+    /// How well the tokens of sentences are labeled, known words told from unknown ones.
     pub fn evaluate(&self, sentences: &[Sentence]) -> Evaluation {
         let rows: Vec<Encoded> =
             sentences.iter().map(|sentence| self.codec.encode(&sentence.tokens, &sentence.labels)).collect();
@@ -234,7 +246,7 @@ fn pairs<'a>(right: &'a [usize], answered: &'a [usize]) -> impl Iterator<Item = 
     right.iter().copied().zip(answered.iter().copied())
 }
 
-/// Rows as one rectangle, each distinct word spelt once.
+/// Rows as one rectangle, each distinct word characters once.
 fn sentences(rows: &[&Encoded], device: &Device) -> Sentences {
     let mut distinct: Vec<&[u32]> = Vec::new();
     let mut numbers: HashMap<&[u32], u32> = HashMap::new();
@@ -253,7 +265,7 @@ fn sentences(rows: &[&Encoded], device: &Device) -> Sentences {
     let (tokens, lengths) = rectangle(rows.iter().map(|row| row.words.as_slice()), device);
     let (letters, letter_counts) = rectangle(distinct.iter().copied(), device);
     let (places, _) = rectangle(places.iter().map(Vec::as_slice), device);
-    Sentences { tokens, lengths, spelt: Some(Spelt { letters, lengths: letter_counts, places }) }
+    Sentences { tokens, lengths, characters: Some(WordCharacters { letters, lengths: letter_counts, places }) }
 }
 
 /// Labels of each row, and where they are graded the mean loss per token; `None` if `stop` asked to leave it.

@@ -2,13 +2,13 @@
 
 use burn::module::Module;
 use burn::tensor::Device;
-use seqzoo_models::misfit::Misfit;
+use seqzoo_models::invalid_shape::InvalidShape;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::checkpoint::{CheckpointError, Files, Opened};
 use crate::progress::Snapshot;
-use crate::recipe::{Recipe, Variant};
+use crate::recipe::{ModelSpec, Recipe};
 
 /// What turns input into a network's numbers and numbers into answers: with the weights, enough to answer new input.
 pub trait Codec: Serialize + DeserializeOwned {
@@ -22,13 +22,13 @@ pub trait Codec: Serialize + DeserializeOwned {
     ///
     /// # Errors
     /// The field that does not fit.
-    fn fits(&self, variant: &Variant) -> Result<(), Misfit>;
+    fn fits(&self, spec: &ModelSpec) -> Result<(), InvalidShape>;
 
     /// That network, with its layers' own initial weights.
     ///
     /// # Panics
     /// If [`Codec::fits`] refuses the model.
-    fn network(&self, variant: &Variant, device: &Device) -> Self::Network;
+    fn network(&self, spec: &ModelSpec, device: &Device) -> Self::Network;
 
     /// What a checkpoint holds of it.
     fn files(&self) -> Files {
@@ -41,7 +41,7 @@ pub trait Codec: Serialize + DeserializeOwned {
 #[derive(Debug, Clone)]
 pub struct Trained<C: Codec> {
     pub(super) codec: C,
-    pub(super) variant: Variant,
+    pub(super) spec: ModelSpec,
     pub(super) network: C::Network,
     pub(super) device: Device,
 }
@@ -53,14 +53,14 @@ impl<C: Codec> Trained<C> {
     /// If the checkpoint's files do not fit each other.
     pub fn load(opened: &Opened, snapshot: &Snapshot, device: &Device) -> Result<Self, CheckpointError> {
         let codec: C = opened.json(C::FILE)?;
-        let variant = snapshot.variant(opened)?;
-        codec.fits(&variant).map_err(|misfit| CheckpointError::damaged(&opened.path, misfit))?;
-        let network = snapshot.into_network(opened, codec.network(&variant, device))?;
-        Ok(Self { codec, variant, network, device: device.clone() })
+        let spec = snapshot.spec(opened)?;
+        codec.fits(&spec).map_err(|invalid_shape| CheckpointError::damaged(&opened.path, invalid_shape))?;
+        let network = snapshot.into_network(opened, codec.network(&spec, device))?;
+        Ok(Self { codec, spec, network, device: device.clone() })
     }
 
     /// The recipe that it was trained by.
     pub fn recipe(&self) -> &Recipe {
-        &self.variant.recipe
+        &self.spec.recipe
     }
 }

@@ -9,16 +9,16 @@ use seqzoo_datasets::scores::{Evaluation, Metric, Scores};
 use seqzoo_datasets::text::{Level, PADDING, UNKNOWN, Vocabulary};
 use seqzoo_datasets::transduction::{Pair, Transduction, wholly_right};
 use seqzoo_kernels::Execution;
+use seqzoo_models::invalid_shape::InvalidShape;
 use seqzoo_models::layers::{AttentionScore, StackShape};
-use seqzoo_models::misfit::Misfit;
 use seqzoo_models::networks::{EncoderDecoder, EncoderDecoderShape, Generation, Network};
 use seqzoo_random::{Key, Purpose};
 use serde::{Deserialize, Serialize};
 
-use super::{BatchLoss, Carried, Codec as _, Task, Trained, evaluation_limits, rectangle};
+use super::{BatchLoss, Codec as _, RecurrentState, Task, Trained, evaluation_limits, rectangle};
 use crate::checkpoint::Files;
 use crate::faults;
-use crate::recipe::Variant;
+use crate::recipe::ModelSpec;
 
 /// Batches for evaluation.
 const EVALUATION: Limits = evaluation_limits(256);
@@ -101,17 +101,17 @@ struct Encoded {
 }
 
 impl Codec {
-    fn shape(&self, variant: &Variant) -> EncoderDecoderShape {
-        let encoder = variant.stack();
+    fn shape(&self, spec: &ModelSpec) -> EncoderDecoderShape {
+        let encoder = spec.stack();
         let decoder = StackShape { architecture: encoder.architecture.forward(), ..encoder.clone() };
         EncoderDecoderShape {
             source_vocabulary: self.source.size(),
             target_vocabulary: self.target.size() + 1,
             encoder,
             decoder,
-            attention: variant.recipe.network.attention,
-            dropout: variant.recipe.dropout.output,
-            embedding_dropout: variant.recipe.dropout.embedding,
+            attention: spec.recipe.network.attention,
+            dropout: spec.recipe.dropout.output,
+            embedding_dropout: spec.recipe.dropout.embedding,
         }
     }
 }
@@ -119,12 +119,12 @@ impl Codec {
 impl super::Codec for Codec {
     type Network = EncoderDecoder;
 
-    fn fits(&self, variant: &Variant) -> Result<(), Misfit> {
-        self.shape(variant).check()
+    fn fits(&self, spec: &ModelSpec) -> Result<(), InvalidShape> {
+        self.shape(spec).check()
     }
 
-    fn network(&self, variant: &Variant, device: &Device) -> EncoderDecoder {
-        EncoderDecoder::new(self.shape(variant), variant.recipe.training.seed, device)
+    fn network(&self, spec: &ModelSpec, device: &Device) -> EncoderDecoder {
+        EncoderDecoder::new(self.shape(spec), spec.recipe.training.seed, device)
     }
 }
 
@@ -146,7 +146,7 @@ fn extents(pairs: &[Encoded], attention: AttentionScore) -> (Vec<usize>, Vec<usi
 #[derive(Debug, Clone)]
 pub struct TransductionTask {
     codec: Codec,
-    variant: Variant,
+    spec: ModelSpec,
     train: Vec<Encoded>,
     validation: Vec<Pair>,
 }
@@ -157,8 +157,8 @@ impl TransductionTask {
     ///
     /// # Errors
     /// If the model does not fit the data's sizes.
-    pub fn new(variant: &Variant, data: &Transduction) -> Result<Self, Misfit> {
-        let text = &variant.recipe.text;
+    pub fn new(spec: &ModelSpec, data: &Transduction) -> Result<Self, InvalidShape> {
+        let text = &spec.recipe.text;
         let cleaning = Cleaning::default();
         let tokens = |side: &str| text.level.tokens(&cleaning.apply(side)).collect::<Vec<_>>();
         let vocabulary = |side: fn(&Pair) -> &str| {
@@ -176,8 +176,8 @@ impl TransductionTask {
         let train = data.train.iter().map(|pair| codec.encode(pair)).filter(|pair| !pair.source.is_empty()).collect();
         let has_source = |pair: &&Pair| text.level.tokens(&pair.source).next().is_some();
         let validation = data.validation.iter().filter(has_source).cloned().collect();
-        codec.fits(variant)?;
-        Ok(Self { codec, variant: variant.clone(), train, validation })
+        codec.fits(spec)?;
+        Ok(Self { codec, spec: spec.clone(), train, validation })
     }
 }
 
@@ -185,7 +185,7 @@ impl Task for TransductionTask {
     type Network = EncoderDecoder;
 
     fn network(&self, device: &Device) -> EncoderDecoder {
-        self.variant.recipe.begin(self.codec.network(&self.variant, device))
+        self.spec.recipe.begin(self.codec.network(&self.spec, device))
     }
 
     fn set_execution(&self, network: &mut Self::Network, execution: Execution) {
@@ -193,8 +193,8 @@ impl Task for TransductionTask {
     }
 
     fn batches(&self, epoch: u64) -> Vec<Vec<usize>> {
-        let training = &self.variant.recipe.training;
-        let (lengths, sizes) = extents(&self.train, self.variant.recipe.network.attention);
+        let training = &self.spec.recipe.training;
+        let (lengths, sizes) = extents(&self.train, self.spec.recipe.network.attention);
         batch::shuffled(&lengths, &sizes, training.limits(), Key::new(training.seed, Purpose::Order).at(epoch))
     }
 
@@ -202,7 +202,7 @@ impl Task for TransductionTask {
         &self,
         network: &EncoderDecoder,
         batch: &[usize],
-        _: Option<&Carried>,
+        _: Option<&RecurrentState>,
         noise: Key,
         device: &Device,
     ) -> BatchLoss {
@@ -212,11 +212,11 @@ impl Task for TransductionTask {
             loss = loss * value;
         }
         let read: usize = pairs.iter().map(|pair| pair.source.len()).sum();
-        BatchLoss { loss, weight: written as f64, tokens: read + written, carried: None }
+        BatchLoss { loss, weight: written as f64, tokens: read + written, recurrent_state: None }
     }
 
     fn validate(&self, network: &EncoderDecoder, device: &Device, stop: &dyn Fn() -> bool) -> Option<Scores> {
-        let attention = self.variant.recipe.network.attention;
+        let attention = self.spec.recipe.network.attention;
         let (right, loss) = graded(network, &self.codec, &self.validation, attention, device, stop)?;
         let mut scores = wholly_right(&right, &mut (0..right.len()));
         scores.metrics.insert(Metric::Loss, loss);
@@ -335,7 +335,7 @@ mod tests {
             let seed = format!("{seed}");
             let overrides: Vec<Override> = small.into_iter().chain([("training.seed", &*seed)]).map(set).collect();
             let settings = Settings::resolve("execute", &overrides).unwrap();
-            let task = TransductionTask::new(&settings.recipe.variant("bilstm").unwrap(), &data).unwrap();
+            let task = TransductionTask::new(&settings.recipe.spec("bilstm").unwrap(), &data).unwrap();
             let attention = settings.recipe.network.attention;
             let device = crate::devices().remove(0).1;
             let network = task.network(&device);

@@ -4,36 +4,36 @@ use seqzoo_datasets::catalog::Kind;
 use seqzoo_models::layers::stack::StackRates;
 use seqzoo_models::layers::{AttentionScore, Skip, StackShape};
 use seqzoo_models::networks::LanguageModelShape;
-use seqzoo_models::{Architecture, Misfit};
+use seqzoo_models::{Architecture, InvalidShape};
 
-use super::{DropoutSettings, InvalidValue, MAX_HIDDEN, Recipe, SpellingSettings, invalid, unknown_name};
+use super::{CharacterSettings, DropoutSettings, InvalidValue, MAX_HIDDEN, Recipe, invalid, unknown_name};
 
 /// A model's name and what it stands for: an architecture, behind it the units of each layer where they are not the recipe's,
-/// and `+crf` for a tagger whose labels are joint; or `perceptron`, which series are forecast by to compare.
+/// and `+crf` for a tagger whose labels are crf; or `perceptron`, which series are forecast by to compare.
 ///
 /// ```text
 /// lstm      lstm-50      birnn-20      gru-64-32      bilstm+crf      perceptron-64
 /// ```
 #[derive(Debug, Clone, PartialEq)]
-pub struct Variant {
+pub struct ModelSpec {
     /// The name in recipes, reports and folders.
     pub name: String,
     /// What reads.
-    pub reader: Reader,
+    pub backbone: Backbone,
     /// The recipe with this model's own values in it.
     pub recipe: Recipe,
 }
 
 /// What reads a sequence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reader {
+pub enum Backbone {
     /// A recurrent architecture.
     Recurrent(Architecture),
     /// A perceptron over a window of fixed length.
     Perceptron,
 }
 
-/// The name of [`Reader::Perceptron`].
+/// The name of [`Backbone::Perceptron`].
 const PERCEPTRON: &str = "perceptron";
 
 /// Of a recurrent stack; with gradients and moments, 16 GB.
@@ -44,19 +44,19 @@ impl Recipe {
     ///
     /// # Errors
     /// If the name stands for none.
-    pub fn variant(&self, name: &str) -> Result<Variant, InvalidValue> {
-        let (plain, joint) = name.strip_suffix("+crf").map_or((name, false), |plain| (plain, true));
-        let recurrent = Architecture::ALL.map(|architecture| (architecture.name(), Reader::Recurrent(architecture)));
-        let readers = || recurrent.into_iter().chain([(PERCEPTRON, Reader::Perceptron)]);
-        let found = readers().find_map(|(reader, kind)| Some((kind, units(plain.strip_prefix(reader)?)?)));
-        let known: Vec<&str> = readers().map(|(name, _)| name).collect();
-        let (reader, units) = found.ok_or_else(|| invalid("models", name, unknown_name(name, &known)))?;
+    pub fn spec(&self, name: &str) -> Result<ModelSpec, InvalidValue> {
+        let (plain, crf) = name.strip_suffix("+crf").map_or((name, false), |plain| (plain, true));
+        let recurrent = Architecture::ALL.map(|architecture| (architecture.name(), Backbone::Recurrent(architecture)));
+        let backbones = || recurrent.into_iter().chain([(PERCEPTRON, Backbone::Perceptron)]);
+        let found = backbones().find_map(|(reader, kind)| Some((kind, units(plain.strip_prefix(reader)?)?)));
+        let known: Vec<&str> = backbones().map(|(name, _)| name).collect();
+        let (backbone, units) = found.ok_or_else(|| invalid("models", name, unknown_name(name, &known)))?;
         let mut recipe = self.of_model(name)?;
         if !units.is_empty() {
             recipe.network.hidden_sizes = units;
         }
-        recipe.network.joint |= joint;
-        Ok(Variant { name: name.to_owned(), reader, recipe })
+        recipe.network.crf |= crf;
+        Ok(ModelSpec { name: name.to_owned(), backbone, recipe })
     }
 }
 
@@ -69,12 +69,12 @@ fn units(text: &str) -> Option<Vec<usize>> {
     text.strip_prefix('-')?.split('-').map(size).collect()
 }
 
-impl Variant {
+impl ModelSpec {
     /// What is to be told of the reader.
     pub fn summary(&self) -> &'static str {
-        match self.reader {
-            Reader::Recurrent(architecture) => architecture.card().summary,
-            Reader::Perceptron => "layers of rectified units over a window of fixed length",
+        match self.backbone {
+            Backbone::Recurrent(architecture) => architecture.card().summary,
+            Backbone::Perceptron => "layers of rectified units over a window of fixed length",
         }
     }
 
@@ -83,7 +83,7 @@ impl Variant {
     /// # Panics
     /// If the reader is a perceptron, which validation allows for series alone.
     pub fn stack(&self) -> StackShape {
-        let Reader::Recurrent(architecture) = self.reader else { panic!("a perceptron has no recurrent layers") };
+        let Backbone::Recurrent(architecture) = self.backbone else { panic!("a perceptron has no recurrent layers") };
         let DropoutSettings { layers: dropout, locked, recurrent, zoneout, .. } = self.recipe.dropout;
         let network = &self.recipe.network;
         StackShape {
@@ -98,14 +98,14 @@ impl Variant {
 
     /// Refuses what no network of that kind can have.
     pub(super) fn validate(&self, kind: Kind) -> Result<(), InvalidValue> {
-        if self.recipe.network.joint && kind != Kind::Tags {
-            return Err(invalid("network.joint", true, "false: only taggers have labels that are joint".to_owned()));
+        if self.recipe.network.crf && kind != Kind::Tags {
+            return Err(invalid("network.crf", true, "false: only taggers have labels that are crf".to_owned()));
         }
         if self.recipe.dropout.embedding > 0.0 && kind == Kind::Series {
             let expected = "0: a series has numbers, of which no tokens can be dropped".to_owned();
             return Err(invalid("dropout.embedding", self.recipe.dropout.embedding, expected));
         }
-        if self.reader == Reader::Perceptron {
+        if self.backbone == Backbone::Perceptron {
             let refused =
                 || invalid("models", &self.name, "only series are read by a window of fixed length".to_owned());
             return match (kind, self.recipe.network.hidden_sizes.is_empty()) {
@@ -121,7 +121,7 @@ impl Variant {
             Kind::Tags | Kind::Series => StackShape { skip: Skip::None, ..self.stack() },
             Kind::Labels | Kind::Text | Kind::Pairs => self.stack(),
         };
-        stack.check().map_err(|misfit| invalid("network.hidden_sizes", &sizes, misfit.reason))?;
+        stack.check().map_err(|invalid_shape| invalid("network.hidden_sizes", &sizes, invalid_shape.reason))?;
         match kind {
             Kind::Text => self.validate_language_model(&stack)?,
             Kind::Pairs if network.attention == AttentionScore::Dot && stack.architecture.directions() > 1 => {
@@ -130,10 +130,10 @@ impl Variant {
             }
             Kind::Labels | Kind::Tags | Kind::Pairs | Kind::Series => {}
         }
-        let SpellingSettings { embedding_size, hidden_size } = self.recipe.spelling;
+        let CharacterSettings { embedding_size, hidden_size } = self.recipe.characters;
         if hidden_size > 0 && !(1..=MAX_HIDDEN).contains(&embedding_size) || hidden_size > MAX_HIDDEN {
             let expected = format!("whole numbers from 1 to {MAX_HIDDEN}, for letters that are read");
-            return Err(invalid("spelling.embedding_size", embedding_size, expected));
+            return Err(invalid("characters.embedding_size", embedding_size, expected));
         }
         if stack.parameters() > MAX_PARAMETERS {
             let expected = format!("{} would have more than 10⁹ parameters", self.name);
@@ -152,14 +152,14 @@ impl Variant {
             dropout: self.recipe.dropout.output,
             embedding_dropout: self.recipe.dropout.embedding,
         };
-        let field = |misfit: &Misfit| match misfit.field.as_str() {
+        let field = |invalid_shape: &InvalidShape| match invalid_shape.field.as_str() {
             "stack.architecture" => ("models", self.name.clone()),
             "tied" => ("network.tied", "true".to_owned()),
             _ => ("network.hidden_sizes", format!("{:?}", self.recipe.network.hidden_sizes)),
         };
-        shape.check().map_err(|misfit| {
-            let (field, value) = field(&misfit);
-            invalid(field, value, misfit.reason)
+        shape.check().map_err(|invalid_shape| {
+            let (field, value) = field(&invalid_shape);
+            invalid(field, value, invalid_shape.reason)
         })
     }
 }
@@ -171,17 +171,17 @@ mod tests {
     #[test]
     fn a_name_tells_architecture_units_and_joint_labels_or_stands_for_nothing() {
         let recipe = Settings::read("pos").unwrap().recipe;
-        let units = |name: &str| recipe.variant(name).map(|variant| variant.recipe.network.hidden_sizes);
+        let units = |name: &str| recipe.spec(name).map(|spec| spec.recipe.network.hidden_sizes);
         assert_eq!(units("bilstm"), Ok(vec![128]));
         assert_eq!(units("bilstm-50"), Ok(vec![50]));
         assert_eq!(units("gru-reset-after-64-32"), Ok(vec![64, 32]));
-        assert_eq!(recipe.variant("gru-reset-after-64").unwrap().stack().architecture.name(), "gru-reset-after");
-        let joint = recipe.variant("bilstm-7+crf").unwrap();
-        assert!(joint.recipe.network.joint && joint.name == "bilstm-7+crf" && !recipe.network.joint);
+        assert_eq!(recipe.spec("gru-reset-after-64").unwrap().stack().architecture.name(), "gru-reset-after");
+        let crf = recipe.spec("bilstm-7+crf").unwrap();
+        assert!(crf.recipe.network.crf && crf.name == "bilstm-7+crf" && !recipe.network.crf);
         for name in ["lstm-", "lstm-0", "lstm-x", "lstm50", "-50", "", "+crf", "lstm+tanh", "lstm-5000"] {
             assert!(units(name).is_err(), "{name}");
         }
         let same = Settings::read("agreement").unwrap().recipe;
-        assert_eq!(same.variant("lstm").unwrap().recipe, same, "a plain name changes nothing");
+        assert_eq!(same.spec("lstm").unwrap().recipe, same, "a plain name changes nothing");
     }
 }

@@ -78,7 +78,7 @@ impl Format {
 
     /// The timestamp that [`Format::write`] writes as exactly this text.
     fn read(self, text: &str) -> Option<i64> {
-        let moment = match self {
+        let timestamp = match self {
             Self::Number => text.parse().ok().filter(|number: &i64| number.unsigned_abs() < Self::LARGEST),
             Self::Date(pattern, length) => {
                 let start_of_year = match pattern {
@@ -96,13 +96,13 @@ impl Format {
                 (!joint.is_empty() || plausible(year, text.len())).then(|| start_of_week(year, week, first))?
             }
         }?;
-        (self.write(moment)? == text).then_some(moment)
+        (self.write(timestamp)? == text).then_some(timestamp)
     }
 
-    fn write(self, moment: i64) -> Option<String> {
-        let date = || DateTime::from_timestamp(moment, 0).filter(|date| (0..10_000).contains(&date.year()));
+    fn write(self, timestamp: i64) -> Option<String> {
+        let date = || DateTime::from_timestamp(timestamp, 0).filter(|date| (0..10_000).contains(&date.year()));
         match self {
-            Self::Number => Some(moment.to_string()),
+            Self::Number => Some(timestamp.to_string()),
             Self::Date(pattern, length) => date()?.format(pattern).to_string().get(..length).map(str::to_owned),
             Self::Week(first, joint) => {
                 let day = date()?.date_naive();
@@ -115,10 +115,10 @@ impl Format {
     }
 
     /// The step of one between its timestamps.
-    fn unit(self, moments: &[i64]) -> Step {
+    fn unit(self, timestamps: &[i64]) -> Step {
         match self {
             Self::Number => Step::Count(1),
-            Self::Date(..) => Step::of_calendar(moments),
+            Self::Date(..) => Step::of_calendar(timestamps),
             Self::Week(Weekday::Sun, _) => Step::EpiWeeks(1),
             Self::Week(..) => Step::Weeks(1),
         }
@@ -152,9 +152,9 @@ impl Format {
                 || format!("{found} is not written as {first} of line {} is, {name}; correct it, {INSTEAD}", line(0));
             self.read(time).ok_or_else(|| (row, other()))
         };
-        let moments = times.iter().enumerate().map(read).collect::<Result<Vec<_>, _>>()?;
-        in_order(times, &moments, &line)?;
-        self.unit(&moments).repeated(times, &moments)
+        let timestamps = times.iter().enumerate().map(read).collect::<Result<Vec<_>, _>>()?;
+        in_order(times, &timestamps, &line)?;
+        self.unit(&timestamps).repeated(times, &timestamps)
     }
 }
 
@@ -213,8 +213,8 @@ impl Step {
     /// Whether `times` follow each other in this step.
     pub(crate) fn separates(self, times: &[String]) -> bool {
         let Some(format) = times.first().and_then(|time| self.format(time)) else { return false };
-        let moments: Option<Vec<i64>> = times.iter().map(|time| format.read(time)).collect();
-        moments.is_some_and(|moments| moments.windows(2).all(|pair| self.after(pair[0], 1) == Some(pair[1])))
+        let timestamps: Option<Vec<i64>> = times.iter().map(|time| format.read(time)).collect();
+        timestamps.is_some_and(|timestamps| timestamps.windows(2).all(|pair| self.after(pair[0], 1) == Some(pair[1])))
     }
 
     /// The format of a timestamp, among those that can be such a step apart.
@@ -223,18 +223,18 @@ impl Step {
     }
 
     /// Months if most timestamps are as far into theirs, or from its end, as the first one; else seconds.
-    fn of_calendar(moments: &[i64]) -> Self {
+    fn of_calendar(timestamps: &[i64]) -> Self {
         let alike = |unit: &Self| {
-            let rest = |&moment: &i64| unit.place(moment).map(|(_, rest)| rest);
-            moments.iter().filter(|moment| rest(moment) == rest(&moments[0])).count()
+            let rest = |&timestamp: &i64| unit.place(timestamp).map(|(_, rest)| rest);
+            timestamps.iter().filter(|timestamp| rest(timestamp) == rest(&timestamps[0])).count()
         };
         let months = [Self::MonthEnds(1), Self::Months(1)].into_iter().max_by_key(alike);
-        months.filter(|unit| 2 * alike(unit) > moments.len()).unwrap_or(Self::Seconds(1))
+        months.filter(|unit| 2 * alike(unit) > timestamps.len()).unwrap_or(Self::Seconds(1))
     }
 
     /// As many of this unit as lie between most neighbors, if they lie between all.
-    fn repeated(self, times: &[String], moments: &[i64]) -> Result<Self, AtRow> {
-        let places: Vec<_> = moments.iter().map(|&moment| self.place(moment)).collect();
+    fn repeated(self, times: &[String], timestamps: &[i64]) -> Result<Self, AtRow> {
+        let places: Vec<_> = timestamps.iter().map(|&timestamp| self.place(timestamp)).collect();
         let apart = |row: usize| match (places[row - 1], places[row]) {
             (Some((before, rest)), Some((place, same))) if rest == same => Some(place - before),
             _ => None,
@@ -279,21 +279,21 @@ impl Step {
     }
 
     /// Which unit of the calendar or the numbers holds a timestamp, and what the timestamp is beyond the unit's start.
-    fn place(self, moment: i64) -> Option<(i64, i64)> {
+    fn place(self, timestamp: i64) -> Option<(i64, i64)> {
         match self {
             Self::Months(_) | Self::MonthEnds(_) => {
-                let date = DateTime::from_timestamp(moment, 0)?;
+                let date = DateTime::from_timestamp(timestamp, 0)?;
                 let month = 12 * i64::from(date.year()) + i64::from(date.month0());
-                Some((month, moment - start_of_month(month + self.months_ahead())?))
+                Some((month, timestamp - start_of_month(month + self.months_ahead())?))
             }
-            Self::Weeks(_) | Self::EpiWeeks(_) => Some((moment.div_euclid(WEEK), moment.rem_euclid(WEEK))),
-            Self::Seconds(_) | Self::Count(_) => Some((moment, 0)),
+            Self::Weeks(_) | Self::EpiWeeks(_) => Some((timestamp.div_euclid(WEEK), timestamp.rem_euclid(WEEK))),
+            Self::Seconds(_) | Self::Count(_) => Some((timestamp, 0)),
         }
     }
 
     /// The timestamp k steps after another; the inverse of [`Step::place`].
-    fn after(self, moment: i64, k: usize) -> Option<i64> {
-        let (place, rest) = self.place(moment)?;
+    fn after(self, timestamp: i64, k: usize) -> Option<i64> {
+        let (place, rest) = self.place(timestamp)?;
         let place = place.checked_add(self.size().checked_mul(i64::try_from(k).ok()?)?)?;
         match self {
             Self::Months(_) | Self::MonthEnds(_) => {
@@ -370,9 +370,9 @@ fn start_of_month(month: i64) -> Option<i64> {
     Some(day.and_hms_opt(0, 0, 0)?.and_utc().timestamp())
 }
 
-fn in_order(times: &[String], moments: &[i64], line: &impl Fn(usize) -> usize) -> Result<(), AtRow> {
-    let Some(row) = (1..moments.len()).find(|&row| moments[row] <= moments[row - 1]) else { return Ok(()) };
-    let detail = match moments[..row].iter().position(|&moment| moment == moments[row]) {
+fn in_order(times: &[String], timestamps: &[i64], line: &impl Fn(usize) -> usize) -> Result<(), AtRow> {
+    let Some(row) = (1..timestamps.len()).find(|&row| timestamps[row] <= timestamps[row - 1]) else { return Ok(()) };
+    let detail = match timestamps[..row].iter().position(|&timestamp| timestamp == timestamps[row]) {
         Some(twin) => format!("`{}` is on line {} already; cut one of the two", times[row], line(twin)),
         None => {
             format!("`{}` comes after `{}` of line {}", times[row], times[row - 1], line(row - 1))
@@ -573,7 +573,7 @@ mod tests {
         fn any_text_is_a_moment_or_refused(times in prop::collection::vec(".{0,20}|[0-9TW: -]{0,20}|[12][0-9]{3}[0-5][0-9]", 2..9)) {
             let _ = Step::between(&times, |row| row);
             for format in Format::all(&times[0]) {
-                prop_assert_eq!(format.read(&times[0]).and_then(|moment| format.write(moment)), Some(times[0].clone()));
+                prop_assert_eq!(format.read(&times[0]).and_then(|timestamp| format.write(timestamp)), Some(times[0].clone()));
             }
         }
     }

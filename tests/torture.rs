@@ -401,11 +401,11 @@ fn bad_for_good(torture: &mut Torture) -> Count {
         count.add(passed);
     };
     let name = torture.name();
-    check("batch", &torture.run(&name, "loss=nan@*"), 4, "the data are bad: the loss is NaN in batch");
+    check("batch", &torture.run(&name, "loss=nan@*"), 4, "invalid data: the loss is NaN in batch");
     let name = torture.name();
     let output = torture.command(&name, "").args(["--set", "training.learning_rate=1e6"]).output().unwrap();
     let ended = Ended { code: output.status.code(), err: String::from_utf8_lossy(&output.stderr).into_owned() };
-    check("recipe", &ended, 6, "the recipe is unstable");
+    check("recipe", &ended, 6, "training diverged");
     let name = torture.name();
     torture.command(&name, "").args(["--max-steps", "6"]).status().unwrap();
     for (_, path) in torture.checkpoints(&name).list().unwrap() {

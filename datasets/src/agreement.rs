@@ -305,7 +305,7 @@ const NOUNS: [[&str; 2]; 48] = [
     ["painting", "paintings"],
     ["story", "stories"],
     ["song", "songs"],
-    ["neighbor", "neighbors"],
+    ["neighbour", "neighbours"],
     ["sister", "sisters"],
 ];
 

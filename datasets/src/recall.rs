@@ -257,32 +257,9 @@ const PERSONS: [&str; 24] = [
 ];
 
 const TRANSITIVE: [&str; 26] = [
-    "painted",
-    "washed",
-    "repaired",
-    "bought",
-    "sold",
-    "recurrent_state",
-    "dropped",
-    "borrowed",
-    "cleaned",
-    "moved",
-    "admired",
-    "lifted",
-    "covered",
-    "hid",
-    "brought",
-    "lost",
-    "polished",
-    "weighed",
-    "dried",
-    "shook",
-    "measured",
-    "liked",
-    "examined",
-    "kicked",
-    "opened",
-    "wanted",
+    "painted", "washed", "repaired", "bought", "sold", "carried", "dropped", "borrowed", "cleaned", "moved", "admired",
+    "lifted", "covered", "hid", "brought", "lost", "polished", "weighed", "dried", "shook", "measured", "liked",
+    "examined", "kicked", "opened", "wanted",
 ];
 
 const INTRANSITIVE: [&str; 18] = [

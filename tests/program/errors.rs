@@ -45,7 +45,7 @@ fn values_that_no_run_can_have_are_refused_by_field() {
         ("network.hidden_sizes=[4096,4096,4096,4096,4096,4096]", "more than 10⁹ parameters"),
         ("training.learning_rate=1e39", "that 32 bits can hold"),
         ("models=[]", "at least one model"),
-        ("stopping.metric=f1", "unknown spec"),
+        ("stopping.metric=f1", "unknown variant"),
         ("stopping.metric=rmse", "agreement has accuracy, macro-f1, loss"),
         ("series.quantiles=[0.9, 0.1]", "each larger than the one before"),
         ("models=[\"lstm-0\"]", "no such name"),
@@ -169,9 +169,9 @@ fn a_recipe_that_cannot_be_trained_stops_within_the_budget_with_a_diagnosis() {
     let place = Place::new();
     let set = ["--set", "training.learning_rate=1e38", "--set", "models=[\"rnn\"]", "--out", "run"];
     let parts =
-        ["going back to the beginning, learning rate × 0.500", "(rollback 4 of at most 8)", "the recipe is unstable"];
+        ["rolling back to the start of training, learning rate × 0.500", "(rollback 4 of at most 8)", "training diverged"];
     refused(&place, &[&["train", "agreement"][..], &set].concat(), 6, &parts);
     let events = fs::read_to_string(place.path("run/rnn/events.jsonl")).unwrap();
     assert_eq!(events.matches("\"event\":\"roll back\"").count(), 4);
-    assert!(events.lines().last().unwrap().contains("\"diagnosis\":\"recipe unstable\""), "{events}");
+    assert!(events.lines().last().unwrap().contains("\"diagnosis\":\"diverged\""), "{events}");
 }

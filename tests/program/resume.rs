@@ -60,7 +60,7 @@ fn a_damaged_checkpoint_is_skipped_by_resume_and_refused_by_predict_and_evaluate
     let resumed = place.ok(&["train", "agreement", "--resume", "run", "--max-steps", "2"]);
     assert!(resumed.err.contains("weights.safetensors is damaged"), "{}", resumed.err);
     assert!(place.path("run/lstm/checkpoints/damaged-1-step-00000003").is_dir(), "it can still be looked at");
-    assert!(resumed.err.contains("the checkpoint before it is used"), "{}", resumed.err);
+    assert!(resumed.err.contains("resuming from the previous checkpoint"), "{}", resumed.err);
     place.ok(&["predict", "run", "the keys"]);
 }
 

@@ -329,7 +329,7 @@ impl<'a, T: Task, D: Disk> Learner<'a, T, D> {
     fn take(&mut self, batch: &Batch, batches: u64, observer: &mut dyn Observer) -> Result<StepReport, Interrupt> {
         let taken = match self.state.read(&self.job.setting(), batch, 0) {
             Err(anomaly) if anomaly.site.is_of_a_batch() => {
-                self.tell("read again", Some(batch), &anomaly, json!({}))?;
+                self.tell("retry", Some(batch), &anomaly, json!({}))?;
                 match self.state.read(&self.job.setting(), batch, 1) {
                     Ok(taken) => {
                         self.glitch(&anomaly, observer)?;
@@ -365,7 +365,7 @@ impl<'a, T: Task, D: Disk> Learner<'a, T, D> {
                 let skips = state.progress.recovery.skips;
                 let state = state.without(&self.job.setting(), batch).map_err(roll_back)?;
                 self.tell("skip", Some(batch), &anomaly, json!({"skips": skips}))?;
-                observer.note(&format!("{anomaly} at step {}: the batch is skipped", self.state.progress.step));
+                observer.note(&format!("{anomaly} at step {}: batch skipped", self.state.progress.step));
                 self.state = state;
             }
             Err(anomaly) => return Err(Interrupt::RollBack { anomaly, batch: Some(batch.clone()) }),
@@ -393,9 +393,9 @@ impl<'a, T: Task, D: Disk> Learner<'a, T, D> {
             self.tell("stop", None, anomaly, json!({"diagnosis": "not deterministic"}))?;
             return Err(TrainError::NotDeterministic { anomaly: anomaly.clone(), step: *step });
         }
-        self.tell("go on", None, anomaly, json!({"diagnosis": "not reproducible"}))?;
+        self.tell("continue", None, anomaly, json!({"diagnosis": "not reproducible"}))?;
         observer.note(&format!(
-            "{anomaly} at step {step}, but not when it was computed again: a fault of the machine, or of its driver"
+            "{anomaly} at step {step}, but not on retry: a hardware or driver fault"
         ));
         Ok(())
     }
@@ -419,7 +419,7 @@ impl<'a, T: Task, D: Disk> Learner<'a, T, D> {
         }
         let value = scores.metrics.values().copied().find(|value| !value.is_finite()).unwrap_or(f64::NAN);
         let anomaly = Anomaly { site: Site::Validation, name: None, value };
-        self.tell("read again", None, &anomaly, json!({}))?;
+        self.tell("retry", None, &anomaly, json!({}))?;
         match measured(1) {
             None => Ok(None),
             Some(scores) if is_sound(&scores) => {
@@ -556,9 +556,9 @@ impl<'a, T: Task, D: Disk> Learner<'a, T, D> {
         });
         self.tell("roll back", batch, anomaly, changes)?;
         self.job.folder.record_rollback(&next)?;
-        let target = next.target.map_or_else(|| "the beginning".to_owned(), |step| format!("step {step}"));
+        let target = next.target.map_or_else(|| "the start of training".to_owned(), |step| format!("step {step}"));
         observer.note(&format!(
-            "{anomaly} at step {step}: going back to {target}, learning rate × {:.3} (rollback {} of at most \
+            "{anomaly} at step {step}: rolling back to {target}, learning rate × {:.3} (rollback {} of at most \
              {ATTEMPTS_IN_A_RUN})",
             next.rate_factor, next.generation
         ));
@@ -573,7 +573,7 @@ impl<'a, T: Task, D: Disk> Learner<'a, T, D> {
             let read = fresh.read(&self.job.setting(), batch, 2);
             read.is_err_and(|anomaly| matches!(anomaly.site, Site::Data | Site::Loss | Site::Gradient))
         });
-        let diagnosis = if is_bad { "data bad" } else { "recipe unstable" };
+        let diagnosis = if is_bad { "invalid data" } else { "diverged" };
         self.tell("stop", batch, anomaly, json!({"diagnosis": diagnosis}))?;
         let anomaly = anomaly.clone();
         Ok(match batch.filter(|_| is_bad) {

@@ -67,9 +67,9 @@ impl std::fmt::Display for Anomaly {
             Site::Loss => "the loss",
             Site::Gradient => "the gradient",
             Site::Weight => "a weight",
-            Site::Moment => "an optimizer's moment",
-            Site::RecurrentState => "a recurrent_state state",
-            Site::Exploded => "the loss, which stays far above that of the untrained model,",
+            Site::Moment => "the optimizer state",
+            Site::RecurrentState => "the recurrent state",
+            Site::Exploded => "the loss, persistently far above that of the untrained model,",
             Site::Validation => "the validation loss",
         };
         let of = self.name.as_ref().map_or_else(String::new, |name| format!(" of {name}"));

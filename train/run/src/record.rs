@@ -201,7 +201,7 @@ impl Recovery {
         }
         if self.glitches > 0 {
             parts.push(format!(
-                "{} gave another result when read again",
+                "{} gave a different result on retry",
                 count(self.glitches.into(), "batch", "batches")
             ));
         }

@@ -1,4 +1,4 @@
-//! Why training fails, for people.
+//! Training errors.
 
 use std::path::PathBuf;
 
@@ -8,81 +8,81 @@ use seqzoo_run::parameters::ParameterError;
 
 use crate::recovery::{ATTEMPTS_IN_A_REGION, ATTEMPTS_IN_A_RUN, Anomaly};
 
-/// Why training failed.
+/// Error that ends training.
 #[derive(Debug, thiserror::Error)]
 pub enum TrainError {
-    /// Rollbacks did not help, and other batches are well.
+    /// Training diverged, and rollbacks did not help.
     #[error(
-        "the recipe is unstable: {anomaly} at step {step}, and no rollback helped (at most {ATTEMPTS_IN_A_REGION} about one \
-         stretch, {ATTEMPTS_IN_A_RUN} in a run); try a smaller training.learning_rate, a smaller training.clip_norm or \
-         a warm-up; events.jsonl tells what was tried"
+        "training diverged: {anomaly} at step {step}, and no rollback helped (at most {ATTEMPTS_IN_A_REGION} per region, \
+         {ATTEMPTS_IN_A_RUN} per run); try a smaller training.learning_rate, a smaller training.clip_norm or a \
+         warm-up (schedule.warmup_steps); see events.jsonl for what was tried"
     )]
     Diverged {
-        /// What was found last.
+        /// The last anomaly.
         anomaly: Anomaly,
-        /// Updates before it.
+        /// Number of updates before it.
         step: u64,
     },
-    /// The task has no batches.
+    /// The training split has no batches.
     #[error(
-        "the training split has no batches: it is empty, or shorter than what one batch reads; use more training data, or a \
-         recipe that reads less at once (training.batch_size, series.window, series.horizon)"
+        "the training split has no batches: it is empty or too short for one batch; use more training data, or reduce \
+         training.batch_size, series.window or series.horizon"
     )]
     NoBatches,
-    /// A batch on which nothing can be measured.
+    /// A range test or speed measurement met an anomaly.
     #[error(
-        "nothing can be measured: {anomaly} in batch {batch} of epoch {epoch}; try a smaller training.learning_rate, or look \
-         at what that batch holds"
+        "measurement failed: {anomaly} in batch {batch} of epoch {epoch}; try a smaller training.learning_rate, or inspect \
+         the examples of that batch"
     )]
     Unmeasurable {
-        /// What was found.
+        /// The anomaly.
         anomaly: Anomaly,
-        /// The batch, counted from 1.
+        /// Index of the batch in its epoch, counted from 1.
         batch: u64,
-        /// The epoch, counted from 1.
+        /// Index of the epoch, counted from 1.
         epoch: u64,
     },
-    /// A batch goes wrong whatever the weights.
+    /// A batch causes an anomaly even with freshly initialized weights.
     #[error(
-        "the data are bad: {anomaly} in batch {batch} of pass {pass}, with fresh weights too; look at what that batch \
-         holds; events.jsonl tells what was tried"
+        "invalid data: {anomaly} in batch {batch} of epoch {pass}, even with freshly initialized weights; inspect the \
+         examples of that batch; see events.jsonl for what was tried"
     )]
     BadData {
-        /// What was found last.
+        /// The last anomaly.
         anomaly: Anomaly,
-        /// The batch, counted from 1.
+        /// Index of the batch in its epoch, counted from 1.
         batch: u64,
-        /// The pass, counted from 1.
+        /// Index of the epoch, counted from 1.
         pass: u64,
     },
-    /// The same batch from the same state gave two results, twice.
+    /// Twice, retrying a batch from the same state gave a different result.
     #[error(
-        "the machine is not deterministic: a batch read again from the same state gave another result, for the second \
-         time, at step {step} ({anomaly}); suspect memory, overclocking or a driver before trusting any result"
+        "the machine is not deterministic: retrying a batch from the same state gave a different result, for the second \
+         time, at step {step} ({anomaly}); check memory, overclocking and drivers before trusting any result"
     )]
     NotDeterministic {
-        /// What was found the first time.
+        /// The anomaly of the first attempt.
         anomaly: Anomaly,
-        /// Updates before it.
+        /// Number of updates before it.
         step: u64,
     },
-    /// A checkpoint could not be saved or read.
+    /// A checkpoint could not be saved or loaded.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
-    /// A journal could not be written.
+    /// A file in the run folder could not be read or written.
     #[error(transparent)]
     Folder(#[from] FolderError),
-    /// A checkpoint does not fit the recipe's network.
+    /// The tensors of a checkpoint do not match the recipe's network.
     #[error("checkpoint {}: {source}", path.display())]
     Unfit {
         /// The checkpoint.
         path: PathBuf,
-        /// What does not fit.
+        /// The mismatch.
         source: ParameterError,
     },
-    /// A model that was trained has no checkpoint left.
+    /// A model has metrics but no checkpoint.
     #[error(
-        "{} has metrics but no checkpoint: it is not begun anew over them; bring its checkpoints back, or start another run",
+        "{} has metrics but no checkpoint, and they are not overwritten; restore its checkpoints, or start a new run",
         path.display()
     )]
     Lost {
@@ -90,11 +90,11 @@ pub enum TrainError {
         path: PathBuf,
     },
     /// A checkpoint belongs to another run.
-    #[error("checkpoint {} was made by another run: its {what} differs", path.display())]
+    #[error("checkpoint {} belongs to another run: its {what} differs", path.display())]
     Foreign {
         /// The checkpoint.
         path: PathBuf,
-        /// What differs.
+        /// The part that differs.
         what: &'static str,
     },
 }

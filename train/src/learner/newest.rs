@@ -32,7 +32,7 @@ pub(super) fn newest(
                     found = Some((opened, snapshot));
                     break;
                 }
-                passed_over.push((step, path, Aside::RolledBack, "training went back behind it".to_owned()));
+                passed_over.push((step, path, Aside::RolledBack, "rolled back".to_owned()));
             }
         }
     }
@@ -42,11 +42,11 @@ pub(super) fn newest(
         return Err(CheckpointError::NoneUsable { dir: folder.path.join("checkpoints"), skipped }.into());
     }
     for (step, path, aside, why) in passed_over {
-        let event = json!({"step": step, "event": "set aside", "checkpoint": path.display().to_string(), "why": why});
+        let event = json!({"step": step, "event": "quarantine", "checkpoint": path.display().to_string(), "why": why});
         folder.append(Journal::Events, &event)?;
         checkpoints.quarantine(&path, aside)?;
         if aside == Aside::Damaged {
-            observer.note(&format!("{why}; it is set aside, and the checkpoint before it is used"));
+            observer.note(&format!("{why}; quarantined, resuming from the previous checkpoint"));
         }
     }
     Ok(found)

@@ -40,7 +40,7 @@ fn a_value_that_is_not_finite_is_caught_at_once_wherever_it_appears_and_never_sa
                 trial.to_the_end(&Series(cell));
                 drop(armed);
                 let told = format!("{cell:?}, {site}={value}: {:?}", trial.events());
-                assert_eq!(trial.decisions(), ["read again", "go on"], "{told}");
+                assert_eq!(trial.decisions(), ["retry", "continue"], "{told}");
                 let (first, (site, tensor)) = (&trial.events()[0], caught(site));
                 assert_eq!((first["step"].as_u64(), first["site"].as_str()), (Some(at), Some(site)), "{told}");
                 assert!(tensor.is_none_or(|part| first["tensor"].as_str().unwrap().contains(part)), "{told}");
@@ -49,7 +49,7 @@ fn a_value_that_is_not_finite_is_caught_at_once_wherever_it_appears_and_never_sa
                 assert_eq!(trial.newest().weights, whole.newest().weights, "{told}");
                 assert_eq!(trial.newest().progress.recovery.glitches, 1, "{told}");
                 let summary = trial.newest().progress.recovery.summary().unwrap();
-                assert!(summary.contains("1 batch gave another result"), "{summary}");
+                assert!(summary.contains("1 batch gave a different result"), "{summary}");
             }
         }
     }
@@ -63,8 +63,8 @@ fn a_value_that_comes_again_is_skipped_with_the_state_before_it() {
         let trial = Trial::new(&[("training.epochs", "2")]);
         let notes = trial.to_the_end(&Series(Architecture::Lstm));
         drop(armed);
-        assert_eq!(trial.decisions(), ["read again", "skip", "read again", "skip"], "{site}");
-        assert!(notes[0].contains("the batch is skipped"), "{notes:?}");
+        assert_eq!(trial.decisions(), ["retry", "skip", "retry", "skip"], "{site}");
+        assert!(notes[0].contains("batch skipped"), "{notes:?}");
         let progress = trial.newest().progress;
         assert_eq!((progress.step, progress.recovery.skips), (10, 2), "{site}");
         assert_eq!(progress.recovery.summary().unwrap(), "2 batches skipped");

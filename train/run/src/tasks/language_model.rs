@@ -47,7 +47,7 @@ pub struct Codec {
 /// is where the next window starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Window {
-    /// Where the recurrent_state state stands.
+    /// Where the recurrent state stands.
     pub start: usize,
     /// Where gradients begin.
     pub gradient_from: usize,
@@ -398,7 +398,7 @@ fn fold(states: Vec<LayerState>) -> RecurrentState {
 fn unfold(recurrent_state: &RecurrentState, depth: usize) -> Vec<LayerState> {
     let tensor = |name: String| recurrent_state.get(&name).cloned().map(Tensor::from_inner);
     let layer = |layer: usize| {
-        let hidden = tensor(format!("{layer}.hidden")).expect("a recurrent_state state has every layer");
+        let hidden = tensor(format!("{layer}.hidden")).expect("a recurrent state has every layer");
         LayerState { forward: NamedState { hidden, cell: tensor(format!("{layer}.cell")) }, backward: None }
     };
     (0..depth).map(layer).collect()

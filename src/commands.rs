@@ -1,4 +1,4 @@
-//! One file per command; what several of them take is here.
+//! Commands, one file each, and the arguments that several of them share.
 
 pub mod bench;
 pub mod data;
@@ -33,22 +33,21 @@ use seqzoo_run::{Backend, BackendError};
 use crate::failure::{CONFIGURATION, DATA, Failure, USAGE};
 use crate::say::{flag, say};
 
-/// Where to compute.
+/// Choice of backend.
 #[derive(Debug, Clone, Args)]
 pub struct BackendChoice {
-    /// Backend to compute with, among those linked in (`seqzoo list backends`); the best one with real hardware unless
-    /// given.
+    /// Backend to compute with (see `seqzoo list backends`) [default: the best one with real hardware]
     #[arg(long, value_name = "NAME")]
     backend: Option<String>,
 }
 
 impl BackendChoice {
-    /// The flag as it was given, to be repeated.
+    /// The flag as given, for a printed command.
     pub fn flag(&self) -> String {
         self.backend.as_ref().map_or_else(String::new, |name| format!(" --backend {name}"))
     }
 
-    /// The backend named, else the one that a run was started on if it is linked in, else the best.
+    /// The named backend, else the run's recorded one if linked in, else the best.
     pub fn open(&self, recorded: Option<&str>) -> Result<(Backend, Device), BackendError> {
         let backend = match (&self.backend, recorded.and_then(|name| Backend::named(name).ok())) {
             (Some(name), _) => Backend::named(name)?,
@@ -59,12 +58,12 @@ impl BackendChoice {
     }
 }
 
-/// Who answers.
+/// Choice of a trained model.
 #[derive(Debug, Args)]
 pub struct Answerer {
-    /// A run: its path, its name or the beginning of it, or `last`.
+    /// Run: a path, a name or a unique prefix of it, or `last`.
     run: String,
-    /// Which of the run's models answers; the recipe's first unless given.
+    /// Model of the run to use [default: the recipe's first]
     #[arg(long, value_name = "NAME")]
     model: Option<String>,
     #[command(flatten)]
@@ -72,7 +71,7 @@ pub struct Answerer {
 }
 
 impl Answerer {
-    /// The run, the model's name and the model.
+    /// Opens the run and its model; returns both and the model's name.
     pub fn open(&self) -> Result<(Run, String, Model), Failure> {
         let run = Run::find(&self.run)?;
         let models = &run.environment.settings.recipe.models;
@@ -89,46 +88,46 @@ impl Answerer {
     }
 }
 
-/// Where datasets that are files lie. A run remembers it, so that the flags need not be repeated.
+/// Paths of the data. A run records them, so that later commands need no flags.
 #[derive(Debug, Clone, Args)]
 pub struct DataFolder {
-    /// Folder of the datasets that are not built in [default: data] [env: SEQZOO_DATA_DIR]
+    /// Folder of the downloaded datasets [default: data] [env: SEQZOO_DATA_DIR]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
-    /// A text file that takes the place of a language model's corpus; its last tenth is the validation part.
+    /// Text file to use as a language model's corpus; its last tenth is the validation split.
     #[arg(long, value_name = "FILE")]
     text: Option<PathBuf>,
-    /// The table that `forecast` learns from: comma-separated values with a header.
+    /// CSV file with a header, to train a forecaster on.
     #[arg(long, value_name = "FILE")]
     csv: Option<PathBuf>,
 }
 
 impl DataFolder {
-    /// The flags as they were given, to be repeated.
+    /// The flags as given, for a printed command.
     pub fn flag(&self) -> String {
         [("--data-dir", &self.data_dir), ("--text", &self.text), ("--csv", &self.csv)]
             .map(|(name, path)| path.as_ref().map_or_else(String::new, |path| flag(name, path)))
             .concat()
     }
 
-    /// The table, if one was given.
+    /// The path given with `--csv`.
     pub fn table(&self) -> Option<&Path> {
         self.csv.as_deref()
     }
 
-    /// What these flags say of a run's data, and what its record says where they say nothing.
+    /// Paths of a run's data: these flags, else the run's record.
     pub fn of_run(&self, run: &Run) -> Self {
         let DataPaths { text, csv, data_dir } = run.environment.data.clone();
         let given = data_dir_given(self.data_dir.as_deref());
         Self {
-            // Who names a folder of datasets wants one of them.
+            // --data-dir selects a dataset of that folder, in place of a recorded text.
             text: self.text.clone().or(text.filter(|_| self.data_dir.is_none())),
             csv: self.csv.clone().or(csv),
             data_dir: given.or(data_dir.filter(|dir| dir.is_dir())),
         }
     }
 
-    /// What a run remembers of where its data lie; a path that no record can hold is not remembered.
+    /// Absolute paths for the run's record; a path that is not UTF-8 is left out.
     pub fn paths(&self, recipe: &Recipe) -> Result<DataPaths, Failure> {
         let absolute = |path: &Path| std::path::absolute(path).ok().filter(|path| path.to_str().is_some());
         let [text, csv] = [&self.text, &self.csv].map(|path| path.as_deref().and_then(absolute));
@@ -137,12 +136,11 @@ impl DataFolder {
         Ok(DataPaths { text, csv, data_dir })
     }
 
-    /// Loads a recipe's dataset, saying so where it takes a while.
+    /// Loads a recipe's dataset and prints what it loads.
     pub fn load(&self, recipe: &Recipe) -> Result<Data, Failure> {
         if let Some(path) = &self.text {
             if recipe.dataset()?.kind != Kind::Text {
-                let message =
-                    format!("--text: {} is not running text; only a language model learns from a file", recipe.dataset);
+                let message = format!("--text: {} is not running text; --text is for language models", recipe.dataset);
                 return Err(Failure::new(USAGE, message));
             }
             say(format_args!("loading {} …", path.display()));
@@ -161,23 +159,23 @@ impl DataFolder {
         Ok(data)
     }
 
-    /// Loads the data of a run, from where it read them unless these flags say otherwise; warns if they are not those that it was
-    /// trained on.
+    /// Loads a run's data from these flags, else from the recorded paths; warns if they differ from the training data.
     pub fn load_of(&self, run: &Run) -> Result<Data, Failure> {
         let data = self.find_of(run)?;
         if data.digest() != run.environment.data_digest {
             let why = self.of_run(run).difference(run);
-            say(format_args!("warning: these data are not those that the run was trained on: {why}"));
+            say(format_args!("warning: the data differ from those that the run was trained on: {why}"));
         }
         Ok(data)
     }
 
-    /// Loads the data of a run that is resumed, and refuses others than those that it was trained on.
+    /// Loads the data of a resumed run; an error if they differ from the training data.
     pub fn load_resumed(&self, run: &Run) -> Result<Data, Failure> {
         let data = self.find_of(run)?;
         if data.digest() != run.environment.data_digest {
             let why = self.of_run(run).difference(run);
-            let message = format!("a resumed run keeps its data, but {why}; bring them back, or start a new run");
+            let message =
+                format!("a resumed run needs the data it was trained on, but {why}; restore them or start a new run");
             return Err(Failure::new(CONFIGURATION, message));
         }
         Ok(data)
@@ -200,40 +198,40 @@ impl DataFolder {
         found.load(&run.environment.settings.recipe)
     }
 
-    /// How data that differ from a run's came about.
+    /// Why the data differ from the run's.
     fn difference(&self, run: &Run) -> String {
         let recorded = &run.environment.data;
         let paths = [(&self.text, &recorded.text), (&self.csv, &recorded.csv), (&self.data_dir, &recorded.data_dir)];
         let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
         match paths.into_iter().find_map(|(path, recorded)| Some((absolute(path.as_ref()?), recorded))) {
             Some((path, Some(recorded))) if path == *recorded => format!("{} has changed since", path.display()),
-            Some((path, Some(recorded))) => format!("those are in {}, these in {}", recorded.display(), path.display()),
-            Some((path, None)) => format!("those in {} are others", path.display()),
-            None => "it was trained on others, or they have changed since".to_owned(),
+            Some((path, Some(recorded))) => format!("it was trained on {}, not {}", recorded.display(), path.display()),
+            Some((path, None)) => format!("{} holds other data", path.display()),
+            None => "they are other data or have changed since".to_owned(),
         }
     }
 }
 
-/// The folder of data as it was given, here or in the environment.
+/// The data folder, if given by flag or environment.
 fn data_dir_given(given: Option<&Path>) -> Option<PathBuf> {
     let variable = || std::env::var_os("SEQZOO_DATA_DIR").filter(|dir| !dir.is_empty()).map(PathBuf::from);
     given.map(Path::to_owned).or_else(variable)
 }
 
-/// The folder of data: as given, else as in the environment, else `data`.
+/// The data folder: the flag, else `SEQZOO_DATA_DIR`, else `data`.
 pub fn data_dir(given: Option<&Path>) -> PathBuf {
     data_dir_given(given).unwrap_or_else(|| PathBuf::from("data"))
 }
 
-/// Reads the columns of a table that a recipe names: to train or measure on, or to forecast from with a model of that step.
+/// Reads the recipe's columns of a CSV file; with `step`, only recent rows to forecast from, in a model's time step.
 pub fn series(path: &Path, recipe: &Recipe, step: Option<Step>) -> Result<Series, Failure> {
     if !matches!(recipe.dataset()?.origin, Origin::Table) {
-        let message = format!("--csv: dataset {} is no table; `seqzoo train forecast` learns from one", recipe.dataset);
+        let message = format!("--csv: dataset {} is not a table; use `seqzoo train forecast`", recipe.dataset);
         return Err(Failure::new(USAGE, message));
     }
     let SeriesSettings { time, target, features, season, .. } = recipe.series.clone();
     let Some(target) = target else {
-        let message = "--target COLUMN is missing: which column of the table is to be forecast?";
+        let message = "--target COLUMN is missing: name the column to forecast";
         return Err(Failure::new(USAGE, message));
     };
     let columns = CsvColumns { time, target, features };
@@ -247,23 +245,22 @@ pub fn series(path: &Path, recipe: &Recipe, step: Option<Step>) -> Result<Series
     Ok(series)
 }
 
-/// What a text on the command line, or a line of texts, stands for: `\n` is a line end, `\t` a tab and `\\` a backslash; any
-/// other backslash is itself.
+/// Replaces the escapes `\n` (newline), `\t` (tab) and `\\` (backslash) of a text; any other backslash stays.
 pub fn unescaped(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     let mut rest = text.chars();
     while let Some(character) = rest.next() {
         let next = rest.clone().next().filter(|_| character == '\\');
-        let meant = next.and_then(|next| "nt\\".find(next)).map(|place| ['\n', '\t', '\\'][place]);
-        if meant.is_some() {
+        let unescaped = next.and_then(|next| "nt\\".find(next)).map(|index| ['\n', '\t', '\\'][index]);
+        if unescaped.is_some() {
             rest.next();
         }
-        plain.push(meant.unwrap_or(character));
+        plain.push(unescaped.unwrap_or(character));
     }
     plain
 }
 
-/// The architecture of a name.
+/// Looks up an architecture by name.
 pub fn architecture(name: &str) -> Result<Architecture, Failure> {
     let unknown = || {
         let hint = did_you_mean(name, Architecture::ALL.map(Architecture::name));
@@ -272,15 +269,15 @@ pub fn architecture(name: &str) -> Result<Architecture, Failure> {
     Architecture::named(name).ok_or_else(unknown)
 }
 
-/// Refuses a part that is not there, or too short to ask anything of.
+/// Checks that a split exists and is long enough to predict from.
 pub fn need(data: &Data, split: Split, recipe: &Recipe) -> Result<(), Failure> {
     if let Data::Series(series) = data {
         let Framing { window, horizon, .. } = recipe.series.framing();
         if series.origins(split, window, horizon).is_empty() {
-            let (part, rows) = (split.name(), series.split(split).len());
+            let (name, rows) = (split.name(), series.split(split).len());
             let message = format!(
-                "the {part} part has {rows} rows, too few for a window of {window} and a horizon of {horizon}; make them \
-                 smaller with --set series.window=N or --horizon N"
+                "the {name} split has {rows} rows, too few for a window of {window} and a horizon of {horizon}; reduce \
+                 them with --set series.window=N or --horizon N"
             );
             return Err(Failure::new(DATA, message));
         }
@@ -289,23 +286,23 @@ pub fn need(data: &Data, split: Split, recipe: &Recipe) -> Result<(), Failure> {
         let level = recipe.text.level;
         if !corpus.split(split).is_empty() && level.tokens(corpus.split(split)).nth(1).is_none() {
             let message = format!(
-                "the {} part has fewer than two tokens, so nothing to predict; take a longer text or another text.level",
+                "the {} split has fewer than two tokens, so nothing to predict; use a longer text or change text.level",
                 split.name()
             );
             return Err(Failure::new(DATA, message));
         }
     }
     if data.is_empty(split) {
-        let message = format!("{} has no {} part in these data; name another part", recipe.dataset, split.name());
+        let message = format!("{} has no {} split in these data; choose another split", recipe.dataset, split.name());
         return Err(Failure::new(DATA, message));
     }
     Ok(())
 }
 
-/// Changes to a recipe's values.
+/// Flags that override a recipe's values.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Overrides {
-    /// Change a value of the recipe: section.field=value, as `seqzoo describe RECIPE` shows them.
+    /// Override a recipe value, such as training.epochs=3; `seqzoo describe RECIPE` lists all fields.
     #[arg(long = "set", value_name = "FIELD=VALUE", value_parser = assignment)]
     sets: Vec<(String, String)>,
     /// Short for --set training.seed=N
@@ -314,18 +311,18 @@ pub struct Overrides {
     /// Short for --set training.epochs=N
     #[arg(long, value_name = "N")]
     epochs: Option<usize>,
-    /// Of a table, the column of timestamps; without, rows are counted. An empty name is that of the column without one. Short
-    /// for --set series.time=C
+    /// Timestamp column of the CSV file; without it, rows are numbered. An empty name selects the unnamed column. Short for
+    /// --set series.time=COLUMN
     #[arg(long, value_name = "COLUMN")]
     time: Option<String>,
-    /// Of a table, the column to forecast. Short for --set series.target=C
+    /// Column of the CSV file to forecast. Short for --set series.target=COLUMN
     #[arg(long, value_name = "COLUMN")]
     target: Option<String>,
-    /// Of a table, a column that is known up to the present, or several with commas between; may be repeated. Short for
-    /// --set series.features=[C, …]
+    /// Past covariates: columns known up to the present, separated by commas; may be repeated. Short for
+    /// --set series.features=[COLUMN, …]
     #[arg(long, value_name = "COLUMN,…")]
     features: Vec<String>,
-    /// Rows to forecast. Short for --set series.horizon=N
+    /// Number of rows to forecast. Short for --set series.horizon=N
     #[arg(long, value_name = "N")]
     horizon: Option<usize>,
 }
@@ -336,14 +333,14 @@ fn assignment(text: &str) -> Result<(String, String), String> {
 }
 
 impl Overrides {
-    /// A recipe's values under these changes and those of the environment; `table` is the one that has the columns named.
+    /// Resolves a recipe with the overrides of the environment and of these flags; `table` is the CSV file.
     pub fn settings(&self, recipe: &str, table: Option<&Path>) -> Result<Settings, Failure> {
         let settings = Settings::read(recipe)?;
         let overrides = self.of(&settings, table)?;
         Ok(settings.under(&overrides)?)
     }
 
-    /// The flags as they were given, to be repeated.
+    /// The flags as given, for a printed command.
     pub fn flag(&self) -> String {
         let sets = self.sets.iter().map(|(field, value)| ("--set", Some(format!("{field}={value}"))));
         let seed = [("--seed", self.seed.map(|seed| seed.to_string()))];
@@ -355,7 +352,7 @@ impl Overrides {
         all.filter_map(|(name, value)| Some(flag(name, value?))).collect()
     }
 
-    /// The columns that --features names: a value is one column if the table has it, else several with commas between.
+    /// Columns of `--features`: each value is one column if the table has it, else a comma-separated list.
     fn features(&self, table: Option<&Path>) -> Result<Vec<String>, Failure> {
         let several = self.features.iter().any(|value| value.contains(','));
         let header = table.filter(|_| several).map(table::header).transpose()?;
@@ -370,8 +367,8 @@ impl Overrides {
             if let Some(absent) = parts().find(|part| header.is_some() && !has(part)) {
                 let columns: Vec<String> = header.iter().flatten().map(|column| format!("`{column}`")).collect();
                 let message = format!(
-                    "--features {value:?}: there is no such column, and split at its commas no column `{absent}`; there are \
-                     {}; repeat --features for each column whose name has a comma",
+                    "--features {value:?}: no such column, and split at commas no column `{absent}`; columns: {}; \
+                     repeat --features for each column whose name has a comma",
                     columns.join(", ")
                 );
                 return Err(Failure::new(DATA, message));
@@ -381,7 +378,7 @@ impl Overrides {
         Ok(found)
     }
 
-    /// Changes from `SEQZOO_*` variables, then from flags.
+    /// Overrides from `SEQZOO_*` variables, then from flags.
     pub fn of(&self, settings: &Settings, table: Option<&Path>) -> Result<Vec<Override>, Failure> {
         let texts = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
             Some((name.into_string().ok()?, value.into_string().ok()?))
@@ -420,8 +417,8 @@ mod tests {
     use super::unescaped;
 
     #[test]
-    fn known_escapes_are_read_and_others_stay() {
-        for (text, meant) in [
+    fn known_escapes_are_replaced_and_others_kept() {
+        for (text, expected) in [
             ("a\\nb", "a\nb"),
             ("\\t\\n", "\t\n"),
             ("a\\\\nb", "a\\nb"),
@@ -430,7 +427,7 @@ mod tests {
             ("C:\\dir", "C:\\dir"),
             ("ä\\nß", "ä\nß"),
         ] {
-            assert_eq!(unescaped(text), meant, "{text}");
+            assert_eq!(unescaped(text), expected, "{text}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! From typed errors to text and exit codes.
+//! Conversion of typed errors to messages and exit codes.
 
 use std::io;
 use std::process::ExitCode;
@@ -15,7 +15,7 @@ use seqzoo_train::TrainError;
 
 use crate::say::say;
 
-/// Why a command ended early, as the user is told.
+/// Error message and exit code of a failed command.
 #[derive(Debug)]
 pub struct Failure {
     code: u8,
@@ -37,7 +37,7 @@ impl Failure {
         Self { code, message: message.to_string() }
     }
 
-    /// Tells the user; a reader who has gone away is told nothing.
+    /// Prints the message, unless it is empty (a closed pipe), and returns the exit code.
     pub fn report(self) -> ExitCode {
         if !self.message.is_empty() {
             let label = if self.code > 128 { "stopped" } else { "error" };
@@ -53,7 +53,7 @@ impl std::fmt::Display for Failure {
     }
 }
 
-/// Only standard output is written without a typed error; a closed pipe ends the program quietly.
+/// Only writing to standard output returns an untyped error; a closed pipe ends the program quietly.
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         match error.kind() {
@@ -77,7 +77,7 @@ impl From<InvalidValue> for Failure {
 
 impl From<InvalidShape> for Failure {
     fn from(error: InvalidShape) -> Self {
-        Self::new(CONFIGURATION, format!("the recipe's sizes do not fit these data: {error}; change its [network]"))
+        Self::new(CONFIGURATION, format!("the recipe's sizes do not fit the data: {error}; change [network]"))
     }
 }
 
@@ -89,11 +89,11 @@ impl From<DataError> for Failure {
 
 impl From<PredictError> for Failure {
     fn from(error: PredictError) -> Self {
-        let asked_wrongly = matches!(
+        let is_usage = matches!(
             error,
             PredictError::NoLabels | PredictError::NoWriter | PredictError::NoForecaster | PredictError::Unseen { .. }
         );
-        let code = if asked_wrongly { USAGE } else { DATA };
+        let code = if is_usage { USAGE } else { DATA };
         Self::new(code, error)
     }
 }

@@ -1,21 +1,20 @@
 //! seqzoo: a zoo of recurrent networks on Burn.
 //!
-//! The program trains recipes and answers from what they leave behind; this library is a thin facade over the packages
-//! that do the work:
+//! This library is a thin facade over the packages of the workspace:
 //!
 //! - [`models`]: cells, layers, networks;
 //! - [`datasets`]: datasets, text, batches;
 //! - [`run`]: recipes, run folders, checkpoints, tasks;
-//! - [`train`]: the learner;
-//! - [`inference`]: opening a checkpoint, evaluating, predicting.
+//! - [`train`]: the training loop;
+//! - [`inference`]: loading a checkpoint, evaluating, predicting.
 //!
 //! ```no_run
 //! use seqzoo::{inference::Model, run::Backend, run::folder::Run};
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let run = Run::find("last")?;
 //! let model = Model::open(&run.model("lstm"), &Backend::best()?.device()?)?;
-//! let answer = &model.predict(&["the keys to the cabinet"])?[0];
-//! println!("{} ({:.3})", answer.label, answer.probability);
+//! let prediction = &model.predict(&["the keys to the cabinet"])?[0];
+//! println!("{} ({:.3})", prediction.label, prediction.probability);
 //! # Ok(()) }
 //! ```
 

@@ -1,4 +1,4 @@
-//! The program: parse, dispatch, print.
+//! The command-line program: parses arguments and dispatches commands.
 
 mod commands;
 mod failure;
@@ -10,9 +10,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Recurrent networks: train a recipe, keep the checkpoint, ask it.
+/// Train recurrent networks from recipes; predict, generate and forecast from their checkpoints.
 ///
-/// `seqzoo train agreement` needs nothing but this program.
+/// Start with `seqzoo train agreement`, whose dataset is built in.
 #[derive(Debug, Parser)]
 #[command(
     version,

@@ -1,4 +1,4 @@
-//! How training is shown: a progress bar on a terminal, plain lines elsewhere.
+//! Training progress: a progress bar on a terminal, plain lines elsewhere.
 
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
@@ -10,10 +10,10 @@ use seqzoo_train::{Observer, StepReport};
 
 use crate::say::say;
 
-/// Between two plain lines within a pass.
+/// Interval between two plain lines within an epoch.
 const LINE_EVERY: Duration = Duration::from_secs(15);
 
-/// Shows the training of one model.
+/// Training progress of one model.
 pub struct Progress {
     model: String,
     epochs: u64,
@@ -24,7 +24,7 @@ pub struct Progress {
     metric: String,
 }
 
-/// Updates and tokens since training began or went on.
+/// Optimizer updates and tokens since training started or resumed.
 struct Pace {
     started: Instant,
     steps: u64,
@@ -45,7 +45,7 @@ impl Progress {
         Self { model, epochs, bar, pace, last_line: Instant::now(), watched, metric: String::new() }
     }
 
-    /// Leaves the screen to what comes next.
+    /// Clears the progress bar.
     pub fn finish(&self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
@@ -62,16 +62,16 @@ impl Progress {
     fn describe(&self, report: &StepReport) -> String {
         let StepReport { epoch, batch, batches, loss, gradient_norm, .. } = *report;
         let elapsed = self.pace.started.elapsed().as_secs_f64().max(1e-9);
-        let rate = self.pace.steps as f64 / elapsed;
+        let steps_per_second = self.pace.steps as f64 / elapsed;
         let left = (self.epochs * batches).saturating_sub(epoch * batches + batch);
         format!(
-            "epoch {}/{} batch {batch}/{batches}  loss {loss:.4}  |g| {gradient_norm:.3}{}  {rate:.1} steps/s  \
+            "epoch {}/{} batch {batch}/{batches}  loss {loss:.4}  |g| {gradient_norm:.3}{}  {steps_per_second:.1} steps/s  \
              {:.0} tokens/s  at most {} left",
             epoch + 1,
             self.epochs,
             self.metric,
             self.pace.tokens as f64 / elapsed,
-            duration(left as f64 / rate),
+            duration(left as f64 / steps_per_second),
         )
     }
 }
@@ -92,7 +92,7 @@ impl Observer for Progress {
 
     fn epoch(&mut self, epoch: &Epoch, elapsed: Duration) {
         let Epoch { epoch, train_loss, validation, .. } = epoch;
-        let rate = self.pace.tokens as f64 / self.pace.started.elapsed().as_secs_f64().max(1e-9);
+        let tokens_per_second = self.pace.tokens as f64 / self.pace.started.elapsed().as_secs_f64().max(1e-9);
         let value = |metric: Metric| {
             let value = validation.get(metric)?;
             Some(format!("  validation {} {value:.4}", metric.name()))
@@ -100,7 +100,7 @@ impl Observer for Progress {
         self.metric = value(self.watched).unwrap_or_default();
         self.last_line = Instant::now();
         self.line(&format!(
-            "{}  epoch {epoch}/{}  train loss {train_loss:.4}{}  {rate:.0} tokens/s  {}",
+            "{}  epoch {epoch}/{}  train loss {train_loss:.4}{}  {tokens_per_second:.0} tokens/s  {}",
             self.model,
             self.epochs,
             validation.metrics.keys().filter_map(|&metric| value(metric)).collect::<String>(),
@@ -129,13 +129,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_read_as_people_say_them() {
-        let said = [0.4, 59.6, 72.0, 3_600.0, 7_380.0].map(duration);
-        assert_eq!(said, ["0s", "1m 00s", "1m 12s", "1h 00m", "2h 03m"]);
+    fn durations_are_printed_in_their_largest_units() {
+        let printed = [0.4, 59.6, 72.0, 3_600.0, 7_380.0].map(duration);
+        assert_eq!(printed, ["0s", "1m 00s", "1m 12s", "1h 00m", "2h 03m"]);
     }
 
     #[test]
-    fn the_bar_renders() {
+    fn the_progress_bar_renders() {
         let recipe = seqzoo_run::settings::Settings::read("agreement").unwrap().recipe;
         let mut progress = Progress::new("lstm", &recipe);
         let report = StepReport { step: 3, epoch: 0, batch: 3, batches: 9, loss: 0.5, gradient_norm: 2.0, tokens: 80 };

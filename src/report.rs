@@ -1,4 +1,4 @@
-//! What `train`, `evaluate` and `verify` tell of a run: every metric by model and group, beside the baselines.
+//! Report of `train`, `evaluate` and `verify`: metrics per model and group, with baselines.
 
 use std::io::Write;
 
@@ -15,20 +15,20 @@ use serde_json::{Map, Value, json};
 use crate::failure::Failure;
 use crate::say::{flag, quoted};
 
-/// How a run's models answer a part of its data.
+/// Metrics of a run's models on one split.
 pub struct Report<'a> {
     run: &'a Run,
     split: Split,
     main: Metric,
     baselines: Vec<(&'static str, Evaluation)>,
-    models: Vec<Measured<'a>>,
-    /// A command to go on with, once a model is measured.
+    models: Vec<Evaluated<'a>>,
+    /// Suggested next command, once a model is evaluated.
     next: Option<String>,
     /// The command that resumes the run.
     resume: String,
 }
 
-struct Measured<'a> {
+struct Evaluated<'a> {
     name: &'a str,
     /// The run's recipe with this model's own values.
     recipe: Recipe,
@@ -37,8 +37,8 @@ struct Measured<'a> {
     evaluation: Evaluation,
 }
 
-impl Measured<'_> {
-    /// How training of the model ended, where it did not make all its epochs.
+impl Evaluated<'_> {
+    /// How training ended, if before its last epoch.
     fn ended(&self, resume: &str) -> Option<String> {
         let (done, all) = (self.progress.epoch, self.recipe.training.epochs);
         match self.progress.ended(&self.recipe) {
@@ -50,20 +50,27 @@ impl Measured<'_> {
         }
     }
 
-    /// What is said of a validation loss far above that of the untrained model.
+    /// Warning if the validation loss is far above that of the untrained model.
     fn warning(&self) -> Option<String> {
         let untrained = self.progress.divergence.untrained()?;
         let loss = self.progress.best(self.recipe.stopping.metric)?.validation.get(Metric::Loss)?;
         (loss > untrained.limit()).then(|| {
             format!(
-                "its validation loss, {loss:.4}, is far above that of the untrained model, {:.4}: it overfits, or its learning \
-                 rate is too large",
+                "validation loss {loss:.4} is far above {:.4}, that of the untrained model: overfitting, or a learning \
+                 rate that is too large",
                 untrained.loss
             )
         })
     }
 
-    /// How far training has come, as JSON.
+    /// Learning rate and number of epochs and updates, where models of a run have values of their own.
+    fn budget(&self) -> Option<String> {
+        let best = self.progress.best(self.recipe.stopping.metric)?;
+        let (rate, epochs) = (self.recipe.training.learning_rate, self.recipe.training.epochs);
+        Some(format!("learning rate {rate:e}, best epoch {} of {epochs} ({} updates)", best.epoch, best.step))
+    }
+
+    /// Training progress, as JSON.
     fn training(&self) -> Value {
         let ended = match self.progress.ended(&self.recipe) {
             None => "stopped at a limit",
@@ -72,6 +79,7 @@ impl Measured<'_> {
         };
         json!({
             "ended": ended, "epochs_done": self.progress.epoch, "epochs": self.recipe.training.epochs, "steps": self.progress.step,
+            "learning_rate": self.recipe.training.learning_rate,
             "best_epoch": self.progress.best(self.recipe.stopping.metric).map(|best| best.epoch),
         })
     }
@@ -83,23 +91,23 @@ impl<'a> Report<'a> {
         Self { run, split, main, baselines, models: Vec::new(), next: None, resume }
     }
 
-    /// The report with another command that resumes the run.
+    /// Replaces the command that resumes the run.
     pub fn resumed_by(self, resume: String) -> Self {
         Self { resume, ..self }
     }
 
-    /// Measures a model.
+    /// Evaluates a model and adds it.
     pub fn add(&mut self, name: &'a str, model: &Model, data: &Data) -> Result<(), PredictError> {
         let evaluation = model.evaluate(data, self.split)?;
         let recipe = model.recipe.clone();
-        self.models.push(Measured { name, recipe, step: model.step, progress: model.progress.clone(), evaluation });
+        self.models.push(Evaluated { name, recipe, step: model.step, progress: model.progress.clone(), evaluation });
         if self.models.len() == 1 {
             self.next = self.suggestion(name, model, data);
         }
         Ok(())
     }
 
-    /// What to ask a model next; `None` if there is no prompt that it knows.
+    /// Suggested command for a model; `None` if no prompt is in its vocabulary.
     fn suggestion(&self, name: &str, model: &Model, data: &Data) -> Option<String> {
         let recipe = &self.run.environment.settings.recipe;
         let dataset = recipe.dataset().ok()?;
@@ -114,21 +122,21 @@ impl<'a> Report<'a> {
                 format!("seqzoo predict {path} {}", in_quotes(dataset.example))
             }
         };
-        // Who is not named is the recipe's first model, which may not be trained yet.
-        let other = if recipe.models.first().is_some_and(|first| first == name) {
+        // Without --model a command uses the recipe's first model, which may not be trained yet.
+        let model_flag = if recipe.models.first().is_some_and(|first| first == name) {
             String::new()
         } else {
             flag("--model", name)
         };
-        Some(command + &other)
+        Some(command + &model_flag)
     }
 
-    /// The first model's value by the main metric.
+    /// The first model's main metric.
     pub fn value(&self) -> f64 {
         self.models[0].evaluation.all.get(self.main).unwrap_or(f64::NAN)
     }
 
-    /// What was measured, as JSON; `value` is the first model's, by the main metric.
+    /// The report as JSON; `value` is the first model's main metric.
     pub fn json(&self) -> Value {
         let settings = &self.run.environment.settings;
         let models = self.models.iter().map(|model| {
@@ -148,49 +156,48 @@ impl<'a> Report<'a> {
         })
     }
 
-    /// A table with a row per metric and group and a column per model, and what to do next.
+    /// Prints a table with a row per metric and group and a column per model, then notes and the next command.
     pub fn print_table(&self) -> Result<(), Failure> {
         let settings = &self.run.environment.settings;
         let mut out = std::io::stdout().lock();
         writeln!(out, "{}", self.table())?;
-        let plainly = self.baselines.iter().filter(|(_, found)| found.groups.is_empty());
+        let ungrouped = self.baselines.iter().filter(|(_, found)| found.groups.is_empty());
         let value = |scores: &Scores| scores.get(self.main).map_or_else(|| "-".to_owned(), |v| format!("{v:.4}"));
-        let told: Vec<_> = plainly.map(|(name, found)| format!("{name} {}", value(&found.all))).collect();
-        if !told.is_empty() {
-            writeln!(out, "baselines: {}", told.join(", "))?;
+        let values: Vec<_> = ungrouped.map(|(name, found)| format!("{name} {}", value(&found.all))).collect();
+        if !values.is_empty() {
+            writeln!(out, "baselines: {}", values.join(", "))?;
         }
-        // The models of a run have one vocabulary.
+        // All models of a run share one vocabulary.
         if let Some(unknown) = self.models[0].evaluation.unknown.filter(|&unknown| unknown > 0.0) {
             let percent = 100.0 * unknown;
             writeln!(
                 out,
-                "{percent:.1} % of the tokens are unknown and count as one; losses over another vocabulary are not comparable"
+                "{percent:.1} % of the tokens are unknown and share one id; compare losses only over one vocabulary"
             )?;
         }
         let seed = settings.recipe.training.seed;
         writeln!(out, "run {}, recipe {}, seed {seed}", self.run.path.display(), settings.name)?;
         for model in &self.models {
-            let Measured { name, progress, .. } = model;
+            let Evaluated { name, progress, .. } = model;
             if let Some(recovered) = progress.recovery.summary() {
                 writeln!(out, "{name} recovered: {recovered}; see {name}/events.jsonl")?;
             }
-            for line in [model.ended(&self.resume), model.warning()] {
+            let budget = if settings.recipe.model.is_empty() { None } else { model.budget() };
+            for line in [budget, model.ended(&self.resume), model.warning()] {
                 line.map_or(Ok(()), |line| writeln!(out, "{name}: {line}"))?;
             }
         }
-        let asked = self.models[0].evaluation.all.examples;
-        for (name, found) in self.baselines.iter().filter(|(_, found)| found.all.examples < asked) {
-            let answered = found.all.examples;
-            writeln!(out, "{name} answers {answered} of the {asked} examples; it has no figure where one is missing")?;
-        }
-        for (model, interval) in self.models.iter().filter_map(|model| Some((model, model.evaluation.interval?))) {
-            let promised = 100.0 * interval.promised;
+        let total = self.models[0].evaluation.all.examples;
+        for (name, found) in self.baselines.iter().filter(|(_, found)| found.all.examples < total) {
+            let predicted = found.all.examples;
             writeln!(
                 out,
-                "{}: intervals of {promised:.0} % held {:.1} % of what came",
-                model.name,
-                100.0 * interval.held
+                "{name} predicts {predicted} of the {total} examples; metrics over missing examples are omitted"
             )?;
+        }
+        for (model, interval) in self.models.iter().filter_map(|model| Some((model, model.evaluation.interval?))) {
+            let (nominal, empirical) = (100.0 * interval.promised, 100.0 * interval.held);
+            writeln!(out, "{}: empirical coverage {empirical:.1} % (nominal {nominal:.0} %)", model.name)?;
         }
         if let Some(next) = &self.next {
             writeln!(out, "next: {next}")?;
@@ -217,8 +224,8 @@ impl<'a> Report<'a> {
             let values = columns.iter().map(|(_, found)| value(found).unwrap_or_else(|| "-".to_owned()));
             table.add_row([label, examples].into_iter().chain(values));
         };
-        let measured = self.models[0].evaluation.all.metrics.keys().copied();
-        for metric in std::iter::once(main).chain(measured.filter(|&metric| metric != main)) {
+        let metrics = self.models[0].evaluation.all.metrics.keys().copied();
+        for metric in std::iter::once(main).chain(metrics.filter(|&metric| metric != main)) {
             row(metric.name().to_owned(), metric, &|found| Some(found.all.clone()));
         }
         for (group, _) in &self.models[0].evaluation.groups {
@@ -230,19 +237,24 @@ impl<'a> Report<'a> {
         table
     }
 
-    /// For each model, how well each label is told and which are taken for which.
+    /// Prints each model's metrics per label and its confusion matrix.
     pub fn print_labels(&self) -> Result<(), Failure> {
         let mut out = std::io::stdout().lock();
         for model in &self.models {
             let Some(confusion) = &model.evaluation.confusion else { continue };
             writeln!(out, "\n{}, {}\n{}", model.name, self.split.name(), labels(confusion))?;
-            writeln!(out, "\n{}: rows are right, columns answered\n{}", model.name, matrix(confusion))?;
+            writeln!(
+                out,
+                "\n{}: confusion matrix (rows: actual, columns: predicted)\n{}",
+                model.name,
+                matrix(confusion)
+            )?;
         }
         Ok(())
     }
 }
 
-/// A beginning that a language model can go on from: its dataset's example, or words of the text that it was trained on.
+/// A prompt in a language model's vocabulary: its dataset's example, or words of its training text.
 fn prompt<'a>(model: &Model, example: &'a str, text: &'a str) -> Option<&'a str> {
     let sampling = Sampling { temperature: 1.0, top_k: 0, top_p: 1.0, seed: 0 };
     let known = |prompt: &&str| {
@@ -250,22 +262,24 @@ fn prompt<'a>(model: &Model, example: &'a str, text: &'a str) -> Option<&'a str>
         plain && model.write(prompt, sampling).is_ok()
     };
     let line = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
-    let beginnings = line.match_indices(' ').map(|(end, _)| &line[..end]).take(PROMPT_WORDS);
-    let beginnings: Vec<&str> = beginnings.collect();
-    let words = text.split_whitespace().take(PROMPT_TRIES);
-    std::iter::once(example).chain(beginnings.into_iter().rev()).chain(words).find(known)
+    let prefixes = line.match_indices(' ').map(|(end, _)| &line[..end]).take(PROMPT_WORDS);
+    let prefixes: Vec<&str> = prefixes.collect();
+    let start = |word: &'a str| word.char_indices().nth(PROMPT_CHARS).map_or(word, |(end, _)| &word[..end]);
+    let words = text.split_whitespace().take(PROMPT_TRIES).map(start);
+    std::iter::once(example).chain(prefixes.into_iter().rev()).chain(words).find(known)
 }
 
-/// Words of a text that make a prompt, and words that are tried one by one where no beginning serves.
+/// Maximum number of words of a prompt, of characters of a single word, and of single words to try if no longer prompt is known.
 const PROMPT_WORDS: usize = 3;
+const PROMPT_CHARS: usize = 40;
 const PROMPT_TRIES: usize = 1_000;
 
-/// A text in quotes as it can be pasted into a shell.
+/// Quotes a text for a shell, in double quotes if possible.
 fn in_quotes(text: &str) -> String {
     if text.contains(['"', '$', '`', '\\', '!']) { quoted(text) } else { format!("\"{text}\"") }
 }
 
-/// Every metric, groups by kind and value, labels and what they are taken for.
+/// Metrics, groups by kind and value, per-label metrics and confusion matrix, as JSON.
 fn evaluation(found: &Evaluation) -> Value {
     let scores = |scores: &Scores| serde_json::to_value(scores).expect("made of numbers");
     let mut object = scores(&found.all);
@@ -287,13 +301,13 @@ fn evaluation(found: &Evaluation) -> Value {
     object
 }
 
-/// How well each label is told.
+/// Metrics per label.
 fn labels(confusion: &Confusion) -> Table {
     let mut table = Table::new();
     table.load_style(plain());
     table.set_header(["label", "examples", "precision", "recall", "f1"]);
-    for (number, label) in confusion.labels.iter().enumerate() {
-        let scores = confusion.label(number);
+    for (index, label) in confusion.labels.iter().enumerate() {
+        let scores = confusion.label(index);
         let shares = [scores.precision, scores.recall, scores.f1].map(|share| format!("{share:.4}"));
         table.add_row([label.clone(), scores.examples.to_string()].into_iter().chain(shares));
     }
@@ -301,7 +315,7 @@ fn labels(confusion: &Confusion) -> Table {
     table
 }
 
-/// How often each label was answered where each was right.
+/// Confusion matrix: rows are actual labels, columns predicted ones.
 fn matrix(confusion: &Confusion) -> Table {
     let mut table = Table::new();
     table.load_style(plain());
@@ -314,7 +328,7 @@ fn matrix(confusion: &Confusion) -> Table {
     table
 }
 
-/// Columns under a header, without lines between rows.
+/// Table style: a header, no lines between rows.
 pub fn plain() -> TableStyle {
     TableStyle { row_separator: LineStyle::default(), ..presets::UTF8_NO_BORDERS }
 }

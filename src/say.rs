@@ -1,15 +1,15 @@
-//! Telling people things on standard error; if nobody listens any more, work goes on.
+//! Messages on standard error, and shell quoting.
 
 use std::ffi::OsStr;
 use std::fmt::Display;
 use std::io::Write;
 
-/// A line on standard error. A closed pipe or a full log disk must not end a training.
+/// Prints a line on standard error. Errors are ignored: a closed pipe or a full disk must not end a training run.
 pub fn say(text: impl Display) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 
-/// A path or another argument as it can be pasted into a shell.
+/// Quotes a path or another argument for a shell.
 pub fn quoted(argument: impl AsRef<OsStr>) -> String {
     let text = argument.as_ref().to_string_lossy();
     let plain = |c: char| c.is_alphanumeric() || "_./=-+:,@%".contains(c);
@@ -17,11 +17,11 @@ pub fn quoted(argument: impl AsRef<OsStr>) -> String {
     if bare { text.into_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
 }
 
-/// A flag with its value as it can be pasted into a shell, after a blank.
+/// A space, a flag and its value, quoted for a shell.
 pub fn flag(name: &str, value: impl AsRef<OsStr>) -> String {
-    // Behind a blank, what begins with a hyphen would be another flag.
-    let joint = if value.as_ref().as_encoded_bytes().starts_with(b"-") { '=' } else { ' ' };
-    format!(" {name}{joint}{}", quoted(value))
+    // After a space, a value that begins with a hyphen would be parsed as another flag.
+    let separator = if value.as_ref().as_encoded_bytes().starts_with(b"-") { '=' } else { ' ' };
+    format!(" {name}{separator}{}", quoted(value))
 }
 
 #[cfg(test)]

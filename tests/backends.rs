@@ -1,4 +1,4 @@
-//! What must hold across backends: every one linked in trains alike, and reads what another has written.
+//! Every linked-in backend trains alike and loads the checkpoints of the others.
 
 use std::fs;
 use std::path::Path;
@@ -17,7 +17,7 @@ fn run(dir: &Path, arguments: &[&str]) -> String {
     String::from_utf8(done.stdout).unwrap()
 }
 
-/// The losses of the first updates on a backend, whose run lies in a folder of its name.
+/// Losses of the first updates on a backend, in a run folder of its name.
 fn first_losses(dir: &Path, backend: &str) -> Vec<f64> {
     let small = ["--set", "models=[\"lstm\"]", "--set", "training.batch_size=16", "--max-steps", "4"];
     run(dir, &[&["train", "agreement", "--backend", backend, "--out", backend][..], &small].concat());
@@ -27,8 +27,8 @@ fn first_losses(dir: &Path, backend: &str) -> Vec<f64> {
 }
 
 fn probability(dir: &Path, run_name: &str, backend: &str) -> f64 {
-    let answer = run(dir, &["predict", run_name, "--backend", backend, "the keys to the cabinet", "--json"]);
-    serde_json::from_str::<Value>(&answer).unwrap()["probabilities"]["are"].as_f64().unwrap()
+    let prediction = run(dir, &["predict", run_name, "--backend", backend, "the keys to the cabinet", "--json"]);
+    serde_json::from_str::<Value>(&prediction).unwrap()["probabilities"]["are"].as_f64().unwrap()
 }
 
 #[test]
@@ -44,12 +44,12 @@ fn every_backend_trains_alike_and_its_checkpoints_load_on_flex() {
             assert!(close && losses.len() == flex.len(), "{name} {losses:?}, flex {flex:?}");
         }
         let [there, here] = [name, "flex"].map(|reader| probability(dir.path(), name, reader));
-        assert!((there - here).abs() <= 1e-4, "{name} answers {there}, flex {here} from its checkpoint");
+        assert!((there - here).abs() <= 1e-4, "{name} predicts {there}, flex {here} from its checkpoint");
     }
 }
 
 #[test]
-fn without_a_choice_real_hardware_or_the_cpu_is_taken() {
+fn the_default_backend_is_linked_and_has_a_device() {
     let best = Backend::best().unwrap();
     assert!(best.is_linked());
     assert!(best.device().is_ok());

@@ -1,8 +1,8 @@
-//! What a run survives, on the real program: kills at any instant, in saves and in resumes, with and without values that are
-//! not finite; an abort at every named point; every byte flipped; checkpoints made to harm; what is bad for good.
+//! Crash-safety tests of the program: kills at any time, in saves and in resumes, with and without non-finite values;
+//! an abort at every fault point; every byte of a checkpoint flipped; malicious checkpoints; permanent faults.
 //!
-//! `cargo test` runs it in small; `SEQZOO_TORTURE=full cargo test --release --test torture` (`just torture`) in full. The clock
-//! chooses when to kill and decides nothing. The last line is one JSON object.
+//! `cargo test` runs a small version, `SEQZOO_TORTURE=full cargo test --release --test torture` (`just torture`) the full
+//! one. The clock only chooses when to kill; no result depends on it. The last line is one JSON object.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -21,7 +21,7 @@ use serde_json::{Map, Value, json};
 #[global_allocator]
 static MEMORY: PeakAlloc = PeakAlloc;
 
-/// A small stateful language model: truncated backpropagation, dropout, checkpoints every few updates.
+/// A small stateful language model with TBPTT, dropout and frequent checkpoints.
 const RECIPE: &str = r#"
 summary = "a small language model to be killed"
 dataset = "sentences"
@@ -53,10 +53,10 @@ metric = "loss"
 value = 9.0
 "#;
 
-/// Four batches in a row that go wrong whenever they are read: three are skipped, the fourth leads back.
+/// Four consecutive batches whose loss is always NaN: three are skipped, the fourth causes a rollback.
 const ROLLBACK: &str = "loss=nan@11+,loss=nan@12+,loss=nan@13+,loss=nan@14+";
 
-/// Faults under which a run still ends well.
+/// Injected faults under which a run still succeeds.
 const PLANS: [&str; 4] = ["", "loss=nan@7", "gradient=inf@3+", ROLLBACK];
 
 struct Torture {
@@ -65,7 +65,7 @@ struct Torture {
     histogram: BTreeMap<String, u64>,
 }
 
-/// How a child ended.
+/// Exit code and messages of a child process.
 struct Ended {
     code: Option<i32>,
     err: String,
@@ -94,7 +94,7 @@ impl Torture {
         for (variable, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("SEQZOO_")) {
             command.env_remove(variable);
         }
-        // A run whose folder holds no record yet was never begun.
+        // A folder without env.json is not a run yet.
         let path = self.path(name);
         let begun = path.join("env.json").is_file();
         if !begun && path.exists() {
@@ -121,7 +121,7 @@ impl Torture {
         Checkpoints::new(self.path(name).join("lstm/checkpoints"))
     }
 
-    /// What must be the same however often a run was interrupted.
+    /// Files that must not depend on interruptions.
     fn outcome(&self, name: &str) -> Files {
         let mut files = self.checkpoints(name).newest().unwrap().0.files;
         files.insert("metrics.jsonl".to_owned(), fs::read(self.path(name).join("lstm/metrics.jsonl")).unwrap());
@@ -135,7 +135,7 @@ impl Torture {
         (self.outcome(&name), started.elapsed().as_secs_f64())
     }
 
-    /// Kills a run after a share of the time that a whole one takes, goes on, and compares.
+    /// Kills a run after a share of the time of a complete one, resumes it and compares the outcomes.
     fn kill_at(&mut self, share: f64, seconds: f64, faults: &str, whole: &Files) -> bool {
         let name = self.name();
         let _ = fs::remove_file(self.path("trace"));
@@ -144,13 +144,13 @@ impl Torture {
         child.kill().unwrap();
         child.wait().unwrap();
         let trace = fs::read_to_string(self.path("trace")).unwrap_or_else(|_| "- before the first point".to_owned());
-        let (batch, place) = trace.trim().split_once(' ').unwrap_or(("-", "before the first point"));
+        let (batch, point) = trace.trim().split_once(' ').unwrap_or(("-", "before the first point"));
         let tens = batch.parse().map_or_else(|_| "-".to_owned(), |batch: u64| format!("{:02}", batch / 10 * 10));
-        *self.histogram.entry(format!("batch {tens}: {place}")).or_default() += 1;
+        *self.histogram.entry(format!("batch {tens}: {point}")).or_default() += 1;
         self.finish(&name, faults, whole)
     }
 
-    /// Kills a run that hangs at a named point, goes on, and compares; `None` if it never came there.
+    /// Kills a run that hangs at a fault point, resumes it and compares the outcomes; `None` if it is not reached.
     fn kill_in(&mut self, name: &str, point: &str, time: u64, faults: &str, whole: &Files) -> Option<bool> {
         let mut child = self.command(name, &format!("{faults},{point}=hang@{time}")).spawn().unwrap();
         if !hangs(&mut child) {
@@ -174,7 +174,7 @@ impl Torture {
     }
 }
 
-/// Whether a child says that it hangs, rather than ending.
+/// Waits for a child to report that it hangs; `false` if it ends instead.
 fn hangs(child: &mut Child) -> bool {
     let lines = BufReader::new(child.stderr.take().unwrap()).lines();
     let found = lines.map_while(Result::ok).any(|line| line.starts_with("hanging at"));
@@ -184,7 +184,7 @@ fn hangs(child: &mut Child) -> bool {
     found
 }
 
-/// Tried and passed.
+/// Numbers of tried and passed cases.
 #[derive(Default)]
 struct Count {
     tried: u64,
@@ -197,7 +197,7 @@ impl Count {
         self.passed += u64::from(passed);
     }
 
-    fn told(&self, passed: &str) -> Value {
+    fn json(&self, passed: &str) -> Value {
         json!({"tried": self.tried, passed: self.passed})
     }
 }
@@ -212,27 +212,27 @@ fn kills(torture: &mut Torture, [uniform, saves, resumes]: [u64; 3]) -> Count {
     for kill in 0..saves {
         let (point, time) = (points[(kill % 6) as usize], 1 + kill / 6);
         let name = torture.name();
-        // Later than there are saves: the last one.
+        // If there are fewer saves: the last one.
         let hit = (1..=time).rev().find_map(|time| torture.kill_in(&name, point, time, "", &whole));
         count.add(hit.unwrap());
     }
     for kill in 0..resumes {
         let name = torture.name();
         torture.command(&name, "").args(["--max-steps", &(3 + kill).to_string()]).status().unwrap();
-        // Before anything is looked at, or at one of the files of the checkpoint.
+        // Before the checkpoint is loaded, or at one of its files.
         let (point, time) = if kill % 4 == 0 { ("rollback-load", 1) } else { ("load-read", 1 + kill / 4) };
         count.add(torture.kill_in(&name, point, time, "", &whole).unwrap());
     }
     count
 }
 
-/// Kills of runs in which values that are not finite appear.
+/// Kills of runs with injected non-finite values.
 fn kills_with_faults(torture: &mut Torture, kills: u64) -> Count {
     let mut count = Count::default();
     let plans = &PLANS[1..];
-    for (place, plan) in (0..).zip(plans) {
+    for (index, plan) in (0..).zip(plans) {
         let (whole, seconds) = torture.whole(plan);
-        let share = (kills + plans.len() as u64 - 1 - place) / plans.len() as u64;
+        let share = (kills + plans.len() as u64 - 1 - index) / plans.len() as u64;
         for kill in 0..share {
             count.add(torture.kill_at((kill as f64 + 0.5) / share as f64, seconds, plan, &whole));
         }
@@ -240,7 +240,7 @@ fn kills_with_faults(torture: &mut Torture, kills: u64) -> Count {
     count
 }
 
-/// An abort at every named point, as often as it is passed in a run that rolls back, at most so often.
+/// An abort at each fault point, at each time that a run with a rollback reaches it, up to `most` times.
 fn aborts(torture: &mut Torture, most: u64) -> (Count, Vec<&'static str>) {
     let (whole, _) = torture.whole(ROLLBACK);
     let (mut count, mut reached) = (Count::default(), Vec::new());
@@ -260,7 +260,8 @@ fn aborts(torture: &mut Torture, most: u64) -> (Count, Vec<&'static str>) {
     (count, POINTS.into_iter().filter(|point| !reached.contains(point)).collect())
 }
 
-/// Every `stride`-th byte of every file of the newest checkpoint flipped: found, and the older checkpoint used.
+/// Flips a bit in every `stride`-th byte of each file of the newest checkpoint: it must be detected and the older
+/// checkpoint used.
 fn flips(torture: &mut Torture, stride: usize) -> Count {
     let name = torture.name();
     torture.command(&name, "").args(["--max-steps", "6"]).status().unwrap();
@@ -285,7 +286,7 @@ fn flips(torture: &mut Torture, stride: usize) -> Count {
     count
 }
 
-/// A checkpoint made to harm: its files, the manifest among them.
+/// Writes a malicious checkpoint, including its manifest.
 fn save_raw(dir: &Path, files: &Files) -> PathBuf {
     let path = dir.join("step-00000001");
     let _ = fs::remove_dir_all(&path);
@@ -296,17 +297,17 @@ fn save_raw(dir: &Path, files: &Files) -> PathBuf {
     path
 }
 
-/// Checkpoints that are damaged or made to harm: refused by a typed error, with little memory.
+/// Damaged and malicious checkpoints must be rejected with a typed error and little memory.
 fn hostile(torture: &mut Torture) -> (Count, Count) {
     let name = torture.name();
     torture.command(&name, "").args(["--max-steps", "4"]).status().unwrap();
     let sound = torture.checkpoints(&name).newest().unwrap().0.files;
     let dir = torture.path("hostile");
     let mut cases: Vec<(String, Files, bool)> = Vec::new();
-    // Files under a manifest that fits them: what is inside must be refused.
-    let mut inside = |told: &str, file: &str, bytes: Vec<u8>| {
+    // Files with a valid manifest and invalid contents.
+    let mut inside = |name: &str, file: &str, bytes: Vec<u8>| {
         cases.push((
-            format!("{file}: {told}"),
+            format!("{file}: {name}"),
             sound.iter().map(|(n, b)| (n.clone(), b.clone())).chain([(file.to_owned(), bytes)]).collect(),
             true,
         ));
@@ -346,11 +347,11 @@ fn hostile(torture: &mut Torture) -> (Count, Count) {
     let other_format =
         String::from_utf8(sound["about.json"].clone()).unwrap().replacen("\"format\": 2", "\"format\": 99", 1);
     inside("another format", "about.json", other_format.into_bytes());
-    // Files whose manifest is the harm.
-    let mut outside = |told: &str, manifest: Vec<u8>| {
+    // Valid files with an invalid manifest.
+    let mut outside = |name: &str, manifest: Vec<u8>| {
         let mut files = sound.clone();
         files.insert("manifest".to_owned(), manifest);
-        cases.push((format!("manifest: {told}"), files, false));
+        cases.push((format!("manifest: {name}"), files, false));
     };
     let line = |name: &str| format!("{}  {name}\n", "0".repeat(64)).into_bytes();
     outside("empty", Vec::new());
@@ -362,8 +363,8 @@ fn hostile(torture: &mut Torture) -> (Count, Count) {
     outside("not UTF-8", vec![0xff; 100]);
     outside("a million lines", line("weights.safetensors").repeat(100_000));
     let (mut refused, mut frugal) = (Count::default(), Count::default());
-    for (told, files, fits) in cases {
-        let path = match fits {
+    for (name, files, has_manifest) in cases {
+        let path = match has_manifest {
             true => {
                 let _ = fs::remove_dir_all(&dir);
                 Checkpoints::new(&dir).save(1, &files, &RealDisk).unwrap()
@@ -379,24 +380,24 @@ fn hostile(torture: &mut Torture) -> (Count, Count) {
         let peak = MEMORY.peak_usage() - before;
         let is_refused = read.map_or(true, |snapshot| snapshot.not_finite().is_some());
         if !is_refused {
-            println!("not refused: {told}");
+            println!("not rejected: {name}");
         }
         refused.add(is_refused);
         if peak > 2 * size + (16 << 20) {
-            println!("{told}: {peak} bytes for files of {size}");
+            println!("{name}: {peak} bytes of memory for files of {size}");
         }
         frugal.add(peak <= 2 * size + (16 << 20));
     }
     (refused, frugal)
 }
 
-/// What is bad for good ends within the budget, by an exit code of its own and with a diagnosis.
+/// Permanent faults must end within the retry budget, each with its exit code and a diagnosis.
 fn bad_for_good(torture: &mut Torture) -> Count {
     let mut count = Count::default();
-    let mut check = |told: &str, ended: &Ended, code: i32, part: &str| {
+    let mut check = |name: &str, ended: &Ended, code: i32, part: &str| {
         let passed = ended.code == Some(code) && ended.err.contains(part) && !ended.err.contains("panicked");
         if !passed {
-            println!("{told}: exit code {:?}\n{}", ended.code, ended.err);
+            println!("{name}: exit code {:?}\n{}", ended.code, ended.err);
         }
         count.add(passed);
     };
@@ -411,13 +412,13 @@ fn bad_for_good(torture: &mut Torture) -> Count {
     for (_, path) in torture.checkpoints(&name).list().unwrap() {
         fs::write(path.join("progress.json"), "{}").unwrap();
     }
-    check("checkpoint", &torture.run(&name, ""), 8, "no checkpoint in");
+    check("checkpoint", &torture.run(&name, ""), 8, "no usable checkpoint in");
     let name = torture.name();
     check("machine", &torture.run(&name, "loss=nan@3,gradient=inf@6"), 9, "the machine is not deterministic");
     count
 }
 
-/// A run is locked while a process trains in it, and free once that process is killed.
+/// A run is locked while a process trains it, and unlocked once that process is killed.
 fn lock(torture: &mut Torture) -> Count {
     let mut count = Count::default();
     let name = torture.name();
@@ -435,26 +436,26 @@ fn main() -> ExitCode {
     let full = std::env::var("SEQZOO_TORTURE").is_ok_and(|size| size == "full");
     let mut torture = Torture::new();
     let started = Instant::now();
-    let mut told = Map::new();
+    let mut results = Map::new();
     let mut sound = true;
-    let mut tell = |name: &str, count: Count, passed: &str| {
+    let mut report = |name: &str, count: Count, passed: &str| {
         println!("{name}: {} of {} after {:.0} s", count.passed, count.tried, started.elapsed().as_secs_f64());
         sound &= count.passed == count.tried && count.tried > 0;
-        told.insert(name.to_owned(), count.told(passed));
+        results.insert(name.to_owned(), count.json(passed));
     };
-    tell("kill", kills(&mut torture, if full { [100, 80, 20] } else { [4, 6, 2] }), "identical");
-    tell("kill_with_faults", kills_with_faults(&mut torture, if full { 50 } else { 3 }), "identical");
+    report("kill", kills(&mut torture, if full { [100, 80, 20] } else { [4, 6, 2] }), "identical");
+    report("kill_with_faults", kills_with_faults(&mut torture, if full { 50 } else { 3 }), "identical");
     let (aborted, never) = aborts(&mut torture, if full { 30 } else { 1 });
-    tell("abort_at_point", aborted, "identical");
-    tell("flipped_byte", flips(&mut torture, if full { 1 } else { 211 }), "older_used");
+    report("abort_at_point", aborted, "identical");
+    report("flipped_byte", flips(&mut torture, if full { 1 } else { 211 }), "older_used");
     let (refused, frugal) = hostile(&mut torture);
-    tell("hostile_checkpoint", refused, "refused");
-    tell("hostile_checkpoint_memory", frugal, "within");
-    tell("bad_for_good", bad_for_good(&mut torture), "diagnosed");
-    tell("lock", lock(&mut torture), "held_and_freed");
-    told.insert("points_never_reached".to_owned(), json!(never));
-    told.insert("kills_hit".to_owned(), json!(torture.histogram));
-    told.insert("size".to_owned(), json!(if full { "full" } else { "small" }));
-    println!("{}", Value::Object(told));
+    report("hostile_checkpoint", refused, "refused");
+    report("hostile_checkpoint_memory", frugal, "within");
+    report("bad_for_good", bad_for_good(&mut torture), "diagnosed");
+    report("lock", lock(&mut torture), "held_and_freed");
+    results.insert("points_never_reached".to_owned(), json!(never));
+    results.insert("kills_hit".to_owned(), json!(torture.histogram));
+    results.insert("size".to_owned(), json!(if full { "full" } else { "small" }));
+    println!("{}", Value::Object(results));
     if sound && never.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

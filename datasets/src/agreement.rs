@@ -1,4 +1,4 @@
-//! Subject–verb agreement, generated: which verb form continues "the keys to the cabinet"?
+//! Subject–verb agreement, generated: predict the verb form after "the keys to the cabinet".
 //!
 //! ```text
 //! sentence := [fronted] phrase modifier*  ___
@@ -8,11 +8,12 @@
 //! clause   := relative phrase verb  |  relative verb phrase
 //! ```
 //!
-//! The verb form depends on the number of the subject: the first phrase that follows no preposition, relative pronoun or
-//! verb. Commas give it away as little as its place does, since the fronted part may end without one and clauses may stand
-//! between two. Nouns between subject and verb are *attractors* where their number is the other one: 0 to 5 of them,
-//! equally often. A verb inside a relative clause agrees with the noun of its own clause. Some pairs of noun and clause
-//! verb occur only in the test part. After Linzen, Dupoux and Goldberg, "Assessing the ability of LSTMs to learn syntax-sensitive dependencies", TACL 4, 2016.
+//! The verb form depends on the number (singular or plural) of the subject: the first phrase that follows no preposition,
+//! relative pronoun or verb. Neither commas nor position identify the subject: the fronted phrase may end without a comma, and
+//! clauses may be enclosed in two. A noun between subject and verb is an *attractor* if its number differs from the subject's:
+//! 0 to 5 of them, equally often. A verb inside a relative clause agrees with the noun of its own clause. Some pairs of noun
+//! and clause verb occur in the test split only. After Linzen, Dupoux and Goldberg, "Assessing the ability of LSTMs to learn
+//! syntax-sensitive dependencies", TACL 4, 2016.
 
 use std::cmp::Ordering;
 use std::collections::HashSet;
@@ -24,40 +25,40 @@ use crate::catalog::{Data, Dataset, Kind, Origin};
 use crate::classification::{Baseline, Classification, Example};
 use crate::cleaning::Cleaning;
 
-/// What there is to know of it.
+/// Metadata of the dataset.
 pub static DATASET: Dataset = Dataset {
     name: "agreement",
     kind: Kind::Labels,
-    summary: "30,000 generated sentences: which verb form continues them? Built in",
+    summary: "30,000 generated sentences; predict the form of the verb, is or are; after Linzen et al. 2016. Built in",
     example: "the keys to the cabinet",
-    license: "as seqzoo",
+    license: "same as seqzoo",
     origin: Origin::BuiltIn(|| Data::Labeled(load())),
 };
 
-/// Most nouns of the other number between subject and verb.
+/// Maximum number of attractors.
 pub const MAX_ATTRACTORS: usize = 5;
 
-/// Sentences per part; each number of attractors takes a sixth, which makes 1,000 in the test part.
+/// Sentences per split; each number of attractors has a sixth of them, 1,000 in the test split.
 const TRAIN: usize = 21_000;
 const VALIDATION: usize = 3_000;
 const TEST: usize = 6_000;
 
-/// The data never changes: seeds of runs choose weights and order, not sentences.
+/// Fixed: run seeds affect initialization and example order, not the sentences.
 const SEED: u64 = 2016;
 
-/// Generates the dataset: the same sentences on every machine.
+/// Generates the dataset, identical on every machine.
 pub fn load() -> Classification {
-    let mut writer = Writer { rng: Key::new(SEED, Purpose::Data).stream(), seen: HashSet::new() };
+    let mut generator = Generator { rng: Key::new(SEED, Purpose::Data).stream(), seen: HashSet::new() };
     Classification {
         cleaning: Cleaning::default(),
         labels: Number::BOTH.map(|number| number.form(&BE).to_owned()).to_vec(),
-        train: writer.part(TRAIN, Pairs::Common),
-        validation: writer.part(VALIDATION, Pairs::Common),
-        test: writer.part(TEST, Pairs::All),
+        train: generator.split(TRAIN, Pairs::Common),
+        validation: generator.split(VALIDATION, Pairs::Common),
+        test: generator.split(TEST, Pairs::All),
         baselines: vec![
             Baseline { name: "number of the first noun", rule: |text| nouns(text).next() },
             Baseline { name: "number of the last noun", rule: |text| nouns(text).last() },
-            Baseline { name: "number of most nouns", rule: most },
+            Baseline { name: "majority number of the nouns", rule: majority },
         ],
         bayes: None,
     }
@@ -69,8 +70,8 @@ fn nouns(text: &str) -> impl Iterator<Item = usize> {
         .filter_map(|word| Number::BOTH.iter().position(|number| NOUNS.iter().any(|noun| number.form(noun) == word)))
 }
 
-/// The label of most nouns of a text, the last one where both are equally many.
-fn most(text: &str) -> Option<usize> {
+/// The majority label of the nouns of a text; the label of the last noun in a tie.
+fn majority(text: &str) -> Option<usize> {
     let labels: Vec<usize> = nouns(text).collect();
     let plural = labels.iter().filter(|&&label| label == Number::Plural as usize).count();
     match (2 * plural).cmp(&labels.len()) {
@@ -87,7 +88,7 @@ enum Number {
 }
 
 impl Number {
-    /// In the order of the labels.
+    /// In label order.
     const BOTH: [Number; 2] = [Number::Singular, Number::Plural];
 
     fn form<'a>(self, forms: &[&'a str; 2]) -> &'a str {
@@ -99,39 +100,51 @@ impl Number {
     }
 }
 
-/// Which pairs of noun and clause verb may occur.
+/// The pairs of noun and clause verb that may occur.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Pairs {
-    /// Those of the training and validation parts.
+    /// The pairs of the training and validation splits.
     Common,
-    /// Those, and as often as not the ones held out for the test part.
+    /// Also the pairs held out for the test split, half of the time.
     All,
 }
 
-/// Whether a pair of noun and clause verb occurs in the test part only: one verb in eight of each noun.
+/// Whether a pair of noun and clause verb occurs in the test split only: one in eight verbs of each noun.
 fn is_held_out(noun: usize, verb: usize) -> bool {
     (5 * noun + verb).is_multiple_of(8)
 }
 
-/// Writes sentences that no part has yet.
-struct Writer<R> {
+/// The range of ten words that a distance is in.
+fn bucket(distance: usize) -> String {
+    match distance / 10 {
+        ten @ 0..=3 => format!("{}-{}", 10 * ten, 10 * ten + 9),
+        _ => "40 or more".to_owned(),
+    }
+}
+
+/// Generates sentences that are in no split yet.
+struct Generator<R> {
     rng: R,
     seen: HashSet<String>,
 }
 
-impl<R: Rng> Writer<R> {
-    fn part(&mut self, size: usize, pairs: Pairs) -> Vec<Example> {
+impl<R: Rng> Generator<R> {
+    fn split(&mut self, size: usize, pairs: Pairs) -> Vec<Example> {
         let mut examples = Vec::with_capacity(size);
         while examples.len() < size {
-            // Taking turns balances both numbers within each number of attractors.
+            // Alternating balances singular and plural within each number of attractors.
             let attractors = examples.len() / 2 % (MAX_ATTRACTORS + 1);
             let number = Number::BOTH[examples.len() % 2];
             let mut sentence = Sentence { rng: &mut self.rng, words: Vec::new(), pairs, unseen_pair: false };
-            sentence.write(number, attractors);
+            let distance = sentence.generate(number, attractors);
             let (text, unseen_pair) = (sentence.words.join(" "), sentence.unseen_pair);
             if self.seen.insert(text.clone()) {
                 let pair = if unseen_pair { "unseen" } else { "seen" };
-                let groups = Arc::new([("attractors", attractors.to_string()), ("noun-verb pair", pair.to_owned())]);
+                let groups = Arc::new([
+                    ("attractors", attractors.to_string()),
+                    ("words from subject to verb", bucket(distance)),
+                    ("noun-verb pair", pair.to_owned()),
+                ]);
                 examples.push(Example { text, label: number as usize, groups });
             }
         }
@@ -139,7 +152,7 @@ impl<R: Rng> Writer<R> {
     }
 }
 
-/// A sentence being written, up to its verb.
+/// A sentence under construction, up to its verb.
 struct Sentence<'a, R> {
     rng: &'a mut R,
     words: Vec<&'static str>,
@@ -148,19 +161,22 @@ struct Sentence<'a, R> {
 }
 
 impl<R: Rng> Sentence<'_, R> {
-    fn write(&mut self, subject: Number, attractors: usize) {
+    /// Generates the sentence and returns the number of words between the subject and the verb.
+    fn generate(&mut self, subject: Number, attractors: usize) -> usize {
         if self.rng.random_bool(0.7) {
             self.fronted();
         }
         let mut previous = self.phrase(subject);
+        let begin = self.words.len();
         let mut previous_number = subject;
         for number in self.intervening(subject, attractors) {
             (previous, previous_number) = (self.modifier(previous, previous_number, number), number);
         }
+        self.words.len() - begin
     }
 
-    /// Numbers of the nouns between subject and verb: the attractors and, drawn alike so that counting tells nothing,
-    /// nouns of the subject's own number.
+    /// Numbers of the nouns between subject and verb: the attractors, and nouns that agree with the subject. Both counts have the
+    /// same distribution, so that counting nouns is uninformative.
     fn intervening(&mut self, subject: Number, attractors: usize) -> Vec<Number> {
         let agreeing = self.rng.random_range(0..=MAX_ATTRACTORS);
         let mut numbers = [vec![subject.other(); attractors], vec![subject; agreeing]].concat();
@@ -184,13 +200,13 @@ impl<R: Rng> Sentence<'_, R> {
                 true
             }
         };
-        // After a clause without a comma the subject would read as that clause's object.
+        // Without a comma after a clause, the subject could be parsed as the object of that clause.
         if ends_in_verb || self.rng.random_bool(0.5) {
             self.words.push(",");
         }
     }
 
-    /// Determiner, perhaps an adjective, noun: gives the noun's place in the list.
+    /// Adds determiner, optional adjective and noun. Returns the index of the noun.
     fn phrase(&mut self, number: Number) -> usize {
         let noun = self.rng.random_range(0..NOUNS.len());
         self.word(&DETERMINERS);
@@ -201,7 +217,7 @@ impl<R: Rng> Sentence<'_, R> {
         noun
     }
 
-    /// Adds something to the `previous` noun that brings a noun of `number`, and gives that noun.
+    /// Adds a modifier of the `previous` noun that contains a noun of `number`. Returns the index of the latter.
     fn modifier(&mut self, previous: usize, previous_number: Number, number: Number) -> usize {
         match self.rng.random_range(0..10) {
             0..6 => {
@@ -218,7 +234,7 @@ impl<R: Rng> Sentence<'_, R> {
         }
     }
 
-    /// A relative clause about the `previous` noun, with a noun of `number` as its subject or object; gives that noun.
+    /// Adds a relative clause about the `previous` noun, with a noun of `number` as its subject or object. Returns its index.
     fn clause(&mut self, previous: usize, previous_number: Number, number: Number) -> usize {
         self.word(&RELATIVES);
         if self.rng.random_bool(0.5) {
@@ -233,8 +249,8 @@ impl<R: Rng> Sentence<'_, R> {
 
     fn clause_verb(&mut self, noun: usize, number: Number) {
         let held_out = self.pairs == Pairs::All && self.rng.random_bool(0.5);
-        let fitting: Vec<usize> = (0..VERBS.len()).filter(|&verb| is_held_out(noun, verb) == held_out).collect();
-        let &verb = fitting.choose(self.rng).expect("sixteen verbs: each noun has two held out");
+        let candidates: Vec<usize> = (0..VERBS.len()).filter(|&verb| is_held_out(noun, verb) == held_out).collect();
+        let &verb = candidates.choose(self.rng).expect("sixteen verbs: each noun has two held out");
         self.unseen_pair |= held_out;
         self.words.push(number.form(&VERBS[verb]));
     }
@@ -257,7 +273,7 @@ const ADJECTIVES: [&str; 14] = [
     "green",
 ];
 
-/// Each word is a noun in both forms and never a verb of the list below.
+/// Singular and plural; no form is also in the list of verbs.
 const NOUNS: [[&str; 2]; 48] = [
     ["key", "keys"],
     ["cabinet", "cabinets"],
@@ -335,7 +351,7 @@ mod tests {
     use crate::scores::Metric;
 
     #[test]
-    fn parts_are_disjoint_balanced_and_large() {
+    fn splits_are_disjoint_and_balanced() {
         let data = load();
         let all: HashSet<&str> = Split::ALL.iter().flat_map(|&split| data.split(split)).map(|e| &*e.text).collect();
         assert_eq!(all.len(), TRAIN + VALIDATION + TEST);
@@ -349,17 +365,17 @@ mod tests {
         }
     }
 
-    /// The number of the subject, found by the definition above, and the numbers of the nouns after it.
+    /// The number of the subject, by the definition above, and the numbers of the nouns after it.
     fn subject_and_rest(text: &str) -> (usize, Vec<usize>) {
         let words: Vec<&str> = text.split(' ').collect();
-        let begins_subject = |place: usize| {
-            let before = place.checked_sub(1).map(|before| words[before]);
+        let begins_subject = |index: usize| {
+            let before = index.checked_sub(1).map(|before| words[before]);
             let governed = before.is_some_and(|word| {
                 PREPOSITIONS.contains(&word) || RELATIVES.contains(&word) || VERBS.as_flattened().contains(&word)
             });
-            DETERMINERS.contains(&words[place]) && !governed
+            DETERMINERS.contains(&words[index]) && !governed
         };
-        let start = (0..words.len()).find(|&place| begins_subject(place)).expect("each sentence has a subject");
+        let start = (0..words.len()).find(|&index| begins_subject(index)).expect("each sentence has a subject");
         let mut numbers = nouns(&words[start..].join(" ")).collect::<Vec<_>>().into_iter();
         (numbers.next().expect("a phrase has a noun"), numbers.collect())
     }
@@ -375,7 +391,7 @@ mod tests {
     }
 
     #[test]
-    fn held_out_pairs_of_noun_and_verb_occur_in_the_test_part_only() {
+    fn held_out_noun_verb_pairs_occur_in_the_test_split_only() {
         let data = load();
         let unseen = ("noun-verb pair", "unseen".to_owned());
         assert!(data.train.iter().chain(&data.validation).all(|example| !example.groups.contains(&unseen)));
@@ -392,7 +408,7 @@ mod tests {
     }
 
     #[test]
-    fn rules_without_syntax_reach_at_most_seventy_per_cent() {
+    fn rules_without_syntax_reach_at_most_70_percent() {
         for (name, found) in load().baselines(Split::Test) {
             let accuracy = found.all.get(Metric::Accuracy).unwrap();
             assert!((0.3..=0.70).contains(&accuracy), "{name}: {accuracy}");
@@ -400,7 +416,7 @@ mod tests {
     }
 
     #[test]
-    fn words_belong_to_one_list() {
+    fn word_lists_are_disjoint() {
         let mut all: Vec<&str> =
             [NOUNS.as_flattened(), VERBS.as_flattened(), &DETERMINERS, &RELATIVES, &PREPOSITIONS, &ADJECTIVES].concat();
         let count = all.len();

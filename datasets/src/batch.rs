@@ -1,46 +1,46 @@
-//! Batches of similar length, in an order that is a pure function of its key, and their padding.
+//! Batches of examples of similar length, shuffled by a key, and padding.
 
 use seqzoo_random::{Key, SliceRandom};
 
 use crate::text::PADDING;
 
-/// Batches that are pooled before they are sorted by length: larger pools pad less and shuffle less.
+/// Batches per pool, within which examples are sorted by length: larger pools need less padding but shuffle less.
 const POOL: usize = 50;
 
-/// The most that a batch holds.
+/// Upper bounds on the size of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Maximum number of rows.
     pub rows: usize,
-    /// Maximum number of padded tokens: rows times the tokens of the largest one. A single row may have more.
+    /// Maximum number of tokens, padding included: rows times the size of the largest row. A batch of one row may exceed it.
     pub tokens: usize,
 }
 
-/// The batches of one epoch as lists of indices, each example exactly once; how many there are does not depend on the key.
+/// The batches of one epoch as lists of indices, each example exactly once; the number of batches does not depend on the key.
 ///
-/// Examples are shuffled, sorted by length within pools of 50 batches so that rows of similar length meet, and the
-/// batches shuffled again. `sizes` are the padded tokens of rows as large as each example; those of which a full batch
-/// would exceed the limit are batched by size among themselves.
+/// Examples are shuffled and sorted by length within pools of 50 batches, then the batches are shuffled. `sizes[i]` is the number
+/// of tokens of example `i`, counted as in [`Limits::tokens`]. Examples too large for a full batch are batched separately, by
+/// size.
 pub fn shuffled(lengths: &[usize], sizes: &[usize], limits: Limits, key: Key) -> Vec<Vec<usize>> {
     let mut stream = key.stream();
     let mut order: Vec<usize> = (0..lengths.len()).collect();
     order.shuffle(&mut stream);
-    let (mut order, large) = apart(order, sizes, limits);
+    let (mut order, large) = separate_large(order, sizes, limits);
     order.chunks_mut(POOL * limits.rows).for_each(|pool| pool.sort_by_key(|&index| lengths[index]));
     let mut batches: Vec<Vec<usize>> = order.chunks(limits.rows).map(<[usize]>::to_vec).chain(large).collect();
     batches.shuffle(&mut stream);
     batches
 }
 
-/// Batches for evaluation: sorted by length, each example exactly once; `sizes` as for [`shuffled`].
+/// Batches for evaluation: sorted by length, each example exactly once; `sizes` as in [`shuffled`].
 pub fn sorted(lengths: &[usize], sizes: &[usize], limits: Limits) -> Vec<Vec<usize>> {
-    let (mut order, large) = apart((0..lengths.len()).collect(), sizes, limits);
+    let (mut order, large) = separate_large((0..lengths.len()).collect(), sizes, limits);
     order.sort_by_key(|&index| lengths[index]);
     order.chunks(limits.rows).map(<[usize]>::to_vec).chain(large).collect()
 }
 
-/// The examples of which a full batch stays within the limit, in their order, and batches of the larger ones.
-fn apart(order: Vec<usize>, sizes: &[usize], limits: Limits) -> (Vec<usize>, Vec<Vec<usize>>) {
+/// Separates the examples too large for a full batch: the other examples, in order, and the batches of the large ones.
+fn separate_large(order: Vec<usize>, sizes: &[usize], limits: Limits) -> (Vec<usize>, Vec<Vec<usize>>) {
     let full = limits.rows.min(order.len());
     let fits = |rows: usize, index: usize| rows.saturating_mul(sizes[index]) <= limits.tokens;
     let (order, mut large): (Vec<usize>, Vec<usize>) = order.into_iter().partition(|&index| fits(full, index));
@@ -55,23 +55,23 @@ fn apart(order: Vec<usize>, sizes: &[usize], limits: Limits) -> (Vec<usize>, Vec
     (order, batches)
 }
 
-/// Rows of token numbers, filled up with padding to the longest.
+/// Rows of token ids, padded to the longest row.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Padded {
-    /// `[batch, time]`, row by row.
+    /// `[batch, time]`, row-major.
     pub tokens: Vec<i32>,
-    /// True tokens of each row.
+    /// Number of tokens of each row, without padding.
     pub lengths: Vec<usize>,
-    /// Tokens of the longest row.
+    /// Length of the longest row.
     pub time: usize,
 }
 
-/// Fills rows up to a rectangle.
+/// Pads rows to the length of the longest.
 pub fn pad<'a>(rows: impl Iterator<Item = &'a [u32]> + Clone) -> Padded {
     let lengths: Vec<usize> = rows.clone().map(<[u32]>::len).collect();
     let time = lengths.iter().copied().max().unwrap_or(0);
     let fill = |row: &'a [u32]| row.iter().copied().chain(std::iter::repeat(PADDING)).take(time);
-    let tokens = rows.flat_map(fill).map(|token| i32::try_from(token).expect("vocabularies are far smaller")).collect();
+    let tokens = rows.flat_map(fill).map(|token| i32::try_from(token).expect("token ids fit in i32")).collect();
     Padded { tokens, lengths, time }
 }
 
@@ -113,7 +113,7 @@ mod tests {
         }
 
         #[test]
-        fn a_limit_that_no_full_batch_reaches_changes_nothing(
+        fn a_token_limit_above_every_batch_changes_nothing(
             lengths in proptest::collection::vec(1..40usize, 1..300), rows in 1..20usize, seed: u64
         ) {
             let key = Key::new(seed, Purpose::Order);
@@ -125,21 +125,21 @@ mod tests {
     }
 
     #[test]
-    fn one_long_row_leaves_the_others_together() {
+    fn long_rows_are_batched_separately() {
         let lengths = [3, 900, 2, 3, 4, 70, 60, 3];
         let batches = sorted(&lengths, &lengths, Limits { rows: 3, tokens: 150 });
         assert_eq!(batches, [vec![2, 0, 3], vec![7, 4], vec![6, 5], vec![1]]);
     }
 
     #[test]
-    fn epochs_differ_in_order() {
+    fn epochs_have_different_orders() {
         let key = Key::new(3, Purpose::Order);
         let of = |key| shuffled(&[5; 64], &[5; 64], Limits { rows: 4, tokens: UNBOUNDED }, key);
         assert_ne!(of(key.at(0)), of(key.at(1)));
     }
 
     #[test]
-    fn rows_are_filled_up_to_the_longest() {
+    fn rows_are_padded_to_the_longest() {
         let rows: [&[u32]; 2] = [&[5, 6, 7], &[8]];
         let padded = pad(rows.into_iter());
         assert_eq!(padded, Padded { tokens: vec![5, 6, 7, 8, 0, 0], lengths: vec![3, 1], time: 3 });

@@ -1,4 +1,4 @@
-//! The closed list of datasets that a recipe may name.
+//! The closed list of datasets available to recipes.
 
 use std::path::{Path, PathBuf};
 
@@ -11,94 +11,94 @@ use crate::tagging::Tagging;
 use crate::text::Level;
 use crate::transduction::{Pair, Transduction};
 
-/// Makes the list of the datasets that modules of this crate describe.
+/// Collects the `DATASET` of each module.
 macro_rules! datasets {
     ($($module:ident),* $(,)?) => {
-        /// Every dataset, in the order of listings; each is described where it is read.
+        /// Every dataset, in listing order.
         pub static ALL: [&Dataset; [$(stringify!($module)),*].len()] = [$(&crate::$module::DATASET),*];
     };
 }
 
 datasets![agreement, recall, names, imdb, pos, sentences, shakespeare, ptb, execute, temperatures, table];
 
-/// A dataset that a recipe may name.
+/// A dataset and its metadata.
 #[derive(Debug)]
 pub struct Dataset {
     /// The name in recipes.
     pub name: &'static str,
-    /// What is predicted of it.
+    /// The prediction task.
     pub kind: Kind,
     /// One line for listings.
     pub summary: &'static str,
-    /// What to ask a trained model.
+    /// Example input for a trained model.
     pub example: &'static str,
-    /// Under which terms it may be used.
+    /// License or terms of use.
     pub license: &'static str,
-    /// Where it comes from.
+    /// Source of the data.
     pub origin: Origin,
 }
 
-/// What is predicted of a dataset.
+/// The prediction task of a dataset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// A label of a text.
+    /// Classification: one label per text.
     Labels,
-    /// The next token of running text.
+    /// Language modeling: the next token of a text.
     Text,
-    /// A label of every token of a sentence.
+    /// Tagging: one label per token of a sentence.
     Tags,
-    /// A sequence made of another.
+    /// Transduction (seq2seq): a target sequence for each source sequence.
     Pairs,
-    /// The next values of a series of measurements.
+    /// Forecasting: the next values of a time series.
     Series,
 }
 
-/// Where a dataset comes from.
+/// Source of a dataset.
 #[derive(Debug, Clone, Copy)]
 pub enum Origin {
-    /// Generated: the same on every machine.
+    /// Generated, identical on every machine.
     BuiltIn(fn() -> Data),
-    /// Read as published from a folder of data.
+    /// Published files in the data folder.
     Files {
-        /// What is published, the file by which it is found first.
+        /// The published files; the first one locates the dataset.
         files: &'static [Source],
-        /// Reads it from that folder.
+        /// Loads the dataset from the data folder.
         load: fn(&Path) -> Result<Data, DataError>,
     },
-    /// A table that the user names, see [`table`](crate::table).
+    /// A CSV file given by the user, see [`table`](crate::table).
     Table,
 }
 
 /// A published file.
 #[derive(Debug, Clone, Copy)]
 pub struct Source {
-    /// Where it is kept.
+    /// Download URL.
     pub address: &'static str,
-    /// Where it is put, below the folder of data.
+    /// Path relative to the data folder.
     pub path: &'static str,
-    /// Of its bytes, in hexadecimal digits; `None` where publishers change it or it was not at hand.
+    /// Hexadecimal SHA-256 digest; `None` if the publishers change the file or its digest is unknown.
     pub sha256: Option<&'static str>,
-    /// Whether data without it serve too.
+    /// Whether the dataset can be loaded without it.
     pub optional: bool,
 }
 
-/// A dataset, loaded.
+/// A loaded dataset.
 #[derive(Debug, Clone)]
 pub enum Data {
     /// Labeled texts.
     Labeled(Classification),
     /// Running text.
     Text(Corpus),
-    /// Sentences with a label for every token.
+    /// Sentences with one label per token.
     Tagged(Tagging),
-    /// Sequences and what they are turned into.
+    /// Pairs of source and target sequences.
     Pairs(Transduction),
-    /// Measurements over time.
+    /// A time series.
     Series(Series),
 }
 
 impl Data {
-    /// SHA-256 of what is learned from.
+    /// SHA-256 digest of the training and validation splits.
     pub fn digest(&self) -> String {
         match self {
             Data::Labeled(data) => data.digest(),
@@ -109,27 +109,27 @@ impl Data {
         }
     }
 
-    /// Removes what no network can read: texts, sources and sentences without a token at `level`. Call it before anything
-    /// is trained or measured, so that every figure is over the same examples.
+    /// Removes empty inputs: texts, sources and sentences without a token at `level`. Call it before training and evaluation,
+    /// so that every metric covers the same examples.
     pub fn leave_out_empty(&mut self, level: Level) -> LeftOut {
         let is_empty = |text: &str| level.tokens(text).next().is_none();
         let mut left_out = LeftOut { level, count: 0, first: None };
         match self {
             Data::Labeled(Classification { labels, train, validation, test, .. }) => {
-                for part in [train, validation, test] {
-                    let told = |example: &Example| format!("{:?} ({})", example.text, labels[example.label]);
-                    left_out.retain(part, |example| !is_empty(&example.text), told);
+                for split in [train, validation, test] {
+                    let describe = |example: &Example| format!("{:?} ({})", example.text, labels[example.label]);
+                    left_out.retain(split, |example| !is_empty(&example.text), describe);
                 }
             }
             Data::Pairs(Transduction { train, validation, test }) => {
-                for part in [train, validation, test] {
-                    let told = |pair: &Pair| format!("{:?} (for {:?})", pair.source, pair.target);
-                    left_out.retain(part, |pair| !is_empty(&pair.source), told);
+                for split in [train, validation, test] {
+                    let describe = |pair: &Pair| format!("{:?} (for {:?})", pair.source, pair.target);
+                    left_out.retain(split, |pair| !is_empty(&pair.source), describe);
                 }
             }
             Data::Tagged(Tagging { train, validation, test, .. }) => {
-                for part in [train, validation, test] {
-                    left_out.retain(part, |sentence| !sentence.tokens.is_empty(), |_| "a sentence".to_owned());
+                for split in [train, validation, test] {
+                    left_out.retain(split, |sentence| !sentence.tokens.is_empty(), |_| "a sentence".to_owned());
                 }
             }
             Data::Text(_) | Data::Series(_) => {}
@@ -148,7 +148,7 @@ impl Data {
         })
     }
 
-    /// Whether a part has nothing in it.
+    /// Whether a split is empty.
     pub fn is_empty(&self, split: Split) -> bool {
         match self {
             Data::Labeled(data) => data.split(split).is_empty(),
@@ -160,21 +160,21 @@ impl Data {
     }
 }
 
-/// Examples that were left out because they have no token.
+/// Examples removed because they have no token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LeftOut {
     level: Level,
-    /// How many.
+    /// Number of removed examples.
     pub count: usize,
-    /// The first one.
+    /// Description of the first one.
     first: Option<String>,
 }
 
 impl LeftOut {
-    /// Keeps some examples and counts the others.
-    fn retain<T>(&mut self, examples: &mut Vec<T>, keep: impl Fn(&T) -> bool, told: impl Fn(&T) -> String) {
+    /// Keeps the examples that satisfy `keep` and counts the others.
+    fn retain<T>(&mut self, examples: &mut Vec<T>, keep: impl Fn(&T) -> bool, describe: impl Fn(&T) -> String) {
         if let Some(first) = examples.iter().find(|example| !keep(example)) {
-            self.first.get_or_insert_with(|| told(first));
+            self.first.get_or_insert_with(|| describe(first));
         }
         let before = examples.len();
         examples.retain(keep);
@@ -182,22 +182,22 @@ impl LeftOut {
     }
 }
 
-/// As a note for people, who can find the first one by its text and label.
+/// A note for the user; the text and label of the first example help to find it.
 impl std::fmt::Display for LeftOut {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { level, count, first } = self;
-        let (examples, are) = if *count == 1 { ("example", "is") } else { ("examples", "are") };
+        let (examples, were) = if *count == 1 { ("example", "was") } else { ("examples", "were") };
         let first = first.as_deref().unwrap_or_default();
         write!(
             f,
-            "{count} {examples} without a token at text.level = {:?} {are} left out, the first {first}",
+            "{count} {examples} without a token at text.level = {:?} {were} skipped; first: {first}",
             level.name()
         )
     }
 }
 
 impl Kind {
-    /// What can be measured of its predictions.
+    /// The metrics of this task.
     pub fn metrics(self) -> &'static [Metric] {
         match self {
             Kind::Labels | Kind::Tags => &[Metric::Accuracy, Metric::MacroF1, Metric::Loss],
@@ -208,18 +208,18 @@ impl Kind {
 }
 
 impl Source {
-    /// A file without which the data do not serve.
+    /// A required file.
     pub const fn new(address: &'static str, path: &'static str, sha256: Option<&'static str>) -> Self {
         Self { address, path, sha256, optional: false }
     }
 
-    /// A file without which they serve too.
+    /// An optional file.
     pub const fn optional(address: &'static str, path: &'static str, sha256: Option<&'static str>) -> Self {
         Self { address, path, sha256, optional: true }
     }
 
-    /// Where it may lie: where `data fetch` puts it, or without some of the folders around it.
-    fn places(&self, dir: &Path) -> impl Iterator<Item = PathBuf> {
+    /// Candidate paths: the path used by `data fetch`, then without some of its leading folders.
+    fn candidates(&self, dir: &Path) -> impl Iterator<Item = PathBuf> {
         let path = Path::new(self.path);
         let without = |folders: usize| path.components().skip(folders).collect::<PathBuf>();
         (0..path.components().count()).map(move |folders| dir.join(without(folders)))
@@ -227,12 +227,12 @@ impl Source {
 }
 
 impl Dataset {
-    /// The dataset of that name.
+    /// The dataset with this name.
     pub fn named(name: &str) -> Option<&'static Self> {
         ALL.into_iter().find(|dataset| dataset.name == name)
     }
 
-    /// Its published files; none where it is built in.
+    /// Published files; empty if it is built in.
     pub fn files(&self) -> &'static [Source] {
         match self.origin {
             Origin::BuiltIn(_) | Origin::Table => &[],
@@ -240,10 +240,10 @@ impl Dataset {
         }
     }
 
-    /// Loads it; datasets that are files are looked for in `dir`.
+    /// Loads the dataset; published files are searched in `dir`.
     ///
     /// # Errors
-    /// [`DataError`], which names the file and the way out.
+    /// [`DataError`], which names the file and the fix.
     pub fn load(&self, dir: &Path) -> Result<Data, DataError> {
         match self.origin {
             Origin::BuiltIn(load) => Ok(load()),
@@ -252,29 +252,27 @@ impl Dataset {
         }
     }
 
-    /// The folder in which its first file lies: as `data fetch` puts it below `dir`, or `dir` itself.
+    /// The folder of the first file: the path used by `data fetch` below `dir`, or `dir` itself.
     ///
     /// # Errors
     /// [`DataError::Missing`].
     pub(crate) fn folder(&self, dir: &Path) -> Result<PathBuf, DataError> {
-        let places = self.files().first().into_iter().flat_map(|file| file.places(dir));
-        let found = places.filter(|place| place.is_file()).find_map(|place| place.parent().map(Path::to_owned));
+        let candidates = self.files().first().into_iter().flat_map(|file| file.candidates(dir));
+        let found = candidates.filter(|path| path.is_file()).find_map(|path| path.parent().map(Path::to_owned));
         found.ok_or_else(|| self.missing(dir))
     }
 
-    /// It is not where it was looked for.
+    /// The error for a dataset that was not found in `dir`.
     pub(crate) fn missing(&self, dir: &Path) -> DataError {
         DataError::Missing { dataset: self.name, dir: dir.to_owned(), hint: self.hint() }
     }
 
-    /// How to get it.
+    /// How to download the dataset, for messages.
     pub fn hint(&self) -> String {
         let first = self.files().first().map_or("", |file| file.address);
-        let others = if self.files().len() > 1 { " and its other files" } else { "" };
+        let others = if self.files().len() > 1 { " and the other files" } else { "" };
         let name = self.name;
-        format!(
-            "`seqzoo data fetch {name} --data-dir DIR` gets {first}{others}; `seqzoo data show {name}` tells of them"
-        )
+        format!("`seqzoo data fetch {name} --data-dir DIR` downloads {first}{others}; see `seqzoo data show {name}`")
     }
 }
 
@@ -285,7 +283,7 @@ mod tests {
     use std::sync::Arc;
 
     #[test]
-    fn what_has_no_token_at_the_level_is_left_out_and_told() {
+    fn examples_without_tokens_are_skipped_with_a_note() {
         let example = |text: &str, label| Example { text: text.to_owned(), label, groups: Arc::default() };
         let labeled = Classification {
             labels: ["Korean", "Polish"].map(str::to_owned).to_vec(),
@@ -296,7 +294,7 @@ mod tests {
         let mut data = Data::Labeled(labeled.clone());
         assert_eq!([Level::Words, Level::Characters].map(|level| data.has_empty(level)), [true, false]);
         let words = data.leave_out_empty(Level::Words);
-        let note = r#"2 examples without a token at text.level = "words" are left out, the first "-" (Korean)"#;
+        let note = r#"2 examples without a token at text.level = "words" were skipped; first: "-" (Korean)"#;
         assert_eq!((words.count, words.to_string()), (2, note.to_owned()));
         let Data::Labeled(left) = &data else { unreachable!("its kind stays") };
         let texts: Vec<&str> = left.train.iter().chain(&left.validation).map(|example| &*example.text).collect();

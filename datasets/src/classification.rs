@@ -1,4 +1,4 @@
-//! What a dataset for sequence classification consists of.
+//! Datasets for sequence classification.
 
 use std::sync::Arc;
 
@@ -8,62 +8,62 @@ use crate::naive_bayes::NaiveBayes;
 use crate::scores::{Confusion, Evaluation, Group};
 use crate::text::Level;
 
-/// One text and the number of its label.
+/// A text and its label.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Example {
-    /// As people write it.
+    /// The text, before tokenization.
     pub text: String,
     /// Index into [`Classification::labels`].
     pub label: usize,
-    /// By which accuracy is told apart.
+    /// Groups for per-group metrics.
     pub groups: Arc<[Group]>,
 }
 
-/// A part of a dataset.
+/// A split of a dataset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Split {
-    /// Learnt from.
+    /// For training.
     Train,
-    /// Decides when to stop and which checkpoint is best.
+    /// For early stopping and model selection.
     Validation,
-    /// Looked at only to report.
+    /// For reporting only.
     Test,
 }
 
-/// A dataset for sequence classification, loaded.
+/// A loaded dataset for sequence classification.
 #[derive(Debug, Clone, Default)]
 pub struct Classification {
     /// Names of the labels.
     pub labels: Vec<String>,
-    /// Examples to learn from.
+    /// Training split.
     pub train: Vec<Example>,
-    /// Examples that decide when to stop.
+    /// Validation split.
     pub validation: Vec<Example>,
-    /// Examples to report on; empty where the publishers' part is not there.
+    /// Test split; empty if its file is missing.
     pub test: Vec<Example>,
-    /// How texts are cleaned: those here are, and new ones must be before a model reads them.
+    /// Cleaning already applied to these texts; a model needs it for new texts too.
     pub cleaning: Cleaning,
-    /// Rules that need no training, to be beaten.
+    /// Rule-based baselines.
     pub baselines: Vec<Baseline>,
-    /// How naive Bayes competes, if it does.
+    /// Features of the naive Bayes baseline; `None` to omit it.
     pub bayes: Option<Bayes>,
 }
 
-/// What naive Bayes counts.
+/// Features of naive Bayes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bayes {
-    /// What a token is.
+    /// Tokenization.
     pub level: Level,
-    /// Tokens of the longest n-gram that is tried.
+    /// Maximum n of the n-grams, tuned from 1 up.
     pub longest: usize,
 }
 
-/// A rule that answers without training; `None` where it does not apply.
+/// A rule that predicts a label without training; `None` where it does not apply.
 #[derive(Debug, Clone, Copy)]
 pub struct Baseline {
-    /// Its name in reports.
+    /// Name in reports.
     pub name: &'static str,
-    /// From text to label.
+    /// Maps a text to a label.
     pub rule: fn(&str) -> Option<usize>,
 }
 
@@ -71,7 +71,7 @@ impl Split {
     /// Every split.
     pub const ALL: [Split; 3] = [Split::Train, Split::Validation, Split::Test];
 
-    /// The name in recipes and reports.
+    /// Name in recipes and reports.
     pub fn name(self) -> &'static str {
         match self {
             Split::Train => "train",
@@ -80,14 +80,14 @@ impl Split {
         }
     }
 
-    /// The split of that name.
+    /// The split with this name.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|split| split.name() == name)
     }
 }
 
 impl Classification {
-    /// The examples of a part.
+    /// The examples of a split.
     pub fn split(&self, split: Split) -> &[Example] {
         match split {
             Split::Train => &self.train,
@@ -96,33 +96,33 @@ impl Classification {
         }
     }
 
-    /// How well each baseline answers a part, the most frequent label of the training part among them. Naive Bayes learns
-    /// from the training part and chooses its settings by the validation part, as models do.
+    /// Evaluates every baseline on a split, including the most frequent label of the training split. Naive Bayes is fitted on the
+    /// training split and tuned on the validation split.
     pub fn baselines(&self, split: Split) -> Vec<(&'static str, Evaluation)> {
         let mut counts = vec![0; self.labels.len()];
         self.train.iter().for_each(|example| counts[example.label] += 1);
         let majority = (0..counts.len()).max_by_key(|&label| counts[label]).unwrap_or(0);
         let rules = self.baselines.iter().map(|baseline| {
-            let answer = |example: &Example| (baseline.rule)(&example.text);
-            (baseline.name, self.graded(split, answer))
+            let predict = |example: &Example| (baseline.rule)(&example.text);
+            (baseline.name, self.evaluate(split, predict))
         });
         let bayes = self.bayes.map(|Bayes { level, longest }| {
             let bayes = NaiveBayes::tuned(&self.train, &self.validation, self.labels.len(), level, longest);
-            ("naive Bayes", self.graded(split, |example| Some(bayes.answer(&example.text))))
+            ("naive Bayes", self.evaluate(split, |example| Some(bayes.answer(&example.text))))
         });
-        let first = ("most frequent label", self.graded(split, |_| Some(majority)));
+        let first = ("most frequent label", self.evaluate(split, |_| Some(majority)));
         std::iter::once(first).chain(rules).chain(bayes).collect()
     }
 
-    /// How well a rule answers a part; where it has no answer it is wrong.
-    fn graded(&self, split: Split, answer: impl Fn(&Example) -> Option<usize>) -> Evaluation {
+    /// Evaluates a rule on a split; a missing prediction counts as wrong.
+    fn evaluate(&self, split: Split, predict: impl Fn(&Example) -> Option<usize>) -> Evaluation {
         let wrong = |label: usize| (label + 1) % self.labels.len().max(1);
-        let pair = |example: &Example| (example.label, answer(example).unwrap_or_else(|| wrong(example.label)));
+        let pair = |example: &Example| (example.label, predict(example).unwrap_or_else(|| wrong(example.label)));
         let confusion = Confusion::of(&self.labels, self.split(split).iter().map(pair));
         Evaluation { all: confusion.scores(), ..Evaluation::default() }
     }
 
-    /// SHA-256 over labels and the training and validation parts: two runs with the same digest learn from the same data.
+    /// SHA-256 digest of the labels and the training and validation splits: equal digests mean equal training data.
     pub fn digest(&self) -> String {
         let mut digest = Digest::new();
         self.labels.iter().for_each(|label| digest.text(label));

@@ -1,6 +1,6 @@
-//! Cleaning of text before it is cut into tokens.
+//! Text cleaning before tokenization.
 //!
-//! The steps are saved by name with a model's encoder, so that predictions read text exactly as training did.
+//! The steps are saved by name with the encoder of a model, so that prediction cleans text exactly as training did.
 
 use std::borrow::Cow;
 
@@ -9,23 +9,23 @@ use unicode_normalization::{UnicodeNormalization, is_nfc};
 
 use crate::reading::BYTE_ORDER_MARK;
 
-/// One step; applying it twice is the same as applying it once.
+/// A cleaning step; idempotent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Step {
     /// Removes U+FEFF.
     ByteOrderMarks,
-    /// Writes each `<br />` as a blank.
+    /// Replaces each `<br />` by a space.
     HtmlLineBreaks,
-    /// Composes characters: Unicode's normalization form C.
+    /// Unicode normalization form C (composed characters).
     Nfc,
-    /// Removes white space at both ends.
+    /// Removes leading and trailing whitespace.
     Trim,
 }
 
-/// The steps applied to text, in their order.
+/// A sequence of cleaning steps.
 ///
-/// By default, those that every dataset has: byte-order marks are removed and characters composed.
+/// The default, used for every dataset: remove byte-order marks, then NFC.
 ///
 /// ```
 /// use seqzoo_datasets::cleaning::{Cleaning, Step};
@@ -43,41 +43,41 @@ impl Default for Cleaning {
 }
 
 impl Cleaning {
-    /// No step at all: what encoders did that were saved before there was cleaning.
+    /// No steps, as for encoders saved before cleaning was introduced.
     pub fn none() -> Self {
         Self(Vec::new())
     }
 
-    /// These steps and another one after them.
+    /// Appends a step.
     pub fn with(mut self, step: Step) -> Self {
         self.0.push(step);
         self
     }
 
-    /// The text after every step.
+    /// Applies every step to a text.
     pub fn apply<'a>(&self, text: &'a str) -> Cow<'a, str> {
-        self.0.iter().fold(Cow::Borrowed(text), |text, step| match step.change(&text) {
+        self.0.iter().fold(Cow::Borrowed(text), |text, step| match step.apply(&text) {
             Some(changed) => Cow::Owned(changed),
             None => text,
         })
     }
 
-    /// A token after every step; as it is where they would leave nothing of it.
+    /// Applies every step to a token; returns it unchanged if nothing would remain.
     pub fn apply_to_token<'a>(&self, token: &'a str) -> Cow<'a, str> {
         Some(self.apply(token)).filter(|cleaned| !cleaned.is_empty()).unwrap_or(Cow::Borrowed(token))
     }
 }
 
 impl Step {
-    /// The text after this step, if it changes anything.
-    fn change(self, text: &str) -> Option<String> {
+    /// The text after this step; `None` if unchanged.
+    fn apply(self, text: &str) -> Option<String> {
         const BREAK: &str = "<br />";
         match self {
             Step::ByteOrderMarks => text.contains(BYTE_ORDER_MARK).then(|| text.replace(BYTE_ORDER_MARK, "")),
-            // Taking one out may leave another: `<br<br />/>`.
+            // Removing one may create another: `<br<br />/>`.
             Step::HtmlLineBreaks => text.contains(BREAK).then(|| {
                 let text = text.replace(BREAK, " ");
-                self.change(&text).unwrap_or(text)
+                self.apply(&text).unwrap_or(text)
             }),
             Step::Nfc => (!is_nfc(text)).then(|| text.nfc().collect()),
             Step::Trim => Some(text.trim()).filter(|trimmed| trimmed.len() < text.len()).map(str::to_owned),
@@ -95,20 +95,20 @@ mod tests {
     }
 
     #[test]
-    fn every_step_does_what_its_name_says_and_nothing_else() {
+    fn steps_change_only_their_targets() {
         for (text, cleaned) in [
             ("plain <br> text", "plain <br> text"),
             ("\u{feff}a\u{feff}b", "ab"),
             ("One.<br /><br />Two.", "One.  Two."),
             ("<br /> \t one\u{a0}", "one"),
             ("<br<br />/>one", "one"),
-            // Decomposed by hand: e and U+0301; U+212B is the Ångström sign.
+            // e followed by U+0301; U+212B is the angstrom sign.
             ("cafe\u{301} \u{212b}", "café Å"),
         ] {
             assert_eq!(all().apply(text), cleaned);
         }
         assert_eq!(Cleaning::none().apply("\u{feff} e\u{301}<br />"), "\u{feff} e\u{301}<br />");
-        assert_eq!(Cleaning::default().apply_to_token("\u{feff}"), "\u{feff}", "a token stays a token");
+        assert_eq!(Cleaning::default().apply_to_token("\u{feff}"), "\u{feff}", "a token is never empty");
     }
 
     #[test]
@@ -121,7 +121,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn clean_text_stays_as_it_is(text in "([ae\u{301}\u{308}\u{feff} \t]|<br />|<br|/>|.){0,12}") {
+        fn cleaning_is_idempotent(text in "([ae\u{301}\u{308}\u{feff} \t]|<br />|<br|/>|.){0,12}") {
             let once = all().apply(&text).into_owned();
             prop_assert_eq!(&*all().apply(&once), &once);
         }

@@ -1,8 +1,8 @@
-//! The CoNLL-U format of Universal Dependencies (universaldependencies.org/format.html): read, tagged, written.
+//! The CoNLL-U format of Universal Dependencies (universaldependencies.org/format.html): parsing, tagging, writing.
 //!
-//! A word a line in ten columns with tabs between them, of which FORM is the second and UPOS the fourth; comments begin
-//! with `#`; a blank line, or one of white space alone, ends a sentence. Multiword tokens (`4-5`) and empty nodes (`8.1`) have lines of their own and
-//! are no words.
+//! One word per line in ten tab-separated columns, FORM in the second and UPOS in the fourth. Comments begin with `#`; a line that
+//! is empty or only whitespace ends a sentence. Multiword tokens (`4-5`) and empty nodes (`8.1`) have their own lines and are not
+//! words.
 
 use std::fmt::{self, Display};
 use std::ops::Range;
@@ -11,33 +11,33 @@ use std::path::{Path, PathBuf};
 use crate::DataError;
 use crate::reading::{BYTE_ORDER_MARK, Line, Lines, is_blank};
 
-/// Columns of a line.
+/// Number of columns.
 const COLUMNS: usize = 10;
-/// Where the tag stands among them, counted from 0.
+/// 0-based index of the UPOS column.
 const UPOS: usize = 3;
 
 /// The sentences of a file.
 ///
-/// Written, it is what was read, but for byte-order marks, line ends (LF) and blank lines (one ends each sentence).
+/// Writing a parsed file reproduces it except for byte-order marks, line ends (LF) and blank lines (one after each sentence).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Document {
     /// At least one.
     pub sentences: Vec<Sentence>,
 }
 
-/// A sentence as it is written, and where its words are.
+/// The text of a sentence, and the positions of its words.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sentence {
     /// Ends with a blank line.
     text: String,
-    /// In order; at least one.
+    /// In text order; at least one.
     words: Vec<Word>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
 struct Word {
     line: usize,
-    /// Bytes of the sentence's text.
+    /// Byte range in the text of the sentence.
     form: Range<usize>,
     tag: Range<usize>,
 }
@@ -51,10 +51,10 @@ impl Document {
         Self::of(path, Lines::open(path)?)
     }
 
-    /// All sentences of lines; `name` is their file's in errors.
+    /// Parses all sentences of `lines`; `name` is the file name in errors.
     ///
     /// # Errors
-    /// The first sentence's that is none, see [`Sentences`]; if there is no sentence.
+    /// The error of the first invalid sentence, see [`Sentences`]; if there is no sentence.
     pub fn of(name: &Path, lines: impl Iterator<Item = Result<Line, DataError>>) -> Result<Self, DataError> {
         let sentences = Sentences::new(name, lines).collect::<Result<Vec<_>, _>>()?;
         if sentences.is_empty() { Err(no_sentences(name)) } else { Ok(Self { sentences }) }
@@ -63,18 +63,18 @@ impl Document {
 
 /// The error of a file without any sentence.
 pub fn no_sentences(name: &Path) -> DataError {
-    DataError::unfit(name, "empty; sentences in the CoNLL-U format are expected")
+    DataError::unfit(name, "empty; expected sentences in CoNLL-U format")
 }
 
-/// Whether a file is CoNLL-U by its name: it ends in `.conllu`, `.conllu.gz` or the same in capitals.
+/// Whether a file name ends in `.conllu` or `.conllu.gz`, in any case.
 pub fn is_named(path: &Path) -> bool {
     let name = path.as_os_str().to_string_lossy().to_ascii_lowercase();
     name.strip_suffix(".gz").unwrap_or(&name).ends_with(".conllu")
 }
 
-/// What a line of a file tells of its format: `None` where it is blank or a comment, else whether it is CoNLL-U.
+/// Whether a line is CoNLL-U; `None` for blank lines and comments.
 ///
-/// A line is if it has ten columns, or begins with an ID and has at least four: then it is damaged.
+/// A CoNLL-U line has ten columns, or begins with an ID and has at least four columns: such a line is damaged.
 pub fn is_row(line: &str) -> Option<bool> {
     if is_blank(line) || line.starts_with('#') {
         return None;
@@ -83,10 +83,10 @@ pub fn is_row(line: &str) -> Option<bool> {
     Some(columns.len() == COLUMNS || columns.len() > UPOS && Id::named(columns[0]).is_some())
 }
 
-/// The sentences of lines, read one at a time.
+/// Iterator over the sentences of lines.
 ///
-/// One is an error if a line of it cannot be read, has not ten columns, an ID that is out of order or none at all, or an
-/// empty FORM, or if it has no words; the next one follows.
+/// An invalid sentence yields an error, and iteration continues with the next one. A sentence is invalid if one of its lines
+/// cannot be read, does not have ten columns, has an invalid ID, an ID out of order or an empty FORM, or if it has no words.
 #[derive(Debug)]
 pub struct Sentences<L> {
     name: PathBuf,
@@ -94,7 +94,7 @@ pub struct Sentences<L> {
 }
 
 impl<L: Iterator<Item = Result<Line, DataError>>> Sentences<L> {
-    /// The sentences of `lines`; `name` is their file's in errors.
+    /// The sentences of `lines`; `name` is the file name in errors.
     pub fn new(name: &Path, lines: L) -> Self {
         Self { name: name.to_owned(), lines }
     }
@@ -123,20 +123,20 @@ impl<L: Iterator<Item = Result<Line, DataError>>> Iterator for Sentences<L> {
 }
 
 impl Sentence {
-    /// A sentence of plain text: ID and FORM are told, and in MISC that no space follows; all else is `_`.
+    /// A sentence from tokenized text: sets ID, FORM and, in MISC, `SpaceAfter=No`; all other columns are `_`.
     ///
     /// # Panics
-    /// If there is no token, one is empty or has white space, or they do not occur in the text, byte-order marks left out, in
-    /// their order.
+    /// If there are no tokens, a token is empty or contains whitespace, or the tokens do not occur in this order in the text
+    /// without byte-order marks.
     pub fn from_text(text: &str, tokens: &[String]) -> Self {
-        assert!(!tokens.is_empty(), "a sentence without tokens cannot be written as CoNLL-U");
+        assert!(!tokens.is_empty(), "a sentence without tokens has no CoNLL-U form");
         let text = text.replace(BYTE_ORDER_MARK, "");
         let whole = text.split_whitespace().collect::<Vec<_>>().join(" ");
         let mut sentence = Self { text: format!("# text = {whole}\n"), words: Vec::new() };
         let mut rest = &*whole;
         for (id, token) in (1..).zip(tokens) {
-            assert!(!token.is_empty() && !token.contains(char::is_whitespace), "{token:?} is no token");
-            let (_, after) = rest.split_once(&**token).expect("tokens occur in their text");
+            assert!(!token.is_empty() && !token.contains(char::is_whitespace), "invalid token {token:?}");
+            let (_, after) = rest.split_once(&**token).expect("tokens occur in the text");
             rest = after;
             let mut columns = ["_"; COLUMNS];
             let number = usize::to_string(&id);
@@ -150,7 +150,7 @@ impl Sentence {
         sentence
     }
 
-    /// From the lines of one sentence; at least one.
+    /// Parses the lines of one sentence; at least one.
     fn parse(name: &Path, lines: &[Line]) -> Result<Self, DataError> {
         let mut sentence = Self { text: String::new(), words: Vec::new() };
         let mut order = Order::default();
@@ -164,17 +164,19 @@ impl Sentence {
             let columns: Vec<&str> = text.split('\t').collect();
             if columns.len() != COLUMNS {
                 let found = columns.len();
-                return Err(wrong(format!("columns with tabs between them: {found} found, {COLUMNS} expected")));
+                return Err(wrong(format!("expected {COLUMNS} tab-separated columns, found {found}")));
             }
             let (number, form) = (columns[0], columns[1]);
             let id = Id::named(number).ok_or_else(|| {
-                wrong(format!("ID {number:?} is none of a word (4), a multiword token (4-5) and an empty node (8.1)"))
+                wrong(format!(
+                    "invalid ID {number:?}: expected a word (4), a multiword token (4-5) or an empty node (8.1)"
+                ))
             })?;
             order.check(id).map_err(|next| {
-                wrong(format!("ID {number} is out of order: {next} is next, or a new sentence after a blank line"))
+                wrong(format!("ID {number} is out of order: expected {next}, or a blank line before a new sentence"))
             })?;
             if form.is_empty() {
-                return Err(wrong(format!("FORM, the second column, is empty for ID {number}; write _ for none")));
+                return Err(wrong(format!("FORM (column 2) is empty for ID {number}; use _ if there is none")));
             }
             match id {
                 Id::Word(_) => sentence.push(line, &columns),
@@ -185,16 +187,18 @@ impl Sentence {
         let wrong = |detail: String| Err(DataError::line(name, last, detail));
         let Order { words, covered, .. } = order;
         if words == 0 {
-            return wrong("a sentence without words ends here; remove it or add its words".to_owned());
+            return wrong("sentence without words; remove it or add its words".to_owned());
         }
         if covered > words {
-            return wrong(format!("the sentence ends at word {words}, but a multiword token reaches word {covered}"));
+            return wrong(format!(
+                "the sentence ends at word {words}, but a multiword token extends to word {covered}"
+            ));
         }
         sentence.text.push('\n');
         Ok(sentence)
     }
 
-    /// Adds a word's line.
+    /// Appends the line of a word.
     fn push(&mut self, line: usize, columns: &[&str]) {
         let start =
             |column: usize| self.text.len() + columns[..column].iter().map(|text| text.len() + 1).sum::<usize>();
@@ -203,27 +207,27 @@ impl Sentence {
         self.text.extend([&columns.join("\t"), "\n"]);
     }
 
-    /// The words, as they are written.
+    /// The FORM of each word.
     pub fn forms(&self) -> Vec<&str> {
         self.words.iter().map(|word| &self.text[word.form.clone()]).collect()
     }
 
-    /// The words' universal parts of speech.
+    /// The UPOS tag of each word.
     pub fn tags(&self) -> Vec<&str> {
         self.words.iter().map(|word| &self.text[word.tag.clone()]).collect()
     }
 
-    /// The words' lines, counted from 1 in the file, or in the sentence where no file was read.
+    /// The 1-based line number of each word: in its file, or in the sentence if it was not parsed from a file.
     pub fn lines(&self) -> impl Iterator<Item = usize> {
         self.words.iter().map(|word| word.line)
     }
 
-    /// The sentence as it is written with other universal parts of speech, a blank line at its end.
+    /// The sentence with other UPOS tags as CoNLL-U, ending with a blank line.
     ///
     /// # Panics
-    /// If there are not as many tags as words.
+    /// If the numbers of tags and words differ.
     pub fn with_tags(&self, tags: &[&str]) -> String {
-        assert_eq!(tags.len(), self.words.len(), "as many tags as words are needed");
+        assert_eq!(tags.len(), self.words.len(), "one tag per word is required");
         let mut written = String::with_capacity(self.text.len() + 4 * tags.len());
         let mut copied = 0;
         for (word, tag) in self.words.iter().zip(tags) {
@@ -246,13 +250,13 @@ impl Display for Document {
     }
 }
 
-/// What a line stands for.
+/// The ID of a line.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Id {
     Word(usize),
     /// First and last word.
     Multiword(usize, usize),
-    /// The word before it, and its number after that word.
+    /// The preceding word, and the index of the node after that word.
     Empty(usize, usize),
 }
 
@@ -261,30 +265,30 @@ impl Id {
         let number = |text: &str| text.parse().ok().filter(|_| !text.starts_with('+'));
         let pair = |mark| text.split_once(mark).and_then(|(left, right)| Some((number(left)?, number(right)?)));
         let multiword = || pair('-').map(|(first, last)| Id::Multiword(first, last));
-        let empty = || pair('.').map(|(word, place)| Id::Empty(word, place));
+        let empty = || pair('.').map(|(word, index)| Id::Empty(word, index));
         number(text).map(Id::Word).or_else(multiword).or_else(empty)
     }
 }
 
-/// What the lines of a sentence have told so far.
+/// State of the ID order check within a sentence.
 #[derive(Debug, Default)]
 struct Order {
     /// The last word.
     words: usize,
-    /// Empty nodes since.
+    /// Number of empty nodes after it.
     empty: usize,
     /// The last word of a multiword token.
     covered: usize,
 }
 
 impl Order {
-    /// Takes the next line, or says what should have been there.
+    /// Accepts the ID of the next line, or returns the expected IDs.
     fn check(&mut self, id: Id) -> Result<(), String> {
         let next = self.words + 1;
         match id {
             Id::Word(word) if word == next => (self.words, self.empty) = (next, 0),
             Id::Multiword(first, last) if first == next && last >= next && self.covered < next => self.covered = last,
-            Id::Empty(word, place) if (word, place) == (self.words, self.empty + 1) => self.empty = place,
+            Id::Empty(word, index) if (word, index) == (self.words, self.empty + 1) => self.empty = index,
             _ => return Err(format!("{next}, {next}-m or {}.{}", self.words, self.empty + 1)),
         }
         Ok(())
@@ -298,7 +302,7 @@ mod tests {
 
     const REST: &str = "\t_\t_\t_\t_\t_\t_";
 
-    /// A file of these lines, given as `ID FORM UPOS`; other lines stay as they are.
+    /// A file with these lines, given as `ID FORM UPOS`; other lines are copied.
     fn file(lines: &[&str]) -> String {
         let whole = |line: &&str| match line.split(' ').collect::<Vec<_>>()[..] {
             [id, form, tag] if !line.starts_with('#') => format!("{id}\t{form}\tlemma\t{tag}{REST}\n"),
@@ -331,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn plain_text_is_kept_and_where_no_space_follows_is_told() {
+    fn from_text_keeps_the_text_and_marks_missing_spaces() {
         let tokens = ["I", "do", "n't", "know", "."].map(str::to_owned);
         let written = Sentence::from_text(" I don't  know.\n", &tokens).with_tags(&["A", "B", "C", "D", "E"]);
         let row =
@@ -347,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn words_are_told_from_multiword_tokens_empty_nodes_and_comments() {
+    fn multiword_tokens_empty_nodes_and_comments_are_not_words() {
         let document = parse(&sample()).unwrap();
         let [first, second] = &document.sentences[..] else { panic!("two sentences") };
         assert_eq!((first.forms(), first.tags()), (vec!["do", "n't", "#"], vec!["AUX", "PART", "SYM"]));
@@ -355,9 +359,9 @@ mod tests {
     }
 
     #[test]
-    fn a_document_is_written_as_it_was_read() {
+    fn documents_round_trip() {
         let text = sample();
-        let specs = [
+        let variants = [
             text.clone(),
             text.replace('\n', "\r\n"),
             format!("\u{feff}{text}"),
@@ -367,13 +371,13 @@ mod tests {
             text.replace("\n\n", "\n\t\n \n"),
             format!("\n{text}\n\n").replace("\n\n", "\n\n\n"),
         ];
-        for spec in specs {
-            assert_eq!(parse(&spec).unwrap().to_string(), text);
+        for variant in variants {
+            assert_eq!(parse(&variant).unwrap().to_string(), text);
         }
     }
 
     #[test]
-    fn tags_of_words_change_and_nothing_else_does() {
+    fn with_tags_changes_only_tags_of_words() {
         let document = parse(&sample()).unwrap();
         let first = &document.sentences[0];
         assert_eq!(first.with_tags(&first.tags()), first.to_string());
@@ -384,28 +388,28 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_told_by_line() {
+    fn errors_name_the_line() {
         let columns = format!("1\tA\tB{REST}\n\n");
         for (text, line, part) in [
-            ("# c\n\n1 Yes\n".to_owned(), 1, "a sentence without words"),
-            ("1 Yes INTJ\n".to_owned(), 1, "1 found, 10 expected"),
-            (columns, 1, "9 found"),
-            (file(&["1 a X", "x b X"]), 2, "ID \"x\" is none of"),
-            (file(&["+1 a X"]), 1, "is none of"),
-            (file(&["1-x a X"]), 1, "is none of"),
-            (file(&["1 a X", "3 b X"]), 2, "ID 3 is out of order: 2, 2-m or 1.1 is next"),
-            (file(&["1 a X", "", "1 a X", "1 b X"]), 4, "or a new sentence after a blank line"),
+            ("# c\n\n1 Yes\n".to_owned(), 1, "sentence without words"),
+            ("1 Yes INTJ\n".to_owned(), 1, "expected 10 tab-separated columns, found 1"),
+            (columns, 1, "found 9"),
+            (file(&["1 a X", "x b X"]), 2, "invalid ID \"x\""),
+            (file(&["+1 a X"]), 1, "invalid ID"),
+            (file(&["1-x a X"]), 1, "invalid ID"),
+            (file(&["1 a X", "3 b X"]), 2, "ID 3 is out of order: expected 2, 2-m or 1.1"),
+            (file(&["1 a X", "", "1 a X", "1 b X"]), 4, "or a blank line before a new sentence"),
             (file(&["1 a X", "1.2 b X"]), 2, "out of order"),
             (file(&["2-1 a _"]), 1, "out of order"),
             (file(&["1-3 a _", "1 a X", "2-4 b _"]), 3, "out of order"),
-            (file(&["1-3 a _", "1 a X", "2 b X"]), 3, "ends at word 2, but a multiword token reaches word 3"),
+            (file(&["1-3 a _", "1 a X", "2 b X"]), 3, "ends at word 2, but a multiword token extends to word 3"),
             (file(&["1 a X", "2  X"]), 2, "FORM"),
             (file(&["0 a X"]), 1, "out of order"),
-            (file(&["99999999999999999999 a X"]), 1, "is none of"),
+            (file(&["99999999999999999999 a X"]), 1, "invalid ID"),
         ] {
             let error = parse(&text).unwrap_err().to_string();
-            let place = format!("some.conllu, line {line}: ");
-            assert!(error.starts_with(&place) && error.contains(part), "{text:?}: {error}");
+            let prefix = format!("some.conllu, line {line}: ");
+            assert!(error.starts_with(&prefix) && error.contains(part), "{text:?}: {error}");
         }
         for text in ["", "\n\n", "\u{feff}"] {
             assert!(parse(text).unwrap_err().to_string().starts_with("some.conllu: empty"));
@@ -413,8 +417,8 @@ mod tests {
     }
 
     #[test]
-    fn the_format_is_told_by_columns_or_by_name() {
-        for (line, told) in [
+    fn the_format_is_recognized_by_columns_or_file_name() {
+        for (line, expected) in [
             ("", None),
             (" \t", None),
             ("# newdoc", None),
@@ -425,7 +429,7 @@ mod tests {
             ("Time\tflies\tlike\tan arrow.", Some(false)),
             ("Time flies.", Some(false)),
         ] {
-            assert_eq!(is_row(line), told, "{line:?}");
+            assert_eq!(is_row(line), expected, "{line:?}");
         }
         for (name, is) in [("a.conllu", true), ("A.CONLLU", true), ("d/a.conllu.gz", true), ("a.conllu.txt", false)] {
             assert_eq!(is_named(Path::new(name)), is, "{name}");
@@ -433,18 +437,18 @@ mod tests {
     }
 
     #[test]
-    fn a_sentence_that_cannot_be_read_is_an_error_and_the_next_one_follows() {
+    fn iteration_continues_after_an_invalid_sentence() {
         let text = [file(&["1 a X"]).as_bytes(), b"\n1\tb\n\n# \xff\n# c\n \n", file(&["1 d X"]).as_bytes()].concat();
         let name = Path::new("some.conllu");
         let found: Vec<_> = Sentences::new(name, Lines::new(name, &text[..]).unwrap()).collect();
         let errors: Vec<String> = found.iter().filter_map(|found| Some(found.as_ref().err()?.to_string())).collect();
         assert_eq!(found.iter().flatten().flat_map(Sentence::forms).collect::<Vec<_>>(), ["a", "d"]);
-        assert!(errors[0].contains("line 3: columns with tabs between them: 2 found, 10 expected"), "{errors:?}");
+        assert!(errors[0].contains("line 3: expected 10 tab-separated columns, found 2"), "{errors:?}");
         assert!(errors.len() == 2 && errors[1].contains("line 5: not UTF-8"), "{errors:?}");
     }
 
     #[test]
-    fn a_file_is_read_or_named() {
+    fn file_errors_name_the_file() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("some.conllu");
         assert!(Document::read(&path).unwrap_err().to_string().contains("some.conllu"));
@@ -456,7 +460,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sentence_may_have_ten_thousand_tokens() {
+    fn a_sentence_may_have_10000_tokens() {
         let lines: Vec<String> = (1..=10_000).map(|id| format!("{id} w{id} X")).collect();
         let text = file(&lines.iter().map(String::as_str).chain([""]).collect::<Vec<_>>());
         let document = parse(&text).unwrap();
@@ -466,7 +470,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn tokens_written_are_read_again(tokens in proptest::collection::vec("[^\\s\\pC]{1,6}", 1..20)) {
+        fn tokens_round_trip(tokens in proptest::collection::vec("[^\\s\\pC]{1,6}", 1..20)) {
             let sentence = Sentence::from_text(&tokens.join(" "), &tokens);
             prop_assert_eq!(sentence.forms(), tokens.iter().map(String::as_str).collect::<Vec<_>>());
             let document = parse(&sentence.to_string()).unwrap();
@@ -474,7 +478,7 @@ mod tests {
         }
 
         #[test]
-        fn any_lines_are_read_or_refused(
+        fn any_lines_are_parsed_or_rejected(
             lines in proptest::collection::vec("[123] a X|[123][-.][123] a X|0\\.1 a X|#|||", 0..8),
             rest in "[1a.#_\t\n\r-]{0,9}|\\PC{0,9}",
         ) {

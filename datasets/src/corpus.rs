@@ -1,4 +1,4 @@
-//! What a dataset of running text consists of.
+//! Datasets for language modeling.
 
 use std::path::Path;
 
@@ -11,42 +11,43 @@ use crate::reading;
 use crate::scores::{Evaluation, Metric, Scores};
 use crate::text::{Level, UNKNOWN, Vocabulary};
 
-/// Characters of the shortest file that serves as a corpus.
-const LEAST: usize = 100;
+/// Minimum number of characters of a corpus file.
+const MIN_CHARACTERS: usize = 100;
 
-/// Share of the tokens to be predicted, all but the first, that are unknown; `None` if there is none to predict.
+/// Share of unknown tokens among the predicted ones, all but the first; `None` if there are none.
 pub fn unknown_share(tokens: &[u32]) -> Option<f64> {
     let predicted = tokens.get(1..).filter(|predicted| !predicted.is_empty())?;
     let unknown = predicted.iter().filter(|&&token| token == UNKNOWN).count();
     Some(unknown as f64 / predicted.len() as f64)
 }
 
-/// The text of a file, cleaned as language models read it.
+/// The text of a file after the default cleaning.
 pub(crate) fn text(path: &Path) -> Result<String, DataError> {
     Ok(Cleaning::default().apply(&reading::text(path)?).into_owned())
 }
 
-/// Running text in parts.
+/// Running text, split.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Corpus {
-    /// Text to learn from.
+    /// Training split.
     pub train: String,
-    /// Text that decides when to stop.
+    /// Validation split.
     pub validation: String,
-    /// Text to report on; empty where there is none.
+    /// Test split; may be empty.
     pub test: String,
 }
 
 impl Corpus {
-    /// A text file as a corpus: its last tenth is the validation part.
+    /// Reads a text file as a corpus; the last tenth becomes the validation split.
     ///
     /// # Errors
-    /// If it cannot be read, is not text, or is too short to be cut into parts.
+    /// If the file cannot be read, is not text, or has fewer than 100 characters.
     pub fn read(path: &Path) -> Result<Self, DataError> {
         let text = text(path)?;
         let characters = text.chars().count();
-        if characters < LEAST {
-            let detail = format!("{characters} characters are too few to learn from; at least {LEAST} are needed");
+        if characters < MIN_CHARACTERS {
+            let detail =
+                format!("{characters} characters are too few to train on; at least {MIN_CHARACTERS} are needed");
             return Err(DataError::unfit(path, detail));
         }
         let cut = text.char_indices().nth(characters * 9 / 10).map_or(text.len(), |(cut, _)| cut);
@@ -54,7 +55,7 @@ impl Corpus {
         Ok(Self { train: train.to_owned(), validation: validation.to_owned(), test: String::new() })
     }
 
-    /// The text of a part.
+    /// The text of a split.
     pub fn split(&self, split: Split) -> &str {
         match split {
             Split::Train => &self.train,
@@ -63,8 +64,8 @@ impl Corpus {
         }
     }
 
-    /// How well counts of up to six neighboring characters, or three words, predict a split, over the vocabulary of a model:
-    /// the same tokens, of which all unknown ones are one, so that the losses are comparable.
+    /// Evaluates n-grams, of up to six characters or three words, on a split. They share the vocabulary of the model, with all
+    /// unknown tokens as one event, so that the losses are comparable.
     pub fn baselines(&self, split: Split, level: Level, vocabulary: &Vocabulary) -> Vec<(&'static str, Evaluation)> {
         let longest = if level == Level::Characters { 6 } else { 3 };
         let [train, text] = [&self.train, self.split(split)].map(|text| vocabulary.encode(level, text));
@@ -74,10 +75,10 @@ impl Corpus {
         vec![("n-grams", Evaluation { unknown: unknown_share(&text), ..Evaluation::of(all) })]
     }
 
-    /// SHA-256 over the training and validation parts: two runs with the same digest learn from the same text.
+    /// SHA-256 digest of the training and validation splits: equal digests mean equal training data.
     pub fn digest(&self) -> String {
         let mut digest = Digest::new();
-        [&self.train, &self.validation].into_iter().for_each(|part| digest.text(part));
+        [&self.train, &self.validation].into_iter().for_each(|text| digest.text(text));
         digest.finish()
     }
 }
@@ -87,24 +88,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_baseline_predicts_the_tokens_of_the_vocabulary_of_which_all_unknown_ones_are_one() {
-        // `a` is known; `u` to `z` occur once each.
+    fn the_baseline_treats_all_unknown_tokens_as_one_event() {
+        // `a` is known; `u` and `v` occur once each.
         let corpus = Corpus { train: "a u a v".to_owned(), validation: "a q a".to_owned(), test: String::new() };
         let vocabulary = Vocabulary::of(Level::Words.tokens(&corpus.train), 2, 9);
         let (name, found) = corpus.baselines(Split::Validation, Level::Words, &vocabulary).remove(0);
-        // Of two events, P_0 = 1/2 and P_1 = (2 + 2/2) / 6 each. Behind `a` came two unknown ones: P_2 = (2 + 1/2) / 3.
-        // Behind an unknown one came `a`, P_2 = (1 + 1/2) / 2, and behind `a` and it too: P_3 = (1 + 3/4) / 2.
+        // Two events: P_0 = 1/2, P_1 = (2 + 2/2) / 6 each. Two unknown tokens follow `a`: P_2 = (2 + 1/2) / 3.
+        // `a` follows an unknown token, P_2 = (1 + 1/2) / 2, and `a` with an unknown token: P_3 = (1 + 3/4) / 2.
         let loss = -((2.5f64 / 3.0).ln() + (1.75f64 / 2.0).ln()) / 2.0;
         assert_eq!((name, found.all.examples, found.unknown), ("n-grams", 2, Some(0.5)));
         assert!((found.all.get(Metric::Loss).unwrap() - loss).abs() < 1e-12);
-        // With no token known there is one event, which is certain.
+        // Without known tokens there is a single event, with probability 1.
         let none = Vocabulary::of(Level::Words.tokens(&corpus.train), 3, 9);
         let (_, found) = corpus.baselines(Split::Validation, Level::Words, &none).remove(0);
         assert_eq!((found.all.get(Metric::Loss), found.unknown), (Some(0.0), Some(1.0)));
     }
 
     #[test]
-    fn a_file_is_cut_into_parts_between_characters_or_refused_by_name() {
+    fn files_are_split_at_character_boundaries_and_errors_name_the_file() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("text.txt");
         std::fs::write(&path, "äöü ".repeat(50)).unwrap();

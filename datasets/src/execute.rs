@@ -1,18 +1,17 @@
-//! Programs to be executed, generated: what does `print((12+7)-93)` print?
+//! Program execution, generated: predict the output of `print((12+7)-93)`.
 //!
 //! ```text
 //! program    := (letter "=" (number | expression) newline)*  "print(" expression ")"
-//! expression := operand operator operand, where nesting 0 has two numbers and nesting n + 1 a number and, on either
-//!               side, an expression of nesting n
+//! expression := operand operator operand: two numbers at nesting 0; at nesting n + 1, a number and an expression of
+//!               nesting n, in either order
 //! operand    := number | "(" expression ")" | letter        operator := "+" | "-"
 //! ```
 //!
-//! The source is read character by character, the target is the decimal value, with `-` before negative ones. A grade
-//! is a number of digits (1 to 4) and a nesting (0 to 2): numbers have as many digits or fewer, each length equally
-//! often, and one of the innermost two has exactly as many. About half of the programs assign numbers and nested expressions
-//! to letters first; a number's letter may stand in two places. Programs that differ only in their letters count as the
-//! same, and each is in one part once. There are but 820 of one digit without nesting, 400 of them to learn from, and
-//! most of these assign.
+//! Source and target are sequences of characters; the target is the decimal value. The difficulty is a number of digits (1 to 4)
+//! and a nesting (0 to 2): numbers have at most that many digits, each length equally often, and at least one of the innermost two
+//! has exactly that many. About half of the programs first assign numbers and nested expressions to variables, named by letters; a
+//! number's variable may be used twice. Programs are distinct across all splits, up to renaming of variables. Only 820 programs of
+//! one digit without nesting exist, 400 of them in the training split; most of these contain assignments.
 //!
 //! After Zaremba and Sutskever, "Learning to execute", arXiv:1410.4615, 2014.
 
@@ -25,35 +24,36 @@ use crate::catalog::{Data, Dataset, Kind, Origin};
 use crate::scores::Group;
 use crate::transduction::{Pair, Transduction};
 
-/// What there is to know of it.
+/// Metadata of the dataset.
 pub static DATASET: Dataset = Dataset {
     name: "execute",
     kind: Kind::Pairs,
-    summary: "484,800 generated programs and what they print; after Zaremba and Sutskever 2014. Built in",
+    summary: "484,800 generated programs and their output; after Zaremba and Sutskever 2014. Built in",
     example: "print((12+7)-93)",
-    license: "as seqzoo",
+    license: "same as seqzoo",
     origin: Origin::BuiltIn(|| Data::Pairs(load())),
 };
 
-/// Training programs by digits, from 1, and nesting, from 0: 480,000, since a network that meets fewer learns them by heart
-/// before it can add. Of two digits without nesting, about half of all there are.
+/// Number of training programs by digits (rows, from 1) and nesting (columns, from 0): 480,000 in total, since with fewer a network
+/// memorizes them before it generalizes. With two digits and no nesting, about half of all existing programs.
 pub const TRAIN: [[usize; 3]; 4] =
     [[400, 6_000, 10_000], [36_000, 110_000, 70_000], [50_000, 60_000, 40_000], [35_000, 40_000, 22_600]];
 
-/// Programs of each grade in the validation part, and again in the test part.
+/// Programs of each difficulty in the validation split, and in the test split.
 const REPORTED: usize = 200;
 
-/// Programs drawn at most for each that is wanted: a grade of few programs gives what it has.
+/// Maximum number of draws per requested program; a difficulty with few programs yields fewer than requested.
 const TRIES: usize = 20;
 
-/// How often a number or nested expression of a program that assigns has a letter, and two numbers have the same one.
+/// In programs with assignments: probability that a number or nested expression is assigned to a variable.
 const ASSIGNED: f64 = 0.4;
+/// In programs with assignments: probability that two numbers share a variable.
 const TWICE: f64 = 0.25;
 
-/// The data never changes: seeds of runs choose weights and order, not programs.
+/// Fixed: run seeds affect initialization and example order, not the programs.
 const SEED: u64 = 2014;
 
-/// Generates the dataset: the same programs on every machine.
+/// Generates the dataset, identical on every machine.
 pub fn load() -> Transduction {
     let mut data = Transduction::default();
     for (row, counts) in TRAIN.iter().enumerate() {
@@ -61,8 +61,8 @@ pub fn load() -> Transduction {
             let digits = row + 1;
             let mut rng = Key::new(SEED, Purpose::Data).at(digits as u64).place(nesting as u64).stream();
             let programs = distinct(&mut rng, digits, nesting, train + 2 * REPORTED);
-            let grade = ["no", "yes"].map(|assigns| groups(digits, nesting, assigns));
-            let mut pairs = programs.iter().map(|program| program.pair(&grade, &mut rng));
+            let difficulty = ["no", "yes"].map(|assigns| groups(digits, nesting, assigns));
+            let mut pairs = programs.iter().map(|program| program.pair(&difficulty, &mut rng));
             data.validation.extend(pairs.by_ref().take(REPORTED));
             data.test.extend(pairs.by_ref().take(REPORTED));
             data.train.extend(pairs);
@@ -71,7 +71,7 @@ pub fn load() -> Transduction {
     data
 }
 
-/// What the programs of a grade have in common.
+/// The groups of programs of one difficulty.
 fn groups(digits: usize, nesting: usize, assigns: &str) -> Arc<[Group]> {
     Arc::new([
         ("digits", digits.to_string()),
@@ -81,7 +81,7 @@ fn groups(digits: usize, nesting: usize, assigns: &str) -> Arc<[Group]> {
     ])
 }
 
-/// Up to `wanted` different programs of a grade, in random order.
+/// Up to `wanted` distinct programs of one difficulty, in random order.
 fn distinct(rng: &mut impl Rng, digits: usize, nesting: usize, wanted: usize) -> Vec<Program> {
     let mut programs = Vec::with_capacity(wanted);
     let mut seen = HashSet::with_capacity(wanted);
@@ -95,30 +95,30 @@ fn distinct(rng: &mut impl Rng, digits: usize, nesting: usize, wanted: usize) ->
             programs.push(program);
         }
     }
-    // Where repetitions were dropped, early programs are not like late ones.
+    // Dropping duplicates makes late programs differ in distribution from early ones.
     programs.shuffle(rng);
     programs
 }
 
-/// A program whose variables are numbered by what they stand for but have no letters yet.
+/// A program whose variables have numbers, but no letters yet.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Program {
-    /// The left one of the innermost two numbers.
+    /// The left of the two innermost numbers.
     first: i64,
-    /// From the innermost expression outwards.
+    /// From the innermost expression outward.
     steps: Vec<Step>,
 }
 
-/// What makes a larger expression of an inner one.
+/// Extends an expression by an operator and a number.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Step {
-    /// The variable that stands for what is there already.
+    /// The variable assigned the inner expression.
     inner: Option<usize>,
     operator: Operator,
     number: i64,
-    /// The variable that stands for the number.
+    /// The variable assigned the number.
     variable: Option<usize>,
-    /// Whether the number stands on the left.
+    /// Whether the number is the left operand.
     number_first: bool,
 }
 
@@ -147,26 +147,28 @@ impl Operator {
 impl Program {
     fn draw(rng: &mut impl Rng, digits: usize, nesting: usize, assigns: bool) -> Self {
         let steps = nesting + 1;
-        // The places of two numbers that are one variable.
-        let twice = (assigns && rng.random_bool(TWICE)).then(|| {
+        // Indices of two numbers that share a variable.
+        let shared = (assigns && rng.random_bool(TWICE)).then(|| {
             let second = rng.random_range(1..=steps);
             [rng.random_range(0..second), second]
         });
         let mut numbers: Vec<i64> = Vec::new();
-        while !numbers.iter().take(2).any(|&number| number >= least(digits)) {
+        while !numbers.iter().take(2).any(|&number| number >= smallest(digits)) {
             numbers = (0..=steps).map(|_| number(rng, digits)).collect();
-            twice.iter().for_each(|&[first, second]| numbers[second] = numbers[first]);
+            shared.iter().for_each(|&[first, second]| numbers[second] = numbers[first]);
         }
-        // Of each step what is there already (before the first, a number) and the number that it adds.
+        // Operands that may be assigned: per step, the inner expression (in the first step, a number) and the added number.
         let mut assigned = vec![false; 2 * steps];
-        let part = |place: usize| (2 * place).saturating_sub(1);
+        let operand = |number: usize| (2 * number).saturating_sub(1);
         while assigns && !assigned.contains(&true) {
             assigned.fill_with(|| rng.random_bool(ASSIGNED));
-            twice.iter().for_each(|&[first, second]| (assigned[part(first)], assigned[part(second)]) = (true, false));
+            shared
+                .iter()
+                .for_each(|&[first, second]| (assigned[operand(first)], assigned[operand(second)]) = (true, false));
         }
         let mut variables: Vec<Option<usize>> =
-            assigned.iter().enumerate().map(|(part, &assigned)| assigned.then_some(part)).collect();
-        twice.iter().for_each(|&[first, second]| variables[part(second)] = variables[part(first)]);
+            assigned.iter().enumerate().map(|(operand, &assigned)| assigned.then_some(operand)).collect();
+        shared.iter().for_each(|&[first, second]| variables[operand(second)] = variables[operand(first)]);
         let step = |(&number, variables): (&i64, &[Option<usize>])| Step {
             inner: variables[0],
             operator: if rng.random_bool(0.5) { Operator::Plus } else { Operator::Minus },
@@ -175,13 +177,12 @@ impl Program {
             number_first: rng.random_bool(0.5),
         };
         let mut steps: Vec<Step> = numbers[1..].iter().zip(variables.chunks(2)).map(step).collect();
-        // Otherwise the same two numbers would have two forms.
+        // A canonical form: otherwise the first step would have two equal representations.
         steps[0].number_first = false;
         Self { first: numbers[0], steps }
     }
 
-    /// The program and its value, with the groups of programs that assign nothing or something; variables are given letters at
-    /// random.
+    /// The program and its output. `groups` are those of programs without and with assignments; variables get random letters.
     fn pair(&self, groups: &[Arc<[Group]>; 2], rng: &mut impl Rng) -> Pair {
         let mut letters: Vec<char> = ('a'..='z').collect();
         letters.shuffle(rng);
@@ -222,15 +223,15 @@ impl Program {
     }
 }
 
-/// A number of at most `digits` digits, each length equally often.
+/// A random number of at most `digits` digits, each length equally likely.
 fn number(rng: &mut impl Rng, digits: usize) -> i64 {
     let length = rng.random_range(1..=digits);
-    rng.random_range(least(length)..10 * least(length).max(1))
+    rng.random_range(smallest(length)..10 * smallest(length).max(1))
 }
 
-/// The least number of so many digits.
-fn least(digits: usize) -> i64 {
-    if digits == 1 { 0 } else { (1..digits).fold(1, |least, _| 10 * least) }
+/// The smallest number with this many digits.
+fn smallest(digits: usize) -> i64 {
+    if digits == 1 { 0 } else { (1..digits).fold(1, |power, _| 10 * power) }
 }
 
 #[cfg(test)]
@@ -240,10 +241,10 @@ mod tests {
     use std::collections::HashMap;
     use std::sync::LazyLock;
 
-    /// Made once for all tests.
+    /// Generated once for all tests.
     static ALL: LazyLock<Transduction> = LazyLock::new(load);
 
-    /// What the interpreter knows of a value: itself, how many numbers it was made of, and the digits of the longest.
+    /// An interpreted value, how many numbers it was computed from, and the digits of the longest.
     #[derive(Clone, Copy)]
     struct Value {
         value: i64,
@@ -251,12 +252,12 @@ mod tests {
         digits: usize,
     }
 
-    /// Reads an expression from the front of `text`, as Python would.
-    fn expression(text: &mut &str, known: &HashMap<char, Value>) -> Value {
-        let mut left = operand(text, known);
+    /// Evaluates the expression at the start of `text`, as Python would, and consumes it.
+    fn expression(text: &mut &str, variables: &HashMap<char, Value>) -> Value {
+        let mut left = operand(text, variables);
         while let Some(sign) = text.chars().next().filter(|sign| "+-".contains(*sign)) {
             *text = &text[1..];
-            let right = operand(text, known);
+            let right = operand(text, variables);
             left = Value {
                 value: if sign == '+' { left.value + right.value } else { left.value - right.value },
                 numbers: left.numbers + right.numbers,
@@ -266,11 +267,11 @@ mod tests {
         left
     }
 
-    fn operand(text: &mut &str, known: &HashMap<char, Value>) -> Value {
+    fn operand(text: &mut &str, variables: &HashMap<char, Value>) -> Value {
         if let Some(inner) = text.strip_prefix('(') {
             *text = inner;
-            let value = expression(text, known);
-            *text = text.strip_prefix(')').expect("what is opened is closed");
+            let value = expression(text, variables);
+            *text = text.strip_prefix(')').expect("parentheses are balanced");
             return value;
         }
         let length = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
@@ -278,52 +279,52 @@ mod tests {
         *text = rest;
         match word.parse() {
             Ok(value) => Value { value, numbers: 1, digits: word.len() },
-            Err(_) => known[&word.chars().next().unwrap()],
+            Err(_) => variables[&word.chars().next().unwrap()],
         }
     }
 
     fn run(program: &str) -> Value {
-        let mut known = HashMap::new();
+        let mut variables = HashMap::new();
         for line in program.lines() {
             let (name, mut text) = line.split_once('=').unwrap_or(("", line.trim_start_matches("print")));
-            let value = expression(&mut text, &known);
+            let value = expression(&mut text, &variables);
             assert_eq!(text, "", "{program}");
             match name.chars().next() {
-                Some(letter) => assert!(known.insert(letter, value).is_none(), "{program}"),
+                Some(letter) => assert!(variables.insert(letter, value).is_none(), "{program}"),
                 None => return value,
             }
         }
-        panic!("nothing is printed: {program}")
+        panic!("no print statement: {program}")
     }
 
-    /// The program with its letters renamed a, b, c in order of appearance.
+    /// The program with its variables renamed a, b, c in order of assignment.
     fn renamed(program: &str) -> String {
         let names: Vec<char> =
             program.lines().filter(|line| line.contains('=')).flat_map(|line| line.chars().next()).collect();
         let rename =
-            |c: char| names.iter().position(|&name| name == c).map_or(c, |place| char::from(b'a' + place as u8));
+            |c: char| names.iter().position(|&name| name == c).map_or(c, |index| char::from(b'a' + index as u8));
         program.replace("print", "").chars().map(rename).collect()
     }
 
     #[test]
-    fn the_interpreter_of_the_tests_knows_letters_parentheses_and_order() {
+    fn the_test_interpreter_evaluates_variables_parentheses_and_associativity() {
         for (program, value) in [("print(7-12)", -5), ("b=45\na=9-b\nprint(b-(7-a))", 2), ("print((1-2)-(3-4))", 0)] {
             assert_eq!(run(program).value, value, "{program}");
         }
     }
 
     #[test]
-    fn every_target_and_grade_is_what_an_interpreter_finds() {
+    fn targets_and_groups_match_an_interpreter() {
         for pair in Split::ALL.iter().flat_map(|&split| ALL.split(split)) {
             let Value { value, numbers, digits } = run(&pair.source);
             assert_eq!(pair.target, value.to_string(), "{}", pair.source);
             let [digits, nesting] = [digits, numbers - 2].map(|count| count.to_string());
             let assigns = if pair.source.contains('=') { "yes" } else { "no" };
-            let grade = format!("{digits}, {nesting}");
+            let difficulty = format!("{digits}, {nesting}");
             let groups = [
                 ("digits", digits),
                 ("nesting", nesting),
-                ("digits, nesting", grade),
+                ("digits, nesting", difficulty),
                 ("assignments", assigns.to_owned()),
             ];
             assert_eq!(*pair.groups, groups, "{}", pair.source);
@@ -331,38 +332,41 @@ mod tests {
     }
 
     #[test]
-    fn no_program_occurs_twice_under_whatever_letters() {
+    fn programs_are_distinct_up_to_variable_names() {
         let all: Vec<&Pair> = Split::ALL.iter().flat_map(|&split| ALL.split(split)).collect();
         assert_eq!(all.iter().map(|pair| renamed(&pair.source)).collect::<HashSet<_>>().len(), all.len());
     }
 
     #[test]
-    fn grades_are_as_frequent_as_told_and_about_half_of_the_programs_assign() {
+    fn difficulties_have_the_documented_sizes_and_half_of_the_programs_have_assignments() {
         assert_eq!(ALL.train.len(), 480_000);
         for (row, counts) in TRAIN.iter().enumerate() {
             for (nesting, &train) in counts.iter().enumerate() {
-                let grade = ("digits, nesting", format!("{}, {nesting}", row + 1));
+                let difficulty = ("digits, nesting", format!("{}, {nesting}", row + 1));
                 for (split, size) in Split::ALL.into_iter().zip([train, REPORTED, REPORTED]) {
                     let pairs: Vec<&Pair> =
-                        ALL.split(split).iter().filter(|pair| pair.groups.contains(&grade)).collect();
+                        ALL.split(split).iter().filter(|pair| pair.groups.contains(&difficulty)).collect();
                     let assign = pairs.iter().filter(|pair| pair.source.contains('=')).count();
                     assert_eq!(pairs.len(), size);
                     let few = (row, nesting) == (0, 0);
                     let share = if few { 0.65..0.85 } else { 0.4..0.62 };
-                    assert!(share.contains(&(assign as f64 / size as f64)), "{grade:?}: {assign} of {size} assign");
+                    assert!(
+                        share.contains(&(assign as f64 / size as f64)),
+                        "{difficulty:?}: {assign} of {size} have assignments"
+                    );
                 }
             }
         }
     }
 
     #[test]
-    fn a_grade_of_few_programs_gives_all_it_has() {
+    fn all_programs_of_a_small_difficulty_are_generated() {
         let mut rng = Key::new(1, Purpose::Data).stream();
         assert_eq!(distinct(&mut rng, 1, 0, 5_000).len(), 820);
     }
 
     #[test]
-    fn a_variable_is_used_once_or_twice() {
+    fn variables_are_used_once_or_twice() {
         let mut uses = [0; 3];
         for pair in &ALL.validation {
             let program = renamed(&pair.source);

@@ -1,8 +1,8 @@
-//! IMDB reviews, positive or negative, read as published: Maas et al., "Learning word vectors for sentiment analysis",
+//! IMDB movie reviews, positive or negative, as published: Maas et al., "Learning word vectors for sentiment analysis",
 //! ACL 2011.
 //!
-//! `aclImdb_v1.tar.gz`, its unpacked folder, or an archive of the train half alone all serve. The train half is sorted by
-//! path and every fifth review held out for validation; the test half, where present, is the test part.
+//! Accepts `aclImdb_v1.tar.gz`, its extracted folder, or an archive of the training half alone. The training half is sorted by
+//! path, and every fifth review goes to the validation split; the test half, if present, is the test split.
 
 use std::fs::{self, File};
 use std::io::{BufReader, Read};
@@ -16,7 +16,7 @@ use crate::cleaning::{Cleaning, Step};
 use crate::reading::{self, Lines};
 use crate::text::Level;
 
-/// What there is to know of it.
+/// Metadata of the dataset.
 pub static DATASET: Dataset = Dataset {
     name: "imdb",
     kind: Kind::Labels,
@@ -32,18 +32,18 @@ const FILES: [Source; 1] = [Source::new(
     Some("c40f74a18d3b61f90feba1e17730e0d38e8b97c05fde7008942e91923d1658fe"),
 )];
 
-/// Longest review read, in bytes; the longest published one has 13,704.
+/// Maximum size of a review in bytes; the longest published one has 13,704.
 const MAX_REVIEW: u64 = 1 << 20;
 
-/// Loads from `dir`, its folder `imdb`, an archive in either, or the archive itself.
+/// Loads the dataset from `dir`, its subfolder `imdb`, or an archive in either; `dir` may also be the archive itself.
 ///
 /// # Errors
-/// [`DataError`] if nothing is found there, the archive or a review is damaged, or the train half lacks a label.
+/// [`DataError`] if it is not found, the archive or a review is damaged, or the training half lacks a label.
 pub fn load(dir: &Path) -> Result<Classification, DataError> {
-    let place = find(dir)?;
-    let mut reviews = match &place {
-        Place::Archive(path) => from_archive(path)?,
-        Place::Folder(path) => from_folder(path)?,
+    let source = find(dir)?;
+    let mut reviews = match &source {
+        Location::Archive(path) => from_archive(path)?,
+        Location::Folder(path) => from_folder(path)?,
     };
     reviews.sort_by(|a, b| a.path.cmp(&b.path));
     let mut data = Classification {
@@ -60,51 +60,51 @@ pub fn load(dir: &Path) -> Result<Classification, DataError> {
             data.test.push(example);
             continue;
         }
-        let part = if in_train % 5 == 0 { &mut data.validation } else { &mut data.train };
-        part.push(example);
+        let split = if in_train % 5 == 0 { &mut data.validation } else { &mut data.train };
+        split.push(example);
         in_train += 1;
     }
     for label in 0..data.labels.len() {
         if !data.train.iter().any(|example| example.label == label) {
-            let detail = format!("no {} review in its train half", data.labels[label]);
-            return Err(DataError::damaged(place.path(), detail));
+            let detail = format!("no {} review in its training half", data.labels[label]);
+            return Err(DataError::damaged(source.path(), detail));
         }
     }
     Ok(data)
 }
 
-enum Place {
+enum Location {
     Archive(PathBuf),
     Folder(PathBuf),
 }
 
-impl Place {
+impl Location {
     fn path(&self) -> &Path {
         match self {
-            Place::Archive(path) | Place::Folder(path) => path,
+            Location::Archive(path) | Location::Folder(path) => path,
         }
     }
 }
 
-/// A review under its path below `aclImdb`, such as `train/pos/0_9.txt`.
+/// A review and its path below `aclImdb`, such as `train/pos/0_9.txt`.
 struct Review {
     path: String,
     text: String,
 }
 
-fn find(dir: &Path) -> Result<Place, DataError> {
+fn find(dir: &Path) -> Result<Location, DataError> {
     if dir.is_file() {
-        return Ok(Place::Archive(dir.to_owned()));
+        return Ok(Location::Archive(dir.to_owned()));
     }
     for dir in [dir.join("imdb"), dir.to_owned()] {
         for folder in [dir.join("aclImdb"), dir.clone()] {
             if folder.join("train/pos").is_dir() {
-                return Ok(Place::Folder(folder));
+                return Ok(Location::Folder(folder));
             }
         }
         for archive in ["aclImdb_v1.tar.gz", "aclImdb_train.tar.gz"].map(|name| dir.join(name)) {
             if archive.is_file() {
-                return Ok(Place::Archive(archive));
+                return Ok(Location::Archive(archive));
             }
         }
     }
@@ -123,7 +123,7 @@ fn from_archive(path: &Path) -> Result<Vec<Review>, DataError> {
             reviews.push(Review { path: member, text });
         }
     }
-    // The archive ends before its compressed stream does; reading on checks the stream's own checksum.
+    // The archive ends before its compressed stream; reading the rest verifies the checksum of the stream.
     std::io::copy(&mut archive.into_inner(), &mut std::io::sink()).map_err(damaged)?;
     Ok(reviews)
 }
@@ -152,7 +152,7 @@ fn from_folder(folder: &Path) -> Result<Vec<Review>, DataError> {
     Ok(reviews)
 }
 
-/// The path from `train/` or `test/` on, if a member is a labeled review.
+/// The path of a labeled review from `train/` or `test/` on; `None` for other archive members.
 fn review_path(member: &str) -> Option<String> {
     let member = member.trim_start_matches("./").trim_start_matches("aclImdb/");
     let halves = ["train/pos/", "train/neg/", "test/pos/", "test/neg/"];
@@ -166,7 +166,7 @@ fn read_review(source: &mut impl Read, path: PathBuf) -> Result<String, DataErro
     let read = source.and_then(|source| source.take(MAX_REVIEW + 1).read_to_end(&mut bytes));
     read.map_err(|error| DataError::damaged(&path, error))?;
     if bytes.len() as u64 > MAX_REVIEW {
-        return Err(DataError::damaged(&path, "a review of more than 1 MiB"));
+        return Err(DataError::damaged(&path, "a review is larger than 1 MiB"));
     }
     Lines::new(&path, &bytes[..])?.into_text()
 }
@@ -176,7 +176,7 @@ mod tests {
     use super::*;
     use flate2::{Compression, read::GzDecoder, write::GzEncoder};
 
-    /// A dataset of `reviews` per label and half, as an archive's bytes.
+    /// The bytes of an archive with `reviews` reviews per label and half.
     fn archive(reviews: usize, halves: &[&str]) -> Vec<u8> {
         let mut tar = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
         for half in halves {
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn archive_and_folder_with_or_without_test_half_give_the_same_train_and_validation_parts() {
+    fn archives_and_folders_yield_the_same_training_and_validation_splits() {
         let dir = tempfile::tempdir().unwrap();
         let [whole, half, folder] = ["whole", "half", "folder"].map(|name| dir.path().join(name));
         for path in [&whole, &half, &folder] {
@@ -217,13 +217,13 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_or_flipped_archive_is_damaged_not_shorter() {
+    fn truncated_or_corrupted_archives_are_rejected() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("aclImdb_v1.tar.gz");
         let bytes = archive(10, &["train"]);
         for length in [bytes.len() / 2, bytes.len() - 4, bytes.len() - 9] {
             fs::write(&path, &bytes[..length]).unwrap();
-            assert!(matches!(load(&path), Err(DataError::Damaged { .. })), "cut at {length}");
+            assert!(matches!(load(&path), Err(DataError::Damaged { .. })), "truncated to {length} bytes");
         }
         let mut flipped = bytes.clone();
         let middle = bytes.len() / 2;
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn missing_data_says_where_to_get_it() {
+    fn the_error_for_missing_data_names_the_url() {
         let dir = tempfile::tempdir().unwrap();
         let error = load(dir.path()).unwrap_err();
         assert!(matches!(error, DataError::Missing { .. }) && error.to_string().contains(FILES[0].address), "{error}");

@@ -1,4 +1,4 @@
-//! Naive Bayes, the baseline of text classification.
+//! Naive Bayes, a baseline for text classification.
 //!
 //! McCallum and Nigam, "A comparison of event models for naive Bayes text classification", AAAI workshop 1998; n-grams of
 //! characters after Cavnar and Trenkle, "N-gram-based text categorization", SDAIR 1994.
@@ -9,51 +9,51 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use crate::classification::Example;
 use crate::text::Level;
 
-/// What [`NaiveBayes::tuned`] chooses among.
+/// Search space of [`NaiveBayes::tuned`].
 const SMOOTHING: [f64; 5] = [1.0, 0.3, 0.1, 0.03, 0.01];
 const PRIORS: [bool; 2] = [true, false];
 
-/// Stands before the first token and after the last, so that n-grams know prefixes and suffixes; no token is empty.
+/// Boundary marker before the first token and after the last, so that n-grams capture prefixes and suffixes; no token is empty.
 const EDGE: &str = "";
 
-/// What a model is besides what it has counted.
+/// Hyperparameters.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Settings {
-    /// Tokens of the longest n-gram.
+    /// Maximum n of the n-grams.
     pub longest: usize,
-    /// Added to each count.
+    /// Additive smoothing, added to each count.
     pub smoothing: f64,
-    /// Whether frequent labels are likelier before the text is seen.
+    /// Whether to use the label frequencies as prior; otherwise the prior is uniform.
     pub priors: bool,
 }
 
 /// Multinomial naive Bayes over n-grams of tokens.
 ///
 /// ```text
-/// answer(text)  = argmax_c  log P(c) + sum over n-grams g of the text  log P(g | c)
+/// label(text)   = argmax_c  log P(c) + sum over n-grams g of the text  log P(g | c)
 /// P(g | c)      = (n(g, c) + smoothing) / (n(c) + smoothing |V|)
 /// ```
 ///
-/// `n(g, c)` is how often `g` occurs in the training texts of label `c`, `n(c)` its sum over all `g`, `V` the n-grams of
-/// all training texts; others are passed over. An n-gram is 1 to `longest` neighbors of the text's tokens and the mark at
-/// either end, the mark alone excepted. A label without training texts is never the answer; of equally likely ones the
-/// first is.
+/// `n(g, c)` is the count of `g` in the training texts of label `c`, `n(c)` its sum over all `g`, and `V` the set of n-grams of
+/// all training texts; other n-grams are ignored. An n-gram has 1 to `longest` consecutive tokens, including a boundary marker at
+/// either end of the text, but is not a marker alone. Labels without training texts are never predicted; ties go to the first
+/// label.
 #[derive(Debug, Clone)]
 pub struct NaiveBayes {
     level: Level,
     settings: Settings,
-    /// The place of an n-gram, by its hash, among the rows of `counts`.
+    /// Maps the hash of an n-gram to its row in `counts`.
     rows: HashMap<u64, usize>,
-    /// `[n-grams, labels]`, row by row.
+    /// `[n-grams, labels]`, row-major.
     counts: Vec<u32>,
-    /// N-grams in the training texts of each label, repeated ones again.
+    /// Number of n-gram occurrences in the training texts of each label.
     totals: Vec<u32>,
-    /// Training texts of each label.
+    /// Number of training texts of each label.
     texts: Vec<u32>,
 }
 
 impl NaiveBayes {
-    /// Counts n-grams of 1 to `longest` tokens in texts and their labels, which are below `labels`.
+    /// Fits the model to (text, label) pairs with n-grams of 1 to `longest` tokens; labels are below `labels`.
     ///
     /// # Panics
     /// If `smoothing` is not positive or a label is not below `labels`.
@@ -64,7 +64,7 @@ impl NaiveBayes {
         longest: usize,
         smoothing: f64,
     ) -> Self {
-        assert!(smoothing > 0.0, "smoothing is {smoothing}: without it an unseen pair has no logarithm");
+        assert!(smoothing > 0.0, "smoothing must be positive, got {smoothing}");
         let settings = Settings { longest, smoothing, priors: true };
         let none = vec![0; labels];
         let mut model =
@@ -82,8 +82,8 @@ impl NaiveBayes {
         model
     }
 
-    /// Fitted to a training part with the settings that are right most often on a validation part, n-grams of up to
-    /// `longest` tokens among them.
+    /// Fits the model to the training split with the hyperparameters of the highest validation accuracy; n-grams of up to `longest`
+    /// tokens are tried.
     ///
     /// # Panics
     /// If a label is not below `labels`.
@@ -92,35 +92,35 @@ impl NaiveBayes {
             let texts = train.iter().map(|example| (&*example.text, example.label));
             Self::fit(texts, labels, level, longest, SMOOTHING[0])
         };
-        let mut most = None;
+        let mut best = None;
         for longest in 1..=longest.max(1) {
             let mut model = fit(longest);
             let known: Vec<Vec<usize>> = validation.iter().map(|example| model.known(&example.text)).collect();
             for (smoothing, priors) in SMOOTHING.iter().flat_map(|&smoothing| PRIORS.map(|priors| (smoothing, priors)))
             {
                 model.settings = Settings { longest, smoothing, priors };
-                let is_right = |(rows, example): &(&Vec<usize>, &Example)| model.likeliest(rows) == example.label;
-                let hits = known.iter().zip(validation).filter(is_right).count();
-                if most.is_none_or(|(so_far, _)| hits > so_far) {
-                    most = Some((hits, model.settings));
+                let is_correct = |(rows, example): &(&Vec<usize>, &Example)| model.most_likely(rows) == example.label;
+                let hits = known.iter().zip(validation).filter(is_correct).count();
+                if best.is_none_or(|(most, _)| hits > most) {
+                    best = Some((hits, model.settings));
                 }
             }
         }
-        let (_, settings) = most.expect("there are settings to choose among");
+        let (_, settings) = best.expect("the search space is not empty");
         Self { settings, ..fit(settings.longest) }
     }
 
-    /// The likeliest label of a text.
+    /// The most likely label of a text.
     pub fn answer(&self, text: &str) -> usize {
-        self.likeliest(&self.known(text))
+        self.most_likely(&self.known(text))
     }
 
-    /// What was given or chosen.
+    /// The hyperparameters.
     pub fn settings(&self) -> Settings {
         self.settings
     }
 
-    /// The rows of the n-grams of a text that training has seen.
+    /// The rows of the known n-grams of a text.
     fn known(&self, text: &str) -> Vec<usize> {
         grams(text, self.level, self.settings.longest)
             .into_iter()
@@ -128,15 +128,15 @@ impl NaiveBayes {
             .collect()
     }
 
-    /// The likeliest label of a text whose known n-grams have these rows.
-    fn likeliest(&self, rows: &[usize]) -> usize {
+    /// The most likely label of a text with these rows of known n-grams.
+    fn most_likely(&self, rows: &[usize]) -> usize {
         let Settings { smoothing, priors, .. } = self.settings;
         let labels = self.texts.len();
         let mut scores: Vec<f64> = (0..labels)
             .map(|label| {
                 let prior = if priors || self.texts[label] == 0 { f64::from(self.texts[label]).ln() } else { 0.0 };
                 let all = f64::from(self.totals[label]) + smoothing * self.rows.len() as f64;
-                // No n-gram times the logarithm of nothing would be no number.
+                // Avoids 0 · ln 0, which is NaN.
                 if rows.is_empty() { prior } else { prior - rows.len() as f64 * all.ln() }
             })
             .collect();
@@ -144,21 +144,21 @@ impl NaiveBayes {
             let counts = &self.counts[row * labels..][..labels];
             scores.iter_mut().zip(counts).for_each(|(score, &count)| *score += (f64::from(count) + smoothing).ln());
         }
-        // The last of equal ones in this order is the first label.
+        // `max_by` returns the last maximum, which in reverse order is the first label.
         (0..labels).rev().max_by(|&a, &b| scores[a].total_cmp(&scores[b])).unwrap_or(0)
     }
 }
 
-/// The hashes of the n-grams of a text: equal n-grams have equal ones, and 64 bits keep the others apart.
+/// The 64-bit hashes of the n-grams of a text; collisions are negligible.
 fn grams(text: &str, level: Level, longest: usize) -> Vec<u64> {
     let edge = || std::iter::once(EDGE.to_owned());
     let tokens: Vec<String> = edge().chain(level.tokens(text)).chain(edge()).collect();
     let mut grams = Vec::new();
     for start in 0..tokens.len() {
         let mut hasher = DefaultHasher::new();
-        for (place, token) in tokens[start..].iter().take(longest).enumerate() {
+        for (offset, token) in tokens[start..].iter().take(longest).enumerate() {
             token.hash(&mut hasher);
-            if place > 0 || token != EDGE {
+            if offset > 0 || token != EDGE {
                 grams.push(hasher.finish());
             }
         }
@@ -180,17 +180,17 @@ mod tests {
         texts.iter().map(|&(text, label)| Example { text: text.to_owned(), label, groups: Arc::default() }).collect()
     }
 
-    /// With words alone and smoothing 1, V = {good, bad, film}: P(good | 0) = (1 + 1) / (2 + 3), P(film | 0) = 2/5,
+    /// With unigrams and smoothing 1, V = {good, bad, film}: P(good | 0) = (1 + 1) / (2 + 3), P(film | 0) = 2/5,
     /// P(bad | 1) = (3 + 1) / (4 + 3), P(good | 1) = 2/7, P(film | 1) = 1/7, P(bad | 0) = 1/5; P(0) = 1/3, P(1) = 2/3.
     #[test]
-    fn answers_are_those_worked_by_hand() {
+    fn predictions_match_hand_computed_probabilities() {
         let mut model = fit(&[("good film", 0), ("bad bad", 1), ("bad good", 1)], 2, 1, 1.0);
         // 1/3 · 2/5 = 0.133 against 2/3 · 2/7 = 0.190; without priors 0.4 against 0.286.
         assert_eq!(model.answer("good"), 1);
         model.settings.priors = false;
         assert_eq!(model.answer("good"), 0);
         model.settings.priors = true;
-        // 1/3 · 2/5 · 2/5 = 0.053 against 2/3 · 2/7 · 1/7 = 0.027; what is unknown is passed over.
+        // 1/3 · 2/5 · 2/5 = 0.053 against 2/3 · 2/7 · 1/7 = 0.027; unknown words are ignored.
         assert_eq!(model.answer("good unknown film"), 0);
         // 1/3 · 1/5 · 2/5 · 2/5 = 0.0107 against 2/3 · 4/7 · 1/7 · 1/7 = 0.0078.
         assert_eq!(model.answer("bad film film"), 0);
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn prefixes_suffixes_and_order_are_features_of_longer_n_grams_alone() {
+    fn only_longer_n_grams_capture_boundaries_and_order() {
         let texts = [("a b", 0), ("b a", 1)];
         let [short, long] = [1, 2].map(|longest| fit(&texts, 2, longest, 0.1));
         assert_eq!([short.rows.len(), long.rows.len()], [2, 8]);
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn a_label_never_seen_is_never_the_answer() {
+    fn labels_without_training_texts_are_never_predicted() {
         for priors in PRIORS {
             let mut model = fit(&[("a a a b", 1)], 3, 2, 0.01);
             model.settings.priors = priors;
@@ -219,8 +219,8 @@ mod tests {
     }
 
     #[test]
-    fn what_helps_on_the_validation_part_is_chosen() {
-        // Only order tells the labels apart, and the frequent label misleads where it counts.
+    fn tuning_maximizes_validation_accuracy() {
+        // Only word order distinguishes the labels, and the prior misleads.
         let train = examples(&[("a b", 0), ("b a", 1), ("c c", 1), ("d d", 1)]);
         let model = NaiveBayes::tuned(&train, &examples(&[("a b", 0), ("b a", 1), ("a b e", 0)]), 2, Level::Words, 5);
         assert_eq!((model.settings.longest, model.answer("a b"), model.answer("b a")), (2, 0, 1));
@@ -232,13 +232,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_order_of_training_texts_changes_no_answer(
+        fn predictions_do_not_depend_on_the_order_of_training_texts(
             texts in prop::collection::vec(("[ab ]{0,6}", 0..3usize), 1..12), text in "[abc ]{0,8}", longest in 1..4usize,
         ) {
             let texts: Vec<(&str, usize)> = texts.iter().map(|(text, label)| (&**text, *label)).collect();
             let reversed: Vec<(&str, usize)> = texts.iter().rev().copied().collect();
-            let answer = |texts: &[(&str, usize)]| fit(texts, 3, longest, 0.3).answer(&text);
-            prop_assert_eq!(answer(&texts), answer(&reversed));
+            let predict = |texts: &[(&str, usize)]| fit(texts, 3, longest, 0.3).answer(&text);
+            prop_assert_eq!(predict(&texts), predict(&reversed));
         }
     }
 }

@@ -1,10 +1,9 @@
-//! Surnames by language of origin, 18 languages: the data of PyTorch's tutorial, after Robertson's practical-pytorch
+//! Surnames by language of origin, 18 languages: the dataset of the PyTorch tutorial, from Robertson's practical-pytorch
 //! (MIT).
 //!
-//! A file `<Language>.txt` holds a surname a line. Names are kept as written, accents and all, but for white space around them. A name that a language
-//! repeats counts once (2,000 Arabic lines are 108 names); one that several languages share stays in each, so no model
-//! can be right on all of them. A tenth of each language, at least one name, is the validation part, another tenth the
-//! test part.
+//! Each file `<Language>.txt` has one surname per line. Names keep their accents; surrounding whitespace is removed. Duplicates
+//! within a language are removed (2,000 Arabic lines are 108 names); a name shared by several languages stays in each, so perfect
+//! accuracy is impossible. One tenth of each language, at least one name, is the validation split, another tenth the test split.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -19,7 +18,7 @@ use crate::cleaning::{Cleaning, Step};
 use crate::reading::Lines;
 use crate::text::Level;
 
-/// The languages, which are the labels, in their order.
+/// The languages, in label order.
 pub const LANGUAGES: [&str; 18] = [
     "Arabic",
     "Chinese",
@@ -41,11 +40,11 @@ pub const LANGUAGES: [&str; 18] = [
     "Vietnamese",
 ];
 
-/// What there is to know of it.
+/// Metadata of the dataset.
 pub static DATASET: Dataset = Dataset {
     name: "names",
     kind: Kind::Labels,
-    summary: "18,012 surnames of 18 languages, by characters; Robertson 2017",
+    summary: "18,012 surnames from 18 languages; predict the language; Robertson 2017",
     example: "Kowalczyk",
     license: "MIT",
     origin: Origin::Files { files: &FILES, load: |dir| load(dir).map(Data::Labeled) },
@@ -67,19 +66,19 @@ const FILES: [Source; 18] = files![
     "Italian" "Japanese" "Korean" "Polish" "Portuguese" "Russian" "Scottish" "Spanish" "Vietnamese"
 ];
 
-/// Names that a language needs so that each part has one.
-const LEAST: usize = 10;
+/// Minimum number of names per language, so that no split is empty.
+const MIN_NAMES: usize = 10;
 
-/// Characters of the longest name read; the longest published one has 20.
-const LONGEST: usize = 100;
+/// Maximum length of a name in characters; the longest published one has 20.
+const MAX_CHARACTERS: usize = 100;
 
-/// The parts never change: seeds of runs choose weights and order, not names.
+/// Fixed: run seeds affect initialization and example order, not the splits.
 const SEED: u64 = 2017;
 
-/// Loads the file of each language from `dir`, its folder `names`, or the folder `names` of that.
+/// Loads the file of each language from `dir`, `dir/names` or `dir/names/names`.
 ///
 /// # Errors
-/// [`DataError`] if a file is not there, has fewer than 10 names, or a line that is no name.
+/// [`DataError`] if a file is missing, has fewer than 10 names, or a line that is not a name.
 pub fn load(dir: &Path) -> Result<Classification, DataError> {
     let has_names = |folder: &PathBuf| LANGUAGES.iter().any(|language| file(folder, language).is_file());
     let folder = [dir.join("names/names"), dir.join("names"), dir.to_owned()].into_iter().find(has_names);
@@ -93,7 +92,7 @@ pub fn load(dir: &Path) -> Result<Classification, DataError> {
     for (label, language) in LANGUAGES.iter().enumerate() {
         let mut names = read(&file(&folder, language), &data.cleaning)?;
         names.shuffle(&mut Key::new(SEED, Purpose::Data).at(label as u64).stream());
-        // Ten names or more round to one or more.
+        // At least 1, since there are at least 10 names.
         let tenth = (names.len() + 5) / 10;
         let mut examples = names.into_iter().map(|text| Example { text, label, groups: Arc::default() });
         data.validation.extend(examples.by_ref().take(tenth));
@@ -107,22 +106,22 @@ fn file(folder: &Path, language: &str) -> PathBuf {
     folder.join(format!("{language}.txt"))
 }
 
-/// The names of a file, each once, in alphabetical order: the order of its lines chooses no part.
+/// The distinct names of a file, sorted, so that the splits do not depend on the order of its lines.
 fn read(path: &Path, cleaning: &Cleaning) -> Result<Vec<String>, DataError> {
     if !path.is_file() {
-        return Err(DataError::unfit(path, format!("it is not there; {}", DATASET.hint())));
+        return Err(DataError::unfit(path, format!("file not found; {}", DATASET.hint())));
     }
     let mut names = BTreeSet::new();
     for line in Lines::open(path)? {
         let line = line?;
-        let wrong = |detail: String| DataError::line(path, line.number, detail + "; expected a surname alone");
+        let wrong = |detail: String| DataError::line(path, line.number, detail + "; expected one surname per line");
         let name = cleaning.apply(&line.text);
         if let Some(found) = name.chars().find(|c| c.is_control() || c.is_numeric()) {
-            return Err(wrong(format!("{found:?} is in no surname")));
+            return Err(wrong(format!("invalid character {found:?}")));
         }
         let characters = name.chars().count();
-        if characters > LONGEST {
-            return Err(wrong(format!("{characters} characters, more than the {LONGEST} that a surname may have")));
+        if characters > MAX_CHARACTERS {
+            return Err(wrong(format!("{characters} characters exceed the maximum of {MAX_CHARACTERS}")));
         }
         if !name.is_empty() {
             names.insert(name.into_owned());
@@ -130,9 +129,9 @@ fn read(path: &Path, cleaning: &Cleaning) -> Result<Vec<String>, DataError> {
     }
     match names.len() {
         0 => Err(DataError::unfit(path, format!("empty; {}", DATASET.hint()))),
-        1..LEAST => Err(DataError::unfit(
+        1..MIN_NAMES => Err(DataError::unfit(
             path,
-            format!("{} different names, of which each part needs some: at least {LEAST}", names.len()),
+            format!("{} distinct names are too few for three splits; at least {MIN_NAMES} are needed", names.len()),
         )),
         _ => Ok(names.into_iter().collect()),
     }
@@ -145,13 +144,13 @@ mod tests {
     use std::collections::HashSet;
     use std::fs;
 
-    /// `count` different names without digits, the first of them Adé.
+    /// `count` distinct names, the first of them Adé.
     fn names(count: usize) -> String {
-        let letters = || ('a'..='z').flat_map(|first| ('a'..='z').map(move |second| format!("A{first}{second}\n")));
-        letters().take(count).collect::<String>().replace("Aaa", "Adé")
+        let names = || ('a'..='z').flat_map(|first| ('a'..='z').map(move |second| format!("A{first}{second}\n")));
+        names().take(count).collect::<String>().replace("Aaa", "Adé")
     }
 
-    /// A folder in which the language of label `n` has `10 + n` names.
+    /// A folder with `10 + n` names for the language of label `n`.
     fn folder() -> tempfile::TempDir {
         let dir = tempfile::tempdir().unwrap();
         for (label, language) in LANGUAGES.iter().enumerate() {
@@ -165,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn each_language_is_in_each_part_and_each_name_of_it_in_one() {
+    fn splits_are_stratified_by_language_and_disjoint() {
         let dir = folder();
         let data = load(dir.path()).unwrap();
         let mut seen = HashSet::new();
@@ -178,12 +177,12 @@ mod tests {
             let counts = Split::ALL.map(|split| data.split(split).iter().filter(|e| e.label == label).count());
             let tenth = [1, 2, 3][(label + 5) / 10];
             assert_eq!(counts, [10 + label - 2 * tenth, tenth, tenth]);
-            assert!(seen.contains(&(label, "Adé".to_owned())), "a name that languages share stays in each");
+            assert!(seen.contains(&(label, "Adé".to_owned())), "shared names stay in every language");
         }
     }
 
     #[test]
-    fn order_repetition_blanks_and_line_ends_change_nothing() {
+    fn order_duplicates_whitespace_and_line_ends_do_not_matter() {
         let dir = folder();
         let plain = load(dir.path()).unwrap();
         let lines: Vec<String> = names(10).lines().rev().map(|name| format!("\u{a0}{name} ")).collect();
@@ -193,31 +192,31 @@ mod tests {
     }
 
     #[test]
-    fn folders_are_searched_from_the_innermost_and_each_file_must_be_there() {
+    fn files_are_found_in_nested_folders_and_all_are_required() {
         let dir = tempfile::tempdir().unwrap();
         assert!(error(dir.path()).contains("seqzoo data fetch names"));
         fs::create_dir(dir.path().join("names")).unwrap();
         fs::rename(folder().keep(), dir.path().join("names/names")).unwrap();
-        for place in ["", "names", "names/names"] {
-            assert_eq!(load(&dir.path().join(place)).unwrap().labels, LANGUAGES);
+        for folder in ["", "names", "names/names"] {
+            assert_eq!(load(&dir.path().join(folder)).unwrap().labels, LANGUAGES);
         }
         fs::remove_file(dir.path().join("names/names/Greek.txt")).unwrap();
         let error = error(dir.path());
-        assert!(error.contains("Greek.txt: it is not there") && error.contains("seqzoo data fetch names"), "{error}");
+        assert!(error.contains("Greek.txt: file not found") && error.contains("seqzoo data fetch names"), "{error}");
     }
 
     #[test]
-    fn what_is_no_list_of_names_is_told_by_file_and_line() {
+    fn errors_name_file_and_line() {
         let dir = folder();
         let long = format!("{}{}\n", names(11), "x".repeat(101));
         for (bytes, part) in [
             (&b"Ab\nAc\nA\xff\n"[..], ", line 3: not UTF-8"),
-            (b"Ab\tCzech\n", ", line 1: '\\t' is in no surname; expected a surname alone"),
-            (b"Ab\r\n\r\nAc2\r\n", ", line 3: '2' is in no surname"),
-            (long.as_bytes(), ", line 12: 101 characters, more than the 100"),
+            (b"Ab\tCzech\n", ", line 1: invalid character '\\t'; expected one surname per line"),
+            (b"Ab\r\n\r\nAc2\r\n", ", line 3: invalid character '2'"),
+            (long.as_bytes(), ", line 12: 101 characters exceed the maximum of 100"),
             (b" \r\n", ": empty; `seqzoo data fetch names"),
-            ("Ab\n".repeat(50).as_bytes(), ": 1 different names"),
-            (names(9).as_bytes(), ": 9 different names, of which each part needs some: at least 10"),
+            ("Ab\n".repeat(50).as_bytes(), ": 1 distinct names"),
+            (names(9).as_bytes(), ": 9 distinct names are too few for three splits; at least 10 are needed"),
         ] {
             fs::write(file(dir.path(), "Czech"), bytes).unwrap();
             let error = error(dir.path());

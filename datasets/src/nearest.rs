@@ -1,12 +1,11 @@
-//! What was meant by a name that does not exist.
+//! Suggestions for misspelled names.
 
-/// The name among `known` that is nearest to `name`, if any is near enough to be what was meant; letters of either case count as
-/// equal.
+/// The candidate in `known` nearest to `name` in edit distance, ignoring case; `None` if none is close enough.
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let name = name.to_lowercase();
     let distance = |candidate: &str| {
         let candidate = candidate.to_lowercase();
-        // A field named without its section is meant, however far apart the whole names are.
+        // Also match a field given without its section.
         let last = candidate.rsplit('.').next().unwrap_or(&candidate);
         strsim::damerau_levenshtein(&name, &candidate).min(strsim::damerau_levenshtein(&name, last))
     };
@@ -14,7 +13,7 @@ pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
     (distance(best) <= 1 + best.chars().count() / 3).then_some(best)
 }
 
-/// " (did you mean `…`?)", or nothing.
+/// " (did you mean `…`?)", or an empty string.
 pub fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     nearest(name, known).map_or_else(String::new, |best| format!(" (did you mean `{best}`?)"))
 }

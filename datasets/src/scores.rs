@@ -1,25 +1,25 @@
-//! How well answers fit the data: metrics, by group, and which labels are taken for which.
+//! Evaluation of predictions: metrics, per-group metrics, confusion matrix.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// What is measured of answers.
+/// An evaluation metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Metric {
-    /// Share of labels, tokens or whole sequences that are told rightly; more is better.
+    /// Share of labels, tokens or whole sequences predicted correctly; higher is better.
     Accuracy,
-    /// Unweighted mean over labels of F1 = 2 · precision · recall / (precision + recall); more is better.
+    /// Unweighted mean over labels of F1 = 2 · precision · recall / (precision + recall); higher is better.
     MacroF1,
-    /// Mean loss in nats; less is better.
+    /// Mean loss in nats; lower is better.
     Loss,
-    /// Root of the mean squared error, in the unit of what is forecast; less is better.
+    /// Root mean squared error, in the unit of the target; lower is better.
     Rmse,
 }
 
 impl Metric {
-    /// The name in recipes and reports.
+    /// Name in recipes and reports.
     pub fn name(self) -> &'static str {
         match self {
             Metric::Accuracy => "accuracy",
@@ -29,7 +29,7 @@ impl Metric {
         }
     }
 
-    /// Whether one value is better than another; what is not a number never is.
+    /// Whether `new` is better than `old`; NaN never is.
     pub fn is_better(self, new: f64, old: f64) -> bool {
         match self {
             Metric::Accuracy | Metric::MacroF1 => new > old,
@@ -37,99 +37,99 @@ impl Metric {
         }
     }
 
-    /// Whether a value is as good as expected, or better.
+    /// Whether a value equals the expected one or is better.
     pub fn reaches(self, value: f64, expected: f64) -> bool {
         value == expected || self.is_better(value, expected)
     }
 }
 
-/// How well answers fit: what was measured, and on how many of them.
+/// Metrics of a set of predictions.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Scores {
-    /// How many answers: labels of texts, tokens of running text, whole sequences, forecasts.
+    /// Number of predictions: labels of texts, tokens of running text, whole sequences, forecast values.
     pub examples: usize,
-    /// The value of each metric that was measured.
+    /// The computed metrics.
     #[serde(flatten)]
     pub metrics: BTreeMap<Metric, f64>,
 }
 
 impl Scores {
-    /// The values of some metrics.
+    /// Scores with these metrics.
     pub fn new<const N: usize>(examples: usize, metrics: [(Metric, f64); N]) -> Self {
         Self { examples, metrics: metrics.into() }
     }
 
-    /// The value of a metric, if it was measured.
+    /// The value of a metric, if computed.
     pub fn get(&self, metric: Metric) -> Option<f64> {
         self.metrics.get(&metric).copied()
     }
 
-    /// Whether these scores are better by a metric than others.
+    /// Whether these scores are better than `other` in a metric.
     pub fn better(&self, other: &Scores, metric: Metric) -> bool {
         matches!((self.get(metric), other.get(metric)), (Some(new), Some(old)) if metric.is_better(new, old))
     }
 }
 
-/// What an example belongs to, as (kind, value): ("attractors", "3").
+/// A group of examples, as (kind, value), such as ("attractors", "3").
 pub type Group = (&'static str, String);
 
-/// Scores altogether and by group.
+/// Overall and per-group scores.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct Evaluation {
-    /// All examples.
+    /// Scores of all examples.
     pub all: Scores,
-    /// By kind of group and value, numbers in their order.
+    /// Scores per group, sorted by kind and value, numbers numerically.
     pub groups: Vec<(Group, Scores)>,
-    /// Which labels are taken for which, where there are labels.
+    /// Confusion matrix, if the predictions are labels.
     pub confusion: Option<Confusion>,
-    /// What intervals held, where they were told.
+    /// Coverage of the prediction intervals, if the model has them.
     pub interval: Option<Interval>,
-    /// Share of the tokens to be predicted that the vocabulary lacks; all of them are one event, so losses over another
-    /// vocabulary are not comparable. `None` where no tokens are predicted.
+    /// Share of unknown tokens among the predicted ones. All unknown tokens are one event, so losses over different vocabularies
+    /// are not comparable. `None` where no tokens are predicted.
     pub unknown: Option<f64>,
 }
 
-/// How far intervals can be relied upon: a good one holds what it promises, no less and no more.
+/// Coverage of prediction intervals; they are calibrated if empirical and nominal coverage agree.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Interval {
-    /// Share of what comes that is to lie within.
+    /// Nominal coverage.
     pub promised: f64,
-    /// Share of what came that did.
+    /// Empirical coverage: the share of actual values inside the interval.
     pub held: f64,
 }
 
 impl Evaluation {
-    /// Scores of all examples together.
+    /// An evaluation with overall scores only.
     pub fn of(all: Scores) -> Self {
         Self { all, ..Self::default() }
     }
 
-    /// Scores all examples together and those of each group; `score` is asked for the examples of those places.
+    /// Overall and per-group scores; `score` computes the scores of the examples at the given indices.
     pub fn by_group<'a>(
         groups: impl Iterator<Item = &'a [Group]>,
         score: impl Fn(&mut dyn Iterator<Item = usize>) -> Scores,
     ) -> Self {
         let mut members: BTreeMap<(&'static str, Ordered), Vec<usize>> = BTreeMap::new();
         let mut count = 0;
-        for (place, groups) in groups.enumerate() {
+        for (index, groups) in groups.enumerate() {
             count += 1;
             for (kind, value) in groups {
-                members.entry((kind, Ordered::new(value))).or_default().push(place);
+                members.entry((kind, Ordered::new(value))).or_default().push(index);
             }
         }
-        let group = |((kind, value), places): ((&'static str, Ordered), Vec<usize>)| {
-            ((kind, value.text), score(&mut places.into_iter()))
+        let group = |((kind, value), indices): ((&'static str, Ordered), Vec<usize>)| {
+            ((kind, value.text), score(&mut indices.into_iter()))
         };
         Self { all: score(&mut (0..count)), groups: members.into_iter().map(group).collect(), ..Self::default() }
     }
 
-    /// With what labels were taken for which.
+    /// Adds a confusion matrix.
     pub fn with(self, confusion: Confusion) -> Self {
         Self { confusion: Some(confusion), ..self }
     }
 }
 
-/// A group's value, whose numbers are compared as numbers.
+/// A group value, ordered by the numbers it contains, then as text.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Ordered {
     numbers: Vec<u64>,
@@ -143,56 +143,56 @@ impl Ordered {
     }
 }
 
-/// How often each label was answered where each was right.
+/// Confusion matrix.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Confusion {
     /// Names of the labels.
     pub labels: Vec<String>,
-    /// `counts[right][answered]`.
+    /// `counts[actual][predicted]`.
     pub counts: Vec<Vec<usize>>,
 }
 
-/// How well one label is told.
+/// Metrics of one label.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct LabelScores {
-    /// Examples that have it.
+    /// Number of examples with this label (support).
     pub examples: usize,
-    /// Share of its answers that are right; 0 where it is never answered.
+    /// Precision; 0 if the label is never predicted.
     pub precision: f64,
-    /// Share of its examples that are found; 0 where there is none.
+    /// Recall; 0 if the label has no examples.
     pub recall: f64,
-    /// Harmonic mean of both; 0 where both are.
+    /// F1, the harmonic mean of precision and recall; 0 if both are 0.
     pub f1: f64,
 }
 
 impl Confusion {
-    /// Counts (right, answered) pairs.
+    /// The confusion matrix of (actual, predicted) pairs.
     ///
     /// # Panics
-    /// If a number is no label's.
+    /// If an index is not below the number of labels.
     pub fn of(labels: &[String], pairs: impl Iterator<Item = (usize, usize)>) -> Self {
         let mut counts = vec![vec![0; labels.len()]; labels.len()];
-        pairs.for_each(|(right, answered)| counts[right][answered] += 1);
+        pairs.for_each(|(actual, predicted)| counts[actual][predicted] += 1);
         Self { labels: labels.to_vec(), counts }
     }
 
-    /// How well a label is told.
+    /// Precision, recall and F1 of a label.
     pub fn label(&self, label: usize) -> LabelScores {
         let hits = self.counts[label][label] as f64;
         let examples: usize = self.counts[label].iter().sum();
-        let answered: usize = self.counts.iter().map(|row| row[label]).sum();
+        let predicted: usize = self.counts.iter().map(|row| row[label]).sum();
         let share = |of: usize| if of == 0 { 0.0 } else { hits / of as f64 };
-        let f1 = if examples + answered == 0 { 0.0 } else { 2.0 * hits / (examples + answered) as f64 };
-        LabelScores { examples, precision: share(answered), recall: share(examples), f1 }
+        let f1 = if examples + predicted == 0 { 0.0 } else { 2.0 * hits / (examples + predicted) as f64 };
+        LabelScores { examples, precision: share(predicted), recall: share(examples), f1 }
     }
 
-    /// Accuracy and macro-F1; the latter over the labels that were right or answered somewhere.
+    /// Accuracy and macro-F1; the latter over the labels that occur as actual or predicted.
     pub fn scores(&self) -> Scores {
         let count = self.labels.len();
         let examples: usize = self.counts.iter().flatten().sum();
         let hits: usize = (0..count).map(|label| self.counts[label][label]).sum();
         let occurs = |&label: &usize| {
-            self.counts.iter().enumerate().any(|(right, row)| match right == label {
+            self.counts.iter().enumerate().any(|(actual, row)| match actual == label {
                 true => row.iter().any(|&count| count > 0),
                 false => row[label] > 0,
             })
@@ -209,9 +209,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn labels_are_scored_as_by_hand() {
+    fn label_metrics_match_hand_computed_values() {
         let labels = ["a", "b", "c", "d"].map(str::to_owned);
-        // a: 2 of 3 found, 2 of 4 answers right; b: 1 of 4 and 1 of 2; c never occurs; d is answered once, wrongly.
+        // a: recall 2/3, precision 2/4; b: 1/4 and 1/2; c never occurs; d is predicted once, wrongly.
         let pairs = [(0, 0), (0, 0), (0, 1), (1, 1), (1, 0), (1, 0), (1, 3)];
         let confusion = Confusion::of(&labels, pairs.into_iter());
         let a = confusion.label(0);
@@ -221,15 +221,15 @@ mod tests {
         assert_eq!((b.examples, b.precision, b.recall, b.f1), (4, 0.5, 0.25, 1.0 / 3.0));
         let scores = confusion.scores();
         assert_eq!((scores.examples, scores.get(Metric::Accuracy)), (7, Some(3.0 / 7.0)));
-        let macro_f1 = (4.0 / 7.0 + 1.0 / 3.0 + 0.0) / 3.0; // c occurs nowhere and does not count
+        let macro_f1 = (4.0 / 7.0 + 1.0 / 3.0 + 0.0) / 3.0; // c does not occur and is excluded
         assert!((scores.get(Metric::MacroF1).unwrap() - macro_f1).abs() < 1e-15);
     }
 
     #[test]
-    fn groups_make_up_the_whole_and_stand_in_the_order_of_their_numbers() {
+    fn groups_are_sorted_numerically() {
         let groups: Vec<Vec<Group>> =
             ["100", "25", "0", "25"].map(|value| vec![("distance", value.to_owned())]).to_vec();
-        let score = |places: &mut dyn Iterator<Item = usize>| Scores::new(places.count(), []);
+        let score = |indices: &mut dyn Iterator<Item = usize>| Scores::new(indices.count(), []);
         let evaluation = Evaluation::by_group(groups.iter().map(Vec::as_slice), score);
         let found: Vec<_> =
             evaluation.groups.iter().map(|((_, value), scores)| (value.as_str(), scores.examples)).collect();
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn metrics_know_which_way_is_better_and_nothing_is_better_than_what_is_no_number() {
+    fn metrics_have_a_direction_and_nan_is_never_better() {
         for (metric, better, worse) in [(Metric::Accuracy, 0.9, 0.8), (Metric::Rmse, 1.0, 2.0)] {
             assert!(metric.is_better(better, worse) && !metric.is_better(worse, better));
             assert!(metric.reaches(worse, worse) && !metric.reaches(f64::NAN, worse));
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn scores_are_written_flat_and_read_again() {
+    fn scores_are_serialized_flat() {
         let scores = Scores::new(3, [(Metric::Loss, 0.5), (Metric::MacroF1, 0.25)]);
         let text = serde_json::to_string(&scores).unwrap();
         assert_eq!(text, r#"{"examples":3,"macro-f1":0.25,"loss":0.5}"#);

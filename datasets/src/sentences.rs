@@ -1,29 +1,29 @@
-//! The sentences of [`agreement`], completed and put one after the other: running text that is built in.
+//! Built-in running text: the completed sentences of [`agreement`].
 
 use crate::agreement;
 use crate::catalog::{Data, Dataset, Kind, Origin};
 use crate::classification::Example;
 use crate::corpus::Corpus;
 
-/// What there is to know of it.
+/// Metadata of the dataset.
 pub static DATASET: Dataset = Dataset {
     name: "sentences",
     kind: Kind::Text,
     summary: "6,000 sentences of `agreement` as running text. Built in",
     example: "the keys to the cabinet ",
-    license: "as seqzoo",
+    license: "same as seqzoo",
     origin: Origin::BuiltIn(|| Data::Text(load())),
 };
 
-/// Sentences per part.
+/// Sentences per split.
 const TRAIN: usize = 6_000;
 const REPORTED: usize = 600;
 
-/// Writes the text: the same on every machine, a sentence per line.
+/// Generates the text, one sentence per line, identical on every machine.
 pub fn load() -> Corpus {
     let data = agreement::load();
     let line = |example: &Example| format!("{} {}.\n", example.text, data.labels[example.label]);
-    let text = |examples: &[Example], most: usize| examples.iter().take(most).map(line).collect();
+    let text = |examples: &[Example], count: usize| examples.iter().take(count).map(line).collect();
     Corpus {
         train: text(&data.train, TRAIN),
         validation: text(&data.validation, REPORTED),
@@ -37,7 +37,7 @@ mod tests {
     use crate::classification::Split;
 
     #[test]
-    fn every_line_is_a_sentence_with_its_verb() {
+    fn every_line_is_a_completed_sentence() {
         let corpus = load();
         assert_eq!(corpus, load());
         for split in Split::ALL {

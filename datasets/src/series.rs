@@ -1,4 +1,4 @@
-//! What a dataset for forecasting consists of: measurements in equal steps of time, in parts that follow one another.
+//! Datasets for forecasting: time series with equal time steps and consecutive splits.
 
 use std::ops::Range;
 
@@ -8,39 +8,38 @@ use crate::scores::{Evaluation, Metric, Scores};
 use crate::timestamps::Step;
 use serde::{Deserialize, Serialize};
 
-/// Measurements in equal steps of time, loaded.
+/// A loaded time series with equal time steps.
 ///
-/// Every column and `times` have a value for each row; `train` ≤ `validation` ≤ rows.
+/// Every column and `times` have one value per row; `train` ≤ `validation` ≤ rows.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Series {
-    /// First the target, which is forecast; then features, which are known up to the present as the target is.
+    /// The target first, then the features; all are known up to the forecast origin.
     pub columns: Vec<Column>,
-    /// The timestamp of each row, as its file writes it.
+    /// The timestamp of each row, as in its file.
     pub times: Vec<String>,
-    /// What lies between two rows.
+    /// The time step between consecutive rows.
     pub step: Step,
-    /// The number of row 0 where steps are counted as the calendar has them, see [`Step::number`]; by it and the season, rows have
-    /// a phase.
+    /// The step number of row 0 in the calendar, see [`Step::number`]; with the season it determines the phase of each row.
     pub first: i64,
-    /// Steps after which the target repeats, roughly; `None` if unknown.
+    /// Length of the season in steps; `None` if unknown.
     pub season: Option<usize>,
-    /// Where the training part ends, which begins at row 0, and the validation part begins.
+    /// End of the training split `0..train` and start of the validation split.
     pub train: usize,
-    /// Where the validation part ends and the test part begins, which goes on to the last row.
+    /// End of the validation split and start of the test split, which ends at the last row.
     pub validation: usize,
 }
 
-/// What was measured, row by row.
+/// A named column of values.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Column {
-    /// Its name in the file.
+    /// Name in the file.
     pub name: String,
-    /// A finite number per row.
+    /// One finite number per row.
     pub values: Vec<f64>,
 }
 
 impl Column {
-    /// Whether its values in some rows differ by no more than what is rounded off when they are computed.
+    /// Whether the values in `rows` are equal up to rounding.
     pub fn is_constant(&self, rows: Range<usize>) -> bool {
         let values = &self.values[rows];
         let (low, high) = values
@@ -50,28 +49,27 @@ impl Column {
     }
 }
 
-/// What numbers differ by, relative to their magnitude, that would be equal without rounding: some dozens of operations, each of which
-/// rounds to one part in 2⁵³.
+/// Relative tolerance for equality up to rounding: a few dozen operations, each with a relative error of 2⁻⁵³.
 const ROUNDING: f64 = 64.0 * f64::EPSILON;
 
-/// How a series is cut into questions.
+/// Parameters of rolling-origin evaluation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Framing {
-    /// Rows of the past that are known.
+    /// Length of the input window in rows.
     pub window: usize,
-    /// Rows that are forecast.
+    /// Forecast horizon in rows.
     pub horizon: usize,
-    /// Stretches of equal length that a part's origins are told apart by.
+    /// Number of consecutive folds into which the origins of a split are grouped.
     pub folds: usize,
 }
 
 impl Series {
-    /// How many rows there are.
+    /// Number of rows.
     pub fn rows(&self) -> usize {
         self.times.len()
     }
 
-    /// The rows of a part.
+    /// The rows of a split.
     pub fn split(&self, split: Split) -> Range<usize> {
         match split {
             Split::Train => 0..self.train,
@@ -80,38 +78,38 @@ impl Series {
         }
     }
 
-    /// The values of the column that is forecast.
+    /// The values of the target column.
     pub fn target(&self) -> &[f64] {
         &self.columns[0].values
     }
 
-    /// The rows that a part's forecasts begin with, each with `window` rows of past and `horizon` rows to forecast.
+    /// The forecast origins of a split: rows with `window` rows before them and `horizon` rows from them on in the split.
     ///
-    /// The rows forecast from origin t are `t..t + horizon`, all of this part. Those known are `t - window..t`, which
-    /// may lie in earlier parts. Rows with less past than that are no origins.
+    /// A forecast from origin t predicts rows `t..t + horizon`, all in this split, from rows `t - window..t`, which may lie in
+    /// earlier splits.
     pub fn origins(&self, split: Split, window: usize, horizon: usize) -> Vec<usize> {
-        let part = self.split(split);
-        (part.start.max(window)..(part.end + 1).saturating_sub(horizon)).collect()
+        let rows = self.split(split);
+        (rows.start.max(window)..(rows.end + 1).saturating_sub(horizon)).collect()
     }
 
-    /// The forecast that nothing changes: the last value before `origin`, for each of `horizon` steps.
+    /// Persistence (naive) forecast: the last value before `origin`, repeated for `horizon` steps.
     ///
     /// # Panics
-    /// If `origin` is 0, before which nothing is known.
+    /// If `origin` is 0.
     pub fn persistence(&self, origin: usize, horizon: usize) -> Vec<f64> {
         vec![self.target()[origin - 1]; horizon]
     }
 
-    /// The forecast that the last whole season before `origin` repeats; `None` if there is no season or no whole one.
+    /// Seasonal naive forecast: the last full season before `origin`, repeated; `None` without a season or a full one.
     pub fn seasonal_naive(&self, origin: usize, horizon: usize) -> Option<Vec<f64>> {
         let season = self.season.filter(|&season| season > 0)?;
         let last = &self.target()[origin.checked_sub(season)?..origin];
         Some(last.iter().copied().cycle().take(horizon).collect())
     }
 
-    /// Rolling-origin evaluation: the errors of `forecast`, which is asked for each origin of a part in turn, by fold and, if
-    /// there are several, by step ahead. Each value forecast is an example. Where an origin has no forecast there is no metric, of the
-    /// whole as of its groups: it would be over other origins than those of other forecasts.
+    /// Rolling-origin evaluation: RMSE of `forecast`, called for each origin of a split in order, overall, per fold and, if the
+    /// horizon exceeds 1, per step ahead. Each forecast value is an example. Scores that include an origin without a forecast have
+    /// no metric: they would not cover the same origins as other forecasts.
     ///
     /// Tashman, "Out-of-sample tests of forecasting accuracy", International Journal of Forecasting 16, 2000.
     pub fn evaluate(
@@ -127,26 +125,26 @@ impl Series {
         let mut groups = Vec::new();
         let mut ahead = vec![Errors::default(); if horizon > 1 { horizon } else { 0 }];
         for (number, fold) in (1..).zip(origins.chunks(length)) {
-            let mut of_fold = Errors::default();
+            let mut fold_errors = Errors::default();
             for &origin in fold {
                 let forecast = forecast(origin);
-                for (step, &came) in self.target()[origin..origin + horizon].iter().enumerate() {
-                    let error = forecast.as_ref().and_then(|values| Some(values.get(step)? - came));
-                    [Some(&mut all), Some(&mut of_fold), ahead.get_mut(step)]
+                for (step, &actual) in self.target()[origin..origin + horizon].iter().enumerate() {
+                    let error = forecast.as_ref().and_then(|values| Some(values.get(step)? - actual));
+                    [Some(&mut all), Some(&mut fold_errors), ahead.get_mut(step)]
                         .into_iter()
                         .flatten()
                         .for_each(|sum| sum.add(error));
                 }
             }
             let [first, last] = [fold[0], fold[fold.len() - 1]].map(|origin| &self.times[origin]);
-            groups.push((("fold", format!("{number} ({first} to {last})")), of_fold.scores()));
+            groups.push((("fold", format!("{number} ({first} to {last})")), fold_errors.scores()));
         }
-        let ahead = (1..).zip(ahead).filter(|(_, errors)| errors.asked > 0);
+        let ahead = (1..).zip(ahead).filter(|(_, errors)| errors.requested > 0);
         groups.extend(ahead.map(|(step, errors)| (("step ahead", step.to_string()), errors.scores())));
         Evaluation { all: all.scores(), groups, ..Evaluation::default() }
     }
 
-    /// How well rules that need no training forecast a part; the seasonal one where the series has a season.
+    /// Evaluates the persistence baseline on a split and, if the series has a season, the seasonal naive one.
     pub fn baselines(&self, split: Split, framing: Framing) -> Vec<(&'static str, Evaluation)> {
         let horizon = framing.horizon;
         let persistence = self.evaluate(split, framing, |origin| Some(self.persistence(origin, horizon)));
@@ -156,13 +154,13 @@ impl Series {
         all
     }
 
-    /// How the file would write the timestamp `k` steps after its last row.
+    /// The timestamp `k` steps after the last row, in the format of the file.
     pub fn next_time(&self, k: usize) -> String {
         let last = self.times.last().map_or("", String::as_str);
         self.step.next(last, k).unwrap_or_else(|| format!("{last} + {k}"))
     }
 
-    /// SHA-256 over columns, times and the bounds of the parts: two runs with the same digest learn from the same data.
+    /// SHA-256 digest of columns, times and split boundaries: equal digests mean equal data.
     pub fn digest(&self) -> String {
         let mut digest = Digest::new();
         [self.rows(), self.train, self.validation].into_iter().for_each(|size| digest.number(size as u64));
@@ -175,45 +173,45 @@ impl Series {
     }
 }
 
-/// The errors of some forecasts, summed up.
+/// Accumulated squared errors of forecasts.
 #[derive(Debug, Clone, Copy, Default)]
 struct Errors {
-    asked: usize,
-    answered: usize,
+    requested: usize,
+    forecast: usize,
     squares: f64,
 }
 
 impl Errors {
-    /// Takes in an error, or that there was no forecast.
+    /// Adds an error; `None` if there was no forecast.
     fn add(&mut self, error: Option<f64>) {
-        self.asked += 1;
+        self.requested += 1;
         if let Some(error) = error {
-            self.answered += 1;
+            self.forecast += 1;
             self.squares += error.powi(2);
         }
     }
 
     fn scores(self) -> Scores {
-        let mut scores = Scores::new(self.answered, []);
-        if self.asked > 0 && self.answered == self.asked {
-            scores.metrics.insert(Metric::Rmse, (self.squares / self.asked as f64).sqrt());
+        let mut scores = Scores::new(self.forecast, []);
+        if self.requested > 0 && self.forecast == self.requested {
+            scores.metrics.insert(Metric::Rmse, (self.squares / self.requested as f64).sqrt());
         }
         scores
     }
 }
 
-/// Brings each column to mean 0 and standard deviation 1 over the training part; saved with every checkpoint.
+/// Standardization of each column to mean 0 and standard deviation 1 over the training split; saved with every checkpoint.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Scaling {
-    /// Of each column, over the rows of the training part.
+    /// Mean of each column over the training split.
     pub means: Vec<f64>,
-    /// Of each column, over the rows of the training part; 1 for a column that is constant there, see [`Column::is_constant`].
+    /// Standard deviation of each column over the training split; 1 for constant columns, see [`Column::is_constant`].
     pub deviations: Vec<f64>,
 }
 
 impl Scaling {
-    /// The scaling of a series, which rows after its training part do not change.
+    /// Fits the scaling to the training split of a series.
     pub fn fit(series: &Series) -> Self {
         let fit = |column: &Column| {
             let (mean, variance) = mean_and_variance(&column.values[..series.train]);
@@ -224,18 +222,18 @@ impl Scaling {
         Self { means, deviations }
     }
 
-    /// A value of a column, counted in standard deviations from its mean.
+    /// Standardizes a value of a column.
     pub fn scaled(&self, column: usize, value: f64) -> f64 {
         (value - self.means[column]) / self.deviations[column]
     }
 
-    /// The value of the target that [`Scaling::scaled`] makes `value` of.
+    /// Inverse of [`Scaling::scaled`] for the target.
     pub fn unscaled(&self, value: f64) -> f64 {
         value * self.deviations[0] + self.means[0]
     }
 }
 
-/// In two passes; the mean is corrected where adding up large values has moved it.
+/// Two-pass mean and variance; the mean is corrected for the rounding error of summing large values.
 fn mean_and_variance(values: &[f64]) -> (f64, f64) {
     let count = values.len().max(1) as f64;
     let about = |center: f64| {
@@ -245,14 +243,14 @@ fn mean_and_variance(values: &[f64]) -> (f64, f64) {
         (sum / count, squares / count)
     };
     let mean = values.iter().sum::<f64>() / count;
-    let (moved, variance) = about(mean);
-    if moved.abs() <= NEGLIGIBLE * variance.sqrt() {
+    let (shift, variance) = about(mean);
+    if shift.abs() <= NEGLIGIBLE * variance.sqrt() {
         return (mean, variance);
     }
-    (mean + moved, about(mean + moved).1)
+    (mean + shift, about(mean + shift).1)
 }
 
-/// How far from a mean, in standard deviations, its rounding does no harm.
+/// Error of the mean, in standard deviations, that needs no correction.
 const NEGLIGIBLE: f64 = 1e-12;
 
 #[cfg(test)]
@@ -281,12 +279,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn rows_after_the_training_part_change_no_scaling(series in series(), by in -1e6..1e6f64) {
+        fn scaling_depends_on_the_training_split_only(series in series(), by in -1e6..1e6f64) {
             prop_assert_eq!(Scaling::fit(&series), Scaling::fit(&changed(&series, series.train, by)));
         }
 
         #[test]
-        fn scaled_training_rows_have_mean_0_and_deviation_1_and_are_unscaled_again(series in series()) {
+        fn scaling_standardizes_the_training_split_and_is_invertible(series in series()) {
             let scaling = Scaling::fit(&series);
             let scaled: Vec<f64> = series.target()[..series.train].iter().map(|&y| scaling.scaled(0, y)).collect();
             let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
@@ -300,27 +298,27 @@ mod tests {
         }
 
         #[test]
-        fn origins_know_what_is_past_and_forecast_their_own_part(
+        fn origins_have_a_full_window_and_forecast_within_their_split(
             series in series(), window in 1..12usize, horizon in 1..12usize,
         ) {
             let mut owner = vec![None; series.rows()];
             for split in Split::ALL {
-                let part = series.split(split);
+                let rows = series.split(split);
                 let origins = series.origins(split, window, horizon);
                 for row in 0..series.rows() {
-                    let fits = row >= window && row >= part.start && row + horizon <= part.end;
+                    let fits = row >= window && row >= rows.start && row + horizon <= rows.end;
                     prop_assert_eq!(origins.contains(&row), fits);
                 }
                 for row in origins.iter().flat_map(|&origin| origin..origin + horizon) {
                     prop_assert_eq!(*owner[row].get_or_insert(split), split);
                 }
-                let touched = origins.iter().map(|&origin| origin + horizon).max().unwrap_or(0);
-                prop_assert!(split != Split::Train || touched <= series.train);
+                let end = origins.iter().map(|&origin| origin + horizon).max().unwrap_or(0);
+                prop_assert!(split != Split::Train || end <= series.train);
             }
         }
 
         #[test]
-        fn baselines_see_nothing_from_the_origin_on(series in series(), horizon in 1..30usize, by in 1.0..9.0f64) {
+        fn baselines_use_only_values_before_the_origin(series in series(), horizon in 1..30usize, by in 1.0..9.0f64) {
             for origin in 1..=series.rows() {
                 let later = changed(&series, origin, by);
                 prop_assert_eq!(series.persistence(origin, horizon), later.persistence(origin, horizon));
@@ -335,7 +333,7 @@ mod tests {
         }
 
         #[test]
-        fn a_digest_holds_every_value_and_bound(series in series(), row in 0..40usize) {
+        fn the_digest_covers_values_and_split_boundaries(series in series(), row in 0..40usize) {
             let mut other = series.clone();
             other.train += 1;
             prop_assert_ne!(series.digest(), other.digest());
@@ -345,7 +343,7 @@ mod tests {
         }
     }
 
-    /// A target that is known from the first row to the last, all of them of the training part.
+    /// A series without features, all of it in the training split.
     fn one(values: Vec<f64>) -> Series {
         let rows = values.len();
         let columns = vec![Column { name: "y".to_owned(), values }];
@@ -354,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn columns_that_vary_by_rounding_alone_are_scaled_by_1() {
+    fn columns_constant_up_to_rounding_are_scaled_by_1() {
         let residues = |k: i32| (7.7 + 0.1 * f64::from(k)) - 0.1 * f64::from(k);
         for values in [
             vec![0.3, 0.1 + 0.2, 0.3, 0.3],
@@ -370,8 +368,8 @@ mod tests {
     }
 
     #[test]
-    fn large_values_with_small_steps_are_scaled_as_their_differences() {
-        // 0 to 99 a hundred times: mean 49.5, variance (100² − 1) / 12.
+    fn large_values_with_small_differences_are_scaled_accurately() {
+        // 0 to 99, a hundred times: mean 49.5, variance (100² − 1) / 12.
         let deviation = (9999.0f64 / 12.0).sqrt();
         for base in [0.0, 1e9, 1.7e9, -1e12, 1e15, -4e15] {
             let series = one((0..10_000).map(|row| base + f64::from(row % 100)).collect());
@@ -383,13 +381,13 @@ mod tests {
                 assert!(base.abs() > 1e12 || (scaled - (step - 49.5) / deviation).abs() < 1e-5, "{base} {scaling:?}");
             }
         }
-        // Steps of a millionth beside a thousand are no rounding.
+        // Differences of 1e-6 at magnitude 1e3 are not rounding.
         let scaling = Scaling::fit(&one(vec![1_000.0, 1_000.000_001, 1_000.0, 1_000.000_001]));
         assert!((scaling.deviations[0] / 5e-7 - 1.0).abs() < 1e-6, "{scaling:?}");
     }
 
     #[test]
-    fn baselines_are_as_computed_by_hand() {
+    fn baselines_match_hand_computed_forecasts() {
         let columns = vec![Column { name: "y".to_owned(), values: vec![1.0, 2.0, 3.0, 4.0, 5.0] }];
         let times = (0..5).map(|row| row.to_string()).collect();
         let series =
@@ -403,21 +401,21 @@ mod tests {
     }
 
     #[test]
-    fn errors_of_rolling_origins_are_as_computed_by_hand() {
+    fn rolling_origin_errors_match_hand_computed_values() {
         let columns = vec![Column { name: "y".to_owned(), values: (0..10).map(f64::from).collect() }];
         let times = (0..10).map(|row| row.to_string()).collect();
         let series =
             Series { columns, times, step: Step::Count(1), first: 0, season: Some(4), train: 4, validation: 6 };
         let framing = Framing { window: 3, horizon: 2, folds: 2 };
-        // Origins 6, 7 and 8: the first step is 1 too low, the second 2; from origin 8 on there is no forecast.
-        let asked = std::cell::RefCell::new(Vec::new());
+        // Origins 6, 7 and 8: the first step is 1 too low, the second 2; origin 8 has no forecast.
+        let requested = std::cell::RefCell::new(Vec::new());
         let found = series.evaluate(Split::Test, framing, |origin| {
-            asked.borrow_mut().push(origin);
+            requested.borrow_mut().push(origin);
             (origin < 8).then(|| vec![origin as f64 - 1.0; 2])
         });
-        assert_eq!(asked.into_inner(), [6, 7, 8]);
+        assert_eq!(requested.into_inner(), [6, 7, 8]);
         let rmse = |scores: &Scores| (scores.examples, scores.get(Metric::Rmse));
-        assert_eq!(rmse(&found.all), (4, None), "a mean over other origins is none");
+        assert_eq!(rmse(&found.all), (4, None), "no RMSE without all origins");
         let groups: Vec<_> = found.groups.iter().map(|((_, name), scores)| (name.as_str(), rmse(scores))).collect();
         let one = ("1 (6 to 7)", (4, Some(2.5f64.sqrt())));
         assert_eq!(groups, [one, ("2 (8 to 8)", (0, None)), ("1", (2, None)), ("2", (2, None))]);
@@ -425,14 +423,14 @@ mod tests {
         let groups: Vec<_> = whole.groups.iter().map(|((_, name), scores)| (name.as_str(), rmse(scores))).collect();
         let two = ("2 (8 to 8)", (2, Some(2.5f64.sqrt())));
         assert_eq!(groups, [one, two, ("1", (3, Some(1.0))), ("2", (3, Some(2.0)))]);
-        // A line that rises by one a step: persistence is 1 and 2 off, the seasonal rule always a season.
+        // The series rises by 1 per step: persistence is off by 1 and 2, seasonal naive always by a season.
         let baselines = |series: &Series| -> Vec<_> {
             let found = series.baselines(Split::Test, framing);
             found.iter().map(|(name, found)| (*name, rmse(&found.all))).collect()
         };
         let persistence = ("persistence", (6, Some(2.5f64.sqrt())));
         assert_eq!(baselines(&series), [persistence, ("seasonal naive", (6, Some(4.0)))]);
-        // Of the origins 6, 7 and 8 the first has no season of seven rows before it.
+        // Origin 6 has no full season of seven rows before it.
         let long = Series { season: Some(7), ..series.clone() };
         assert_eq!(baselines(&long), [persistence, ("seasonal naive", (4, None))]);
         assert_eq!(

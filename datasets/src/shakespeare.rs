@@ -1,4 +1,4 @@
-//! Tiny Shakespeare: 1,115,394 characters of his plays, after Karpathy, "The unreasonable effectiveness of recurrent neural
+//! Tiny Shakespeare: 1,115,394 characters of Shakespeare's plays, from Karpathy, "The unreasonable effectiveness of recurrent neural
 //! networks", 2015.
 
 use std::path::Path;
@@ -7,7 +7,7 @@ use crate::DataError;
 use crate::catalog::{Data, Dataset, Kind, Origin, Source};
 use crate::corpus::Corpus;
 
-/// What there is to know of it.
+/// Metadata of the dataset.
 pub static DATASET: Dataset = Dataset {
     name: "shakespeare",
     kind: Kind::Text,
@@ -23,10 +23,10 @@ const FILES: [Source; 1] = [Source::new(
     Some("86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"),
 )];
 
-/// Loads `input.txt` from `dir` or its folder `tiny_shakespeare`; the last tenth is the validation part, as is customary.
+/// Loads `input.txt` from `dir` or `dir/tiny_shakespeare`; the last tenth is the validation split, as is customary.
 ///
 /// # Errors
-/// If it is not there, or is no text.
+/// If the file is missing or is not text.
 pub fn load(dir: &Path) -> Result<Corpus, DataError> {
     Corpus::read(&DATASET.folder(dir)?.join("input.txt"))
 }
@@ -36,15 +36,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_found_in_its_folder_and_missed_by_name() {
+    fn the_file_is_found_in_its_folder_or_reported_missing() {
         let dir = tempfile::tempdir().unwrap();
         let error = load(dir.path()).unwrap_err().to_string();
         assert!(error.contains("no shakespeare data") && error.contains(FILES[0].address), "{error}");
         let folder = dir.path().join("tiny_shakespeare");
         std::fs::create_dir(&folder).unwrap();
         std::fs::write(folder.join("input.txt"), "To be, or not. ".repeat(20)).unwrap();
-        for place in [dir.path(), &folder] {
-            let corpus = load(place).unwrap();
+        for dir in [dir.path(), &folder] {
+            let corpus = load(dir).unwrap();
             assert_eq!([corpus.train.len(), corpus.validation.len(), corpus.test.len()], [270, 30, 0]);
         }
     }

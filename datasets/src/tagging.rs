@@ -1,4 +1,4 @@
-//! What a dataset that labels every token consists of, rules to be beaten, and a tokeniser for plain English.
+//! Datasets for token classification (tagging), their baselines, and a tokenizer for plain English text.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -8,30 +8,30 @@ use crate::digest::Digest;
 use crate::reading::BYTE_ORDER_MARK;
 use crate::scores::{Confusion, Evaluation};
 
-/// The tokens of a sentence and their labels, equally many.
+/// The tokens of a sentence and one label per token.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Sentence {
-    /// As they are written.
+    /// The tokens.
     pub tokens: Vec<String>,
     /// Indices into [`Tagging::labels`].
     pub labels: Vec<usize>,
 }
 
-/// A dataset that labels every token, loaded.
+/// A loaded dataset for tagging.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Tagging {
     /// Names of the labels.
     pub labels: Vec<String>,
-    /// Sentences to learn from.
+    /// Training split.
     pub train: Vec<Sentence>,
-    /// Sentences that decide when to stop.
+    /// Validation split.
     pub validation: Vec<Sentence>,
-    /// Sentences to report on; empty where the publishers' part is not there.
+    /// Test split; empty if its file is missing.
     pub test: Vec<Sentence>,
 }
 
 impl Tagging {
-    /// The sentences of a part.
+    /// The sentences of a split.
     pub fn split(&self, split: Split) -> &[Sentence] {
         match split {
             Split::Train => &self.train,
@@ -40,10 +40,10 @@ impl Tagging {
         }
     }
 
-    /// How well rules that count the training part label every token of a part.
+    /// Evaluates frequency baselines, fitted on the training split, on a split.
     ///
-    /// "Most frequent label of the word" gives a word that the training part lacks the most frequent label of the words
-    /// that occur there once: they are the most like it. Of equally frequent labels the first one is taken.
+    /// "Most frequent label of the word" labels unknown words with the most frequent label of the words that occur once in the
+    /// training split, since those resemble them most. Ties go to the first label.
     pub fn baselines(&self, split: Split) -> Vec<(&'static str, Evaluation)> {
         let none = || vec![0usize; self.labels.len()];
         let most =
@@ -59,25 +59,25 @@ impl Tagging {
         let any = most(&all);
         let unknown = if once.iter().any(|&count| count > 0) { most(&once) } else { any };
         let by_word: HashMap<&str, usize> = by_word.iter().map(|(&word, counts)| (word, most(counts))).collect();
-        let graded = |rule: &dyn Fn(&str) -> usize| {
+        let evaluate = |rule: &dyn Fn(&str) -> usize| {
             let tokens = self.split(split).iter().flat_map(|sentence| sentence.tokens.iter().zip(&sentence.labels));
             let confusion = Confusion::of(&self.labels, tokens.map(|(token, &label)| (label, rule(token))));
             Evaluation { all: confusion.scores(), ..Evaluation::default() }
         };
         vec![
-            ("most frequent label", graded(&|_| any)),
-            ("most frequent label of the word", graded(&|word| by_word.get(word).copied().unwrap_or(unknown))),
+            ("most frequent label", evaluate(&|_| any)),
+            ("most frequent label of the word", evaluate(&|word| by_word.get(word).copied().unwrap_or(unknown))),
         ]
     }
 
-    /// SHA-256 over labels and the training and validation parts: runs with the same digest learn from the same data.
+    /// SHA-256 digest of the labels and the training and validation splits: equal digests mean equal training data.
     pub fn digest(&self) -> String {
         let mut digest = Digest::new();
         digest.number(self.labels.len() as u64);
         self.labels.iter().for_each(|label| digest.text(label));
-        for part in [&self.train, &self.validation] {
-            digest.number(part.len() as u64);
-            for sentence in part {
+        for split in [&self.train, &self.validation] {
+            digest.number(split.len() as u64);
+            for sentence in split {
                 digest.number(sentence.tokens.len() as u64);
                 for (token, &label) in sentence.tokens.iter().zip(&sentence.labels) {
                     digest.text(token);
@@ -89,12 +89,12 @@ impl Tagging {
     }
 }
 
-/// Cuts English text as treebanks do; case is kept, and only white space and byte-order marks are lost.
+/// Penn Treebank–style tokenizer for English; case is kept, and only whitespace and byte-order marks are lost.
 ///
-/// Marks stand alone, except inside numbers, hyphenated words and abbreviations of single letters, and after a few
-/// shortened words such as `Mr.`; runs of one mark stay whole. Clitics are cut off. After the Penn Treebank (Marcus,
-/// Santorini and Marcinkiewicz, "Building a large annotated corpus of English", Computational Linguistics 19, 1993),
-/// but quotation marks stay as they are.
+/// Punctuation marks are separate tokens, except inside numbers, hyphenated words and abbreviations of single letters, and after
+/// common abbreviations such as `Mr.`; a run of the same mark is one token. Clitics are split off. After Marcus, Santorini and
+/// Marcinkiewicz, "Building a large annotated corpus of English", Computational Linguistics 19, 1993, but quotation marks are not
+/// converted.
 ///
 /// ```
 /// let tokens = seqzoo_datasets::tagging::tokens("I don't have $3,000 (in the U.S.)...");
@@ -103,8 +103,8 @@ impl Tagging {
 pub fn tokens(text: &str) -> Vec<String> {
     let mut tokens = Vec::new();
     for mut rest in text.replace(BYTE_ORDER_MARK, "").split_whitespace() {
-        while let Some(begin) = rest.chars().next() {
-            let (token, after) = rest.split_at(first(begin, rest));
+        while let Some(start) = rest.chars().next() {
+            let (token, after) = rest.split_at(first(start, rest));
             tokens.push(token.to_owned());
             rest = after;
         }
@@ -114,28 +114,28 @@ pub fn tokens(text: &str) -> Vec<String> {
 
 const CLITICS: [&str; 7] = ["n't", "'s", "'m", "'d", "'re", "'ve", "'ll"];
 
-/// Shortened words that keep their dot.
-const SHORTENED: [&str; 14] =
+/// Abbreviations that keep their period.
+const ABBREVIATIONS: [&str; 14] =
     ["Mr.", "Mrs.", "Ms.", "Dr.", "Prof.", "St.", "Jr.", "Sr.", "Inc.", "Corp.", "Co.", "Ltd.", "vs.", "etc."];
 
-/// Marks that stand alone even beside their like.
+/// Marks that are always separate tokens, even in a run.
 const SINGLE: &str = "()[]{}\"“”«»";
 
-/// Letters, digits, and accents that follow their letter.
+/// Letters, digits and combining accents.
 fn is_letter(c: char) -> bool {
     c.is_alphanumeric() || ('\u{300}'..='\u{36f}').contains(&c)
 }
 
-/// Length of the first token of text without white space that begins with `begin`.
-fn first(begin: char, text: &str) -> usize {
-    clitic(text).unwrap_or_else(|| match begin {
-        _ if is_letter(begin) => word(text),
-        _ if SINGLE.contains(begin) => begin.len_utf8(),
-        _ => text.len() - text.trim_start_matches(begin).len(),
+/// Length in bytes of the first token of `text`, which has no whitespace and begins with `start`.
+fn first(start: char, text: &str) -> usize {
+    clitic(text).unwrap_or_else(|| match start {
+        _ if is_letter(start) => word(text),
+        _ if SINGLE.contains(start) => start.len_utf8(),
+        _ => text.len() - text.trim_start_matches(start).len(),
     })
 }
 
-/// Length of the clitic that text begins with.
+/// Length of the clitic at the start of `text`.
 fn clitic(text: &str) -> Option<usize> {
     let plain = |c: char| if c == '’' { '\'' } else { c.to_ascii_lowercase() };
     CLITICS.iter().find_map(|clitic| {
@@ -146,7 +146,7 @@ fn clitic(text: &str) -> Option<usize> {
     })
 }
 
-/// Length of the word that text begins with: parts with hyphens between them.
+/// Length of the word at the start of `text`, hyphens included.
 fn word(text: &str) -> usize {
     let mut end = 0;
     loop {
@@ -158,32 +158,33 @@ fn word(text: &str) -> usize {
     }
 }
 
-/// Length of the part of a word without hyphens that text begins with.
+/// Length of the hyphen-free part of a word at the start of `text`.
 fn part(text: &str) -> usize {
-    if let Some(shortened) = SHORTENED.iter().find(|shortened| text.starts_with(**shortened)) {
-        return shortened.len();
+    if let Some(known) = ABBREVIATIONS.iter().find(|known| text.starts_with(**known)) {
+        return known.len();
     }
     if let Some(length) = abbreviation(text) {
         return length;
     }
     let mut before = None;
-    for (place, c) in text.char_indices() {
-        let rest = &text[place..];
+    for (index, c) in text.char_indices() {
+        let rest = &text[index..];
         let after = rest.chars().nth(1);
         let inside = match c {
             '\'' | '’' => after.is_some_and(is_letter),
             '.' | ',' | ':' | '/' => [before, after].iter().all(|c| c.is_some_and(char::is_numeric)),
             _ => is_letter(c),
         };
-        if !inside || place > 0 && clitic(rest).is_some() {
-            return place;
+        if !inside || index > 0 && clitic(rest).is_some() {
+            return index;
         }
         before = Some(c);
     }
     text.len()
 }
 
-/// Length of the abbreviation that text begins with: two or more single letters, a dot after all but perhaps the last.
+/// Length of the abbreviation at the start of `text`: two or more single letters, each followed by a period, optional after the
+/// last.
 fn abbreviation(text: &str) -> Option<usize> {
     let mut rest = text;
     let mut letters = 0;
@@ -221,23 +222,23 @@ mod tests {
     }
 
     #[test]
-    fn baselines_answer_by_counts_of_the_training_part() {
+    fn baselines_match_hand_computed_accuracies() {
         let accuracies = |data: &Tagging| -> Vec<f64> {
             data.baselines(Split::Validation)
                 .iter()
                 .map(|(_, found)| found.all.get(Metric::Accuracy).unwrap())
                 .collect()
         };
-        // Answers: A A A; and C (of `run`), B (of `set`), B (of words that occur once).
+        // Predictions: A A A; and C (for `run`), B (for `set`), B (for words that occur once).
         assert_eq!(accuracies(&data()), [1.0 / 3.0, 1.0 / 3.0]);
-        let right = |validation: &str| vec![sentence(validation)];
-        assert_eq!(accuracies(&Tagging { validation: right("run/2 set/1 unheard/1"), ..data() }), [0.0, 1.0]);
-        let tied = Tagging { train: vec![sentence("a/2 a/1")], validation: right("a/1 b/1"), ..data() };
-        assert_eq!(accuracies(&tied), [1.0, 1.0], "the first of equals");
+        let split = |validation: &str| vec![sentence(validation)];
+        assert_eq!(accuracies(&Tagging { validation: split("run/2 set/1 unheard/1"), ..data() }), [0.0, 1.0]);
+        let tied = Tagging { train: vec![sentence("a/2 a/1")], validation: split("a/1 b/1"), ..data() };
+        assert_eq!(accuracies(&tied), [1.0, 1.0], "ties go to the first label");
     }
 
     #[test]
-    fn the_digest_tells_tokens_labels_sentences_and_parts_apart_but_not_the_test_part() {
+    fn the_digest_covers_everything_but_the_test_split() {
         let changed = |change: fn(&mut Tagging)| {
             let mut data = data();
             change(&mut data);
@@ -256,7 +257,7 @@ mod tests {
                 data.validation.insert(0, last);
             }),
             changed(|data| {
-                let [first, second] = [0, 1].map(|place| data.validation[place].clone());
+                let [first, second] = [0, 1].map(|index| data.validation[index].clone());
                 data.validation = vec![Sentence {
                     tokens: [first.tokens, second.tokens].concat(),
                     labels: [first.labels, second.labels].concat(),
@@ -268,8 +269,8 @@ mod tests {
     }
 
     #[test]
-    fn text_is_cut_as_treebanks_cut_it() {
-        for (text, cut) in [
+    fn text_is_tokenized_as_in_the_penn_treebank() {
+        for (text, expected) in [
             ("Don't, it's DONE.", "Do n't , it 's DONE ."),
             ("We'll say I'm sure they've gone", "We 'll say I 'm sure they 've gone"),
             ("she'd know; you're 5.", "she 'd know ; you 're 5 ."),
@@ -287,20 +288,20 @@ mod tests {
             (" \t\n", ""),
             ("\u{feff}Time \u{feff}", "Time"),
         ] {
-            assert_eq!(tokens(text).join(" "), cut);
-            assert_eq!(tokens(cut).join(" "), cut, "cut text stays as it is");
+            assert_eq!(tokens(text).join(" "), expected);
+            assert_eq!(tokens(expected).join(" "), expected, "tokenization is idempotent");
         }
         assert_eq!(tokens(&"a-".repeat(100_000)).len(), 2);
     }
 
     proptest! {
         #[test]
-        fn only_white_space_is_lost(
+        fn only_whitespace_is_lost(
             text in prop_oneof!["\\PC{0,60}", "([a-dA-Dnt5'’.,:/ -]|n't|'s|Mr\\.|U\\.S\\.){0,40}"]
         ) {
-            let cut = tokens(&text);
-            prop_assert!(cut.iter().all(|token| !token.is_empty() && !token.contains(char::is_whitespace)));
-            prop_assert_eq!(cut.concat(), text.split_whitespace().collect::<String>());
+            let tokens = tokens(&text);
+            prop_assert!(tokens.iter().all(|token| !token.is_empty() && !token.contains(char::is_whitespace)));
+            prop_assert_eq!(tokens.concat(), text.split_whitespace().collect::<String>());
         }
     }
 }

@@ -1,9 +1,9 @@
 //! Daily minimum temperatures in Melbourne, in °C, 1981 to 1990, from the Australian Bureau of Meteorology.
 //!
-//! One file with a row a day, `"1981-01-01",20.7`, as published. A year has 365 days there: the file lacks 31 December
-//! of 1984 and 1988, the leap years, so that a season is 365 rows and two of the steps are two days.
+//! One file with one row per day, `"1981-01-01",20.7`, as published. Every year has 365 rows: the file lacks December 31 of the
+//! leap years 1984 and 1988, so a season is 365 rows, and two of the steps are two days.
 //!
-//! Parts are whole years: 1981 to 1987 are learned from, 1988 decides when to stop, 1989 and 1990 are reported on.
+//! Splits are whole years: training 1981 to 1987, validation 1988, test 1989 and 1990.
 
 use std::path::Path;
 
@@ -15,13 +15,13 @@ use crate::series::Series;
 use crate::table::Table;
 use crate::timestamps::{Step, shown};
 
-/// What there is to know of it.
+/// Metadata of the dataset.
 pub static DATASET: Dataset = Dataset {
     name: "temperatures",
     kind: Kind::Series,
     summary: "3,650 daily minimum temperatures in Melbourne; Australian Bureau of Meteorology",
     example: "",
-    license: "Australian Bureau of Meteorology, by way of the Time Series Data Library",
+    license: "Australian Bureau of Meteorology, via the Time Series Data Library",
     origin: Origin::Files { files: &FILES, load: |dir| load(dir).map(Data::Series) },
 };
 
@@ -31,17 +31,17 @@ const FILES: [Source; 1] = [Source::new(
     Some("8b9de63ed6789492bf497625e7f9beb96a63d367b4b0a21754006f749fa5e5da"),
 )];
 
-/// Rows of a year.
+/// Rows per year.
 const YEAR: usize = 365;
-/// Years of the file, of the training part, and up to the end of the validation part.
+/// Years in the file, in the training split, and up to the end of the validation split.
 const YEARS: usize = 10;
 const TRAIN: usize = 7;
 const VALIDATION: usize = 8;
 
-/// Loads `daily-min-temperatures.csv` from `dir` or its folder `timeseries`.
+/// Loads `daily-min-temperatures.csv` from `dir` or `dir/timeseries`.
 ///
 /// # Errors
-/// If it is not there, differs from the published file in its columns or days, or has a temperature that is no number.
+/// If the file is missing, its columns or dates differ from the published file, or a temperature is not a number.
 pub fn load(dir: &Path) -> Result<Series, DataError> {
     let path = DATASET.folder(dir)?.join("daily-min-temperatures.csv");
     let table = Table::read(&path)?;
@@ -54,20 +54,20 @@ pub fn load(dir: &Path) -> Result<Series, DataError> {
     }
     let times = table.texts(0)?;
     for (row, time) in times.iter().enumerate() {
-        let due = day(row);
-        if *time != due {
-            let detail = format!("{} where {due} is due, in the file as published; {}", shown(time), DATASET.hint());
+        let expected = day(row);
+        if *time != expected {
+            let detail = format!("{} instead of {expected}, as in the published file; {}", shown(time), DATASET.hint());
             return Err(DataError::line(&path, table.rows[row].line, detail));
         }
     }
     if times.len() != YEARS * YEAR {
-        return Err(DataError::damaged(&path, format!("{} days of {}", times.len(), YEARS * YEAR)));
+        return Err(DataError::damaged(&path, format!("{} of {} days", times.len(), YEARS * YEAR)));
     }
     Ok(Series {
         columns: vec![table.numbers(1)?],
         times,
         step: Step::Seconds(24 * 60 * 60),
-        // Years of 365 days each: the first of January is number 0.
+        // With 365 rows per year, January 1 has phase 0.
         first: 0,
         season: Some(YEAR),
         train: TRAIN * YEAR,
@@ -75,7 +75,7 @@ pub fn load(dir: &Path) -> Result<Series, DataError> {
     })
 }
 
-/// The day of a row, if a year has 365 days.
+/// The date of a row, with 365 rows per year.
 fn day(row: usize) -> String {
     let day = NaiveDate::from_yo_opt(1981 + (row / YEAR) as i32, (row % YEAR) as u32 + 1);
     day.map_or_else(String::new, |day| day.to_string())
@@ -87,7 +87,7 @@ mod tests {
     use crate::classification::Split;
     use crate::series::Scaling;
 
-    /// A file of the published form.
+    /// A file in the published format.
     fn published() -> String {
         let rows = (0..YEARS * YEAR).map(|row| format!("\"{}\",{}.5\r\n", day(row), row % YEAR));
         std::iter::once("\"Date\",\"Temp\"\r\n".to_owned()).chain(rows).collect()
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_are_whole_years_without_the_last_day_of_leap_years() {
+    fn splits_are_whole_years_without_the_last_day_of_leap_years() {
         let series = load_text(&published()).unwrap();
         let ends = Split::ALL.map(|split| {
             let rows = series.split(split);
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_measured_later_changes_nothing_that_is_learned_from() {
+    fn later_rows_do_not_affect_the_training_split() {
         let (plain, later) = (load_text(&published()).unwrap(), published());
         let (before, after) = later.split_at(later.find("\"1988-01-01\"").unwrap());
         let later = load_text(&(before.to_owned() + &after.replace("\",", "\",7"))).unwrap();
@@ -124,15 +124,15 @@ mod tests {
     }
 
     #[test]
-    fn every_other_gap_and_every_damage_is_told_by_line() {
+    fn other_gaps_and_damage_are_errors_that_name_the_line() {
         let published = published();
         for (from, to, part) in [
-            ("1984-12-30", "1984-12-31", "line 1461: `1984-12-31` where 1984-12-30 is due"),
-            ("\"1981-01-03\",2.5\r\n", "", "line 4: `1981-01-04` where 1981-01-03 is due"),
-            ("\"1990-12-31\",364.5\r\n", "", "3649 days of 3650"),
+            ("1984-12-30", "1984-12-31", "line 1461: `1984-12-31` instead of 1984-12-30"),
+            ("\"1981-01-03\",2.5\r\n", "", "line 4: `1981-01-04` instead of 1981-01-03"),
+            ("\"1990-12-31\",364.5\r\n", "", "3649 of 3650 days"),
             ("\"Temp\"", "\"Rain\"", "line 1: the header is not `Date,Temp`"),
-            (",7.5", ",?7.5", "line 9: `?7.5` in column `Temp` is no number"),
-            (",7.5", ",", "line 9: no value in column `Temp`"),
+            (",7.5", ",?7.5", "line 9: `?7.5` in column `Temp` is not a number"),
+            (",7.5", ",", "line 9: missing value in column `Temp`"),
         ] {
             let text = published.replacen(from, to, 1);
             assert_ne!(text, published);

@@ -1,4 +1,4 @@
-//! From text to token numbers: tokeniser, vocabulary, encoder.
+//! From text to token ids: tokenizer, vocabulary, encoder.
 
 use std::collections::HashMap;
 
@@ -6,12 +6,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::cleaning::Cleaning;
 
-/// The number of padding, which stands for no token.
+/// Token id of padding.
 pub const PADDING: u32 = 0;
-/// The number of every token that the vocabulary lacks.
+/// Token id of every token outside the vocabulary.
 pub const UNKNOWN: u32 = 1;
 
-/// Cuts text into lower-case words (letters, digits, apostrophes) and the marks `. , ! ?`; all else separates.
+/// Tokenizes text into lower-case words (letters, digits, apostrophes) and the marks `. , ! ?`; all other characters are
+/// separators.
 ///
 /// ```
 /// let words: Vec<String> = seqzoo_datasets::text::words("It's fine, REALLY!").collect();
@@ -33,24 +34,24 @@ pub fn words(text: &str) -> impl Iterator<Item = String> {
     })
 }
 
-/// What a token of a text is.
+/// Tokenization of a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
-    /// As [`words`] cuts it.
+    /// The tokens of [`words`].
     #[default]
     Words,
-    /// Each character, as it is.
+    /// Single characters.
     Characters,
-    /// Whatever spaces separate, as it is, and [`END_OF_LINE`] at each line's end: for text that is cut already.
+    /// Tokens separated by whitespace, and [`END_OF_LINE`] at each line end: for text that is already tokenized.
     Tokens,
 }
 
-/// The token at a line's end.
+/// The token of a line end.
 pub const END_OF_LINE: &str = "<eos>";
 
 impl Level {
-    /// The name in recipes.
+    /// Name in recipes.
     pub fn name(self) -> &'static str {
         match self {
             Level::Words => "words",
@@ -71,7 +72,7 @@ impl Level {
         }
     }
 
-    /// How a token is written after another: what separates them, and itself.
+    /// Detokenizes one token: the separator from the token before it, and the token.
     pub fn write(self, before: Option<&str>, token: &str) -> String {
         let mark = |token: &str| token.len() == 1 && ".,!?".contains(token);
         match (self, before) {
@@ -84,16 +85,16 @@ impl Level {
     }
 }
 
-/// The known tokens: number 0 is padding, 1 unknown, then by falling frequency, ties alphabetically.
+/// A vocabulary: id 0 is padding, 1 unknown, then the tokens by descending frequency, ties in alphabetical order.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(from = "Vec<String>", into = "Vec<String>")]
 pub struct Vocabulary {
     tokens: Vec<String>,
-    numbers: HashMap<String, u32>,
+    ids: HashMap<String, u32>,
 }
 
 impl Vocabulary {
-    /// The tokens that occur at least `min_count` times, the `max_size` most frequent of them at most.
+    /// The tokens that occur at least `min_count` times, limited to the `max_size` most frequent.
     pub fn of<T: Into<String>>(tokens: impl Iterator<Item = T>, min_count: usize, max_size: usize) -> Self {
         let mut counts: HashMap<String, usize> = HashMap::new();
         tokens.for_each(|token| *counts.entry(token.into()).or_default() += 1);
@@ -103,22 +104,22 @@ impl Vocabulary {
         Self::from(counted.into_iter().map(|(token, _)| token).collect::<Vec<_>>())
     }
 
-    /// How many numbers there are, padding and unknown included.
+    /// Number of token ids, including padding and unknown.
     pub fn size(&self) -> usize {
         self.tokens.len() + 2
     }
 
-    /// The token of a number, if it stands for one.
-    pub fn token(&self, number: u32) -> Option<&str> {
-        number.checked_sub(2).and_then(|place| self.tokens.get(place as usize)).map(String::as_str)
+    /// The token with an id; `None` for padding, unknown and ids outside the vocabulary.
+    pub fn token(&self, id: u32) -> Option<&str> {
+        id.checked_sub(2).and_then(|index| self.tokens.get(index as usize)).map(String::as_str)
     }
 
-    /// The number of a token.
+    /// The id of a token; [`UNKNOWN`] if it is not in the vocabulary.
     pub fn number(&self, token: &str) -> u32 {
-        self.numbers.get(token).copied().unwrap_or(UNKNOWN)
+        self.ids.get(token).copied().unwrap_or(UNKNOWN)
     }
 
-    /// Numbers of the tokens of a text.
+    /// The token ids of a text.
     pub fn encode(&self, level: Level, text: &str) -> Vec<u32> {
         level.tokens(text).map(|token| self.number(&token)).collect()
     }
@@ -126,8 +127,8 @@ impl Vocabulary {
 
 impl From<Vec<String>> for Vocabulary {
     fn from(tokens: Vec<String>) -> Self {
-        let numbers = tokens.iter().cloned().zip(2..).collect();
-        Self { tokens, numbers }
+        let ids = tokens.iter().cloned().zip(2..).collect();
+        Self { tokens, ids }
     }
 }
 
@@ -137,43 +138,43 @@ impl From<Vocabulary> for Vec<String> {
     }
 }
 
-/// Which tokens of a long text are kept.
+/// Truncation of long texts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Keep {
-    /// Those at its beginning.
+    /// Keep the first tokens.
     #[default]
     First,
-    /// Those at its end.
+    /// Keep the last tokens.
     Last,
 }
 
-/// All that is needed to turn new text into token numbers; saved with every checkpoint.
+/// Encodes text as token ids: cleaning, tokenization, vocabulary and truncation; saved with every checkpoint.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Encoder {
-    /// What is done to a text first; encoders of an older version have none.
+    /// Cleaning before tokenization; none in encoders saved by older versions.
     #[serde(default = "Cleaning::none")]
     pub cleaning: Cleaning,
-    /// What a token is.
+    /// Tokenization.
     pub level: Level,
-    /// The known tokens.
+    /// Vocabulary.
     pub vocabulary: Vocabulary,
-    /// Tokens kept of a text at most.
+    /// Maximum number of tokens per text.
     pub max_tokens: usize,
-    /// Which tokens of a longer text are kept.
+    /// Truncation of longer texts.
     pub keep: Keep,
 }
 
 impl Encoder {
-    /// Numbers of the tokens of `text`; empty if it has no token.
+    /// The token ids of `text`; empty if it has no tokens.
     pub fn encode(&self, text: &str) -> Vec<u32> {
-        let mut numbers = self.vocabulary.encode(self.level, &self.cleaning.apply(text));
+        let mut ids = self.vocabulary.encode(self.level, &self.cleaning.apply(text));
         match self.keep {
-            Keep::First => numbers.truncate(self.max_tokens),
-            Keep::Last => drop(numbers.drain(..numbers.len().saturating_sub(self.max_tokens))),
+            Keep::First => ids.truncate(self.max_tokens),
+            Keep::Last => drop(ids.drain(..ids.len().saturating_sub(self.max_tokens))),
         }
-        numbers
+        ids
     }
 }
 
@@ -189,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_into_tokens_is_written_again() {
+    fn tokenization_round_trips() {
         for (level, text) in [
             (Level::Characters, "To be,\nor not"),
             (Level::Words, "to be, or not to be. that"),
@@ -204,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn text_is_cleaned_before_it_is_cut_and_encoders_of_an_older_version_clean_nothing() {
+    fn text_is_cleaned_before_tokenization_except_by_older_encoders() {
         let vocabulary = Vocabulary::of(Level::Characters.tokens("né"), 1, 9);
         let cleaning = Cleaning::default().with(Step::Trim);
         let encoder = Encoder { cleaning, level: Level::Characters, vocabulary, max_tokens: 9, keep: Keep::First };
@@ -226,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn the_named_end_of_a_long_text_is_kept() {
+    fn long_texts_are_truncated_at_either_end() {
         assert_eq!(encoder(Keep::First).encode("a b c x"), [3, 2, 4]);
         assert_eq!(encoder(Keep::Last).encode("a b c x"), [2, 4, UNKNOWN]);
         assert_eq!(encoder(Keep::Last).encode("  ;; "), [0u32; 0]);
@@ -234,17 +235,17 @@ mod tests {
 
     proptest! {
         #[test]
-        fn tokens_are_lower_case_and_any_text_is_taken(text in ".{0,80}") {
+        fn words_of_any_text_are_not_empty_and_ignore_case(text in ".{0,80}") {
             for word in words(&text) {
                 prop_assert!(!word.is_empty() && !word.contains(char::is_whitespace));
             }
-            let loud = text.to_ascii_uppercase();
-            let quiet = text.to_ascii_lowercase();
-            prop_assert!(words(&loud).eq(words(&quiet)));
+            let upper = text.to_ascii_uppercase();
+            let lower = text.to_ascii_lowercase();
+            prop_assert!(words(&upper).eq(words(&lower)));
         }
 
         #[test]
-        fn a_token_of_a_text_is_found_again_when_joined_by_blanks(text in "[a-zäß0-9'.,!? ]{0,60}") {
+        fn words_joined_by_spaces_are_tokenized_alike(text in "[a-zäß0-9'.,!? ]{0,60}") {
             let once: Vec<String> = words(&text).collect();
             prop_assert!(words(&once.join(" ")).eq(once.iter().cloned()));
         }

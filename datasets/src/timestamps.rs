@@ -1,9 +1,9 @@
-//! Timestamps as files write them, and the equal steps between them.
+//! Timestamp formats, and the time step of a series.
 //!
-//! Timestamps that are digits alone (`20240131`, `202401`, `202452`, `2024013113`) may be dates or plain numbers. The whole column
-//! decides: it is dates if each of its values is one and they are equal steps apart, else numbers. Six digits are months or
-//! weeks by the same rule. Weeks are those of ISO 8601 (`202452`, `2024-W52`), unless only the epidemiological weeks of the CDC
-//! (Sunday to Saturday) fit the column: the two number years of 53 weeks differently.
+//! Timestamps of digits only (`20240131`, `202401`, `202452`, `2024013113`) may be dates or plain numbers. The whole column
+//! decides: it holds dates if every value is a date and the steps are equal, else numbers. The same rule decides whether six digits
+//! are months or weeks. Weeks are ISO 8601 weeks (`202452`, `2024-W52`), unless only the epidemiological weeks of the CDC (Sunday
+//! to Saturday) fit the column: the two systems have week 53 in different years.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -11,20 +11,20 @@ use std::fmt;
 use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, Weekday};
 use serde::{Deserialize, Serialize};
 
-/// What lies between two rows of a series.
+/// The time step between consecutive rows of a series.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Step {
-    /// So many months, from the same time of each.
+    /// This many months, at the same offset from the start of the month.
     Months(i64),
-    /// So many months, from the same time before the end of each, such as its last day.
+    /// This many months, at the same offset from the end of the month, such as its last day.
     MonthEnds(i64),
-    /// So many weeks of ISO 8601, which are written by year and number.
+    /// This many ISO 8601 weeks, for timestamps of year and week number.
     Weeks(i64),
-    /// So many epidemiological weeks, which are written by year and number.
+    /// This many epidemiological weeks, for timestamps of year and week number.
     EpiWeeks(i64),
-    /// So many seconds.
+    /// This many seconds.
     Seconds(i64),
-    /// So much, where timestamps are whole numbers.
+    /// This difference, for timestamps that are whole numbers.
     Count(i64),
 }
 
@@ -33,38 +33,38 @@ const HOUR: i64 = 60 * MINUTE;
 const DAY: i64 = 24 * HOUR;
 const WEEK: i64 = 7 * DAY;
 
-/// How a file writes its timestamps; as a number, a timestamp is itself, as a date the seconds since 1970, as a week those of its
-/// first day.
+/// A timestamp format. The numeric value of a timestamp is the number itself, the seconds since 1970 for a date, and those of its
+/// first day for a week.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Format {
     Number,
-    /// The first so many characters of what the pattern gives.
+    /// A pattern, and the number of leading characters of its output.
     Date(&'static str, usize),
-    /// Year and week, of weeks that begin on this day, joined by this text.
+    /// Year and week number, with the first day of the week and the text that joins the two.
     Week(Weekday, &'static str),
 }
 
-/// What is wrong, and in which row.
+/// The row of an error, and the message.
 type AtRow = (usize, String);
 
-/// Dates of digits alone.
+/// Pattern of dates of digits only.
 const COMPACT: &str = "%Y%m%d%H%M%S";
 
-/// What digits alone may be instead of numbers: year and month, and with days, hours, minutes, seconds.
+/// Lengths of dates of digits only: year and month, then with day, hour, minute, second.
 const COMPACT_LENGTHS: [usize; 5] = [6, 8, 10, 12, 14];
 
-/// How the weeks of ISO 8601 join year and number.
+/// Texts that join year and week number in ISO 8601 weeks.
 const ISO_JOINTS: [&str; 3] = ["-W", "W", ""];
 
 impl Format {
-    /// What a timestamp may look like, for messages.
-    const FORMS: &str = "`2024-01-31`, `2024-01`, `2024-W05`, `2024-01-31 13:30`, `2024-01-31T13:30:00`, the same in digits \
-                         alone such as `20240131`, or a whole number";
+    /// The supported formats, for messages.
+    const FORMS: &str = "`2024-01-31`, `2024-01`, `2024-W05`, `2024-01-31 13:30`, `2024-01-31T13:30:00`, the same as digits \
+                         only such as `20240131`, or a whole number";
 
-    /// Whole numbers below this differ by what can be counted.
+    /// Bound on the magnitude of whole numbers, so that differences do not overflow.
     const LARGEST: u64 = 1 << 62;
 
-    /// The formats that can read a text, the likeliest first. Where there are several, the text is digits alone.
+    /// The formats that can parse a text, the most likely first. Only texts of digits have several.
     fn all(text: &str) -> Vec<Self> {
         let pattern = if text.contains('T') { "%Y-%m-%dT%H:%M:%S" } else { "%Y-%m-%d %H:%M:%S" };
         let lengths = ["2024-01", "2024-01-31", "2024-01-31 13:30", "2024-01-31 13:30:00"].map(str::len);
@@ -73,11 +73,11 @@ impl Format {
         let weeks = ISO_JOINTS.map(|joint| Self::Week(Weekday::Mon, joint));
         let others = [Self::Week(Weekday::Sun, ""), Self::Number];
         let all = dates.into_iter().chain(compact).chain(weeks).chain(others);
-        all.filter(|format| format.read(text).is_some()).collect()
+        all.filter(|format| format.parse(text).is_some()).collect()
     }
 
-    /// The timestamp that [`Format::write`] writes as exactly this text.
-    fn read(self, text: &str) -> Option<i64> {
+    /// Parses a timestamp: the one that [`Format::format`] maps to exactly this text.
+    fn parse(self, text: &str) -> Option<i64> {
         let timestamp = match self {
             Self::Number => text.parse().ok().filter(|number: &i64| number.unsigned_abs() < Self::LARGEST),
             Self::Date(pattern, length) => {
@@ -96,17 +96,17 @@ impl Format {
                 (!joint.is_empty() || plausible(year, text.len())).then(|| start_of_week(year, week, first))?
             }
         }?;
-        (self.write(timestamp)? == text).then_some(timestamp)
+        (self.format(timestamp)? == text).then_some(timestamp)
     }
 
-    fn write(self, timestamp: i64) -> Option<String> {
+    fn format(self, timestamp: i64) -> Option<String> {
         let date = || DateTime::from_timestamp(timestamp, 0).filter(|date| (0..10_000).contains(&date.year()));
         match self {
             Self::Number => Some(timestamp.to_string()),
             Self::Date(pattern, length) => date()?.format(pattern).to_string().get(..length).map(str::to_owned),
             Self::Week(first, joint) => {
                 let day = date()?.date_naive();
-                // A week belongs to the year of its fourth day.
+                // A week belongs to the year that contains its fourth day.
                 let year = (day + TimeDelta::days(3)).year();
                 let number = 1 + (day - first_day(year, first)?).num_days() / 7;
                 Some(format!("{year:04}{joint}{number:02}"))
@@ -114,7 +114,7 @@ impl Format {
         }
     }
 
-    /// The step of one between its timestamps.
+    /// The unit step of timestamps in this format.
     fn unit(self, timestamps: &[i64]) -> Step {
         match self {
             Self::Number => Step::Count(1),
@@ -124,7 +124,7 @@ impl Format {
         }
     }
 
-    /// Whether timestamps of this format can be such a step apart.
+    /// Whether timestamps of this format can have such a step.
     fn suits(self, step: Step) -> bool {
         match step {
             Step::Count(_) => self == Self::Number,
@@ -134,43 +134,47 @@ impl Format {
         }
     }
 
-    /// What it reads, for messages.
+    /// Description, for messages.
     fn name(self) -> &'static str {
         match self {
             Self::Number => "a whole number",
             Self::Date(..) => "a date",
             Self::Week(Weekday::Sun, _) => "an epidemiological week",
-            Self::Week(..) => "a week of ISO 8601",
+            Self::Week(..) => "an ISO 8601 week",
         }
     }
 
-    /// The step between all neighbors of `times`, read in this format.
+    /// The step between all consecutive `times`, parsed in this format.
     fn step(self, times: &[String], line: impl Fn(usize) -> usize) -> Result<Step, AtRow> {
-        let read = |(row, time): (usize, &String)| {
+        let parse = |(row, time): (usize, &String)| {
             let (found, first, name) = (shown(time), shown(&times[0]), self.name());
-            let other =
-                || format!("{found} is not written as {first} of line {} is, {name}; correct it, {INSTEAD}", line(0));
-            self.read(time).ok_or_else(|| (row, other()))
+            let message = || {
+                format!(
+                    "{found} does not have the format of {first} on line {} ({name}); correct it, {INSTEAD}",
+                    line(0)
+                )
+            };
+            self.parse(time).ok_or_else(|| (row, message()))
         };
-        let timestamps = times.iter().enumerate().map(read).collect::<Result<Vec<_>, _>>()?;
+        let timestamps = times.iter().enumerate().map(parse).collect::<Result<Vec<_>, _>>()?;
         in_order(times, &timestamps, &line)?;
         self.unit(&timestamps).repeated(times, &timestamps)
     }
 }
 
-/// Whether digits alone may begin with this year. Hours are not written of centuries before the last: Unix timestamps of today
-/// look like that.
+/// Whether a date of digits only may have this year. Dates with hours start in 1900, since current Unix timestamps would otherwise
+/// look like dates.
 fn plausible(year: i32, length: usize) -> bool {
     (if length > 8 { 1900..2200 } else { 1700..2200 }).contains(&year)
 }
 
-/// The first day of a year's first week, which is the one that has 4 January.
+/// The first day of the first week of a year, which is the week of January 4.
 fn first_day(year: i32, first: Weekday) -> Option<NaiveDate> {
     let fourth = NaiveDate::from_ymd_opt(year, 1, 4)?;
     fourth.checked_sub_signed(TimeDelta::days(fourth.weekday().days_since(first).into()))
 }
 
-/// The beginning of a week of a year; beyond the year's last, it lies in the next one.
+/// The start of a week; week numbers beyond the last week continue into the next year.
 fn start_of_week(year: i32, week: u32, first: Weekday) -> Option<i64> {
     let days = 7 * (i64::from(week) - 1);
     let day = first_day(year, first)?.checked_add_signed(TimeDelta::days(days))?;
@@ -178,87 +182,87 @@ fn start_of_week(year: i32, week: u32, first: Weekday) -> Option<i64> {
 }
 
 impl Step {
-    /// The step between all neighbors of `times`, which are two at least.
+    /// The step between all consecutive `times`, at least two.
     ///
     /// # Errors
-    /// The row of the first timestamp that is unreadable, out of order or off the step, and what is wrong; `line` gives
-    /// the line of a row.
+    /// The row of the first timestamp that is invalid, out of order or not one step after the previous one, and a message; `line`
+    /// maps rows to line numbers.
     pub(crate) fn between(times: &[String], line: impl Fn(usize) -> usize) -> Result<Self, AtRow> {
         let formats = Format::all(&times[0]);
-        let mut found: Vec<(Format, Result<Self, AtRow>)> =
+        let mut candidates: Vec<(Format, Result<Self, AtRow>)> =
             formats.into_iter().map(|format| (format, format.step(times, &line))).collect();
-        let fits = |wanted: fn(&Format) -> bool| found.iter().any(|(format, step)| wanted(format) && step.is_ok());
+        let fits = |wanted: fn(&Format) -> bool| candidates.iter().any(|(format, step)| wanted(format) && step.is_ok());
         if fits(|format| *format == Format::Date(COMPACT, 6)) && fits(|format| matches!(format, Format::Week(..))) {
             let [first, last] = [&times[0], &times[times.len() - 1]];
             let detail = format!(
-                "`{first}` to `{last}` could be months as well as weeks; write them as `2024-01` or `2024-W01`, {INSTEAD}"
+                "`{first}` to `{last}` could be months or weeks; write them as `2024-01` or `2024-W01`, {INSTEAD}"
             );
             return Err((0, detail));
         }
-        if let Some(place) = found.iter().position(|(_, step)| step.is_ok()) {
-            return found.swap_remove(place).1;
+        if let Some(index) = candidates.iter().position(|(_, step)| step.is_ok()) {
+            return candidates.swap_remove(index).1;
         }
-        // None fits: what is wrong is said of the one that can read most. Any digits are a number, so that counts less.
-        let readable = |format: Format| {
-            let rows = times.iter().filter(|time| format.read(time).is_some()).count();
+        // No format fits: report the error of the format that parses most rows. Numbers count less, since any digits are a number.
+        let parsed = |format: Format| {
+            let rows = times.iter().filter(|time| format.parse(time).is_some()).count();
             if format == Format::Number { rows * 9 / 10 } else { rows }
         };
-        let likeliest = found.into_iter().rev().max_by_key(|&(format, _)| readable(format));
-        likeliest.map_or_else(
-            || Err((0, format!("{} is no timestamp: expected {}, {INSTEAD}", shown(&times[0]), Format::FORMS))),
+        let best = candidates.into_iter().rev().max_by_key(|&(format, _)| parsed(format));
+        best.map_or_else(
+            || Err((0, format!("{} is not a timestamp: expected {}, {INSTEAD}", shown(&times[0]), Format::FORMS))),
             |(_, step)| step,
         )
     }
 
-    /// Whether `times` follow each other in this step.
+    /// Whether consecutive `times` are one step apart.
     pub(crate) fn separates(self, times: &[String]) -> bool {
         let Some(format) = times.first().and_then(|time| self.format(time)) else { return false };
-        let timestamps: Option<Vec<i64>> = times.iter().map(|time| format.read(time)).collect();
+        let timestamps: Option<Vec<i64>> = times.iter().map(|time| format.parse(time)).collect();
         timestamps.is_some_and(|timestamps| timestamps.windows(2).all(|pair| self.after(pair[0], 1) == Some(pair[1])))
     }
 
-    /// The format of a timestamp, among those that can be such a step apart.
+    /// The format of a timestamp, among those that can have this step.
     fn format(self, time: &str) -> Option<Format> {
         Format::all(time).into_iter().find(|format| format.suits(self))
     }
 
-    /// Months if most timestamps are as far into theirs, or from its end, as the first one; else seconds.
+    /// Months if most timestamps have the same offset from the start, or the end, of their month as the first one; else seconds.
     fn of_calendar(timestamps: &[i64]) -> Self {
-        let alike = |unit: &Self| {
-            let rest = |&timestamp: &i64| unit.place(timestamp).map(|(_, rest)| rest);
-            timestamps.iter().filter(|timestamp| rest(timestamp) == rest(&timestamps[0])).count()
+        let aligned = |unit: &Self| {
+            let offset = |&timestamp: &i64| unit.index_and_offset(timestamp).map(|(_, offset)| offset);
+            timestamps.iter().filter(|timestamp| offset(timestamp) == offset(&timestamps[0])).count()
         };
-        let months = [Self::MonthEnds(1), Self::Months(1)].into_iter().max_by_key(alike);
-        months.filter(|unit| 2 * alike(unit) > timestamps.len()).unwrap_or(Self::Seconds(1))
+        let months = [Self::MonthEnds(1), Self::Months(1)].into_iter().max_by_key(aligned);
+        months.filter(|unit| 2 * aligned(unit) > timestamps.len()).unwrap_or(Self::Seconds(1))
     }
 
-    /// As many of this unit as lie between most neighbors, if they lie between all.
+    /// The most frequent multiple of this unit between consecutive timestamps, if it holds for all of them.
     fn repeated(self, times: &[String], timestamps: &[i64]) -> Result<Self, AtRow> {
-        let places: Vec<_> = timestamps.iter().map(|&timestamp| self.place(timestamp)).collect();
-        let apart = |row: usize| match (places[row - 1], places[row]) {
-            (Some((before, rest)), Some((place, same))) if rest == same => Some(place - before),
+        let units: Vec<_> = timestamps.iter().map(|&timestamp| self.index_and_offset(timestamp)).collect();
+        let difference = |row: usize| match (units[row - 1], units[row]) {
+            (Some((before, offset)), Some((index, same))) if offset == same => Some(index - before),
             _ => None,
         };
         let mut counts: HashMap<i64, usize> = HashMap::new();
-        (1..times.len()).filter_map(apart).for_each(|size| *counts.entry(size).or_default() += 1);
+        (1..times.len()).filter_map(difference).for_each(|size| *counts.entry(size).or_default() += 1);
         let size = counts.into_iter().max_by_key(|&(size, count)| (count, -size)).map_or(1, |(size, _)| size);
         let step = self.of_size(size);
-        let Some(row) = (1..times.len()).find(|&row| apart(row) != Some(size)) else { return Ok(step) };
+        let Some(row) = (1..times.len()).find(|&row| difference(row) != Some(size)) else { return Ok(step) };
         let [before, time] = [&times[row - 1], &times[row]];
-        Err(match apart(row) {
+        Err(match difference(row) {
             Some(found) if found % size == 0 => {
                 let missing = match found / size - 1 {
                     1 => "1 step is missing".to_owned(),
                     missing => format!("{missing} steps are missing"),
                 };
-                let detail = format!("{missing} between `{before}` and `{time}`, where a step is {step}");
+                let detail = format!("{missing} between `{before}` and `{time}`, at a step of {step}");
                 (row, format!("{detail}; fill them in, {INSTEAD}"))
             }
-            _ => (row, format!("`{time}` is off the step of {step} after `{before}`; correct it, {INSTEAD}")),
+            _ => (row, format!("`{time}` is not {step} after `{before}`; correct it, {INSTEAD}")),
         })
     }
 
-    /// How many of its unit it is.
+    /// The number of units.
     fn size(self) -> i64 {
         match self {
             Self::Months(size) | Self::MonthEnds(size) | Self::Weeks(size) | Self::EpiWeeks(size) => size,
@@ -266,7 +270,7 @@ impl Step {
         }
     }
 
-    /// So many of its unit.
+    /// A step of `size` of the same unit.
     fn of_size(self, size: i64) -> Self {
         match self {
             Self::Months(_) => Self::Months(size),
@@ -278,8 +282,8 @@ impl Step {
         }
     }
 
-    /// Which unit of the calendar or the numbers holds a timestamp, and what the timestamp is beyond the unit's start.
-    fn place(self, timestamp: i64) -> Option<(i64, i64)> {
+    /// The index of the unit that contains a timestamp, and the offset of the timestamp from the start of the unit.
+    fn index_and_offset(self, timestamp: i64) -> Option<(i64, i64)> {
         match self {
             Self::Months(_) | Self::MonthEnds(_) => {
                 let date = DateTime::from_timestamp(timestamp, 0)?;
@@ -291,40 +295,40 @@ impl Step {
         }
     }
 
-    /// The timestamp k steps after another; the inverse of [`Step::place`].
+    /// The timestamp `k` steps after another.
     fn after(self, timestamp: i64, k: usize) -> Option<i64> {
-        let (place, rest) = self.place(timestamp)?;
-        let place = place.checked_add(self.size().checked_mul(i64::try_from(k).ok()?)?)?;
+        let (index, offset) = self.index_and_offset(timestamp)?;
+        let index = index.checked_add(self.size().checked_mul(i64::try_from(k).ok()?)?)?;
         match self {
             Self::Months(_) | Self::MonthEnds(_) => {
-                Some(start_of_month(place.checked_add(self.months_ahead())?)? + rest)
+                Some(start_of_month(index.checked_add(self.months_ahead())?)? + offset)
             }
-            Self::Weeks(_) | Self::EpiWeeks(_) => place.checked_mul(WEEK)?.checked_add(rest),
-            Self::Seconds(_) | Self::Count(_) => Some(place),
+            Self::Weeks(_) | Self::EpiWeeks(_) => index.checked_mul(WEEK)?.checked_add(offset),
+            Self::Seconds(_) | Self::Count(_) => Some(index),
         }
     }
 
-    /// From the start of which month a timestamp is counted, relative to its own.
+    /// The month from whose start offsets are measured, relative to the month of the timestamp.
     fn months_ahead(self) -> i64 {
         i64::from(matches!(self, Self::MonthEnds(_)))
     }
 
-    /// The timestamp k steps after `time`, written as `time` is; `None` if `time` is no timestamp of such a step or the other out of
-    /// range.
+    /// The timestamp `k` steps after `time`, in the same format; `None` if `time` is not a timestamp with such a step, or the result
+    /// is out of range.
     pub fn next(self, time: &str, k: usize) -> Option<String> {
         let format = self.format(time)?;
-        format.write(self.after(format.read(time)?, k)?)
+        format.format(self.after(format.parse(time)?, k)?)
     }
 
-    /// How many steps a timestamp is from the beginning of 1970, or from 0; `None` if it is no timestamp. Tables of one step agree
-    /// on it, wherever they begin.
+    /// Number of steps from the start of 1970, or from 0, to a timestamp; `None` if it is not a timestamp. It does not depend on where
+    /// a table starts.
     pub fn number(self, time: &str) -> Option<i64> {
-        let (place, _) = self.place(self.format(time)?.read(time)?)?;
-        let begin = if matches!(self, Self::Months(_) | Self::MonthEnds(_)) { 12 * 1970 } else { 0 };
-        Some((place - begin).div_euclid(self.size()))
+        let (index, _) = self.index_and_offset(self.format(time)?.parse(time)?)?;
+        let start = if matches!(self, Self::Months(_) | Self::MonthEnds(_)) { 12 * 1970 } else { 0 };
+        Some((index - start).div_euclid(self.size()))
     }
 
-    /// The steps of a year for months, and of a day for shorter steps; `None` where the calendar suggests nothing.
+    /// Default season: steps per year for months, steps per day for shorter steps; `None` otherwise.
     pub fn season(self) -> Option<usize> {
         let (size, whole) = match self {
             Self::Months(size) | Self::MonthEnds(size) => (size, 12),
@@ -353,10 +357,10 @@ impl fmt::Display for Step {
     }
 }
 
-/// The way out where timestamps have no equal steps.
-const INSTEAD: &str = "or leave --time out to count the rows";
+/// The alternative offered if timestamps have no equal steps.
+const INSTEAD: &str = "or omit --time to number the rows";
 
-/// Text of a file as messages quote it: not all of it, if it is long.
+/// Quotes text of a file in messages, truncated to 40 characters.
 pub(crate) fn shown(text: &str) -> String {
     match text.char_indices().nth(40) {
         Some((end, _)) => format!("`{}…`", &text[..end]),
@@ -373,9 +377,9 @@ fn start_of_month(month: i64) -> Option<i64> {
 fn in_order(times: &[String], timestamps: &[i64], line: &impl Fn(usize) -> usize) -> Result<(), AtRow> {
     let Some(row) = (1..timestamps.len()).find(|&row| timestamps[row] <= timestamps[row - 1]) else { return Ok(()) };
     let detail = match timestamps[..row].iter().position(|&timestamp| timestamp == timestamps[row]) {
-        Some(twin) => format!("`{}` is on line {} already; cut one of the two", times[row], line(twin)),
+        Some(duplicate) => format!("`{}` repeats line {}; remove one of the two", times[row], line(duplicate)),
         None => {
-            format!("`{}` comes after `{}` of line {}", times[row], times[row - 1], line(row - 1))
+            format!("`{}` follows `{}` on line {}", times[row], times[row - 1], line(row - 1))
                 + ", which is later; sort the rows by time"
         }
     };
@@ -393,7 +397,7 @@ mod tests {
     }
 
     #[test]
-    fn the_step_is_what_lies_between_rows() {
+    fn steps_are_inferred_from_timestamps() {
         for (times, step, name, season) in [
             (["1949-11", "1949-12", "1950-01"], Step::Months(1), "1 month", Some(12)),
             (["1999-10-01", "2000-01-01", "2000-04-01"], Step::Months(3), "3 months", Some(4)),
@@ -418,7 +422,7 @@ mod tests {
     }
 
     #[test]
-    fn steps_are_numbered_alike_wherever_a_table_begins() {
+    fn step_numbers_do_not_depend_on_the_first_row() {
         let number = |step: Step, time: &str| step.number(time).unwrap();
         assert_eq!(number(Step::Months(1), "1970-01"), 0);
         assert_eq!([number(Step::Months(3), "1970-07"), number(Step::MonthEnds(1), "1969-12-31")], [2, -1]);
@@ -435,13 +439,13 @@ mod tests {
         }
     }
 
-    /// Rows of this many timestamps from the first one on.
+    /// A column of `rows` timestamps from `first` on.
     fn column(first: &str, step: Step, rows: usize) -> Vec<String> {
         (0..rows).map(|k| step.next(first, k).unwrap()).collect()
     }
 
     #[test]
-    fn digits_alone_are_dates_where_the_whole_column_is() {
+    fn digits_are_dates_if_the_whole_column_is() {
         for (first, step, rows, last, next) in [
             ("20240101", Step::Seconds(DAY), 31, "20240131", "20240201"),
             ("20231231", Step::MonthEnds(1), 30, "20260531", "20260630"),
@@ -449,7 +453,7 @@ mod tests {
             ("199001", Step::Months(1), 36, "199212", "199301"),
             ("199003", Step::Months(3), 30, "199706", "199709"),
             ("202401", Step::Weeks(1), 52, "202452", "202501"),
-            // 2020 has a week 53 by both systems, 2015 in ISO 8601 alone, 2014 as the CDC counts.
+            // 2020 has a week 53 in both systems, 2015 in ISO 8601 only, 2014 in CDC weeks only.
             ("202001", Step::Weeks(1), 53, "202053", "202101"),
             ("201401", Step::Weeks(1), 105, "201553", "201601"),
             ("201401", Step::EpiWeeks(1), 53, "201453", "201501"),
@@ -468,7 +472,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_that_only_begin_like_dates_remain_numbers() {
+    fn numbers_that_only_start_like_dates_remain_numbers() {
         for (first, size) in
             [("20240120", 1), ("202040", 1), ("2024013120", 1), ("1712010100", 3600), ("100101", 1), ("99999999", 1)]
         {
@@ -478,10 +482,10 @@ mod tests {
     }
 
     #[test]
-    fn digits_that_could_be_months_or_weeks_are_refused_unless_the_step_is_known() {
+    fn ambiguous_months_or_weeks_are_rejected_unless_the_step_is_known() {
         let times = ["202401", "202402", "202403"].map(str::to_owned);
         let (row, detail) = Step::between(&times, |row| row + 2).unwrap_err();
-        assert!(row == 0 && detail.contains("months as well as weeks") && detail.contains("`2024-W01`"), "{detail}");
+        assert!(row == 0 && detail.contains("months or weeks") && detail.contains("`2024-W01`"), "{detail}");
         for (step, separates) in [
             (Step::Months(1), true),
             (Step::Weeks(1), true),
@@ -495,7 +499,7 @@ mod tests {
     }
 
     #[test]
-    fn compact_dates_off_the_step_are_told_as_dates() {
+    fn errors_in_compact_dates_treat_them_as_dates() {
         let without = |first: &str, step, rows, left_out: &str| -> Vec<String> {
             column(first, step, rows).into_iter().filter(|time| time != left_out).collect()
         };
@@ -506,18 +510,18 @@ mod tests {
         for (times, part) in [
             (
                 without("199001", Step::Months(1), 36, "199101"),
-                "1 step is missing between `199012` and `199102`, where a step is 1 month",
+                "1 step is missing between `199012` and `199102`, at a step of 1 month",
             ),
             (
                 without("202401", Step::Weeks(1), 52, "202413"),
-                "1 step is missing between `202412` and `202414`, where a step is 1 week",
+                "1 step is missing between `202412` and `202414`, at a step of 1 week",
             ),
             (
                 without("20240101", Step::Seconds(DAY), 60, "20240201"),
-                "between `20240131` and `20240202`, where a step is 1 day",
+                "between `20240131` and `20240202`, at a step of 1 day",
             ),
-            (typo, "`20240151` is not written as `20240101` of line 2 is, a date"),
-            (both, "`201453` is not written as `201401` of line 2 is, a week of ISO 8601"),
+            (typo, "`20240151` does not have the format of `20240101` on line 2 (a date)"),
+            (both, "`201453` does not have the format of `201401` on line 2 (an ISO 8601 week)"),
         ] {
             let (_, detail) = Step::between(&times, |row| row + 2).unwrap_err();
             assert!(detail.contains(part), "{detail}");
@@ -525,24 +529,28 @@ mod tests {
     }
 
     #[test]
-    fn the_last_day_of_a_month_is_followed_by_the_last_day_of_the_next() {
+    fn month_ends_follow_month_ends() {
         let next = |k| Step::MonthEnds(1).next("2023-12-31", k).unwrap();
         assert_eq!([1, 2, 4].map(next), ["2024-01-31", "2024-02-29", "2024-04-30"]);
     }
 
     #[test]
-    fn unequal_steps_name_the_row_and_what_is_wrong() {
+    fn errors_name_the_row_and_the_problem() {
         for (times, row, part) in [
             (["2024-01", "2024-02", "2024-03", "2024-06"], 3, "2 steps are missing between `2024-03` and `2024-06`"),
-            (["2024-01-05", "2024-02-05", "2024-03-05", "2024-04-06"], 3, "`2024-04-06` is off the step of 1 month"),
-            (["1", "3", "5", "6"], 3, "`6` is off the step of 2 after `5`"),
-            (["1", "2", "3", "2"], 3, "`2` is on line 3 already"),
-            (["1", "2", "4", "3"], 3, "`3` comes after `4` of line 4"),
-            (["2024-01-30", "2024-01-31", "2024-02-01", "2024-02-30"], 3, "`2024-02-30` is not written as"),
-            (["2024-01-01 10:00", "2024-01-01 11:00", "2024-01-01T12:00", ""], 2, "is not written as"),
-            (["01", "02", "03", "04"], 0, "`01` is no timestamp"),
-            (["2024-1-1", "2024-1-2", "2024-1-3", "2024-1-4"], 0, "`2024-1-1` is no timestamp"),
-            (["-9223372036854775808", "0", "1", "2"], 0, "is no timestamp"),
+            (
+                ["2024-01-05", "2024-02-05", "2024-03-05", "2024-04-06"],
+                3,
+                "`2024-04-06` is not 1 month after `2024-03-05`",
+            ),
+            (["1", "3", "5", "6"], 3, "`6` is not 2 after `5`"),
+            (["1", "2", "3", "2"], 3, "`2` repeats line 3"),
+            (["1", "2", "4", "3"], 3, "`3` follows `4` on line 4"),
+            (["2024-01-30", "2024-01-31", "2024-02-01", "2024-02-30"], 3, "`2024-02-30` does not have the format of"),
+            (["2024-01-01 10:00", "2024-01-01 11:00", "2024-01-01T12:00", ""], 2, "does not have the format of"),
+            (["01", "02", "03", "04"], 0, "`01` is not a timestamp"),
+            (["2024-1-1", "2024-1-2", "2024-1-3", "2024-1-4"], 0, "`2024-1-1` is not a timestamp"),
+            (["-9223372036854775808", "0", "1", "2"], 0, "is not a timestamp"),
         ] {
             let (found, detail) = between(&times).unwrap_err();
             assert!(found == row && detail.contains(part), "{detail}");
@@ -550,7 +558,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_calendar_holds_has_no_next_moment() {
+    fn out_of_range_timestamps_have_no_successor() {
         assert_eq!(Step::Seconds(DAY).next("9999-12-31", 1), None);
         assert_eq!(Step::Months(1).next("9999-12", usize::MAX), None);
         assert_eq!(Step::Count(i64::MAX).next("3", 2), None);
@@ -559,21 +567,21 @@ mod tests {
 
     proptest! {
         #[test]
-        fn equal_steps_from_any_moment_are_found_again(
+        fn equal_steps_are_inferred_from_any_start(
             second in -60_000_000_000..100_000_000_000i64, size in 1..5_000_000i64, t in any::<bool>(),
         ) {
             let pattern = if t { "%Y-%m-%dT%H:%M:%S" } else { "%Y-%m-%d %H:%M:%S" };
             let times: Vec<String> =
-                (0..30).map(|row| Format::Date(pattern, 19).write(second + row * size).unwrap()).collect();
+                (0..30).map(|row| Format::Date(pattern, 19).format(second + row * size).unwrap()).collect();
             prop_assert_eq!(Step::between(&times, |row| row), Ok(Step::Seconds(size)));
             prop_assert_eq!(Step::Seconds(size).next(&times[3], 26), Some(times[29].clone()));
         }
 
         #[test]
-        fn any_text_is_a_moment_or_refused(times in prop::collection::vec(".{0,20}|[0-9TW: -]{0,20}|[12][0-9]{3}[0-5][0-9]", 2..9)) {
+        fn any_text_is_parsed_or_rejected(times in prop::collection::vec(".{0,20}|[0-9TW: -]{0,20}|[12][0-9]{3}[0-5][0-9]", 2..9)) {
             let _ = Step::between(&times, |row| row);
             for format in Format::all(&times[0]) {
-                prop_assert_eq!(format.read(&times[0]).and_then(|timestamp| format.write(timestamp)), Some(times[0].clone()));
+                prop_assert_eq!(format.parse(&times[0]).and_then(|timestamp| format.format(timestamp)), Some(times[0].clone()));
             }
         }
     }

@@ -1,4 +1,4 @@
-//! What a dataset of sequences to be turned into others consists of.
+//! Datasets for transduction (seq2seq).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,30 +7,30 @@ use crate::classification::Split;
 use crate::digest::Digest;
 use crate::scores::{Evaluation, Group, Metric, Scores};
 
-/// A text and what it is to be turned into.
+/// A source text and its target.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Pair {
-    /// What is read.
+    /// Source text.
     pub source: String,
-    /// What is to be written.
+    /// Target text.
     pub target: String,
-    /// By which accuracy is told apart.
+    /// Groups for per-group metrics.
     pub groups: Arc<[Group]>,
 }
 
-/// A dataset for turning sequences into others, loaded.
+/// A loaded dataset for transduction.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Transduction {
-    /// Pairs to learn from.
+    /// Training split.
     pub train: Vec<Pair>,
-    /// Pairs that decide when to stop.
+    /// Validation split.
     pub validation: Vec<Pair>,
-    /// Pairs to report on; empty where the publishers' part is not there.
+    /// Test split; empty if its file is missing.
     pub test: Vec<Pair>,
 }
 
 impl Transduction {
-    /// The pairs of a part.
+    /// The pairs of a split.
     pub fn split(&self, split: Split) -> &[Pair] {
         match split {
             Split::Train => &self.train,
@@ -39,32 +39,32 @@ impl Transduction {
         }
     }
 
-    /// How often what is written most often in the training part is right.
+    /// Evaluates the baseline that always predicts the most frequent target of the training split.
     pub fn baselines(&self, split: Split) -> Vec<(&'static str, Evaluation)> {
         let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
         self.train.iter().for_each(|pair| *counts.entry(&pair.target).or_default() += 1);
-        let Some((answer, _)) = counts.into_iter().max_by_key(|&(_, count)| count) else { return Vec::new() };
-        let right: Vec<bool> = self.split(split).iter().map(|pair| pair.target == answer).collect();
+        let Some((target, _)) = counts.into_iter().max_by_key(|&(_, count)| count) else { return Vec::new() };
+        let correct: Vec<bool> = self.split(split).iter().map(|pair| pair.target == target).collect();
         let groups = self.split(split).iter().map(|pair| &*pair.groups);
-        vec![("most frequent answer", Evaluation::by_group(groups, |places| wholly_right(&right, places)))]
+        vec![("most frequent target", Evaluation::by_group(groups, |indices| wholly_right(&correct, indices)))]
     }
 
-    /// SHA-256 over the training and validation parts: two runs with the same digest learn from the same data.
+    /// SHA-256 digest of the training and validation splits: equal digests mean equal training data.
     pub fn digest(&self) -> String {
         let mut digest = Digest::new();
-        for part in [&self.train, &self.validation] {
-            digest.number(part.len() as u64);
-            part.iter().flat_map(|pair| [&pair.source, &pair.target]).for_each(|text| digest.text(text));
+        for split in [&self.train, &self.validation] {
+            digest.number(split.len() as u64);
+            split.iter().flat_map(|pair| [&pair.source, &pair.target]).for_each(|text| digest.text(text));
         }
         digest.finish()
     }
 }
 
-/// Share of the pairs of some places that are wholly right.
-pub fn wholly_right(right: &[bool], places: &mut dyn Iterator<Item = usize>) -> Scores {
-    let places: Vec<usize> = places.collect();
-    let hits = places.iter().filter(|&&place| right[place]).count();
-    Scores::new(places.len(), [(Metric::Accuracy, hits as f64 / places.len().max(1) as f64)])
+/// Exact-match accuracy of the pairs at the given indices.
+pub fn wholly_right(correct: &[bool], indices: &mut dyn Iterator<Item = usize>) -> Scores {
+    let indices: Vec<usize> = indices.collect();
+    let hits = indices.iter().filter(|&&index| correct[index]).count();
+    Scores::new(indices.len(), [(Metric::Accuracy, hits as f64 / indices.len().max(1) as f64)])
 }
 
 #[cfg(test)]
@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn wholly_right_answers_are_counted_by_grade_as_by_hand() {
+    fn exact_match_accuracy_is_computed_per_group() {
         let pair = |digits: &str, nesting: &str, target: &str| Pair {
             source: String::new(),
             target: target.to_owned(),
@@ -86,7 +86,7 @@ mod tests {
         };
         let (name, found) = data.baselines(Split::Test).remove(0);
         let accuracy = |scores: &Scores| (scores.examples, scores.get(Metric::Accuracy).unwrap());
-        assert_eq!((name, accuracy(&found.all)), ("most frequent answer", (5, 0.6)));
+        assert_eq!((name, accuracy(&found.all)), ("most frequent target", (5, 0.6)));
         let of_groups: Vec<_> =
             found.groups.iter().map(|((kind, value), scores)| (*kind, value.as_str(), accuracy(scores))).collect();
         let third = 1.0 / 3.0;
@@ -101,15 +101,15 @@ mod tests {
     }
 
     #[test]
-    fn the_digest_tells_texts_and_parts_apart_and_leaves_out_what_is_reported() {
+    fn the_digest_covers_everything_but_the_test_split() {
         let pair = |source: &str, target: &str| Pair {
             source: source.to_owned(),
             target: target.to_owned(),
             groups: Arc::default(),
         };
-        let part = |pairs: &[&Pair]| pairs.iter().map(|&pair| pair.clone()).collect();
+        let split = |pairs: &[&Pair]| pairs.iter().map(|&pair| pair.clone()).collect();
         let digest = |train: &[&Pair], validation: &[&Pair], test: &[&Pair]| {
-            Transduction { train: part(train), validation: part(validation), test: part(test) }.digest()
+            Transduction { train: split(train), validation: split(validation), test: split(test) }.digest()
         };
         let [a, b, c] = &[pair("1+1", "2"), pair("1+", "12"), pair("1+1", "3")];
         let one = digest(&[a], &[b], &[]);

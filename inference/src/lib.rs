@@ -1,7 +1,7 @@
-//! Open a run's best checkpoint; evaluate it, ask it about new text, or let it write on.
+//! Inference: load a run's best checkpoint to evaluate, predict, generate and forecast.
 //!
-//! Unlike a resuming learner, which falls back to an older checkpoint, what is opened here answers people: a damaged
-//! checkpoint is refused, by file.
+//! Unlike resumed training, which falls back to an older checkpoint, loading a damaged checkpoint here is an error that
+//! names the file.
 
 use std::borrow::Cow;
 
@@ -26,21 +26,21 @@ mod writing;
 
 pub use writing::{Sampling, Writing};
 
-/// A trained model, ready to answer.
+/// A trained model, loaded from a checkpoint.
 #[derive(Debug, Clone)]
 pub struct Model {
-    /// Updates before the checkpoint that answers.
+    /// Number of optimizer updates at the loaded checkpoint.
     pub step: u64,
-    /// The recipe that it is trained by, with its own values in place of those common to the run's models.
+    /// The recipe of this model: the run's recipe with the model's own values.
     pub recipe: Recipe,
-    /// How far its run has come.
+    /// Training progress at the newest checkpoint.
     pub progress: Progress,
-    answerer: Answerer,
+    predictor: Predictor,
 }
 
-/// What answers, by the kind of task.
+/// Trained network by kind of task.
 #[derive(Debug, Clone)]
-enum Answerer {
+enum Predictor {
     Classifier(TextClassifier),
     LanguageModel(TextModel),
     Tagger(SentenceTagger),
@@ -48,10 +48,10 @@ enum Answerer {
     Forecaster(SeriesForecaster),
 }
 
-/// The answer to a text.
+/// Prediction for a text.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Prediction {
-    /// Name and probability of the most probable label.
+    /// Name of the most probable label.
     pub label: String,
     /// Its probability.
     pub probability: f64,
@@ -59,57 +59,57 @@ pub struct Prediction {
     pub probabilities: Vec<(String, f64)>,
 }
 
-/// Why a question cannot be answered.
+/// Error of a prediction.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PredictError {
-    /// A text has nothing in it to read.
-    #[error("the text is empty: it has no letter, digit or mark to read")]
+    /// A text has no token.
+    #[error("the text is empty: it has no token")]
     Empty {
-        /// Its place among those asked.
+        /// Index of the text in the input.
         place: usize,
     },
-    /// The model knows no labels of texts.
+    /// The model does not predict labels or target sequences.
     #[error(
-        "this run has no labels of texts to answer with; `seqzoo generate` lets a language model write, `seqzoo forecast` \
-         goes on with a series, `seqzoo evaluate` measures any"
+        "this run does not predict from a text; use `seqzoo generate` with a language model, `seqzoo forecast` with a \
+         forecaster, `seqzoo evaluate` with any run"
     )]
     NoLabels,
-    /// The model does not write.
-    #[error("this run is no language model and does not write; `seqzoo list recipes` shows what does")]
+    /// The model is not a language model.
+    #[error("this run is not a language model; see `seqzoo list recipes`")]
     NoWriter,
-    /// The model does not forecast.
-    #[error("this run does not forecast a series; `seqzoo list recipes` shows what does")]
+    /// The model is not a forecaster.
+    #[error("this run is not a forecaster; see `seqzoo list recipes`")]
     NoForecaster,
-    /// A series lacks what the model reads.
-    #[error("this run reads the columns {needed}, in this order, which these data have not")]
+    /// A series does not have the model's columns.
+    #[error("the columns do not match: this model needs {needed}, in this order")]
     OtherColumns {
-        /// The columns.
+        /// The model's columns.
         needed: String,
     },
-    /// A series goes on in other steps.
-    #[error("this run forecasts in steps of {needed}, but these data are in steps of {found}; bring them to one step")]
+    /// A series has a different time step.
+    #[error("this model forecasts in steps of {needed}, but the data are in steps of {found}; resample them")]
     OtherStep {
-        /// The step that was learned from.
+        /// Time step of the training data.
         needed: Step,
-        /// The step of the data.
+        /// Time step of the data.
         found: Step,
     },
-    /// A prompt has a token that the model has never seen.
-    #[error("--prompt: the model has never seen `{}`; begin with what its text has", .token.replace('\n', "\\n"))]
+    /// A prompt has a token outside the vocabulary.
+    #[error("--prompt: `{}` is not in the model's vocabulary; use tokens of its training text", .token.replace('\n', "\\n"))]
     Unseen {
         /// The token.
         token: String,
     },
-    /// A model cannot be measured on data of another kind.
-    #[error("this run was trained on data of another kind than these")]
+    /// The data are of another kind than the training data.
+    #[error("the data are of another kind than those the run was trained on")]
     OtherKind,
 }
 
 impl Model {
-    /// Opens the checkpoint that was best on the validation part; before the first validation, the newest.
+    /// Loads the checkpoint with the best validation metric; before the first validation, the newest.
     ///
     /// # Errors
-    /// If it, or the newest one, which knows which is best, is missing or damaged.
+    /// If it, or the newest one, which records the best, is missing or damaged.
     pub fn open(folder: &ModelFolder, device: &Device) -> Result<Self, CheckpointError> {
         let checkpoints = folder.checkpoints();
         let dir = || folder.path.join("checkpoints");
@@ -125,20 +125,20 @@ impl Model {
             snapshot = Snapshot::of(&opened)?;
         }
         let dataset = snapshot.about.settings.recipe.dataset();
-        let answerer = match dataset.map_err(|error| CheckpointError::damaged(&opened.path, error))?.kind {
-            Kind::Labels => Answerer::Classifier(TextClassifier::load(&opened, &snapshot, device)?),
-            Kind::Text => Answerer::LanguageModel(TextModel::load(&opened, &snapshot, device)?),
-            Kind::Tags => Answerer::Tagger(SentenceTagger::load(&opened, &snapshot, device)?),
-            Kind::Pairs => Answerer::Transducer(Transducer::load(&opened, &snapshot, device)?),
-            Kind::Series => Answerer::Forecaster(SeriesForecaster::load(&opened, &snapshot, device)?),
+        let predictor = match dataset.map_err(|error| CheckpointError::damaged(&opened.path, error))?.kind {
+            Kind::Labels => Predictor::Classifier(TextClassifier::load(&opened, &snapshot, device)?),
+            Kind::Text => Predictor::LanguageModel(TextModel::load(&opened, &snapshot, device)?),
+            Kind::Tags => Predictor::Tagger(SentenceTagger::load(&opened, &snapshot, device)?),
+            Kind::Pairs => Predictor::Transducer(Transducer::load(&opened, &snapshot, device)?),
+            Kind::Series => Predictor::Forecaster(SeriesForecaster::load(&opened, &snapshot, device)?),
         };
-        Ok(Self { step: opened.step, recipe, progress, answerer })
+        Ok(Self { step: opened.step, recipe, progress, predictor })
     }
 
-    /// Labels of texts, each answered as it would be alone (to rounding).
+    /// Predicts the label of each text. Batching changes results only by rounding.
     ///
     /// # Errors
-    /// If a text has nothing to read, or the model knows no labels.
+    /// If a text has no token, or the model is not a classifier.
     pub fn predict(&self, texts: &[&str]) -> Result<Vec<Prediction>, PredictError> {
         let classifier = self.classifier()?;
         let rows: Vec<Vec<u32>> = texts.iter().map(|text| classifier.encode(text)).collect();
@@ -146,64 +146,64 @@ impl Model {
             return Err(PredictError::Empty { place });
         }
         let rows: Vec<&[u32]> = rows.iter().map(Vec::as_slice).collect();
-        let answer = |row: Vec<f32>| {
+        let prediction = |row: Vec<f32>| {
             let probability = |log: &f32| f64::from(*log).exp();
             let labels = classifier.labels().iter().cloned();
             let probabilities: Vec<_> = labels.zip(row.iter().map(probability)).collect();
             let (label, probability) = probabilities[most_probable(&row)].clone();
             Prediction { label, probability, probabilities }
         };
-        Ok(classifier.log_probabilities(&rows).into_iter().map(answer).collect())
+        Ok(classifier.log_probabilities(&rows).into_iter().map(prediction).collect())
     }
 
-    /// What it predicts.
+    /// Kind of the predicted data.
     pub fn kind(&self) -> Kind {
-        match self.answerer {
-            Answerer::Classifier(_) => Kind::Labels,
-            Answerer::LanguageModel(_) => Kind::Text,
-            Answerer::Tagger(_) => Kind::Tags,
-            Answerer::Transducer(_) => Kind::Pairs,
-            Answerer::Forecaster(_) => Kind::Series,
+        match self.predictor {
+            Predictor::Classifier(_) => Kind::Labels,
+            Predictor::LanguageModel(_) => Kind::Text,
+            Predictor::Tagger(_) => Kind::Tags,
+            Predictor::Transducer(_) => Kind::Pairs,
+            Predictor::Forecaster(_) => Kind::Series,
         }
     }
 
-    /// What to make of a text, by a beam of `width`: the likeliest texts with their probabilities, the likeliest first.
+    /// Transduces a text by beam search with `width` beams: target texts with probabilities, the most probable first.
     ///
     /// # Errors
-    /// If the text has nothing to read, or the model does not turn sequences into others.
+    /// If the text has no token, or the model is not a sequence-to-sequence model.
     pub fn turn(&self, text: &str, width: usize) -> Result<Vec<(String, f64)>, PredictError> {
-        let Answerer::Transducer(transducer) = &self.answerer else { return Err(PredictError::NoLabels) };
+        let Predictor::Transducer(transducer) = &self.predictor else { return Err(PredictError::NoLabels) };
         let found = transducer.write(text, width).ok_or(PredictError::Empty { place: 0 })?;
         Ok(found.into_iter().map(|(text, log)| (text, log.exp())).collect())
     }
 
-    /// What forecasts.
+    /// The forecaster of a series model.
     ///
     /// # Errors
-    /// If the model does not.
+    /// If the model is not a forecaster.
     pub fn forecaster(&self) -> Result<&SeriesForecaster, PredictError> {
-        let Answerer::Forecaster(forecaster) = &self.answerer else { return Err(PredictError::NoForecaster) };
+        let Predictor::Forecaster(forecaster) = &self.predictor else { return Err(PredictError::NoForecaster) };
         Ok(forecaster)
     }
 
-    /// The label of each token of sentences, each answered as it would be alone (to rounding).
+    /// Predicts the label of each token of each sentence. Batching changes results only by rounding.
     ///
     /// # Errors
-    /// If a sentence has no token, or the model does not label tokens.
+    /// If a sentence has no token, or the model is not a tagger.
     pub fn tag(&self, sentences: &[Vec<String>]) -> Result<Vec<Vec<&str>>, PredictError> {
-        let Answerer::Tagger(tagger) = &self.answerer else { return Err(PredictError::NoLabels) };
+        let Predictor::Tagger(tagger) = &self.predictor else { return Err(PredictError::NoLabels) };
         match sentences.iter().position(Vec::is_empty) {
             Some(place) => Err(PredictError::Empty { place }),
             None => Ok(tagger.labels(sentences)),
         }
     }
 
-    /// Writes on from a prompt, which is read first.
+    /// Generates text from a prompt.
     ///
     /// # Errors
-    /// If the model does not write, or the prompt is empty or has a token that it has never seen.
+    /// If the model is not a language model, or the prompt is empty or has a token outside the vocabulary.
     pub fn write(&self, prompt: &str, sampling: Sampling) -> Result<Writing<'_>, PredictError> {
-        let Answerer::LanguageModel(model) = &self.answerer else { return Err(PredictError::NoWriter) };
+        let Predictor::LanguageModel(model) = &self.predictor else { return Err(PredictError::NoWriter) };
         let codec = model.codec();
         let mut tokens = Vec::new();
         for token in codec.tokens(prompt) {
@@ -215,41 +215,41 @@ impl Model {
         if tokens.is_empty() {
             return Err(PredictError::Empty { place: 0 });
         }
-        // A prompt that ends in white space separates already.
+        // No separator follows a prompt that ends in white space.
         let is_separated = prompt.ends_with(char::is_whitespace);
         Ok(Writing::after(model, &tokens, is_separated, sampling))
     }
 
     fn classifier(&self) -> Result<&TextClassifier, PredictError> {
-        match &self.answerer {
-            Answerer::Classifier(classifier) => Ok(classifier),
+        match &self.predictor {
+            Predictor::Classifier(classifier) => Ok(classifier),
             _ => Err(PredictError::NoLabels),
         }
     }
 
-    /// How many tokens of a text the model reads.
+    /// Number of tokens of a text after truncation.
     ///
     /// # Errors
-    /// If the model knows no labels.
+    /// If the model is not a classifier.
     pub fn tokens_read(&self, text: &str) -> Result<usize, PredictError> {
         Ok(self.classifier()?.encode(text).len())
     }
 
-    /// How far back the loss of examples reaches: the gradient's norm at the lowest layer's hidden state, by distance from
-    /// the last token, averaged over examples.
+    /// Norm of the loss's gradient at the lowest layer's hidden state, by distance from the last token, averaged over
+    /// examples.
     ///
     /// # Errors
-    /// If the model knows no labels.
+    /// If the model is not a classifier.
     pub fn reach(&self, examples: &[Example]) -> Result<Vec<f64>, PredictError> {
         Ok(self.classifier()?.reach(examples))
     }
 
-    /// The data without what the model cannot read.
+    /// The data without examples that have no token.
     fn readable<'a>(&self, data: &'a Data) -> Cow<'a, Data> {
-        let level = match &self.answerer {
-            Answerer::Classifier(classifier) => classifier.level(),
-            Answerer::Transducer(transducer) => transducer.level(),
-            Answerer::Tagger(_) | Answerer::LanguageModel(_) | Answerer::Forecaster(_) => Level::default(),
+        let level = match &self.predictor {
+            Predictor::Classifier(classifier) => classifier.level(),
+            Predictor::Transducer(transducer) => transducer.level(),
+            Predictor::Tagger(_) | Predictor::LanguageModel(_) | Predictor::Forecaster(_) => Level::default(),
         };
         if !data.has_empty(level) {
             return Cow::Borrowed(data);
@@ -259,17 +259,17 @@ impl Model {
         Cow::Owned(data)
     }
 
-    /// How well a part of a dataset is predicted; examples without a token are left out, see [`Data::leave_out_empty`].
+    /// Metrics of the model on a split; examples without a token are left out, see [`Data::leave_out_empty`].
     ///
     /// # Errors
     /// If the data are of another kind than those that the model was trained on.
     pub fn evaluate(&self, data: &Data, split: Split) -> Result<Evaluation, PredictError> {
-        match (&self.answerer, &*self.readable(data)) {
-            (Answerer::Classifier(classifier), Data::Labeled(data)) => Ok(classifier.evaluate(data.split(split))),
-            (Answerer::LanguageModel(model), Data::Text(corpus)) => Ok(model.evaluate(corpus.split(split))),
-            (Answerer::Tagger(tagger), Data::Tagged(data)) => Ok(tagger.evaluate(data.split(split))),
-            (Answerer::Transducer(transducer), Data::Pairs(data)) => Ok(transducer.evaluate(data.split(split))),
-            (Answerer::Forecaster(forecaster), Data::Series(series)) => {
+        match (&self.predictor, &*self.readable(data)) {
+            (Predictor::Classifier(classifier), Data::Labeled(data)) => Ok(classifier.evaluate(data.split(split))),
+            (Predictor::LanguageModel(model), Data::Text(corpus)) => Ok(model.evaluate(corpus.split(split))),
+            (Predictor::Tagger(tagger), Data::Tagged(data)) => Ok(tagger.evaluate(data.split(split))),
+            (Predictor::Transducer(transducer), Data::Pairs(data)) => Ok(transducer.evaluate(data.split(split))),
+            (Predictor::Forecaster(forecaster), Data::Series(series)) => {
                 readable(forecaster, series)?;
                 Ok(forecaster.evaluate(series, split))
             }
@@ -277,17 +277,17 @@ impl Model {
         }
     }
 
-    /// How well baselines predict the same examples as [`Model::evaluate`]: of running text, the same tokens.
+    /// Metrics of the baselines on the same examples (for language models, tokens) as [`Model::evaluate`].
     ///
     /// # Errors
     /// If the data are of another kind than those that the model was trained on.
     pub fn baselines(&self, data: &Data, split: Split) -> Result<Vec<(&'static str, Evaluation)>, PredictError> {
-        match (&self.answerer, &*self.readable(data)) {
-            (Answerer::Classifier(_), Data::Labeled(data)) => Ok(data.baselines(split)),
-            (Answerer::LanguageModel(model), Data::Text(corpus)) => Ok(model.baselines(corpus, split)),
-            (Answerer::Tagger(_), Data::Tagged(data)) => Ok(data.baselines(split)),
-            (Answerer::Transducer(_), Data::Pairs(data)) => Ok(data.baselines(split)),
-            (Answerer::Forecaster(forecaster), Data::Series(series)) => {
+        match (&self.predictor, &*self.readable(data)) {
+            (Predictor::Classifier(_), Data::Labeled(data)) => Ok(data.baselines(split)),
+            (Predictor::LanguageModel(model), Data::Text(corpus)) => Ok(model.baselines(corpus, split)),
+            (Predictor::Tagger(_), Data::Tagged(data)) => Ok(data.baselines(split)),
+            (Predictor::Transducer(_), Data::Pairs(data)) => Ok(data.baselines(split)),
+            (Predictor::Forecaster(forecaster), Data::Series(series)) => {
                 Ok(series.baselines(split, forecaster.recipe().series.framing()))
             }
             _ => Err(PredictError::OtherKind),
@@ -295,10 +295,10 @@ impl Model {
     }
 }
 
-/// Refuses a series that a forecaster cannot go on from.
+/// Checks that a forecaster can forecast a series.
 ///
 /// # Errors
-/// If its columns or its step are not those that were learned from.
+/// If its columns or its time step differ from those of the training data.
 pub fn readable(forecaster: &SeriesForecaster, series: &Series) -> Result<(), PredictError> {
     if !forecaster.columns().iter().eq(series.columns.iter().map(|column| &column.name)) {
         return Err(PredictError::OtherColumns { needed: forecaster.columns().join(", ") });

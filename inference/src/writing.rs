@@ -1,41 +1,41 @@
-//! A language model that writes on: which token comes next, drawn from its scores.
+//! Text generation: sampling the next token from a language model's scores.
 
 use seqzoo_random::{Key, Purpose, RngExt};
 use seqzoo_run::tasks::language_model::{TextModel, TextReader};
 
-/// How the next token is chosen.
+/// Sampling parameters.
 ///
 /// ```text
 /// p = softmax(scores / temperature), of the top_k most probable, of the smallest set of these whose mass reaches top_p
 /// ```
 ///
-/// Temperature 0 always takes the most probable. Top-k: Fan et al., "Hierarchical neural story generation", ACL 2018; top-p:
-/// Holtzman et al., "The curious case of neural text degeneration", ICLR 2020.
+/// Temperature 0 always picks the most probable token (greedy decoding). Top-k: Fan et al., "Hierarchical neural story
+/// generation", ACL 2018; top-p: Holtzman et al., "The curious case of neural text degeneration", ICLR 2020.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Sampling {
-    /// Below 1 the probable becomes more so, above 1 less; from 0.
+    /// Sampling temperature, at least 0; values below 1 sharpen the distribution, values above 1 flatten it.
     pub temperature: f64,
-    /// Tokens that are drawn from at most; 0: all.
+    /// Number of most probable tokens to sample from; 0: all.
     pub top_k: usize,
-    /// Mass of the tokens that are drawn from, in (0, 1].
+    /// Total probability of the tokens to sample from, in (0, 1].
     pub top_p: f64,
-    /// From which all draws follow.
+    /// Random seed.
     pub seed: u64,
 }
 
-/// A text as it is being written: an endless iterator over pieces of it.
+/// Generated text: an endless iterator over tokens as text, each with the separator before it.
 #[derive(Debug)]
 pub struct Writing<'a> {
     model: &'a TextModel,
     reader: TextReader<'a>,
     sampling: Sampling,
     scores: Vec<f32>,
-    before: Option<String>,
-    written: u64,
+    previous: Option<String>,
+    generated: u64,
 }
 
 impl<'a> Writing<'a> {
-    /// Goes on from tokens that were read before; `is_separated` says whether white space stands behind them already.
+    /// Starts after the prompt's tokens; `is_separated`: the prompt ends in white space.
     pub(crate) fn after(model: &'a TextModel, prompt: &[u32], is_separated: bool, sampling: Sampling) -> Self {
         let mut reader = model.reader();
         let mut scores = Vec::new();
@@ -43,8 +43,8 @@ impl<'a> Writing<'a> {
             reader.read(token, &mut scores);
         }
         let last = prompt.last().filter(|_| !is_separated);
-        let before = last.and_then(|&token| model.codec().vocabulary.token(token)).map(str::to_owned);
-        Self { model, reader, sampling, scores, before, written: 0 }
+        let previous = last.and_then(|&token| model.codec().vocabulary.token(token)).map(str::to_owned);
+        Self { model, reader, sampling, scores, previous, generated: 0 }
     }
 }
 
@@ -52,44 +52,44 @@ impl Iterator for Writing<'_> {
     type Item = String;
 
     fn next(&mut self) -> Option<String> {
-        let draw = Key::new(self.sampling.seed, Purpose::Writing).at(self.written).stream().random::<f64>();
-        let known = |place: usize| self.model.codec().vocabulary.token(place as u32).is_some();
-        let number = choose(&self.scores, known, self.sampling, draw)?;
-        self.written += 1;
-        self.reader.read(number as u32, &mut self.scores);
+        let draw = Key::new(self.sampling.seed, Purpose::Writing).at(self.generated).stream().random::<f64>();
+        let known = |id: usize| self.model.codec().vocabulary.token(id as u32).is_some();
+        let id = choose(&self.scores, known, self.sampling, draw)?;
+        self.generated += 1;
+        self.reader.read(id as u32, &mut self.scores);
         let codec = self.model.codec();
-        let token = codec.vocabulary.token(number as u32)?;
-        Some(codec.level.write(self.before.replace(token.to_owned()).as_deref(), token))
+        let token = codec.vocabulary.token(id as u32)?;
+        Some(codec.level.write(self.previous.replace(token.to_owned()).as_deref(), token))
     }
 }
 
-/// The place of the score that a draw in [0, 1) falls on; `None` if no score is a number.
+/// Samples a token id, given a uniform draw in [0, 1); `None` if every score is NaN.
 fn choose(scores: &[f32], known: impl Fn(usize) -> bool, sampling: Sampling, draw: f64) -> Option<usize> {
     let Sampling { temperature, top_k, top_p, .. } = sampling;
-    let mut places: Vec<usize> = (0..scores.len()).filter(|&place| known(place) && !scores[place].is_nan()).collect();
-    // Ties go to the lower number, so that the order is one and the same everywhere.
-    places.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]).then(a.cmp(&b)));
-    let &most = places.first()?;
+    let mut ids: Vec<usize> = (0..scores.len()).filter(|&id| known(id) && !scores[id].is_nan()).collect();
+    // Ties go to the lower id, so that the order is deterministic.
+    ids.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]).then(a.cmp(&b)));
+    let &best = ids.first()?;
     if temperature == 0.0 {
-        return Some(most);
+        return Some(best);
     }
     if top_k > 0 {
-        places.truncate(top_k);
+        ids.truncate(top_k);
     }
-    let weight = |place: usize| ((f64::from(scores[place]) - f64::from(scores[most])) / temperature).exp();
-    let total: f64 = places.iter().map(|&place| weight(place)).sum();
+    let weight = |id: usize| ((f64::from(scores[id]) - f64::from(scores[best])) / temperature).exp();
+    let total: f64 = ids.iter().map(|&id| weight(id)).sum();
     let mut mass = 0.0;
-    let reached = places.iter().position(|&place| {
-        mass += weight(place);
+    let reached = ids.iter().position(|&id| {
+        mass += weight(id);
         mass >= top_p * total
     });
-    places.truncate(reached.map_or(places.len(), |last| last + 1));
-    let mut left = draw * places.iter().map(|&place| weight(place)).sum::<f64>();
-    let fallen = places.iter().find(|&&place| {
-        left -= weight(place);
+    ids.truncate(reached.map_or(ids.len(), |last| last + 1));
+    let mut left = draw * ids.iter().map(|&id| weight(id)).sum::<f64>();
+    let sampled = ids.iter().find(|&&id| {
+        left -= weight(id);
         left < 0.0
     });
-    fallen.or(places.last()).copied()
+    sampled.or(ids.last()).copied()
 }
 
 #[cfg(test)]
@@ -100,12 +100,12 @@ mod tests {
 
     fn drawn(temperature: f64, top_k: usize, top_p: f64, draw: f64) -> usize {
         let sampling = Sampling { temperature, top_k, top_p, seed: 0 };
-        choose(&SCORES, |place| place > 0, sampling, draw).unwrap()
+        choose(&SCORES, |id| id > 0, sampling, draw).unwrap()
     }
 
     #[test]
-    fn draws_fall_on_tokens_by_their_mass() {
-        // Without the first, which stands for no token: e², e², e¹, e⁰ in this order.
+    fn draws_select_tokens_by_probability() {
+        // Without the first, which is not a known token: e², e², e¹, e⁰ in this order.
         let total = 2.0 * 2f64.exp() + 1f64.exp() + 1.0;
         let at = |mass: f64| drawn(1.0, 0, 1.0, mass / total);
         assert_eq!([0.0, 7.3, 7.5, 14.7, 14.9, 17.4, 17.6].map(at), [2, 2, 4, 4, 3, 3, 1]);
@@ -113,9 +113,9 @@ mod tests {
     }
 
     #[test]
-    fn few_tokens_are_drawn_from_if_so_asked() {
+    fn temperature_top_k_and_top_p_restrict_the_sampled_tokens() {
         for draw in [0.0, 0.4, 0.6, 0.99] {
-            assert_eq!(drawn(0.0, 0, 1.0, draw), 2, "temperature 0 takes the first of the most probable");
+            assert_eq!(drawn(0.0, 0, 1.0, draw), 2, "temperature 0 picks the first of the most probable");
             assert_eq!(drawn(5.0, 1, 1.0, draw), 2);
             assert!([2, 4].contains(&drawn(1.0, 2, 1.0, draw)));
             // Half of the mass needs two tokens, a little needs one.

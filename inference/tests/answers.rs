@@ -1,4 +1,4 @@
-//! Opening checkpoints and answering from them; the networks are untrained, which changes nothing of what must hold.
+//! Loading checkpoints and predicting from them. The networks are untrained, which does not affect these properties.
 
 use std::fs;
 use std::path::Path;
@@ -18,7 +18,7 @@ use seqzoo_run::settings::Settings;
 use seqzoo_run::tasks::Task;
 use seqzoo_run::tasks::classification::ClassificationTask;
 
-/// Saves a network with the weights that `seed` gives as the checkpoint of a step.
+/// Saves a network with weights initialized from `seed` as the checkpoint of a step.
 fn save(dir: &Path, data: &Classification, step: u64, seed: u64, history: &[Epoch], device: &Device) -> ModelFolder {
     let mut settings = Settings::read("agreement").unwrap();
     settings.recipe.training.seed = seed;
@@ -42,17 +42,17 @@ fn epoch(step: u64, accuracy: f64) -> Epoch {
     Epoch { step, epoch: step, train_loss: 1.0, validation: Scores::new(10, [(Metric::Accuracy, accuracy)]) }
 }
 
-/// A hundred sentences of each part.
+/// A hundred sentences of each split.
 fn small() -> Classification {
     let mut data = agreement::load();
-    for part in [&mut data.train, &mut data.validation, &mut data.test] {
-        part.truncate(100);
+    for split in [&mut data.train, &mut data.validation, &mut data.test] {
+        split.truncate(100);
     }
     data
 }
 
 #[test]
-fn a_text_is_answered_alike_alone_and_in_a_batch_and_alike_to_the_bit_when_opened_again() {
+fn predictions_do_not_depend_on_the_batch_and_are_bit_identical_after_reloading() {
     let data = small();
     let texts: Vec<&str> = data.test.iter().map(|example| example.text.as_str()).collect();
     for (_, device) in devices() {
@@ -60,11 +60,11 @@ fn a_text_is_answered_alike_alone_and_in_a_batch_and_alike_to_the_bit_when_opene
         let folder = save(dir.path(), &data, 1, 3, &[], &device);
         let model = Model::open(&folder, &device).unwrap();
         let together = model.predict(&texts).unwrap();
-        let again = Model::open(&folder, &device).unwrap().predict(&texts).unwrap();
-        assert_eq!(together, again);
-        for (text, answer) in texts.iter().zip(&together) {
+        let reloaded = Model::open(&folder, &device).unwrap().predict(&texts).unwrap();
+        assert_eq!(together, reloaded);
+        for (text, prediction) in texts.iter().zip(&together) {
             let alone = &model.predict(&[text]).unwrap()[0];
-            for ((_, alone), (_, together)) in alone.probabilities.iter().zip(&answer.probabilities) {
+            for ((_, alone), (_, together)) in alone.probabilities.iter().zip(&prediction.probabilities) {
                 assert!((alone - together).abs() <= 1e-6, "{text}: {alone} alone, {together} in a batch");
             }
         }
@@ -72,7 +72,7 @@ fn a_text_is_answered_alike_alone_and_in_a_batch_and_alike_to_the_bit_when_opene
 }
 
 #[test]
-fn the_checkpoint_that_was_best_on_validation_answers() {
+fn the_checkpoint_with_the_best_validation_metric_is_loaded() {
     let (data, (_, device)) = (small(), devices().remove(0));
     let dir = tempfile::tempdir().unwrap();
     let history = [epoch(1, 0.7), epoch(2, 0.9), epoch(3, 0.9)];
@@ -88,7 +88,7 @@ fn the_checkpoint_that_was_best_on_validation_answers() {
 }
 
 #[test]
-fn evaluation_counts_each_group_and_the_groups_make_up_the_whole() {
+fn metrics_per_group_add_up_to_the_whole() {
     let (data, (_, device)) = (small(), devices().remove(0));
     let dir = tempfile::tempdir().unwrap();
     let model = Model::open(&save(dir.path(), &data, 1, 3, &[], &device), &device).unwrap();
@@ -97,22 +97,22 @@ fn evaluation_counts_each_group_and_the_groups_make_up_the_whole() {
     for kind in ["attractors", "noun-verb pair"] {
         let of_kind = || evaluation.groups.iter().filter(|((of, _), _)| *of == kind).map(|(_, scores)| scores);
         let examples: usize = of_kind().map(|scores| scores.examples).sum();
-        let right: f64 = of_kind().map(|scores| scores.get(Metric::Accuracy).unwrap() * scores.examples as f64).sum();
+        let correct: f64 = of_kind().map(|scores| scores.get(Metric::Accuracy).unwrap() * scores.examples as f64).sum();
         assert_eq!(examples, evaluation.all.examples);
-        assert!((right / examples as f64 - accuracy).abs() < 1e-12);
+        assert!((correct / examples as f64 - accuracy).abs() < 1e-12);
     }
     let texts: Vec<&str> = data.test.iter().map(|example| example.text.as_str()).collect();
-    let answers = model.predict(&texts).unwrap();
-    let hits = answers.iter().zip(&data.test).filter(|(a, example)| a.label == data.labels[example.label]).count();
+    let predictions = model.predict(&texts).unwrap();
+    let hits = predictions.iter().zip(&data.test).filter(|(p, example)| p.label == data.labels[example.label]).count();
     assert_eq!(hits as f64 / 100.0, accuracy);
 }
 
 #[test]
-fn a_damaged_or_absent_checkpoint_is_refused_by_name() {
+fn a_damaged_or_missing_checkpoint_is_rejected_by_name() {
     let (data, (_, device)) = (small(), devices().remove(0));
     let dir = tempfile::tempdir().unwrap();
     let absent = ModelFolder { path: dir.path().join("absent") };
-    assert!(Model::open(&absent, &device).unwrap_err().to_string().contains("there is none yet"));
+    assert!(Model::open(&absent, &device).unwrap_err().to_string().contains("none has been saved yet"));
     let folder = save(dir.path(), &data, 1, 3, &[], &device);
     let file = folder.checkpoints().path(1).join("encoder.json");
     fs::write(&file, fs::read_to_string(&file).unwrap().replacen("the", "teh", 1)).unwrap();

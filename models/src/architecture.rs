@@ -1,4 +1,4 @@
-//! The recurrent architectures that a recipe may name: each of the listed cells, reading forward or both ways.
+//! Names of the recurrent architectures: each cell, unidirectional or bidirectional.
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor};
@@ -9,28 +9,28 @@ use crate::cells::{self, Card, cells};
 use crate::layers::{Bidirectional, LayerState, Passage, Reading, SequenceLayer, Unidirectional};
 use crate::state::State;
 
-/// Turns the list of cells into names ([`Architecture`]) and layers ([`Recurrent`]): each cell reads forward, or both ways.
+/// Generates the names ([`Architecture`]) and layers ([`Recurrent`]) from the list of cells.
 macro_rules! architectures {
     ($($file:ident::$cell:ident = $name:literal, $both:ident;)*) => {
-        /// The name of a recurrent architecture.
+        /// A recurrent architecture: a cell, unidirectional or bidirectional.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub enum Architecture {
             $(
-                #[doc = concat!("[`", stringify!($cell), "`](crate::cells::", stringify!($cell), ") reading forward.")]
+                #[doc = concat!("[`", stringify!($cell), "`](crate::cells::", stringify!($cell), "), unidirectional.")]
                 $cell,
             )*
             $(
-                #[doc = concat!("[`", stringify!($cell), "`](crate::cells::", stringify!($cell), ") in each direction.")]
+                #[doc = concat!("[`", stringify!($cell), "`](crate::cells::", stringify!($cell), "), bidirectional.")]
                 $both,
             )*
         }
 
         impl Architecture {
-            /// Every architecture, those that read forward first.
+            /// All architectures, unidirectional first.
             pub const ALL: [Architecture; 2 * [$($name),*].len()] =
                 [$(Architecture::$cell,)* $(Architecture::$both,)*];
 
-            /// The name in recipes and on the command line.
+            /// Name in recipes and on the command line.
             pub fn name(self) -> &'static str {
                 match self {
                     $(Architecture::$cell => $name,)*
@@ -38,21 +38,21 @@ macro_rules! architectures {
                 }
             }
 
-            /// The same cell reading forward.
+            /// The unidirectional architecture of the same cell.
             pub fn forward(self) -> Self {
                 match self {
                     $(Architecture::$cell | Architecture::$both => Architecture::$cell,)*
                 }
             }
 
-            /// What is to be told of the cell that reads.
+            /// Description of the cell.
             pub fn card(self) -> Card {
                 match self {
                     $(Architecture::$cell | Architecture::$both => <cells::$cell as crate::cell::Cell>::CARD,)*
                 }
             }
 
-            /// How many cells read the sequence, each in its own direction.
+            /// Number of directions: 1, or 2 if bidirectional.
             pub fn directions(self) -> usize {
                 match self {
                     $(Architecture::$cell => 1,)*
@@ -60,7 +60,7 @@ macro_rules! architectures {
                 }
             }
 
-            /// Tensors that each cell carries from step to step.
+            /// Number of tensors in the recurrent state of each direction.
             pub fn state_tensors(self) -> usize {
                 match self {
                     $(Architecture::$cell | Architecture::$both =>
@@ -68,7 +68,7 @@ macro_rules! architectures {
                 }
             }
 
-            /// The layer with initial weights drawn from `key`.
+            /// A layer of this architecture with initial weights drawn from `key`.
             pub fn build(self, input_size: usize, hidden_size: usize, key: Key, device: &Device) -> Recurrent {
                 match self {
                     $(Architecture::$cell =>
@@ -79,21 +79,21 @@ macro_rules! architectures {
             }
         }
 
-        /// A recurrent layer of whichever architecture was named.
+        /// A recurrent layer of any [`Architecture`].
         #[derive(Module, Debug)]
         pub enum Recurrent {
             $(
-                #[doc = concat!("[`", stringify!($cell), "`](crate::cells::", stringify!($cell), ") reading forward.")]
+                #[doc = concat!("[`", stringify!($cell), "`](crate::cells::", stringify!($cell), "), unidirectional.")]
                 $cell(Unidirectional<cells::$cell>),
             )*
             $(
-                #[doc = concat!("[`", stringify!($cell), "`](crate::cells::", stringify!($cell), ") in each direction.")]
+                #[doc = concat!("[`", stringify!($cell), "`](crate::cells::", stringify!($cell), "), bidirectional.")]
                 $both(Bidirectional<cells::$cell>),
             )*
         }
 
         impl Recurrent {
-            /// Reads `[batch, time, input_size]`.
+            /// Processes `input`, `[batch, time, input_size]`; see [`SequenceLayer::read`].
             pub fn read(&self, input: Tensor<3>, passage: Passage) -> Reading {
                 match self {
                     $(Recurrent::$cell(layer) => layer.read(input, passage),)*
@@ -101,7 +101,7 @@ macro_rules! architectures {
                 }
             }
 
-            /// Reads one sequence as its steps come, see [`SequenceLayer::stream`].
+            /// Starts a stream over one sequence; see [`SequenceLayer::stream`].
             pub fn stream(&self, initial: Option<LayerState>, execution: Execution) -> Option<Stream> {
                 match self {
                     $(Recurrent::$cell(layer) => layer.stream(initial, execution),)*
@@ -115,12 +115,12 @@ macro_rules! architectures {
 cells!(architectures);
 
 impl Architecture {
-    /// The architecture of that name.
+    /// The architecture with this name.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|architecture| architecture.name() == name)
     }
 
-    /// Parameters of the recurrent layer: weights and biases of all its cells.
+    /// Number of parameters of the recurrent layer, all directions included.
     pub fn parameters(self, input_size: usize, hidden_size: usize) -> usize {
         let Card { gates, own, .. } = self.card();
         self.directions() * hidden_size * (gates * (input_size + hidden_size + 1) + own)
@@ -137,11 +137,11 @@ impl Architecture {
                 self.0.pop();
             }
             fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-                // The first part names the architecture.
+                // The first path component is the architecture's name.
                 self.1.push((self.0[1..].join("."), param.val().dims().to_vec()));
             }
         }
-        // Read off a tiny layer whose sizes cannot be confused: large ones take long to draw.
+        // Shapes of a tiny layer with unambiguous sizes, scaled up: initializing a large layer takes long.
         let (tiny_input, tiny_hidden) = (7, 5);
         let mut found = Shapes(Vec::new(), Vec::new());
         self.build(tiny_input, tiny_hidden, Key::new(0, Purpose::Weights), device).visit(&mut found);
@@ -149,13 +149,14 @@ impl Architecture {
         found.1.into_iter().map(|(name, shape)| (name, shape.into_iter().map(scaled).collect())).collect()
     }
 
-    /// Bytes that the backward pass keeps of a sequence of `time` steps: its input, and the gates and states of each step.
+    /// Bytes kept for the backward pass of one sequence of `time` steps: the input, and the gates and states of each
+    /// step.
     pub fn memory(self, time: usize, input_size: usize, hidden_size: usize) -> u64 {
         let kept = input_size + self.directions() * hidden_size * (self.card().gates + self.state_tensors());
         4 * time as u64 * kept as u64
     }
 
-    /// Multiplications and additions of the products of one time step of one sequence.
+    /// Floating-point operations of the matrix products in one time step of one sequence.
     pub fn operations_per_step(self, input_size: usize, hidden_size: usize) -> usize {
         2 * self.directions() * self.card().gates * hidden_size * (input_size + hidden_size)
     }

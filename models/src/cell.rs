@@ -1,4 +1,4 @@
-//! The contract of a recurrent cell, and the one readable loop over time steps.
+//! The [`Cell`] trait and the reference loop over time steps.
 
 use burn::module::{Module, ModuleDisplay};
 use burn::tensor::{Bool, Device, Tensor, TensorData};
@@ -10,64 +10,67 @@ use seqzoo_random::{Key, RngExt};
 use crate::cells::{Card, Weights};
 use crate::state::{NamedState, State};
 
-/// One step of recurrence: a cell says what happens at a time step, [`unroll`] does the walking.
+/// A recurrent cell: the computation of one time step. [`unroll`] applies it to a whole sequence.
 pub trait Cell: Module + ModuleDisplay {
-    /// What is recurrent_state from step to step.
+    /// The recurrent state.
     type State: State;
 
-    /// What `describe` tells of the cell.
+    /// Description of the cell for `seqzoo describe`.
     const CARD: Card;
 
     /// A cell with initial weights drawn from `key`, on `device`.
     fn new(input_size: usize, hidden_size: usize, key: Key, device: &Device) -> Self;
 
-    /// Its input weights, recurrent weights and bias.
+    /// Input weights, recurrent weights and bias.
     fn weights(&self) -> &Weights;
 
-    /// The part of a step that does not depend on the state, for any number of steps at once: input product and bias.
+    /// Input projection of any number of time steps at once: x W_ih + b, which does not depend on the state.
     ///
-    /// `input` is `[rows, input_size]`; the result `[rows, gates · hidden_size]`.
+    /// `input` is `[rows, input_size]`; the result is `[rows, gates · hidden_size]`.
     fn project(&self, input: Tensor<2>) -> Tensor<2> {
         self.weights().read(input) + self.weights().bias().unsqueeze()
     }
 
-    /// The recurrence that kernels know this cell by, if there is one, with parameters other than [`Weights`].
+    /// The fused kernel of this cell, if there is one, with the parameters that are not in [`Weights`].
     fn kernel(&self) -> Option<Recurrence> {
         None
     }
 
-    /// The rest of a step: `projected` is `[batch, gates · hidden_size]`, each tensor of the state `[batch, hidden_size]`.
+    /// Next state from the input projection of one time step and the current state.
+    ///
+    /// `projected` is `[batch, gates · hidden_size]`; each tensor of the state is `[batch, hidden_size]`.
     fn step(&self, projected: Tensor<2>, state: Self::State) -> Self::State;
 }
 
-/// How sequences are processed.
+/// Options of [`unroll`].
 #[derive(Debug, Clone)]
 pub struct Walk<S> {
-    /// Valid steps of each row, at most the input's time.
+    /// Number of valid time steps of each row, at most the input's `time`.
     pub lengths: Lengths,
-    /// The state before the first step; all zeros unless given.
+    /// Initial state; zeros if `None`.
     pub initial: Option<S>,
-    /// Which way.
+    /// Direction in which the sequence is processed.
     pub direction: Direction,
-    /// Whether units keep their old values now and then.
+    /// Zoneout of the state.
     pub zoneout: Zoneout,
-    /// Added to the hidden state after each step, `[batch, time, hidden_size]`: zeros that require a gradient show how much
-    /// each step's hidden state matters to a loss.
+    /// Tensor added to the hidden state after each time step, `[batch, time, hidden_size]`. Zeros that require a
+    /// gradient yield the gradient of a loss with respect to each hidden state.
     pub added: Option<Tensor<3>>,
-    /// How it is computed.
+    /// How the layer is computed: engine, instruction set, threads.
     pub execution: Execution,
 }
 
-/// Which way a sequence is read.
+/// Direction in which a sequence is processed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
-    /// From the first step to the last true one.
+    /// From the first time step to the last valid one.
     Forward,
-    /// From each row's last true step to the first.
+    /// From each row's last valid time step to the first.
     Backward,
 }
 
-/// Each unit of the state keeps its old value with probability `rate`; without a key, the expectation of that.
+/// Zoneout: each unit of the state keeps its previous value with probability `rate` in training; its expectation at
+/// inference.
 ///
 /// ```text
 /// s' ← m ⊙ s + (1 − m) ⊙ s'        m = 1 with probability rate in training, m = rate at inference
@@ -76,23 +79,24 @@ pub enum Direction {
 /// Krueger et al., "Zoneout: regularizing RNNs by randomly preserving hidden activations", ICLR 2017.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Zoneout {
-    /// Probability of keeping the old value, in [0, 1).
+    /// Probability of keeping the previous value, in [0, 1).
     pub rate: f64,
-    /// From which masks are drawn in training; `None` at inference.
+    /// Random key for the masks in training; `None` at inference.
     pub key: Option<Key>,
 }
 
-/// What walking a sequence leaves behind.
+/// Result of [`unroll`].
 #[derive(Debug, Clone)]
 pub struct Walked<S> {
-    /// The hidden state after each step, `[batch, time, hidden_size]`; zero at padding, as in PyTorch's packed sequences.
+    /// The hidden state after each time step, `[batch, time, hidden_size]`; zero at padding, as in PyTorch's packed
+    /// sequences.
     pub outputs: Tensor<3>,
-    /// The state after each row's last true step in the direction of reading.
+    /// The final state of each row: after its last valid time step in the given direction.
     pub last: S,
 }
 
 impl Zoneout {
-    /// Every unit follows its equations.
+    /// No zoneout.
     pub const OFF: Zoneout = Zoneout { rate: 0.0, key: None };
 
     fn apply<S: State>(self, new: S, old: S, step: usize) -> S {
@@ -113,25 +117,26 @@ impl Zoneout {
     }
 }
 
-/// Reads whole sequences with a cell: by its kernel where there is one, else step by step.
+/// Applies a cell to whole sequences: with its fused kernel if there is one, otherwise step by step.
 ///
-/// `input` is `[batch, time, input_size]`. A row beyond its length keeps its state, so padding (even a NaN in it) changes no
-/// output, no state and no gradient. Reading backward starts at each row's own last true step.
+/// `input` is `[batch, time, input_size]`. A row keeps its state beyond its length, so padding (even NaN) changes no
+/// output, state or gradient. The backward direction starts at each row's own last valid time step.
 ///
 /// # Panics
-/// If `input` does not fit the cell, or the lengths do not fit `input`.
+/// If `input` does not match the cell's input size, the lengths do not match `input`, or [`Engine::Fused`] is required
+/// and no kernel supports the request.
 pub fn unroll<C: Cell>(cell: &C, input: Tensor<3>, walk: Walk<C::State>) -> Walked<C::State> {
     let [batch, time, input_size] = input.dims();
     let (expected, hidden_size, lengths) = (cell.weights().input_size(), cell.weights().hidden_size(), &walk.lengths);
-    assert_eq!(input_size, expected, "input is [{batch}, {time}, {input_size}], the cell reads [_, _, {expected}]");
-    assert_eq!(lengths.len(), batch, "input is [{batch}, {time}, {input_size}]: one length per row is needed");
+    assert_eq!(input_size, expected, "input is [{batch}, {time}, {input_size}], expected [_, _, {expected}]");
+    assert_eq!(lengths.len(), batch, "input is [{batch}, {time}, {input_size}]: expected one length per row");
     assert!(time > 0 && lengths.iter().all(|&length| length <= time), "lengths {lengths:?} exceed {time} steps");
 
     if let Some(walked) = fused(cell, &input, &walk) {
         return walked;
     }
 
-    // Time first, so that each step's rows lie together: one product serves all steps, and a step is cut out for free.
+    // Time-major, so that one product projects all time steps and the rows of a step are contiguous.
     let by_time = without_padding(input, lengths).swap_dims(0, 1).reshape([time * batch, input_size]);
     let projected = cell.project(by_time);
     let mut state = walk.initial.unwrap_or_else(|| C::State::zeros(batch, hidden_size, &projected));
@@ -140,7 +145,7 @@ pub fn unroll<C: Cell>(cell: &C, input: Tensor<3>, walk: Walk<C::State>) -> Walk
     let added = walk.added.map(by_step);
 
     let mut outputs = Vec::with_capacity(time);
-    let mut read = |(step, projected): (usize, Tensor<2>)| {
+    let mut advance = |(step, projected): (usize, Tensor<2>)| {
         let mut next = walk.zoneout.apply(cell.step(projected, state.clone()), state.clone(), step);
         if let Some(added) = &added {
             let NamedState { hidden, cell } = next.named();
@@ -159,26 +164,29 @@ pub fn unroll<C: Cell>(cell: &C, input: Tensor<3>, walk: Walk<C::State>) -> Walk
     };
     let steps = split(projected, time).into_iter().enumerate();
     match walk.direction {
-        Direction::Forward => steps.for_each(&mut read),
+        Direction::Forward => steps.for_each(&mut advance),
         Direction::Backward => {
-            steps.rev().for_each(&mut read);
+            steps.rev().for_each(&mut advance);
             outputs.reverse();
         }
     }
     Walked { outputs: Tensor::stack::<3>(outputs, 1), last: state }
 }
 
-/// Computes with a kernel: the only place that chooses between kernels and the loop.
+/// Applies the cell's fused kernel, if one supports the request; only this function chooses between kernel and loop.
 fn fused<C: Cell>(cell: &C, input: &Tensor<3>, walk: &Walk<C::State>) -> Option<Walked<C::State>> {
-    let undisturbed = walk.zoneout.rate == 0.0 && walk.added.is_none();
+    let unregularized = walk.zoneout.rate == 0.0 && walk.added.is_none();
     let [batch, time, input_size] = input.dims();
     let sizes = [batch, time, input_size, cell.weights().hidden_size()];
-    let found = cell.kernel().filter(|_| undisturbed).and_then(|recurrence| {
+    let found = cell.kernel().filter(|_| unregularized).and_then(|recurrence| {
         let request = Request { cell: recurrence.cell, device: &input.device(), dtype: input.dtype(), sizes };
         Some((kernels::find(&request, walk.execution)?, recurrence))
     });
     let Some((family, Recurrence { cell: name, extra })) = found else {
-        assert!(walk.execution.engine != Engine::Fused, "no kernel reads this cell, disturbance and device");
+        assert!(
+            walk.execution.engine != Engine::Fused,
+            "no fused kernel supports this cell, regularization and device"
+        );
         return None;
     };
     let inputs = kernel_inputs(cell, extra, input.clone(), walk.initial.clone());
@@ -197,9 +205,10 @@ fn kernel_inputs<C: Cell>(cell: &C, extra: Extra, input: Tensor<3>, initial: Opt
     Inputs { input, weight_ih, bias, weight_hh, extra, hidden, cell, packed }
 }
 
-/// Reads one sequence step by step, forward, from `initial` or from zeros; `None` if no kernel reads this cell on its device.
+/// Processes one sequence step by step, forward, from `initial` or from zeros; `None` if no kernel supports this cell
+/// on its device.
 ///
-/// For inference: steps allocate nothing and leave nothing to differentiate.
+/// For inference only: steps allocate no memory and record no gradients.
 pub fn stream<C: Cell>(cell: &C, initial: Option<C::State>, execution: Execution) -> Option<Stream> {
     let Recurrence { cell: name, extra } = cell.kernel()?;
     let weights = cell.weights().recurrent();
@@ -207,25 +216,25 @@ pub fn stream<C: Cell>(cell: &C, initial: Option<C::State>, execution: Execution
     kernels::stream(name, kernel_inputs(cell, extra, input, initial), execution)
 }
 
-/// Cuts `[steps · batch, features]` into its steps, by halves: the backward pass of each cut writes a zero for every row
-/// that it was cut from, so cutting off one step at a time would cost time² (Burn 0.22).
+/// Splits `[steps · batch, features]` into time steps by recursive halving: the backward pass of each split fills zeros
+/// for all rows of its input, so splitting off one step at a time would take O(time²) (Burn 0.22).
 fn split(rows: Tensor<2>, steps: usize) -> Vec<Tensor<2>> {
     if steps == 1 {
         return vec![rows];
     }
     let batch = rows.dims()[0] / steps;
     let half = steps / 2;
-    let mut cut = split(rows.clone().narrow(0, 0, half * batch), half);
-    cut.extend(split(rows.narrow(0, half * batch, (steps - half) * batch), steps - half));
-    cut
+    let mut parts = split(rows.clone().narrow(0, 0, half * batch), half);
+    parts.extend(split(rows.narrow(0, half * batch, (steps - half) * batch), steps - half));
+    parts
 }
 
-/// The rows that have no step `step`, in the shape of `hidden`; `None` if every row has it.
+/// Mask of the rows that end before `step`, in the shape of `hidden`; `None` if there are none.
 fn finished(lengths: &Lengths, step: usize, time: usize, hidden: &Tensor<2>) -> Option<Tensor<2, Bool>> {
     lengths.finished(step, time, &hidden.device()).map(|rows| rows.expand(hidden.dims()))
 }
 
-/// `[batch, time, features]` with zeros wherever it is padding.
+/// `[batch, time, features]` with padding set to zero.
 pub fn without_padding(input: Tensor<3>, lengths: &Lengths) -> Tensor<3> {
     let [_, time, _] = input.dims();
     match lengths.padding(time, &input.device()) {
@@ -237,9 +246,9 @@ pub fn without_padding(input: Tensor<3>, lengths: &Lengths) -> Tensor<3> {
     }
 }
 
-/// True with probability `rate`, element by element, from a key.
+/// Bernoulli mask: each element is true with probability `rate`, drawn from `key`.
 pub fn mask<const D: usize>(shape: [usize; D], rate: f64, key: Key, device: &Device) -> Tensor<D, Bool> {
     let mut stream = key.stream();
-    let marks: Vec<bool> = (0..shape.iter().product()).map(|_| stream.random_bool(rate)).collect();
-    Tensor::from_data(TensorData::new(marks, shape), device)
+    let values: Vec<bool> = (0..shape.iter().product()).map(|_| stream.random_bool(rate)).collect();
+    Tensor::from_data(TensorData::new(values, shape), device)
 }

@@ -1,11 +1,11 @@
-//! One cell per file, its equations above its code.
+//! Recurrent cells, one per file, with equations above the code.
 
 mod weights;
 
 pub use weights::{Weights, gates};
 
-/// The list of cells: file, type, name of the architecture that reads forward, and type of the one that reads both ways.
-/// All else (modules, names, layers, tests of every cell) follows from it; the file holds the rest.
+/// The list of cells: file, type, name of the unidirectional architecture, and type of the bidirectional one.
+/// Modules, names, layers and the tests of every cell are generated from it.
 macro_rules! cells {
     ($callback:ident) => {
         $callback! {
@@ -28,19 +28,19 @@ macro_rules! modules {
 }
 cells!(modules);
 
-/// What `describe` tells of a cell; written beside its equations.
+/// Description of a cell, printed by `seqzoo describe`.
 #[derive(Debug, Clone, Copy)]
 pub struct Card {
     /// The cell in one sentence.
     pub summary: &'static str,
     /// The equations of one time step, as in the cell's documentation.
     pub equations: &'static str,
-    /// Where it was introduced.
+    /// The paper that introduced it.
     pub paper: &'static str,
-    /// The file that holds it, from the repository's root.
+    /// Its source file, relative to the repository root.
     pub file: &'static str,
-    /// Products with the input and the hidden state per step, in blocks of `hidden_size` columns.
+    /// Number of gates: blocks of `hidden_size` columns in the input and recurrent products of a step.
     pub gates: usize,
-    /// Parameters beside [`Weights`] and recurrent matrices, in multiples of `hidden_size`.
+    /// Parameters outside [`Weights`] and the recurrent matrices, in multiples of `hidden_size`.
     pub own: usize,
 }

@@ -1,10 +1,10 @@
-//! Initial weights: drawn on the host from a key, so that every backend starts from the same numbers.
+//! Weight initialization, drawn on the host from a key, so that it is identical on every backend.
 
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Device, Tensor, TensorData};
 use seqzoo_random::{Key, Rng, RngExt};
 
-/// Uniform in ±√(6 / (rows + columns)), for `blocks` matrices `[rows, columns]` side by side: `[rows, blocks · columns]`.
+/// Glorot-uniform: uniform in ±√(6 / (rows + columns)), for `blocks` concatenated matrices: `[rows, blocks · columns]`.
 ///
 /// Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural networks", AISTATS 2010.
 pub fn glorot_uniform([rows, columns]: [usize; 2], blocks: usize, key: Key, device: &Device) -> Param<Tensor<2>> {
@@ -19,17 +19,17 @@ pub fn uniform(shape: [usize; 2], bound: f32, key: Key, device: &Device) -> Para
     Param::from_data(TensorData::new(values, shape), device)
 }
 
-/// All parameters of a module drawn anew, uniformly from ±`bound`, biases included.
+/// Reinitializes all parameters of a module, biases included, uniformly in ±`bound`.
 pub fn all_uniform<M: Module>(module: M, bound: f64, key: Key) -> M {
     struct Uniform {
         bound: f32,
         key: Key,
-        place: u64,
+        index: u64,
     }
     impl ModuleMapper for Uniform {
         fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-            let mut stream = self.key.place(self.place).stream();
-            self.place += 1;
+            let mut stream = self.key.place(self.index).stream();
+            self.index += 1;
             param.map(|old| {
                 let shape = old.dims();
                 let values: Vec<f32> =
@@ -39,11 +39,11 @@ pub fn all_uniform<M: Module>(module: M, bound: f64, key: Key) -> M {
             })
         }
     }
-    module.map(&mut Uniform { bound: bound as f32, key, place: 0 })
+    module.map(&mut Uniform { bound: bound as f32, key, index: 0 })
 }
 
-/// `blocks` random orthogonal matrices side by side, `[size, blocks · size]`: a product with one keeps lengths, so that
-/// signals neither grow nor fade at first.
+/// `blocks` concatenated random orthogonal matrices, `[size, blocks · size]`. They preserve vector norms, so
+/// activations and gradients initially neither explode nor vanish.
 ///
 /// Saxe et al., "Exact solutions to the nonlinear dynamics of learning in deep linear neural networks", ICLR 2014.
 pub fn orthogonal(size: usize, blocks: usize, key: Key, device: &Device) -> Param<Tensor<2>> {
@@ -63,7 +63,7 @@ pub fn constant(values: &[f32], device: &Device) -> Param<Tensor<1>> {
     Param::from_data(TensorData::new(values.to_vec(), [values.len()]), device)
 }
 
-/// Gram–Schmidt on normally distributed vectors, each projected twice against rounding.
+/// Gram–Schmidt orthonormalization of Gaussian vectors, each projected twice to limit rounding errors.
 fn orthonormal_rows(size: usize, stream: &mut impl Rng) -> Vec<Vec<f64>> {
     let mut rows: Vec<Vec<f64>> = Vec::with_capacity(size);
     while rows.len() < size {
@@ -71,19 +71,19 @@ fn orthonormal_rows(size: usize, stream: &mut impl Rng) -> Vec<Vec<f64>> {
         for _ in 0..2 {
             for row in &rows {
                 let overlap: f64 = row.iter().zip(&vector).map(|(a, b)| a * b).sum();
-                vector.iter_mut().zip(row).for_each(|(value, along)| *value -= overlap * along);
+                vector.iter_mut().zip(row).for_each(|(value, component)| *value -= overlap * component);
             }
         }
-        let length = vector.iter().map(|value| value * value).sum::<f64>().sqrt();
-        // A vector that (almost) lies in the span of the others has no direction left of its own: draw another.
-        if length > 1e-6 {
-            rows.push(vector.into_iter().map(|value| value / length).collect());
+        let norm = vector.iter().map(|value| value * value).sum::<f64>().sqrt();
+        // A vector that (almost) lies in the span of the others is drawn again.
+        if norm > 1e-6 {
+            rows.push(vector.into_iter().map(|value| value / norm).collect());
         }
     }
     rows
 }
 
-/// A draw from the standard normal distribution (Box and Muller 1958).
+/// A sample from the standard normal distribution (Box and Muller 1958).
 fn normal(stream: &mut impl Rng) -> f64 {
     let (radius, angle): (f64, f64) = (stream.random(), stream.random());
     (-2.0 * (1.0 - radius).ln()).sqrt() * (std::f64::consts::TAU * angle).cos()

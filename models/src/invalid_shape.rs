@@ -1,48 +1,48 @@
-//! What is said of sizes, rates and choices with which no network can be built.
+//! The error for invalid sizes, rates and options of a network.
 
-/// A value that fits no network, by the field of the shape that holds it.
+/// An invalid field of a network's shape.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {reason}")]
 pub struct InvalidShape {
-    /// The field, such as `hidden_sizes`; within a part of a shape, `encoder.hidden_sizes`.
+    /// The field, such as `hidden_sizes` or, nested, `encoder.hidden_sizes`.
     pub field: String,
-    /// What does not fit, and what would.
+    /// Why the value is invalid, and what is expected.
     pub reason: String,
 }
 
 impl InvalidShape {
-    /// A invalid_shape of a field.
+    /// An error for `field`.
     pub fn new(field: &str, reason: impl Into<String>) -> Self {
         Self { field: field.to_owned(), reason: reason.into() }
     }
 
-    /// The same invalid_shape as seen from a shape that holds this one as `part`.
+    /// The same error with `part` prepended to the field's path.
     #[must_use]
     pub fn within(self, part: &str) -> Self {
         Self { field: format!("{part}.{}", self.field), ..self }
     }
 }
 
-/// Refuses a size of zero.
+/// Checks that a size is positive.
 ///
 /// # Errors
 /// If it is zero.
 pub fn positive(field: &str, size: usize) -> Result<(), InvalidShape> {
-    if size > 0 { Ok(()) } else { Err(InvalidShape::new(field, "0 is too few; at least 1 is needed")) }
+    if size > 0 { Ok(()) } else { Err(InvalidShape::new(field, "must be at least 1, got 0")) }
 }
 
-/// Refuses a rate outside [0, 1).
+/// Checks that a dropout or zoneout rate is in [0, 1).
 ///
 /// # Errors
-/// If it is outside.
+/// If it is not, or is NaN.
 pub fn rate(field: &str, rate: f64) -> Result<(), InvalidShape> {
     if (0.0..1.0).contains(&rate) { Ok(()) } else { Err(InvalidShape::new(field, format!("{rate} is not in [0, 1)"))) }
 }
 
-/// Ends the building of a network that its shape's check refuses.
+/// Panics if the check of a shape failed.
 ///
 /// # Panics
-/// With what does not fit.
+/// With the error as message.
 pub(crate) fn expect_fit(checked: Result<(), InvalidShape>) {
-    checked.unwrap_or_else(|invalid_shape| panic!("{invalid_shape}"));
+    checked.unwrap_or_else(|error| panic!("{error}"));
 }

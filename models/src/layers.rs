@@ -1,5 +1,5 @@
-//! What is built around cells: reading in one or both directions, stacks with skip connections, dropout, pooling,
-//! character_encoder, perceptrons, attention, conditional random fields.
+//! Layers: unidirectional and bidirectional recurrent layers, stacks with skip connections, dropout, pooling, character
+//! encoders, perceptrons, attention, conditional random fields.
 
 pub mod attention;
 pub mod character_encoder;

@@ -1,26 +1,28 @@
-//! Recurrent cells, the layers built of them, and the networks that recipes train.
+//! Recurrent cells, the layers built from them, and the networks that recipes train.
 //!
 //! # Names and dimensions
 //!
 //! | name | meaning |
 //! |---|---|
-//! | batch | sequences processed together |
-//! | time | steps of the longest sequence of the batch |
-//! | lengths | valid steps of each sequence, at most `time` ([`Lengths`]); what lies beyond is padding and changes nothing |
-//! | input_size, hidden_size | features read and produced per step |
-//! | hidden, cell | the state: what a cell shows, and what an LSTM keeps to itself |
-//! | weight_ih, weight_hh, bias | input product, recurrent product, offset; gates side by side in the last dimension |
+//! | batch | number of sequences processed together |
+//! | time | number of time steps of the longest sequence in the batch |
+//! | lengths | valid time steps of each sequence, at most `time` ([`Lengths`]); the rest is padding and is ignored |
+//! | input_size, hidden_size | number of input and output features per time step |
+//! | hidden, cell | the recurrent state: the hidden state (the output), and the cell state of an LSTM |
+//! | weight_ih, weight_hh, bias | input weights, recurrent weights, bias; gates concatenated in the last dimension |
 //!
-//! Every public sequence is `[batch, time, features]`. Gates stand in the order i, f, g, o (GRU: r, then u or z, then n).
+//! Every public sequence tensor is `[batch, time, features]` (`batch_first` in PyTorch). The gate order is i, f, g, o
+//! (GRU: r, then u or z, then n).
 //!
 //! # Index
 //!
-//! Cells are listed in [`cells`], one file each, with equations and paper on top; `seqzoo list models` shows them all.
+//! [`cells`] lists the cells, one file each, with equations and paper at the top; `seqzoo list models` prints them.
 //!
-//! [`cell`] has the contract of a cell and the one readable loop over time, [`state`] what cells carry along it;
-//! [`layers`] what is built around cells: both directions, stacks with skip connections, dropout, pooling, attention, CRF;
-//! [`networks`] what a recipe trains; [`architecture`] the names that a recipe may use; [`invalid_shape`] what is said of sizes
-//! that fit no network.
+//! - [`cell`]: the [`Cell`](cell::Cell) trait and the reference loop over time steps; [`state`]: the recurrent state.
+//! - [`layers`]: bidirectional layers, stacks with skip connections, dropout, pooling, attention, CRF.
+//! - [`networks`]: the networks that a recipe trains.
+//! - [`architecture`]: the architecture names that a recipe accepts.
+//! - [`invalid_shape`]: the error for invalid sizes and rates.
 
 pub mod architecture;
 pub mod cell;

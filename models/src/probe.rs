@@ -1,4 +1,4 @@
-//! How far back a loss reaches: the gradient's norm at each step's hidden state.
+//! Gradient flow through time: the norm of a loss's gradient at each hidden state.
 
 use burn::tensor::{Device, Tensor, TensorData};
 use seqzoo_kernels::Lengths;
@@ -6,15 +6,18 @@ use seqzoo_random::{Key, Purpose, RngExt};
 
 use crate::layers::{Stack, StackShape};
 
-/// Norms of a loss's gradient at the hidden states of a stack's lowest layer, by distance from each row's last true step.
+/// Gradient norms of a loss at the hidden states of a stack's first layer, by distance from each row's last valid time
+/// step.
 ///
 /// ```text
-/// reach_d = mean over rows of ‖∂L/∂h_{length − d}‖        d = 0 is the last true step
+/// reach_d = mean over rows of ‖∂L/∂h_{length − d}‖        d = 0 is the last valid time step
 /// ```
 ///
-/// Measured by adding to each hidden state a zero that requires a gradient. `input` is `[batch, time, features]` on an autodiff
-/// device; `loss` makes one number of the stack's outputs. Of a bidirectional layer the forward reader is measured. Distances
-/// that no row has are left out. Bengio, Simard and Frasconi, "Learning long-term dependencies with gradient descent is difficult", 1994.
+/// `input` is `[batch, time, features]` on an autodiff device; `loss` maps the stack's outputs to a scalar. The
+/// gradient is that of a zero tensor added to the hidden states. In a bidirectional layer, the forward direction is
+/// measured. The result has one value per distance, up to the longest row.
+///
+/// Bengio, Simard and Frasconi, "Learning long-term dependencies with gradient descent is difficult", 1994.
 pub fn reach(
     stack: &Stack,
     input: Tensor<3>,
@@ -27,7 +30,7 @@ pub fn reach(
     let added = Tensor::<3>::zeros([batch, time, width], &input.device()).require_grad();
     let outputs = stack.read_disturbed(input, &lengths, None, None, Some(added.clone())).outputs;
     let gradients = loss(outputs).backward();
-    let gradient = added.grad(&gradients).expect("the loss depends on what was added");
+    let gradient = added.grad(&gradients).expect("the loss depends on the hidden states");
     let values = gradient.try_into_vec_as::<f32>().expect("a computed tensor can be read");
     let norm = |row: usize, step: usize| {
         let units = &values[(row * time + step) * width..][..width];
@@ -44,18 +47,18 @@ pub fn reach(
     (0..longest).map(at).collect()
 }
 
-/// The reach of fresh weights over `lag` steps of noise: 16 rows of uniform numbers in ±1, and a random direction of the last
-/// output as loss.
+/// Gradient norms ([`reach`]) of a randomly initialized stack over `lag` + 1 time steps: 16 rows of uniform noise in
+/// ±1, with the projection of the last output onto a random vector as loss.
 pub fn fresh_reach(shape: StackShape, lag: usize, seed: u64, device: &Device) -> Vec<f64> {
     let device = device.clone().autodiff();
     let (batch, time, features) = (16, lag + 1, shape.input_size);
-    let numbers = |count: usize, place: u64| -> Vec<f32> {
-        let mut stream = Key::new(seed, Purpose::Data).place(place).stream();
+    let noise = |count: usize, index: u64| -> Vec<f32> {
+        let mut stream = Key::new(seed, Purpose::Data).place(index).stream();
         (0..count).map(|_| stream.random_range(-1.0..1.0)).collect()
     };
-    let input = TensorData::new(numbers(batch * time * features, 0), [batch, time, features]);
+    let input = TensorData::new(noise(batch * time * features, 0), [batch, time, features]);
     let width = shape.output_size();
-    let direction = TensorData::new(numbers(width, 1), [1, 1, width]);
+    let direction = TensorData::new(noise(width, 1), [1, 1, width]);
     let stack = Stack::new(shape, Key::new(seed, Purpose::Weights), &device);
     reach(&stack, Tensor::from_data(input, &device), Lengths::full(batch, time), |outputs| {
         (outputs.narrow(1, time - 1, 1) * Tensor::from_data(direction, &device)).sum()

@@ -1,53 +1,53 @@
-//! What cells carry from step to step.
+//! The recurrent state of cells.
 
 use burn::tensor::Tensor;
 
-/// The state of a cell: tensors `[batch, hidden_size]` under the names that its equations use.
+/// The recurrent state of a cell: named tensors, each `[batch, hidden_size]`.
 pub trait State: Clone {
-    /// How many tensors it has.
+    /// Number of tensors.
     const TENSORS: usize;
 
-    /// The state before the first step: all zeros, with the device and type of `like`.
+    /// An all-zero state with the device and dtype of `like`.
     fn zeros(batch: usize, hidden_size: usize, like: &Tensor<2>) -> Self;
 
-    /// The part that layers above and outputs read.
+    /// The hidden state, which is the output of a time step.
     fn hidden(&self) -> Tensor<2>;
 
-    /// Each tensor of this state combined with the same one of `old`.
+    /// Combines each tensor of this state with the corresponding one of `old`.
     fn zip(self, old: Self, combine: impl FnMut(Tensor<2>, Tensor<2>) -> Tensor<2>) -> Self;
 
-    /// The state under names that do not depend on the cell.
+    /// Converts to the representation that is independent of the cell.
     fn named(self) -> NamedState;
 
-    /// The state of such names.
+    /// Converts from the representation that is independent of the cell.
     ///
     /// # Panics
-    /// If a tensor that this cell needs is not there.
+    /// If a tensor of this cell's state is missing.
     fn from_named(state: NamedState) -> Self;
 }
 
-/// A state whatever the cell.
+/// The recurrent state of any cell.
 #[derive(Debug, Clone)]
 pub struct NamedState {
-    /// `[batch, hidden_size]`.
+    /// Hidden state, `[batch, hidden_size]`.
     pub hidden: Tensor<2>,
-    /// `[batch, hidden_size]`, of cells that keep one apart from the hidden state.
+    /// Cell state, `[batch, hidden_size]`, of LSTMs.
     pub cell: Option<Tensor<2>>,
 }
 
-/// A hidden state alone: vanilla RNN, GRU.
+/// The recurrent state of vanilla RNNs and GRUs.
 #[derive(Debug, Clone)]
 pub struct HiddenState {
-    /// Memory and output at once, `[batch, hidden_size]`.
+    /// Hidden state, `[batch, hidden_size]`.
     pub hidden: Tensor<2>,
 }
 
-/// A hidden state and a cell: LSTM and its kin.
+/// The recurrent state of LSTMs.
 #[derive(Debug, Clone)]
 pub struct LstmState {
-    /// What the cell shows, `[batch, hidden_size]`.
+    /// Hidden state, `[batch, hidden_size]`.
     pub hidden: Tensor<2>,
-    /// What the cell keeps, `[batch, hidden_size]`.
+    /// Cell state, `[batch, hidden_size]`.
     pub cell: Tensor<2>,
 }
 
@@ -100,6 +100,6 @@ impl State for LstmState {
     }
 
     fn from_named(state: NamedState) -> Self {
-        Self { hidden: state.hidden, cell: state.cell.expect("the state of an LSTM has a cell") }
+        Self { hidden: state.hidden, cell: state.cell.expect("an LSTM state has a cell state") }
     }
 }

@@ -21,7 +21,7 @@ use super::BackendChoice;
 use crate::failure::Failure;
 use crate::say::say;
 
-/// Time the layers, answers and training that you would get, at the shapes that other programs are timed at.
+/// Benchmark layers, inference and training, at the shapes of common benchmarks.
 ///
 /// Examples: `seqzoo bench layers --cell lstm`, `seqzoo bench inference --json`,
 /// `seqzoo bench training sentences`, `seqzoo bench growth`
@@ -50,16 +50,16 @@ impl Bench {
     }
 }
 
-/// How layers are timed.
+/// Options of the layer benchmarks.
 #[derive(Debug, Args)]
 struct Manner {
-    /// Time one architecture instead of rnn, lstm and gru-reset-after (the GRU of PyTorch).
+    /// Architecture to time [default: rnn, lstm and gru-reset-after, the GRU of PyTorch]
     #[arg(long, value_name = "NAME")]
     cell: Option<String>,
-    /// Measurements of each shape at most; the median is told.
+    /// Maximum number of measurements per shape; the median is reported.
     #[arg(long, value_name = "N", default_value_t = 15, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     repeats: u32,
-    /// Read with the readable loop instead of kernels.
+    /// Use the reference loop instead of fused kernels.
     #[arg(long)]
     reference: bool,
     /// Print one JSON object per measurement.
@@ -69,7 +69,7 @@ struct Manner {
     backend: BackendChoice,
 }
 
-/// Batch, time, features read, units.
+/// Batch, time, input size, hidden size.
 type Shape = [usize; 4];
 
 const SHAPES: [Shape; 10] = [
@@ -85,10 +85,10 @@ const SHAPES: [Shape; 10] = [
     [128, 200, 256, 512],
 ];
 
-/// Floating-point operations after which a shape need not be measured more often.
+/// Floating-point operations per shape, which limit its number of measurements.
 const ENOUGH: f64 = 4e11;
 
-/// What a measurement is of.
+/// Subject of a measurement.
 struct Subject {
     cell: Architecture,
     shape: Shape,
@@ -96,7 +96,7 @@ struct Subject {
 }
 
 impl Manner {
-    /// The architectures to be timed, and whether kernels read them.
+    /// The architectures to time.
     fn cells(&self) -> Result<Vec<Architecture>, Failure> {
         match &self.cell {
             None => Ok(vec![Architecture::Rnn, Architecture::Lstm, Architecture::GruResetAfter]),
@@ -104,15 +104,10 @@ impl Manner {
         }
     }
 
-    /// Opens the backend and tells what will run.
+    /// Opens the backend and prints what will run.
     fn open(&self) -> Result<Device, Failure> {
         let (backend, device) = self.backend.open(None)?;
-        say(format_args!(
-            "{} backend, {} where a cell has one, {} threads",
-            backend.name(),
-            engine(self.fused(&device)),
-            threads()
-        ));
+        say(format_args!("{} backend, {}, {} threads", backend.name(), engine(self.fused(&device)), threads()));
         Ok(device)
     }
 
@@ -124,12 +119,12 @@ impl Manner {
         if self.reference { Execution::reference() } else { Execution::default() }
     }
 
-    /// How often a shape is measured.
+    /// Number of measurements of a shape.
     fn repeats(&self, flops: f64) -> u32 {
         ((ENOUGH / flops) as u32).clamp(3, self.repeats.max(3))
     }
 
-    /// Prints a measurement of so many floating-point operations.
+    /// Prints a measurement of `flops` floating-point operations.
     fn tell(&self, subject: &Subject, pass: &str, seconds: f64, flops: f64, more: Value) -> Result<(), Failure> {
         let Subject { cell, shape: [batch, time, input, hidden], fused } = *subject;
         let gflops = flops / seconds * 1e-9;
@@ -156,14 +151,18 @@ impl Manner {
 }
 
 fn engine(fused: bool) -> String {
-    if fused { format!("kernels, {:?}", InstructionSet::default()) } else { "readable loop".to_owned() }
+    if fused {
+        format!("fused kernels where a cell has them ({:?})", InstructionSet::default())
+    } else {
+        "reference loop".to_owned()
+    }
 }
 
 fn threads() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// Any numbers, the same each time.
+/// Deterministic random input.
 fn numbers([batch, time, input, _]: Shape) -> TensorData {
     let mut stream = Key::new(1, Purpose::Data).stream();
     let numbers = (0..batch * time * input).map(|_| stream.random_range(-1.0f32..1.0)).collect();
@@ -174,7 +173,7 @@ fn layer(cell: Architecture, [.., input, hidden]: Shape, device: &Device) -> Rec
     cell.build(input, hidden, Key::new(1, Purpose::Weights), device)
 }
 
-/// What a layer makes of whole sequences.
+/// Runs a layer on full-length sequences.
 fn read(layer: &Recurrent, input: &Tensor<3>, execution: Execution) -> Tensor<3> {
     let [batch, time, _] = input.dims();
     let lengths = Lengths::full(batch, time);
@@ -186,13 +185,13 @@ fn wait(device: &Device) {
     device.sync().expect("a device that computed can be waited for");
 }
 
-/// The median time of an act, after two that are not counted.
-fn median(repeats: u32, mut act: impl FnMut()) -> f64 {
-    act();
-    act();
+/// The median time of an operation, after two warm-up calls.
+fn median(repeats: u32, mut operation: impl FnMut()) -> f64 {
+    operation();
+    operation();
     let timed = |_| {
         let started = Instant::now();
-        act();
+        operation();
         started.elapsed().as_secs_f64()
     };
     let mut samples: Vec<f64> = (0..repeats).map(timed).collect();
@@ -200,7 +199,7 @@ fn median(repeats: u32, mut act: impl FnMut()) -> f64 {
     samples[samples.len() / 2]
 }
 
-/// Bytes of memory that this process has held at most, where the system tells.
+/// Peak memory of this process in bytes; `None` if the system does not report it.
 fn peak_memory() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;

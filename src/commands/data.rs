@@ -14,7 +14,7 @@ use super::data_dir;
 use crate::failure::{CHECK, DATA, Failure, STORAGE, USAGE};
 use crate::say::say;
 
-/// Get datasets that are not built in, and check them.
+/// Download and verify datasets that are not built in.
 ///
 /// Examples: `seqzoo data fetch pos`, `seqzoo data verify pos --data-dir data`
 #[derive(Debug, Args)]
@@ -30,46 +30,46 @@ enum What {
     Show(Show),
 }
 
-/// Download the published files of a dataset, or take them from where they were brought to.
+/// Download a dataset's published files, or copy them from local files.
 ///
 /// Examples: `seqzoo data fetch pos`, `seqzoo data fetch imdb --from aclImdb_v1.tar.gz`
 #[derive(Debug, Args)]
 struct Fetch {
-    /// The dataset, see `seqzoo list datasets`.
+    /// Dataset (see `seqzoo list datasets`).
     name: String,
-    /// A file that was brought here, instead of downloading the one of that name; may be given several times.
+    /// Local file to use in place of the download of the same name; may be repeated.
     #[arg(long, value_name = "FILE")]
     from: Vec<PathBuf>,
-    /// Download the files from this address instead, each under its own name.
+    /// Base URL to download the files from instead, each by its name.
     #[arg(long, value_name = "URL")]
     mirror: Option<String>,
     #[command(flatten)]
-    place: Place,
+    folder: Folder,
 }
 
-/// Check that a dataset's files are there, are what was published, and can be read.
+/// Verify a dataset's files against their published checksums and load them.
 ///
 /// Examples: `seqzoo data verify pos`, `seqzoo data verify imdb --data-dir data`
 #[derive(Debug, Args)]
 struct Verify {
-    /// The dataset, see `seqzoo list datasets`.
+    /// Dataset (see `seqzoo list datasets`).
     name: String,
     #[command(flatten)]
-    place: Place,
+    folder: Folder,
 }
 
-/// Tell where a dataset comes from, under which terms, and where its files are put.
+/// Show a dataset's source, license and file locations.
 ///
 /// Examples: `seqzoo data show ptb`, `seqzoo data show agreement`
 #[derive(Debug, Args)]
 struct Show {
-    /// The dataset, see `seqzoo list datasets`.
+    /// Dataset (see `seqzoo list datasets`).
     name: String,
 }
 
 #[derive(Debug, Args)]
-struct Place {
-    /// Folder of the datasets that are not built in [default: data] [env: SEQZOO_DATA_DIR]
+struct Folder {
+    /// Folder of the downloaded datasets [default: data] [env: SEQZOO_DATA_DIR]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
 }
@@ -91,7 +91,7 @@ fn dataset(name: &str) -> Result<&'static Dataset, Failure> {
     })
 }
 
-/// The published files of a dataset that has some.
+/// The published files of a dataset; an error if it has none.
 fn files(dataset: &Dataset) -> Result<&'static [Source], Failure> {
     match dataset.files() {
         [] => Err(Failure::new(USAGE, format!("{} has no files: {}", dataset.name, dataset.summary))),
@@ -103,7 +103,7 @@ impl Fetch {
     fn run(&self) -> Result<(), Failure> {
         let dataset = dataset(&self.name)?;
         let files = files(dataset)?;
-        let dir = data_dir(self.place.data_dir.as_deref());
+        let dir = data_dir(self.folder.data_dir.as_deref());
         let is_named = |path: &PathBuf| files.iter().any(|file| path.file_name() == Path::new(file.path).file_name());
         if let Some(path) = self.from.iter().find(|path| !is_named(path)) {
             let names: Vec<&str> = files.iter().map(|file| name(file)).collect();
@@ -113,14 +113,14 @@ impl Fetch {
         say(format_args!("{}: {}", dataset.name, dataset.license));
         for file in files {
             let target = dir.join(file.path);
-            let brought = self.from.iter().find(|path| path.file_name() == Path::new(file.path).file_name());
-            if brought.is_none() && check(file, &target).is_ok() {
-                say(format_args!("{} is there", target.display()));
+            let local = self.from.iter().find(|path| path.file_name() == Path::new(file.path).file_name());
+            if local.is_none() && check(file, &target).is_ok() {
+                say(format_args!("{} already exists", target.display()));
                 continue;
             }
-            match self.get(file, brought, &target) {
-                Ok(()) => say(format_args!("{} is fetched", target.display())),
-                Err(failure) if file.optional => say(format_args!("{} is left out: {failure}", target.display())),
+            match self.get(file, local, &target) {
+                Ok(()) => say(format_args!("fetched {}", target.display())),
+                Err(failure) if file.optional => say(format_args!("skipped {}: {failure}", target.display())),
                 Err(failure) => return Err(failure),
             }
         }
@@ -133,11 +133,11 @@ impl Fetch {
         Ok(())
     }
 
-    /// Puts a file into its place, whole and checked, or not at all.
-    fn get(&self, file: &Source, brought: Option<&PathBuf>, target: &Path) -> Result<(), Failure> {
+    /// Copies or downloads a file, verifies it and moves it into place atomically.
+    fn get(&self, file: &Source, local: Option<&PathBuf>, target: &Path) -> Result<(), Failure> {
         let cannot = |what: String, error: &dyn std::fmt::Display| Failure::new(DATA, format!("{what}: {error}"));
         let write = |error: io::Error| Failure::new(STORAGE, format!("cannot write {}: {error}", target.display()));
-        let mut reader: Box<dyn Read> = match brought {
+        let mut reader: Box<dyn Read> = match local {
             Some(path) => {
                 Box::new(File::open(path).map_err(|error| cannot(format!("--from {}", path.display()), &error))?)
             }
@@ -148,8 +148,8 @@ impl Fetch {
                 };
                 say(format_args!("downloading {address} …"));
                 let failed = |error: ureq::Error| {
-                    let way = format!("bring {} here by other means and give it with --from FILE", name(file));
-                    Failure::new(DATA, format!("{address}: {error}; {way}"))
+                    let hint = format!("download {} by other means and pass it with --from FILE", name(file));
+                    Failure::new(DATA, format!("{address}: {error}; {hint}"))
                 };
                 Box::new(ureq::get(&address).call().map_err(failed)?.into_body().into_reader())
             }
@@ -170,22 +170,25 @@ impl Fetch {
 impl Verify {
     fn run(&self) -> Result<(), Failure> {
         let dataset = dataset(&self.name)?;
-        let dir = data_dir(self.place.data_dir.as_deref());
+        let dir = data_dir(self.folder.data_dir.as_deref());
         let mut out = io::stdout().lock();
         for file in dataset.files() {
             let target = dir.join(file.path);
             match (target.is_file(), file.sha256) {
-                (false, _) if file.optional => writeln!(out, "absent   {} (it may be)", target.display())?,
+                (false, _) if file.optional => writeln!(out, "absent   {} (optional)", target.display())?,
                 (false, _) => writeln!(out, "absent   {}", target.display())?,
-                (true, None) => writeln!(out, "present  {} (no digest is known)", target.display())?,
+                (true, None) => writeln!(out, "present  {} (no published checksum)", target.display())?,
                 (true, Some(_)) => {
                     check(file, &target)?;
-                    writeln!(out, "as published  {}", target.display())?;
+                    writeln!(out, "verified {}", target.display())?;
                 }
             }
         }
         if matches!(dataset.origin, Origin::Table) {
-            return Err(Failure::new(USAGE, "table is whatever --csv names; `seqzoo train forecast` checks it"));
+            return Err(Failure::new(
+                USAGE,
+                "table is your own CSV file; `seqzoo train forecast --csv FILE` checks it",
+            ));
         }
         let data = dataset.load(&dir)?;
         let counts = Split::ALL.map(|split| format!("{} {}", split.name(), count(&data, split)));
@@ -200,9 +203,9 @@ impl Show {
         let mut out = io::stdout().lock();
         writeln!(out, "{}: {}\nlicense: {}", dataset.name, dataset.summary, dataset.license)?;
         for file in dataset.files() {
-            let digest = file.sha256.map_or_else(|| "not known".to_owned(), str::to_owned);
-            let optional = if file.optional { " (may be absent)" } else { "" };
-            writeln!(out, "\n{}\n  into DIR/{}{optional}\n  SHA-256 {digest}", file.address, file.path)?;
+            let digest = file.sha256.map_or_else(|| "unknown".to_owned(), str::to_owned);
+            let optional = if file.optional { " (optional)" } else { "" };
+            writeln!(out, "\n{}\n  to DIR/{}{optional}\n  SHA-256 {digest}", file.address, file.path)?;
         }
         if !dataset.files().is_empty() {
             writeln!(out, "\nnext: seqzoo data fetch {}", dataset.name)?;
@@ -211,12 +214,12 @@ impl Show {
     }
 }
 
-/// The last part of a file's path.
+/// The file name of a source.
 fn name(file: &Source) -> &'static str {
     file.path.rsplit('/').next().unwrap_or(file.path)
 }
 
-/// Refuses a file that is not there, empty, or not what was published.
+/// Checks that a file exists, is not empty and matches its published checksum.
 fn check(file: &Source, path: &Path) -> Result<(), Failure> {
     let failed = |detail: String| Failure::new(CHECK, format!("{}: {detail}", path.display()));
     let mut opened = File::open(path).map_err(|error| failed(error.to_string()))?;
@@ -234,13 +237,13 @@ fn check(file: &Source, path: &Path) -> Result<(), Failure> {
     match file.sha256 {
         _ if bytes == 0 => Err(failed("empty; fetch it again".to_owned())),
         Some(expected) if expected != found => {
-            Err(failed(format!("SHA-256 is {found}, but {expected} was published; fetch it again")))
+            Err(failed(format!("SHA-256 is {found}, expected {expected}; fetch it again")))
         }
         _ => Ok(()),
     }
 }
 
-/// How much there is in a part, in its own unit.
+/// Size of a split with its unit.
 fn count(data: &Data, split: Split) -> String {
     let (count, unit) = match data {
         Data::Labeled(data) => (data.split(split).len(), "texts"),

@@ -13,20 +13,20 @@ use super::Overrides;
 use crate::failure::{Failure, USAGE};
 use crate::say::quoted;
 
-/// A model's equations, shapes and costs, or a recipe's values and where each comes from.
+/// Print a model's equations, shapes and cost, or a recipe's values and their origins.
 ///
 /// Examples: `seqzoo describe lstm`, `seqzoo describe agreement`
 #[derive(Debug, Args)]
 pub struct Describe {
-    /// A model or a recipe.
+    /// Model or recipe.
     name: String,
-    /// Features read per step, for the figures of a model.
+    /// Input size for a model's shapes and cost.
     #[arg(long, default_value_t = 128, value_parser = clap::value_parser!(u32).range(1..=65_536))]
     input_size: u32,
-    /// Steps of a sequence, for the memory of a model.
+    /// Number of time steps for a model's memory.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     time: u32,
-    /// Features of the hidden state, for the figures of a model.
+    /// Hidden size for a model's shapes and cost.
     #[arg(long, default_value_t = 128, value_parser = clap::value_parser!(u32).range(1..=65_536))]
     hidden_size: u32,
 }
@@ -46,7 +46,7 @@ impl Describe {
 
     fn model(&self, model: Architecture) -> Result<(), Failure> {
         let (card, input, hidden) = (model.card(), self.input_size as usize, self.hidden_size as usize);
-        let directions = if model.directions() == 2 { " Two cells read, one in each direction." } else { "" };
+        let directions = if model.directions() == 2 { " Bidirectional: one cell per direction." } else { "" };
         let parameters = model.parameters(input, hidden);
         let device = Backend::linked().into_iter().rev().find_map(|backend| backend.device().ok());
         let device = device.ok_or(BackendError::NoneLinked)?;

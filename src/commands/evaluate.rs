@@ -16,20 +16,20 @@ use crate::failure::{Failure, USAGE};
 use crate::report::Report;
 use crate::say::{quoted, say};
 
-/// Measure a run's best checkpoints on a part of its data.
+/// Evaluate a run's best checkpoints on a split of its data.
 ///
 /// Examples: `seqzoo evaluate last`, `seqzoo evaluate imdb-1 --data-dir data --json`
 #[derive(Debug, Args)]
 pub struct Evaluate {
-    /// A run: its path, its name or the beginning of it, or `last`.
+    /// Run: a path, a name or a unique prefix of it, or `last`.
     run: String,
-    /// train, validation or test; the one that the recipe reports on unless given.
-    #[arg(long, value_name = "PART")]
+    /// Split to evaluate: train, validation or test [default: the recipe's reported split]
+    #[arg(long, value_name = "SPLIT")]
     split: Option<String>,
-    /// Show how well each label is told, and which are taken for which.
+    /// Print metrics per label and the confusion matrix.
     #[arg(long)]
     labels: bool,
-    /// Print one JSON object, labels included.
+    /// Print one JSON object, per-label metrics included.
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -47,7 +47,7 @@ impl Evaluate {
             Some(name) => Split::named(name).ok_or_else(|| {
                 let known = Split::ALL.map(Split::name);
                 let hint = did_you_mean(name, known);
-                Failure::new(USAGE, format!("--split {name}: no such part{hint}; there are {}", known.join(", ")))
+                Failure::new(USAGE, format!("--split {name}: no such split{hint}; choose from {}", known.join(", ")))
             })?,
         };
         let (_, device) = self.backend.open(None)?;
@@ -62,7 +62,8 @@ impl Evaluate {
     }
 }
 
-/// Measures the best checkpoints of a run's models, first of all by `main`; a damaged one is refused before anything is measured.
+/// Evaluates the best checkpoint of each of a run's models, with `main` as the first metric. A damaged checkpoint is an
+/// error before any evaluation.
 pub fn measure<'a>(
     run: &'a Run,
     split: Split,
@@ -73,20 +74,20 @@ pub fn measure<'a>(
     let recipe = &run.environment.settings.recipe;
     need(data, split, recipe)?;
     let mut names: Vec<&String> = recipe.models.iter().collect();
-    let mut waiting = Vec::new();
+    let mut untrained = Vec::new();
     for name in &recipe.models {
         if run.model(name).checkpoints().list()?.is_empty() {
-            waiting.push(name.as_str());
+            untrained.push(name.as_str());
         }
     }
-    // Where no model has begun, the error of opening the first one tells.
-    if !waiting.is_empty() && waiting.len() < names.len() {
+    // If no model has a checkpoint, opening the first one returns the error.
+    if !untrained.is_empty() && untrained.len() < names.len() {
         say(format_args!(
-            "note: not trained yet: {}; `seqzoo train --resume {}` goes on",
-            waiting.join(", "),
+            "note: not trained yet: {}; resume with `seqzoo train --resume {}`",
+            untrained.join(", "),
             quoted(&run.path)
         ));
-        names.retain(|name| !waiting.contains(&name.as_str()));
+        names.retain(|name| !untrained.contains(&name.as_str()));
     }
     let models: Vec<Model> =
         names.iter().map(|name| Model::open(&run.model(name), device)).collect::<Result<_, _>>()?;

@@ -18,20 +18,20 @@ use crate::failure::{DATA, Failure, STORAGE, USAGE};
 use crate::report::plain;
 use crate::say::say;
 
-/// Forecast what comes after a series, with its uncertainty.
+/// Forecast a series, with quantiles.
 ///
 /// Examples: `seqzoo forecast last --plot forecast.svg`, `seqzoo forecast last --csv newer.csv --quantiles 0.1,0.9 --json`
 #[derive(Debug, Args)]
 pub struct Forecast {
     #[command(flatten)]
     answerer: Answerer,
-    /// A table with the run's columns, whose end is gone on from; the end of the series trained on unless given.
+    /// CSV file with the run's columns, to forecast from its last rows [default: the series trained on]
     #[arg(long, value_name = "FILE")]
     csv: Option<PathBuf>,
-    /// Probabilities of the quantiles to report, in any order; 0.05 and 0.95 unless given, or those that the model was trained on.
+    /// Quantiles to report, in any order [default: 0.05,0.95, or those that the model was trained on]
     #[arg(long, value_name = "P,…", value_delimiter = ',', value_parser = probability)]
     quantiles: Vec<f64>,
-    /// Draw the past and the forecast into this file.
+    /// Plot the past and the forecast to an SVG file.
     #[arg(long, value_name = "FILE.svg", value_parser = picture)]
     plot: Option<PathBuf>,
     /// Print one JSON object.
@@ -53,11 +53,11 @@ fn probability(text: &str) -> Result<f64, String> {
     if number > 0.0 && number < 1.0 { Ok(number) } else { Err("expected a number between 0 and 1".to_owned()) }
 }
 
-/// What is told of one timestamp to come.
-struct Told {
+/// Forecast of one timestamp.
+struct Forecasted {
     time: String,
     value: f64,
-    /// By probability.
+    /// Pairs of probability and quantile.
     quantiles: Vec<(f64, f64)>,
 }
 
@@ -74,59 +74,59 @@ impl Forecast {
                 let framing = forecaster.framing();
                 Past::of(&series, framing).ok_or_else(|| {
                     let (rows, window) = (series.rows(), framing.window);
-                    Failure::new(DATA, format!("{}: {rows} rows, but the model reads {window}", path.display()))
+                    Failure::new(DATA, format!("{}: {rows} rows, but the model needs {window}", path.display()))
                 })?
             }
         };
         let head = forecaster.head();
-        let tell = |(time, told): (&String, Vec<f64>)| Told {
+        let describe = |(time, outputs): (&String, Vec<f64>)| Forecasted {
             time: time.clone(),
-            value: told[head.middle()],
+            value: outputs[head.middle()],
             quantiles: probabilities
                 .iter()
-                .filter_map(|&probability| Some((probability, head.quantile(&told, probability)?)))
+                .filter_map(|&probability| Some((probability, head.quantile(&outputs, probability)?)))
                 .collect(),
         };
-        let told: Vec<Told> = past.next.iter().zip(forecaster.forecast(&past)).map(tell).collect();
+        let forecast: Vec<Forecasted> = past.next.iter().zip(forecaster.forecast(&past)).map(describe).collect();
         let target = &forecaster.columns()[0];
         if let Some(path) = &self.plot {
             let failed =
                 |error: &dyn std::fmt::Display| Failure::new(STORAGE, format!("--plot {}: {error}", path.display()));
-            let picture = draw(&past, &told, target).map_err(|error| failed(&error))?;
+            let picture = draw(&past, &forecast, target).map_err(|error| failed(&error))?;
             fs::write(path, picture).map_err(|error| failed(&error))?;
-            say(format_args!("drawn into {}", path.display()));
+            say(format_args!("wrote {}", path.display()));
         }
-        if self.json { print_json(&run, &name, target, &told) } else { print(&told, target) }
+        if self.json { print_json(&run, &name, target, &forecast) } else { print(&forecast, target) }
     }
 
-    /// The quantiles to tell, which the model must know.
+    /// The quantiles to report; an error if the model cannot predict one.
     fn probabilities(&self, head: &ForecastHead) -> Result<Vec<f64>, Failure> {
         let refused = |why: String| Err(Failure::new(USAGE, format!("--quantiles: {why}")));
-        let mut asked = self.quantiles.clone();
-        asked.sort_by(f64::total_cmp);
-        asked.dedup();
-        if asked.is_empty() {
+        let mut requested = self.quantiles.clone();
+        requested.sort_by(f64::total_cmp);
+        requested.dedup();
+        if requested.is_empty() {
             return Ok(head.quantiles());
         }
         match head {
-            ForecastHead::Point => refused(
-                "this run tells one value and no uncertainty; train with --set series.distribution=gaussian".to_owned(),
-            ),
-            ForecastHead::Gaussian => Ok(asked),
-            ForecastHead::Quantiles(known) => match asked.iter().find(|probability| !known.contains(probability)) {
-                Some(unknown) => refused(format!("{unknown} was not trained, but {known:?} were")),
-                None => Ok(asked),
+            ForecastHead::Point => {
+                refused("this run makes point forecasts; train with --set series.distribution=gaussian".to_owned())
+            }
+            ForecastHead::Gaussian => Ok(requested),
+            ForecastHead::Quantiles(known) => match requested.iter().find(|probability| !known.contains(probability)) {
+                Some(unknown) => refused(format!("the model was not trained on {unknown}, but on {known:?}")),
+                None => Ok(requested),
             },
         }
     }
 }
 
-fn print(told: &[Told], target: &str) -> Result<(), Failure> {
+fn print(forecast: &[Forecasted], target: &str) -> Result<(), Failure> {
     let mut table = Table::new();
     table.load_style(plain());
-    let quantiles = told.first().map(|first| first.quantiles.iter().map(|(p, _)| format!("{} %", 100.0 * p)));
+    let quantiles = forecast.first().map(|first| first.quantiles.iter().map(|(p, _)| format!("{} %", 100.0 * p)));
     table.set_header(["time".to_owned(), target.to_owned()].into_iter().chain(quantiles.into_iter().flatten()));
-    for Told { time, value, quantiles } in told {
+    for Forecasted { time, value, quantiles } in forecast {
         let numbers = std::iter::once(value).chain(quantiles.iter().map(|(_, value)| value));
         table.add_row(std::iter::once(time.clone()).chain(numbers.map(|number| format!("{number:.4}"))));
     }
@@ -135,8 +135,8 @@ fn print(told: &[Told], target: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-fn print_json(run: &Run, model: &str, target: &str, told: &[Told]) -> Result<(), Failure> {
-    let each = told.iter().map(|Told { time, value, quantiles }| {
+fn print_json(run: &Run, model: &str, target: &str, forecast: &[Forecasted]) -> Result<(), Failure> {
+    let each = forecast.iter().map(|Forecasted { time, value, quantiles }| {
         let quantiles: Map<String, Value> = quantiles.iter().map(|(p, value)| (p.to_string(), json!(value))).collect();
         json!({"time": time, "value": value, "quantiles": quantiles})
     });
@@ -149,18 +149,18 @@ fn print_json(run: &Run, model: &str, target: &str, told: &[Told]) -> Result<(),
     Ok(())
 }
 
-/// The past as a line, the forecast as another, the outermost quantiles as a band around it.
-fn draw(past: &Past, told: &[Told], target: &str) -> Result<String, String> {
+/// Plots the past, the forecast, and a band between the outermost quantiles.
+fn draw(past: &Past, forecast: &[Forecasted], target: &str) -> Result<String, String> {
     let known: Vec<f64> = past.rows.iter().map(|row| row[0]).collect();
-    let outermost = |told: &Told| match (told.quantiles.first(), told.quantiles.last()) {
+    let outermost = |row: &Forecasted| match (row.quantiles.first(), row.quantiles.last()) {
         (Some((_, low)), Some((_, high))) => (*low, *high),
-        _ => (told.value, told.value),
+        _ => (row.value, row.value),
     };
-    let band: Vec<(f64, f64)> = told.iter().map(outermost).collect();
+    let band: Vec<(f64, f64)> = forecast.iter().map(outermost).collect();
     let all = || known.iter().copied().chain(band.iter().flat_map(|&(low, high)| [low, high]));
     let (low, high) = (all().fold(f64::INFINITY, f64::min), all().fold(f64::NEG_INFINITY, f64::max));
     let margin = ((high - low) * 0.05).max(1e-9);
-    let times: Vec<&String> = past.times.iter().chain(told.iter().map(|told| &told.time)).collect();
+    let times: Vec<&String> = past.times.iter().chain(forecast.iter().map(|row| &row.time)).collect();
     let now = known.len();
     let mut picture = String::new();
     {
@@ -174,17 +174,17 @@ fn draw(past: &Past, told: &[Told], target: &str) -> Result<String, String> {
             .y_label_area_size(60)
             .build_cartesian_2d(0..times.len().max(2) - 1, low - margin..high + margin)
             .map_err(|error| text(&error))?;
-        let label = |place: &usize| times.get(*place).map_or_else(String::new, |time| (*time).clone());
+        let label = |index: &usize| times.get(*index).map_or_else(String::new, |time| (*time).clone());
         let mut mesh = chart.configure_mesh();
         mesh.x_labels(6).x_label_formatter(&label).y_desc(target).light_line_style(WHITE);
         mesh.draw().map_err(|error| text(&error))?;
         let mut outline: Vec<(usize, f64)> = (now..).zip(band.iter().map(|&(low, _)| low)).collect();
-        outline.extend((0..band.len()).rev().map(|place| (now + place, band[place].1)));
+        outline.extend((0..band.len()).rev().map(|index| (now + index, band[index].1)));
         chart.draw_series([Polygon::new(outline, BLUE.mix(0.15).filled())]).map_err(|error| text(&error))?;
         let before = known.iter().copied().enumerate();
         chart.draw_series(LineSeries::new(before, BLACK.stroke_width(1))).map_err(|error| text(&error))?;
         let after = known.last().map(|&last| (now - 1, last)).into_iter();
-        let after = after.chain((now..).zip(told.iter().map(|told| told.value)));
+        let after = after.chain((now..).zip(forecast.iter().map(|row| row.value)));
         chart.draw_series(LineSeries::new(after, BLUE.stroke_width(2))).map_err(|error| text(&error))?;
         area.present().map_err(|error| text(&error))?;
     }

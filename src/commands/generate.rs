@@ -9,7 +9,7 @@ use seqzoo_kernels::pooled;
 use super::{Answerer, unescaped};
 use crate::failure::Failure;
 
-/// Let a language model write on from a prompt, token by token as it goes.
+/// Generate text from a prompt with a language model, token by token.
 ///
 /// Examples: `seqzoo generate last --prompt "ROMEO:" -n 500 --temperature 0.8`,
 /// `seqzoo generate last --prompt "the keys" --top-k 5 --seed 7`
@@ -17,22 +17,22 @@ use crate::failure::Failure;
 pub struct Generate {
     #[command(flatten)]
     answerer: Answerer,
-    /// What the text begins with. \n stands for a line end, \t for a tab, \\ for a backslash.
+    /// Prompt. Escapes: \n newline, \t tab, \\ backslash.
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     prompt: String,
-    /// Tokens to write: characters or words, as the recipe has it.
+    /// Number of tokens to generate: characters or words, as the recipe defines them.
     #[arg(short = 'n', long = "tokens", value_name = "N", default_value_t = 200)]
     tokens: usize,
-    /// Below 1 the probable becomes more so, above 1 less; 0 takes the most probable each time.
+    /// Sampling temperature; 0 always picks the most probable token (greedy decoding).
     #[arg(long, value_name = "T", default_value_t = 1.0, value_parser = temperature, allow_hyphen_values = true)]
     temperature: f64,
-    /// Draw from the K most probable tokens alone; 0: from all.
+    /// Sample from the K most probable tokens; 0: from all.
     #[arg(long, value_name = "K", default_value_t = 0)]
     top_k: usize,
-    /// Draw from the most probable tokens whose mass reaches P, in (0, 1].
-    #[arg(long, value_name = "P", default_value_t = 1.0, value_parser = share)]
+    /// Sample from the most probable tokens whose total probability reaches P, in (0, 1].
+    #[arg(long, value_name = "P", default_value_t = 1.0, value_parser = probability)]
     top_p: f64,
-    /// From which all draws follow: the same seed writes the same text.
+    /// Random seed; the same seed generates the same text.
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
 }
@@ -42,7 +42,7 @@ fn temperature(text: &str) -> Result<f64, String> {
     if number.is_finite() && number >= 0.0 { Ok(number) } else { Err("expected a number from 0".to_owned()) }
 }
 
-fn share(text: &str) -> Result<f64, String> {
+fn probability(text: &str) -> Result<f64, String> {
     let number: f64 = text.parse().map_err(|_| "expected a number".to_owned())?;
     if number > 0.0 && number <= 1.0 { Ok(number) } else { Err("expected a number above 0 and at most 1".to_owned()) }
 }
@@ -54,11 +54,11 @@ impl Generate {
         let sampling = Sampling { temperature, top_k, top_p, seed };
         pooled(|| {
             let prompt = unescaped(&self.prompt);
-            let mut writing = model.write(&prompt, sampling)?;
+            let mut generated = model.write(&prompt, sampling)?;
             let mut out = io::stdout().lock();
             write!(out, "{prompt}")?;
             out.flush()?;
-            for piece in writing.by_ref().take(self.tokens) {
+            for piece in generated.by_ref().take(self.tokens) {
                 write!(out, "{piece}")?;
                 out.flush()?;
             }

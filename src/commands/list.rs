@@ -12,12 +12,12 @@ use serde_json::{Value, json};
 
 use crate::failure::Failure;
 
-/// What is there: recipes, models, datasets, backends.
+/// List recipes, models, datasets and backends.
 ///
 /// Examples: `seqzoo list`, `seqzoo list recipes --json`
 #[derive(Debug, Args)]
 pub struct List {
-    /// Show only this kind.
+    /// Kind to list [default: all]
     kind: Option<Kind>,
     /// Print one JSON object.
     #[arg(long)]
@@ -53,14 +53,14 @@ impl Kind {
     }
 }
 
-/// How a recipe's `models` and `probe` name sizes, stacks and output layers.
+/// Syntax of model names in a recipe's `models` and in `probe`: sizes, stacks and output layers.
 const MODEL_NAMES: &str = "
 names in a recipe's models, as in --set 'models=[\"lstm-64\"]'
   lstm              a model above, with the recipe's network.hidden_sizes
   lstm-64           one layer with hidden size 64
   gru-64-32         a stack of layers with these hidden sizes, the first one first
-  bilstm+crf        a tagger with a CRF output layer; bilstm-64+crf has a size too
-  perceptron-64     of series alone: a perceptron over the window, with one hidden layer of 64
+  bilstm+crf        a tagger with a CRF output layer; bilstm-64+crf also sets a size
+  perceptron-64     a perceptron over the window, with one hidden layer of 64 (forecasting only)
 names of models to probe, as in seqzoo probe 3xlstm+residual
   3xlstm            a stack of three equal layers
   3xlstm+residual   with skip connections: residual, highway or dense
@@ -72,7 +72,7 @@ fn recipe_summary(name: &str) -> String {
 }
 
 fn model_summary(model: Architecture) -> String {
-    let directions = if model.directions() == 2 { ", read in both directions" } else { "" };
+    let directions = if model.directions() == 2 { ", bidirectional" } else { "" };
     format!("{}{directions}", model.card().summary)
 }
 

@@ -15,10 +15,11 @@ use serde_json::{Map, Value, json};
 use super::{Answerer, unescaped};
 use crate::failure::{DATA, Failure, USAGE};
 
-/// Ask a run's best checkpoint about new text: one answer per text.
+/// Predict with a run's best checkpoint: one prediction per text.
 ///
-/// Many texts are read a line each and answered as they come. A line without anything to read, such as a blank one, has an
-/// empty answer. A line that cannot be read has an error as its answer, the rest is answered, and the exit code is 4.
+/// A file or standard input holds one text per line; predictions are printed in order, as lines arrive. A line without
+/// tokens, such as a blank one, has an empty prediction. An unreadable line prints an error in its place, and the exit
+/// code is 4.
 ///
 /// Examples: `seqzoo predict last "the keys to the cabinet"`, `seqzoo predict last --json - < lines.txt`,
 /// `seqzoo predict last --file sentences.conllu --format conll`
@@ -26,21 +27,20 @@ use crate::failure::{DATA, Failure, USAGE};
 pub struct Predict {
     #[command(flatten)]
     answerer: Answerer,
-    /// The text; - reads texts from standard input, a line each. \n stands for a line end in a text, \t for a tab, \\ for a
-    /// backslash.
+    /// Text to predict from, or - for standard input, one text per line. Escapes: \n newline, \t tab, \\ backslash.
     #[arg(required_unless_present = "file", conflicts_with = "file", allow_hyphen_values = true)]
     text: Option<String>,
-    /// A file with a text per line, gzipped or not, or - for standard input. A tagger labels the words of CoNLL-U, which it
-    /// recognizes by its columns or by a name that ends in .conllu.
+    /// File with one text per line, optionally gzipped, or - for standard input. Taggers also accept CoNLL-U, detected
+    /// by its columns or by the suffix .conllu.
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
-    /// What the file or standard input holds; recognized unless given.
+    /// Format of the file or standard input [default: detected]
     #[arg(long, value_name = "FORMAT")]
     input_format: Option<InputFormat>,
-    /// How answers are printed; conll is CoNLL-U, of taggers.
+    /// Output format; conll (CoNLL-U) is for taggers.
     #[arg(long, value_name = "FORMAT", default_value = "table")]
     format: Format,
-    /// Of what turns sequences into others: beginnings that are kept while searching; as many answers are told in JSON.
+    /// Beam width of sequence-to-sequence models; JSON output lists as many hypotheses.
     #[arg(long, value_name = "WIDTH", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
     beam: u16,
     /// Short for --format json
@@ -50,7 +50,7 @@ pub struct Predict {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum InputFormat {
-    /// A text per line.
+    /// One text per line.
     Text,
     /// CoNLL-U, for taggers.
     Conllu,
@@ -58,21 +58,21 @@ enum InputFormat {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
-    /// A line per answer.
+    /// One line per prediction.
     Table,
-    /// A JSON object per answer.
+    /// One JSON object per prediction.
     Json,
     /// CoNLL-U.
     Conll,
 }
 
-/// CoNLL-U sentences of a file that are labeled together.
-const TOGETHER: usize = 64;
+/// Number of CoNLL-U sentences per batch.
+const BATCH_SIZE: usize = 64;
 
-/// Lines that are looked at to recognize a format: more than any file has comments at its beginning.
-const LOOKED_AT: usize = 1_000;
+/// Number of lines examined to detect the format: more than the leading comments of any file.
+const DETECTION_LINES: usize = 1_000;
 
-/// Inputs that could not be read, and what was wrong with the first of them.
+/// Number of unreadable inputs, and the first error message.
 #[derive(Debug, Default)]
 struct Failed {
     count: usize,
@@ -92,7 +92,7 @@ impl Predict {
             }
         }
         match (&self.file, self.text.as_deref()) {
-            (None, Some(text)) if text != STANDARD_INPUT => self.print(&self.answer(&model, text)?),
+            (None, Some(text)) if text != STANDARD_INPUT => self.print(&self.prediction(&model, text)?),
             (path, _) => self.bulk(&model, path.as_deref().unwrap_or(Path::new(STANDARD_INPUT))),
         }
     }
@@ -101,7 +101,7 @@ impl Predict {
         if self.json { Format::Json } else { self.format }
     }
 
-    /// Answers everything in a file.
+    /// Predicts every line or sentence of a file.
     fn bulk(&self, model: &Model, path: &Path) -> Result<(), Failure> {
         let mut lines = Lines::open(path).map_err(|error| match error {
             DataError::Unreadable { path, source } => {
@@ -113,7 +113,7 @@ impl Predict {
         let is_conllu = match self.input_format {
             Some(format) => format == InputFormat::Conllu,
             None => {
-                model.kind() == Kind::Tags && (conllu::is_named(path) || begins_as_conllu(&mut lines, &mut looked_at))
+                model.kind() == Kind::Tags && (conllu::is_named(path) || starts_as_conllu(&mut lines, &mut looked_at))
             }
         };
         let lines = looked_at.into_iter().chain(lines);
@@ -136,19 +136,19 @@ impl Predict {
         failed: &mut Failed,
     ) -> Result<(), Failure> {
         for line in lines {
-            let answer = match line {
+            let prediction = match line {
                 Err(error) => self.failed(&error, failed),
-                Ok(Line { text, .. }) => match self.answer(model, &text) {
+                Ok(Line { text, .. }) => match self.prediction(model, &text) {
                     Err(PredictError::Empty { .. }) => self.empty(model, &text),
-                    answer => answer?,
+                    prediction => prediction?,
                 },
             };
-            self.print(&answer)?;
+            self.print(&prediction)?;
         }
         Ok(())
     }
 
-    /// Labels the words of CoNLL-U sentences, keeping all else as it is.
+    /// Tags the words of CoNLL-U sentences; all other columns and comments are kept.
     fn sentences(
         &self,
         model: &Model,
@@ -160,15 +160,15 @@ impl Predict {
         if sentences.peek().is_none() {
             return Err(conllu::no_sentences(path).into());
         }
-        // Somebody may wait for the answer to the last sentence that was written.
-        let together = if path == Path::new(STANDARD_INPUT) { 1 } else { TOGETHER };
+        // An interactive writer waits for the prediction of each sentence.
+        let batch_size = if path == Path::new(STANDARD_INPUT) { 1 } else { BATCH_SIZE };
         while sentences.peek().is_some() {
-            let some: Vec<Result<Sentence, DataError>> = sentences.by_ref().take(together).collect();
+            let batch: Vec<Result<Sentence, DataError>> = sentences.by_ref().take(batch_size).collect();
             let forms = |sentence: &Sentence| sentence.forms().into_iter().map(str::to_owned).collect();
-            let tokens: Vec<Vec<String>> = some.iter().flatten().map(forms).collect();
+            let tokens: Vec<Vec<String>> = batch.iter().flatten().map(forms).collect();
             let mut labeled = tokens.iter().zip(model.tag(&tokens)?);
-            for sentence in &some {
-                let answer = match sentence {
+            for sentence in &batch {
+                let output = match sentence {
                     Err(error) => self.failed(error, failed),
                     Ok(sentence) => {
                         let (tokens, labels) = labeled.next().expect("each sentence was labeled");
@@ -178,30 +178,30 @@ impl Predict {
                         }
                     }
                 };
-                self.print(&answer)?;
+                self.print(&output)?;
             }
         }
         Ok(())
     }
 
-    /// The answer to a text, as it is printed.
-    fn answer(&self, model: &Model, text: &str) -> Result<String, PredictError> {
-        let meant = unescaped(text);
+    /// The printed prediction of a text.
+    fn prediction(&self, model: &Model, text: &str) -> Result<String, PredictError> {
+        let unescaped = unescaped(text);
         match model.kind() {
             Kind::Tags => {
-                let tokens = [tagging::tokens(&meant)];
+                let tokens = [tagging::tokens(&unescaped)];
                 let labels = model.tag(&tokens)?.remove(0);
                 Ok(match self.format() {
-                    Format::Conll => Sentence::from_text(&meant, &tokens[0]).with_tags(&labels),
+                    Format::Conll => Sentence::from_text(&unescaped, &tokens[0]).with_tags(&labels),
                     Format::Table | Format::Json => self.tags(&tokens[0], &labels),
                 })
             }
-            Kind::Pairs => Ok(self.written(text, &model.turn(&meant, self.beam.into())?)),
-            Kind::Labels | Kind::Text | Kind::Series => Ok(self.label(text, &model.predict(&[&meant])?.remove(0))),
+            Kind::Pairs => Ok(self.transduced(text, &model.turn(&unescaped, self.beam.into())?)),
+            Kind::Labels | Kind::Text | Kind::Series => Ok(self.label(text, &model.predict(&[&unescaped])?.remove(0))),
         }
     }
 
-    /// The answer to a line that has nothing to read.
+    /// The printed prediction of a line without tokens.
     fn empty(&self, model: &Model, text: &str) -> String {
         let object = match (self.format(), model.kind()) {
             (Format::Table | Format::Conll, _) => return "\n".to_owned(),
@@ -212,10 +212,10 @@ impl Predict {
         format!("{object}\n")
     }
 
-    /// The answer to what cannot be read, which is counted.
+    /// The printed error of an unreadable input, which is counted.
     fn failed(&self, error: &DataError, failed: &mut Failed) -> String {
         let message = error.to_string();
-        let answer = match self.format() {
+        let output = match self.format() {
             Format::Table => format!("error: {message}\n"),
             Format::Json => format!("{}\n", json!({"error": message})),
             Format::Conll => format!("# error = {message}\n\n"),
@@ -224,7 +224,7 @@ impl Predict {
             failed.first = message;
         }
         failed.count += 1;
-        answer
+        output
     }
 
     fn print(&self, text: &str) -> Result<(), Failure> {
@@ -241,7 +241,7 @@ impl Predict {
         format!("{}\n", pairs.join(" "))
     }
 
-    fn written(&self, text: &str, answers: &[(String, f64)]) -> String {
+    fn transduced(&self, text: &str, answers: &[(String, f64)]) -> String {
         let Some((answer, probability)) = answers.first() else { return "\n".to_owned() };
         if self.format() == Format::Json {
             let each: Vec<Value> = answers
@@ -254,8 +254,8 @@ impl Predict {
         format!("{answer:<10} {probability:.4}  {text}\n")
     }
 
-    fn label(&self, text: &str, answer: &Prediction) -> String {
-        let Prediction { label, probability, probabilities } = answer;
+    fn label(&self, text: &str, prediction: &Prediction) -> String {
+        let Prediction { label, probability, probabilities } = prediction;
         if self.format() == Format::Json {
             let each = probabilities.iter().map(|(label, probability)| (label.clone(), json!(probability)));
             let each: Map<String, Value> = each.collect();
@@ -266,12 +266,12 @@ impl Predict {
     }
 }
 
-/// Whether the first line that tells is CoNLL-U; the lines that were needed to know are put into `looked_at`.
-fn begins_as_conllu(lines: &mut Lines, looked_at: &mut Vec<Result<Line, DataError>>) -> bool {
-    for line in lines.take(LOOKED_AT) {
-        let told = line.as_ref().ok().and_then(|line| conllu::is_row(&line.text));
+/// Detects CoNLL-U by the first conclusive line; the lines read to do so are appended to `looked_at`.
+fn starts_as_conllu(lines: &mut Lines, looked_at: &mut Vec<Result<Line, DataError>>) -> bool {
+    for line in lines.take(DETECTION_LINES) {
+        let detected = line.as_ref().ok().and_then(|line| conllu::is_row(&line.text));
         looked_at.push(line);
-        if let Some(is_conllu) = told {
+        if let Some(is_conllu) = detected {
             return is_conllu;
         }
     }

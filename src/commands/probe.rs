@@ -23,37 +23,39 @@ use super::{BackendChoice, DataFolder, need};
 use crate::failure::{DATA, Failure, STORAGE, USAGE};
 use crate::say::say;
 
-/// Examples that a trained model is measured on.
+/// Number of examples to measure a trained model on.
 const EXAMPLES: usize = 256;
 
-/// How far gradients reach: the norm of a loss's gradient at each step's hidden state, by distance, relative to the norm at
-/// distance 0. Without that, a model whose loss is near 0 would seem to reach less far.
+/// Measure how far gradients reach back in time.
 ///
-/// A model is an architecture, or a stack of them: 3xrnn+residual is three layers of rnn under residual connections (none,
-/// residual, highway, dense).
+/// Prints the norm of the loss's gradient at each step's hidden state, by distance from the loss and relative to
+/// distance 0, which makes models with different losses comparable.
+///
+/// A model is an architecture or a stack: 3xrnn+residual is three rnn layers with residual connections (none, residual,
+/// highway, dense).
 ///
 /// Examples: `seqzoo probe rnn lstm gru 3xrnn+residual --lag 100`, `seqzoo probe --run last --svg reach.svg`
 #[derive(Debug, Args)]
 pub struct Probe {
-    /// Fresh models to compare.
+    /// Untrained models to compare.
     #[arg(default_values_t = ["rnn", "lstm", "gru", "3xrnn+residual"].map(str::to_owned), conflicts_with = "run")]
     models: Vec<String>,
-    /// Steps from the loss back to the farthest hidden state.
+    /// Largest distance from the loss, in time steps.
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=5_000))]
     lag: u16,
-    /// Features of input and hidden states of fresh models.
+    /// Input and hidden size of untrained models.
     #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=512))]
     size: u16,
-    /// From which fresh weights and noise are drawn.
+    /// Random seed of untrained weights and noise inputs.
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
-    /// Measure a run's trained models on its data instead.
+    /// Measure the trained models of this run on its data instead.
     #[arg(long, value_name = "RUN")]
     run: Option<String>,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
-    /// Draw the norms into a file, which is replaced.
+    /// Plot the norms to an SVG file, overwriting it.
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
     #[command(flatten)]
@@ -65,7 +67,7 @@ pub struct Probe {
 /// A model's name and its norms by distance.
 type Norms = (String, Vec<f64>);
 
-/// A model's norms by distance, relative to that at distance 0.
+/// A model's norms by distance, relative to the norm at distance 0.
 struct Curve {
     name: String,
     norms: Vec<f64>,
@@ -73,18 +75,18 @@ struct Curve {
 
 impl Curve {
     /// # Errors
-    /// If the norms cannot be compared with the one at distance 0.
+    /// If the norm at distance 0 is zero or a norm is not finite.
     fn new(name: &str, norms: &[f64]) -> Result<Self, String> {
-        let Some(first) = norms.first() else { return Err(format!("{name}: no example has a token to measure at")) };
-        let compared: Vec<f64> = norms.iter().map(|norm| norm / first).collect();
+        let Some(first) = norms.first() else { return Err(format!("{name}: no example has a token")) };
+        let relative: Vec<f64> = norms.iter().map(|norm| norm / first).collect();
         if let Some(distance) = norms.iter().position(|norm| !norm.is_finite()) {
             return Err(format!("{name}: the gradient at distance {distance} is not finite"));
         }
-        if !compared.iter().all(|norm| norm.is_finite()) {
-            let why = "others cannot be compared with it; a loss that is all but 0 has no gradient left";
-            return Err(format!("{name}: the gradient norm at distance 0 is {first:e}, and {why}"));
+        if !relative.iter().all(|norm| norm.is_finite()) {
+            let why = "so no relative norm is defined; a loss near 0 has no gradient left";
+            return Err(format!("{name}: the gradient norm at distance 0 is {first:e}, {why}"));
         }
-        Ok(Self { name: name.to_owned(), norms: compared })
+        Ok(Self { name: name.to_owned(), norms: relative })
     }
 }
 
@@ -100,7 +102,7 @@ impl Probe {
                     let norms = fresh_reach(shape, usize::from(self.lag), self.seed, &device);
                     measured.push((name.clone(), norms));
                 }
-                (measured, format!("fresh weights, seed {}, {} features, noise as input", self.seed, self.size))
+                (measured, format!("untrained weights, seed {}, size {}, noise inputs", self.seed, self.size))
             }
             Some(name) => self.of_run(&Run::find(name)?, &device)?,
         };
@@ -109,11 +111,11 @@ impl Probe {
             match Curve::new(name, norms) {
                 Ok(curve) => curves.push(curve),
                 Err(why) if measured.len() == 1 => return Err(Failure::new(DATA, why)),
-                Err(why) => say(format_args!("note: {why}; it is left out")),
+                Err(why) => say(format_args!("note: {why}; skipped")),
             }
         }
         if curves.is_empty() {
-            return Err(Failure::new(DATA, "no model has gradients that can be compared"));
+            return Err(Failure::new(DATA, "no model has a finite, non-zero gradient norm at distance 0"));
         }
         if self.json {
             print_json(&curves, &what)?
@@ -125,12 +127,12 @@ impl Probe {
                 |error: &dyn std::fmt::Display| Failure::new(STORAGE, format!("--svg {}: {error}", path.display()));
             let picture = draw(&curves, &what).map_err(|error| failed(&error))?;
             fs::write(path, picture).map_err(|error| failed(&error))?;
-            say(format_args!("drawn into {}", path.display()));
+            say(format_args!("wrote {}", path.display()));
         }
         Ok(())
     }
 
-    /// The norms of a run's models on the examples that are longest in the tokens that they read, and what those are.
+    /// Norms of a run's models on their longest examples, by tokens read, and a description of the measurement.
     fn of_run(&self, run: &Run, device: &Device) -> Result<(Vec<Norms>, String), Failure> {
         let recipe = &run.environment.settings.recipe;
         let models = recipe.models.iter().map(|name| Ok((name.clone(), Model::open(&run.model(name), device)?)));
@@ -156,7 +158,7 @@ impl Probe {
         Ok((measured, format!("run {}, the {count} longest examples of {}", run.path.display(), split.name())))
     }
 
-    /// The stack that a name such as `lstm` or `3xrnn+residual` stands for.
+    /// Parses a stack name such as `lstm` or `3xrnn+residual`.
     fn shape(&self, name: &str) -> Result<StackShape, Failure> {
         let unknown = |what: &str, hint: String| {
             Failure::new(USAGE, format!("{name}: no {what}{hint}; write lstm, or 3xrnn+residual for a stack"))
@@ -164,7 +166,7 @@ impl Probe {
         let (layers, rest) = match name.split_once('x') {
             Some((layers, rest)) if layers.chars().all(|c| c.is_ascii_digit()) && !layers.is_empty() => {
                 let layers = layers.parse().ok().filter(|layers| (1..=64).contains(layers));
-                (layers.ok_or_else(|| unknown("stack has so many layers: from 1 to 64 can be", String::new()))?, rest)
+                (layers.ok_or_else(|| unknown("stack of that many layers: choose from 1 to 64", String::new()))?, rest)
             }
             _ => (1, name),
         };
@@ -182,7 +184,7 @@ impl Probe {
     }
 }
 
-/// Norms at distances that double.
+/// Prints norms at distances that double.
 fn print(curves: &[Curve], what: &str) -> Result<(), Failure> {
     let longest = curves.iter().map(|curve| curve.norms.len()).max().unwrap_or(1).saturating_sub(1);
     let mut distances = vec![0];
@@ -202,14 +204,14 @@ fn print(curves: &[Curve], what: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The norm at each distance, by model.
+/// Prints the norm at each distance, by model.
 fn print_json(curves: &[Curve], what: &str) -> Result<(), Failure> {
     let models: Map<String, Value> = curves.iter().map(|curve| (curve.name.clone(), json!(curve.norms))).collect();
     writeln!(std::io::stdout().lock(), "{}", json!({"measured": what, "relative to": "distance 0", "models": models}))?;
     Ok(())
 }
 
-/// Norms against distance on a logarithmic scale; what lies below 10⁻¹² of the largest is cut off.
+/// Plots norms by distance on a logarithmic scale; norms below 10⁻¹² of the largest are cut off.
 fn draw(curves: &[Curve], what: &str) -> Result<String, String> {
     let all = || curves.iter().flat_map(|curve| curve.norms.iter().copied()).filter(|&norm| norm > 0.0);
     let largest = all().fold(f64::MIN_POSITIVE, f64::max);
@@ -218,34 +220,34 @@ fn draw(curves: &[Curve], what: &str) -> Result<String, String> {
     let mut picture = String::new();
     {
         let area = SVGBackend::with_string(&mut picture, (720, 440)).into_drawing_area();
-        let told = |error: &dyn std::fmt::Display| error.to_string();
-        area.fill(&WHITE).map_err(|error| told(&error))?;
+        let message = |error: &dyn std::fmt::Display| error.to_string();
+        area.fill(&WHITE).map_err(|error| message(&error))?;
         let mut chart = ChartBuilder::on(&area)
             .caption(format!("Gradient norm relative to distance 0: {what}"), ("sans-serif", 16))
             .margin(14)
             .x_label_area_size(40)
             .y_label_area_size(70)
             .build_cartesian_2d(0..longest, (least * 0.8..largest * 1.25).log_scale())
-            .map_err(|error| told(&error))?;
+            .map_err(|error| message(&error))?;
         let label = |norm: &f64| format!("{norm:.0e}");
         let mut mesh = chart.configure_mesh();
         mesh.x_desc("steps back from the loss")
             .y_desc("gradient norm, relative to distance 0")
             .y_label_formatter(&label)
             .light_line_style(WHITE);
-        mesh.draw().map_err(|error| told(&error))?;
-        for (place, curve) in curves.iter().enumerate() {
-            let color = Palette99::pick(place).to_rgba();
+        mesh.draw().map_err(|error| message(&error))?;
+        for (index, curve) in curves.iter().enumerate() {
+            let color = Palette99::pick(index).to_rgba();
             let points = curve.norms.iter().enumerate().filter(|&(_, &norm)| norm >= least).map(|(d, &norm)| (d, norm));
             let line =
-                chart.draw_series(LineSeries::new(points, color.stroke_width(2))).map_err(|error| told(&error))?;
+                chart.draw_series(LineSeries::new(points, color.stroke_width(2))).map_err(|error| message(&error))?;
             line.label(&curve.name)
                 .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], color.stroke_width(2)));
         }
         let mut legend = chart.configure_series_labels();
         legend.position(SeriesLabelPosition::LowerLeft).background_style(WHITE.mix(0.8)).border_style(BLACK.mix(0.3));
-        legend.draw().map_err(|error| told(&error))?;
-        area.present().map_err(|error| told(&error))?;
+        legend.draw().map_err(|error| message(&error))?;
+        area.present().map_err(|error| message(&error))?;
     }
     Ok(picture)
 }
@@ -255,10 +257,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn norms_are_relative_to_that_at_distance_0_or_said_to_have_none_to_compare_with() {
+    fn norms_are_relative_to_distance_0_or_rejected() {
         assert_eq!(Curve::new("rnn", &[4.0, 2.0, 0.0, 8.0]).unwrap().norms, [1.0, 0.5, 0.0, 2.0]);
         assert_eq!(Curve::new("lstm", &[4e-30, 2e-30]).unwrap().norms, [1.0, 0.5]);
-        for (norms, part) in [
+        for (norms, message) in [
             (&[0.0, 1.0][..], "lstm: the gradient norm at distance 0 is 0e0"),
             (&[0.0, 0.0], "at distance 0 is 0e0"),
             (&[], "no example has a token"),
@@ -267,7 +269,7 @@ mod tests {
             (&[1.0, f64::INFINITY], "lstm: the gradient at distance 1 is not finite"),
         ] {
             let why = Curve::new("lstm", norms).err().unwrap();
-            assert!(why.contains(part), "{why}");
+            assert!(why.contains(message), "{why}");
         }
     }
 }

@@ -28,33 +28,34 @@ use crate::failure::{Failure, STORAGE};
 use crate::observer::Progress;
 use crate::say::{quoted, say};
 
-/// Train a recipe, or go on with a run.
+/// Train a recipe, or resume a run.
 ///
 /// Examples: `seqzoo train agreement`, `seqzoo train imdb --data-dir data --set training.epochs=3`,
 /// `seqzoo train --resume last`
 #[derive(Debug, Args)]
 pub struct Train {
-    /// A shipped recipe (`seqzoo list recipes`) or a file ending in .toml.
+    /// Name of a recipe (`seqzoo list recipes`), or a .toml file.
     #[arg(required_unless_present = "resume")]
     recipe: Option<String>,
     #[command(flatten)]
     overrides: Overrides,
-    /// Pause each model after this many updates.
+    /// Pause each model at this number of optimizer updates.
     #[arg(long, value_name = "N")]
     max_steps: Option<u64>,
-    /// Pause each model after this long, such as 90s, 30m or 2h.
+    /// Pause each model after this time, such as 90s, 30m or 2h.
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     max_time: Option<Duration>,
-    /// Train nothing, but show the loss of some hundred updates whose learning rate grows, and propose one for each model.
+    /// Run a learning-rate range test instead of training: print the loss while the learning rate grows, and suggest a
+    /// learning rate for each model.
     #[arg(long, conflicts_with_all = ["resume", "out"])]
     find_rate: bool,
-    /// Propose a clipping threshold from the norms that training met.
+    /// Suggest a clipping threshold from the gradient norms seen in training.
     #[arg(long)]
     suggest_clip: bool,
-    /// Go on with a run from its newest checkpoint that verifies; `last` unless named.
+    /// Resume a run from its latest valid checkpoint; without RUN, the last run.
     #[arg(long, value_name = "RUN", num_args = 0..=1, default_missing_value = "last", conflicts_with = "out")]
     resume: Option<String>,
-    /// Folder of the new run, which must not exist; ./runs/RECIPE-NUMBER unless given.
+    /// Folder to create for the run [default: ./runs/RECIPE-NUMBER]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     #[command(flatten)]
@@ -63,7 +64,7 @@ pub struct Train {
     backend: BackendChoice,
 }
 
-/// A run that came to its end or to a limit.
+/// A run after training, finished or stopped at a limit.
 pub struct Trained {
     pub run: Run,
     data: Data,
@@ -71,7 +72,7 @@ pub struct Trained {
 }
 
 impl Train {
-    /// Training of a recipe from the beginning to its end.
+    /// Arguments to train a recipe from scratch, without limits.
     pub fn of(
         recipe: String,
         out: Option<PathBuf>,
@@ -103,7 +104,7 @@ impl Train {
         report.resumed_by(self.resume_command(&run)).print_table()
     }
 
-    /// Trains, or goes on with a run.
+    /// Trains a new run or resumes one.
     pub fn train(&self) -> Result<Trained, Failure> {
         let (existing, settings) = self.settings()?;
         let recorded = existing.as_ref().map(|run| run.environment.backend.as_str());
@@ -121,7 +122,7 @@ impl Train {
         let run = match existing {
             Some(run) => run,
             None => {
-                // What is refused leaves no folder behind.
+                // Check the models first: a rejected recipe leaves no folder behind.
                 recipe.specs()?.iter().try_for_each(|spec| with_task(spec, &data, Fits))?;
                 let environment = Environment::now(settings.clone(), backend.name(), digest.clone());
                 let run = Run::create(self.out.as_deref(), environment)?;
@@ -131,8 +132,8 @@ impl Train {
         };
         let _lock = run.lock()?;
         if run.environment.backend != backend.name() {
-            let began = &run.environment.backend;
-            say(format_args!("note: the run began on {began}; on another backend it goes on, but not exactly"));
+            let recorded = &run.environment.backend;
+            say(format_args!("note: the run started on {recorded}; resuming on another backend is not bit-exact"));
         }
         let environment = Environment { settings: settings.clone(), data: paths, ..run.environment };
         let run = Run { environment, ..run };
@@ -148,8 +149,8 @@ impl Train {
             let model = OneModel { about: &about, folder: &run.model(name), device: &device, limits };
             say(format_args!("training {name}: {}", spec.summary()));
             let outcome = with_task(&spec, &data, model)??;
-            tell_saving(name, &outcome);
-            tell_end(name, &outcome, &spec.recipe, &resume);
+            print_saving_time(name, &outcome);
+            print_end(name, &outcome, &spec.recipe, &resume);
             if outcome.stopped == Stopped::Asked {
                 return Err(signals.failure(&resume));
             }
@@ -166,7 +167,7 @@ impl Train {
         Ok(Trained { run, data, device })
     }
 
-    /// The loss by learning rate of each of a recipe's models, and a learning rate for each.
+    /// Runs a learning-rate range test for each model; prints losses and a suggested learning rate.
     fn find_rate(&self) -> Result<(), Failure> {
         let (_, settings) = self.settings()?;
         let (_, device) = self.backend.open(None)?;
@@ -178,7 +179,7 @@ impl Train {
         let specs = recipe.specs()?;
         for spec in &specs {
             let name = &spec.name;
-            say(format_args!("trying learning rates with {name} …"));
+            say(format_args!("running a learning-rate range test on {name} …"));
             let tried = with_task(spec, &data, RangeTest { recipe: &spec.recipe, device: &device })??;
             let mut out = std::io::stdout().lock();
             writeln!(out, "{name}: smoothed loss by learning rate (seed {})", recipe.training.seed)?;
@@ -192,8 +193,8 @@ impl Train {
                 }
                 None => writeln!(
                     out,
-                    "no proposal for {name}: in {RANGE_UPDATES} updates the loss does not fall below its noise at any learning \
-                     rate; the recipe has {:e}",
+                    "no suggestion for {name}: in {RANGE_UPDATES} updates the loss does not fall below its noise at \
+                     any learning rate; the recipe uses {:e}",
                     spec.recipe.training.learning_rate
                 )?,
             }
@@ -201,12 +202,12 @@ impl Train {
         Ok(())
     }
 
-    /// The command that resumes a run of this data and backend.
+    /// The command that resumes the run with the same data and backend flags.
     fn resume_command(&self, run: &Run) -> String {
         format!("seqzoo train --resume {}{}{}", quoted(&run.path), self.data.flag(), self.backend.flag())
     }
 
-    /// The settings to train under, and the run to go on with, if any.
+    /// The run to resume, if any, and the settings to train with.
     fn settings(&self) -> Result<(Option<Run>, Settings), Failure> {
         let Some(name) = &self.resume else {
             let recipe = self.recipe.as_deref().expect("clap requires it without --resume");
@@ -214,7 +215,7 @@ impl Train {
         };
         let run = Run::find(name)?;
         let recorded = run.environment.settings.clone();
-        // Without a recipe beside it the run's own record says what it is.
+        // Without a recipe argument, the run's recorded settings apply.
         let current = self.recipe.as_deref().map_or_else(|| Ok(recorded.clone()), Settings::read)?;
         let overrides = self.overrides.of(&recorded, self.data.of_run(&run).table())?;
         let settings = recorded.resumed(&current, &overrides)?;
@@ -222,7 +223,7 @@ impl Train {
     }
 }
 
-/// Does nothing with a task: that there is one shows that a model and the data fit each other.
+/// No-op: building the task already checks that the model fits the data.
 struct Fits;
 
 impl Work for Fits {
@@ -231,7 +232,7 @@ impl Work for Fits {
     fn with<T: Task>(self, _: &T) {}
 }
 
-/// One of the models that a recipe trains side by side.
+/// One model of a recipe that trains several.
 struct OneModel<'a> {
     about: &'a About,
     folder: &'a ModelFolder,
@@ -254,11 +255,11 @@ impl Work for OneModel<'_> {
     }
 }
 
-/// Number of updates of a learning-rate range test, and of the lines that show its losses.
+/// Number of updates of a learning-rate range test, and of printed lines.
 const RANGE_UPDATES: u32 = 300;
 const RANGE_LINES: usize = 20;
 
-/// Tries learning rates on a task.
+/// Learning-rate range test of a task.
 struct RangeTest<'a> {
     recipe: &'a Recipe,
     device: &'a Device,
@@ -272,12 +273,12 @@ impl Work for RangeTest<'_> {
     }
 }
 
-/// Why training of a model ended, unless it made all its epochs or was asked to stop.
-fn tell_end(name: &str, outcome: &Outcome, recipe: &Recipe, resume: &str) {
+/// Prints why training ended, unless it completed its epochs or was stopped by a signal.
+fn print_end(name: &str, outcome: &Outcome, recipe: &Recipe, resume: &str) {
     let (done, all) = (outcome.epochs, recipe.training.epochs);
     match (outcome.ended, outcome.stopped) {
         (Some(ended @ Ended::Epochs(_)), _) if outcome.nothing_left => {
-            let more = if recipe.schedule.kind.needs_end() { "" } else { "; a larger --epochs trains on" };
+            let more = if recipe.schedule.kind.needs_end() { "" } else { "; increase --epochs to train further" };
             say(format_args!("{name}: nothing left to do: {ended}{more}"));
         }
         (Some(ended), _) if outcome.nothing_left => say(format_args!("{name}: nothing left to do: {ended}")),
@@ -289,23 +290,23 @@ fn tell_end(name: &str, outcome: &Outcome, recipe: &Recipe, resume: &str) {
     }
 }
 
-/// How long training waited for checkpoints.
-fn tell_saving(name: &str, outcome: &Outcome) {
+/// Prints the time spent on saving checkpoints.
+fn print_saving_time(name: &str, outcome: &Outcome) {
     let (saving, all) = (outcome.saving.as_secs_f64(), outcome.elapsed.as_secs_f64());
     if all >= 1.0 {
         let share = 100.0 * saving / all;
-        say(format_args!("{name}: checkpoints took {saving:.2} s of {all:.1} s ({share:.2} %)"));
+        say(format_args!("{name}: saving checkpoints took {saving:.2} s of {all:.1} s ({share:.2} %)"));
     }
 }
 
-/// Pascanu et al. 2013 choose a threshold from half to ten times the norm that is usual.
+/// Prints a suggested clipping threshold: Pascanu et al. 2013 recommend half to ten times the average norm.
 fn suggest_clip(name: &str, model: &Model) {
     let norms = &model.progress.norms;
     let (mean, largest, clipped) =
         (norms.mean(), norms.largest, 100.0 * norms.clipped as f64 / norms.count.max(1) as f64);
     say(format_args!(
         "{name}: gradient norms of {} updates: mean {mean:.3}, largest {largest:.3}, {clipped:.1} % clipped; \
-         try training.clip_norm={:.3} (from half to ten times the mean: {:.3} to {:.3})",
+         suggested training.clip_norm={:.3} (half to ten times the mean: {:.3} to {:.3})",
         norms.count,
         2.0 * mean,
         mean / 2.0,
@@ -313,8 +314,8 @@ fn suggest_clip(name: &str, model: &Model) {
     ));
 }
 
-/// SIGINT, SIGTERM and SIGHUP, which end training within one step, saved; a second one ends the program at once, which loses
-/// nothing that was saved.
+/// SIGINT, SIGTERM and SIGHUP: the first one saves and stops training within one step; a second one ends the program at
+/// once, and loses nothing that was saved.
 struct Signals {
     raised: Arc<AtomicBool>,
     which: Arc<AtomicUsize>,
@@ -325,7 +326,7 @@ impl Signals {
         let signals = Self { raised: Arc::default(), which: Arc::default() };
         for signal in [SIGINT, SIGTERM, SIGHUP] {
             let listen = || {
-                // In this order: the first signal finds nothing raised yet, the second does.
+                // The order matters: the first signal must find `raised` unset, the second must find it set.
                 flag::register_conditional_shutdown(signal, 128 + signal, signals.raised.clone())?;
                 flag::register_usize(signal, signals.which.clone(), signal as usize)?;
                 flag::register(signal, signals.raised.clone())
@@ -335,9 +336,9 @@ impl Signals {
         Ok(signals)
     }
 
-    /// 128 plus the signal's number, as shells have it, and how to go on.
+    /// Exit code 128 plus the signal's number, as in shells, with the command that resumes.
     fn failure(&self, resume: &str) -> Failure {
         let code = 128 + u8::try_from(self.which.load(Ordering::Relaxed)).unwrap_or(0);
-        Failure::new(code, format!("saved; go on with `{resume}`"))
+        Failure::new(code, format!("saved; resume with `{resume}`"))
     }
 }

@@ -12,17 +12,17 @@ use super::train::Train;
 use super::{BackendChoice, DataFolder, Overrides};
 use crate::failure::{CHECK, Failure, USAGE};
 
-/// Train a recipe (or take a run of it) and say whether its expected figure is met.
+/// Check that a recipe reaches its expected metric, by training it or on an existing run.
 ///
 /// Examples: `seqzoo verify agreement`, `seqzoo verify imdb --data-dir data --run last --json`
 #[derive(Debug, Args)]
 pub struct Verify {
-    /// A shipped recipe (`seqzoo list recipes`) or a file ending in .toml.
+    /// Name of a recipe (`seqzoo list recipes`), or a .toml file.
     recipe: String,
-    /// Measure this run instead of training one.
+    /// Evaluate this run instead of training a new one.
     #[arg(long, value_name = "RUN", conflicts_with = "out")]
     run: Option<String>,
-    /// Folder of the new run, which must not exist; ./runs/RECIPE-NUMBER unless given.
+    /// Folder to create for the run [default: ./runs/RECIPE-NUMBER]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Print one JSON object.
@@ -40,10 +40,10 @@ impl Verify {
     pub fn run(&self) -> Result<(), Failure> {
         let recipe = self.overrides.settings(&self.recipe, self.data.table())?.recipe;
         let (split, expected) = (recipe.reported_split()?, recipe.expected);
-        let Some(figure) = expected.value else {
+        let Some(expected_value) = expected.value else {
             return Err(Failure::new(
                 USAGE,
-                format!("recipe {} expects no figure: its data are the user's own", self.recipe),
+                format!("recipe {} has no expected value: it trains on your own data", self.recipe),
             ));
         };
         let run = match &self.run {
@@ -57,10 +57,10 @@ impl Verify {
         let data = self.data.load_of(&run)?;
         let report = measure(&run, split, expected.metric, &data, &device)?;
         let (value, retrained) = (report.value(), self.run.is_none());
-        let met = expected.metric.reaches(value, figure);
+        let met = expected.metric.reaches(value, expected_value);
         if self.json {
             let mut object = report.json();
-            object["expected"] = json!(figure);
+            object["expected"] = json!(expected_value);
             object["met"] = json!(met);
             object["retrained"] = json!(retrained);
             writeln!(std::io::stdout().lock(), "{object}")?;
@@ -68,25 +68,25 @@ impl Verify {
             report.print_table()?;
         }
         let (metric, split) = (expected.metric.name(), &expected.split);
-        let told = format!("{split} {metric} {value:.4}, expected {figure}");
+        let summary = format!("{split} {metric} {value:.4}, expected {expected_value}");
         if !met {
-            return Err(Failure::new(CHECK, format!("{}: not met: {told}", self.recipe)));
+            return Err(Failure::new(CHECK, format!("{}: not met: {summary}", self.recipe)));
         }
         if !self.json {
-            writeln!(std::io::stdout().lock(), "met: {told}")?;
+            writeln!(std::io::stdout().lock(), "met: {summary}")?;
         }
         Ok(())
     }
 
-    /// A run of the recipe, however it was changed.
+    /// Opens a run of the recipe, with whatever overrides it was trained.
     fn existing(&self, name: &str) -> Result<Run, Failure> {
         let run = Run::find(name)?;
-        let of = &run.environment.settings.name;
-        let asked = PathBuf::from(&self.recipe).file_stem().map(|stem| stem.to_string_lossy().into_owned());
-        if asked.as_ref() != Some(of) {
+        let recipe = &run.environment.settings.name;
+        let requested = PathBuf::from(&self.recipe).file_stem().map(|stem| stem.to_string_lossy().into_owned());
+        if requested.as_ref() != Some(recipe) {
             return Err(Failure::new(
                 USAGE,
-                format!("--run {name}: {} is a run of {of}, not of {}", run.name(), self.recipe),
+                format!("--run {name}: {} is a run of {recipe}, not of {}", run.name(), self.recipe),
             ));
         }
         Ok(run)

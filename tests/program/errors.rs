@@ -1,7 +1,7 @@
 use crate::{Place, Ran};
 use std::fs;
 
-/// Runs, expects an exit code, and expects the message to hold every one of `parts` and no panic.
+/// Runs and asserts the exit code and a message that contains each of `parts`, without a panic.
 fn refused(place: &Place, arguments: &[&str], code: i32, parts: &[&str]) -> Ran {
     let ran = place.run(arguments);
     assert_eq!(ran.code, Some(code), "{arguments:?}: {}", ran.err);
@@ -13,7 +13,7 @@ fn refused(place: &Place, arguments: &[&str], code: i32, parts: &[&str]) -> Ran 
 }
 
 #[test]
-fn names_that_do_not_exist_are_refused_with_the_nearest() {
+fn unknown_names_are_rejected_with_the_nearest_match() {
     let place = Place::new();
     refused(&place, &["train", "agrement"], 3, &["no recipe `agrement`", "did you mean `agreement`?"]);
     refused(&place, &["describe", "lstn"], 2, &["no model or recipe `lstn`", "did you mean `lstm`?"]);
@@ -26,7 +26,7 @@ fn names_that_do_not_exist_are_refused_with_the_nearest() {
 }
 
 #[test]
-fn values_that_no_run_can_have_are_refused_by_field() {
+fn invalid_values_are_rejected_by_field() {
     let place = Place::new();
     for (set, part) in [
         ("training.epochs=many", "invalid type"),
@@ -37,18 +37,18 @@ fn values_that_no_run_can_have_are_refused_by_field() {
         ("network.hidden_sizes=[-4]", "invalid value"),
         ("network.skip=highway", "joins 32 features to 128"),
         ("network.hidden_sizes=[]", "at least one layer"),
-        ("bptt.k2=3", "bptt.k1, which says how often"),
+        ("bptt.k2=3", "requires bptt.k1"),
         ("schedule.kind=cosin", "did you mean `cosine`?"),
         ("optimizer.momentum=1", "in [0, 1)"),
         ("checkpoints.keep=0", "from 1 to"),
         ("network.hidden_sizes=[60000]", "from 1 to 4096"),
         ("network.hidden_sizes=[4096,4096,4096,4096,4096,4096]", "more than 10⁹ parameters"),
-        ("training.learning_rate=1e39", "that 32 bits can hold"),
+        ("training.learning_rate=1e39", "in the range of f32"),
         ("models=[]", "at least one model"),
         ("stopping.metric=f1", "unknown variant"),
-        ("stopping.metric=rmse", "agreement has accuracy, macro-f1, loss"),
-        ("series.quantiles=[0.9, 0.1]", "each larger than the one before"),
-        ("models=[\"lstm-0\"]", "no such name"),
+        ("stopping.metric=rmse", "agreement has metrics accuracy, macro-f1, loss"),
+        ("series.quantiles=[0.9, 0.1]", "increasing probabilities"),
+        ("models=[\"lstm-0\"]", "unknown name"),
     ] {
         refused(
             &place,
@@ -57,11 +57,11 @@ fn values_that_no_run_can_have_are_refused_by_field() {
             &["--set", set.split('=').next().unwrap(), part],
         );
     }
-    assert!(!place.path("runs").exists(), "nothing was made");
+    assert!(!place.path("runs").exists(), "no run is created");
 }
 
 #[test]
-fn a_recipe_file_is_refused_by_line_with_the_nearest_field() {
+fn errors_in_a_recipe_file_name_the_line_and_the_nearest_field() {
     let place = Place::new();
     let recipe = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/train/recipes/agreement.toml")).unwrap();
     let line = |text: &str, part: &str| format!("line {}", 1 + text.lines().position(|l| l.contains(part)).unwrap());
@@ -82,27 +82,27 @@ fn a_recipe_file_is_refused_by_line_with_the_nearest_field() {
 }
 
 #[test]
-fn missing_and_damaged_data_say_how_to_get_them() {
+fn errors_about_missing_and_damaged_data_say_how_to_get_them() {
     let place = Place::new();
     refused(&place, &["train", "imdb"], 4, &["--data-dir", "SEQZOO_DATA_DIR", "aclImdb_v1.tar.gz"]);
     refused(&place, &["train", "imdb", "--data-dir", "nowhere"], 4, &["no imdb data in nowhere", "aclImdb_v1.tar.gz"]);
     fs::create_dir_all(place.path("data/imdb")).unwrap();
     fs::write(place.path("data/imdb/aclImdb_v1.tar.gz"), b"not an archive").unwrap();
     refused(&place, &["train", "imdb", "--data-dir", "data"], 4, &["aclImdb_v1.tar.gz is damaged", "fetch it again"]);
-    assert!(!place.path("runs").exists(), "nothing was made");
+    assert!(!place.path("runs").exists(), "no run is created");
 }
 
 #[test]
-fn a_backend_that_is_not_linked_in_names_the_feature_to_add() {
+fn an_unlinked_backend_is_rejected_with_the_feature_to_enable() {
     let place = Place::new();
     refused(&place, &["train", "agreement", "--backend", "cuda"], 5, &["cuda is not linked", "--features cuda"]);
     refused(&place, &["train", "agreement", "--backend", "gpu"], 5, &["no such backend", "flex"]);
 }
 
 #[test]
-fn a_full_or_closed_standard_error_ends_nothing() {
+fn a_full_standard_error_does_not_end_training() {
     if !cfg!(target_os = "linux") {
-        return; // /dev/full is Linux's
+        return; // /dev/full exists on Linux only
     }
     let place = Place::new();
     let full = || fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
@@ -115,7 +115,7 @@ fn a_full_or_closed_standard_error_ends_nothing() {
 }
 
 #[test]
-fn a_damaged_run_is_named_and_no_other_answers_in_its_place() {
+fn a_damaged_run_is_named_and_never_replaced_by_another() {
     let place = Place::new();
     for _ in 0..2 {
         place.ok(&["train", "agreement", "--set", "models=[\"rnn\"]", "--max-steps", "1"]);
@@ -126,12 +126,12 @@ fn a_damaged_run_is_named_and_no_other_answers_in_its_place() {
     refused(&place, &["predict", "", "the keys"], 2, &["no run"]);
     place.ok(&["predict", "agreement-1", "the keys"]);
     let record = fs::read_to_string(place.path("runs/agreement-1/env.json")).unwrap();
-    fs::write(place.path("runs/agreement-1/env.json"), record.replace("\"rnn\"", "")).unwrap();
+    fs::write(place.path("runs/agreement-1/env.json"), record.replace("\"rnn\"", "\"rmn\"")).unwrap();
     refused(&place, &["predict", "agreement-1", "the keys"], 8, &["agreement-1/env.json is damaged", "models"]);
 }
 
 #[test]
-fn a_part_that_the_data_lack_is_refused_before_training() {
+fn a_missing_split_is_rejected_before_training() {
     let place = Place::new();
     for label in ["pos", "neg"] {
         fs::create_dir_all(place.path(&format!("data/train/{label}"))).unwrap();
@@ -140,8 +140,8 @@ fn a_part_that_the_data_lack_is_refused_before_training() {
         }
     }
     let arguments = ["train", "imdb", "--data-dir", "data", "--set", "expected.split=test"];
-    refused(&place, &arguments, 4, &["imdb has no test part"]);
-    assert!(!place.path("runs").exists(), "nothing was made");
+    refused(&place, &arguments, 4, &["imdb has no test split"]);
+    assert!(!place.path("runs").exists(), "no run is created");
 }
 
 #[test]
@@ -155,7 +155,7 @@ fn nothing_is_overwritten() {
 }
 
 #[test]
-fn a_text_without_anything_to_read_is_refused() {
+fn a_text_without_tokens_is_rejected() {
     let place = Place::new();
     place.trained("1");
     refused(&place, &["predict", "run", ""], 4, &["the text is empty"]);
@@ -165,11 +165,10 @@ fn a_text_without_anything_to_read_is_refused() {
 }
 
 #[test]
-fn a_recipe_that_cannot_be_trained_stops_within_the_budget_with_a_diagnosis() {
+fn an_unstable_recipe_stops_within_the_rollback_budget_with_a_diagnosis() {
     let place = Place::new();
     let set = ["--set", "training.learning_rate=1e38", "--set", "models=[\"rnn\"]", "--out", "run"];
-    let parts =
-        ["rolling back to the start of training, learning rate × 0.500", "(rollback 4 of at most 8)", "training diverged"];
+    let parts = ["rolling back to the start, learning rate × 0.500", "(rollback 4 of at most 8)", "training diverged"];
     refused(&place, &[&["train", "agreement"][..], &set].concat(), 6, &parts);
     let events = fs::read_to_string(place.path("run/rnn/events.jsonl")).unwrap();
     assert_eq!(events.matches("\"event\":\"roll back\"").count(), 4);

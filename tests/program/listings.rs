@@ -3,7 +3,7 @@ use std::io::Read;
 use std::process::Stdio;
 
 #[test]
-fn lists_and_descriptions_read_well() {
+fn listings_and_descriptions_match_their_snapshots() {
     let place = Place::new();
     for arguments in [
         &["list", "models"][..],
@@ -32,7 +32,7 @@ fn every_listed_name_can_be_described_or_loaded() {
 }
 
 #[test]
-fn a_probe_shows_that_gates_reach_further_than_a_vanilla_network_and_draws_it() {
+fn probe_shows_that_gradients_reach_further_in_gated_cells_and_plots_it() {
     let place = Place::new();
     for seed in ["1", "2", "3"] {
         let models = ["rnn", "lstm", "gru", "3xrnn+residual"];
@@ -44,21 +44,21 @@ fn a_probe_shows_that_gates_reach_further_than_a_vanilla_network_and_draws_it() 
         };
         let (far, near) = (row("60"), row("0"));
         assert_eq!(near, [1.0; 4], "relative to distance 0");
-        let lasting: Vec<f64> = far.iter().zip(&near).map(|(far, near)| far / near).collect();
-        assert!(lasting[1..].iter().all(|&share| share > lasting[0]), "seed {seed}\n{table}");
+        let ratios: Vec<f64> = far.iter().zip(&near).map(|(far, near)| far / near).collect();
+        assert!(ratios[1..].iter().all(|&ratio| ratio > ratios[0]), "seed {seed}\n{table}");
     }
     let picture = std::fs::read_to_string(place.path("reach.svg")).unwrap();
     assert!(picture.starts_with("<svg") && picture.contains("3xrnn+residual") && picture.contains("polyline"));
-    for (model, part) in
+    for (model, message) in
         [("3xlstn", "did you mean `lstm`?"), ("0xrnn", "from 1 to 64"), ("rnn+skip", "skip connection")]
     {
         let refused = place.run(&["probe", model]);
-        assert!(refused.code == Some(2) && refused.err.contains(part), "{}", refused.err);
+        assert!(refused.code == Some(2) && refused.err.contains(message), "{}", refused.err);
     }
 }
 
 #[test]
-fn a_probe_measures_trained_models_on_their_data() {
+fn probe_measures_trained_models_on_their_data() {
     let place = Place::new();
     place.trained("2");
     let table = place.ok(&["probe", "--run", "run", "--lag", "20"]).out;
@@ -83,20 +83,20 @@ fn a_closed_pipe_ends_a_listing_quietly() {
     let place = Place::new();
     let mut child = place.command(&["list"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     drop(child.stdout.take());
-    let mut told = String::new();
-    child.stderr.take().unwrap().read_to_string(&mut told).unwrap();
-    assert_eq!((child.wait().unwrap().code(), told.as_str()), (Some(0), ""));
+    let mut errors = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
+    assert_eq!((child.wait().unwrap().code(), errors.as_str()), (Some(0), ""));
 }
 
 #[test]
-fn a_bench_says_which_engine_and_instructions_ran() {
+fn bench_reports_engine_instructions_and_threads() {
     let place = Place::new();
     let training = place.json(&["bench", "training", "sentences", "--batches", "2", "--json", "--backend", "flex"]);
     assert!(training["fused"] == true && training["instructions"].is_string() && training["threads"].is_u64());
     assert!(training["tokens_per_second"].as_f64().unwrap() > 0.0);
     let growth = ["bench", "growth", "--cell", "rnn", "--time", "3", "--repeats", "1", "--json", "--backend", "flex"];
-    let [kept, again] = [&[][..], &["--recompute"]].map(|more| place.json(&[&growth[..], more].concat()));
-    assert!(kept["fused"] == true && kept["recomputed"] == false && again["recomputed"] == true);
+    let [kept, recomputed] = [&[][..], &["--recompute"]].map(|more| place.json(&[&growth[..], more].concat()));
+    assert!(kept["fused"] == true && kept["recomputed"] == false && recomputed["recomputed"] == true);
     let loop_ran = place.json(&[&growth[..], &["--reference"]].concat());
     assert_eq!(loop_ran["fused"], false);
 }

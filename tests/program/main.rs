@@ -1,11 +1,12 @@
-//! The program as a user runs it, on the built-in data and on small fixtures made here.
+//! End-to-end tests of the program, on built-in datasets and small generated fixtures.
 
+mod architecture; // ARCHITECTURE.md against the code
 mod errors; // bad input: message, exit code, nothing overwritten
 mod listings; // list, describe, help
-mod reading; // how texts, files and runs are read
+mod reading; // input texts, files and runs
 mod resume; // signals, limits, damaged checkpoints
-mod tables; // any table as a series: its columns and timestamps; where a run's data lie, and what to run next
-mod tasks; // taggers, forecasters, what turns sequences into others; verify, data
+mod tables; // CSV files as series: columns, timestamps; recorded data paths; the printed next command
+mod tasks; // taggers, sequence-to-sequence models, forecasters; verify, data
 mod training; // train, evaluate, predict
 
 use std::io::Write;
@@ -14,12 +15,12 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
-/// An empty folder in which the program is run.
+/// A temporary working directory for the program.
 pub(crate) struct Place {
     dir: tempfile::TempDir,
 }
 
-/// What a run of the program left.
+/// Exit code and output of the program.
 pub(crate) struct Ran {
     pub(crate) code: Option<i32>,
     pub(crate) out: String,
@@ -49,14 +50,14 @@ impl Place {
         self.command(arguments).output().unwrap().into()
     }
 
-    /// Runs and expects success.
+    /// Runs and asserts success.
     pub(crate) fn ok(&self, arguments: &[&str]) -> Ran {
         let ran = self.run(arguments);
         assert_eq!(ran.code, Some(0), "{arguments:?}: {}", ran.err);
         ran
     }
 
-    /// Runs and expects one JSON object.
+    /// Runs, asserts success and parses one JSON object.
     pub(crate) fn json(&self, arguments: &[&str]) -> Value {
         serde_json::from_str(&self.ok(arguments).out).unwrap()
     }
@@ -69,12 +70,12 @@ impl Place {
         child.wait_with_output().unwrap().into()
     }
 
-    /// A few updates of an LSTM on the built-in data.
+    /// Trains an LSTM on built-in data for some updates, into `run`.
     pub(crate) fn trained(&self, steps: &str) {
         self.ok(&["train", "agreement", "--max-steps", steps, "--set", "models=[\"lstm\"]", "--out", "run"]);
     }
 
-    /// The files of a checkpoint of the run above.
+    /// Path of a checkpoint file of that run.
     pub(crate) fn checkpoint(&self, step: u64, file: &str) -> PathBuf {
         self.path(&format!("run/lstm/checkpoints/step-{step:08}")).join(file)
     }

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 const SMALL: [&str; 4] = ["--set", "network.hidden_sizes=[8]", "--max-steps", "3"];
 
-/// Sentences of two words each, whose endings tell the tags.
+/// CoNLL-U sentences of a noun and a verb.
 fn conllu(sentences: usize) -> String {
     let sentence = |number: usize| {
         let (noun, verb) = (["Dogs", "Cats", "Zoë"][number % 3], ["bark", "sleep"][number % 2]);
@@ -17,12 +17,12 @@ fn conllu(sentences: usize) -> String {
     (0..sentences).map(sentence).collect()
 }
 
-/// A folder with a tagger in `tagger`.
+/// A working directory with a trained tagger in `tagger`.
 fn tagger() -> Place {
     let place = Place::new();
     fs::create_dir_all(place.path("data/ud_english_ewt")).unwrap();
-    for part in ["train", "dev"] {
-        fs::write(place.path(&format!("data/ud_english_ewt/en_ewt-ud-{part}.conllu")), conllu(30)).unwrap();
+    for split in ["train", "dev"] {
+        fs::write(place.path(&format!("data/ud_english_ewt/en_ewt-ud-{split}.conllu")), conllu(30)).unwrap();
     }
     let arguments = ["train", "pos", "--set", "models=[\"bilstm\"]", "--out", "tagger"];
     place.ok(&[&arguments[..], &SMALL].concat());
@@ -34,7 +34,7 @@ fn lines(ran: &Ran) -> Vec<&str> {
 }
 
 #[test]
-fn blank_and_unreadable_lines_keep_their_place_and_the_rest_is_answered() {
+fn blank_and_unreadable_lines_keep_their_position_among_the_predictions() {
     let place = Place::new();
     place.trained("1");
     let input = b"the keys\n\n \t\r\n ;; - \rmy \xff dog\nmy dog";
@@ -50,13 +50,13 @@ fn blank_and_unreadable_lines_keep_their_place_and_the_rest_is_answered() {
     assert_eq!(objects[2], serde_json::json!({"text": " \t", "label": null, "probability": null, "probabilities": {}}));
     assert!(objects[4]["error"].as_str().unwrap().starts_with("texts.txt, line 5: "), "{}", objects[4]);
     assert_eq!((objects.len(), &objects[5]["text"]), (6, &"my dog".into()));
-    // Blank lines alone are no failure.
+    // Blank lines are not an error.
     let blank = place.with_input(&["predict", "run", "-"], b"\nthe keys\n\n");
     assert_eq!((blank.code, lines(&blank)), (Some(0), vec!["", &*alone[0], ""]));
 }
 
 #[test]
-fn texts_are_read_the_same_however_they_are_written() {
+fn predictions_do_not_depend_on_encoding_line_endings_or_compression() {
     let place = Place::new();
     place.trained("1");
     let plain = place.with_input(&["predict", "run", "-"], b"the keys\n\nmy dog\n");
@@ -64,7 +64,7 @@ fn texts_are_read_the_same_however_they_are_written() {
     for bytes in [b"the keys\r\n\r\nmy dog".as_slice(), b"\xef\xbb\xbfthe keys\r\rmy dog\r", &utf_16] {
         assert_eq!(place.with_input(&["predict", "run", "--file", "-"], bytes).out, plain.out);
     }
-    // gzip -n of the first of them.
+    // The first of these inputs, compressed with gzip -n.
     let gzip = include_bytes!("fixtures/texts.gz");
     fs::write(place.path("texts"), gzip).unwrap();
     assert_eq!(place.ok(&["predict", "run", "--file", "texts"]).out, plain.out);
@@ -74,25 +74,25 @@ fn texts_are_read_the_same_however_they_are_written() {
 }
 
 #[test]
-fn a_line_is_answered_before_the_next_one_is_written() {
+fn each_line_is_predicted_before_the_next_one_is_written() {
     let place = tagger();
     place.trained("1");
     for (run, first, second) in [("run", "the keys\n", "my dog\n"), ("tagger", &*conllu(1), &*conllu(1))] {
         let mut command = place.command(&["predict", run, "-"]);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let mut input = child.stdin.take().unwrap();
-        let mut answers = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut predictions = BufReader::new(child.stdout.take().unwrap()).lines();
         for text in [first, second] {
             input.write_all(text.as_bytes()).unwrap();
-            assert!(!answers.next().unwrap().unwrap().is_empty());
+            assert!(!predictions.next().unwrap().unwrap().is_empty());
         }
         drop(input);
-        assert!(answers.next().is_none() && child.wait().unwrap().success());
+        assert!(predictions.next().is_none() && child.wait().unwrap().success());
     }
 }
 
 #[test]
-fn conllu_is_recognized_by_its_columns_or_its_name_and_a_bad_sentence_loses_no_other() {
+fn conllu_is_detected_by_columns_or_suffix_and_a_bad_sentence_affects_no_other() {
     let place = tagger();
     let plain = conllu(2).replace("NOUN", "_").replace("VERB", "_");
     let text = format!("# newdoc\n{}", plain.replace("\n\n", "\n\t\n"));
@@ -113,7 +113,7 @@ fn conllu_is_recognized_by_its_columns_or_its_name_and_a_bad_sentence_loses_no_o
     for (format, blocks) in [("table", 3), ("json", 3)] {
         let ran = place.run(&["predict", "tagger", "--file", "bad.conllu", "--format", format]);
         assert_eq!((ran.code, lines(&ran).len()), (Some(4), blocks));
-        assert!(lines(&ran)[1].contains("bad.conllu, line 4: columns with tabs between them: 3 found, 10 expected"));
+        assert!(lines(&ran)[1].contains("bad.conllu, line 4: expected 10 tab-separated columns, found 3"));
     }
     let ran = place.run(&["predict", "tagger", "--file", "bad.conllu", "--format", "conll"]);
     assert!(
@@ -122,7 +122,11 @@ fn conllu_is_recognized_by_its_columns_or_its_name_and_a_bad_sentence_loses_no_o
         ran.out
     );
     for (arguments, code, part) in [
-        (&["predict", "tagger", "--file", "notes.txt", "--input-format", "conllu"][..], 4, "1 found, 10 expected"),
+        (
+            &["predict", "tagger", "--file", "notes.txt", "--input-format", "conllu"][..],
+            4,
+            "expected 10 tab-separated columns, found 1",
+        ),
         (&["predict", "tagger", "--file", "none.conllu"], 4, "none.conllu: empty"),
         (&["predict", "other", "x", "--input-format", "conllu"], 2, "does not label tokens"),
     ] {
@@ -137,7 +141,7 @@ fn conllu_is_recognized_by_its_columns_or_its_name_and_a_bad_sentence_loses_no_o
 }
 
 #[test]
-fn a_tagger_reads_characters_composed_or_not_and_no_byte_order_mark() {
+fn a_tagger_normalizes_unicode_and_ignores_byte_order_marks() {
     let place = tagger();
     let tags = |text: &str| {
         let answer = place.json(&["predict", "tagger", text, "--json"]);
@@ -147,8 +151,8 @@ fn a_tagger_reads_characters_composed_or_not_and_no_byte_order_mark() {
         assert_eq!(tags(text), tags("Zoë sleep"), "{text:?}");
     }
     let decomposed = place.ok(&["predict", "tagger", "Zoe\u{308} sleep", "--format", "conll"]).out;
-    assert!(decomposed.contains("1\tZoe\u{308}\t"), "written as it was given: {decomposed}");
-    // Two files, one behind the other, each with its mark.
+    assert!(decomposed.contains("1\tZoe\u{308}\t"), "the output keeps the input form: {decomposed}");
+    // Two concatenated files, each with a byte order mark.
     let marked =
         place.with_input(&["predict", "tagger", "-"], "\u{feff}Dogs bark\n\u{feff}Dogs bark\n\u{feff}\n".as_bytes());
     assert_eq!(lines(&marked)[0], lines(&marked)[1]);
@@ -156,7 +160,7 @@ fn a_tagger_reads_characters_composed_or_not_and_no_byte_order_mark() {
 }
 
 #[test]
-fn a_classifier_cleans_new_texts_as_its_training_did() {
+fn prediction_cleans_texts_like_training() {
     let place = Place::new();
     let languages = [
         "Arabic",
@@ -198,17 +202,17 @@ fn a_classifier_cleans_new_texts_as_its_training_did() {
         let models = format!("models=[\"{model}\"]");
         let arguments = ["train", recipe, "--data-dir", "data", "--set", &models, "--out", recipe];
         place.ok(&[&arguments[..], &SMALL].concat());
-        let answers =
+        let predictions =
             texts.iter().map(|text| place.json(&["predict", recipe, text, "--json"])["probabilities"].clone());
-        let answers: Vec<Value> = answers.collect();
-        assert!(answers.iter().all(|answer| *answer == answers[0]), "{recipe}: {answers:?}");
+        let predictions: Vec<Value> = predictions.collect();
+        assert!(predictions.iter().all(|one| *one == predictions[0]), "{recipe}: {predictions:?}");
         let blank = place.run(&["predict", recipe, " \t"]);
         assert!(blank.code == Some(4) && blank.err.contains("the text is empty"), "{}", blank.err);
     }
 }
 
 #[test]
-fn a_lone_cr_ends_a_line_of_tables_and_of_running_text() {
+fn a_lone_cr_ends_a_line_in_tables_and_texts() {
     let place = Place::new();
     let rows: Vec<String> = (2..=40)
         .map(|row| format!("{row},{}", if row == 8 { "oops".to_owned() } else { (row * row % 17).to_string() }))
@@ -228,7 +232,7 @@ fn a_lone_cr_ends_a_line_of_tables_and_of_running_text() {
     let plain = counted("lf", &text);
     assert_eq!(counted("cr", &text.replace('\n', "\r")), plain);
     assert_eq!(counted("crlf", &text.replace('\n', "\r\n")), plain);
-    // A corpus or a table may come from standard input.
+    // A corpus and a table can be read from standard input.
     let refused = place.with_input(&["train", "sentences", "--text", "-"], b"so it goes");
     assert!(refused.err.contains("standard input: 10 characters are too few"), "{}", refused.err);
     let refused = place.with_input(&["train", "forecast", "--csv", "-", "--target", "y"], b"t,y\r1,2\r3\r");
@@ -241,7 +245,7 @@ fn a_lone_cr_ends_a_line_of_tables_and_of_running_text() {
 }
 
 #[test]
-fn escapes_mean_the_same_in_every_command_and_one_blank_follows_a_prompt() {
+fn escapes_are_replaced_in_prompts_and_one_space_follows_a_prompt() {
     let place = Place::new();
     fs::write(place.path("text.txt"), "the dog saw the cat\nand\tso \\ the cat é\n".repeat(60)).unwrap();
     let train = |level: &str, out: &str| {
@@ -252,11 +256,11 @@ fn escapes_mean_the_same_in_every_command_and_one_blank_follows_a_prompt() {
     train("characters", "characters");
     train("words", "words");
     train("tokens", "tokens");
-    let written =
+    let generate =
         |run: &str, prompt: &str, tokens: &str| place.ok(&["generate", run, "--prompt", prompt, "-n", tokens]).out;
-    assert_eq!(written("characters", "cat\\nand\\tso \\\\ the", "0"), "cat\nand\tso \\ the\n");
-    // The same prompt, composed or not, is followed by the same text.
-    let (composed, decomposed) = (written("characters", "cat é", "9"), written("characters", "cat e\u{301}", "9"));
+    assert_eq!(generate("characters", "cat\\nand\\tso \\\\ the", "0"), "cat\nand\tso \\ the\n");
+    // Unicode normalization: a composed and a decomposed prompt generate the same text.
+    let (composed, decomposed) = (generate("characters", "cat é", "9"), generate("characters", "cat e\u{301}", "9"));
     assert_eq!(composed.strip_prefix("cat é"), decomposed.strip_prefix("cat e\u{301}"));
     for (run, prompt, begin) in [
         ("words", "the dog", "the dog "),
@@ -267,47 +271,51 @@ fn escapes_mean_the_same_in_every_command_and_one_blank_follows_a_prompt() {
         ("tokens", "the dog ", "the dog "),
         ("tokens", "the dog\\n", "the dog\n"),
     ] {
-        let text = written(run, prompt, "3");
+        let text = generate(run, prompt, "3");
         let rest = text.strip_prefix(begin).unwrap_or_else(|| panic!("{prompt:?}: {text:?}"));
         assert!(run == "tokens" || rest.starts_with(char::is_alphanumeric), "{prompt:?}: {text:?}");
         assert!(!rest.starts_with(' '), "{prompt:?}: {text:?}");
     }
     let unseen = place.run(&["generate", "words", "--prompt", "the\\nhorse"]);
-    assert!(unseen.code == Some(2) && unseen.err.contains("never seen `horse`"), "{}", unseen.err);
+    assert!(
+        unseen.code == Some(2) && unseen.err.contains("`horse` is not in the model's vocabulary"),
+        "{}",
+        unseen.err
+    );
     let empty = place.run(&["generate", "words", "--prompt", "\\n"]);
     assert!(empty.code == Some(4) && empty.err.contains("the text is empty"), "{}", empty.err);
 }
 
-/// Trains for a moment.
+/// Trains for one update.
 fn trained(place: &Place, more: &[&str]) {
     place.ok(&[&["train", "agreement", "--max-steps", "1", "--set", "models=[\"rnn\"]"][..], more].concat());
 }
 
 #[test]
-fn last_is_the_last_run_wherever_it_was_made() {
+fn last_is_the_newest_run_in_any_folder() {
     let place = Place::new();
-    let answers_from = |place: &Place| place.json(&["evaluate", "last", "--json"])["seed"].clone();
+    let seed_of_last = |place: &Place| place.json(&["evaluate", "last", "--json"])["seed"].clone();
     trained(&place, &["--seed", "1"]);
     trained(&place, &["--seed", "2", "--out", "mine/deep"]);
-    assert_eq!(answers_from(&place), 2);
+    assert_eq!(seed_of_last(&place), 2);
     trained(&place, &["--seed", "3"]);
-    assert_eq!(answers_from(&place), 3);
+    assert_eq!(seed_of_last(&place), 3);
     let other = Place::new();
     trained(&place, &["--seed", "4", "--out", other.path("away").to_str().unwrap()]);
-    assert_eq!(answers_from(&place), 4);
+    assert_eq!(seed_of_last(&place), 4);
     place.ok(&["train", "--resume", "last", "--max-steps", "2"]);
     assert!(other.path("away/rnn/checkpoints/step-00000002").is_dir());
-    // Runs that are gone and lines that say nothing are passed over.
+    // Deleted runs and invalid lines are skipped.
     fs::remove_dir_all(other.path("away")).unwrap();
     let journal = place.path("runs/elsewhere.jsonl");
     let noted = fs::read_to_string(&journal).unwrap();
     fs::write(&journal, format!("\u{0}\n{noted}{{\"path\": 3}}\n{{\"pa")).unwrap();
-    assert_eq!(answers_from(&place), 3);
-    // A damaged run may have been the last one.
+    assert_eq!(seed_of_last(&place), 3);
+    // A damaged run counts as the newest and is an error.
     fs::write(place.path("mine/deep/env.json"), "{").unwrap();
     let refused = place.run(&["evaluate", "last"]);
     assert!(refused.code == Some(8) && refused.err.contains("mine/deep/env.json is damaged"), "{}", refused.err);
-    // Where nothing can be noted, the run is made all the same.
+    // A run is created even if it cannot be noted.
     let plain = Place::new();
     fs::write(plain.path("runs"), "a file").unwrap();
     trained(&plain, &["--out", "mine"]);
@@ -315,7 +323,7 @@ fn last_is_the_last_run_wherever_it_was_made() {
 }
 
 #[test]
-fn a_run_is_opened_by_its_path_with_what_is_left_of_it() {
+fn a_run_opens_by_path_without_its_metadata_files() {
     let place = Place::new();
     trained(&place, &["--out", "mine"]);
     let before = place.ok(&["evaluate", "mine"]).out;
@@ -337,9 +345,9 @@ fn a_run_is_opened_by_its_path_with_what_is_left_of_it() {
     fs::write(place.path("begun/recipe.toml"), "").unwrap();
     fs::create_dir_all(place.path("photos")).unwrap();
     for (path, part) in [
-        ("mine", "mine has no env.json, and no checkpoint that says what it is: "),
-        ("begun", "begun has no env.json and no checkpoint: it ended before it began to train"),
-        ("photos", "photos is no run: it has neither env.json nor a folder MODEL/checkpoints"),
+        ("mine", "mine has no env.json, and no checkpoint to recover it from: "),
+        ("begun", "begun has no env.json and no checkpoint: it ended before training began"),
+        ("photos", "photos is not a run: it has neither env.json nor a folder MODEL/checkpoints"),
     ] {
         for command in ["predict", "generate"] {
             let text = if command == "predict" { &["the keys"][..] } else { &["--prompt", "the keys"] };
@@ -350,9 +358,9 @@ fn a_run_is_opened_by_its_path_with_what_is_left_of_it() {
 }
 
 #[test]
-fn a_creation_that_was_cut_short_breaks_nothing() {
+fn an_interrupted_creation_of_a_run_is_ignored() {
     let place = Place::new();
-    // What a kill leaves: a hidden folder that is not whole; older versions left a visible one.
+    // A kill leaves an incomplete hidden folder; with older versions, a visible one.
     for left in ["runs/.agreement-1.77.new", "runs/agreement-1"] {
         fs::create_dir_all(place.path(left)).unwrap();
         fs::write(place.path(left).join("recipe.toml"), "summary = ").unwrap();
@@ -364,11 +372,11 @@ fn a_creation_that_was_cut_short_breaks_nothing() {
     assert!(place.path("runs/agreement-2/env.json").is_file());
     place.ok(&["predict", "last", "the keys"]);
     let hidden = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().starts_with('.');
-    assert_eq!(fs::read_dir(place.path("runs")).unwrap().flatten().filter(hidden).count(), 1, "nothing new is left");
+    assert_eq!(fs::read_dir(place.path("runs")).unwrap().flatten().filter(hidden).count(), 1, "no new hidden folder");
 }
 
 #[test]
-fn a_recipe_file_is_recognized_whatever_the_case_of_its_suffix() {
+fn the_suffix_of_a_recipe_file_is_case_insensitive() {
     let place = Place::new();
     let recipe = concat!(env!("CARGO_MANIFEST_DIR"), "/train/recipes/agreement.toml");
     fs::copy(recipe, place.path("MINE.TOML")).unwrap();

@@ -10,7 +10,7 @@ fn train(place: &Place, out: &str, more: &[&str]) {
 }
 
 #[test]
-fn a_resumed_run_equals_one_that_was_never_interrupted() {
+fn a_resumed_run_equals_an_uninterrupted_one() {
     let place = Place::new();
     train(&place, "whole", &["--max-steps", "12"]);
     train(&place, "run", &["--max-steps", "5"]);
@@ -25,7 +25,7 @@ fn a_resumed_run_equals_one_that_was_never_interrupted() {
 
 #[cfg(unix)]
 #[test]
-fn an_interrupt_saves_and_tells_how_to_resume() {
+fn a_signal_saves_and_prints_the_command_to_resume() {
     let place = Place::new();
     for (signal, code) in [("INT", 130), ("TERM", 143), ("HUP", 129)] {
         let mut child = place
@@ -35,20 +35,20 @@ fn an_interrupt_saves_and_tells_how_to_resume() {
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
-        // The program says which run it trains once it listens for signals.
+        // The program prints this line after it has registered the signal handlers.
         lines.find(|line| line.starts_with("training lstm")).unwrap();
         let sent = Command::new("kill").args([&format!("-{signal}"), &child.id().to_string()]).status().unwrap();
         assert!(sent.success());
-        let told: Vec<String> = lines.collect();
-        assert_eq!(child.wait().unwrap().code(), Some(code), "{told:?}");
+        let messages: Vec<String> = lines.collect();
+        assert_eq!(child.wait().unwrap().code(), Some(code), "{messages:?}");
         let resume = format!("seqzoo train --resume {signal}");
-        assert!(told.last().unwrap().contains(&resume), "{told:?}");
+        assert!(messages.last().unwrap().contains(&resume), "{messages:?}");
         place.ok(&["train", "agreement", "--resume", signal, "--max-steps", "2"]);
     }
 }
 
 #[test]
-fn a_damaged_checkpoint_is_skipped_by_resume_and_refused_by_predict_and_evaluate() {
+fn resume_skips_a_damaged_checkpoint_and_predict_and_evaluate_reject_it() {
     let place = Place::new();
     place.trained("3");
     damage(&place.checkpoint(3, "weights.safetensors"));
@@ -59,13 +59,13 @@ fn a_damaged_checkpoint_is_skipped_by_resume_and_refused_by_predict_and_evaluate
     }
     let resumed = place.ok(&["train", "agreement", "--resume", "run", "--max-steps", "2"]);
     assert!(resumed.err.contains("weights.safetensors is damaged"), "{}", resumed.err);
-    assert!(place.path("run/lstm/checkpoints/damaged-1-step-00000003").is_dir(), "it can still be looked at");
+    assert!(place.path("run/lstm/checkpoints/damaged-1-step-00000003").is_dir(), "the damaged checkpoint is kept");
     assert!(resumed.err.contains("resuming from the previous checkpoint"), "{}", resumed.err);
     place.ok(&["predict", "run", "the keys"]);
 }
 
 #[test]
-fn a_run_with_no_usable_checkpoint_is_never_silently_begun_anew() {
+fn a_run_without_a_valid_checkpoint_is_not_restarted() {
     let place = Place::new();
     place.trained("1");
     for step in [0, 1] {
@@ -73,11 +73,15 @@ fn a_run_with_no_usable_checkpoint_is_never_silently_begun_anew() {
     }
     let refused = place.run(&["train", "agreement", "--resume", "run"]);
     assert_eq!(refused.code, Some(8));
-    assert!(refused.err.contains("no checkpoint in") && refused.err.contains("progress.json"), "{}", refused.err);
+    assert!(
+        refused.err.contains("no usable checkpoint in") && refused.err.contains("progress.json"),
+        "{}",
+        refused.err
+    );
 }
 
 #[test]
-fn a_model_whose_checkpoints_are_gone_is_not_begun_anew_over_its_metrics() {
+fn a_model_with_metrics_but_no_checkpoints_is_not_restarted() {
     let place = Place::new();
     place.trained("1");
     fs::remove_dir_all(place.path("run/lstm/checkpoints")).unwrap();
@@ -87,14 +91,14 @@ fn a_model_whose_checkpoints_are_gone_is_not_begun_anew_over_its_metrics() {
 }
 
 #[test]
-fn the_printed_command_resumes_wherever_the_recipe_and_the_data_came_from() {
+fn the_printed_command_resumes_a_run_of_a_recipe_file() {
     let place = Place::new();
     let recipe = concat!(env!("CARGO_MANIFEST_DIR"), "/train/recipes/agreement.toml");
     fs::copy(recipe, place.path("my recipe.toml")).unwrap();
     let arguments = ["train", "my recipe.toml", "--set", "models=[\"rnn\"]", "--max-steps", "1", "--out", "my run"];
     let paused = place.ok(&arguments);
     assert!(
-        paused.err.contains("stopped at a limit after 0 of 4 epochs; resume with `seqzoo train --resume 'my run'`"),
+        paused.err.contains("stopped at a limit after 0 of 28 epochs; resume with `seqzoo train --resume 'my run'`"),
         "{}",
         paused.err
     );
@@ -106,7 +110,7 @@ fn the_printed_command_resumes_wherever_the_recipe_and_the_data_came_from() {
 }
 
 #[test]
-fn a_resumed_run_may_change_its_limits_and_nothing_else() {
+fn only_limits_may_change_on_resume() {
     let place = Place::new();
     place.trained("1");
     let refused = place.run(&["train", "agreement", "--resume", "run", "--set", "network.hidden_sizes=[3]"]);
@@ -119,7 +123,7 @@ fn a_resumed_run_may_change_its_limits_and_nothing_else() {
 
 #[cfg(unix)]
 #[test]
-fn a_second_signal_ends_the_program_at_once_and_loses_nothing_that_was_saved() {
+fn a_second_signal_ends_the_program_at_once_and_loses_no_checkpoint() {
     let place = Place::new();
     let often = ["--set", "checkpoints.every_steps=1"];
     let mut command = place.command(&[&ONE, &["--out", "run"][..], &often].concat());
@@ -131,7 +135,7 @@ fn a_second_signal_ends_the_program_at_once_and_loses_nothing_that_was_saved() {
         .unwrap();
     let lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
     assert!(lines.take_while(|line| line != "hanging at save-commit").count() > 1);
-    // It hangs in a save, so the first signal cannot be answered; the second need not be.
+    // It hangs in a save, so the first signal is not handled; the second one ends it.
     let ended = loop {
         match child.try_wait().unwrap() {
             Some(ended) => break ended,
@@ -148,14 +152,14 @@ fn a_second_signal_ends_the_program_at_once_and_loses_nothing_that_was_saved() {
 }
 
 #[test]
-fn a_run_of_an_older_version_has_the_defaults_of_newer_fields() {
+fn fields_missing_in_an_older_run_have_their_defaults() {
     let place = Place::new();
     place.trained("2");
     let before = place.ok(&["evaluate", "run"]).out;
     let file = place.path("run/env.json");
     let mut record: serde_json::Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
     record["settings"]["recipe"].as_object_mut().unwrap().remove("series").unwrap();
-    record["settings"]["recipe"]["network"].as_object_mut().unwrap().remove("joint").unwrap();
+    record["settings"]["recipe"]["network"].as_object_mut().unwrap().remove("crf").unwrap();
     let origins = record["settings"]["origins"].as_object_mut().unwrap();
     origins.retain(|field, _| !field.starts_with("series.") && field != "network.crf");
     fs::write(&file, serde_json::to_vec(&record).unwrap()).unwrap();
@@ -164,19 +168,23 @@ fn a_run_of_an_older_version_has_the_defaults_of_newer_fields() {
 }
 
 #[test]
-fn a_report_says_that_a_limit_ended_training_and_how_to_resume_and_a_finished_run_that_nothing_is_left() {
+fn a_paused_run_reports_how_to_resume_and_a_finished_one_that_nothing_is_left() {
     let place = Place::new();
     let small = ["--set", "models=[\"rnn\"]", "--set", "network.hidden_sizes=[4]", "--set", "training.batch_size=512"];
     let paused = place.ok(&[&["train", "agreement", "--max-steps", "2", "--out", "run"][..], &small].concat());
-    let told = "rnn: stopped at a limit or a signal after 0 of 4 epochs; resume with `seqzoo train --resume run`";
-    assert!(paused.out.contains(told), "{}", paused.out);
+    let expected = "rnn: stopped at a limit or a signal after 0 of 28 epochs; resume with `seqzoo train --resume run`";
+    assert!(paused.out.contains(expected), "{}", paused.out);
     let training = &place.json(&["evaluate", "run", "--json"])["models"]["rnn"]["training"];
     assert_eq!((&training["ended"], &training["epochs_done"]), (&"stopped at a limit".into(), &0.into()));
-    assert_eq!((&training["epochs"], &training["steps"]), (&4.into(), &2.into()));
+    assert_eq!((&training["epochs"], &training["steps"]), (&28.into(), &2.into()));
     let done = place.ok(&["train", "--resume", "run", "--epochs", "1"]);
     assert!(!done.out.contains("stopped") && !done.err.contains("nothing left"), "{}{}", done.out, done.err);
     let again = place.ok(&["train", "--resume", "run"]);
-    assert!(again.err.contains("rnn: nothing left to do: 1 epochs done; a larger --epochs trains on"), "{}", again.err);
+    assert!(
+        again.err.contains("rnn: nothing left to do: 1 epochs done; increase --epochs to train further"),
+        "{}",
+        again.err
+    );
     assert_eq!(again.out, done.out);
     let training = &place.json(&["evaluate", "run", "--json"])["models"]["rnn"]["training"];
     assert_eq!((&training["ended"], &training["best_epoch"]), (&"all epochs done".into(), &1.into()));

@@ -7,13 +7,13 @@ use serde_json::Value;
 
 const SMALL: [&str; 8] = ["--horizon", "2", "--epochs", "1", "--set", "series.window=4", "--set", "models=[\"gru\"]"];
 
-/// A header and a row for each timestamp, whose last column swings.
+/// A CSV file with a row per timestamp and a periodic last column.
 fn table(header: &str, times: impl IntoIterator<Item = String>) -> String {
     let rows = (0..).zip(times).map(|(row, time)| format!("{time},{:.3}\n", 50.0 + 10.0 * f64::from(row).sin()));
     format!("{header}\n{}", rows.collect::<String>())
 }
 
-/// Trains on a table that was written as `data.csv`.
+/// Trains on `data.csv`.
 fn train(place: &Place, out: &str, more: &[&str]) -> Ran {
     place.run(&[&["train", "forecast", "--csv", "data.csv", "--out", out][..], &SMALL, more].concat())
 }
@@ -25,7 +25,7 @@ fn next_times(place: &Place, arguments: &[&str]) -> Vec<String> {
 }
 
 #[cfg(unix)]
-/// Runs what a line `next: …` says, as a shell would.
+/// Runs the command of the `next: …` line in a shell.
 fn run_next(place: &Place, out: &str) -> Ran {
     let next = out.lines().find_map(|line| line.strip_prefix("next: ")).unwrap_or_else(|| panic!("no next in {out}"));
     let command = next.replacen("seqzoo", "\"$PROGRAM\"", 1);
@@ -37,15 +37,15 @@ fn run_next(place: &Place, out: &str) -> Ran {
 }
 
 #[test]
-fn a_baseline_without_a_forecast_for_some_origins_has_no_figure_beside_others() {
+fn metrics_of_a_baseline_are_omitted_where_it_lacks_a_forecast() {
     let place = Place::new();
-    // 330 rows of five minutes: a day is 288 of them, so the last 50 rows, but not the rows before, have a day before them.
+    // 330 rows of five minutes; a day has 288, so only the last rows have a value one day earlier.
     let time = |row: usize| format!("2024-01-{:02} {:02}:{:02}", 1 + row / 288, row % 288 / 12, row % 12 * 5);
     fs::write(place.path("data.csv"), table("t,y", (0..330).map(time))).unwrap();
     let trained = train(&place, "run", &["--time", "t", "--target", "y"]);
     assert_eq!(trained.code, Some(0), "{}", trained.err);
     let report = place.json(&["evaluate", "run", "--json"]);
-    // The test part is the rows 280 to 329, its origins 280 to 328; those from 288 on have a day before them.
+    // The test split has rows 280 to 329 and origins 280 to 328; origins from 288 on have a value one day earlier.
     let (model, seasonal) = (&report["models"]["gru"], &report["baselines"]["seasonal naive"]);
     assert_eq!((&model["examples"], &seasonal["examples"]), (&98.into(), &82.into()), "{report}");
     assert_eq!(report["baselines"]["persistence"]["examples"], 98);
@@ -56,7 +56,7 @@ fn a_baseline_without_a_forecast_for_some_origins_has_no_figure_beside_others() 
         assert_eq!(scores["rmse"].is_number(), complete, "{fold} {scores}");
     }
     assert_eq!(folds.values().filter(|scores| scores["rmse"].is_number()).count(), 3, "{folds:?}");
-    assert!(trained.out.contains("seasonal naive answers 82 of the 98 examples"), "{}", trained.out);
+    assert!(trained.out.contains("seasonal naive predicts 82 of the 98 examples"), "{}", trained.out);
     let row = trained.out.lines().find(|line| line.trim_start().starts_with("rmse ")).unwrap();
     assert!(row.trim_end().ends_with('-'), "{}", trained.out);
 }
@@ -79,14 +79,14 @@ fn compact_dates_are_forecast_as_dates() {
         assert_eq!(trained.code, Some(0), "{}", trained.err);
         assert_eq!(next_times(&place, &[out]), next);
     }
-    // A few rows that by themselves could be months or weeks are read as the model's steps.
+    // Rows that could be months or weeks are parsed with the model's time step.
     fs::write(place.path("recent.csv"), table("t,y", (9..=12).map(|k| format!("2030{k:02}")))).unwrap();
     assert_eq!(next_times(&place, &["months", "--csv", "recent.csv"]), ["203101", "203102"]);
     assert_eq!(next_times(&place, &["weeks", "--csv", "recent.csv"]), ["203013", "203014"]);
 }
 
 #[test]
-fn columns_are_named_exactly_whatever_is_in_their_names() {
+fn column_names_may_contain_commas_or_be_empty() {
     let place = Place::new();
     let rows = (1..=40).map(|row| format!("{row},{},{},{}", row % 7, row % 5, row % 3));
     fs::write(place.path("data.csv"), table(",\"Load, MW\",\"Wind, m/s\",Sun,Sun", rows)).unwrap();
@@ -96,10 +96,10 @@ fn columns_are_named_exactly_whatever_is_in_their_names() {
         assert!(refused.err.contains(part), "{}", refused.err);
     }
     let refused = train(&place, "refused", &["--target", "Load, MW", "--features", "Sun"]);
-    assert!(refused.code == Some(4) && refused.err.contains("columns 4 and 5 are called `Sun`"), "{}", refused.err);
+    assert!(refused.code == Some(4) && refused.err.contains("columns 4 and 5 are named `Sun`"), "{}", refused.err);
     let refused = train(&place, "refused", &["--target", "", "--features", "wind"]);
     assert!(refused.code == Some(4) && refused.err.contains("no column `wind`"), "{}", refused.err);
-    assert!(!place.path("refused").exists(), "nothing was made");
+    assert!(!place.path("refused").exists(), "no run is created");
 
     fs::write(place.path("data.csv"), table(",\"Load, MW\"", (1..=31).map(|day| format!("2024-01-{day:02}")))).unwrap();
     let trained = train(&place, "run", &["--time", "", "--target", "Load, MW"]);
@@ -110,7 +110,7 @@ fn columns_are_named_exactly_whatever_is_in_their_names() {
         recipe.contains("time = \"\"  # --time") && recipe.contains("target = \"Load, MW\"  # --target"),
         "{recipe}"
     );
-    // What was recorded is what is read again.
+    // The recorded columns can be read again.
     place.ok(&["evaluate", "run"]);
     place.ok(&["train", "forecast", "--resume", "run"]);
 
@@ -133,7 +133,7 @@ fn columns_are_named_exactly_whatever_is_in_their_names() {
 }
 
 #[test]
-fn a_forecast_needs_a_window_of_rows_and_no_more() {
+fn a_forecast_needs_exactly_one_window_of_rows() {
     let place = Place::new();
     fs::write(place.path("data.csv"), table("t,y", (1..=31).map(|day| format!("2024-01-{day:02}")))).unwrap();
     assert_eq!(train(&place, "run", &["--time", "t", "--target", "y"]).code, Some(0));
@@ -143,22 +143,22 @@ fn a_forecast_needs_a_window_of_rows_and_no_more() {
     };
     fs::write(place.path("recent.csv"), rows(4)).unwrap();
     assert_eq!(next_times(&place, &["run", "--csv", "recent.csv"]), ["2024-03-05", "2024-03-06"]);
-    for (count, part) in [(3, "3 rows, but the model reads 4"), (0, "no rows")] {
+    for (count, part) in [(3, "3 rows, but the model needs 4"), (0, "no rows")] {
         fs::write(place.path("recent.csv"), rows(count)).unwrap();
         let refused = place.run(&["forecast", "run", "--csv", "recent.csv"]);
         assert!(refused.code == Some(4) && refused.err.contains(part), "{}", refused.err);
     }
 }
 
-/// Runs in another folder, where no relative path of `place` leads anywhere.
+/// Runs in another folder, where relative paths of `place` do not exist.
 fn elsewhere(place: &Place, arguments: &[&str]) -> Ran {
     let other = place.path("elsewhere");
     fs::create_dir_all(&other).unwrap();
     place.command(arguments).current_dir(other).output().unwrap().into()
 }
 
-/// What must hold of a run whose data lie in `file`, once it is trained: it finds them, tells of changes and of loss.
-fn remembers(place: &Place, run: &str, file: &Path, changed: &str) {
+/// Asserts that a trained run finds its data in `file` and detects changes.
+fn finds_its_data(place: &Place, run: &str, file: &Path, changed: &str) {
     let path = place.path(run);
     let path = path.to_str().unwrap();
     let before = elsewhere(place, &["evaluate", path, "--json"]);
@@ -169,7 +169,7 @@ fn remembers(place: &Place, run: &str, file: &Path, changed: &str) {
     let text = fs::read_to_string(file).unwrap();
     fs::write(file, changed).unwrap();
     let measured = elsewhere(place, &["evaluate", path, "--json"]);
-    let warning = "warning: these data are not those that the run was trained on";
+    let warning = "warning: the data differ from those that the run was trained on";
     assert!(measured.code == Some(0) && measured.err.contains(warning), "{}", measured.err);
     assert!(measured.err.contains("has changed since"), "{}", measured.err);
     let refused = elsewhere(place, &["train", "--resume", path]);
@@ -180,12 +180,12 @@ fn remembers(place: &Place, run: &str, file: &Path, changed: &str) {
 }
 
 #[test]
-fn a_run_remembers_where_its_table_and_its_text_lie() {
+fn a_run_records_the_paths_of_its_table_and_text() {
     let place = Place::new();
     fs::write(place.path("data.csv"), table("t,y", (0..100).map(|row| row.to_string()))).unwrap();
     assert_eq!(train(&place, "table", &["--time", "t", "--target", "y"]).code, Some(0));
     let file = place.path("data.csv");
-    remembers(&place, "table", &file, &table("t,y", (5..90).map(|row| row.to_string())));
+    finds_its_data(&place, "table", &file, &table("t,y", (5..90).map(|row| row.to_string())));
     let text = ["--text", "my text.txt", "--set", "training.batch_size=8", "--max-steps", "2", "--out", "text"];
     let file = place.path("my text.txt");
     fs::write(&file, "So it goes, and so it went. ".repeat(300)).unwrap();
@@ -213,7 +213,7 @@ fn a_run_remembers_where_its_table_and_its_text_lie() {
 }
 
 #[test]
-fn a_run_remembers_its_folder_of_data() {
+fn a_run_records_its_data_folder() {
     let place = Place::new();
     let names = place.path("my data/names");
     fs::create_dir_all(&names).unwrap();
@@ -242,14 +242,14 @@ fn a_run_remembers_its_folder_of_data() {
 
 #[cfg(unix)]
 #[test]
-fn what_is_printed_as_next_can_be_run() {
+fn the_printed_next_command_runs() {
     let place = Place::new();
     fs::write(place.path("data.csv"), table("the day,\"y, z\"", (0..100).map(|row| row.to_string()))).unwrap();
     let columns = ["--time", "the day", "--target", "y, z"];
     let trained = train(&place, "my run", &columns);
     run_next(&place, &trained.out);
     assert!(place.path("forecast.svg").is_file());
-    // The recipe's own words may be foreign to the text that takes their place.
+    // The recipe's example prompt may be outside the vocabulary of a custom text.
     for (name, recipe, text) in [
         ("characters", "shakespeare", "ДВА ЧАСА ночи\nи «три» утра. ".repeat(40)),
         ("words", "ptb", "$HOME `is` \"where\" it's at\nsome\u{1}thing goes\n".repeat(40)),
@@ -263,9 +263,9 @@ fn what_is_printed_as_next_can_be_run() {
     }
     let recipe = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/train/recipes/forecast.toml")).unwrap();
     fs::write(place.path("my recipe.toml"), recipe).unwrap();
-    let told =
+    let range_test =
         place.ok(&[&["train", "my recipe.toml", "--find-rate", "--csv", "data.csv"][..], &SMALL, &columns].concat());
-    let rated = run_next(&place, &told.out);
+    let rated = run_next(&place, &range_test.out);
     assert!(rated.err.contains("runs/my recipe-1"), "{}", rated.err);
     place.ok(&["train", "agreement", "--max-steps", "1", "--out", "two"]);
     fs::remove_dir_all(place.path("two/lstm")).unwrap();

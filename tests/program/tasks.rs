@@ -6,7 +6,7 @@ use std::net::TcpListener;
 
 use serde_json::Value;
 
-/// CoNLL-U with a comment, a multiword token and an empty node, in which endings tell the tags.
+/// CoNLL-U sentences with a comment, a multiword token and an empty node.
 fn conllu(sentences: usize) -> String {
     let mut text = String::new();
     for number in 0..sentences {
@@ -27,14 +27,14 @@ fn conllu(sentences: usize) -> String {
 }
 
 #[test]
-fn a_tagger_is_trained_graded_by_label_and_writes_conllu_back() {
+fn a_tagger_trains_reports_metrics_per_label_and_writes_conllu() {
     let place = Place::new();
     fs::create_dir_all(place.path("data/ud_english_ewt")).unwrap();
-    // One sentence of 10,000 words; of it as much is learned from as the recipe has it, and all is graded.
+    // A sentence of 10,000 words is truncated for training and evaluated in full.
     let long: String = (1..=10_000).map(|id| format!("{id}\tdogs\t_\tNOUN\t_\t_\t_\t_\t_\t_\n")).collect();
     let crow = conllu(9).replace("bird", "crow").replace('\n', "\r\n");
-    for (part, text) in [("train", conllu(90) + &long + "\n"), ("dev", conllu(90) + &long + "\n" + &crow)] {
-        fs::write(place.path(&format!("data/ud_english_ewt/en_ewt-ud-{part}.conllu")), text).unwrap();
+    for (split, text) in [("train", conllu(90) + &long + "\n"), ("dev", conllu(90) + &long + "\n" + &crow)] {
+        fs::write(place.path(&format!("data/ud_english_ewt/en_ewt-ud-{split}.conllu")), text).unwrap();
     }
     let small = ["--set", "network.hidden_sizes=[16]", "--set", "training.learning_rate=0.02", "--epochs", "8"];
     let trained = place.ok(&[&["train", "pos", "--out", "run"][..], &small].concat()).out;
@@ -45,16 +45,16 @@ fn a_tagger_is_trained_graded_by_label_and_writes_conllu_back() {
         assert_eq!(report["models"][model]["labels"]["NOUN"]["f1"], 1.0);
     }
     assert!(report["baselines"]["most frequent label of the word"]["accuracy"].is_number());
-    // 99 sentences of four words and the long one; three of the words are crows, which none has read of.
+    // 99 sentences of four words and the long one; three words, `crows`, are not in the training split.
     let of_words = &report["models"]["bilstm"]["by word"];
     assert_eq!((&of_words["known"]["examples"], &of_words["unknown"]["examples"]), (&10_393.into(), &3.into()));
     let labels = place.ok(&["evaluate", "run", "--labels"]).out;
-    assert!(labels.contains("precision") && labels.contains("rows are right, columns answered"), "{labels}");
+    assert!(labels.contains("precision") && labels.contains("rows: actual, columns: predicted"), "{labels}");
 
     fs::write(place.path("new.conllu"), conllu(3).replace("VERB", "_").replace("NOUN", "_")).unwrap();
     let written = place.ok(&["predict", "run", "--file", "new.conllu", "--format", "conll"]).out;
     let expected = conllu(3).replace("gone\t_\tVERB", "gone\t_\t_");
-    assert_eq!(written, expected, "words are labeled, all else stays");
+    assert_eq!(written, expected, "only tags change");
     let line = place.ok(&["predict", "run", "The birds sang."]).out;
     assert_eq!(line, "The/DET birds/NOUN sang/VERB ./PUNCT\n");
     let plain = place.ok(&["predict", "run", "The birds sang.", "--format", "conll", "--model", "bilstm+crf"]).out;
@@ -72,19 +72,19 @@ fn a_tagger_is_trained_graded_by_label_and_writes_conllu_back() {
 }
 
 #[test]
-fn programs_are_turned_into_what_they_print_greedily_or_by_a_beam() {
+fn beam_search_returns_distinct_hypotheses_by_probability() {
     let place = Place::new();
     let small = ["--set", "network.hidden_sizes=[16]", "--max-steps", "30", "--out", "run"];
     let trained = place.ok(&[&["train", "execute"][..], &small].concat()).out;
     assert!(trained.contains("digits, nesting: 4, 2"), "{trained}");
-    let ask = |more: &[&str]| place.json(&[&["predict", "run", "a=12\\nprint(a+7)", "--json"], more].concat());
-    let (greedy, beam) = (ask(&[]), ask(&["--beam", "4"]));
-    let answers = beam["answers"].as_array().unwrap();
-    let likely: Vec<f64> = answers.iter().map(|answer| answer["probability"].as_f64().unwrap()).collect();
-    assert!(answers.len() == 4 && likely.is_sorted_by(|one, other| one >= other), "{beam}");
-    assert!(likely[0] >= greedy["probability"].as_f64().unwrap() - 1e-9, "{greedy} {beam}");
-    // Twelve characters and the end are all that can be generated, and no answer stands twice.
-    let wide = ask(&["--beam", "100"]);
+    let predict = |more: &[&str]| place.json(&[&["predict", "run", "a=12\\nprint(a+7)", "--json"], more].concat());
+    let (greedy, beam) = (predict(&[]), predict(&["--beam", "4"]));
+    let hypotheses = beam["answers"].as_array().unwrap();
+    let probabilities: Vec<f64> = hypotheses.iter().map(|one| one["probability"].as_f64().unwrap()).collect();
+    assert!(hypotheses.len() == 4 && probabilities.is_sorted_by(|one, other| one >= other), "{beam}");
+    assert!(probabilities[0] >= greedy["probability"].as_f64().unwrap() - 1e-9, "{greedy} {beam}");
+    // The target vocabulary has twelve characters and the end-of-sequence token.
+    let wide = predict(&["--beam", "100"]);
     let texts: Vec<&str> =
         wide["answers"].as_array().unwrap().iter().map(|answer| answer["answer"].as_str().unwrap()).collect();
     let distinct: std::collections::HashSet<&str> = texts.iter().copied().collect();
@@ -93,7 +93,7 @@ fn programs_are_turned_into_what_they_print_greedily_or_by_a_beam() {
     assert!(refused.code == Some(4) && refused.err.contains("the text is empty"), "{}", refused.err);
 }
 
-/// Rows whose values swing with a period of seven.
+/// A CSV file with a period of seven rows.
 fn table(rows: usize) -> String {
     let value = |row: usize| 50.0 + 10.0 * (row as f64 * std::f64::consts::TAU / 7.0).sin();
     let line = |row: usize| format!("{row},{:.3},{}\n", value(row), row % 5);
@@ -101,43 +101,41 @@ fn table(rows: usize) -> String {
 }
 
 #[test]
-fn any_table_is_forecast_with_intervals_and_drawn() {
+fn a_csv_file_is_forecast_with_intervals_and_plotted() {
     let place = Place::new();
     fs::write(place.path("sales.csv"), table(300)).unwrap();
     let columns = ["--csv", "sales.csv", "--time", "day", "--target", "sold", "--features", "price"];
     let small = ["--horizon", "3", "--epochs", "12", "--set", "series.window=14", "--out", "run"];
     let trained = place.ok(&[&["train", "forecast"][..], &columns, &small].concat()).out;
-    for part in
-        ["persistence", "perceptron", "fold: 1", "step ahead: 3", "intervals of 90 % held", "seqzoo forecast run"]
-    {
+    for part in ["persistence", "perceptron", "fold: 1", "step ahead: 3", "(nominal 90 %)", "seqzoo forecast run"] {
         assert!(trained.contains(part), "no {part} in {trained}");
     }
     let report = place.json(&["evaluate", "run", "--csv", "sales.csv", "--json"]);
     assert!(report["models"]["gru"]["interval"]["held"].as_f64().is_some_and(|held| held > 0.0), "{report}");
     let [model, naive] = ["models", "baselines"].map(|kind| report[kind].as_object().unwrap().clone());
     assert!(model["gru"]["rmse"].as_f64().unwrap() < naive["persistence"]["rmse"].as_f64().unwrap(), "{report}");
-    let told = place.json(&["forecast", "run", "--json", "--plot", "next.svg", "--quantiles", "0.9,0.1"]);
-    let first = &told["forecast"][0];
-    assert_eq!((first["time"].as_str(), told["forecast"].as_array().unwrap().len()), (Some("300"), 3));
+    let forecast = place.json(&["forecast", "run", "--json", "--plot", "next.svg", "--quantiles", "0.9,0.1"]);
+    let first = &forecast["forecast"][0];
+    assert_eq!((first["time"].as_str(), forecast["forecast"].as_array().unwrap().len()), (Some("300"), 3));
     let [low, middle, high] =
         [&first["quantiles"]["0.1"], &first["value"], &first["quantiles"]["0.9"]].map(|value| value.as_f64().unwrap());
     assert!(low < middle && middle < high && (30.0..70.0).contains(&middle), "{first}");
     let picture = fs::read_to_string(place.path("next.svg")).unwrap();
     assert!(picture.starts_with("<svg") && picture.contains("polygon") && picture.contains("sold"));
-    // The same end of a series gives the same forecast, wherever it is read from.
+    // The same last window gives the same forecast.
     let same = place.json(&["forecast", "run", "--json", "--csv", "sales.csv", "--quantiles", "0.1,0.9"]);
-    assert_eq!(same["forecast"], told["forecast"]);
+    assert_eq!(same["forecast"], forecast["forecast"]);
 
-    // Quantiles of a network that has hardly learned cross; what is told of them does not.
+    // Raw quantiles of a barely trained network cross; reported ones do not.
     let quantiles = ["--set", "series.distribution=quantiles", "--set", "series.quantiles=[0.1, 0.3, 0.5, 0.7, 0.9]"];
     let hardly = ["--horizon", "3", "--max-steps", "3", "--set", "series.window=14", "--out", "quantiles"];
     place.ok(&[&["train", "forecast"][..], &columns, &quantiles, &hardly].concat());
-    let told = place.json(&["forecast", "quantiles", "--json"]);
-    for row in told["forecast"].as_array().unwrap() {
+    let forecast = place.json(&["forecast", "quantiles", "--json"]);
+    for row in forecast["forecast"].as_array().unwrap() {
         let each = ["0.1", "0.3", "0.5", "0.7", "0.9"].map(|p| row["quantiles"][p].as_f64().unwrap());
         assert!(each.is_sorted() && row["value"].as_f64() == Some(each[2]), "{row}");
     }
-    let every_second = |(place, line): (usize, &'_ str)| (place % 2 == 0).then(|| format!("{line}\n"));
+    let every_second = |(index, line): (usize, &'_ str)| (index % 2 == 0).then(|| format!("{line}\n"));
     let rows = table(300);
     let (header, lines) = rows.split_once('\n').unwrap();
     let fewer: String = lines.lines().enumerate().filter_map(every_second).collect();
@@ -146,13 +144,13 @@ fn any_table_is_forecast_with_intervals_and_drawn() {
         (&["train", "forecast", "--target", "sold"][..], 4, "--csv FILE"),
         (&["train", "forecast", "--csv", "sales.csv"], 2, "--target COLUMN"),
         (&["train", "forecast", "--csv", "sales.csv", "--target", "slod"], 4, "sold"),
-        (&["train", "agreement", "--csv", "sales.csv"], 2, "is no table"),
+        (&["train", "agreement", "--csv", "sales.csv"], 2, "is not a table"),
         (&["train", "temperatures", "--target", "sold"], 3, "series.target"),
-        (&["train", "forecast", "--set", "series.quantiles=[0.1, 0.9]"], 3, "0.5, which is the forecast"),
+        (&["train", "forecast", "--set", "series.quantiles=[0.1, 0.9]"], 3, "0.5, the point forecast"),
         (&["forecast", "run", "--plot", "next.png"], 2, "ends in .svg"),
-        (&["forecast", "run", "--csv", "fewer.csv"], 4, "in steps of 1, but these data are in steps of 2"),
-        (&["evaluate", "run", "--csv", "fewer.csv"], 4, "in steps of 1, but these data are in steps of 2"),
-        (&["train", "forecast", "--csv", "sales.csv", "--target", "sold", "--horizon", "60"], 4, "part has 45 rows"),
+        (&["forecast", "run", "--csv", "fewer.csv"], 4, "in steps of 1, but the data are in steps of 2"),
+        (&["evaluate", "run", "--csv", "fewer.csv"], 4, "in steps of 1, but the data are in steps of 2"),
+        (&["train", "forecast", "--csv", "sales.csv", "--target", "sold", "--horizon", "60"], 4, "split has 45 rows"),
         (&["forecast", "run", "--quantiles", "1.5"], 2, "between 0 and 1"),
         (&["train", "agreement", "--set", "models=[\"perceptron\"]"], 3, "only series"),
     ] {
@@ -162,9 +160,12 @@ fn any_table_is_forecast_with_intervals_and_drawn() {
 }
 
 #[test]
-fn a_recipe_is_verified_by_its_expected_figure() {
+fn verify_compares_a_recipe_with_its_expected_metric() {
     let place = Place::new();
     let recipe = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/train/recipes/agreement.toml")).unwrap();
+    let (common, per_model) = recipe.split_once("[model.rnn.training]").unwrap();
+    let (_, rest) = per_model.split_once("\n\n").unwrap();
+    let recipe = format!("{common}{rest}");
     let modest =
         recipe.replace("models = [\"lstm\", \"rnn\"]", "models = [\"rnn\"]").replace("epochs = 4", "epochs = 1");
     let low = modest.lines().map(|line| if line.starts_with("value =") { "value = 0.2" } else { line });
@@ -187,7 +188,7 @@ fn a_recipe_is_verified_by_its_expected_figure() {
 }
 
 #[test]
-fn data_are_fetched_checked_and_shown() {
+fn datasets_are_fetched_verified_and_shown() {
     let place = Place::new();
     let shown = place.ok(&["data", "show", "ptb"]).out;
     assert!(
@@ -197,7 +198,7 @@ fn data_are_fetched_checked_and_shown() {
     let refused = place.run(&["data", "show", "ptp"]);
     assert!(refused.code == Some(2) && refused.err.contains("did you mean `ptb`?"), "{}", refused.err);
 
-    // A file that is not what was published is not put in place.
+    // A file with a wrong checksum is not moved into place.
     fs::write(place.path("input.txt"), "To be, or not to be. ".repeat(20)).unwrap();
     let refused = place.run(&["data", "fetch", "shakespeare", "--from", "input.txt"]);
     assert!(refused.code == Some(7) && refused.err.contains("86c4e6aa"), "{}", refused.err);
@@ -205,7 +206,7 @@ fn data_are_fetched_checked_and_shown() {
     let refused = place.run(&["data", "fetch", "shakespeare", "--from", "plays.txt"]);
     assert!(refused.code == Some(2) && refused.err.contains("input.txt"), "{}", refused.err);
 
-    // Three files from a server; the third is not there, and may be absent.
+    // A server with two of three files; the third is optional.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}/mirror/", listener.local_addr().unwrap());
     let server = std::thread::spawn(move || {
@@ -224,7 +225,7 @@ fn data_are_fetched_checked_and_shown() {
     });
     let fetched = place.ok(&["data", "fetch", "pos", "--mirror", &address]);
     server.join().unwrap();
-    assert!(fetched.err.contains("en_ewt-ud-test.conllu is left out") && fetched.out.contains("data verify pos"));
+    assert!(fetched.err.contains("skipped ") && fetched.out.contains("data verify pos"));
     let verified = place.ok(&["data", "verify", "pos"]).out;
     assert!(
         verified.contains("pos can be read: train 4 sentences, validation 4 sentences, test 0 sentences"),
@@ -235,11 +236,11 @@ fn data_are_fetched_checked_and_shown() {
 }
 
 #[test]
-fn sizes_that_do_not_fit_the_data_are_refused_by_field() {
+fn sizes_that_do_not_fit_the_data_are_rejected_by_field() {
     let place = Place::new();
     fs::create_dir_all(place.path("data/ud_english_ewt")).unwrap();
-    for part in ["train", "dev"] {
-        fs::write(place.path(&format!("data/ud_english_ewt/en_ewt-ud-{part}.conllu")), conllu(9)).unwrap();
+    for split in ["train", "dev"] {
+        fs::write(place.path(&format!("data/ud_english_ewt/en_ewt-ud-{split}.conllu")), conllu(9)).unwrap();
     }
     fs::write(place.path("sales.csv"), table(300)).unwrap();
     let table = ["--csv", "sales.csv", "--target", "sold", "--set", "series.window=14"];
@@ -251,12 +252,12 @@ fn sizes_that_do_not_fit_the_data_are_refused_by_field() {
         let width = if model == "gru" { 16 } else { 32 };
         let size = format!("network.embedding_size={width}");
         let ran = place.run(&[&["train", recipe, "--set", &size, "--out", recipe][..], &skip, data].concat());
-        let told =
-            ran.err.contains("do not fit these data") && ran.err.contains("skip") && ran.err.contains("[network]");
-        assert!(ran.code == Some(3) && told, "{recipe}: {:?} {}", ran.code, ran.err);
-        assert!(!place.path(recipe).exists(), "{recipe}: what is refused leaves no folder behind");
+        let named =
+            ran.err.contains("do not fit the data") && ran.err.contains("skip") && ran.err.contains("[network]");
+        assert!(ran.code == Some(3) && named, "{recipe}: {:?} {}", ran.code, ran.err);
+        assert!(!place.path(recipe).exists(), "{recipe}: a rejected recipe leaves no folder behind");
     }
-    // A text whose last tenth is one word has nothing to predict.
+    // A validation split of one word has nothing to predict.
     fs::write(place.path("text.txt"), "so it goes ".repeat(30) + &"o".repeat(60)).unwrap();
     let ran = place.run(&["train", "ptb", "--text", "text.txt"]);
     assert!(ran.code == Some(4) && ran.err.contains("fewer than two tokens"), "{:?} {}", ran.code, ran.err);

@@ -2,7 +2,7 @@ use crate::Place;
 use std::fs;
 
 #[test]
-fn two_models_train_side_by_side_and_evaluate_gives_what_training_printed() {
+fn evaluate_prints_the_same_report_as_training_two_models() {
     let place = Place::new();
     let trained = place.ok(&["train", "agreement", "--max-steps", "6"]);
     assert!(
@@ -23,12 +23,12 @@ fn two_models_train_side_by_side_and_evaluate_gives_what_training_printed() {
     }
     let recipe = fs::read_to_string(place.path("runs/agreement-1/recipe.toml")).unwrap();
     assert!(recipe.contains("epochs = 4  # recipe") && recipe.contains("clip_norm = 1.0  # default"), "{recipe}");
-    let other_part = place.json(&["evaluate", "agreement-1", "--split", "validation", "--json"]);
-    assert_eq!(other_part["examples"], 3000);
+    let validation = place.json(&["evaluate", "agreement-1", "--split", "validation", "--json"]);
+    assert_eq!(validation["examples"], 3000);
 }
 
 #[test]
-fn predictions_are_the_same_alone_in_a_stream_and_after_a_restart() {
+fn predictions_are_the_same_from_arguments_streams_and_files() {
     let place = Place::new();
     place.trained("20");
     let texts = ["the keys to the cabinet", "My dog", "near the gardens , the old key that the boys like"];
@@ -46,7 +46,7 @@ fn predictions_are_the_same_alone_in_a_stream_and_after_a_restart() {
 }
 
 #[test]
-fn an_overridden_value_is_used_and_its_origin_recorded() {
+fn an_override_is_used_and_its_origin_recorded() {
     let place = Place::new();
     let arguments = ["train", "agreement", "--max-steps", "1", "--set", "models=[\"rnn\"]", "--seed", "9"];
     let mut command = place.command(&arguments);
@@ -61,7 +61,7 @@ fn an_overridden_value_is_used_and_its_origin_recorded() {
 }
 
 #[test]
-fn a_recipe_in_a_file_trains_on_reviews_read_from_their_archive() {
+fn a_recipe_file_trains_on_a_folder_of_reviews() {
     let place = Place::new();
     let reviews = place.path("data/imdb/aclImdb/train");
     for (label, word) in [("pos", "great"), ("neg", "dull")] {
@@ -76,13 +76,13 @@ fn a_recipe_in_a_file_trains_on_reviews_read_from_their_archive() {
     place.ok(&["train", "small.toml", "--data-dir", "data", "--set", "network.hidden_sizes=[8]"]);
     let report = place.json(&["evaluate", "small", "--data-dir", "data", "--json"]);
     assert_eq!((&report["recipe"], &report["examples"]), (&"small".into(), &20.into()));
-    assert_eq!(report["value"], 1.0, "the two words tell all");
-    let answer = place.ok(&["predict", "last", "what a dull thing"]).out;
-    assert!(answer.starts_with("negative"), "{answer}");
+    assert_eq!(report["value"], 1.0, "one word determines the label");
+    let prediction = place.ok(&["predict", "last", "what a dull thing"]).out;
+    assert!(prediction.starts_with("negative"), "{prediction}");
 }
 
 #[test]
-fn a_language_model_is_trained_paused_resumed_and_evaluated() {
+fn a_resumed_language_model_equals_an_uninterrupted_one() {
     let place = Place::new();
     place.ok(&["train", "sentences", "--max-steps", "3", "--out", "whole"]);
     place.ok(&["train", "sentences", "--max-steps", "2", "--out", "run"]);
@@ -97,28 +97,28 @@ fn a_language_model_is_trained_paused_resumed_and_evaluated() {
     assert_eq!((found["metric"].as_str(), found["models"]["lstm"]["recovered"].is_null()), (Some("loss"), true));
     assert!((2.0..3.5).contains(&found["value"].as_f64().unwrap()), "{found}");
     let refused = place.run(&["predict", "run", "the keys"]);
-    assert!(refused.code == Some(2) && refused.err.contains("has no labels of texts"), "{}", refused.err);
+    assert!(refused.code == Some(2) && refused.err.contains("does not predict from a text"), "{}", refused.err);
     let refused = place.run(&["train", "sentences", "--set", "models=[\"bilstm\"]"]);
     assert_eq!(refused.code, Some(3));
     assert!(
-        refused.err.contains("models = bilstm: bilstm reads backward too, and so sees the tokens"),
+        refused.err.contains("models = bilstm: bilstm is bidirectional and would see the tokens"),
         "{}",
         refused.err
     );
 }
 
 #[test]
-fn a_range_test_shows_losses_by_rate_and_proposes_one_without_making_a_run() {
+fn a_range_test_prints_losses_and_suggests_a_learning_rate_without_creating_a_run() {
     let place = Place::new();
-    let told = place.ok(&["train", "sentences", "--find-rate"]).out;
-    assert!(told.starts_with("lstm: smoothed loss by learning rate (seed 1)\n  1.0e-6  3."), "{told}");
-    assert!(told.contains("next: seqzoo train sentences --set training.learning_rate="), "{told}");
-    let rate: f64 = told.rsplit('=').next().unwrap().trim().parse().unwrap();
-    assert!((1e-5..1.0).contains(&rate) && !place.path("runs").exists(), "{told}");
+    let output = place.ok(&["train", "sentences", "--find-rate"]).out;
+    assert!(output.starts_with("lstm: smoothed loss by learning rate (seed 1)\n  1.0e-6  3."), "{output}");
+    assert!(output.contains("next: seqzoo train sentences --set training.learning_rate="), "{output}");
+    let rate: f64 = output.rsplit('=').next().unwrap().trim().parse().unwrap();
+    assert!((1e-5..1.0).contains(&rate) && !place.path("runs").exists(), "{output}");
 }
 
 #[test]
-fn any_text_file_serves_as_a_corpus_and_what_cannot_is_refused_by_name() {
+fn a_text_file_replaces_a_corpus_and_an_unusable_one_is_rejected_by_name() {
     let place = Place::new();
     fs::write(place.path("my text.txt"), "So it goes, and so it went. ".repeat(300)).unwrap();
     let small = ["--set", "training.batch_size=8", "--max-steps", "3"];
@@ -138,7 +138,7 @@ fn any_text_file_serves_as_a_corpus_and_what_cannot_is_refused_by_name() {
 }
 
 #[test]
-fn a_language_model_writes_the_same_under_the_same_seed_and_says_what_it_cannot() {
+fn generation_is_deterministic_per_seed_and_rejects_invalid_arguments() {
     let place = Place::new();
     place.ok(&["train", "sentences", "--max-steps", "30"]);
     let write = |more: &[&str]| place.run(&[&["generate", "last", "--prompt", "the keys"], more].concat());
@@ -147,14 +147,14 @@ fn a_language_model_writes_the_same_under_the_same_seed_and_says_what_it_cannot(
     assert_eq!(write(&["-n", "60"]).out, text);
     for count in [0, 1, 40] {
         let shorter = write(&["-n", &count.to_string()]).out;
-        assert_eq!(shorter[..8 + count], text[..8 + count], "what is written does not depend on how much is asked for");
+        assert_eq!(shorter[..8 + count], text[..8 + count], "a shorter text is a prefix of a longer one");
     }
     assert_ne!(write(&["-n", "60", "--seed", "2"]).out, text);
     let greedy = write(&["-n", "60", "--temperature", "0"]).out;
     assert_eq!(write(&["-n", "60", "--top-k", "1", "--seed", "5"]).out, greedy);
     assert_eq!(write(&["-n", "60", "--top-p", "1e-9"]).out, greedy);
     for (more, code, part) in [
-        (&["--prompt", "Keys §"][..], 2, "the model has never seen"),
+        (&["--prompt", "Keys §"][..], 2, "is not in the model's vocabulary"),
         (&["--prompt", ""], 4, "the text is empty"),
         (&["--prompt", "a", "--temperature", "-1"], 2, "a number from 0"),
         (&["--prompt", "a", "--top-p", "0"], 2, "above 0 and at most 1"),
@@ -165,11 +165,11 @@ fn a_language_model_writes_the_same_under_the_same_seed_and_says_what_it_cannot(
     }
     place.ok(&["train", "agreement", "--max-steps", "1", "--set", "models=[\"rnn\"]"]);
     let ran = place.run(&["generate", "last", "--prompt", "the keys"]);
-    assert!(ran.code == Some(2) && ran.err.contains("does not write"), "{:?} {}", ran.code, ran.err);
+    assert!(ran.code == Some(2) && ran.err.contains("is not a language model"), "{:?} {}", ran.code, ran.err);
 }
 
 #[test]
-fn names_without_a_token_are_left_out_of_every_figure_and_the_rest_is_trained() {
+fn examples_without_a_token_are_left_out_of_training_and_every_metric() {
     let place = Place::new();
     let languages = [
         "Arabic",
@@ -193,8 +193,8 @@ fn names_without_a_token_are_left_out_of_every_figure_and_the_rest_is_trained() 
     ];
     fs::create_dir_all(place.path("data/names")).unwrap();
     for (number, language) in languages.into_iter().enumerate() {
-        let name = |place: u8| format!("{}{}x\n", char::from(b'A' + number as u8), char::from(b'a' + place));
-        // Marks that are no word each, of which some are held out.
+        let name = |index: u8| format!("{}{}x\n", char::from(b'A' + number as u8), char::from(b'a' + index));
+        // Marks without a word token, some of them in the validation split.
         let marks = if language == "Korean" { "-\n*\n(\n)\n&\n%\n$\n/\n=\n+\n" } else { "" };
         let names: String = (0..20).map(name).chain([marks.to_owned()]).collect();
         fs::write(place.path(&format!("data/names/{language}.txt")), names).unwrap();
@@ -202,11 +202,11 @@ fn names_without_a_token_are_left_out_of_every_figure_and_the_rest_is_trained() 
     let small = ["--data-dir", "data", "--set", "network.hidden_sizes=[8]", "--epochs", "1"];
     let words = ["--set", "text.level=words", "--set", "models=[\"birnn\"]"];
     let trained = place.ok(&[&["train", "names", "--out", "run"][..], &words, &small].concat());
-    let note = "10 examples without a token at text.level = \"words\" are left out, the first";
+    let note = "10 examples without a token at text.level = \"words\" were skipped; first: ";
     assert!(trained.err.contains(note) && trained.err.contains("(Korean)"), "{}", trained.err);
     let report = place.json(&["evaluate", "run", "--data-dir", "data", "--json"]);
     let marks = place.ok(&[&["train", "names", "--out", "marks"][..], &words[2..], &small].concat());
-    assert!(!marks.err.contains("left out"), "{}", marks.err);
+    assert!(!marks.err.contains("without a token"), "{}", marks.err);
     let all = place.json(&["evaluate", "marks", "--data-dir", "data", "--json"])["examples"].as_u64().unwrap();
     let examples = &report["models"]["birnn"]["examples"];
     assert!(examples.as_u64().unwrap() < all, "{report}");
@@ -216,9 +216,9 @@ fn names_without_a_token_are_left_out_of_every_figure_and_the_rest_is_trained() 
 }
 
 #[test]
-fn a_language_model_and_its_n_grams_predict_the_same_tokens_of_one_vocabulary() {
+fn a_language_model_and_the_n_gram_baseline_predict_the_same_tokens() {
     let place = Place::new();
-    // Of each line the first word is known, the second occurs once in the text.
+    // The first word of each line is in the vocabulary; the second occurs only once.
     let text: String = (0..600).map(|line| format!("the w{line}\n")).collect();
     fs::write(place.path("text.txt"), text).unwrap();
     let small = ["--set", "text.level=tokens", "--set", "text.min_count=2", "--epochs", "1", "--out", "run"];
@@ -231,43 +231,43 @@ fn a_language_model_and_its_n_grams_predict_the_same_tokens_of_one_vocabulary() 
     assert_eq!(model["unknown-tokens"], n_grams["unknown-tokens"]);
     let unknown = model["unknown-tokens"].as_f64().unwrap();
     assert!((unknown - 1.0 / 3.0).abs() < 0.02, "{report}");
-    // `the`, an unknown word and the end of the line follow each other without exception.
+    // Every line is `the`, an unknown word and a newline.
     assert!(n_grams["loss"].as_f64().unwrap() < 0.05, "{report}");
 }
 
 #[test]
 fn early_stopping_is_reported_with_its_metric_and_the_best_epoch() {
     let place = Place::new();
-    // A learning rate at which nothing changes: the first epoch stays the best.
+    // A learning rate too small to change the weights: the first epoch stays the best.
     let values =
         ["models=[\"rnn\"]", "network.hidden_sizes=[4]", "training.batch_size=512", "training.learning_rate=1e-30"];
     let sets = values.iter().flat_map(|value| ["--set", value]);
     let arguments = ["train", "agreement", "--out", "run", "--set", "stopping.patience=2"].into_iter().chain(sets);
     let trained = place.ok(&arguments.collect::<Vec<_>>());
-    let told = "rnn: stopped early after epoch 3 of 4: validation accuracy has not improved since epoch 1";
-    assert!(trained.out.contains(told) && trained.err.contains(told), "{}{}", trained.out, trained.err);
+    let expected = "rnn: stopped early after epoch 3 of 28: validation accuracy has not improved since epoch 1";
+    assert!(trained.out.contains(expected) && trained.err.contains(expected), "{}{}", trained.out, trained.err);
     let training = &place.json(&["evaluate", "run", "--json"])["models"]["rnn"]["training"];
     assert_eq!((&training["ended"], &training["best_epoch"]), (&"stopped early".into(), &1.into()));
     let again = place.ok(&["train", "--resume", "run"]);
-    assert!(again.err.contains("rnn: nothing left to do: stopped early after epoch 3 of 4"), "{}", again.err);
+    assert!(again.err.contains("rnn: nothing left to do: stopped early after epoch 3 of 28"), "{}", again.err);
 }
 
 #[test]
-fn a_range_test_proposes_a_rate_for_each_model_and_none_where_nothing_is_learned() {
+fn a_range_test_suggests_a_learning_rate_only_where_the_loss_falls() {
     let place = Place::new();
-    let told = place.ok(&["train", "agreement", "--find-rate"]).out;
-    let (lstm, rnn) = told.split_once("rnn: smoothed loss").unwrap();
-    let proposal = "next: seqzoo train agreement --set model.lstm.training.learning_rate=";
-    let rate: f64 = lstm.split_once(proposal).unwrap().1.trim().parse().unwrap();
+    let output = place.ok(&["train", "agreement", "--find-rate"]).out;
+    let (lstm, rnn) = output.split_once("rnn: smoothed loss").unwrap();
+    let suggestion = "next: seqzoo train agreement --set model.lstm.training.learning_rate=";
+    let rate: f64 = lstm.split_once(suggestion).unwrap().1.trim().parse().unwrap();
     assert!((1e-4..3e-2).contains(&rate), "{lstm}");
-    // In so few updates this RNN learns nothing at any rate.
-    assert!(rnn.contains("no proposal for rnn") && !rnn.contains("next:"), "{rnn}");
+    // Within the updates of the test, the loss of this RNN does not fall at any learning rate.
+    assert!(rnn.contains("no suggestion for rnn") && !rnn.contains("next:"), "{rnn}");
 }
 
 #[test]
-fn data_without_batches_end_a_range_test_and_a_benchmark_with_an_error() {
+fn data_without_batches_are_rejected_by_training_range_test_and_benchmark() {
     let place = Place::new();
-    // One token of the training split: nothing follows it.
+    // The training split has one token, so nothing to predict.
     fs::write(place.path("one.txt"), "a".repeat(400)).unwrap();
     let text = ["sentences", "--text", "one.txt", "--set", "text.level=words"];
     for command in [&["train"][..], &["train", "--find-rate"], &["bench", "training"]] {
@@ -276,9 +276,9 @@ fn data_without_batches_end_a_range_test_and_a_benchmark_with_an_error() {
     }
 }
 
-/// Losses of a plain RNN under a learning rate that is far too large: they jump to a high plateau.
+/// With a learning rate far too large, the loss of a plain RNN jumps to a high plateau.
 #[test]
-fn training_that_diverges_is_noticed_and_says_so_beside_its_metric() {
+fn divergence_is_detected_and_reported() {
     let place = Place::new();
     let train = |rate: &str, more: &[&str]| {
         let values = ["models=[\"rnn\"]", "network.hidden_sizes=[8]", "optimizer.kind=sgd", "training.clip_norm=0"];
@@ -290,7 +290,7 @@ fn training_that_diverges_is_noticed_and_says_so_beside_its_metric() {
     };
     let recovered = train("100", &["recovers", "--max-steps", "40"]);
     assert_eq!(recovered.code, Some(0), "{}", recovered.err);
-    assert!(recovered.err.contains("stays far above that of the untrained model, is"), "{}", recovered.err);
+    assert!(recovered.err.contains("far above that of the untrained model, is"), "{}", recovered.err);
     assert!(recovered.out.contains("rnn recovered: rolled back"), "{}", recovered.out);
     let ended = train("1e8", &["ends", "--max-steps", "40"]);
     assert_eq!((ended.code, ended.out.as_str()), (Some(6), ""), "{}", ended.err);

@@ -1,4 +1,4 @@
-//! Gradients by parameter, and their global norm.
+//! Gradients by parameter, their global norm, and clipping.
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Gradients, Tensor};
@@ -9,12 +9,12 @@ use std::collections::BTreeMap;
 /// The gradient of each parameter by its path, flattened to `[elements]`.
 pub type Flat = BTreeMap<String, Tensor<1>>;
 
-/// A module's parameters by path, flattened to `[elements]`, without gradients.
+/// A module's parameters by path, flattened to `[elements]`, without autodiff.
 pub fn weights<M: Module>(module: &M) -> Flat {
     collect(module, None)
 }
 
-/// The gradients of a module's parameters; one that the loss does not depend on has none.
+/// The gradients of a module's parameters; parameters that the loss does not depend on are left out.
 pub fn of<M: Module>(module: &M, gradients: &Gradients) -> Flat {
     collect(module, Some(gradients))
 }
@@ -48,20 +48,19 @@ fn collect<M: Module>(module: &M, gradients: Option<&Gradients>) -> Flat {
     collector.flat
 }
 
-/// The norm of all gradients together.
+/// Global norm of the gradients.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Norm {
-    /// The Euclidean norm; not finite if and only if an element is not.
+    /// Euclidean norm of all gradients concatenated; finite if and only if every element is.
     pub value: f64,
-    /// The first parameter whose gradient has an element that is not finite.
+    /// First parameter whose gradient is not finite.
     pub culprit: Option<String>,
 }
 
-/// Measures the norm of all gradients together.
+/// Global norm of the gradients.
 ///
-/// Where there is no kernel, squares are summed after division by each tensor's largest magnitude, on the device in its own
-/// precision, and the sums combined in f64, so that even a norm of 1e20 neither overflows nor vanishes. One transfer for all
-/// tensors.
+/// Without a kernel, each tensor is divided by its largest magnitude before its squares are summed on the device, and the sums
+/// are combined in f64, so that norms up to 1e20 neither overflow nor underflow. One transfer for all tensors.
 pub fn norm(gradients: &Flat) -> Norm {
     let squares: Option<Vec<f64>> =
         gradients.values().map(|gradient| sum_of_squares(gradient, Execution::default())).collect();
@@ -78,22 +77,22 @@ pub fn norm(gradients: &Flat) -> Norm {
     Norm { value: squares.iter().sum::<f64>().sqrt(), culprit }
 }
 
-/// The first of some tensors that has an element that is not finite, and that element. One transfer for all tensors, and one
-/// more for a culprit; none where there is a kernel.
+/// The first tensor with a value that is not finite, and that value. Without a kernel, one transfer for all tensors and one more
+/// for the tensor found.
 pub fn not_finite<K>(mut tensors: Vec<(K, Tensor<1>)>) -> Option<(K, f32)> {
-    let sound: Option<Vec<bool>> = tensors.iter().map(|(_, tensor)| is_finite(tensor, Execution::default())).collect();
-    let sound = sound.unwrap_or_else(|| {
-        // Zero times anything finite is zero, and times anything else no number.
+    let finite: Option<Vec<bool>> = tensors.iter().map(|(_, tensor)| is_finite(tensor, Execution::default())).collect();
+    let finite = finite.unwrap_or_else(|| {
+        // 0 · x is 0 for finite x and NaN otherwise.
         let sums = read(tensors.iter().map(|(_, tensor)| (tensor.clone() * 0.0).sum()).collect());
         sums.iter().map(|sum| sum.is_finite()).collect()
     });
-    let place = sound.iter().position(|sound| !sound)?;
-    let (name, tensor) = tensors.swap_remove(place);
+    let index = finite.iter().position(|finite| !finite)?;
+    let (name, tensor) = tensors.swap_remove(index);
     let value = read(vec![tensor]).into_iter().find(|value| !value.is_finite());
     Some((name, value.unwrap_or(f32::NAN)))
 }
 
-/// Each element of the gradients brought into ±`limit`.
+/// Clips each element of the gradients to ±`limit`.
 pub fn clip_values(gradients: Flat, limit: f64) -> Flat {
     gradients.into_iter().map(|(name, gradient)| (name, gradient.clamp(-limit, limit))).collect()
 }
@@ -105,7 +104,7 @@ fn read(tensors: Vec<Tensor<1>>) -> Vec<f32> {
     Tensor::cat(tensors, 0).try_into_vec_as::<f32>().expect("a device that computed a tensor can be read")
 }
 
-/// The factor that brings a norm down to the threshold (Pascanu et al. 2013); 1 below it.
+/// Factor that scales a gradient norm down to the threshold; 1 if it is below. Pascanu et al. 2013.
 pub fn clip_factor(norm: f64, threshold: f64) -> f64 {
     if norm > threshold { threshold / norm } else { 1.0 }
 }
@@ -122,14 +121,14 @@ mod tests {
     }
 
     #[test]
-    fn the_norm_is_that_of_all_tensors_together() {
+    fn the_norm_covers_all_tensors() {
         for gradients in flat(&[&[3.0, 0.0], &[0.0], &[-4.0, 12.0]]) {
             assert!((norm(&gradients).value - 13.0).abs() < 1e-6);
         }
     }
 
     #[test]
-    fn huge_and_tiny_gradients_keep_their_norm() {
+    fn the_norm_neither_overflows_nor_underflows() {
         for scale in [1e20f32, 1e-30] {
             for gradients in flat(&[&[3.0 * scale], &[4.0 * scale, 0.0]]) {
                 let expected = 5.0 * f64::from(scale);
@@ -139,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn one_value_that_is_not_finite_anywhere_shows_by_the_name_of_its_tensor() {
+    fn a_tensor_with_a_value_that_is_not_finite_is_named() {
         for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
             for gradients in flat(&[&[1.0, 2.0], &[0.5, bad, 3.0]]) {
                 let found = norm(&gradients);
@@ -152,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_clipped_one_by_one() {
+    fn values_are_clipped_by_element() {
         for gradients in flat(&[&[0.5, -3.0, 1e20]]) {
             let clipped = clip_values(gradients, 2.0);
             assert_eq!(read(vec![clipped["0"].clone()]), [0.5, -2.0, 2.0]);
@@ -160,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn clipping_leaves_small_norms_alone() {
+    fn clipping_leaves_small_norms_unchanged() {
         assert_eq!([clip_factor(0.5, 1.0), clip_factor(4.0, 1.0), clip_factor(1e20, 1.0)], [1.0, 0.25, 1e-20]);
     }
 }

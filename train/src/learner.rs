@@ -1,4 +1,4 @@
-//! The loop: batches to updates, passes to validations, checkpoints in between; what is done when something goes wrong.
+//! The training loop: updates, validation after each epoch, checkpoints, and recovery from anomalies.
 
 mod error;
 mod newest;
@@ -25,23 +25,23 @@ use crate::recovery::{self, ATTEMPTS_IN_A_RUN, Anomaly, RollbackContext, Site};
 use crate::step::{Batch, Setting, State};
 pub use error::TrainError;
 
-/// Updates between two lines of `metrics.jsonl`, after a line for each of the first ones.
+/// Number of updates between lines of `metrics.jsonl`, after one line per update for the first [`METRICS_FIRST`].
 const METRICS_EVERY: u64 = 50;
 const METRICS_FIRST: u64 = 10;
 
-/// One model to be trained.
+/// A training job: one model of a run.
 pub struct Job<'a, T: Task, D: Disk> {
-    /// What is learned.
+    /// The task.
     pub task: &'a T,
-    /// What its checkpoints say of themselves, the recipe included.
+    /// Metadata of its checkpoints, including the recipe.
     pub about: &'a About,
-    /// Where its checkpoints and journals go.
+    /// Folder of its checkpoints and journals.
     pub folder: &'a ModelFolder,
-    /// How they are written.
+    /// File system for checkpoints.
     pub disk: &'a D,
-    /// Where it is computed; without gradients.
+    /// Device, without autodiff.
     pub device: &'a Device,
-    /// When to pause.
+    /// When training pauses.
     pub limits: Limits<'a>,
 }
 
@@ -51,79 +51,79 @@ impl<T: Task, D: Disk> Job<'_, T, D> {
     }
 }
 
-/// When training pauses before its end.
+/// Limits at which training pauses before its end.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits<'a> {
-    /// Raised from outside, for instance by a signal.
+    /// Set from outside to stop training, for instance by a signal handler.
     pub stop: &'a AtomicBool,
-    /// Updates altogether.
+    /// Maximum number of updates, counted from the start of the run.
     pub max_steps: Option<u64>,
-    /// Time of this call.
+    /// Maximum duration of this call.
     pub max_time: Option<Duration>,
 }
 
 /// Why training stopped without an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stopped {
-    /// It came to its end.
+    /// All epochs are done, or early stopping applied.
     Finished,
-    /// A limit on steps or time was reached; it can be resumed.
+    /// A limit on steps or time was reached; training can be resumed.
     Limit,
-    /// It was asked to stop; it can be resumed.
+    /// [`Limits::stop`] was set; training can be resumed.
     Asked,
 }
 
-/// Is told how training goes.
+/// Receives progress reports during training.
 pub trait Observer {
-    /// A batch was read.
+    /// Called after each batch.
     fn step(&mut self, report: StepReport);
-    /// A pass was finished and validated.
+    /// Called after each epoch and its validation.
     fn epoch(&mut self, epoch: &Epoch, elapsed: Duration);
-    /// Something happened that people should know.
+    /// Called with a message for the user.
     fn note(&mut self, text: &str);
 }
 
-/// One batch that was read.
+/// Progress after one batch.
 #[derive(Debug, Clone, Copy)]
 pub struct StepReport {
-    /// Updates so far.
+    /// Number of updates so far.
     pub step: u64,
-    /// Full passes so far.
+    /// Number of completed epochs.
     pub epoch: u64,
-    /// Batches taken of this pass.
+    /// Number of batches processed in this epoch.
     pub batch: u64,
-    /// Batches of a pass.
+    /// Number of batches per epoch.
     pub batches: u64,
-    /// Loss of the batch, in nats.
+    /// Loss of the batch, in nats; NaN if the batch was skipped.
     pub loss: f64,
     /// Norm of the gradient of the last update, before clipping.
     pub gradient_norm: f64,
-    /// True tokens read.
+    /// Number of tokens in the batch, padding excluded.
     pub tokens: usize,
 }
 
-/// How training went.
+/// Result of a call of [`train`].
 #[derive(Debug, Clone)]
 pub struct Outcome {
-    /// Why it stopped.
+    /// Why training stopped.
     pub stopped: Stopped,
-    /// Why it has come to its end, if it has.
+    /// Why the run has ended, if it has.
     pub ended: Option<Ended>,
-    /// Whether it had come to its end before, so that this call trained nothing.
+    /// Whether the run had already ended, so that this call trained nothing.
     pub nothing_left: bool,
-    /// Number of epochs done, earlier calls included.
+    /// Number of completed epochs, earlier calls included.
     pub epochs: u64,
-    /// Time of this call.
+    /// Duration of this call.
     pub elapsed: Duration,
-    /// The part of it that the loop waited for checkpoints.
+    /// Time spent saving checkpoints.
     pub saving: Duration,
 }
 
-/// What ends the loop early.
+/// Interruption of the training loop.
 enum Interrupt {
-    /// Something that skipping a batch does not mend.
+    /// An anomaly that requires a rollback.
     RollBack { anomaly: Anomaly, batch: Option<Batch> },
-    /// Nothing can be done.
+    /// An error that ends training.
     Error(TrainError),
 }
 
@@ -133,10 +133,10 @@ impl<E: Into<TrainError>> From<E> for Interrupt {
     }
 }
 
-/// Trains a model from its newest checkpoint that verifies, or from the beginning if it has none yet.
+/// Trains a model from its latest valid checkpoint, or from the start if it has none yet.
 ///
 /// # Errors
-/// [`TrainError`]; whatever was saved before is intact.
+/// [`TrainError`]; checkpoints saved before remain intact.
 pub fn train<T: Task, D: Disk>(job: &Job<T, D>, observer: &mut dyn Observer) -> Result<Outcome, TrainError> {
     let mut clock = Clock::start();
     let mut learner = Learner::begin(job, &mut clock, observer)?;
@@ -163,7 +163,7 @@ pub fn train<T: Task, D: Disk>(job: &Job<T, D>, observer: &mut dyn Observer) -> 
     }
 }
 
-/// When training began, how long it waited for checkpoints, when the last one was saved.
+/// Start of training, total time spent saving checkpoints, and time of the last save.
 struct Clock {
     started: Instant,
     saving: Duration,
@@ -179,24 +179,24 @@ impl Clock {
 struct Learner<'a, T: Task, D: Disk> {
     job: &'a Job<'a, T, D>,
     state: State<T::Network>,
-    /// The step of the checkpoint that training went on from.
+    /// Step of the checkpoint that was loaded.
     loaded_at: Option<u64>,
     saved_step: u64,
     gradient_norm: f64,
 }
 
 impl<'a, T: Task, D: Disk> Learner<'a, T, D> {
-    /// Goes on from the newest checkpoint that can be used, or begins.
+    /// Resumes from the latest usable checkpoint, or starts a new training.
     fn begin(job: &'a Job<'a, T, D>, clock: &mut Clock, observer: &mut dyn Observer) -> Result<Self, TrainError> {
         faults::point("rollback-load")
             .map_err(|source| CheckpointError::Unreadable { path: job.folder.path.clone(), source })?;
         let rollback = job.folder.rollback()?;
         let found = newest::newest(job.folder, rollback.as_ref(), observer)?;
-        let from_the_beginning = rollback.as_ref().is_some_and(|recovery| recovery.target.is_none());
+        let from_start = rollback.as_ref().is_some_and(|recovery| recovery.target.is_none());
         if let Some((opened, snapshot)) = found {
-            return Self::go_on(job, &opened, snapshot, rollback);
+            return Self::resume(job, &opened, snapshot, rollback);
         }
-        if job.folder.has(Journal::Metrics) && !from_the_beginning {
+        if job.folder.has(Journal::Metrics) && !from_start {
             return Err(TrainError::Lost { path: job.folder.path.clone() });
         }
         job.folder.cut_metrics(0)?;
@@ -208,7 +208,7 @@ impl<'a, T: Task, D: Disk> Learner<'a, T, D> {
         Ok(learner)
     }
 
-    fn go_on(
+    fn resume(
         job: &'a Job<'a, T, D>,
         opened: &Opened,
         snapshot: Snapshot,
@@ -232,7 +232,7 @@ impl<'a, T: Task, D: Disk> Learner<'a, T, D> {
             .map_err(|source| TrainError::Unfit { path: opened.path.clone(), source })?;
         let mut progress = snapshot.progress;
         if progress.divergence.untrained().is_none() {
-            // Saved by a version that did not measure it; it is a function of the recipe and the data alone.
+            // Older versions did not save it; it is a function of the recipe and the data alone.
             progress.divergence = Divergence::new(State::untrained(&job.setting()));
         }
         if let Some(recovery) = rollback.filter(|recovery| recovery.generation > progress.recovery.generation) {
@@ -256,19 +256,19 @@ impl<'a, T: Task, D: Disk> Learner<'a, T, D> {
 
     fn run(&mut self, clock: &mut Clock, observer: &mut dyn Observer) -> Result<Stopped, Interrupt> {
         while self.state.progress.ended(self.recipe()).is_none() {
-            let pass_started = Instant::now();
-            let plan = self.plan();
-            if plan.is_empty() {
+            let epoch_started = Instant::now();
+            let batches = self.batches();
+            if batches.is_empty() {
                 return Err(TrainError::NoBatches.into());
             }
-            let first = usize::try_from(self.state.progress.batch).unwrap_or(usize::MAX).min(plan.len());
+            let first = usize::try_from(self.state.progress.batch).unwrap_or(usize::MAX).min(batches.len());
             let mut tokens = 0;
-            for batch in &plan[first..] {
+            for batch in &batches[first..] {
                 if let Some(stopped) = self.limit_reached(clock) {
                     self.save(clock)?;
                     return Ok(stopped);
                 }
-                let report = self.take(batch, plan.len() as u64, observer)?;
+                let report = self.process(batch, batches.len() as u64, observer)?;
                 tokens += report.tokens;
                 observer.step(report);
                 self.save_if_due(clock)?;
@@ -277,9 +277,9 @@ impl<'a, T: Task, D: Disk> Learner<'a, T, D> {
                 self.save(clock)?;
                 return Ok(self.limit_reached(clock).unwrap_or(Stopped::Asked));
             };
-            self.end_pass(scores, clock)?;
-            let epoch = self.state.progress.history.last().expect("a pass was just recorded");
-            let seconds = pass_started.elapsed().as_secs_f64();
+            self.end_epoch(scores, clock)?;
+            let epoch = self.state.progress.history.last().expect("an epoch was just recorded");
+            let seconds = epoch_started.elapsed().as_secs_f64();
             let saving = clock.saving.as_secs_f64();
             let timing = json!({"step": epoch.step, "epoch": epoch.epoch, "seconds": seconds, "tokens": tokens, "saving": saving});
             self.job.folder.append(Journal::Timing, &timing)?;
@@ -292,8 +292,8 @@ impl<'a, T: Task, D: Disk> Learner<'a, T, D> {
         &self.job.about.settings.recipe
     }
 
-    /// The batches of this pass in their order; postponed ones last, and where the order is fixed, not at all.
-    fn plan(&self) -> Vec<Batch> {
+    /// The batches of this epoch in order. Postponed batches come last; stateful tasks, whose order is fixed, leave them out.
+    fn batches(&self) -> Vec<Batch> {
         let Progress { epoch, recovery, .. } = &self.state.progress;
         let batches = self.job.task.batches(*epoch);
         let count = batches.len() as u64;
@@ -304,15 +304,15 @@ impl<'a, T: Task, D: Disk> Learner<'a, T, D> {
             is_last: false,
             batches_per_epoch: count,
         });
-        let (postponed, mut plan): (Vec<_>, Vec<_>) =
+        let (postponed, mut ordered): (Vec<_>, Vec<_>) =
             numbered.partition(|batch| recovery.postponed.contains(&batch.global_batch));
-        if !self.job.task.is_stateful() || plan.is_empty() {
-            plan.extend(postponed);
+        if !self.job.task.is_stateful() || ordered.is_empty() {
+            ordered.extend(postponed);
         }
-        if let Some(last) = plan.last_mut() {
+        if let Some(last) = ordered.last_mut() {
             last.is_last = true;
         }
-        plan
+        ordered
     }
 
     fn limit_reached(&self, clock: &Clock) -> Option<Stopped> {
@@ -325,11 +325,11 @@ impl<'a, T: Task, D: Disk> Learner<'a, T, D> {
         (too_many || too_long).then_some(Stopped::Limit)
     }
 
-    /// Reads a batch; what goes wrong is read again, skipped, or ends in a rollback.
-    fn take(&mut self, batch: &Batch, batches: u64, observer: &mut dyn Observer) -> Result<StepReport, Interrupt> {
+    /// Processes a batch. On an anomaly, the batch is retried, then skipped, and then training rolls back.
+    fn process(&mut self, batch: &Batch, batches: u64, observer: &mut dyn Observer) -> Result<StepReport, Interrupt> {
         let taken = match self.state.read(&self.job.setting(), batch, 0) {
             Err(anomaly) if anomaly.site.is_of_a_batch() => {
-                self.tell("retry", Some(batch), &anomaly, json!({}))?;
+                self.log_event("retry", Some(batch), &anomaly, json!({}))?;
                 match self.state.read(&self.job.setting(), batch, 1) {
                     Ok(taken) => {
                         self.glitch(&anomaly, observer)?;
@@ -364,7 +364,7 @@ impl<'a, T: Task, D: Disk> Learner<'a, T, D> {
                 }
                 let skips = state.progress.recovery.skips;
                 let state = state.without(&self.job.setting(), batch).map_err(roll_back)?;
-                self.tell("skip", Some(batch), &anomaly, json!({"skips": skips}))?;
+                self.log_event("skip", Some(batch), &anomaly, json!({"skips": skips}))?;
                 observer.note(&format!("{anomaly} at step {}: batch skipped", self.state.progress.step));
                 self.state = state;
             }
@@ -386,21 +386,19 @@ impl<'a, T: Task, D: Disk> Learner<'a, T, D> {
         Ok(())
     }
 
-    /// A batch gave another result when it was read again: the first time that is recorded, the second time it ends training.
+    /// Handles a retry with a different result: recorded the first time, an error the second time.
     fn glitch(&self, anomaly: &Anomaly, observer: &mut dyn Observer) -> Result<(), TrainError> {
         let Progress { step, recovery, .. } = &self.state.progress;
         if recovery.glitches > 0 {
-            self.tell("stop", None, anomaly, json!({"diagnosis": "not deterministic"}))?;
+            self.log_event("stop", None, anomaly, json!({"diagnosis": "not deterministic"}))?;
             return Err(TrainError::NotDeterministic { anomaly: anomaly.clone(), step: *step });
         }
-        self.tell("continue", None, anomaly, json!({"diagnosis": "not reproducible"}))?;
-        observer.note(&format!(
-            "{anomaly} at step {step}, but not on retry: a hardware or driver fault"
-        ));
+        self.log_event("continue", None, anomaly, json!({"diagnosis": "not reproducible"}))?;
+        observer.note(&format!("{anomaly} at step {step}, but not on retry: a hardware or driver fault"));
         Ok(())
     }
 
-    /// The scores of the validation part, computed twice if they are not finite; `None` if training is to stop.
+    /// Metrics on the validation split, retried once if they are not finite; `None` if training was stopped.
     fn validate(&mut self, clock: &Clock, observer: &mut dyn Observer) -> Result<Option<Scores>, Interrupt> {
         let stop = || matches!(self.limit_reached(clock), Some(Stopped::Asked));
         let network = self.state.optimizer.answering(self.state.network.clone()).valid();
@@ -419,7 +417,7 @@ impl<'a, T: Task, D: Disk> Learner<'a, T, D> {
         }
         let value = scores.metrics.values().copied().find(|value| !value.is_finite()).unwrap_or(f64::NAN);
         let anomaly = Anomaly { site: Site::Validation, name: None, value };
-        self.tell("retry", None, &anomaly, json!({}))?;
+        self.log_event("retry", None, &anomaly, json!({}))?;
         match measured(1) {
             None => Ok(None),
             Some(scores) if is_sound(&scores) => {
@@ -431,8 +429,8 @@ impl<'a, T: Task, D: Disk> Learner<'a, T, D> {
         }
     }
 
-    /// Records the pass, saves, and removes checkpoints that are neither best nor among the newest.
-    fn end_pass(&mut self, validation: Scores, clock: &mut Clock) -> Result<(), Interrupt> {
+    /// Records the epoch and saves a checkpoint.
+    fn end_epoch(&mut self, validation: Scores, clock: &mut Clock) -> Result<(), Interrupt> {
         let recipe = self.recipe();
         let done = &mut self.state.progress;
         let train_loss = if done.predictions > 0.0 { done.loss_sum / done.predictions } else { 0.0 };
@@ -461,7 +459,7 @@ impl<'a, T: Task, D: Disk> Learner<'a, T, D> {
         Ok(())
     }
 
-    /// Saves, and removes checkpoints that are neither best nor among the newest.
+    /// Saves a checkpoint, and removes those that are neither the best nor among the latest.
     fn save(&mut self, clock: &mut Clock) -> Result<(), TrainError> {
         let started = Instant::now();
         let State { network, optimizer, recurrent_state, accumulated, progress } = &self.state;
@@ -497,12 +495,12 @@ impl<'a, T: Task, D: Disk> Learner<'a, T, D> {
         Ok(checkpoints.prune(&keep)?)
     }
 
-    /// Writes a decision, on the device before it is acted on.
-    fn tell(&self, event: &str, batch: Option<&Batch>, anomaly: &Anomaly, more: Value) -> Result<(), TrainError> {
+    /// Appends a decision to `events.jsonl`, durably, before it takes effect.
+    fn log_event(&self, event: &str, batch: Option<&Batch>, anomaly: &Anomaly, more: Value) -> Result<(), TrainError> {
         let Progress { step, epoch, .. } = self.state.progress;
         let mut line = json!({
             "step": step, "epoch": epoch, "event": event, "why": anomaly.to_string(),
-            "site": format!("{:?}", anomaly.site).to_lowercase(), "tensor": anomaly.name,
+            "site": anomaly.site.name(), "tensor": anomaly.name,
             "value": anomaly.value.to_string(),
         });
         if let Some(batch) = batch {
@@ -515,7 +513,7 @@ impl<'a, T: Task, D: Disk> Learner<'a, T, D> {
         Ok(())
     }
 
-    /// Decides where to go back to and what to change, and records it; what is loaded next follows the record.
+    /// Chooses the target of a rollback and the changes to training, and records both; the next load follows the record.
     fn roll_back(
         &self,
         anomaly: &Anomaly,
@@ -537,7 +535,7 @@ impl<'a, T: Task, D: Disk> Learner<'a, T, D> {
             global_batch: batch.map_or(epoch * batches + batches - 1, |batch| batch.global_batch),
         };
         let Onset { step: first, global_batch } = onset.unwrap_or(found);
-        let standing = RollbackContext {
+        let context = RollbackContext {
             step: first,
             global_batch,
             all_steps: self.recipe().training.epochs as u64
@@ -545,8 +543,8 @@ impl<'a, T: Task, D: Disk> Learner<'a, T, D> {
             loaded_at: self.loaded_at,
             checkpoints: &sound,
         };
-        let Some((next, rejected)) = recovery::roll_back(recovery, standing) else {
-            return Err(self.give_up(anomaly, batch)?);
+        let Some((next, rejected)) = recovery::roll_back(recovery, context) else {
+            return Err(self.diagnose(anomaly, batch)?);
         };
         let changes = json!({
             "attempt": next.region.map(|region| region.attempts), "of_run": next.generation, "back_to": next.target,
@@ -554,9 +552,9 @@ impl<'a, T: Task, D: Disk> Learner<'a, T, D> {
             "fresh_moments": recovery::forgets(&next), "postponed": next.postponed, "rejected": rejected,
             "first": first, "untrained_loss": self.state.progress.divergence.untrained().map(|untrained| untrained.loss),
         });
-        self.tell("roll back", batch, anomaly, changes)?;
+        self.log_event("roll back", batch, anomaly, changes)?;
         self.job.folder.record_rollback(&next)?;
-        let target = next.target.map_or_else(|| "the start of training".to_owned(), |step| format!("step {step}"));
+        let target = next.target.map_or_else(|| "the start".to_owned(), |step| format!("step {step}"));
         observer.note(&format!(
             "{anomaly} at step {step}: rolling back to {target}, learning rate × {:.3} (rollback {} of at most \
              {ATTEMPTS_IN_A_RUN})",
@@ -565,8 +563,9 @@ impl<'a, T: Task, D: Disk> Learner<'a, T, D> {
         Ok(())
     }
 
-    /// Why training ends: a batch that goes wrong with fresh weights too is bad; else the recipe is.
-    fn give_up(&self, anomaly: &Anomaly, batch: Option<&Batch>) -> Result<TrainError, TrainError> {
+    /// The diagnosis when no rollback is left: invalid data if the batch fails with freshly initialized weights too, else
+    /// divergence.
+    fn diagnose(&self, anomaly: &Anomaly, batch: Option<&Batch>) -> Result<TrainError, TrainError> {
         let Progress { step, epoch, .. } = self.state.progress;
         let fresh = State::fresh(&self.job.setting());
         let is_bad = batch.is_some_and(|batch| {
@@ -574,7 +573,7 @@ impl<'a, T: Task, D: Disk> Learner<'a, T, D> {
             read.is_err_and(|anomaly| matches!(anomaly.site, Site::Data | Site::Loss | Site::Gradient))
         });
         let diagnosis = if is_bad { "invalid data" } else { "diverged" };
-        self.tell("stop", batch, anomaly, json!({"diagnosis": diagnosis}))?;
+        self.log_event("stop", batch, anomaly, json!({"diagnosis": diagnosis}))?;
         let anomaly = anomaly.clone();
         Ok(match batch.filter(|_| is_bad) {
             Some(batch) => TrainError::BadData { anomaly, batch: batch.place + 1, pass: epoch + 1 },

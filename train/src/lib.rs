@@ -1,9 +1,12 @@
-//! The learner: one loop for every task, with exact resume, and recovery from values that are not finite.
+//! Training: one loop for every task, with exact resume and recovery from values that are not finite.
 //!
-//! [`learner`] owns the loop, `step` makes one batch an update or nothing, [`recovery`] says what is done when something goes
-//! wrong; [`gradients`] measures and clips, [`optimizer`] updates, [`schedule`] gives the rate,
-//! [`range`] finds which rates a recipe can bear, [`speed`] how fast it trains. What a run is made of lives in
-//! `seqzoo_run`; the learner draws no progress bar but tells an [`Observer`].
+//! - [`learner`]: the training loop
+//! - `step`: one training step, atomic
+//! - [`gradients`], [`optimizer`], [`schedule`]: gradient norm and clipping, updates, learning rate
+//! - [`recovery`]: retries, skipped batches and rollbacks
+//! - [`range`], [`speed`]: learning-rate range test, training throughput
+//!
+//! Recipes, run folders and checkpoints live in `seqzoo_run`. Progress is reported to an [`Observer`]; nothing is printed.
 
 pub mod gradients;
 pub mod learner;

@@ -1,4 +1,4 @@
-//! From gradients to updates.
+//! Optimizers: SGD, Adam, AdamW, RMSprop and averaged SGD.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use seqzoo_run::recipe::{OptimizerKind, OptimizerSettings};
 
 use crate::gradients::Flat;
 
-/// An optimizer with its state for each parameter, `[elements]`, on the parameter's device.
+/// An optimizer and its state. Each variable of a parameter is flattened to `[elements]`, on the parameter's device.
 ///
 /// ```text
 /// g ← g + λ θ                                            for matrices, except in AdamW
@@ -19,50 +19,50 @@ use crate::gradients::Flat;
 ///          θ ← θ − lr · (m / (1 − β₁ᵗ)) / (√(v / (1 − β₂ᵗ)) + ε)
 /// adamw    as adam                                       θ ← θ − lr λ θ for matrices, before it
 /// rmsprop  v ← α v + (1 − α) g²     b ← μ b + g / (√v + ε)      θ ← θ − lr b
-/// asgd     as sgd; from its trigger on, the mean of θ over updates is what answers
+/// asgd     as sgd; once averaging has begun, the model uses the mean of θ over updates
 /// ```
 ///
-/// The number of updates t is the optimizer's own: an optimizer that starts afresh starts at t = 1, however far the run has come,
-/// so that the bias correction always belongs to the moments that it corrects.
+/// The optimizer counts its own updates t: after a reset it restarts at t = 1, whatever the step of the run, so that the bias
+/// correction matches the moments.
 ///
-/// Equations and defaults are PyTorch's, but decay leaves biases and gains (one dimension) alone. Kingma and Ba, ICLR 2015;
+/// Equations and defaults as in PyTorch, except that weight decay excludes biases and gains (one dimension). Kingma and Ba, ICLR 2015;
 /// Loshchilov and Hutter, ICLR 2019; Tieleman and Hinton 2012; Merity et al., ICLR 2018, after Polyak and Juditsky 1992.
 #[derive(Debug, Clone)]
 pub struct Optimizer {
     settings: OptimizerSettings,
-    /// By parameter and the name of the equation's variable: `output.weight/m`.
+    /// State variables by parameter and symbol, such as `output.weight/m`.
     memory: BTreeMap<String, Tensor<1>>,
-    /// Number of updates that the moments are made of: t of the equations.
+    /// Number of updates, t of the equations.
     updates: u64,
-    /// Number of updates that the mean of the weights is taken over; 0 before averaging begins.
+    /// Number of weight vectors in the mean; 0 before averaging begins.
     averaged: u64,
-    /// How updates are computed.
+    /// Execution of the update: kernel or reference.
     execution: Execution,
 }
 
-/// One update.
+/// Learning rate and clipping of one update.
 #[derive(Debug, Clone, Copy)]
 pub struct Update {
-    /// Step size.
+    /// Learning rate.
     pub learning_rate: f64,
-    /// Gradients are multiplied by this first.
+    /// Factor of the gradients.
     pub clip_factor: f64,
 }
 
-/// The variable that holds mean weights, and the names under which the counts are saved.
+/// Names of the mean weights and of the saved counts.
 const MEAN: &str = "mean";
 const UPDATES: &str = "updates";
 const AVERAGED: &str = "averaged";
-/// Under which the weights that training goes on from are saved while their mean is what answers.
+/// Name of the current weights, from which training continues once averaging has begun.
 const CURRENT: &str = "current";
 
 impl Optimizer {
-    /// An optimizer without state.
+    /// Creates an optimizer without state.
     pub fn new(settings: OptimizerSettings) -> Self {
         Self { settings, memory: BTreeMap::new(), updates: 0, averaged: 0, execution: Execution::default() }
     }
 
-    /// The module after an update along `gradients`.
+    /// Updates the module with `gradients`; parameters without a gradient are unchanged.
     pub fn update<M: Module>(&mut self, module: M, gradients: Flat, update: Update) -> M {
         self.updates += 1;
         if self.averaged > 0 {
@@ -80,7 +80,7 @@ impl Optimizer {
         })
     }
 
-    /// Begins to average the weights of `module`, unless that has begun or is not what this optimizer does.
+    /// Begins averaging the weights of `module`. No effect if averaging has begun or the optimizer is not ASGD.
     pub fn begin_averaging<M: Module>(&mut self, module: &M, device: &Device) {
         if self.settings.kind != OptimizerKind::Asgd || self.averaged > 0 {
             return;
@@ -91,10 +91,10 @@ impl Optimizer {
         }
     }
 
-    /// The module that answers: with mean weights once averaging has begun, else `module` itself.
+    /// The module for evaluation and inference: with mean weights once averaging has begun, else `module` itself.
     ///
     /// # Panics
-    /// If the means are those of another module.
+    /// If the mean weights belong to another module.
     pub fn answering<M: Module>(&self, module: M) -> M {
         if self.averaged == 0 {
             return module;
@@ -103,10 +103,10 @@ impl Optimizer {
         for (name, array) in &mut weights {
             array.values = Array::of(self.memory[&format!("{name}/{MEAN}")].clone()).values;
         }
-        parameters::write(module, &weights).expect("means have the shapes of their parameters")
+        parameters::write(module, &weights).expect("mean weights have the shapes of their parameters")
     }
 
-    /// Its state, by name; where mean weights answer, also the weights of `module`, from which training continues.
+    /// The optimizer state by name; once averaging has begun, also the current weights of `module`.
     pub fn to_arrays<M: Module>(&self, module: &M) -> Arrays {
         let mut arrays: Arrays =
             self.memory.iter().map(|(name, tensor)| (name.clone(), Array::of(tensor.clone()))).collect();
@@ -119,9 +119,9 @@ impl Optimizer {
         arrays
     }
 
-    /// The optimizer with the state `arrays`, and the weights from which training continues, if they are not those that answer.
+    /// Restores an optimizer from [`Optimizer::to_arrays`]; also returns the current weights, if averaging has begun.
     ///
-    /// `step` is the number of updates of the run: what a checkpoint without a count of the optimizer's own was corrected by.
+    /// `step`, the number of updates of the run, replaces the optimizer's own count if `arrays` has none (older checkpoints).
     pub fn from_arrays(
         settings: OptimizerSettings,
         arrays: &Arrays,
@@ -142,20 +142,20 @@ impl Optimizer {
         (Self { settings, memory, updates, averaged, execution }, (averaged > 0).then_some(current))
     }
 
-    /// Everything that it remembers, by name.
+    /// State variables by name.
     pub fn memory(&self) -> impl Iterator<Item = (&String, &Tensor<1>)> {
         self.memory.iter()
     }
 }
 
-/// The base of the two digits that a count is saved as: f32 holds whole numbers exactly up to here.
+/// Base of the two digits of a saved count; f32 represents integers up to it exactly.
 const DIGIT: u64 = 1 << 24;
 
 fn of_count(count: u64) -> Array {
     Array { shape: vec![2], values: vec![(count / DIGIT) as f32, (count % DIGIT) as f32] }
 }
 
-/// The count of any number of digits; older checkpoints have one.
+/// Decodes a count of any number of digits; older checkpoints have one.
 fn count(array: &Array) -> u64 {
     array.values.iter().fold(0u64, |count, &digit| count.saturating_mul(DIGIT).saturating_add(digit as u64))
 }
@@ -164,7 +164,7 @@ fn flat(array: &Array, device: &Device) -> Tensor<1> {
     Tensor::from_data(array.values.as_slice(), device)
 }
 
-/// 1 − β₁ᵗ and √(1 − β₂ᵗ). The second one stands outside the root of v, with ε times it inside: one pass over the elements less.
+/// Bias corrections 1 − β₁ᵗ and √(1 − β₂ᵗ). Factoring the second out of √v, with ε scaled by it, saves one pass over the elements.
 fn corrections(beta_1: f64, beta_2: f64, updates: u64) -> (f64, f64) {
     let exponent = i32::try_from(updates).unwrap_or(i32::MAX);
     (1.0 - beta_1.powi(exponent), (1.0 - beta_2.powi(exponent)).sqrt())
@@ -182,16 +182,16 @@ struct Stepper<'a> {
 }
 
 impl Stepper<'_> {
-    /// Replaces a variable of a parameter's equations by a function of its old value, which begins at zero.
-    fn remember(&mut self, name: &str, like: &Tensor<1>, new: impl FnOnce(Tensor<1>) -> Tensor<1>) -> Tensor<1> {
+    /// Updates a state variable by a function of its previous value, which is zero at first.
+    fn update_state(&mut self, name: &str, like: &Tensor<1>, new: impl FnOnce(Tensor<1>) -> Tensor<1>) -> Tensor<1> {
         let old = self.memory.remove(name).unwrap_or_else(|| like.zeros_like());
         let new = new(old);
         self.memory.insert(name.to_owned(), new.clone());
         new
     }
 
-    /// The parameter after the update in one pass, where a kernel knows the equations.
-    fn at_once(&mut self, name: &str, g: &Tensor<1>, value: &Tensor<1>, decays: bool) -> Option<Tensor<1>> {
+    /// The updated parameter, computed by the fused kernel; `None` if there is none for this optimizer.
+    fn fused(&mut self, name: &str, g: &Tensor<1>, value: &Tensor<1>, decays: bool) -> Option<Tensor<1>> {
         let OptimizerSettings { kind, beta_1, beta_2, epsilon, momentum, weight_decay, .. } = self.settings;
         let Update { learning_rate, clip_factor } = self.update;
         let decay = if decays { weight_decay } else { 0.0 };
@@ -220,7 +220,7 @@ impl Stepper<'_> {
         Some(value)
     }
 
-    /// What is subtracted of a parameter, given its gradient; `value` is there for weight decay, if it is to decay.
+    /// The change to subtract from a parameter, given its gradient; `value` is its value if weight decay applies.
     fn change(&mut self, name: &str, mut g: Tensor<1>, value: Option<Tensor<1>>) -> Tensor<1> {
         let OptimizerSettings { kind, beta_1, beta_2, alpha, epsilon, momentum, weight_decay, .. } = self.settings;
         let learning_rate = self.update.learning_rate;
@@ -233,11 +233,11 @@ impl Stepper<'_> {
         match kind {
             OptimizerKind::Sgd | OptimizerKind::Asgd if momentum == 0.0 => g * learning_rate,
             OptimizerKind::Sgd | OptimizerKind::Asgd => {
-                self.remember(&of("v"), &g, |v| v * momentum + g.clone()) * learning_rate
+                self.update_state(&of("v"), &g, |v| v * momentum + g.clone()) * learning_rate
             }
             OptimizerKind::Adam | OptimizerKind::AdamW => {
-                let first = self.remember(&of("m"), &g, |m| m * beta_1 + g.clone() * (1.0 - beta_1));
-                let second = self.remember(&of("v"), &g, |v| v * beta_2 + g.clone().square() * (1.0 - beta_2));
+                let first = self.update_state(&of("m"), &g, |m| m * beta_1 + g.clone() * (1.0 - beta_1));
+                let second = self.update_state(&of("v"), &g, |v| v * beta_2 + g.clone().square() * (1.0 - beta_2));
                 let (one, two) = corrections(beta_1, beta_2, self.updates);
                 let change = first / (second.sqrt() + epsilon * two) * (learning_rate * two / one);
                 match decay {
@@ -246,11 +246,11 @@ impl Stepper<'_> {
                 }
             }
             OptimizerKind::RmsProp => {
-                let squares = self.remember(&of("v"), &g, |v| v * alpha + g.clone().square() * (1.0 - alpha));
+                let squares = self.update_state(&of("v"), &g, |v| v * alpha + g.clone().square() * (1.0 - alpha));
                 let scaled = g.clone() / (squares.sqrt() + epsilon);
                 match momentum > 0.0 {
                     false => scaled * learning_rate,
-                    true => self.remember(&of("b"), &g, |b| b * momentum + scaled) * learning_rate,
+                    true => self.update_state(&of("b"), &g, |b| b * momentum + scaled) * learning_rate,
                 }
             }
         }
@@ -272,7 +272,7 @@ impl ModuleMapper for Stepper<'_> {
         let old = param.val().inner();
         let (shape, elements) = (old.dims(), gradient.dims());
         let decays = D >= 2 && self.settings.weight_decay > 0.0;
-        let value = self.at_once(&name, &gradient, &old.clone().reshape(elements), decays).unwrap_or_else(|| {
+        let value = self.fused(&name, &gradient, &old.clone().reshape(elements), decays).unwrap_or_else(|| {
             let factor = self.update.clip_factor;
             let gradient = if factor == 1.0 { gradient } else { gradient * factor };
             old.clone().reshape(elements) - self.change(&name, gradient, decays.then(|| old.reshape(elements)))
@@ -281,7 +281,7 @@ impl ModuleMapper for Stepper<'_> {
         if self.averaged > 0 {
             let new = value.clone().reshape(elements);
             let count = self.averaged as f64;
-            self.remember(&format!("{name}/{MEAN}"), &new, |mean| mean.clone() + (new.clone() - mean) / count);
+            self.update_state(&format!("{name}/{MEAN}"), &new, |mean| mean.clone() + (new.clone() - mean) / count);
         }
         param.map(|_| Tensor::from_inner(value).require_grad())
     }
@@ -295,9 +295,9 @@ mod tests {
     use burn::tensor::TensorData;
     use seqzoo_run::devices;
 
-    const GOAL: [f32; 3] = [0.5, -2.0, 30.0];
+    const TARGET: [f32; 3] = [0.5, -2.0, 30.0];
 
-    /// A weight `[1, 3]` and a bias `[3]` under the loss Σ (θ − goal)² / 2 of each.
+    /// A weight `[1, 3]` and a bias `[3]`, with the loss Σ (θ − target)² / 2 of each.
     fn module(device: &Device) -> Linear {
         let weight = Param::from_data([[1.0f32, 2.0, 3.0]], device);
         Linear { weight, bias: Some(Param::from_data([1.0f32, 2.0, 3.0], device)) }
@@ -305,8 +305,8 @@ mod tests {
 
     fn gradients_of(module: &Linear) -> Flat {
         let (weight, bias) = (module.weight.val(), module.bias.as_ref().unwrap().val());
-        let goal = Tensor::<1>::from_data(GOAL, &weight.device());
-        let loss = (weight - goal.clone().unsqueeze()).square().sum() + (bias - goal).square().sum();
+        let target = Tensor::<1>::from_data(TARGET, &weight.device());
+        let loss = (weight - target.clone().unsqueeze()).square().sum() + (bias - target).square().sum();
         gradients::of(module, &(loss * 0.5).backward())
     }
 
@@ -315,11 +315,11 @@ mod tests {
         OptimizerSettings { kind, momentum, weight_decay: 0.01, ..OptimizerSettings::default() }
     }
 
-    /// The same update for one number, in f64: θ and its two variables.
-    fn scalar(settings: OptimizerSettings, [theta, a, b]: [f64; 3], goal: f64, decays: bool, step: i32) -> [f64; 3] {
+    /// Reference update of one scalar in f64: θ and its two state variables.
+    fn scalar(settings: OptimizerSettings, [theta, a, b]: [f64; 3], target: f64, decays: bool, step: i32) -> [f64; 3] {
         let OptimizerSettings { kind, beta_1, beta_2, alpha, epsilon, momentum, weight_decay, .. } = settings;
         let (lr, decay) = (0.1, if decays { weight_decay * theta } else { 0.0 });
-        let g = theta - goal + if kind == OptimizerKind::AdamW { 0.0 } else { decay };
+        let g = theta - target + if kind == OptimizerKind::AdamW { 0.0 } else { decay };
         match kind {
             OptimizerKind::Sgd | OptimizerKind::Asgd => {
                 let v = momentum * a + g;
@@ -342,9 +342,9 @@ mod tests {
     const KINDS: [OptimizerKind; 5] =
         [OptimizerKind::Sgd, OptimizerKind::Adam, OptimizerKind::AdamW, OptimizerKind::RmsProp, OptimizerKind::Asgd];
 
-    /// Clipped, decayed, over more numbers than a thread takes at once.
+    /// With clipping and weight decay, over more elements than one thread processes at a time.
     #[test]
-    fn an_update_in_one_pass_is_the_update_in_many() {
+    fn the_fused_update_matches_the_reference() {
         let device = Device::flex().autodiff();
         let numbers = |salt: usize| -> Vec<f32> {
             (0..3 * 9001).map(|k| ((k * 7919 + salt) % 1013) as f32 / 1013.0 - 0.5).collect()
@@ -367,15 +367,15 @@ mod tests {
                 all.extend(memory.into_values().flat_map(|array| array.values));
                 all
             };
-            let (once, many) = (updated(Execution::default()), updated(Execution::reference()));
-            assert_eq!(once.len(), many.len());
-            let apart = once.iter().zip(&many).fold(0.0f32, |most, (a, b)| most.max((a - b).abs()));
-            assert!(apart < 1e-5, "{kind:?}: {apart}");
+            let (fused, reference) = (updated(Execution::default()), updated(Execution::reference()));
+            assert_eq!(fused.len(), reference.len());
+            let difference = fused.iter().zip(&reference).fold(0.0f32, |most, (a, b)| most.max((a - b).abs()));
+            assert!(difference < 1e-5, "{kind:?}: {difference}");
         }
     }
 
     #[test]
-    fn updates_follow_the_equations_decay_matrices_alone_and_survive_saving() {
+    fn updates_follow_the_equations_with_decay_of_matrices_only_and_a_save_at_every_step() {
         for (_, device) in devices() {
             let (plain, device) = (device.clone(), device.autodiff());
             for kind in KINDS {
@@ -388,8 +388,8 @@ mod tests {
                     module = optimizer.update(module, gradients, update);
                     optimizer = Optimizer::from_arrays(settings, &optimizer.to_arrays(&module), 0, &plain).0;
                     for (numbers, decays) in expected.iter_mut().zip([true, false]) {
-                        for (number, goal) in numbers.iter_mut().zip(GOAL) {
-                            *number = scalar(settings, *number, f64::from(goal), decays, step as i32);
+                        for (number, target) in numbers.iter_mut().zip(TARGET) {
+                            *number = scalar(settings, *number, f64::from(target), decays, step as i32);
                         }
                     }
                 }
@@ -407,7 +407,7 @@ mod tests {
     }
 
     #[test]
-    fn averaged_weights_answer_while_training_goes_on_from_the_current_ones() {
+    fn evaluation_uses_averaged_weights_and_training_continues_from_the_current_ones() {
         let plain = devices().remove(0).1;
         let device = plain.clone().autodiff();
         let settings = OptimizerSettings { weight_decay: 0.0, ..settings(OptimizerKind::Asgd) };
@@ -418,9 +418,9 @@ mod tests {
             let gradients = gradients_of(&module);
             module = optimizer.update(module, gradients, Update { learning_rate: 0.1, clip_factor: 1.0 });
             seen.push(parameters::read(&module)["weight"].values[2]);
-            let (again, current) = Optimizer::from_arrays(settings, &optimizer.to_arrays(&module), 0, &plain);
+            let (restored, current) = Optimizer::from_arrays(settings, &optimizer.to_arrays(&module), 0, &plain);
             assert_eq!(current.unwrap(), parameters::read(&module));
-            optimizer = again;
+            optimizer = restored;
         }
         let mean = seen.iter().sum::<f32>() / seen.len() as f32;
         let answering = parameters::read(&optimizer.answering(module))["weight"].values[2];
@@ -428,7 +428,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_update_without_moments_has_the_learning_rate_as_its_size_however_old_the_run_is() {
+    fn the_first_update_after_a_reset_has_the_size_of_the_learning_rate() {
         let plain = devices().remove(0).1;
         let update = Update { learning_rate: 0.1, clip_factor: 1.0 };
         for kind in [OptimizerKind::Adam, OptimizerKind::AdamW] {
@@ -449,17 +449,17 @@ mod tests {
     }
 
     #[test]
-    fn counts_of_updates_are_saved_exactly_and_an_older_checkpoint_has_the_step_of_its_run() {
+    fn update_counts_round_trip_and_older_checkpoints_use_the_step_of_the_run() {
         let plain = devices().remove(0).1;
         let settings = settings(OptimizerKind::Asgd);
         let module = module(&plain.clone().autodiff());
         let mut optimizer = Optimizer::new(settings);
         optimizer.begin_averaging(&module, &plain);
-        // f32 cannot tell these from their neighbors.
+        // Not representable in f32.
         (optimizer.updates, optimizer.averaged) = ((1 << 40) + 1, (1 << 24) + 1);
         let mut arrays = optimizer.to_arrays(&module);
-        let (again, _) = Optimizer::from_arrays(settings, &arrays, 7, &plain);
-        assert_eq!((again.updates, again.averaged), ((1 << 40) + 1, (1 << 24) + 1));
+        let (restored, _) = Optimizer::from_arrays(settings, &arrays, 7, &plain);
+        assert_eq!((restored.updates, restored.averaged), ((1 << 40) + 1, (1 << 24) + 1));
         arrays.remove(UPDATES);
         arrays.insert(AVERAGED.to_owned(), Array { shape: vec![1], values: vec![12.0] });
         let (older, _) = Optimizer::from_arrays(settings, &arrays, 7, &plain);

@@ -1,4 +1,4 @@
-//! Learning-rate range test: which learning rates a recipe can be trained with.
+//! Learning-rate range test.
 
 use burn::tensor::Device;
 use seqzoo_run::recipe::{Recipe, ScheduleKind};
@@ -7,63 +7,63 @@ use seqzoo_run::tasks::Task;
 use crate::learner::TrainError;
 use crate::step::{self, Setting, State};
 
-/// The lowest and the highest learning rate tried.
+/// Lowest and highest learning rate of the test.
 const RATES: [f64; 2] = [1e-6, 10.0];
 
-/// Learning rates up to this many times the lowest one hardly change the weights: their losses are a plateau.
+/// The plateau: losses at learning rates up to this multiple of the lowest, which hardly change the weights.
 const PLATEAU: f64 = 30.0;
 
-/// Number of losses that a plateau must have before their spread means anything.
-const ENOUGH: usize = 5;
+/// Minimum number of losses in the plateau for an estimate of their variance.
+const MIN_LOSSES: usize = 5;
 
-/// Share of the old value in the smoothed loss.
+/// Weight of the previous value in the exponentially smoothed loss.
 const SMOOTHING: f64 = 0.9;
 
-/// A smoothed loss has fallen where it is below the plateau by so many standard errors, and by this share of the plateau.
+/// The smoothed loss has decreased once it is this many standard errors, and this fraction of the plateau, below the plateau.
 const ERRORS: f64 = 5.0;
-const SHARE: f64 = 0.01;
+const FRACTION: f64 = 0.01;
 
-/// A smoothed loss has exploded where it is above the plateau by so many times the plateau, and by so many standard errors.
+/// The smoothed loss has exploded once it exceeds the plateau by this multiple of the plateau plus `ERRORS` standard errors.
 const EXPLODED: f64 = 3.0;
 
-/// The loss at a learning rate.
+/// Loss at one learning rate.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Tried {
-    /// The learning rate of the update before it.
+    /// Learning rate of the update before the loss was measured.
     pub rate: f64,
-    /// Mean loss of its batch.
+    /// Mean loss of the batch.
     pub loss: f64,
 }
 
-/// Trains untrained weights for some updates whose learning rate grows evenly on a logarithmic scale from 10⁻⁶ to 10, and gives
-/// the loss after each; ends where it explodes or is not finite. Nothing is saved.
+/// Trains from initial weights while the learning rate grows exponentially from 10⁻⁶ to 10, and returns the loss after each
+/// update. Ends early if the loss explodes or is not finite. Nothing is saved.
 ///
 /// Smith, "Cyclical learning rates for training neural networks", WACV 2017.
 ///
 /// # Errors
-/// If there are no batches, or the very first one has no finite loss.
+/// If there are no batches, or the first training step fails because a value is not finite.
 pub fn range_test<T: Task>(task: &T, recipe: &Recipe, updates: u32, device: &Device) -> Result<Vec<Tried>, TrainError> {
     let mut recipe = recipe.clone();
     (recipe.schedule.kind, recipe.schedule.warmup_steps, recipe.training.accumulate) = (ScheduleKind::Constant, 0, 1);
     let mut state = State::fresh(&Setting { task, recipe: &recipe, device });
     let mut tried: Vec<Tried> = Vec::new();
-    let mut before = None;
+    let mut previous = None;
     for (update, batch) in (0..=updates).zip(step::batches(task)?) {
-        let share = f64::from(update) / f64::from(updates.max(2) - 1);
-        recipe.training.learning_rate = RATES[0] * (RATES[1] / RATES[0]).powf(share);
+        let fraction = f64::from(update) / f64::from(updates.max(2) - 1);
+        recipe.training.learning_rate = RATES[0] * (RATES[1] / RATES[0]).powf(fraction);
         if batch.place == 0 {
             state.recurrent_state = None;
         }
         let taken = match state.read(&Setting { task, recipe: &recipe, device }, &batch, 0) {
             Ok(taken) => taken,
-            Err(anomaly) if before.is_none() => {
+            Err(anomaly) if previous.is_none() => {
                 return Err(TrainError::Unmeasurable { anomaly, batch: batch.place + 1, epoch: 1 });
             }
             Err(_) => break,
         };
         state = taken.state;
-        tried.extend(before.map(|rate| Tried { rate, loss: taken.loss }));
-        before = Some(recipe.training.learning_rate);
+        tried.extend(previous.map(|rate| Tried { rate, loss: taken.loss }));
+        previous = Some(recipe.training.learning_rate);
         if has_exploded(&tried) {
             break;
         }
@@ -71,7 +71,7 @@ pub fn range_test<T: Task>(task: &T, recipe: &Recipe, updates: u32, device: &Dev
     Ok(tried)
 }
 
-/// The losses as an exponential mean over those before, corrected for its start at zero.
+/// Exponentially smoothed losses, with bias correction.
 pub fn smoothed(tried: &[Tried]) -> Vec<Tried> {
     let (mut mean, mut weight) = (0.0, 0.0);
     let smooth = |&Tried { rate, loss }: &Tried| {
@@ -82,7 +82,7 @@ pub fn smoothed(tried: &[Tried]) -> Vec<Tried> {
     tried.iter().map(smooth).collect()
 }
 
-/// Level and noise of the losses at the smallest learning rates.
+/// Mean and noise of the losses at the smallest learning rates.
 struct Plateau {
     mean: f64,
     /// Standard error of the difference between the mean and a smoothed loss of the same distribution.
@@ -94,13 +94,13 @@ impl Plateau {
         let lowest = tried.first()?.rate;
         let losses: Vec<f64> =
             tried.iter().take_while(|tried| tried.rate <= PLATEAU * lowest).map(|tried| tried.loss).collect();
-        if losses.len() < ENOUGH {
+        if losses.len() < MIN_LOSSES {
             return None;
         }
         let count = losses.len() as f64;
         let mean = losses.iter().sum::<f64>() / count;
         let variance = losses.iter().map(|loss| (loss - mean).powi(2)).sum::<f64>() / (count - 1.0);
-        // The variance of an exponential mean of independent values is (1 − a) / (1 + a) of theirs.
+        // The variance of an exponential mean of independent values is (1 − a) / (1 + a) times their variance.
         let error = (variance * ((1.0 - SMOOTHING) / (1.0 + SMOOTHING) + 1.0 / count)).sqrt();
         Some(Self { mean, error })
     }
@@ -111,15 +111,15 @@ fn has_exploded(tried: &[Tried]) -> bool {
     last.loss > mean + EXPLODED * mean.abs() + ERRORS * error
 }
 
-/// A learning rate to begin with: a tenth of the one at which the smoothed loss is smallest, but at least the first one at which it
-/// has fallen; none where it never falls below the noise of the plateau.
+/// Suggested learning rate: a tenth of the one with the smallest smoothed loss, but at least the first one at which it has
+/// decreased; `None` if it never falls below the noise of the plateau.
 pub fn suggestion(tried: &[Tried]) -> Option<f64> {
     let Plateau { mean, error } = Plateau::of(tried)?;
-    // Within the plateau there is nothing to find, and means over few losses are as noisy as those.
+    // Means over the few losses within the plateau are as noisy as the losses.
     let mut smooth = smoothed(tried);
     let lowest = tried.first()?.rate;
     smooth.retain(|tried| tried.rate > PLATEAU * lowest);
-    let limit = mean - (ERRORS * error).max(SHARE * mean.abs());
+    let limit = mean - (ERRORS * error).max(FRACTION * mean.abs());
     let first = smooth.iter().find(|tried| tried.loss < limit)?;
     let smallest = smooth.iter().min_by(|a, b| a.loss.total_cmp(&b.loss))?;
     Some((smallest.rate / 10.0).max(first.rate))
@@ -129,7 +129,7 @@ pub fn suggestion(tried: &[Tried]) -> Option<f64> {
 mod tests {
     use super::*;
 
-    /// A test of 100 updates: a curve over the learning rate, and noise without pattern of this amplitude.
+    /// A range test of 100 updates: a curve over the learning rate plus pseudorandom noise of this amplitude.
     fn tried(amplitude: f64, salt: u64, curve: impl Fn(f64) -> f64) -> Vec<Tried> {
         let noise = |k: u64| (((k + salt * 1_000).wrapping_mul(2_654_435_769) % 1_000_003) as f64 / 500_001.5) - 1.0;
         let rate = |k: u64| RATES[0] * (RATES[1] / RATES[0]).powf(k as f64 / 99.0);
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn noise_alone_proposes_nothing_whatever_its_level() {
+    fn noise_alone_gives_no_suggestion() {
         for salt in 0..300 {
             assert_eq!(suggestion(&tried(0.05, salt, |_| 0.69)), None, "{salt}");
             assert_eq!(suggestion(&tried(1.0, salt, |_| 0.0)), None, "{salt}");
@@ -147,23 +147,23 @@ mod tests {
     }
 
     #[test]
-    fn a_decrease_after_noise_proposes_a_rate_within_it() {
-        // Falls from 10⁻³ on, is lowest at 10⁻¹, and explodes after it.
+    fn a_decrease_after_noise_gives_a_learning_rate_within_it() {
+        // Decreases from 10⁻³ on, is lowest at 10⁻¹, and explodes above.
         let curve = |rate: f64| {
-            let fallen = (rate / 1e-3).log10().clamp(0.0, 2.0);
-            0.69 - 0.2 * fallen + 30.0 * (rate - 0.1).max(0.0)
+            let decrease = (rate / 1e-3).log10().clamp(0.0, 2.0);
+            0.69 - 0.2 * decrease + 30.0 * (rate - 0.1).max(0.0)
         };
         for salt in 0..300 {
             let rate = suggestion(&tried(0.05, salt, curve)).unwrap();
             assert!((1e-3..=0.1).contains(&rate), "{salt}: {rate}");
         }
-        // The same of a loss that may be negative.
+        // The same with a loss that can be negative.
         let rate = suggestion(&tried(0.05, 0, |rate| curve(rate) - 0.69)).unwrap();
         assert!((1e-3..=0.1).contains(&rate), "{rate}");
     }
 
     #[test]
-    fn immediate_divergence_proposes_nothing() {
+    fn immediate_divergence_gives_no_suggestion() {
         let exploding = tried(0.01, 0, |rate| 0.7 * (rate / 1e-6).powi(3));
         assert_eq!(suggestion(&exploding), None);
         assert_eq!(suggestion(&exploding[..3]), None);

@@ -1,60 +1,61 @@
-//! What is done about values that are not finite, and about losses that explode: bounded, and the same every time.
+//! Recovery from values that are not finite and from divergence: bounded and deterministic.
 //!
-//! 1. A batch that goes wrong is read again from the state before it. Another result is a fault of the machine: once is
-//!    recorded, twice ends training.
-//! 2. The same result: nothing was updated, so the batch is skipped, 3 in a row or 10 in 1,000 updates at most.
-//! 3. Else training goes back to a checkpoint at least R updates before the first anomaly (R = 2 % of all, at least 10, at most
-//!    100), and each attempt changes more: the batches around the anomaly come later; the rate and the clipping threshold
-//!    shrink; the checkpoint is an older one and the rate warms up anew; the optimizer forgets. Where no checkpoint is old
-//!    enough, training starts over at half the rate.
-//! 4. After 4 attempts about one stretch of updates or 8 in a run, training ends with a diagnosis.
+//! 1. Retry: the batch is processed again from the state before it. A different result is a hardware fault: recorded the first
+//!    time, an error the second time.
+//! 2. Skip: if the retry gives the same result, the batch is skipped, at most 3 in a row and 10 per 1,000 updates. No weight has
+//!    changed.
+//! 3. Rollback: training returns to a checkpoint at least R updates before the first anomaly (R = 2 % of all updates, at least
+//!    10, at most 100). The batches around the anomaly are postponed; with each attempt in the same region, the learning rate and
+//!    the clipping threshold decrease. From the third attempt on, an older checkpoint is used and the learning rate warms up
+//!    again; the fourth resets the optimizer. If no checkpoint is old enough, training restarts at half the learning rate.
+//! 4. After 4 rollbacks in one region or 8 in a run, training ends with a diagnosis.
 
 use seqzoo_run::record::{Recovery, Region};
 
-/// Rollbacks about one stretch of updates.
+/// Maximum number of rollbacks per region of updates.
 pub const ATTEMPTS_IN_A_REGION: u32 = 4;
-/// Rollbacks in a run.
+/// Maximum number of rollbacks per run.
 pub const ATTEMPTS_IN_A_RUN: u32 = 8;
-/// Batches skipped in a row.
+/// Maximum number of consecutive skipped batches.
 const SKIPS_IN_A_ROW: u32 = 3;
-/// Batches skipped within the last updates.
+/// Maximum number of skipped batches within the last `SKIPS_WITHIN` updates.
 const SKIPS: usize = 10;
 const SKIPS_WITHIN: u64 = 1_000;
-/// An anomaly so soon after a load rejects the checkpoint that was loaded.
-const SOON: u64 = 10;
+/// An anomaly within this many updates after a load rejects the loaded checkpoint.
+const EARLY: u64 = 10;
 
-/// Factors of the learning rate and the clipping threshold at each attempt, relative to the first.
-const LADDER: [(f64, f64); ATTEMPTS_IN_A_REGION as usize] = [(1.0, 1.0), (0.9, 0.67), (0.67, 0.5), (0.5, 0.25)];
-/// The rate's factor of a start from the beginning.
-const START_OVER: f64 = 0.5;
+/// Factors of the learning rate and of the clipping threshold, by attempt in a region.
+const FACTORS: [(f64, f64); ATTEMPTS_IN_A_REGION as usize] = [(1.0, 1.0), (0.9, 0.67), (0.67, 0.5), (0.5, 0.25)];
+/// Factor of the learning rate when training restarts.
+const RESTART_RATE: f64 = 0.5;
 
-/// Something that must not be learned from.
+/// A value that must not enter the weights.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Anomaly {
-    /// What kind of number it is.
+    /// Where it was detected.
     pub site: Site,
-    /// Which one, where there are several: a tensor's name.
+    /// Name of the tensor, where there are several.
     pub name: Option<String>,
-    /// What it is.
+    /// The value.
     pub value: f64,
 }
 
-/// Where an anomaly shows, in the order in which it is looked for.
+/// Where an anomaly is detected, in the order of the checks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Site {
-    /// A batch's own numbers.
+    /// The inputs of a batch.
     Data,
-    /// The loss, before anything is propagated back.
+    /// The loss, before the backward pass.
     Loss,
     /// The gradient, before clipping.
     Gradient,
     /// A weight after an update.
     Weight,
-    /// What the optimizer remembers, after an update.
+    /// The optimizer state, after an update.
     Moment,
-    /// The state that is recurrent_state on.
+    /// The recurrent state passed on to the next window.
     RecurrentState,
-    /// Losses that stay far above the untrained model's, see [`seqzoo_run::record::Divergence`].
+    /// Divergence: losses stay far above the untrained model's, see [`seqzoo_run::record::Divergence`].
     Exploded,
     /// A metric of validation.
     Validation,
@@ -62,7 +63,7 @@ pub enum Site {
 
 impl std::fmt::Display for Anomaly {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let what = match self.site {
+        let quantity = match self.site {
             Site::Data => "an input",
             Site::Loss => "the loss",
             Site::Gradient => "the gradient",
@@ -73,18 +74,32 @@ impl std::fmt::Display for Anomaly {
             Site::Validation => "the validation loss",
         };
         let of = self.name.as_ref().map_or_else(String::new, |name| format!(" of {name}"));
-        write!(f, "{what}{of} is {}", self.value)
+        write!(f, "{quantity}{of} is {}", self.value)
     }
 }
 
 impl Site {
-    /// Whether reading the batch again can tell anything.
+    /// Name in `events.jsonl`.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Site::Data => "data",
+            Site::Loss => "loss",
+            Site::Gradient => "gradient",
+            Site::Weight => "weight",
+            Site::Moment => "moment",
+            Site::RecurrentState => "recurrent_state",
+            Site::Exploded => "exploded",
+            Site::Validation => "validation",
+        }
+    }
+
+    /// Whether the anomaly belongs to a single batch, so that a retry is meaningful.
     pub fn is_of_a_batch(self) -> bool {
         !matches!(self, Site::Exploded | Site::Validation)
     }
 }
 
-/// Records that a batch was skipped at a step; `false`, and nothing changed, if that was one too many.
+/// Records a skipped batch; returns `false`, and changes nothing, if the budget of skips is spent.
 pub fn skip(recovery: &mut Recovery, step: u64) -> bool {
     let recent = |at: &u64| *at + SKIPS_WITHIN > step;
     let within = recovery.recent_skips.iter().filter(|at| recent(at)).count();
@@ -98,24 +113,24 @@ pub fn skip(recovery: &mut Recovery, step: u64) -> bool {
     true
 }
 
-/// Where a run stands when it must go back.
+/// State of a run when a rollback is needed.
 #[derive(Debug, Clone, Copy)]
 pub struct RollbackContext<'a> {
-    /// Updates before the anomaly; before its onset, where it was found later.
+    /// Number of updates before the anomaly, or before its onset if it was detected later.
     pub step: u64,
-    /// The anomaly's batch, counted from the run's beginning.
+    /// Index of its batch, counted from the start of the run.
     pub global_batch: u64,
-    /// Updates that the whole run will make.
+    /// Number of updates of the whole run.
     pub all_steps: u64,
-    /// The step of the checkpoint that this process loaded last.
+    /// Step of the checkpoint that was loaded last.
     pub loaded_at: Option<u64>,
-    /// Steps of checkpoints that verify, oldest first.
+    /// Steps of the valid checkpoints, in increasing order.
     pub checkpoints: &'a [u64],
 }
 
-/// The record after one more rollback, and the checkpoint that the anomaly rejects; `None` if the budget is spent.
-pub fn roll_back(recovery: &Recovery, standing: RollbackContext) -> Option<(Recovery, Option<u64>)> {
-    let RollbackContext { step, global_batch, all_steps, loaded_at, checkpoints } = standing;
+/// The record after one more rollback, and the step of the checkpoint to reject, if any; `None` if the budget is spent.
+pub fn roll_back(recovery: &Recovery, context: RollbackContext) -> Option<(Recovery, Option<u64>)> {
+    let RollbackContext { step, global_batch, all_steps, loaded_at, checkpoints } = context;
     let distance = (all_steps / 50).clamp(10, 100);
     let same = recovery.region.filter(|region| step <= region.first + distance);
     let region = match same {
@@ -125,7 +140,7 @@ pub fn roll_back(recovery: &Recovery, standing: RollbackContext) -> Option<(Reco
     if region.attempts > ATTEMPTS_IN_A_REGION || recovery.generation >= ATTEMPTS_IN_A_RUN {
         return None;
     }
-    let rejected = loaded_at.filter(|&at| at > 0 && step < at + SOON);
+    let rejected = loaded_at.filter(|&at| at > 0 && step < at + EARLY);
     let mut targets = checkpoints.iter().copied().filter(|&at| at + distance <= region.first && Some(at) != rejected);
     let mut target = targets.next_back();
     if region.attempts >= 3 {
@@ -133,11 +148,11 @@ pub fn roll_back(recovery: &Recovery, standing: RollbackContext) -> Option<(Reco
     }
     let mut next = Recovery { generation: recovery.generation + 1, target, region: Some(region), ..recovery.clone() };
     let attempt = region.attempts as usize - 1;
-    let before = if attempt == 0 { (1.0, 1.0) } else { LADDER[attempt - 1] };
-    next.rate_factor *= LADDER[attempt].0 / before.0;
-    next.clip_factor *= LADDER[attempt].1 / before.1;
+    let before = if attempt == 0 { (1.0, 1.0) } else { FACTORS[attempt - 1] };
+    next.rate_factor *= FACTORS[attempt].0 / before.0;
+    next.clip_factor *= FACTORS[attempt].1 / before.1;
     if target.is_none() {
-        next.rate_factor *= START_OVER;
+        next.rate_factor *= RESTART_RATE;
     }
     if region.attempts >= 3 {
         next.warm_up_from = Some(target.unwrap_or(0));
@@ -148,7 +163,7 @@ pub fn roll_back(recovery: &Recovery, standing: RollbackContext) -> Option<(Reco
     Some((next, rejected))
 }
 
-/// Whether the optimizer starts afresh at the rollback that a record tells of.
+/// Whether the rollback resets the optimizer state.
 pub fn forgets(recovery: &Recovery) -> bool {
     recovery.region.is_some_and(|region| region.attempts >= ATTEMPTS_IN_A_REGION)
 }
@@ -157,16 +172,16 @@ pub fn forgets(recovery: &Recovery) -> bool {
 mod tests {
     use super::*;
 
-    fn standing(step: u64, checkpoints: &[u64]) -> RollbackContext<'_> {
+    fn context(step: u64, checkpoints: &[u64]) -> RollbackContext<'_> {
         RollbackContext { step, global_batch: step, all_steps: 1_000, loaded_at: None, checkpoints }
     }
 
     #[test]
-    fn each_attempt_about_one_stretch_changes_more_until_the_budget_is_spent() {
+    fn each_attempt_in_a_region_changes_more_until_the_budget_is_spent() {
         let checkpoints = [0, 100, 200, 290];
         let mut recovery = Recovery::default();
         let mut found = Vec::new();
-        while let Some((next, _)) = roll_back(&recovery, standing(300, &checkpoints)) {
+        while let Some((next, _)) = roll_back(&recovery, context(300, &checkpoints)) {
             found.push((next.target, next.rate_factor, next.clip_factor, next.warm_up_from, forgets(&next)));
             recovery = next;
         }
@@ -185,10 +200,10 @@ mod tests {
     }
 
     #[test]
-    fn a_run_has_a_budget_of_its_own_and_always_ends() {
-        let checkpoints: Vec<u64> = (0..100).map(|pass| pass * 100).collect();
+    fn rollbacks_per_run_are_bounded() {
+        let checkpoints: Vec<u64> = (0..100).map(|epoch| epoch * 100).collect();
         let (mut recovery, mut rollbacks) = (Recovery::default(), 0);
-        while let Some((next, _)) = roll_back(&recovery, standing(500 + 1_000 * rollbacks, &checkpoints)) {
+        while let Some((next, _)) = roll_back(&recovery, context(500 + 1_000 * rollbacks, &checkpoints)) {
             recovery = next;
             rollbacks += 1;
         }
@@ -196,17 +211,17 @@ mod tests {
     }
 
     #[test]
-    fn an_anomaly_soon_after_a_load_condemns_the_checkpoint_and_without_one_training_starts_over() {
-        let soon = RollbackContext { loaded_at: Some(200), ..standing(203, &[100, 200]) };
+    fn an_anomaly_soon_after_a_load_rejects_the_checkpoint_and_without_another_training_restarts() {
+        let soon = RollbackContext { loaded_at: Some(200), ..context(203, &[100, 200]) };
         let (next, rejected) = roll_back(&Recovery::default(), soon).unwrap();
         assert_eq!((next.target, rejected), (Some(100), Some(200)));
-        let early = RollbackContext { loaded_at: Some(0), ..standing(3, &[0]) };
+        let early = RollbackContext { loaded_at: Some(0), ..context(3, &[0]) };
         let (next, rejected) = roll_back(&Recovery::default(), early).unwrap();
         assert_eq!((next.target, rejected, next.rate_factor), (None, None, 0.5));
     }
 
     #[test]
-    fn skips_are_few_in_a_row_and_few_among_many() {
+    fn skips_are_bounded_in_a_row_and_per_thousand_updates() {
         let mut recovery = Recovery::default();
         assert!((0..3).all(|_| skip(&mut recovery, 5)) && !skip(&mut recovery, 5));
         let mut recovery = Recovery::default();
@@ -216,6 +231,6 @@ mod tests {
         });
         assert_eq!(skipped.count(), 10);
         recovery.skips_in_a_row = 0;
-        assert!(skip(&mut recovery, 1_005), "long ago is forgotten");
+        assert!(skip(&mut recovery, 1_005), "old skips do not count");
     }
 }

@@ -1,14 +1,14 @@
-//! How the learning rate changes: a pure function of how far a run has come.
+//! Learning rate schedules: a pure function of the progress of a run.
 
 use std::f64::consts::PI;
 
 use seqzoo_run::progress::Progress;
 use seqzoo_run::recipe::{Recipe, ScheduleKind, ScheduleSettings};
 
-/// Updates over which the rate warms up again after a rollback, where the recipe has no longer warm-up of its own.
-const REWARM: u64 = 20;
+/// Minimum number of warm-up updates after a rollback; a longer warm-up of the recipe takes precedence.
+const REWARM_STEPS: u64 = 20;
 
-/// The learning rate of the next update, recovery included; `batches_per_epoch` is how many updates a pass makes.
+/// Learning rate of the next update, recovery included; `batches_per_epoch` is the number of updates per epoch.
 ///
 /// ```text
 /// step       factor^⌊1 + (epoch − start_epoch) / step_epochs⌋ from `start_epoch` on, 1 before
@@ -22,9 +22,9 @@ pub fn rate(recipe: &Recipe, progress: &Progress, batches_per_epoch: u64) -> f64
     let ScheduleSettings { initial_fraction: initial, rise_fraction: rise, final_fraction: last, .. } = recipe.schedule;
     let all = (batches_per_epoch * recipe.training.epochs as u64).max(1);
     let t = (progress.step as f64 / all as f64).min(1.0);
-    let wave = |from: f64, to: f64, share: f64| to + (from - to) * (1.0 + (PI * share).cos()) / 2.0;
+    let wave = |from: f64, to: f64, fraction: f64| to + (from - to) * (1.0 + (PI * fraction).cos()) / 2.0;
     let power = |times: u64| factor.powi(i32::try_from(times).unwrap_or(i32::MAX));
-    let share = match kind {
+    let scale = match kind {
         ScheduleKind::Constant => 1.0,
         ScheduleKind::Step => {
             let start = if start_epoch == 0 { step_epochs } else { start_epoch };
@@ -34,20 +34,20 @@ pub fn rate(recipe: &Recipe, progress: &Progress, batches_per_epoch: u64) -> f64
         ScheduleKind::Cosine => wave(1.0, last, t),
         ScheduleKind::OneCycle if t < rise => wave(initial, 1.0, t / rise),
         ScheduleKind::OneCycle => wave(1.0, last, (t - rise) / (1.0 - rise)),
-        ScheduleKind::Plateau => power(drops(recipe, progress, patience)),
+        ScheduleKind::Plateau => power(reductions(recipe, progress, patience)),
     };
     let ramp = |done: u64, steps: u64| if steps == 0 { 1.0 } else { ((done + 1) as f64 / steps as f64).min(1.0) };
-    let again = progress
+    let rewarm = progress
         .recovery
         .warm_up_from
-        .map_or(1.0, |from| ramp(progress.step.saturating_sub(from), warmup_steps.max(REWARM)));
-    recipe.training.learning_rate * share * ramp(progress.step, warmup_steps) * again * progress.recovery.rate_factor
+        .map_or(1.0, |from| ramp(progress.step.saturating_sub(from), warmup_steps.max(REWARM_STEPS)));
+    recipe.training.learning_rate * scale * ramp(progress.step, warmup_steps) * rewarm * progress.recovery.rate_factor
 }
 
-/// How often validation has stopped to improve.
-fn drops(recipe: &Recipe, progress: &Progress, patience: u64) -> u64 {
+/// Number of times that the validation metric has not improved for `patience` epochs.
+fn reductions(recipe: &Recipe, progress: &Progress, patience: u64) -> u64 {
     let metric = recipe.stopping.metric;
-    let (mut best, mut waited, mut drops) = (None, 0, 0);
+    let (mut best, mut waited, mut reductions) = (None, 0, 0);
     for epoch in &progress.history {
         let scores = &epoch.validation;
         if best.is_none_or(|best| scores.better(best, metric)) {
@@ -56,10 +56,10 @@ fn drops(recipe: &Recipe, progress: &Progress, patience: u64) -> u64 {
             waited += 1;
         }
         if waited == patience {
-            (drops, waited) = (drops + 1, 0);
+            (reductions, waited) = (reductions + 1, 0);
         }
     }
-    drops
+    reductions
 }
 
 #[cfg(test)]
@@ -69,7 +69,7 @@ mod tests {
     use seqzoo_run::progress::Epoch;
     use seqzoo_run::settings::{Override, Settings};
 
-    /// The agreement recipe at a rate of 1 for 10 passes, under a schedule.
+    /// The agreement recipe with a learning rate of 1, 10 epochs, and the given values.
     fn recipe(values: &[(&str, &str)]) -> Recipe {
         let values = [("training.learning_rate", "1"), ("training.epochs", "10")].iter().chain(values);
         let set = |(field, value): &(&str, &str)| Override {
@@ -80,10 +80,10 @@ mod tests {
         Settings::resolve("agreement", &values.map(set).collect::<Vec<_>>()).unwrap().recipe
     }
 
-    /// Rates at the beginning of each pass of 100 updates.
+    /// Learning rates at the start of each epoch of 100 updates.
     fn rates(recipe: &Recipe) -> Vec<f64> {
-        let at = |pass: u64| Progress { step: pass * 100, epoch: pass, ..Progress::start() };
-        (0..=10).map(|pass| rate(recipe, &at(pass), 100)).collect()
+        let at = |epoch: u64| Progress { step: epoch * 100, epoch, ..Progress::start() };
+        (0..=10).map(|epoch| rate(recipe, &at(epoch), 100)).collect()
     }
 
     fn close(found: &[f64], expected: &[f64]) {
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn a_warm_up_rises_in_a_line_and_recovery_lowers_the_whole() {
+    fn warm_up_is_linear_and_recovery_scales_the_learning_rate() {
         let warm = recipe(&[("schedule.warmup_steps", "200")]);
         close(&rates(&warm)[..3], &[1.0 / 200.0, 101.0 / 200.0, 1.0]);
         let mut progress = Progress { step: 1_000, ..Progress::start() };
@@ -118,15 +118,15 @@ mod tests {
     }
 
     #[test]
-    fn a_plateau_lowers_the_rate_after_each_stretch_without_improvement() {
+    fn plateau_reduces_the_learning_rate_after_patience_epochs_without_improvement() {
         let recipe = recipe(&[("schedule.kind", "plateau"), ("schedule.patience", "2")]);
         let mut progress = Progress::start();
         let accuracies = [0.5, 0.6, 0.6, 0.55, 0.6, 0.7, 0.6, 0.6];
         let found: Vec<f64> = (1..)
             .zip(accuracies)
-            .map(|(pass, accuracy)| {
+            .map(|(epoch, accuracy)| {
                 let validation = Scores::new(1, [(Metric::Accuracy, accuracy)]);
-                progress.history.push(Epoch { step: pass, epoch: pass, train_loss: 1.0, validation });
+                progress.history.push(Epoch { step: epoch, epoch, train_loss: 1.0, validation });
                 rate(&recipe, &progress, 100)
             })
             .collect();

@@ -1,4 +1,4 @@
-//! How fast a recipe trains.
+//! Training throughput of a recipe.
 
 use std::time::{Duration, Instant};
 
@@ -9,29 +9,29 @@ use seqzoo_run::tasks::Task;
 use crate::learner::TrainError;
 use crate::step::{self, Setting, State};
 
-/// Tokens read and learned from in a time.
+/// Training throughput.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Speed {
-    /// Batches that were timed.
+    /// Number of timed batches.
     pub batches: u32,
-    /// True tokens in them, padding not counted.
+    /// Number of tokens in them, padding excluded.
     pub tokens: usize,
-    /// What they took.
+    /// Duration of their training steps.
     pub seconds: f64,
 }
 
-/// Trains untrained weights as the learner does, in the same steps, and times `batches` after a tenth as many that are not
-/// counted. Nothing is saved, and nothing validated.
+/// Measures training throughput over `batches` batches, from initial weights and after a warm_up-up of a tenth as many batches. Runs
+/// the learner's training steps, without checkpoints and validation.
 ///
 /// # Errors
-/// If there are no batches, or one of them has a loss or gradient that is not finite.
+/// If there are no batches, or a training step fails because a value is not finite.
 pub fn speed<T: Task>(task: &T, recipe: &Recipe, batches: u32, device: &Device) -> Result<Speed, TrainError> {
     let setting = Setting { task, recipe, device };
     let mut stream = step::batches(task)?;
     let mut state = State::fresh(&setting);
-    let warm = u64::from(batches.div_ceil(10));
+    let warm_up = u64::from(batches.div_ceil(10));
     let (mut tokens, mut elapsed) = (0, Duration::ZERO);
-    for _ in 0..warm + u64::from(batches) {
+    for _ in 0..warm_up + u64::from(batches) {
         let batch = stream.next().ok_or(TrainError::NoBatches)?;
         if batch.place == 0 {
             state.recurrent_state = None;
@@ -43,7 +43,7 @@ pub fn speed<T: Task>(task: &T, recipe: &Recipe, batches: u32, device: &Device) 
             epoch: batch.global_batch / batch.batches_per_epoch + 1,
         })?;
         state = taken.state;
-        if batch.global_batch >= warm {
+        if batch.global_batch >= warm_up {
             tokens += taken.tokens;
             elapsed += started.elapsed();
         }

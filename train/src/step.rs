@@ -1,4 +1,4 @@
-//! One batch: loss, gradient, and every so often an update, all or nothing.
+//! One training step: loss, gradients and, once enough are accumulated, an update; atomic.
 
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Device, Tensor};
@@ -16,49 +16,49 @@ use crate::optimizer::{Optimizer, Update};
 use crate::recovery::{Anomaly, Site};
 use crate::schedule;
 
-/// Number of batches over which the loss of the untrained model is measured: enough for a median, at the cost of a few batches.
+/// Number of batches over which the loss of the untrained model is measured: enough for a median.
 pub const REFERENCE_BATCHES: usize = 8;
 
-/// Everything that the next batch depends on. Tensors are shared, so a copy costs little, and what goes wrong is simply not
-/// kept.
+/// Training state: everything that the next batch depends on. Tensors are shared, so a copy is cheap, and a failed step is
+/// discarded as a whole.
 #[derive(Debug, Clone)]
 pub(crate) struct State<N> {
     pub(crate) network: N,
     pub(crate) optimizer: Optimizer,
-    /// Where the next window starts.
+    /// Initial state of the next window.
     pub(crate) recurrent_state: Option<RecurrentState>,
-    /// Gradients that wait to be part of the next update, each times its weight.
+    /// Accumulated gradients, weighted by the predictions of each batch.
     pub(crate) accumulated: Flat,
     pub(crate) progress: Progress,
 }
 
-/// What every batch is read under.
+/// Task, recipe and device: what is constant during training.
 #[derive(Debug)]
 pub(crate) struct Setting<'a, T> {
     pub(crate) task: &'a T,
     pub(crate) recipe: &'a Recipe,
-    /// Without gradients.
+    /// Without autodiff.
     pub(crate) device: &'a Device,
 }
 
-/// A batch in its place.
+/// A batch and its position in the run.
 #[derive(Debug, Clone)]
 pub(crate) struct Batch {
-    /// Within its pass, counted from 0, before any was postponed.
+    /// Index in its epoch, counted from 0, before any batch is postponed.
     pub(crate) place: u64,
-    /// From the run's beginning.
+    /// Index in the run, counted from 0.
     pub(crate) global_batch: u64,
     pub(crate) examples: Vec<usize>,
-    /// Whether the pass ends with it.
+    /// Whether it is the last batch of the epoch.
     pub(crate) is_last: bool,
-    /// Batches of a pass.
+    /// Number of batches per epoch.
     pub(crate) batches_per_epoch: u64,
 }
 
-/// The batches of a run from its beginning, epoch after epoch.
+/// Iterates over the batches of a run, epoch after epoch.
 ///
 /// # Errors
-/// If there are none.
+/// [`TrainError::NoBatches`].
 pub(crate) fn batches<T: Task>(task: &T) -> Result<impl Iterator<Item = Batch>, TrainError> {
     let of_epoch = |epoch| Some(task.batches(epoch)).filter(|batches| !batches.is_empty());
     of_epoch(0).ok_or(TrainError::NoBatches)?;
@@ -72,12 +72,12 @@ pub(crate) fn batches<T: Task>(task: &T) -> Result<impl Iterator<Item = Batch>, 
     }))
 }
 
-/// What a batch made of a state.
+/// Result of a training step.
 pub(crate) struct Taken<N> {
     pub(crate) state: State<N>,
     pub(crate) loss: f64,
     pub(crate) tokens: usize,
-    /// Before clipping; only of an update.
+    /// Gradient norm before clipping; only if there was an update.
     pub(crate) gradient_norm: Option<f64>,
     pub(crate) learning_rate: f64,
 }
@@ -87,7 +87,7 @@ fn found(site: Site, name: Option<String>, value: f64) -> Anomaly {
 }
 
 impl<N: Module> State<N> {
-    /// Before the first batch.
+    /// Initial state of training.
     pub(crate) fn fresh<T: Task<Network = N>>(setting: &Setting<T>) -> Self {
         Self {
             network: setting.task.network(&setting.device.clone().autodiff()),
@@ -98,7 +98,7 @@ impl<N: Module> State<N> {
         }
     }
 
-    /// The loss of the untrained model on the first batches, by which divergence is measured; nothing that training depends on.
+    /// Loss of the untrained model on the first batches, the reference of the divergence detector.
     pub(crate) fn untrained<T: Task<Network = N>>(setting: &Setting<T>) -> Option<Untrained> {
         let device = setting.device.clone().autodiff();
         let network = setting.task.network(&device);
@@ -114,7 +114,7 @@ impl<N: Module> State<N> {
         Untrained::of(&losses)
     }
 
-    /// The state after a batch; `attempt` counts how often it was read before.
+    /// The state after a training step on a batch; `attempt` is 0 at first and increases with each retry.
     pub(crate) fn read<T: Task<Network = N>>(
         &self,
         setting: &Setting<T>,
@@ -165,7 +165,7 @@ impl<N: Module> State<N> {
             1 => Some(state.update(recipe, gradients, learning_rate)?),
             _ => {
                 let norm = gradients::norm(&gradients);
-                sound(&norm)?;
+                check_norm(&norm)?;
                 for (name, gradient) in gradients {
                     let weighted = gradient * weight;
                     let sum = state.accumulated.remove(&name).map_or(weighted.clone(), |sum| sum + weighted);
@@ -183,7 +183,7 @@ impl<N: Module> State<N> {
         Ok(Taken { state, loss: value, tokens, gradient_norm, learning_rate })
     }
 
-    /// The state after a batch is left out: where an epoch ends with it, its accumulated gradients make an update.
+    /// The state after a batch is skipped; at the end of an epoch, accumulated gradients are still applied.
     pub(crate) fn without<T: Task<Network = N>>(
         mut self,
         setting: &Setting<T>,
@@ -197,7 +197,7 @@ impl<N: Module> State<N> {
         Ok(self)
     }
 
-    /// Makes an update of the gradients that wait, if there are any.
+    /// Updates the network with the accumulated gradients, if there are any; returns the gradient norm before clipping.
     fn apply_accumulated(&mut self, recipe: &Recipe, batch: &Batch) -> Result<Option<f64>, Anomaly> {
         if self.progress.accumulated_batches == 0 {
             return Ok(None);
@@ -215,10 +215,10 @@ impl<N: Module> State<N> {
         schedule::rate(recipe, &self.progress, batches_per_epoch)
     }
 
-    /// Clips and updates; gives the norm before clipping.
+    /// Clips the gradients and updates the network; returns the gradient norm before clipping.
     fn update(&mut self, recipe: &Recipe, mut gradients: Flat, learning_rate: f64) -> Result<f64, Anomaly> {
         let before = gradients::norm(&gradients);
-        sound(&before)?;
+        check_norm(&before)?;
         let mut norm = before.value;
         if recipe.training.clip_value > 0.0 {
             gradients = gradients::clip_values(gradients, recipe.training.clip_value);
@@ -230,13 +230,13 @@ impl<N: Module> State<N> {
         let update = Update { learning_rate, clip_factor };
         self.network = self.optimizer.update(self.network.clone(), gradients, update);
         if let Some(value) = faults::value("weights") {
-            self.network = self.network.clone().map(&mut Spoil { value, done: false });
+            self.network = self.network.clone().map(&mut InjectFault { value, done: false });
         }
         self.progress.norms.add(before.value, clip_factor < 1.0);
         Ok(before.value)
     }
 
-    /// Whether everything that the next batch depends on is finite.
+    /// Checks that weights, optimizer state, accumulated gradients and recurrent state are finite.
     fn check(&self) -> Result<(), Anomaly> {
         let mut all = Vec::new();
         let mut add = |site, name: &String, tensor: Tensor<1>| all.push(((site, name.clone()), tensor));
@@ -254,17 +254,17 @@ impl<N: Module> State<N> {
     }
 }
 
-fn sound(norm: &Norm) -> Result<(), Anomaly> {
+fn check_norm(norm: &Norm) -> Result<(), Anomaly> {
     if norm.value.is_finite() { Ok(()) } else { Err(found(Site::Gradient, norm.culprit.clone(), norm.value)) }
 }
 
-/// Multiplies the first parameter by a value.
-struct Spoil {
+/// Fault injection: multiplies the first parameter by a value.
+struct InjectFault {
     value: f32,
     done: bool,
 }
 
-impl ModuleMapper for Spoil {
+impl ModuleMapper for InjectFault {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         if std::mem::replace(&mut self.done, true) {
             return param;

@@ -1,19 +1,19 @@
-//! Randomness that is a pure function of its key: no generator state is ever kept or saved.
+//! Random numbers as a pure function of a key: no generator state is kept or saved.
 //!
-//! Every random choice of the product (initial weights, the order of examples, dropout masks, generated data) is drawn
-//! from a ChaCha8 stream whose 256-bit key *is* the list (run seed, purpose, first index, second index). Resuming a run,
-//! changing the backend or running tests in parallel therefore cannot change a draw.
+//! Every random choice (weight initialization, order of examples, dropout masks, generated data) is drawn from a ChaCha8
+//! stream whose 256-bit key is the tuple (run seed, purpose, first index, second index). Resuming a run, changing the backend
+//! or running tests in parallel therefore cannot change a draw.
 
 pub use rand::seq::{IndexedRandom, SliceRandom};
 pub use rand::{Rng, RngExt};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
-/// What a stream of random numbers is for; streams of different purposes never overlap.
+/// Purpose of a random stream; streams of different purposes are independent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u64)]
 pub enum Purpose {
-    /// Initial weights.
+    /// Weight initialization.
     Weights = 1,
     /// The order of examples within an epoch.
     Order = 2,
@@ -21,11 +21,11 @@ pub enum Purpose {
     Dropout = 3,
     /// Generated datasets.
     Data = 4,
-    /// What a model writes.
+    /// Sampling in text generation.
     Writing = 5,
 }
 
-/// Names one stream of random numbers: (run seed, purpose, two indices such as epoch or step and place).
+/// Key of a random stream: run seed, purpose, and two indices such as a step and a layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Key {
     seed: u64,
@@ -35,12 +35,12 @@ pub struct Key {
 }
 
 impl Key {
-    /// The key of `purpose` under a run's seed, both indices zero.
+    /// The key for `purpose` with the seed of a run; both indices are zero.
     pub fn new(seed: u64, purpose: Purpose) -> Self {
         Self { seed, purpose, first: 0, second: 0 }
     }
 
-    /// The same key at another first index: an epoch or a step.
+    /// Sets the first index: an epoch or a step.
     pub fn at(self, first: u64) -> Self {
         Self { first, ..self }
     }
@@ -50,12 +50,12 @@ impl Key {
         self.first
     }
 
-    /// The same key at another second index: a parameter, a layer, a place within the step.
+    /// Sets the second index: a parameter, a layer, or an index within the step.
     pub fn place(self, second: u64) -> Self {
         Self { second, ..self }
     }
 
-    /// The stream that this key names, from its beginning.
+    /// The random stream of this key, from its start.
     ///
     /// ```
     /// use seqzoo_random::{Key, Purpose, RngExt};
@@ -79,17 +79,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_stream_is_the_same_on_every_machine_and_release() {
+    fn the_stream_is_the_same_on_every_machine_and_version() {
         let mut stream = Key::new(42, Purpose::Weights).at(1).place(2).stream();
         let drawn: Vec<u64> = (0..3).map(|_| stream.random()).collect();
         assert_eq!(drawn, GOLDEN);
     }
 
-    /// Printed once by this very stream: the figures guard against a change of generator under existing runs.
+    /// Recorded output of this stream: detects a change of generator, which would break existing runs.
     const GOLDEN: [u64; 3] = [8902829084396245550, 14063374798700758802, 5721998541527408515];
 
     #[test]
-    fn each_part_of_the_key_changes_the_stream() {
+    fn each_component_of_the_key_changes_the_stream() {
         let key = Key::new(1, Purpose::Order);
         let others = [Key::new(2, Purpose::Order), Key::new(1, Purpose::Dropout), key.at(1), key.place(1)];
         let draw = |key: Key| key.stream().random::<u64>();

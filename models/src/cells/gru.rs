@@ -1,4 +1,4 @@
-//! The gated recurrent unit as its paper has it: the reset gate acts before the product.
+//! Gated recurrent unit as in the paper: the reset gate acts before the recurrent product.
 
 use burn::module::{Module, Param};
 use burn::tensor::activation::sigmoid;
@@ -11,7 +11,7 @@ use crate::cell::Cell;
 use crate::init;
 use crate::state::HiddenState;
 
-/// Gated recurrent unit: an update gate that blends old state and candidate, a reset gate that hides the old state.
+/// Gated recurrent unit (GRU) with the reset gate applied before the recurrent product.
 ///
 /// ```text
 /// r = σ(x W_ir + h W_hr + b_r)      u = σ(x W_iu + h W_hu + b_u)
@@ -19,15 +19,16 @@ use crate::state::HiddenState;
 /// h' = (1 − u) ⊙ h + u ⊙ n
 /// ```
 ///
-/// `x` is `[batch, input_size]`, `h` `[batch, hidden_size]`; three gates in [`Weights`], in the order r, u, n, of which only
-/// r and u have recurrent weights there: `weight_hn` is `[hidden_size, hidden_size]`.
+/// `x` is `[batch, input_size]`, `h` is `[batch, hidden_size]`. [`Weights`] holds three gates in the order r, u, n, but
+/// recurrent weights for r and u only; `weight_hn` is `[hidden_size, hidden_size]`.
 ///
-/// Differs from PyTorch's `GRU`, which is [`GruResetAfter`](super::GruResetAfter): here the reset gate acts *before* the
-/// product, u = 1 *replaces* the state (PyTorch's z = 1 keeps it), and the candidate has one bias. The update gate's bias starts
-/// at −1, so that a fresh unit keeps more than it replaces, as an LSTM's forget gate does (after Tallec and Ollivier, ICLR 2018).
+/// Differences from PyTorch's `GRU`, which is [`GruResetAfter`](super::GruResetAfter): the reset gate acts *before* the
+/// product, u = 1 *replaces* the state (PyTorch's z = 1 keeps it), and the candidate has one bias. The update gate's
+/// bias is initialized to −1, so that the unit initially keeps more of its state than it replaces (after Tallec and
+/// Ollivier, ICLR 2018).
 ///
-/// Cho et al., "Learning phrase representations using RNN encoder–decoder", EMNLP 2014, with the update gate turned round as
-/// in Chung et al., "Empirical evaluation of gated recurrent neural networks on sequence modeling", 2014.
+/// Cho et al., "Learning phrase representations using RNN encoder–decoder", EMNLP 2014, with the update gate inverted
+/// as in Chung et al., "Empirical evaluation of gated recurrent neural networks on sequence modeling", 2014.
 #[derive(Module, Debug)]
 pub struct Gru {
     weights: Weights,
@@ -38,7 +39,7 @@ impl Cell for Gru {
     type State = HiddenState;
 
     const CARD: Card = Card {
-        summary: "two gates and no separate cell: one blends old and new, one hides the old",
+        summary: "reset and update gates, no separate cell state; the reset gate acts before the product",
         equations: "r = σ(x W_ir + h W_hr + b_r)      u = σ(x W_iu + h W_hu + b_u)\n\
                     n = tanh(x W_in + (r ⊙ h) W_hn + b_n)\n\
                     h' = (1 − u) ⊙ h + u ⊙ n",
@@ -65,8 +66,8 @@ impl Cell for Gru {
 
     fn step(&self, projected: Tensor<2>, HiddenState { hidden: h }: HiddenState) -> HiddenState {
         let [r, u, n] = gates(projected);
-        let [from_r, from_u] = gates(self.weights.recur(h.clone()));
-        let (r, u) = (sigmoid(r + from_r), sigmoid(u + from_u));
+        let [recurrent_r, recurrent_u] = gates(self.weights.recur(h.clone()));
+        let (r, u) = (sigmoid(r + recurrent_r), sigmoid(u + recurrent_u));
         let n = (n + (r * h.clone()).matmul(self.weight_hn.val())).tanh();
         HiddenState { hidden: h.clone() + u * (n - h) }
     }

@@ -1,4 +1,4 @@
-//! The gated recurrent unit as PyTorch and cuDNN have it: the reset gate acts after the product.
+//! Gated recurrent unit as in PyTorch and cuDNN: the reset gate acts after the recurrent product.
 
 use burn::module::{Module, Param};
 use burn::tensor::activation::sigmoid;
@@ -11,7 +11,8 @@ use crate::cell::Cell;
 use crate::init;
 use crate::state::HiddenState;
 
-/// Gated recurrent unit whose reset gate acts on the recurrent product: one product per step instead of two.
+/// Gated recurrent unit (GRU) with the reset gate applied after the recurrent product: one product per step instead of
+/// two.
 ///
 /// ```text
 /// r = σ(x W_ir + h W_hr + b_r)      z = σ(x W_iz + h W_hz + b_z)
@@ -19,13 +20,14 @@ use crate::state::HiddenState;
 /// h' = (1 − z) ⊙ n + z ⊙ h
 /// ```
 ///
-/// `x` is `[batch, input_size]`, `h` `[batch, hidden_size]`; three gates in [`Weights`], in the order r, z, n; `bias_hn` is
-/// `[hidden_size]`. z = 1 *keeps* the state.
+/// `x` is `[batch, input_size]`, `h` is `[batch, hidden_size]`. [`Weights`] holds three gates in the order r, z, n;
+/// `bias_hn` is `[hidden_size]`. z = 1 *keeps* the state.
 ///
-/// Differs from PyTorch's `GRU` as [`Weights`] says; the candidate's second bias, which r multiplies, is kept. The bias of z starts
-/// at 1, so that a fresh unit keeps more than it replaces (after Tallec and Ollivier, ICLR 2018).
+/// Differences from PyTorch's `GRU`: those of [`Weights`], except that the candidate keeps its second bias, which r
+/// multiplies; and the bias of z is initialized to 1, so that the unit initially keeps more of its state than it
+/// replaces (after Tallec and Ollivier, ICLR 2018).
 ///
-/// The form of cuDNN; Keras names it `reset_after`. After Cho et al., EMNLP 2014.
+/// After Cho et al., EMNLP 2014, in the form of cuDNN; `reset_after=True` in Keras.
 #[derive(Module, Debug)]
 pub struct GruResetAfter {
     weights: Weights,
@@ -63,9 +65,9 @@ impl Cell for GruResetAfter {
 
     fn step(&self, projected: Tensor<2>, HiddenState { hidden: h }: HiddenState) -> HiddenState {
         let [r, z, n] = gates(projected);
-        let [from_r, from_z, from_n] = gates(self.weights.recur(h.clone()));
-        let (r, z) = (sigmoid(r + from_r), sigmoid(z + from_z));
-        let n = (n + r * (from_n + self.bias_hn.val().unsqueeze())).tanh();
+        let [recurrent_r, recurrent_z, recurrent_n] = gates(self.weights.recur(h.clone()));
+        let (r, z) = (sigmoid(r + recurrent_r), sigmoid(z + recurrent_z));
+        let n = (n + r * (recurrent_n + self.bias_hn.val().unsqueeze())).tanh();
         HiddenState { hidden: n.clone() + z * (h - n) }
     }
 }

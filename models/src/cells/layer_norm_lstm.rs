@@ -1,4 +1,4 @@
-//! The layer-normalized LSTM.
+//! LSTM with layer normalization.
 
 use burn::module::{Module, Param};
 use burn::tensor::activation::sigmoid;
@@ -10,10 +10,10 @@ use crate::cell::Cell;
 use crate::init;
 use crate::state::LstmState;
 
-/// Added to the variance before its root is taken; the default of PyTorch's `LayerNorm`.
+/// Added to the variance for numerical stability; the default of PyTorch's `LayerNorm`.
 const EPSILON: f64 = 1e-5;
 
-/// Long short-term memory whose products and cell are normalized at each step, over features, for each row.
+/// Long short-term memory (LSTM) with layer normalization of both products and of the cell state.
 ///
 /// ```text
 /// LN(a; γ) = γ ⊙ (a − mean(a)) / √(var(a) + 1e-5)
@@ -22,10 +22,10 @@ const EPSILON: f64 = 1e-5;
 /// h' = σ(o) ⊙ tanh(LN(c'; γ_c) + b_c)
 /// ```
 ///
-/// `x` is `[batch, input_size]`, `h` and `c` `[batch, hidden_size]`; four gates in [`Weights`], in the order i, f, g, o. `γ_ih`
-/// and `γ_hh` are `[4 · hidden_size]`, each product being normalized over all gates together; `γ_c` and `b_c` are
-/// `[hidden_size]`. Gains start at 1, `b_c` at 0. The biases of the first two normalizations are `b`. PyTorch has no such cell. The forget
-/// gate's bias starts at 1 (Jozefowicz et al. 2015).
+/// `x` is `[batch, input_size]`, `h` and `c` are `[batch, hidden_size]`. [`Weights`] holds four gates in the order i,
+/// f, g, o. `γ_ih` and `γ_hh` are `[4 · hidden_size]`, since each product is normalized over all gates together; `γ_c`
+/// and `b_c` are `[hidden_size]`. The first two normalizations share the bias `b`. Gains are initialized to 1, `b_c` to
+/// 0, and the forget gate's bias to 1 (Jozefowicz et al. 2015). PyTorch has no such cell.
 ///
 /// Ba, Kiros and Hinton, "Layer normalization", 2016, equations 20 to 22.
 #[derive(Module, Debug)]
@@ -41,7 +41,7 @@ impl Cell for LayerNormLstm {
     type State = LstmState;
 
     const CARD: Card = Card {
-        summary: "an LSTM that normalizes its products and its cell at each step",
+        summary: "an LSTM with layer normalization of its products and its cell state",
         equations: "LN(a; γ) = γ ⊙ (a − mean(a)) / √(var(a) + 1e-5)\n\
                     [i f g o] = LN(x W_ih; γ_ih) + LN(h W_hh; γ_hh) + b\n\
                     c' = σ(f) ⊙ c + σ(i) ⊙ tanh(g)\n\
@@ -74,8 +74,8 @@ impl Cell for LayerNormLstm {
     fn step(&self, projected: Tensor<2>, LstmState { hidden: h, cell: c }: LstmState) -> LstmState {
         let [i, f, g, o] = gates(projected + normalized(self.weights.recur(h), &self.gain_hh));
         let cell = sigmoid(f) * c + sigmoid(i) * g.tanh();
-        let shown = normalized(cell.clone(), &self.gain_cell) + self.bias_cell.val().unsqueeze();
-        LstmState { hidden: sigmoid(o) * shown.tanh(), cell }
+        let normalized_cell = normalized(cell.clone(), &self.gain_cell) + self.bias_cell.val().unsqueeze();
+        LstmState { hidden: sigmoid(o) * normalized_cell.tanh(), cell }
     }
 }
 

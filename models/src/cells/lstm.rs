@@ -10,7 +10,7 @@ use super::{Card, Weights, gates};
 use crate::cell::Cell;
 use crate::state::LstmState;
 
-/// Long short-term memory with a forget gate: a cell that a forget gate of 1 and an input gate of 0 preserve for ever.
+/// Long short-term memory (LSTM) with a forget gate.
 ///
 /// ```text
 /// i = σ(x W_ii + h W_hi + b_i)      f = σ(x W_if + h W_hf + b_f)
@@ -19,9 +19,11 @@ use crate::state::LstmState;
 /// h' = o ⊙ tanh(c')
 /// ```
 ///
-/// `x` is `[batch, input_size]`, `h` and `c` `[batch, hidden_size]`; four gates in [`Weights`], in the order i, f, g, o.
+/// `x` is `[batch, input_size]`, `h` and `c` are `[batch, hidden_size]`. [`Weights`] holds four gates in the order i,
+/// f, g, o.
 ///
-/// Differs from PyTorch's `LSTM` as [`Weights`] says, and the forget gate's bias starts at 1 (Jozefowicz et al. 2015).
+/// Differences from PyTorch's `LSTM`: those of [`Weights`]; the forget gate's bias is initialized to 1 (Jozefowicz et
+/// al. 2015).
 ///
 /// Hochreiter and Schmidhuber, Neural Computation 9, 1997; forget gate: Gers et al., Neural Computation 12, 2000.
 #[derive(Module, Debug)]
@@ -33,7 +35,7 @@ impl Cell for Lstm {
     type State = LstmState;
 
     const CARD: Card = Card {
-        summary: "a cell kept apart from the output, with gates that decide what enters, stays and shows",
+        summary: "input, forget and output gates control a separate cell state",
         equations: "i = σ(x W_ii + h W_hi + b_i)      f = σ(x W_if + h W_hf + b_f)\n\
                     g = tanh(x W_ig + h W_hg + b_g)   o = σ(x W_io + h W_ho + b_o)\n\
                     c' = f ⊙ c + i ⊙ g\n\

@@ -1,4 +1,4 @@
-//! The LSTM whose gates see the cell.
+//! LSTM with peephole connections.
 
 use burn::module::{Module, Param};
 use burn::tensor::activation::sigmoid;
@@ -10,7 +10,8 @@ use crate::cell::Cell;
 use crate::init;
 use crate::state::LstmState;
 
-/// Long short-term memory with peepholes: gates see the cell, the output gate the *new* one.
+/// Long short-term memory (LSTM) with peephole connections: the gates also depend on the cell state, the output gate on
+/// the *new* one.
 ///
 /// ```text
 /// i = σ(x W_ii + h W_hi + p_i ⊙ c + b_i)      f = σ(x W_if + h W_hf + p_f ⊙ c + b_f)
@@ -20,9 +21,10 @@ use crate::state::LstmState;
 /// h' = o ⊙ tanh(c')
 /// ```
 ///
-/// `x` is `[batch, input_size]`, `h` and `c` `[batch, hidden_size]`; four gates in [`Weights`], in the order i, f, g, o; each
-/// peephole is `[hidden_size]` and starts at 0, so that the cell begins as an [`Lstm`](super::Lstm). PyTorch has no such cell. The forget
-/// gate's bias starts at 1 (Jozefowicz et al. 2015).
+/// `x` is `[batch, input_size]`, `h` and `c` are `[batch, hidden_size]`. [`Weights`] holds four gates in the order i,
+/// f, g, o. Each peephole is `[hidden_size]` and initialized to 0, so that the cell initially equals an
+/// [`Lstm`](super::Lstm). The forget gate's bias is initialized to 1 (Jozefowicz et al. 2015). PyTorch has no such
+/// cell.
 ///
 /// Gers and Schmidhuber, "Recurrent nets that time and count", IJCNN 2000.
 #[derive(Module, Debug)]
@@ -37,7 +39,7 @@ impl Cell for PeepholeLstm {
     type State = LstmState;
 
     const CARD: Card = Card {
-        summary: "an LSTM whose gates see the cell; can learn to time and count",
+        summary: "an LSTM whose gates also see the cell state; can learn to time and count",
         equations: "i = σ(x W_ii + h W_hi + p_i ⊙ c + b_i)      f = σ(x W_if + h W_hf + p_f ⊙ c + b_f)\n\
                     g = tanh(x W_ig + h W_hg + b_g)\n\
                     c' = f ⊙ c + i ⊙ g\n\
@@ -50,12 +52,12 @@ impl Cell for PeepholeLstm {
     };
 
     fn new(input_size: usize, hidden_size: usize, key: Key, device: &Device) -> Self {
-        let closed = || init::constant(&vec![0.0; hidden_size], device);
+        let zeros = || init::constant(&vec![0.0; hidden_size], device);
         Self {
             weights: Weights::new([input_size, hidden_size], 4, [0.0, 1.0, 0.0, 0.0], key, device),
-            peephole_i: closed(),
-            peephole_f: closed(),
-            peephole_o: closed(),
+            peephole_i: zeros(),
+            peephole_f: zeros(),
+            peephole_o: zeros(),
         }
     }
 

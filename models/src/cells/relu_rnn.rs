@@ -1,4 +1,4 @@
-//! The vanilla RNN with rectified units.
+//! Vanilla RNN with ReLU.
 
 use burn::module::Module;
 use burn::tensor::activation::relu;
@@ -10,16 +10,16 @@ use super::{Card, Weights};
 use crate::cell::Cell;
 use crate::state::HiddenState;
 
-/// Vanilla recurrent cell with rectified linear units: its state can grow without bound, its gradient need not fade.
+/// Vanilla recurrent cell with rectified linear units: the state is unbounded, and the gradient need not vanish.
 ///
 /// ```text
 /// h' = max(0, x W_ih + h W_hh + b)
 /// ```
 ///
-/// `x` is `[batch, input_size]`, `h` `[batch, hidden_size]`; one gate in [`Weights`].
+/// `x` is `[batch, input_size]`, `h` is `[batch, hidden_size]`. [`Weights`] holds one gate.
 ///
-/// Differs from PyTorch's `RNN(nonlinearity="relu")` as [`Weights`] says, and starts from orthogonal recurrent weights,
-/// close in spirit to the identity of the paper.
+/// Differences from PyTorch's `RNN(nonlinearity="relu")`: those of [`Weights`]; the bias is initialized to 0. Recurrent
+/// weights are initialized to an orthogonal matrix, where the paper uses the identity.
 ///
 /// Le, Jaitly and Hinton, "A simple way to initialize recurrent networks of rectified linear units", 2015.
 #[derive(Module, Debug)]
@@ -31,7 +31,7 @@ impl Cell for ReluRnn {
     type State = HiddenState;
 
     const CARD: Card = Card {
-        summary: "a vanilla RNN of rectified units; its state can grow without bound",
+        summary: "a vanilla RNN with ReLU; its state can grow without bound",
         equations: "h' = max(0, x W_ih + h W_hh + b)",
         paper: "Le, Jaitly and Hinton, A simple way to initialize recurrent networks of rectified linear units, 2015",
         file: "models/src/cells/relu_rnn.rs",

@@ -1,4 +1,4 @@
-//! The vanilla (Elman) RNN.
+//! Vanilla (Elman) RNN.
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
@@ -9,16 +9,15 @@ use super::{Card, Weights};
 use crate::cell::Cell;
 use crate::state::HiddenState;
 
-/// Vanilla recurrent cell: one hidden state that is memory and output at once.
+/// Vanilla recurrent cell (Elman RNN) with a tanh nonlinearity: the hidden state is both memory and output.
 ///
 /// ```text
 /// h' = tanh(x W_ih + h W_hh + b)
 /// ```
 ///
-/// `x` is `[batch, input_size]`, `h` `[batch, hidden_size]`; one gate in [`Weights`].
+/// `x` is `[batch, input_size]`, `h` is `[batch, hidden_size]`. [`Weights`] holds one gate.
 ///
-/// Differs from PyTorch's `RNN` as [`Weights`] says, and starts from Glorot-uniform and orthogonal matrices and a bias of 0
-/// where PyTorch draws everything uniformly in ±1/√hidden_size.
+/// Differences from PyTorch's `RNN`: those of [`Weights`]; the bias is initialized to 0.
 ///
 /// Elman, "Finding structure in time", Cognitive Science 14, 1990.
 #[derive(Module, Debug)]
@@ -30,7 +29,7 @@ impl Cell for Rnn {
     type State = HiddenState;
 
     const CARD: Card = Card {
-        summary: "one hidden state, memory and output at once; distant information fades",
+        summary: "a single hidden state is both memory and output; gradients vanish over long distances",
         equations: "h' = tanh(x W_ih + h W_hh + b)",
         paper: "Elman, Finding structure in time, Cognitive Science 14, 1990",
         file: "models/src/cells/rnn.rs",

@@ -1,4 +1,4 @@
-//! The weights that cells share, and what can be computed of a step before its state is known.
+//! Weights shared by all cells.
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
@@ -7,25 +7,27 @@ use seqzoo_random::Key;
 
 use crate::init;
 
-/// Input weights, recurrent weights and bias of all gates, side by side in the last dimension.
+/// Input weights, recurrent weights and bias of all gates, concatenated in the last dimension.
 ///
-/// `weight_ih` is `[input_size, gates · hidden_size]`, `weight_hh` `[hidden_size, gates · hidden_size]` (fewer columns in a
-/// cell whose last gates have recurrent weights of their own), `bias` `[gates · hidden_size]`.
+/// `weight_ih` is `[input_size, gates · hidden_size]`, `weight_hh` is `[hidden_size, gates · hidden_size]` (fewer
+/// columns if a cell stores the recurrent weights of its last gates separately), `bias` is `[gates · hidden_size]`.
 ///
-/// Differs from PyTorch: matrices are stored transposed, and where PyTorch adds two biases there is one.
+/// Differences from PyTorch: matrices are stored transposed, there is one bias instead of two, and the initialization
+/// is Glorot-uniform (input), orthogonal (recurrent) and constant per gate (bias) instead of uniform in
+/// ±1/√hidden_size.
 #[derive(Module, Debug)]
 pub struct Weights {
     weight_ih: Param<Tensor<2>>,
     weight_hh: Param<Tensor<2>>,
     bias: Param<Tensor<1>>,
-    /// Kept for kernels. Follows the parameters by itself, so clones and updated copies may share it.
+    /// Cache of packed weights for kernels. It tracks parameter changes, so clones and updated copies may share it.
     #[module(skip)]
     packed: PackedWeights,
 }
 
 impl Weights {
-    /// Glorot-uniform input weights, `recurrent` orthogonal blocks of recurrent weights, and a bias that is constant within
-    /// each gate.
+    /// Glorot-uniform input weights, `recurrent` orthogonal blocks of recurrent weights, and one constant bias per
+    /// gate.
     pub fn new<const GATES: usize>(
         [input_size, hidden_size]: [usize; 2],
         recurrent: usize,
@@ -41,17 +43,17 @@ impl Weights {
         }
     }
 
-    /// Features read per step.
+    /// Number of input features per time step.
     pub fn input_size(&self) -> usize {
         self.weight_ih.dims()[0]
     }
 
-    /// Features of the hidden state.
+    /// Number of features of the hidden state.
     pub fn hidden_size(&self) -> usize {
         self.weight_hh.dims()[0]
     }
 
-    /// x W_ih, without bias: `[rows, input_size]` to `[rows, gates · hidden_size]`.
+    /// Input product without bias, x W_ih: `[rows, input_size]` to `[rows, gates · hidden_size]`.
     pub fn read(&self, x: Tensor<2>) -> Tensor<2> {
         x.matmul(self.weight_ih.val())
     }
@@ -76,13 +78,13 @@ impl Weights {
         &self.packed
     }
 
-    /// h W_hh: `[batch, hidden_size]` to `[batch, gates · hidden_size]`.
+    /// Recurrent product, h W_hh: `[batch, hidden_size]` to `[batch, gates · hidden_size]`.
     pub fn recur(&self, h: Tensor<2>) -> Tensor<2> {
         h.matmul(self.weight_hh.val())
     }
 }
 
-/// Cuts `[batch, N · hidden_size]` into its gates.
+/// Splits `[batch, N · hidden_size]` into its gates.
 pub fn gates<const N: usize>(all: Tensor<2>) -> [Tensor<2>; N] {
     let hidden_size = all.dims()[1] / N;
     std::array::from_fn(|gate| all.clone().narrow(1, gate * hidden_size, hidden_size))

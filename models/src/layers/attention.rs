@@ -1,4 +1,4 @@
-//! Attention of a decoder over what an encoder has read.
+//! Attention of a decoder over the outputs of an encoder.
 
 use burn::module::{Module, Param};
 use burn::tensor::activation::softmax;
@@ -10,11 +10,11 @@ use serde::{Deserialize, Serialize};
 use crate::cell::without_padding;
 use crate::init;
 
-/// How well a query fits a memory.
+/// Score function between a query q and a memory m.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum AttentionScore {
-    /// q · m, for queries and memories of one width.
+    /// q · m, for queries and memories of equal size.
     Dot,
     /// q W · m (Luong et al. 2015).
     #[default]
@@ -23,14 +23,17 @@ pub enum AttentionScore {
     Additive,
 }
 
-/// A weighted mean of memories for each query; padding gets no weight.
+/// Attention: for each query, a weighted mean of the memories; padding has weight zero.
 ///
 /// ```text
 /// a_ut = softmax_t(score(q_u, m_t))        context_u = Σ_t a_ut m_t
 /// ```
 ///
+/// Queries are `[batch, queries, query_size]`, memories `[batch, time, memory_size]`. Scores are not scaled by 1/√size,
+/// unlike in PyTorch's `scaled_dot_product_attention`.
+///
 /// Luong, Pham and Manning, "Effective approaches to attention-based neural machine translation", EMNLP 2015; Bahdanau,
-/// Cho and Bengio, "Neural machine translation by jointly learning to align and translate", ICLR 2015. Scores are not scaled.
+/// Cho and Bengio, "Neural machine translation by jointly learning to align and translate", ICLR 2015.
 #[derive(Module, Debug)]
 pub struct Attention {
     /// general: `[query_size, memory_size]`; additive: `[query_size, memory_size]` as W_q.
@@ -43,12 +46,12 @@ pub struct Attention {
     score: AttentionScore,
 }
 
-/// What attention gives for each query.
+/// Output of [`Attention`].
 #[derive(Debug, Clone)]
 pub struct Attended {
-    /// `[batch, queries, memory_size]`.
+    /// Context vectors, `[batch, queries, memory_size]`.
     pub context: Tensor<3>,
-    /// `[batch, queries, time]`; each row sums to 1, with zeros at padding.
+    /// Attention weights, `[batch, queries, time]`; they sum to 1 over time and are zero at padding.
     pub weights: Tensor<3>,
 }
 
@@ -56,13 +59,13 @@ impl Attention {
     /// Attention with initial weights drawn from `key`.
     ///
     /// # Panics
-    /// If dot scores are asked for between differing widths.
+    /// If `score` is [`AttentionScore::Dot`] and the sizes differ.
     pub fn new(score: AttentionScore, query_size: usize, memory_size: usize, key: Key, device: &Device) -> Self {
         assert!(
             score != AttentionScore::Dot || query_size == memory_size,
-            "dot attention joins queries of {query_size} features to memories of {memory_size}; use general or additive"
+            "dot attention needs equal sizes, got query {query_size}, memory {memory_size}; use general or additive"
         );
-        let matrix = |shape: [usize; 2], place| init::glorot_uniform(shape, 1, key.place(place), device);
+        let matrix = |shape: [usize; 2], index| init::glorot_uniform(shape, 1, key.place(index), device);
         let additive = score == AttentionScore::Additive;
         Self {
             weight_query: (score != AttentionScore::Dot).then(|| matrix([query_size, memory_size], 0)),
@@ -72,16 +75,19 @@ impl Attention {
         }
     }
 
-    /// Attends from `queries`, `[batch, queries, query_size]`, to `memory`, `[batch, time, memory_size]`, whose rows have
-    /// `lengths` valid steps.
+    /// Attends from `queries`, `[batch, queries, query_size]`, to `memory`, `[batch, time, memory_size]`, with
+    /// `lengths` valid time steps per row.
     ///
     /// # Panics
-    /// If a row of the memory has no true step: there is nothing to attend to.
+    /// If a length is 0 or exceeds `time`.
     pub fn forward(&self, queries: Tensor<3>, memory: Tensor<3>, lengths: impl Into<Lengths>) -> Attended {
         let lengths = lengths.into();
         let [batch, time, _] = memory.dims();
-        let [_, asked, _] = queries.dims();
-        assert!(lengths.iter().all(|&length| (1..=time).contains(&length)), "lengths {lengths:?} of {time} steps");
+        let [_, count, _] = queries.dims();
+        assert!(
+            lengths.iter().all(|&length| (1..=time).contains(&length)),
+            "lengths {lengths:?} must be in 1..={time}"
+        );
         let memory = without_padding(memory, &lengths);
         let scores = match self.score {
             AttentionScore::Dot => queries.matmul(memory.clone().swap_dims(1, 2)),
@@ -91,13 +97,13 @@ impl Attention {
                 let memory = product(memory.clone(), &self.weight_memory).unsqueeze_dim::<4>(1);
                 let hidden = (queries + memory).tanh();
                 let width = hidden.dims()[3];
-                let hidden = hidden.reshape([batch, asked * time, width]);
-                product(hidden, &self.vector).reshape([batch, asked, time])
+                let hidden = hidden.reshape([batch, count * time, width]);
+                product(hidden, &self.vector).reshape([batch, count, time])
             }
         };
         let scores = match lengths.padding(time, &scores.device()) {
             None => scores,
-            Some(padding) => scores.mask_fill(padding.unsqueeze_dim::<3>(1).expand([batch, asked, time]), f32::MIN),
+            Some(padding) => scores.mask_fill(padding.unsqueeze_dim::<3>(1).expand([batch, count, time]), f32::MIN),
         };
         let weights = softmax(scores, 2);
         Attended { context: weights.clone().matmul(memory), weights }
@@ -106,7 +112,7 @@ impl Attention {
 
 /// `[batch, steps, features]` times `[features, columns]`.
 fn product(input: Tensor<3>, weight: &Option<Param<Tensor<2>>>) -> Tensor<3> {
-    let weight = weight.as_ref().expect("made together with the kind of score").val();
+    let weight = weight.as_ref().expect("the weights of this score exist").val();
     let ([batch, steps, features], [_, columns]) = (input.dims(), weight.dims());
     input.reshape([batch * steps, features]).matmul(weight).reshape([batch, steps, columns])
 }

@@ -1,4 +1,4 @@
-//! A vector for each word from its letters.
+//! Character encoder: a vector for each word, computed from its characters.
 
 use burn::module::Module;
 use burn::nn::Embedding;
@@ -11,14 +11,17 @@ use super::{Pooling, Stack, StackShape, Summary};
 use crate::init;
 use crate::invalid_shape::{InvalidShape, positive};
 
-/// Reads each word letter by letter; its vector is what each direction has at the end.
+/// Character encoder: a recurrent stack over the characters of each word; the word's vector is the final hidden state
+/// of each direction.
 ///
 /// ```text
-/// v_word = last(stack(L[letter_1] … L[letter_n]))
+/// v_word = last(stack(C[character_1] … C[character_n]))
 /// ```
 ///
-/// `L` is `[letters, input_size]`, `v` `[words, output_size]`. So words that were never seen have vectors too. Ling et al.,
-/// "Finding function in form: compositional character models for open vocabulary word representation", EMNLP 2015.
+/// `C` is `[characters, input_size]`, `v` is `[words, output_size]`. Out-of-vocabulary words have vectors too.
+///
+/// Ling et al., "Finding function in form: compositional character models for open vocabulary word representation",
+/// EMNLP 2015.
 #[derive(Module, Debug)]
 pub struct CharacterEncoder {
     table: Embedding,
@@ -29,39 +32,39 @@ pub struct CharacterEncoder {
 /// The sizes of a [`CharacterEncoder`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct CharacterEncoderShape {
-    /// Distinct letters.
+    /// Number of distinct characters.
     pub letters: usize,
-    /// The recurrent layers; their input is the letters' embedding.
+    /// The recurrent layers; their input is the character embedding.
     pub stack: StackShape,
 }
 
-/// Words characters out: each distinct word of a batch once.
+/// The words of a batch as characters, each distinct word once.
 #[derive(Debug, Clone)]
 pub struct WordCharacters {
-    /// `[words, longest]`.
+    /// Character ids, `[words, longest word]`.
     pub letters: Tensor<2, Int>,
-    /// True letters of each word.
+    /// Number of characters of each word.
     pub lengths: Vec<usize>,
-    /// Which of the words stands where, `[batch, time]`.
+    /// Index of the word at each position, `[batch, time]`.
     pub places: Tensor<2, Int>,
 }
 
 impl CharacterEncoderShape {
-    /// Whether the sizes make sense.
+    /// Checks the sizes.
     ///
     /// # Errors
-    /// The field that does not: `letters`, or one of the stack's.
+    /// The first invalid field: `letters`, or a field of the stack.
     pub fn check(&self) -> Result<(), InvalidShape> {
         positive("letters", self.letters)?;
-        self.stack.check().map_err(|invalid_shape| invalid_shape.within("stack"))
+        self.stack.check().map_err(|error| error.within("stack"))
     }
 }
 
 impl CharacterEncoder {
-    /// A character_encoder with initial weights drawn from `key`: letters uniform in ±0.05, the cells' own for the stack.
+    /// A character encoder with initial weights drawn from `key`; the character embedding is uniform in ±0.05.
     ///
     /// # Panics
-    /// If [`CharacterEncoderShape::check`] refuses the shape.
+    /// If [`CharacterEncoderShape::check`] fails for the stack.
     pub fn new(shape: CharacterEncoderShape, key: Key, device: &Device) -> Self {
         let (size, features) = (shape.stack.input_size, shape.stack.output_size());
         Self {
@@ -71,16 +74,16 @@ impl CharacterEncoder {
         }
     }
 
-    /// Sets how its layers are computed.
+    /// Sets how the layers are computed.
     pub fn set_execution(&mut self, execution: Execution) {
         self.stack.set_execution(execution);
     }
 
-    /// The vector of the word at each place, `[batch, time, output_size]`.
+    /// The word vector at each position, `[batch, time, output_size]`.
     pub fn forward(&self, characters: &WordCharacters, noise: Option<Key>) -> Tensor<3> {
-        let letters = embedding(self.table.weight.val(), characters.letters.clone());
+        let embedded = embedding(self.table.weight.val(), characters.letters.clone());
         let lengths = Lengths::from(&characters.lengths);
-        let outputs = self.stack.read(letters, &lengths, None, noise).outputs;
+        let outputs = self.stack.read(embedded, &lengths, None, noise).outputs;
         let words = self.summary.forward(outputs, lengths, self.stack.shape().architecture.directions());
         embedding(words, characters.places.clone())
     }

@@ -1,4 +1,4 @@
-//! Layers that read a whole sequence with a cell, in one direction or in both.
+//! Recurrent layers over whole sequences, unidirectional and bidirectional.
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
@@ -9,81 +9,81 @@ use super::dropout;
 use crate::cell::{Cell, Direction, Walk, Walked, Zoneout, stream, unroll};
 use crate::state::{NamedState, State};
 
-/// A layer that reads sequences `[batch, time, input_size]`.
+/// A recurrent layer over sequences `[batch, time, input_size]`.
 pub trait SequenceLayer: Module {
     /// A layer with initial weights drawn from `key`.
     fn new(input_size: usize, hidden_size: usize, key: Key, device: &Device) -> Self;
 
-    /// Reads a batch.
+    /// Applies the layer to a batch, `[batch, time, input_size]`.
     ///
     /// # Panics
-    /// If the passage's initial state lacks a direction or a cell that this layer has.
+    /// If the initial state lacks a direction or a cell state that this layer has, or as [`unroll`] does.
     fn read(&self, input: Tensor<3>, passage: Passage) -> Reading;
 
-    /// Reads one sequence as its steps come, from a state or from zeros, undisturbed; `None` if the layer must know the whole
-    /// sequence, or no kernel reads its cell.
+    /// Starts a stream over one sequence, from `initial` or from zeros, without regularization; `None` if the layer is
+    /// bidirectional or no kernel supports its cell.
     fn stream(&self, initial: Option<LayerState>, execution: Execution) -> Option<Stream>;
 }
 
-/// How a layer reads a batch.
+/// Options of [`SequenceLayer::read`].
 #[derive(Debug, Clone)]
 pub struct Passage {
-    /// Valid steps of each row.
+    /// Number of valid time steps of each row.
     pub lengths: Lengths,
-    /// From where; zeros unless given.
+    /// Initial state; zeros if `None`.
     pub initial: Option<LayerState>,
-    /// What disturbs the layer.
+    /// Regularization of the layer.
     pub noise: Noise,
-    /// Added to the hidden states of the forward reader, see [`Walk::added`].
+    /// Tensor added to the hidden states of the forward direction, see [`Walk::added`].
     pub added: Option<Tensor<3>>,
-    /// How it is computed.
+    /// How the layer is computed.
     pub execution: Execution,
 }
 
-/// The state of a layer before or after a sequence.
+/// The recurrent state of a layer.
 #[derive(Debug, Clone)]
 pub struct LayerState {
-    /// Of the cell that reads forward.
+    /// State of the forward direction.
     pub forward: NamedState,
-    /// Of the cell that reads backward, if there is one.
+    /// State of the backward direction; `None` if unidirectional.
     pub backward: Option<NamedState>,
 }
 
-/// What disturbs a layer: rates in [0, 1), and the key from which masks are drawn in training.
+/// Regularization of a layer: rates in [0, 1), and the random key for the masks in training.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Noise {
-    /// Share of the recurrent weights dropped.
+    /// Dropout rate of the recurrent weights (DropConnect).
     pub recurrent_dropout: f64,
-    /// Share of the state's units that keep their old value.
+    /// Zoneout rate of the state's units.
     pub zoneout: f64,
     /// `None` at inference.
     pub key: Option<Key>,
 }
 
-/// What a layer makes of a sequence; `output_size` is `hidden_size` times the number of directions.
+/// Output of a layer; `output_size` is `hidden_size` times the number of directions.
 #[derive(Debug, Clone)]
 pub struct Reading {
-    /// Hidden states after each step, `[batch, time, output_size]`; zero at padding.
+    /// Hidden states after each time step, `[batch, time, output_size]`; zero at padding.
     pub outputs: Tensor<3>,
-    /// The state after the whole sequence.
+    /// Final state.
     pub state: LayerState,
 }
 
 impl Noise {
-    /// Nothing is disturbed.
+    /// No regularization.
     pub const OFF: Noise = Noise { recurrent_dropout: 0.0, zoneout: 0.0, key: None };
 }
 
-/// Reads from the first step to the last true one.
+/// Unidirectional recurrent layer: processes each row from its first time step to its last valid one.
 #[derive(Module, Debug)]
 pub struct Unidirectional<C> {
     forward: C,
 }
 
-/// Reads in both directions with a cell each, and puts their hidden states side by side: `[h→ ; h←]`.
+/// Bidirectional recurrent layer: one cell per direction, with concatenated hidden states `[h→ ; h←]`.
 ///
-/// The backward reader starts at each row's last true step, so its final state has read that row's first step last.
-/// Only for tasks in which the whole sequence is known.
+/// The backward cell starts at each row's last valid time step and ends at its first, as in PyTorch's packed sequences.
+/// Requires the whole sequence, so it cannot stream.
 ///
 /// Schuster and Paliwal, "Bidirectional recurrent neural networks", IEEE Transactions on Signal Processing 45, 1997.
 #[derive(Module, Debug)]
@@ -92,10 +92,10 @@ pub struct Bidirectional<C> {
     backward: C,
 }
 
-/// Distance between the keys of a forward and a backward reader.
+/// Offset between the keys of the forward and the backward cell.
 const BACKWARD: u64 = 1 << 32;
 
-/// Reads a batch with one cell; of the passage, `initial` and `added` are replaced.
+/// Applies one cell to a batch; `initial` and `added` replace those of the passage.
 fn read<C: Cell>(
     cell: &C,
     input: Tensor<3>,
@@ -110,7 +110,7 @@ fn read<C: Cell>(
     let zoneout = Zoneout { rate: noise.zoneout, key };
     let walk = Walk { lengths: lengths.clone(), initial, direction, zoneout, added, execution: *execution };
     let Walked { outputs, last } = match key {
-        // Zoneout draws from the low places of the key, weights from one far above.
+        // Zoneout and recurrent dropout draw from separate key ranges.
         Some(key) if noise.recurrent_dropout > 0.0 => {
             let dropped =
                 dropout::recurrent_weights(cell.clone(), noise.recurrent_dropout, key.at(key.first() ^ WEIGHTS));
@@ -121,7 +121,7 @@ fn read<C: Cell>(
     (outputs, last.named())
 }
 
-/// Distance between the keys of a layer's masks for states and for weights.
+/// Offset between a layer's keys for zoneout masks and for weight masks.
 const WEIGHTS: u64 = 1 << 33;
 
 impl<C: Cell> SequenceLayer for Unidirectional<C> {
@@ -151,17 +151,18 @@ impl<C: Cell> SequenceLayer for Bidirectional<C> {
     }
 
     fn read(&self, input: Tensor<3>, passage: Passage) -> Reading {
-        let (from, back_from) = match passage.initial.clone() {
+        let (initial_forward, initial_backward) = match passage.initial.clone() {
             None => (None, None),
             Some(LayerState { forward, backward }) => {
-                (Some(forward), Some(backward.expect("a bidirectional layer starts from two states")))
+                (Some(forward), Some(backward.expect("a bidirectional layer needs two initial states")))
             }
         };
-        let (ahead, forward) =
-            read(&self.forward, input.clone(), &passage, from, Direction::Forward, passage.added.clone());
-        let (behind, backward) = read(&self.backward, input, &passage, back_from, Direction::Backward, None);
+        let (forward_outputs, forward) =
+            read(&self.forward, input.clone(), &passage, initial_forward, Direction::Forward, passage.added.clone());
+        let (backward_outputs, backward) =
+            read(&self.backward, input, &passage, initial_backward, Direction::Backward, None);
         Reading {
-            outputs: Tensor::cat(vec![ahead, behind], 2),
+            outputs: Tensor::cat(vec![forward_outputs, backward_outputs], 2),
             state: LayerState { forward, backward: Some(backward) },
         }
     }

@@ -1,7 +1,7 @@
-//! Dropout in its forms, with masks that are a function of a key.
+//! Dropout variants with masks that are a function of a random key.
 //!
-//! Masks are drawn on the host, so they are the same on every backend and when a step is run again. All of these are for
-//! training; at inference, do not call them.
+//! Masks are drawn on the host, so they are identical on every backend and when a training step is repeated. Without a
+//! key, or at a rate of 0, nothing is dropped.
 
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::Tensor;
@@ -9,7 +9,9 @@ use seqzoo_random::Key;
 
 use crate::cell::mask;
 
-/// Sets each element to zero with probability `rate` and scales the rest by 1 / (1 − `rate`); without noise nothing is dropped.
+/// Dropout: sets each element to zero with probability `rate` and scales the rest by 1 / (1 − `rate`).
+///
+/// `noise` is the key of the mask; `None` (inference) returns the input unchanged.
 ///
 /// Srivastava et al., "Dropout", JMLR 15, 2014.
 pub fn dropout<const D: usize>(input: Tensor<D>, rate: f64, noise: Option<Key>) -> Tensor<D> {
@@ -20,7 +22,7 @@ pub fn dropout<const D: usize>(input: Tensor<D>, rate: f64, noise: Option<Key>) 
     }
 }
 
-/// The same mask at every step of `[batch, time, features]` ("locked", or variational).
+/// Variational (locked) dropout: the same mask at every time step of `[batch, time, features]`.
 ///
 /// Gal and Ghahramani, "A theoretically grounded application of dropout in recurrent neural networks", NIPS 2016.
 pub fn locked(input: Tensor<3>, rate: f64, key: Key) -> Tensor<3> {
@@ -28,8 +30,10 @@ pub fn locked(input: Tensor<3>, rate: f64, key: Key) -> Tensor<3> {
     dropout_by(input, [batch, 1, features], rate, key)
 }
 
-/// Drops whole rows of a table of embeddings `[tokens, features]`: every occurrence of a token in the batch at once; without noise
-/// none.
+/// Embedding dropout: drops whole rows of an embedding table, `[tokens, features]`, and thus every occurrence of a
+/// token in the batch.
+///
+/// `noise` is the key of the mask; `None` (inference) returns the table unchanged.
 ///
 /// Merity et al., "Regularizing and optimizing LSTM language models", ICLR 2018.
 pub fn rows(table: Tensor<2>, rate: f64, noise: Option<Key>) -> Tensor<2> {
@@ -40,7 +44,8 @@ pub fn rows(table: Tensor<2>, rate: f64, noise: Option<Key>) -> Tensor<2> {
     }
 }
 
-/// The module with dropout applied to its recurrent weights (parameters named `weight_h…`), once for a whole sequence.
+/// DropConnect on the recurrent weights of a module (parameters named `weight_h…`), with one mask for the whole
+/// sequence.
 ///
 /// Merity et al., "Regularizing and optimizing LSTM language models", ICLR 2018, after Wan et al. 2013 (DropConnect).
 pub fn recurrent_weights<M: Module>(module: M, rate: f64, key: Key) -> M {
@@ -60,7 +65,7 @@ pub fn recurrent_weights<M: Module>(module: M, rate: f64, key: Key) -> M {
             }
             self.dropped += 1;
             let key = self.key.place(self.dropped);
-            // Not `Param::map`'s kin that require a gradient anew: the result must stay tied to the trained weights.
+            // `Param::map` would create a new leaf; gradients must flow back to the trained weights.
             let (id, weights, mapper) = param.consume();
             Param::from_mapped_value(id, dropout(weights, self.rate, Some(key)), mapper)
         }

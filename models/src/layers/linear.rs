@@ -7,14 +7,21 @@ use seqzoo_random::Key;
 
 use crate::init;
 
-/// y = x W + b, with `weight` `[input_size, output_size]` and `bias` `[output_size]`.
+/// Linear layer.
 ///
-/// Differs from PyTorch's `Linear`: the matrix is stored transposed.
+/// ```text
+/// y = x W + b
+/// ```
+///
+/// `W` is `[input_size, output_size]`, `b` is `[output_size]`.
+///
+/// Differences from PyTorch's `Linear`: the matrix is stored transposed, weights are initialized Glorot-uniform and
+/// biases to a constant.
 #[derive(Module, Debug)]
 pub struct Linear {
     weight: Param<Tensor<2>>,
     bias: Param<Tensor<1>>,
-    /// Kept for kernels. Follows the parameters by itself, so clones and updated copies may share it.
+    /// Cache of packed weights for kernels. It tracks parameter changes, so clones and updated copies may share it.
     #[module(skip)]
     packed: PackedMatrices,
     #[module(skip)]
@@ -40,7 +47,7 @@ impl Linear {
         }
     }
 
-    /// Maps the last dimension of `[…, input_size]`.
+    /// Applies the layer to the last dimension: `[…, input_size]` to `[…, output_size]`.
     pub fn forward<const D: usize>(&self, input: Tensor<D>) -> Tensor<D> {
         let (weight, bias) = (self.weight.val(), self.bias.val());
         let [features, classes] = weight.dims();
@@ -64,7 +71,7 @@ impl Linear {
         self.bias.val()
     }
 
-    /// Sets how it is computed.
+    /// Sets how the layer is computed.
     pub fn set_execution(&mut self, execution: Execution) {
         self.execution = execution;
     }

@@ -1,4 +1,4 @@
-//! Layers of rectified units over a window of fixed length: what recurrent networks are compared with.
+//! Multilayer perceptron over a window of fixed length: a baseline for recurrent networks.
 
 use burn::module::Module;
 use burn::tensor::activation::relu;
@@ -9,7 +9,7 @@ use seqzoo_random::Key;
 use super::Linear;
 use crate::invalid_shape::{InvalidShape, positive};
 
-/// Multilayer perceptron over all steps of a window at once: it keeps no state and knows no order but the places.
+/// Multilayer perceptron with ReLU over all time steps of a window, concatenated.
 ///
 /// ```text
 /// h_0 = [x_1 ; … ; x_window]        h_l = max(0, h_{l−1} W_l + b_l)
@@ -24,19 +24,19 @@ pub struct Perceptron {
 /// The sizes of a [`Perceptron`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PerceptronShape {
-    /// Steps that are read.
+    /// Number of time steps.
     pub window: usize,
-    /// Features of a step.
+    /// Number of features per time step.
     pub features: usize,
-    /// Units of each layer, the lowest first.
+    /// Number of units of each layer, first layer first.
     pub hidden_sizes: Vec<usize>,
 }
 
 impl PerceptronShape {
-    /// Whether the sizes make sense.
+    /// Checks the sizes.
     ///
     /// # Errors
-    /// The field that does not: `window`, `features` or `hidden_sizes`.
+    /// The first invalid field: `window`, `features` or `hidden_sizes`.
     pub fn check(&self) -> Result<(), InvalidShape> {
         positive("window", self.window)?;
         positive("features", self.features)?;
@@ -46,7 +46,7 @@ impl PerceptronShape {
         self.hidden_sizes.iter().try_for_each(|&size| positive("hidden_sizes", size))
     }
 
-    /// Features of what it says.
+    /// Number of output features.
     ///
     /// # Panics
     /// If there is no layer.
@@ -59,23 +59,23 @@ impl Perceptron {
     /// A perceptron with Glorot-uniform weights drawn from `key` and zero biases.
     pub fn new(shape: &PerceptronShape, key: Key, device: &Device) -> Self {
         let mut below = shape.window * shape.features;
-        let layer = |(place, &size): (u64, &usize)| {
-            let layer = Linear::new(below, size, 0.0, key.place(place), device);
+        let layer = |(index, &size): (u64, &usize)| {
+            let layer = Linear::new(below, size, 0.0, key.place(index), device);
             below = size;
             layer
         };
         Self { layers: (0..).zip(&shape.hidden_sizes).map(layer).collect() }
     }
 
-    /// Sets how its layers are computed.
+    /// Sets how the layers are computed.
     pub fn set_execution(&mut self, execution: Execution) {
         self.layers.iter_mut().for_each(|layer| layer.set_execution(execution));
     }
 
-    /// What the last layer says of `[batch, window, features]`.
+    /// Output of the last layer for `[batch, window, features]`: `[batch, last hidden size]`.
     ///
     /// # Panics
-    /// If the window has another length.
+    /// If window · features does not match the shape.
     pub fn forward(&self, window: Tensor<3>) -> Tensor<2> {
         let [batch, time, features] = window.dims();
         let flat = window.reshape([batch, time * features]);

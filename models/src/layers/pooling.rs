@@ -1,4 +1,4 @@
-//! One vector for a whole sequence.
+//! Pooling of a sequence into one vector.
 
 use burn::module::{Module, Param};
 use burn::tensor::activation::softmax;
@@ -11,22 +11,22 @@ use seqzoo_kernels::Lengths;
 use crate::cell::without_padding;
 use crate::init;
 
-/// How a sequence of outputs becomes one vector.
+/// Pooling method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Pooling {
-    /// What each direction has when it has read everything.
+    /// The final hidden state of each direction.
     #[default]
     Last,
-    /// The mean over true steps.
+    /// The mean over valid time steps.
     Mean,
-    /// The largest value over true steps, feature by feature.
+    /// The maximum over valid time steps, per feature.
     Max,
-    /// A weighted mean whose weights are learned.
+    /// A weighted mean with learned weights.
     Attention,
 }
 
-/// Turns `[batch, time, features]` into `[batch, features]`; padding counts for nothing.
+/// Pooling over time: `[batch, time, features]` to `[batch, features]`; padding is ignored.
 ///
 /// ```text
 /// last:       [h→_length ; h←_1]
@@ -34,7 +34,9 @@ pub enum Pooling {
 /// attention:  Σ_t a_t h_t,   a = softmax_t(v · tanh(h_t W))
 /// ```
 ///
-/// `W` is `[features, features]`, `v` `[features, 1]`. Attention after Yang et al., "Hierarchical attention networks for
+/// `W` is `[features, features]`, `v` is `[features, 1]`.
+///
+/// Attention after Yang et al., "Hierarchical attention networks for
 /// document classification", NAACL 2016, without its bias.
 #[derive(Module, Debug)]
 pub struct Summary {
@@ -50,7 +52,7 @@ struct Scorer {
 }
 
 impl Summary {
-    /// A summary of `features`; only attention has weights.
+    /// A pooling layer over `features` features; only [`Pooling::Attention`] has weights.
     pub fn new(pooling: Pooling, features: usize, key: Key, device: &Device) -> Self {
         let attention = (pooling == Pooling::Attention).then(|| Scorer {
             weight: init::glorot_uniform([features, features], 1, key.place(0), device),
@@ -59,17 +61,19 @@ impl Summary {
         Self { attention, pooling }
     }
 
-    /// The summary of `outputs`, `[batch, time, features]`, of which the first half of the features was read forward and the
-    /// other backward where `directions` is 2.
+    /// Pools `outputs`, `[batch, time, features]`, into `[batch, features]`.
+    ///
+    /// If `directions` is 2, the first half of the features belongs to the forward direction, the second half to the
+    /// backward one.
     ///
     /// # Panics
-    /// If there is not one length per row, or a row has no true step.
+    /// If there is not one length per row, or a length is 0 or exceeds `time`.
     pub fn forward(&self, outputs: Tensor<3>, lengths: impl Into<Lengths>, directions: usize) -> Tensor<2> {
         let lengths = &lengths.into();
         let [batch, time, features] = outputs.dims();
         assert!(
             lengths.len() == batch && lengths.iter().all(|length| (1..=time).contains(length)),
-            "outputs are [{batch}, {time}, {features}], which needs {batch} lengths from 1 to {time}, not {lengths:?}"
+            "outputs are [{batch}, {time}, {features}]: expected {batch} lengths from 1 to {time}, got {lengths:?}"
         );
         let device = outputs.device();
         match &self.attention {
@@ -109,16 +113,16 @@ impl Scorer {
     }
 }
 
-/// The forward half at each row's last true step beside the backward half at the first.
+/// Concatenates the forward half at each row's last valid time step with the backward half at the first.
 fn last(outputs: Tensor<3>, lengths: &Lengths, directions: usize) -> Tensor<2> {
     let [batch, _, features] = outputs.dims();
     let width = features / directions;
     let ends: Vec<i32> = lengths.iter().map(|&length| length as i32 - 1).collect();
     let ends = Tensor::<3, Int>::from_data(TensorData::new(ends, [batch, 1, 1]), &outputs.device());
-    let ahead = outputs.clone().narrow(2, 0, width).gather(1, ends.expand([batch, 1, width])).reshape([batch, width]);
+    let forward = outputs.clone().narrow(2, 0, width).gather(1, ends.expand([batch, 1, width])).reshape([batch, width]);
     if directions == 1 {
-        return ahead;
+        return forward;
     }
-    let behind = outputs.narrow(2, width, width).narrow(1, 0, 1).reshape([batch, width]);
-    Tensor::cat(vec![ahead, behind], 1)
+    let backward = outputs.narrow(2, width, width).narrow(1, 0, 1).reshape([batch, width]);
+    Tensor::cat(vec![forward, backward], 1)
 }

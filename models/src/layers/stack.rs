@@ -1,4 +1,4 @@
-//! Recurrent layers on top of each other, with skip connections.
+//! Stacked recurrent layers with skip connections.
 
 use burn::module::Module;
 use burn::tensor::activation::sigmoid;
@@ -12,62 +12,67 @@ use crate::architecture::{Architecture, Recurrent};
 use crate::cell::without_padding;
 use crate::invalid_shape::{InvalidShape, expect_fit, positive, rate};
 
-/// What a layer hands on beside its own reading.
+/// Skip connection around each layer, from its input x and its output h.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Skip {
-    /// h: its reading alone.
+    /// h.
     #[default]
     None,
     /// h + x.
     Residual,
-    /// g ⊙ h + (1 − g) ⊙ x with g = σ(x W_g + b_g), b_g = −1 at first.
+    /// g ⊙ h + (1 − g) ⊙ x with g = σ(x W_g + b_g); b_g is initialized to −1.
     Highway,
-    /// h; but every layer reads the input and the readings of all lower layers side by side.
+    /// [x ; h]: every layer's input is the concatenation of the stack's input and the outputs of all lower layers.
     Dense,
 }
 
 /// The sizes and rates of a [`Stack`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct StackShape {
-    /// Which cell reads, and in which directions.
+    /// Cell and directions.
     pub architecture: Architecture,
-    /// Features of the input.
+    /// Number of input features.
     pub input_size: usize,
-    /// Features of each layer's hidden state, per direction, the lowest layer first.
+    /// Hidden size of each layer, per direction, first layer first.
     pub hidden_sizes: Vec<usize>,
-    /// What layers hand on.
+    /// Skip connections.
     pub skip: Skip,
-    /// Whether a linear map is put in where residual or highway connections meet differing widths.
+    /// Whether residual and highway connections between different sizes use a linear projection.
     pub projection: bool,
-    /// What disturbs training.
+    /// Regularization rates.
     pub rates: StackRates,
 }
 
-/// Rates in [0, 1) of what disturbs the training of a stack.
+/// Regularization rates of a stack, each in [0, 1).
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct StackRates {
-    /// Dropout between layers, a new mask at each step.
+    /// Dropout rate between layers, with a new mask at each time step.
     pub dropout: f64,
-    /// Dropout between layers, the same mask at each step.
+    /// Variational (locked) dropout rate between layers, with the same mask at each time step.
     pub locked: f64,
-    /// Dropout of recurrent weights.
+    /// Dropout rate of the recurrent weights (DropConnect).
     pub recurrent: f64,
-    /// Zoneout of states.
+    /// Zoneout rate of the state.
     pub zoneout: f64,
 }
 
-/// Layer l reads what layer l − 1 hands on; skip connections lead around every layer, the lowest included.
+/// Stack of recurrent layers with optional skip connections around every layer, the first included.
 ///
 /// ```text
 /// none      x_{l+1} = h_l                               residual  x_{l+1} = h_l + x_l
 /// highway   x_{l+1} = g ⊙ h_l + (1 − g) ⊙ x_l           g = σ(x_l W_g + b_g)
-/// dense     x_{l+1} = [x_l ; h_l], the stack's output is the top h
+/// dense     x_{l+1} = [x_l ; h_l]; the stack's output is the last h
 /// ```
 ///
-/// Where residual and highway connections meet differing widths, x_l is first mapped linearly, if `projection` allows it.
-/// Residual: He et al., CVPR 2016; highway: Srivastava et al., "Training very deep networks", NIPS 2015; dense: Huang et
-/// al., CVPR 2017.
+/// x_1 is the input, `[batch, time, input_size]`; h_l is `[batch, time, directions · hidden_sizes[l]]`. If the sizes of
+/// x_l and h_l differ, residual and highway connections first project x_l linearly, which `projection` must allow.
+///
+/// Differences from PyTorch's multilayer RNNs: hidden sizes may differ between layers; skip connections, variational
+/// dropout, DropConnect and zoneout are available.
+///
+/// Residual: He et al., CVPR 2016; highway: Srivastava et al., "Training very deep networks", NIPS 2015; dense: Huang
+/// et al., CVPR 2017.
 #[derive(Module, Debug)]
 pub struct Stack {
     layers: Vec<Recurrent>,
@@ -79,23 +84,23 @@ pub struct Stack {
     execution: Execution,
 }
 
-/// What a stack makes of a sequence.
+/// Output of a stack.
 #[derive(Debug, Clone)]
 pub struct StackReading {
-    /// `[batch, time, output_size]`; zero at padding.
+    /// Outputs of the last layer, `[batch, time, output_size]`; zero at padding.
     pub outputs: Tensor<3>,
-    /// The state of each layer after the whole sequence, the lowest first.
+    /// Final state of each layer, first layer first.
     pub states: Vec<LayerState>,
 }
 
 impl StackShape {
-    /// Layers of one width without skip connections or noise.
+    /// Layers without skip connections or regularization.
     pub fn plain(architecture: Architecture, input_size: usize, hidden_sizes: Vec<usize>) -> Self {
         let rates = StackRates::default();
         Self { architecture, input_size, hidden_sizes, skip: Skip::None, projection: false, rates }
     }
 
-    /// Features that the stack hands on.
+    /// Number of output features.
     ///
     /// # Panics
     /// If there is no layer.
@@ -103,7 +108,7 @@ impl StackShape {
         self.architecture.directions() * self.hidden_sizes.last().expect("a stack has a layer")
     }
 
-    /// Parameters of all cells, skip connections not counted; exact however large.
+    /// Number of parameters of all cells, without skip connections; `u128`, so that no size overflows.
     pub fn parameters(&self) -> u128 {
         let directions = self.architecture.directions() as u128;
         let (mut below, mut total) = (self.input_size as u128, 0);
@@ -116,10 +121,10 @@ impl StackShape {
         total
     }
 
-    /// Whether sizes and rates make sense and the widths fit the skip connections.
+    /// Checks sizes, rates, and that the sizes match the skip connections.
     ///
     /// # Errors
-    /// The field that does not: `input_size`, `hidden_sizes`, or a rate.
+    /// The first invalid field: `input_size`, `hidden_sizes`, or a rate.
     pub fn check(&self) -> Result<(), InvalidShape> {
         positive("input_size", self.input_size)?;
         if self.hidden_sizes.is_empty() {
@@ -129,14 +134,14 @@ impl StackShape {
         let StackRates { dropout, locked, recurrent, zoneout } = self.rates;
         let rates = [("dropout", dropout), ("locked", locked), ("recurrent", recurrent), ("zoneout", zoneout)];
         rates.into_iter().try_for_each(|(field, value)| rate(field, value))?;
-        let meets = matches!(self.skip, Skip::Residual | Skip::Highway);
+        let adds = matches!(self.skip, Skip::Residual | Skip::Highway);
         let mut below = self.input_size;
         for (layer, &hidden_size) in (1..).zip(&self.hidden_sizes) {
             let width = hidden_size * self.architecture.directions();
-            if meets && width != below && !self.projection {
+            if adds && width != below && !self.projection {
                 let reason = format!(
                     "the skip connection around layer {layer} joins {below} features to {width}; \
-                     make them equal, or allow a projection"
+                     use equal sizes or enable `projection`"
                 );
                 return Err(InvalidShape::new("hidden_sizes", reason));
             }
@@ -145,16 +150,16 @@ impl StackShape {
         Ok(())
     }
 
-    /// As [`StackShape::check`], for a network that must not see what comes later.
+    /// As [`StackShape::check`], for a network that must be unidirectional.
     ///
     /// # Errors
-    /// Also the field `architecture`, if it reads both ways; `purpose` says what it would see, such as "the tokens that a
-    /// language model is to predict".
+    /// Also the field `architecture`, if it is bidirectional; `purpose` names what it would see, such as "the tokens
+    /// that a language model predicts".
     pub fn check_forward(&self, purpose: &str) -> Result<(), InvalidShape> {
         self.check()?;
         let reason = || {
             let name = self.architecture.name();
-            format!("{name} reads backward too, and so sees {purpose}; name an architecture that reads forward alone")
+            format!("{name} is bidirectional and would see {purpose}; use a unidirectional architecture")
         };
         if self.architecture.directions() == 1 { Ok(()) } else { Err(InvalidShape::new("architecture", reason())) }
     }
@@ -164,7 +169,7 @@ impl Stack {
     /// A stack with initial weights drawn from `key`.
     ///
     /// # Panics
-    /// If [`StackShape::check`] refuses the shape.
+    /// If [`StackShape::check`] fails.
     pub fn new(shape: StackShape, key: Key, device: &Device) -> Self {
         expect_fit(shape.check());
         let directions = shape.architecture.directions();
@@ -186,34 +191,36 @@ impl Stack {
         stack
     }
 
-    /// Its sizes and rates.
+    /// Sizes and rates.
     pub fn shape(&self) -> &StackShape {
         &self.shape
     }
 
-    /// How its layers are computed; the default is [`Execution::default`].
+    /// How the layers are computed; [`Execution::default`] unless set.
     pub fn execution(&self) -> Execution {
         self.execution
     }
 
-    /// Sets how its layers are computed.
+    /// Sets how the layers are computed.
     pub fn set_execution(&mut self, execution: Execution) {
         self.execution = execution;
         let linear = self.projections.iter_mut().flatten().chain(&mut self.gates);
         linear.for_each(|linear| linear.set_execution(execution));
     }
 
-    /// The same stack, computed another way.
+    /// The same stack with another [`Execution`].
     pub fn with_execution(mut self, execution: Execution) -> Self {
         self.set_execution(execution);
         self
     }
 
-    /// Reads `[batch, time, input_size]`, whose rows have `lengths` valid steps, from `initial` states (one a layer) or from
-    /// zeros; `noise` is the key of this step's masks, `None` at inference.
+    /// Applies the stack to `input`, `[batch, time, input_size]`, with `lengths` valid time steps per row.
+    ///
+    /// `initial` has one state per layer; `None` means zeros. `noise` is the random key for the masks of this training
+    /// step; `None` at inference.
     ///
     /// # Panics
-    /// If `initial` has not one state a layer.
+    /// If `initial` does not have one state per layer, or as [`unroll`](crate::cell::unroll) does.
     pub fn read(
         &self,
         input: Tensor<3>,
@@ -224,7 +231,7 @@ impl Stack {
         self.read_disturbed(input, lengths, initial, noise, None)
     }
 
-    /// As [`Stack::read`], with something added to the hidden states of the lowest layer, see
+    /// As [`Stack::read`], with a tensor added to the hidden states of the first layer, see
     /// [`Walk::added`](crate::cell::Walk::added).
     ///
     /// # Panics
@@ -239,59 +246,60 @@ impl Stack {
     ) -> StackReading {
         let (rates, lengths) = (self.shape.rates, lengths.into());
         let mut initial = initial.map(|states| {
-            assert_eq!(states.len(), self.layers.len(), "a stack starts from one state a layer");
+            assert_eq!(states.len(), self.layers.len(), "initial states must match the number of layers");
             states.into_iter()
         });
         let (mut x, mut top, mut states) = (without_padding(input, &lengths), None, Vec::new());
-        for (place, layer) in self.layers.iter().enumerate() {
-            let key = noise.map(|key| key.at(key.first() ^ (1 + place as u64) << 40));
-            // What skip connections carry is left whole.
-            let read = match key {
-                Some(key) if place > 0 => {
-                    let some = dropout::dropout(x.clone(), rates.dropout, Some(key.place(1 << 20)));
-                    dropout::locked(some, rates.locked, key.place(1 << 21))
+        for (index, layer) in self.layers.iter().enumerate() {
+            let key = noise.map(|key| key.at(key.first() ^ (1 + index as u64) << 40));
+            // Dropout applies to the layer's input, not to the skip connection.
+            let dropped = match key {
+                Some(key) if index > 0 => {
+                    let dropped = dropout::dropout(x.clone(), rates.dropout, Some(key.place(1 << 20)));
+                    dropout::locked(dropped, rates.locked, key.place(1 << 21))
                 }
                 _ => x.clone(),
             };
             let noise = Noise { recurrent_dropout: rates.recurrent, zoneout: rates.zoneout, key };
-            let from = initial.as_mut().and_then(Iterator::next);
+            let state = initial.as_mut().and_then(Iterator::next);
             let (lengths, execution) = (lengths.clone(), self.execution);
-            let passage = Passage { lengths: lengths.clone(), initial: from, noise, added: added.take(), execution };
-            let reading = layer.read(read, passage);
+            let passage = Passage { lengths: lengths.clone(), initial: state, noise, added: added.take(), execution };
+            let reading = layer.read(dropped, passage);
             states.push(reading.state);
             top = Some(reading.outputs.clone());
-            x = self.hand_on(place, x, reading.outputs, &lengths);
+            x = self.connect(index, x, reading.outputs, &lengths);
         }
         let outputs = if self.shape.skip == Skip::Dense { top.expect("a stack has a layer") } else { x };
         StackReading { outputs, states }
     }
 
-    /// Reads one sequence as its steps come, from `initial` states or from zeros, undisturbed; `None` if a layer cannot
-    /// ([`SequenceLayer::stream`](super::SequenceLayer::stream)) or there are skip connections.
+    /// Starts a stream over one sequence, from `initial` states or from zeros, without regularization; `None` if a
+    /// layer cannot stream ([`SequenceLayer::stream`](super::SequenceLayer::stream)) or the stack has skip connections.
     ///
     /// # Panics
-    /// If `initial` has not one state a layer.
+    /// If `initial` does not have one state per layer.
     pub fn stream(&self, initial: Option<Vec<LayerState>>) -> Option<StackStream> {
         let states = match initial {
             Some(states) => states.into_iter().map(Some).collect(),
             None => vec![None; self.layers.len()],
         };
-        assert_eq!(states.len(), self.layers.len(), "a stack starts from one state a layer");
+        assert_eq!(states.len(), self.layers.len(), "initial states must match the number of layers");
         let layers = self.layers.iter().zip(states).map(|(layer, state)| layer.stream(state, self.execution));
         let layers: Option<Vec<_>> = if self.shape.skip == Skip::None { layers.collect() } else { None };
         layers.map(|layers| StackStream { layers })
     }
 
-    fn hand_on(&self, layer: usize, x: Tensor<3>, h: Tensor<3>, lengths: &Lengths) -> Tensor<3> {
-        let joined = |x: Tensor<3>| match &self.projections[layer] {
+    /// The next layer's input, from this layer's input `x` and output `h`.
+    fn connect(&self, layer: usize, x: Tensor<3>, h: Tensor<3>, lengths: &Lengths) -> Tensor<3> {
+        let projected = |x: Tensor<3>| match &self.projections[layer] {
             Some(projection) => projection.forward(x),
             None => x,
         };
         let y = match self.shape.skip {
             Skip::None => return h,
-            Skip::Residual => h + joined(x),
+            Skip::Residual => h + projected(x),
             Skip::Highway => {
-                let x = joined(x);
+                let x = projected(x);
                 let g = sigmoid(self.gates[layer].forward(x.clone()));
                 x.clone() + g * (h - x)
             }
@@ -301,14 +309,14 @@ impl Stack {
     }
 }
 
-/// A stack that reads one sequence as its steps come.
+/// A stack that processes one sequence step by step, on a CPU without allocating.
 #[derive(Debug)]
 pub struct StackStream {
     layers: Vec<Stream>,
 }
 
 impl StackStream {
-    /// Reads `[input_size]` and gives the top layer's hidden state, `[output_size]`.
+    /// Processes one time step, `[input_size]`, and returns the last layer's hidden state, `[output_size]`.
     ///
     /// # Panics
     /// If `input` has another length.
@@ -318,5 +326,6 @@ impl StackStream {
     }
 }
 
-/// Negative, so that a highway carries its input through at first (Srivastava et al. 2015).
+/// Initial bias of highway gates; negative, so that the layers initially pass their input through (Srivastava et al.
+/// 2015).
 const HIGHWAY_BIAS: f32 = -1.0;

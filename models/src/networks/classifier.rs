@@ -1,4 +1,4 @@
-//! One label for a whole sequence.
+//! Sequence classification.
 
 use burn::module::Module;
 use burn::nn::Embedding;
@@ -13,13 +13,14 @@ use crate::layers::dropout::dropout;
 use crate::layers::{Linear, Pooling, Stack, StackShape, Summary};
 use crate::probe::reach;
 
-/// Sequence classifier: embedding, recurrent stack, summary of its outputs, dropout, linear layer.
+/// Sequence classifier: embedding, recurrent stack, pooling, dropout, linear layer.
 ///
 /// ```text
-/// x_t = E[token_t]      s = summary(stack(x_1 … x_length))      logits = dropout(s) W + b
+/// x_t = E[token_t]      s = pooling(stack(x_1 … x_length))      logits = dropout(s) W + b
 /// ```
 ///
-/// `E` is `[vocabulary, embedding_size]`, `s` `[batch, output_size]`, `W` `[output_size, labels]`.
+/// `E` is `[vocabulary, embedding_size]`, `s` is `[batch, output_size]`, `W` is `[output_size, labels]`; logits are
+/// `[batch, labels]`.
 #[derive(Module, Debug)]
 pub struct Classifier {
     embedding: Embedding,
@@ -33,27 +34,27 @@ pub struct Classifier {
 /// The sizes of a [`Classifier`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct ClassifierShape {
-    /// Distinct tokens, padding and unknown included.
+    /// Number of distinct tokens, padding and unknown included.
     pub vocabulary: usize,
     /// The recurrent layers; their input is the embedding.
     pub stack: StackShape,
-    /// How outputs become one vector.
+    /// Pooling of the outputs into one vector.
     pub pooling: Pooling,
-    /// Labels to tell apart.
+    /// Number of labels.
     pub labels: usize,
-    /// Share of the summary that is dropped in training.
+    /// Dropout rate of the pooled vector.
     pub dropout: f64,
-    /// Share of the tokens that are dropped in training, each wherever it occurs.
+    /// Embedding dropout rate: share of the vocabulary dropped in training.
     pub embedding_dropout: f64,
 }
 
 impl ClassifierShape {
-    /// Whether a classifier of this shape makes sense.
+    /// Checks the shape.
     ///
     /// # Errors
-    /// The field that does not: `vocabulary`, `labels`, a rate, or one of the stack's.
+    /// The first invalid field: `vocabulary`, `labels`, a dropout rate, or a field of the stack.
     pub fn check(&self) -> Result<(), InvalidShape> {
-        self.stack.check().map_err(|invalid_shape| invalid_shape.within("stack"))?;
+        self.stack.check().map_err(|error| error.within("stack"))?;
         positive("vocabulary", self.vocabulary)?;
         positive("labels", self.labels)?;
         rate("dropout", self.dropout)?;
@@ -62,11 +63,11 @@ impl ClassifierShape {
 }
 
 impl Classifier {
-    /// A classifier with initial weights drawn from the run's seed: embeddings uniform in ±0.05 (as in Keras), the cells'
-    /// own for the stack, Glorot-uniform with zero bias for the output.
+    /// A classifier with initial weights drawn from `seed`: embeddings uniform in ±0.05, as in Keras; the output layer
+    /// Glorot-uniform with zero bias.
     ///
     /// # Panics
-    /// If [`ClassifierShape::check`] refuses the shape.
+    /// If [`ClassifierShape::check`] fails.
     pub fn new(shape: ClassifierShape, seed: u64, device: &Device) -> Self {
         expect_fit(shape.check());
         let key = Key::new(seed, Purpose::Weights);
@@ -81,10 +82,11 @@ impl Classifier {
         }
     }
 
-    /// How far back the loss of `labels` reaches, see [`reach`]; the classifier must be on an autodiff device.
+    /// Gradient norms of the loss by distance from the end, see [`reach`]; the classifier must be on an autodiff
+    /// device.
     ///
     /// # Panics
-    /// If the labels do not fit the tokens.
+    /// If the labels do not match the tokens.
     pub fn reach(&self, tokens: Tensor<2, Int>, lengths: impl Into<Lengths>, labels: &[usize]) -> Vec<f64> {
         let lengths = lengths.into();
         let input = embed(&self.embedding, tokens, 0.0, None);
@@ -97,10 +99,13 @@ impl Classifier {
         })
     }
 
-    /// Scores of each label before softmax, `[batch, labels]`.
+    /// Logits, `[batch, labels]`.
     ///
-    /// `tokens` is `[batch, time]`, of which `lengths` are valid. `noise` is the key of this step's masks; without one nothing
-    /// is dropped.
+    /// `tokens` is `[batch, time]`, of which `lengths` are valid. `noise` is the random key for the dropout masks of
+    /// this training step; `None` at inference.
+    ///
+    /// # Panics
+    /// If there is not one length per row, or a length is 0 or exceeds `time`.
     pub fn forward(&self, tokens: Tensor<2, Int>, lengths: impl Into<Lengths>, noise: Option<Key>) -> Tensor<2> {
         let lengths = lengths.into();
         let input = embed(&self.embedding, tokens, self.embedding_dropout, noise);

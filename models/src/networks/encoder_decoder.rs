@@ -1,4 +1,4 @@
-//! One sequence from another.
+//! Sequence transduction (seq2seq).
 
 use std::cmp::Ordering;
 
@@ -14,16 +14,19 @@ use crate::layers::dropout::dropout;
 use crate::layers::{Attention, AttentionScore, LayerState, Linear, Pooling, Stack, StackShape, Summary};
 use crate::state::NamedState;
 
-/// Encoder–decoder with attention: the source is read whole, the target written token by token.
+/// Encoder–decoder with attention: encodes the source sequence, then generates the target token by token.
 ///
 /// ```text
-/// m = encoder(source)                    s⁰_l = tanh(last(m) W_l + b_l), one for each layer l of the decoder
+/// m = encoder(source)                    s⁰_l = tanh(last(m) W_l + b_l) for each layer l of the decoder
 /// h_u = decoder(E[target_1] … E[target_u])          context_u = attention(h_u, m)
 /// score_u = dropout(tanh([context_u ; h_u] W_c + b_c)) W + b
 /// ```
 ///
-/// Scores are `[batch, target time, target vocabulary]`. The decoder starts from what the encoder has at the end of its
-/// reading (cells of LSTMs at zero) and attends as in Luong et al. 2015 (without feeding the context back).
+/// `m` is `[batch, source time, encoder output size]`, `h` is `[batch, target time, decoder output size]`; scores are
+/// `[batch, target time, target_vocabulary]`. `last(m)` is the encoder's final hidden state; cell states of an LSTM
+/// decoder start at zero. There is no input feeding.
+///
+/// Luong, Pham and Manning, "Effective approaches to attention-based neural machine translation", EMNLP 2015.
 #[derive(Module, Debug)]
 pub struct EncoderDecoder {
     source: Embedding,
@@ -39,41 +42,41 @@ pub struct EncoderDecoder {
     embedding_dropout: f64,
 }
 
-/// The sizes of an [`EncoderDecoder`]; the depths of its halves are independent.
+/// The sizes of an [`EncoderDecoder`]; encoder and decoder may differ in depth.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EncoderDecoderShape {
-    /// Distinct source tokens.
+    /// Number of distinct source tokens.
     pub source_vocabulary: usize,
-    /// Distinct target tokens.
+    /// Number of distinct target tokens.
     pub target_vocabulary: usize,
-    /// Reads the source; its input is an embedding.
+    /// Encoder; its input is the source embedding.
     pub encoder: StackShape,
-    /// Writes the target; its input is an embedding.
+    /// Decoder; its input is the target embedding.
     pub decoder: StackShape,
-    /// How well a decoder's state fits a place of the source.
+    /// Attention score between decoder and encoder outputs.
     pub attention: AttentionScore,
-    /// Share of what the output layer reads that is dropped in training.
+    /// Dropout rate of the output layer's input.
     pub dropout: f64,
-    /// Share of the source's and of the target's tokens that are dropped in training, each wherever it occurs.
+    /// Embedding dropout rate: share of each vocabulary dropped in training.
     pub embedding_dropout: f64,
 }
 
-/// A source that has been read.
+/// An encoded source and the current state of the decoder.
 #[derive(Debug, Clone)]
 pub struct Memory {
-    /// `[batch, time, features]`.
+    /// Outputs of the encoder, `[batch, time, features]`.
     outputs: Tensor<3>,
     lengths: Lengths,
-    /// Of each layer of the decoder, before its first token.
+    /// State of each layer of the decoder.
     states: Vec<LayerState>,
 }
 
-/// How targets are generated.
+/// Options for generating targets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Generation<'a> {
-    /// Token that the decoder reads before the first one.
+    /// Begin-of-sequence token: the decoder's first input.
     pub begin: usize,
-    /// Token that ends a target; it is no part of what is returned.
+    /// End-of-sequence token; it is not returned.
     pub end: usize,
     /// Tokens that are never generated, such as padding.
     pub suppressed: &'a [usize],
@@ -81,60 +84,64 @@ pub struct Generation<'a> {
     pub max_length: usize,
 }
 
-/// A generated target and its probability.
+/// A generated target and its log-probability.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Hypothesis {
-    /// Without the end.
+    /// Tokens, without the end-of-sequence token.
     pub tokens: Vec<usize>,
-    /// Natural logarithm of the probability of all its tokens, of the end too if it has ended, under the softmax over the
-    /// whole vocabulary.
+    /// Sum of the tokens' log-probabilities in nats, including that of the end-of-sequence token if it was generated,
+    /// under the softmax over the whole vocabulary.
     pub log_probability: f64,
 }
 
 impl Memory {
-    /// The memories of some rows, in their order.
+    /// The given rows, in this order.
     fn select(self, rows: &[usize], device: &Device) -> Self {
-        let numbers: Vec<i32> = rows.iter().map(|&row| row as i32).collect();
-        let numbers = Tensor::<1, Int>::from_data(TensorData::new(numbers, [rows.len()]), device);
+        let indices: Vec<i32> = rows.iter().map(|&row| row as i32).collect();
+        let indices = Tensor::<1, Int>::from_data(TensorData::new(indices, [rows.len()]), device);
         let state = |state: LayerState| {
             let NamedState { hidden, cell } = state.forward;
-            let chosen = |tensor: Tensor<2>| tensor.select(0, numbers.clone());
-            LayerState { forward: NamedState { hidden: chosen(hidden), cell: cell.map(chosen) }, backward: None }
+            let selected = |tensor: Tensor<2>| tensor.select(0, indices.clone());
+            LayerState { forward: NamedState { hidden: selected(hidden), cell: cell.map(selected) }, backward: None }
         };
         Self {
-            outputs: self.outputs.select(0, numbers.clone()),
+            outputs: self.outputs.select(0, indices.clone()),
             lengths: Lengths::new(rows.iter().map(|&row| self.lengths[row]).collect()),
             states: self.states.into_iter().map(state).collect(),
         }
     }
 
-    /// What the encoder has read, `[batch, time, features]`.
+    /// Outputs of the encoder, `[batch, time, features]`.
     pub fn outputs(&self) -> &Tensor<3> {
         &self.outputs
     }
 
-    /// The state of each layer of the decoder.
+    /// State of each layer of the decoder.
     pub fn states(&self) -> &[LayerState] {
         &self.states
     }
 }
 
 impl EncoderDecoderShape {
-    /// Whether the halves make sense and fit each other.
+    /// Checks the shape.
     ///
     /// # Errors
-    /// The field that does not: a vocabulary, a rate, `attention`, or one of the halves', of which the decoder must read forward alone.
+    /// The first invalid field: a vocabulary, a dropout rate, `attention`, or a field of the encoder or decoder; the
+    /// decoder must be unidirectional.
     pub fn check(&self) -> Result<(), InvalidShape> {
         positive("source_vocabulary", self.source_vocabulary)?;
         positive("target_vocabulary", self.target_vocabulary)?;
         rate("dropout", self.dropout)?;
         rate("embedding_dropout", self.embedding_dropout)?;
-        self.encoder.check().map_err(|invalid_shape| invalid_shape.within("encoder"))?;
-        let written = "what a decoder is to write";
-        self.decoder.check_forward(written).map_err(|invalid_shape| invalid_shape.within("decoder"))?;
+        self.encoder.check().map_err(|error| error.within("encoder"))?;
+        let generated = "the tokens that a decoder generates";
+        self.decoder.check_forward(generated).map_err(|error| error.within("decoder"))?;
         let (memory, query) = (self.encoder.output_size(), self.decoder.output_size());
         if self.attention == AttentionScore::Dot && memory != query {
-            let reason = format!("dot attention joins {query} features to {memory}; use general or additive");
+            let reason = format!(
+                "dot attention needs equal output sizes of decoder and encoder, got {query} and {memory}; \
+                 use general or additive"
+            );
             return Err(InvalidShape::new("attention", reason));
         }
         Ok(())
@@ -142,10 +149,10 @@ impl EncoderDecoderShape {
 }
 
 impl EncoderDecoder {
-    /// An encoder–decoder with weights drawn from the run's seed.
+    /// An encoder–decoder with initial weights drawn from `seed`.
     ///
     /// # Panics
-    /// If [`EncoderDecoderShape::check`] refuses the shape.
+    /// If [`EncoderDecoderShape::check`] fails.
     pub fn new(shape: EncoderDecoderShape, seed: u64, device: &Device) -> Self {
         expect_fit(shape.check());
         let key = Key::new(seed, Purpose::Weights);
@@ -167,7 +174,12 @@ impl EncoderDecoder {
         }
     }
 
-    /// Reads a source, `[batch, time]`, of which `lengths` are valid.
+    /// Encodes `source`, `[batch, time]`, of which `lengths` are valid.
+    ///
+    /// `noise` is the random key for the dropout masks of this training step; `None` at inference.
+    ///
+    /// # Panics
+    /// If there is not one length per row, or a length is 0 or exceeds `time`.
     pub fn read(&self, source: Tensor<2, Int>, lengths: impl Into<Lengths>, noise: Option<Key>) -> Memory {
         let lengths = lengths.into();
         let directions = self.encoder.shape().architecture.directions();
@@ -182,7 +194,8 @@ impl EncoderDecoder {
         Memory { outputs, lengths, states: self.bridges.iter().map(start).collect() }
     }
 
-    /// Scores of what follows each token of `target`, `[batch, time]`, and the memory to go on from after the last.
+    /// Scores of the token that follows each token of `target`, `[batch, time]`: `[batch, time, target_vocabulary]`;
+    /// and the memory with the decoder's final state, from which decoding can resume.
     pub fn write(
         &self,
         memory: Memory,
@@ -193,18 +206,18 @@ impl EncoderDecoder {
         let Memory { outputs: source, lengths: source_lengths, states } = memory;
         let noise = noise.map(|key| key.at(key.first() ^ (1 << 62)));
         let input = embed(&self.target, target, self.embedding_dropout, noise);
-        let written = self.decoder.read(input, lengths, Some(states), noise);
-        let context = self.attention.forward(written.outputs.clone(), source.clone(), &source_lengths).context;
-        let combined = self.combine.forward(Tensor::cat(vec![context, written.outputs], 2)).tanh();
-        let memory = Memory { outputs: source, lengths: source_lengths, states: written.states };
+        let decoded = self.decoder.read(input, lengths, Some(states), noise);
+        let context = self.attention.forward(decoded.outputs.clone(), source.clone(), &source_lengths).context;
+        let combined = self.combine.forward(Tensor::cat(vec![context, decoded.outputs], 2)).tanh();
+        let memory = Memory { outputs: source, lengths: source_lengths, states: decoded.states };
         (self.output.forward(dropout(combined, self.dropout, noise)), memory)
     }
 
-    /// Mean cross-entropy in nats per target token under teacher forcing: the decoder reads `begin` and the true tokens, and
-    /// is to say the true ones; `target` is `[batch][length]`.
+    /// Mean cross-entropy in nats per target token under teacher forcing: the decoder's input is `begin` and the target
+    /// shifted by one; `target` is `[batch][length]`.
     ///
     /// # Panics
-    /// If the targets do not fit the source or the vocabulary.
+    /// If the targets do not match the source or the vocabulary.
     pub fn loss(
         &self,
         source: Tensor<2, Int>,
@@ -216,17 +229,17 @@ impl EncoderDecoder {
         let device = source.device();
         let time = target.iter().map(Vec::len).max().unwrap_or(0);
         let shifted = |row: &Vec<usize>| -> Vec<i32> {
-            let told = std::iter::once(begin).chain(row.iter().copied()).map(|token| token as i32);
-            told.chain(std::iter::repeat(0)).take(time).collect()
+            let tokens = std::iter::once(begin).chain(row.iter().copied()).map(|token| token as i32);
+            tokens.chain(std::iter::repeat(0)).take(time).collect()
         };
-        let told: Vec<i32> = target.iter().flat_map(shifted).collect();
-        let told = Tensor::<2, Int>::from_data(TensorData::new(told, [target.len(), time]), &device);
+        let input: Vec<i32> = target.iter().flat_map(shifted).collect();
+        let input = Tensor::<2, Int>::from_data(TensorData::new(input, [target.len(), time]), &device);
         let target_lengths: Vec<usize> = target.iter().map(Vec::len).collect();
         let memory = self.read(source, lengths, noise);
-        cross_entropy(self.write(memory, told, &target_lengths, noise).0, target)
+        cross_entropy(self.write(memory, input, &target_lengths, noise).0, target)
     }
 
-    /// The most probable next token at each step, for each row of `source`, `[batch, time]`.
+    /// Greedy decoding of each row of `source`, `[batch, time]`: the most probable next token at each step.
     pub fn greedy(
         &self,
         source: Tensor<2, Int>,
@@ -236,7 +249,7 @@ impl EncoderDecoder {
         let lengths = lengths.into();
         let batch = lengths.len();
         let mut memory = self.read(source, lengths, None);
-        let mut written = vec![Vec::new(); batch];
+        let mut generated = vec![Vec::new(); batch];
         let mut done = vec![false; batch];
         let mut last = vec![generation.begin; batch];
         for _ in 0..generation.max_length {
@@ -247,18 +260,20 @@ impl EncoderDecoder {
             for (row, &token) in last.iter().enumerate() {
                 done[row] |= token == generation.end;
                 if !done[row] {
-                    written[row].push(token);
+                    generated[row].push(token);
                 }
             }
             if done.iter().all(|&done| done) {
                 break;
             }
         }
-        written
+        generated
     }
 
-    /// The most probable targets of one source, `[1, time]`, by beam search: at most `width`, all different, the most
-    /// probable first. A beam of width 1 is [`EncoderDecoder::greedy`]; the greedy target is a candidate at every width.
+    /// Beam search over the targets of one source, `[1, time]`: at most `width` distinct hypotheses, the most probable
+    /// first.
+    ///
+    /// Beam width 1 equals [`EncoderDecoder::greedy`]; the greedy target is a candidate at every width.
     ///
     /// # Panics
     /// If `width` is 0.
@@ -269,11 +284,11 @@ impl EncoderDecoder {
         generation: &Generation,
         width: usize,
     ) -> Vec<Hypothesis> {
-        assert!(width > 0, "a beam keeps at least one hypothesis");
+        assert!(width > 0, "beam width must be at least 1");
         let memory = self.read(source, &[length], None);
         let mut found = self.search(memory.clone(), generation, width);
         if width > 1 {
-            // A beam may drop the greedy prefix for prefixes that end up less probable.
+            // The beam may drop the greedy prefix in favor of prefixes that end up less probable.
             let greedy = self.search(memory, generation, 1);
             let is_new = |greedy: &Hypothesis| found.iter().all(|other| other.tokens != greedy.tokens);
             let missing: Vec<Hypothesis> = greedy.into_iter().filter(is_new).collect();
@@ -283,7 +298,7 @@ impl EncoderDecoder {
         found
     }
 
-    /// Beam search after a source.
+    /// Beam search from an encoded source.
     fn search(&self, mut memory: Memory, generation: &Generation, width: usize) -> Vec<Hypothesis> {
         let mut active = vec![Hypothesis { tokens: Vec::new(), log_probability: 0.0 }];
         let mut ended: Vec<Hypothesis> = Vec::new();
@@ -295,8 +310,8 @@ impl EncoderDecoder {
             let scores = scores.try_into_vec_as::<f32>().expect("a computed tensor can be read");
             let mut candidates: Vec<Candidate> = Vec::new();
             for (parent, scores) in scores.chunks_exact(vocabulary).enumerate() {
-                let from = active[parent].log_probability;
-                candidates.extend(Candidate::of(parent, from, scores, generation, width));
+                let log_probability = active[parent].log_probability;
+                candidates.extend(Candidate::of(parent, log_probability, scores, generation, width));
             }
             candidates.sort_by(Candidate::order);
             candidates.truncate(width);
@@ -313,7 +328,7 @@ impl EncoderDecoder {
             }
             active = kept;
             most_probable(&mut ended, width);
-            // Probabilities only fall, so nothing that goes on can still replace one of these.
+            // Log-probabilities never increase, so no active hypothesis can still replace an ended one.
             let least = ended.last().filter(|_| ended.len() == width).map(|ended| ended.log_probability);
             if active.is_empty() || least.is_some_and(|least| active[0].log_probability <= least) {
                 return ended;
@@ -325,10 +340,10 @@ impl EncoderDecoder {
         ended
     }
 
-    /// Scores of the token after `last`, one for each row of the memory, `[batch, vocabulary]`.
+    /// Scores of the token after `last`, `[batch, vocabulary]`; `last` has one token per row of the memory.
     fn step(&self, memory: Memory, last: &[usize]) -> (Tensor<2>, Memory) {
-        let numbers: Vec<i32> = last.iter().map(|&token| token as i32).collect();
-        let tokens = Tensor::<2, Int>::from_data(TensorData::new(numbers, [last.len(), 1]), &memory.outputs.device());
+        let ids: Vec<i32> = last.iter().map(|&token| token as i32).collect();
+        let tokens = Tensor::<2, Int>::from_data(TensorData::new(ids, [last.len(), 1]), &memory.outputs.device());
         let (scores, memory) = self.write(memory, tokens, Lengths::full(last.len(), 1), None);
         let [batch, _, vocabulary] = scores.dims();
         (scores.reshape([batch, vocabulary]), memory)
@@ -336,7 +351,7 @@ impl EncoderDecoder {
 }
 
 impl Generation<'_> {
-    /// Scores `[batch, vocabulary]`, the lowest of all where a token is suppressed.
+    /// Scores, `[batch, vocabulary]`, with suppressed tokens at the lowest value.
     fn allowed(&self, scores: Tensor<2>) -> Tensor<2> {
         if self.suppressed.is_empty() {
             return scores;
@@ -348,27 +363,27 @@ impl Generation<'_> {
     }
 }
 
-/// A hypothesis and one more token.
+/// A hypothesis extended by one token.
 #[derive(Debug, Clone, Copy)]
 struct Candidate {
     parent: usize,
     token: usize,
-    /// Of the hypothesis with this token.
+    /// Log-probability of the extended hypothesis.
     log_probability: f64,
-    /// Of this token, before softmax: decides where rounding makes probabilities equal, so that width 1 is greedy.
+    /// Score of the token before softmax: breaks ties caused by rounding, so that width 1 equals greedy decoding.
     score: f32,
 }
 
 impl Candidate {
     /// The `width` best continuations of a hypothesis, given the scores of the whole vocabulary.
-    fn of(parent: usize, from: f64, scores: &[f32], generation: &Generation, width: usize) -> Vec<Self> {
+    fn of(parent: usize, prefix: f64, scores: &[f32], generation: &Generation, width: usize) -> Vec<Self> {
         let largest = f64::from(scores.iter().copied().fold(f32::NEG_INFINITY, f32::max));
         let sum: f64 = scores.iter().map(|&score| (f64::from(score) - largest).exp()).sum();
         let normalizer = largest + sum.ln();
         let candidate = |(token, &score): (usize, &f32)| Self {
             parent,
             token,
-            log_probability: from + (f64::from(score) - normalizer),
+            log_probability: prefix + (f64::from(score) - normalizer),
             score,
         };
         let allowed = scores.iter().enumerate().filter(|(token, _)| !generation.suppressed.contains(token));
@@ -380,7 +395,7 @@ impl Candidate {
         candidates
     }
 
-    /// The most probable first; among equal ones the first parent, then the first token.
+    /// The most probable first; ties go to the first parent, then to the first token.
     fn order(&self, other: &Self) -> Ordering {
         let probability = other.log_probability.total_cmp(&self.log_probability);
         let earlier = || (self.parent, self.token).cmp(&(other.parent, other.token));
@@ -388,7 +403,7 @@ impl Candidate {
     }
 }
 
-/// Keeps the `width` most probable hypotheses, the most probable first; among equal ones the first stays first.
+/// Keeps the `width` most probable hypotheses, the most probable first; stable for ties.
 fn most_probable(hypotheses: &mut Vec<Hypothesis>, width: usize) {
     hypotheses.sort_by(|one, other| other.log_probability.total_cmp(&one.log_probability));
     hypotheses.truncate(width);

@@ -1,4 +1,4 @@
-//! The next token, from all before it.
+//! Language modeling: next-token prediction.
 
 use burn::module::{Module, Param};
 use burn::nn::Embedding;
@@ -13,14 +13,16 @@ use crate::layers::dropout::dropout;
 use crate::layers::stack::StackReading;
 use crate::layers::{LayerState, Linear, Stack, StackShape, StackStream};
 
-/// Language model: embedding, recurrent stack, and a score for each token of the vocabulary at each step.
+/// Language model: embedding, recurrent stack, dropout, linear layer to the vocabulary.
 ///
 /// ```text
 /// score_t = dropout(stack(E[token_1] … E[token_t])) W + b        tied: W = Eᵀ
 /// ```
 ///
-/// Scores are `[batch, time, vocabulary]`. Tied embeddings (Press and Wolf, EACL 2017) save a matrix and need a stack as wide as
-/// the embedding.
+/// `E` is `[vocabulary, embedding_size]`, `W` is `[output_size, vocabulary]`; scores are `[batch, time, vocabulary]`.
+/// Tied embeddings need equal embedding and output sizes.
+///
+/// Tied embeddings: Press and Wolf, "Using the output embedding to improve language models", EACL 2017.
 #[derive(Module, Debug)]
 pub struct LanguageModel {
     embedding: Embedding,
@@ -34,42 +36,42 @@ pub struct LanguageModel {
 /// The sizes of a [`LanguageModel`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct LanguageModelShape {
-    /// Distinct tokens.
+    /// Number of distinct tokens.
     pub vocabulary: usize,
     /// The recurrent layers; their input is the embedding.
     pub stack: StackShape,
-    /// Whether the output reads with the embedding's own weights.
+    /// Whether the output layer shares its weights with the embedding.
     pub tied: bool,
-    /// Share of the stack's outputs dropped in training.
+    /// Dropout rate of the stack's outputs.
     pub dropout: f64,
-    /// Share of the tokens that are dropped in training, each wherever it occurs.
+    /// Embedding dropout rate: share of the vocabulary dropped in training.
     pub embedding_dropout: f64,
 }
 
-/// What a stretch of text was read as, and the states after it.
+/// Output of [`LanguageModel::read`]: features and final states.
 #[derive(Debug, Clone)]
 pub struct Continuation {
-    /// What the output layer reads at each step, `[batch, time, features]`.
+    /// Input of the output layer, `[batch, time, features]`.
     pub features: Tensor<3>,
-    /// Of each layer, to go on from.
+    /// Final state of each layer, from which the next segment can resume.
     pub states: Vec<LayerState>,
 }
 
 impl LanguageModelShape {
-    /// Whether a language model of this shape makes sense.
+    /// Checks the shape.
     ///
     /// # Errors
-    /// The field that does not: `vocabulary`, a rate, `tied`, or one of the stack's, whose `architecture` must read
-    /// forward alone.
+    /// The first invalid field: `vocabulary`, a dropout rate, `tied`, or a field of the stack, whose `architecture` must be
+    /// unidirectional.
     pub fn check(&self) -> Result<(), InvalidShape> {
-        let predicted = "the tokens that a language model is to predict";
-        self.stack.check_forward(predicted).map_err(|invalid_shape| invalid_shape.within("stack"))?;
+        let predicted = "the tokens that a language model predicts";
+        self.stack.check_forward(predicted).map_err(|error| error.within("stack"))?;
         positive("vocabulary", self.vocabulary)?;
         rate("dropout", self.dropout)?;
         rate("embedding_dropout", self.embedding_dropout)?;
         let (below, above) = (self.stack.input_size, self.stack.output_size());
         if self.tied && below != above {
-            let reason = format!("tied embeddings need a stack as wide as the embedding: {above} is not {below}");
+            let reason = format!("tied embeddings need equal output and embedding sizes, got {above} and {below}");
             return Err(InvalidShape::new("tied", reason));
         }
         Ok(())
@@ -77,10 +79,10 @@ impl LanguageModelShape {
 }
 
 impl LanguageModel {
-    /// A language model with weights drawn from the run's seed.
+    /// A language model with initial weights drawn from `seed`.
     ///
     /// # Panics
-    /// If [`LanguageModelShape::check`] refuses the shape.
+    /// If [`LanguageModelShape::check`] fails.
     pub fn new(shape: LanguageModelShape, seed: u64, device: &Device) -> Self {
         expect_fit(shape.check());
         let key = Key::new(seed, Purpose::Weights);
@@ -95,12 +97,15 @@ impl LanguageModel {
         }
     }
 
-    /// How many recurrent layers it has.
+    /// Number of recurrent layers.
     pub fn depth(&self) -> usize {
         self.stack.shape().hidden_sizes.len()
     }
 
-    /// Reads tokens `[batch, time]`, going on from `states` or from nothing.
+    /// Applies embedding and stack to `tokens`, `[batch, time]`, of which `lengths` are valid.
+    ///
+    /// `states` has one initial state per layer; `None` means zeros. `noise` is the random key for the dropout masks of
+    /// this training step; `None` at inference.
     pub fn read(
         &self,
         tokens: Tensor<2, Int>,
@@ -113,7 +118,7 @@ impl LanguageModel {
         Continuation { features: dropout(outputs, self.dropout, noise), states }
     }
 
-    /// Scores of what follows each step, `[batch, time, vocabulary]`, before softmax.
+    /// Scores of the next token at each time step, before softmax, `[batch, time, vocabulary]`.
     pub fn scores(&self, features: Tensor<3>) -> Tensor<3> {
         if let Some(output) = &self.output {
             return output.forward(features);
@@ -125,17 +130,17 @@ impl LanguageModel {
         scores.reshape([batch, time, vocabulary])
     }
 
-    /// Mean cross-entropy in nats per token, where `next` `[batch · time]` follows each step.
+    /// Mean cross-entropy in nats per token; `next`, `[batch · time]`, holds the next token at each time step.
     ///
     /// # Panics
-    /// If `next` does not fit the features.
+    /// If `next` does not match the features.
     pub fn mean_loss(&self, features: Tensor<3>, next: Vec<u32>) -> Tensor<1> {
         let [batch, time, width] = features.dims();
         let (weight, bias) = self.output();
         mean_cross_entropy(features.reshape([batch * time, width]), weight, bias, next, self.stack.execution())
     }
 
-    /// Mean cross-entropy in nats per token, and how many tokens had the largest score, nothing to be learned from it.
+    /// Mean cross-entropy in nats per token, and the number of correctly predicted tokens; not differentiable.
     ///
     /// # Panics
     /// As [`LanguageModel::mean_loss`].
@@ -150,78 +155,79 @@ impl LanguageModel {
         match (&self.output, &self.tied_bias) {
             (Some(output), _) => (output.weight(), output.bias()),
             (None, Some(bias)) => (self.embedding.weight.val().transpose(), bias.val()),
-            _ => unreachable!("there is a bias, of the output layer or of the tied one"),
+            _ => unreachable!("a model has an output layer or a tied bias"),
         }
     }
 
-    /// Mean cross-entropy in nats per token of what follows each token; `next` is `[batch][length]`.
+    /// Mean cross-entropy in nats per token; `tokens` is `[batch, time]`, `next` is `[batch][length]`, the next token
+    /// at each time step.
     ///
     /// # Panics
-    /// If `next` does not fit the tokens.
+    /// If `next` does not match the tokens.
     pub fn loss(&self, tokens: Tensor<2, Int>, next: &[Vec<usize>], noise: Option<Key>) -> Tensor<1> {
         let lengths: Vec<usize> = next.iter().map(Vec::len).collect();
-        let read = self.read(tokens, &lengths, None, noise);
-        cross_entropy(self.scores(read.features), next)
+        let result = self.read(tokens, &lengths, None, noise);
+        cross_entropy(self.scores(result.features), next)
     }
 }
 
-/// A language model that reads one text token by token, each step as it comes; on a CPU without allocating.
+/// A language model that processes one text token by token; on a CPU without allocating.
 #[derive(Debug)]
 pub struct TextReader<'a> {
     model: &'a LanguageModel,
     device: Device,
-    way: Way,
+    mode: ReaderMode,
 }
 
-/// How it reads.
+/// How a [`TextReader`] computes a step.
 #[derive(Debug)]
-enum Way {
-    /// By kernels, from numbers that were taken out of the tensors once.
+enum ReaderMode {
+    /// With kernels, from weights copied out of the tensors once.
     Stream {
-        /// A row for each token.
+        /// The embedding table, one row per token.
         table: Vec<f32>,
         stack: StackStream,
         output: OutputLayer,
     },
-    /// By tensors, from a state to the next.
+    /// With tensors; the state of each layer.
     Tensors(Option<Vec<LayerState>>),
 }
 
 impl LanguageModel {
-    /// Begins to read a text.
+    /// Starts a new text, with zero states.
     pub fn reader(&self, device: &Device) -> TextReader<'_> {
         let (weight, bias) = self.output();
         let stream = self.stack.stream(None).zip(kernels::output_layer(&weight, &bias, self.stack.execution()));
-        let way = match stream {
+        let mode = match stream {
             Some((stack, output)) => {
                 let table = self.embedding.weight.val().into_data();
-                Way::Stream { table: table.try_into_vec().expect("a stack that streams is of f32"), stack, output }
+                ReaderMode::Stream { table: table.try_into_vec().expect("a streaming stack is f32"), stack, output }
             }
-            None => Way::Tensors(None),
+            None => ReaderMode::Tensors(None),
         };
-        TextReader { model: self, device: device.clone(), way }
+        TextReader { model: self, device: device.clone(), mode }
     }
 }
 
 impl TextReader<'_> {
-    /// Reads a token; `scores` become those of what follows it, `[vocabulary]`.
+    /// Processes one token; `scores` is set to the scores of the next token, `[vocabulary]`.
     ///
     /// # Panics
-    /// If the token is none of the vocabulary's.
+    /// If the token is not in the vocabulary.
     pub fn read(&mut self, token: u32, scores: &mut Vec<f32>) {
-        match &mut self.way {
-            Way::Stream { table, stack, output } => {
+        match &mut self.mode {
+            ReaderMode::Stream { table, stack, output } => {
                 let size = self.model.stack.shape().input_size;
                 let features = stack.step(&table[token as usize * size..][..size]);
                 scores.clear();
                 scores.extend_from_slice(output.scores(features));
             }
-            Way::Tensors(states) => {
+            ReaderMode::Tensors(states) => {
                 let tokens = Tensor::<2, Int>::from_data([[token as i32]], &self.device);
-                let read = self.model.read(tokens, &[1], states.take(), None);
-                *states = Some(read.states);
-                let all = self.model.scores(read.features).into_data();
-                *scores = all.try_into_vec().expect("scores are of f32");
+                let result = self.model.read(tokens, &[1], states.take(), None);
+                *states = Some(result.states);
+                let all = self.model.scores(result.features).into_data();
+                *scores = all.try_into_vec().expect("scores are f32");
             }
         }
     }

@@ -1,4 +1,4 @@
-//! How two marked places of a text relate.
+//! Relation classification between two marked spans of a text.
 
 use std::ops::Range;
 
@@ -12,14 +12,18 @@ use super::{Network, table};
 use crate::invalid_shape::{InvalidShape, expect_fit, positive};
 use crate::layers::{Linear, Pooling, Stack, StackShape, Summary};
 
-/// Relation classifier: embedding, recurrent stack, the means over both marked spans and the largest values over the whole.
+/// Relation classifier: embedding, recurrent stack, mean pooling over both marked spans, max pooling over the whole
+/// sequence, linear layer.
 ///
 /// ```text
 /// h = stack(E[token_1] … E[token_length])
 /// logits = [mean_{t ∈ first} h_t ; mean_{t ∈ second} h_t ; max_t h_t] W + b
 /// ```
 ///
-/// Logits are `[batch, labels]`. After Zhang and Wang, "Relation classification via recurrent neural network", 2015.
+/// Tokens are `[batch, time]`, `h` is `[batch, time, output_size]`, `W` is `[3 · output_size, labels]`, logits are
+/// `[batch, labels]`.
+///
+/// After Zhang and Wang, "Relation classification via recurrent neural network", 2015.
 #[derive(Module, Debug)]
 pub struct RelationClassifier {
     embedding: Embedding,
@@ -31,31 +35,31 @@ pub struct RelationClassifier {
 /// The sizes of a [`RelationClassifier`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct RelationShape {
-    /// Distinct tokens.
+    /// Number of distinct tokens.
     pub vocabulary: usize,
     /// The recurrent layers; their input is the embedding.
     pub stack: StackShape,
-    /// Relations to tell apart.
+    /// Number of relations.
     pub labels: usize,
 }
 
 impl RelationShape {
-    /// Whether a classifier of this shape makes sense.
+    /// Checks the shape.
     ///
     /// # Errors
-    /// The field that does not: `vocabulary`, `labels`, or one of the stack's.
+    /// The first invalid field: `vocabulary`, `labels`, or a field of the stack.
     pub fn check(&self) -> Result<(), InvalidShape> {
-        self.stack.check().map_err(|invalid_shape| invalid_shape.within("stack"))?;
+        self.stack.check().map_err(|error| error.within("stack"))?;
         positive("vocabulary", self.vocabulary)?;
         positive("labels", self.labels)
     }
 }
 
 impl RelationClassifier {
-    /// A classifier with weights drawn from the run's seed.
+    /// A relation classifier with initial weights drawn from `seed`.
     ///
     /// # Panics
-    /// If [`RelationShape::check`] refuses the shape.
+    /// If [`RelationShape::check`] fails.
     pub fn new(shape: RelationShape, seed: u64, device: &Device) -> Self {
         expect_fit(shape.check());
         let RelationShape { vocabulary, stack, labels } = shape;
@@ -69,10 +73,13 @@ impl RelationClassifier {
         }
     }
 
-    /// Scores of each relation between the two `spans` of each row of `[batch, time]`.
+    /// Logits of the relation between the two `spans` of each row, `[batch, labels]`.
+    ///
+    /// `tokens` is `[batch, time]`, of which `lengths` are valid. `noise` is the random key for the dropout masks of
+    /// this training step; `None` at inference.
     ///
     /// # Panics
-    /// If a span is empty or reaches beyond its row's length.
+    /// If there is not one pair of spans per row, or a span is empty or exceeds its row's length.
     pub fn forward(
         &self,
         tokens: Tensor<2, Int>,
@@ -84,12 +91,12 @@ impl RelationClassifier {
         let directions = self.stack.shape().architecture.directions();
         let outputs = self.stack.read(self.embedding.forward(tokens), &lengths, None, noise).outputs;
         let [batch, time, features] = outputs.dims();
-        let lies_in = |(spans, &length): (&[Range<usize>; 2], &usize)| {
+        let is_valid = |(spans, &length): (&[Range<usize>; 2], &usize)| {
             spans.iter().all(|span| !span.is_empty() && span.end <= length)
         };
         assert!(
-            spans.len() == batch && spans.iter().zip(lengths.iter()).all(lies_in),
-            "spans {spans:?} in rows of {lengths:?}"
+            spans.len() == batch && spans.iter().zip(lengths.iter()).all(is_valid),
+            "spans {spans:?} must be nonempty and within lengths {lengths:?}"
         );
         let share = |span: &Range<usize>, step: usize| if span.contains(&step) { 1.0 / span.len() as f32 } else { 0.0 };
         let shares =

@@ -1,4 +1,4 @@
-//! A label for every token.
+//! Sequence labeling: one label per token.
 
 use burn::module::Module;
 use burn::nn::Embedding;
@@ -13,8 +13,7 @@ use crate::layers::character_encoder::{CharacterEncoder, CharacterEncoderShape, 
 use crate::layers::dropout::dropout;
 use crate::layers::{Crf, Linear, Stack, StackShape};
 
-/// Token tagger: embedding, and if asked for what the letters say, recurrent stack, linear layer, and labels that are
-/// independent (softmax) or crf (CRF).
+/// Token tagger: embedding, optional character encoder, recurrent stack, linear layer, and a softmax or CRF output.
 ///
 /// ```text
 /// x_t = [E[token_t] ; character_encoder(token_t)]
@@ -22,8 +21,10 @@ use crate::layers::{Crf, Linear, Stack, StackShape};
 /// softmax:  p(y) = Π_t softmax(emission_t)_{y_t}        CRF:  see layers/crf.rs
 /// ```
 ///
-/// Emissions are `[batch, time, labels]`, zero at padding. Lample et al., "Neural architectures for named entity
-/// recognition", NAACL 2016.
+/// `x` is `[batch, time, embedding_size + character encoder size]`, `W` is `[output_size, labels]`; emissions are
+/// `[batch, time, labels]`, zero at padding.
+///
+/// Lample et al., "Neural architectures for named entity recognition", NAACL 2016.
 #[derive(Module, Debug)]
 pub struct Tagger {
     embedding: Embedding,
@@ -38,45 +39,46 @@ pub struct Tagger {
 /// The sizes of a [`Tagger`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct TaggerShape {
-    /// Distinct tokens.
+    /// Number of distinct tokens.
     pub vocabulary: usize,
-    /// Features of a token's embedding.
+    /// Embedding size.
     pub embedding_size: usize,
-    /// How letters are read, if they are.
+    /// Character encoder, if any.
     pub character_encoder: Option<CharacterEncoderShape>,
-    /// The recurrent layers; their input is the embedding and, behind it, the character_encoder.
+    /// The recurrent layers; their input is the embedding, concatenated with the character encoder's word vector.
     pub stack: StackShape,
-    /// Labels to tell apart.
+    /// Number of labels.
     pub labels: usize,
-    /// Whether labels depend on their neighbors (CRF) or not (softmax).
+    /// Whether the output is a CRF instead of a softmax.
     pub crf: bool,
-    /// Share of what the stack reads, and of what it says, that is dropped in training.
+    /// Dropout rate of the stack's inputs and outputs.
     pub dropout: f64,
-    /// Share of the tokens whose embedding is dropped in training, each wherever it occurs.
+    /// Embedding dropout rate: share of the vocabulary dropped in training.
     pub embedding_dropout: f64,
 }
 
-/// Sentences as a [`Tagger`] reads them.
+/// Input batch of a [`Tagger`].
 #[derive(Debug, Clone)]
 pub struct Sentences {
-    /// `[batch, time]`.
+    /// Token ids, `[batch, time]`.
     pub tokens: Tensor<2, Int>,
-    /// True tokens of each.
+    /// Number of tokens of each sentence.
     pub lengths: Vec<usize>,
-    /// Their letters, for a tagger that reads them.
+    /// Characters of the words, for a tagger with a character encoder.
     pub characters: Option<WordCharacters>,
 }
 
 impl TaggerShape {
-    /// Whether a tagger of this shape makes sense.
+    /// Checks the shape.
     ///
     /// # Errors
-    /// The field that does not: `vocabulary`, `embedding_size`, `labels`, a rate, or one of the stacks'.
+    /// The first invalid field: `vocabulary`, `embedding_size`, `labels`, a dropout rate, or a field of the stack or
+    /// character encoder.
     pub fn check(&self) -> Result<(), InvalidShape> {
-        self.stack.check().map_err(|invalid_shape| invalid_shape.within("stack"))?;
+        self.stack.check().map_err(|error| error.within("stack"))?;
         let characters = match &self.character_encoder {
             Some(character_encoder) => {
-                character_encoder.check().map_err(|invalid_shape| invalid_shape.within("character_encoder"))?;
+                character_encoder.check().map_err(|error| error.within("character_encoder"))?;
                 character_encoder.stack.output_size()
             }
             None => 0,
@@ -88,7 +90,7 @@ impl TaggerShape {
         rate("embedding_dropout", self.embedding_dropout)?;
         let (width, below) = (self.embedding_size + characters, self.stack.input_size);
         if width != below {
-            let reason = format!("embedding and character_encoder have {width} features, but the stack reads {below}");
+            let reason = format!("embedding and character encoder have {width} features, the stack expects {below}");
             return Err(InvalidShape::new("stack.input_size", reason));
         }
         if self.crf { Crf::check(self.labels) } else { Ok(()) }
@@ -96,10 +98,10 @@ impl TaggerShape {
 }
 
 impl Tagger {
-    /// A tagger with weights drawn from the run's seed.
+    /// A tagger with initial weights drawn from `seed`.
     ///
     /// # Panics
-    /// If [`TaggerShape::check`] refuses the shape.
+    /// If [`TaggerShape::check`] fails.
     pub fn new(shape: TaggerShape, seed: u64, device: &Device) -> Self {
         expect_fit(shape.check());
         let key = Key::new(seed, Purpose::Weights);
@@ -117,17 +119,19 @@ impl Tagger {
         }
     }
 
-    /// A score for each label at each step; `noise` is the key of this step's masks.
+    /// Emissions: a score for each label at each token, `[batch, time, labels]`.
+    ///
+    /// `noise` is the random key for the dropout masks of this training step; `None` at inference.
     ///
     /// # Panics
-    /// If the tagger reads letters and the sentences have none.
+    /// If the tagger has a character encoder and the sentences have no characters.
     pub fn emissions(&self, sentences: &Sentences, noise: Option<Key>) -> Tensor<3> {
         let Sentences { tokens, lengths, characters } = sentences;
         let lengths = Lengths::from(lengths);
-        let dropped = |tensor: Tensor<3>, place: u64| dropout(tensor, self.dropout, noise.map(|key| key.place(place)));
+        let dropped = |tensor: Tensor<3>, index: u64| dropout(tensor, self.dropout, noise.map(|key| key.place(index)));
         let mut input = embed(&self.embedding, tokens.clone(), self.embedding_dropout, noise);
         if let Some(character_encoder) = &self.character_encoder {
-            let characters = characters.as_ref().expect("a tagger that reads letters is given them");
+            let characters = characters.as_ref().expect("a tagger with a character encoder needs characters");
             let noise = noise.map(|key| key.at(key.first() ^ (1 << 62)));
             input = Tensor::cat(vec![input, character_encoder.forward(characters, noise)], 2);
         }
@@ -138,13 +142,13 @@ impl Tagger {
     /// Mean negative log-likelihood in nats per token; `labels` is `[batch][length]`.
     ///
     /// # Panics
-    /// If the labels do not fit the sentences.
+    /// If the labels do not match the sentences.
     pub fn loss(&self, sentences: &Sentences, labels: &[Vec<usize>], noise: Option<Key>) -> Tensor<1> {
         let emissions = self.emissions(sentences, noise);
         self.loss_of(emissions, labels)
     }
 
-    /// The same of emissions.
+    /// As [`Tagger::loss`], from emissions.
     fn loss_of(&self, emissions: Tensor<3>, labels: &[Vec<usize>]) -> Tensor<1> {
         let tokens: usize = labels.iter().map(Vec::len).sum();
         match &self.crf {
@@ -153,7 +157,7 @@ impl Tagger {
         }
     }
 
-    /// The most probable labels of each row, and with the true ones, the mean loss as [`Tagger::loss`] has it.
+    /// The most probable label sequence of each row and, given the true labels, the loss as in [`Tagger::loss`].
     pub fn decode(&self, sentences: &Sentences, labels: Option<&[Vec<usize>]>) -> (Vec<Vec<usize>>, Option<f64>) {
         let emissions = self.emissions(sentences, None);
         let loss = labels.map(|labels| self.loss_of(emissions.clone(), labels).into_scalar::<f32>().into());

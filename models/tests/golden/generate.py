@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Writes one JSON per cell: what PyTorch computes, in f64, for three forms of it over a ragged batch.
+"""Writes one JSON file per cell: PyTorch's results in f64 for three layers of it (unidirectional, bidirectional, two layers) on a
+ragged batch.
 
-Cells that PyTorch has run in torch.nn with packed sequences; the others are their equations, step by step, under autograd.
+Cells that torch.nn has run there, with packed sequences; the others run their equations step by step under autograd.
 Weights, inputs and initial states are sines, so that no random generator is involved. Names and layout are seqzoo's.
 Needs: pip install torch.  Usage: python models/tests/golden/generate.py
 """
@@ -16,16 +17,16 @@ salt = 0
 
 
 def sines(*shape, scale=0.6):
-    """Numbers that f32 can hold, different at each call."""
+    """Values exactly representable in f32, different at each call."""
     global salt
     salt += 1
     values = [math.sin(0.7 * k + 1.3 * salt) * scale for k in range(math.prod(shape))]
     return torch.tensor(values, dtype=torch.float32).double().view(*shape).requires_grad_()
 
 
-def loss_weights(tensor, place):
-    """cos(0.3 k + place), which the test computes too."""
-    return torch.tensor([math.cos(0.3 * k + place) for k in range(tensor.numel())]).view(tensor.shape)
+def loss_weights(tensor, index):
+    """cos(0.3 k + index), as in golden.rs."""
+    return torch.tensor([math.cos(0.3 * k + index) for k in range(tensor.numel())]).view(tensor.shape)
 
 
 
@@ -52,7 +53,7 @@ def layer_norm_lstm(p, x, h, c):
     return torch.sigmoid(o) * torch.tanh(norm(c, p["gain_cell"]) + p["bias_cell"]), c
 
 
-# name: (gates of W_ih, gates of W_hh, own vectors, own matrices, has a cell, step or None where torch.nn has it)
+# name: (gates of W_ih, gates of W_hh, other vectors, other matrices, has a cell state, step or None if torch.nn has it)
 CELLS = {
     "rnn": (1, 1, {}, {}, False, None),
     "relu-rnn": (1, 1, {}, {}, False, None),
@@ -65,30 +66,30 @@ CELLS = {
 
 
 def parameters(cell, input_size):
-    of_input, of_hidden, vectors, matrices, _, _ = CELLS[cell]
-    made = {
-        "weights.weight_ih": sines(input_size, of_input * HIDDEN),
-        "weights.weight_hh": sines(HIDDEN, of_hidden * HIDDEN),
-        "weights.bias": sines(of_input * HIDDEN),
+    gates_ih, gates_hh, vectors, matrices, _, _ = CELLS[cell]
+    named = {
+        "weights.weight_ih": sines(input_size, gates_ih * HIDDEN),
+        "weights.weight_hh": sines(HIDDEN, gates_hh * HIDDEN),
+        "weights.bias": sines(gates_ih * HIDDEN),
     }
-    made |= {name: sines(blocks * HIDDEN) for name, blocks in vectors.items()}
-    return made | {name: sines(HIDDEN, HIDDEN) for name in matrices}
+    named |= {name: sines(blocks * HIDDEN) for name, blocks in vectors.items()}
+    return named | {name: sines(HIDDEN, HIDDEN) for name in matrices}
 
 
 def by_steps(step, p, x, state, backward):
-    """The equations over time: a row beyond its length keeps its state."""
+    """Applies the equations over time; a row keeps its state beyond its length."""
     (h, c), outputs = state, [None] * TIME
     for t in reversed(range(TIME)) if backward else range(TIME):
         new_h, new_c = step(p, x[:, t], h, c)
-        going = torch.tensor([[t < length] for length in LENGTHS])
-        h = torch.where(going, new_h, h)
-        c = None if new_c is None else torch.where(going, new_c, c)
-        outputs[t] = torch.where(going, h, torch.zeros_like(h))
+        valid = torch.tensor([[t < length] for length in LENGTHS])
+        h = torch.where(valid, new_h, h)
+        c = None if new_c is None else torch.where(valid, new_c, c)
+        outputs[t] = torch.where(valid, h, torch.zeros_like(h))
     return torch.stack(outputs, 1), (h, c)
 
 
 def by_torch(cell, layers, x, states):
-    """torch.nn's module over a packed batch; `layers` and `states` are by layer, then by direction."""
+    """Applies the torch.nn module to a packed batch; `layers` and `states` are indexed by layer, then by direction."""
     kinds = {"rnn": nn.RNN, "relu-rnn": nn.RNN, "lstm": nn.LSTM, "gru-reset-after": nn.GRU}
     options = {"nonlinearity": "relu"} if cell == "relu-rnn" else {}
     directions = len(layers[0])
@@ -126,9 +127,9 @@ def case(cell, directions, depth):
     else:
         outputs, last = x, []
         for cells, starts in zip(layers, states):
-            read = [by_steps(step, p, outputs, s, d == 1) for d, (p, s) in enumerate(zip(cells, starts))]
-            outputs = torch.cat([o for o, _ in read], 2)
-            last.append([s for _, s in read])
+            results = [by_steps(step, p, outputs, s, d == 1) for d, (p, s) in enumerate(zip(cells, starts))]
+            outputs = torch.cat([o for o, _ in results], 2)
+            last.append([s for _, s in results])
     inputs = {"input": x}
     finals = {}
     for l in range(depth):
@@ -138,8 +139,8 @@ def case(cell, directions, depth):
                 finals[f"{l}.{direction}.{name}"] = last[l][d][k]
             inputs |= {f"layers.{l}.{direction}.{name}": p for name, p in layers[l][d].items()}
     loss = (outputs * loss_weights(outputs, 0)).sum()
-    for place, final in enumerate(finals.values(), 1):
-        loss = loss + (final * loss_weights(final, place)).sum()
+    for index, final in enumerate(finals.values(), 1):
+        loss = loss + (final * loss_weights(final, index)).sum()
     gradients = torch.autograd.grad(loss, list(inputs.values()))
     array = lambda t: {"shape": list(t.shape), "values": [float(f"{v:.9g}") for v in t.detach().flatten().tolist()]}
     arrays = lambda named: {name: array(t) for name, t in named.items()}

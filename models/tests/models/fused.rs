@@ -1,4 +1,4 @@
-//! Kernels against the readable loop in f64: outputs, states and every gradient, on every instruction set of the machine.
+//! Kernels against the reference loop in f64: outputs, states and every gradient, for every available instruction set.
 
 use std::num::NonZeroUsize;
 
@@ -26,7 +26,7 @@ const FUSED: [Architecture; 10] = [
     Architecture::BiGruResetAfter,
 ];
 
-/// Where the loss reads.
+/// What the loss depends on.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum From {
     Everything,
@@ -45,13 +45,13 @@ struct Case {
 
 const INPUT: usize = 5;
 
-/// Kernels, or a panic.
+/// Requires kernels; panics without one.
 fn fused_only() -> Execution {
     Execution { engine: Engine::Fused, ..Execution::default() }
 }
 
 /// All results of a case by name: outputs, states, gradients.
-fn read(
+fn run_case(
     architecture: Architecture,
     case: &Case,
     dtype: DType,
@@ -63,53 +63,53 @@ fn read(
     let weights = parameters(&start);
     let stack = with_parameters(start, &|name, _| weights[name].iter().copied().map(f64::from).collect(), dtype)
         .with_execution(execution);
-    let leaf = |count: usize, place: u64| -> Tensor<1> {
-        let values: Vec<f64> = numbers(count, place).into_iter().map(f64::from).collect();
+    let leaf = |count: usize, index: u64| -> Tensor<1> {
+        let values: Vec<f64> = numbers(count, index).into_iter().map(f64::from).collect();
         Tensor::from_data(TensorData::new(values, [count]), (device, dtype)).require_grad()
     };
     let input = leaf(batch * time * INPUT, 1);
     let parts = architecture.directions() * architecture.state_tensors();
     let initial: Vec<Tensor<1>> = (0..parts).map(|part| leaf(batch * hidden, 2 + part as u64)).collect();
     let lengths: Vec<usize> = (0..batch).map(|row| if ragged { 1 + (row * 7 + 3) % time } else { time }).collect();
-    let mut given = initial.iter().map(|state| state.clone().reshape([batch, hidden]));
+    let mut states = initial.iter().map(|state| state.clone().reshape([batch, hidden]));
     let mut named = || {
-        let hidden = given.next().unwrap();
-        NamedState { hidden, cell: (architecture.state_tensors() == 2).then(|| given.next().unwrap()) }
+        let hidden = states.next().unwrap();
+        NamedState { hidden, cell: (architecture.state_tensors() == 2).then(|| states.next().unwrap()) }
     };
     let forward = named();
     let states = vec![LayerState { forward, backward: (architecture.directions() == 2).then(&mut named) }];
-    let read = stack.read(input.clone().reshape([batch, time, INPUT]), &lengths, Some(states), None);
+    let result = stack.read(input.clone().reshape([batch, time, INPUT]), &lengths, Some(states), None);
 
-    let last = &read.states[0];
-    let mut made = vec![("outputs".to_owned(), read.outputs.clone().flatten::<1>(0, 2))];
+    let last = &result.states[0];
+    let mut results = vec![("outputs".to_owned(), result.outputs.clone().flatten::<1>(0, 2))];
     for (direction, state) in [("forward", Some(&last.forward)), ("backward", last.backward.as_ref())] {
         let Some(state) = state else { continue };
-        made.push((format!("{direction} hidden"), state.hidden.clone().flatten(0, 1)));
-        made.extend(state.cell.clone().map(|cell| (format!("{direction} cell"), cell.flatten(0, 1))));
+        results.push((format!("{direction} hidden"), state.hidden.clone().flatten(0, 1)));
+        results.extend(state.cell.clone().map(|cell| (format!("{direction} cell"), cell.flatten(0, 1))));
     }
-    let weighted = |tensor: Tensor<1>, place: u64| -> Tensor<1> {
+    let weighted = |tensor: Tensor<1>, index: u64| -> Tensor<1> {
         let count = tensor.dims()[0];
-        let weights: Vec<f64> = numbers(count, place).into_iter().map(f64::from).collect();
+        let weights: Vec<f64> = numbers(count, index).into_iter().map(f64::from).collect();
         (tensor * Tensor::from_data(TensorData::new(weights, [count]), (device, dtype))).sum()
     };
     let width = architecture.directions() * hidden;
     let loss = match loss {
         From::Everything => {
-            let each = made.iter().zip(100..).map(|((_, tensor), place)| weighted(tensor.clone(), place));
+            let each = results.iter().zip(100..).map(|((_, tensor), index)| weighted(tensor.clone(), index));
             each.reduce(|sum, part| sum + part).unwrap()
         }
-        From::LastOutput => weighted(read.outputs.narrow(1, time - 1, 1).reshape([batch * width]), 99),
-        From::LastCell => weighted(made.last().unwrap().1.clone(), 98),
+        From::LastOutput => weighted(result.outputs.narrow(1, time - 1, 1).reshape([batch * width]), 99),
+        From::LastCell => weighted(results.last().unwrap().1.clone(), 98),
     };
     let tape = loss.backward();
     let mut all: Vec<(String, Vec<f64>)> =
-        made.into_iter().map(|(name, tensor)| (name, tensor.try_into_vec_as::<f64>().unwrap())).collect();
-    let mut slope = |name: String, leaf: &Tensor<1>| {
+        results.into_iter().map(|(name, tensor)| (name, tensor.try_into_vec_as::<f64>().unwrap())).collect();
+    let mut gradient = |name: String, leaf: &Tensor<1>| {
         let zeros = || vec![0.0; leaf.dims()[0]];
-        all.push((name, leaf.grad(&tape).map_or_else(zeros, |slope| slope.try_into_vec_as::<f64>().unwrap())));
+        all.push((name, leaf.grad(&tape).map_or_else(zeros, |values| values.try_into_vec_as::<f64>().unwrap())));
     };
-    slope("gradient of input".to_owned(), &input);
-    initial.iter().enumerate().for_each(|(part, state)| slope(format!("gradient of initial {part}"), state));
+    gradient("gradient of input".to_owned(), &input);
+    initial.iter().enumerate().for_each(|(part, state)| gradient(format!("gradient of initial {part}"), state));
     let of_weights = wide_gradients(&stack, &tape);
     all.extend(of_weights.into_iter().map(|(name, values)| (format!("gradient of {name}"), values)));
     all
@@ -117,28 +117,28 @@ fn read(
 
 /// Compares every instruction set with the reference.
 fn compare(architecture: Architecture, case: &Case, device: &Device, reference: &Device) {
-    let expected = read(architecture, case, DType::F64, reference, Execution::reference());
+    let expected = run_case(architecture, case, DType::F64, reference, Execution::reference());
     for instructions in InstructionSet::available() {
         let execution = Execution { instructions, ..fused_only() };
-        let found = read(architecture, case, DType::F32, device, execution);
-        near(&expected, &found, &format!("{architecture:?}, {case:?}, {instructions:?}"));
+        let found = run_case(architecture, case, DType::F32, device, execution);
+        assert_near(&expected, &found, &format!("{architecture:?}, {case:?}, {instructions:?}"));
     }
 }
 
-/// Whether each tensor equals the reference as nearly as kernels must.
-fn near(expected: &[(String, Vec<f64>)], found: &[(String, Vec<f64>)], what: &str) {
+/// Asserts that each tensor equals the reference within tolerance.
+fn assert_near(expected: &[(String, Vec<f64>)], found: &[(String, Vec<f64>)], what: &str) {
     assert_eq!(expected.len(), found.len());
     for ((name, expected), (_, found)) in expected.iter().zip(found) {
         let largest = expected.iter().fold(0.0, |most: f64, value| most.max(value.abs()));
-        let apart = expected.iter().zip(found).fold(0.0, |most: f64, (a, b)| most.max((a - b).abs()));
+        let error = expected.iter().zip(found).fold(0.0, |most: f64, (a, b)| most.max((a - b).abs()));
         let tolerance = if name.starts_with("gradient") { 1e-4 } else { 1e-5 };
-        let sound = found.iter().all(|value| value.is_finite()) && apart <= tolerance * largest.max(1e-6);
-        assert!(sound, "{what}: {name} is {apart} of {largest} away");
+        let passed = found.iter().all(|value| value.is_finite()) && error <= tolerance * largest.max(1e-6);
+        assert!(passed, "{what}: error of {name} is {error}, largest value {largest}");
     }
 }
 
 #[test]
-fn kernels_equal_the_loop_on_every_size_and_instruction_set() {
+fn kernels_equal_the_reference_loop_for_every_size_and_instruction_set() {
     let reference = Device::flex().autodiff();
     for (_, device) in devices().into_iter().filter(|(_, device)| supports(device, DType::F32)) {
         let device = device.autodiff();
@@ -159,11 +159,11 @@ fn kernels_equal_the_loop_on_every_size_and_instruction_set() {
 }
 
 #[test]
-fn the_same_inputs_give_the_same_bits() {
+fn results_are_bit_exactly_reproducible() {
     let (_, device) = devices().into_iter().find(|(_, device)| supports(device, DType::F32)).unwrap();
     let case = Case { batch: 13, time: 9, hidden: 33, ragged: true, loss: From::Everything };
-    let once = read(Architecture::BiLstm, &case, DType::F32, &device.clone().autodiff(), Execution::default());
-    assert!((0..5).all(|_| read(
+    let once = run_case(Architecture::BiLstm, &case, DType::F32, &device.clone().autodiff(), Execution::default());
+    assert!((0..5).all(|_| run_case(
         Architecture::BiLstm,
         &case,
         DType::F32,
@@ -173,23 +173,23 @@ fn the_same_inputs_give_the_same_bits() {
 }
 
 #[test]
-fn gates_computed_again_are_the_gates_that_were_not_kept() {
+fn recomputed_activations_equal_kept_activations() {
     let (_, device) = devices().into_iter().find(|(_, device)| supports(device, DType::F32)).unwrap();
     let device = device.autodiff();
     for architecture in FUSED {
-        // More steps than one run of products takes.
+        // More time steps than fit one block of products.
         let case = Case { batch: 9, time: 140, hidden: 20, ragged: true, loss: From::Everything };
         let with = |activations| {
             let execution = Execution { activations, ..Execution::default() };
-            read(architecture, &case, DType::F32, &device, execution)
+            run_case(architecture, &case, DType::F32, &device, execution)
         };
-        let (kept, again) = (with(Activations::Kept), with(Activations::Recomputed));
-        assert_eq!(kept, again, "{architecture:?}");
+        let (kept, recomputed) = (with(Activations::Kept), with(Activations::Recomputed));
+        assert_eq!(kept, recomputed, "{architecture:?}");
     }
 }
 
 #[test]
-fn step_by_step_is_what_is_read_at_once() {
+fn streaming_equals_processing_the_whole_sequence() {
     let (_, device) = devices().into_iter().find(|(_, device)| supports(device, DType::F32)).unwrap();
     for architecture in FUSED.into_iter().filter(|architecture| architecture.directions() == 1) {
         let stack = Stack::new(StackShape::plain(architecture, INPUT, vec![33, 70]), key(3), &device);
@@ -201,13 +201,13 @@ fn step_by_step_is_what_is_read_at_once() {
         let before = stack.read(input(0, 5), &[5], None, None);
         let after = stack.read(input(5, 12), &[7], Some(before.states.clone()), None);
         let mut stream = stack.stream(Some(before.states)).expect("there is a kernel");
-        let read: Vec<f32> = steps.chunks(INPUT).skip(5).flat_map(|step| stream.step(step).to_vec()).collect();
-        assert_eq!(after.outputs.try_into_vec_as::<f32>().unwrap(), read, "{architecture:?}");
+        let streamed: Vec<f32> = steps.chunks(INPUT).skip(5).flat_map(|step| stream.step(step).to_vec()).collect();
+        assert_eq!(after.outputs.try_into_vec_as::<f32>().unwrap(), streamed, "{architecture:?}");
     }
 }
 
 #[test]
-fn an_output_layer_and_its_loss_in_one_operation_equal_both_apart() {
+fn fused_output_layer_and_loss_equal_the_separate_operations() {
     let reference = Device::flex().autodiff();
     for (_, device) in devices().into_iter().filter(|(_, device)| supports(device, DType::F32)) {
         for (vocabulary, rows, width, tied) in
@@ -221,7 +221,7 @@ fn an_output_layer_and_its_loss_in_one_operation_equal_both_apart() {
             let all = |device: &Device, dtype: DType, execution: Execution| -> Vec<(String, Vec<f64>)> {
                 let mut model = LanguageModel::new(shape(), 1, device);
                 model.set_execution(execution);
-                // Scores far apart, so that each has its part in the sum of exponentials.
+                // Large weights, so that scores differ widely.
                 let count = std::cell::Cell::new(0);
                 let model = with_parameters(
                     model,
@@ -235,27 +235,27 @@ fn an_output_layer_and_its_loss_in_one_operation_equal_both_apart() {
                 let tokens = Tensor::<2, Int>::from_data(TensorData::new(tokens, [1, rows]), device);
                 let features = model.read(tokens, &[rows], None, None).features;
                 let loss = model.mean_loss(features.clone(), next.clone());
-                // Another upstream slope than 1.
+                // An upstream gradient other than 1.
                 let tape = (loss.clone() * 2.5).backward();
                 let mut all = vec![("loss".to_owned(), loss.try_into_vec_as::<f64>().unwrap())];
                 let gradients = wide_gradients(&model, &tape).into_iter();
                 all.extend(gradients.map(|(name, values)| (format!("gradient of {name}"), values)));
-                let (mean, right) = model.valid().grade(features.inner(), &next);
-                all.extend([("graded loss".to_owned(), vec![mean]), ("right".to_owned(), vec![right as f64])]);
+                let (mean, correct) = model.valid().grade(features.inner(), &next);
+                all.extend([("graded loss".to_owned(), vec![mean]), ("correct".to_owned(), vec![correct as f64])]);
                 all
             };
             let expected = all(&reference, DType::F64, Execution::reference());
             for instructions in InstructionSet::available() {
                 let execution = Execution { instructions, ..Execution::default() };
                 let found = all(&device.clone().autodiff(), DType::F32, execution);
-                near(&expected, &found, &format!("{vocabulary} classes, {rows} rows, {instructions:?}"));
+                assert_near(&expected, &found, &format!("{vocabulary} classes, {rows} rows, {instructions:?}"));
             }
         }
     }
 }
 
 #[test]
-fn a_loss_of_what_is_not_finite_is_not_finite() {
+fn the_loss_of_non_finite_features_is_not_finite() {
     let (_, device) = devices().into_iter().find(|(_, device)| supports(device, DType::F32)).unwrap();
     let stack = StackShape::plain(Architecture::Rnn, 3, vec![3]);
     let shape = LanguageModelShape { vocabulary: 40, stack, tied: false, dropout: 0.0, embedding_dropout: 0.0 };
@@ -266,9 +266,8 @@ fn a_loss_of_what_is_not_finite_is_not_finite() {
     }
 }
 
-/// Outputs of every row alone, and of the batch.
 #[test]
-fn a_sequence_gives_the_same_bits_alone_in_a_batch_and_on_any_number_of_threads() {
+fn outputs_are_bit_exact_for_any_batch_and_number_of_threads() {
     for (_, device) in devices().into_iter().filter(|(_, device)| supports(device, DType::F32)) {
         let (lengths, time) = ([9, 1, 4, 9, 7, 3, 8, 2, 5, 6, 9], 9);
         let input = tensor(numbers(11 * time * INPUT, 4), [11, time, INPUT], &device);
@@ -299,8 +298,8 @@ fn a_sequence_gives_the_same_bits_alone_in_a_batch_and_on_any_number_of_threads(
     }
 }
 
-/// Outputs and gradients of a linear layer, with a weight for each output.
-fn mapped(
+/// Outputs and gradients of a linear layer, for a weighted sum of the outputs as loss.
+fn linear_results(
     rows: usize,
     [inputs, outputs]: [usize; 2],
     dtype: DType,
@@ -311,7 +310,7 @@ fn mapped(
     let weights = parameters(&start);
     let mut layer = with_parameters(start, &|name, _| weights[name].iter().copied().map(f64::from).collect(), dtype);
     layer.set_execution(execution);
-    let wide = |count: usize, place: u64| -> Vec<f64> { numbers(count, place).into_iter().map(f64::from).collect() };
+    let wide = |count: usize, index: u64| -> Vec<f64> { numbers(count, index).into_iter().map(f64::from).collect() };
     let input = TensorData::new(wide(rows * inputs, 1), [rows, inputs]);
     let input = Tensor::<2>::from_data(input, (device, dtype)).require_grad();
     let output = layer.forward(input.clone());
@@ -329,17 +328,17 @@ fn linear_layers_equal_their_equation_forward_and_backward() {
     let reference = Device::flex().autodiff();
     for (_, device) in devices().into_iter().filter(|(_, device)| supports(device, DType::F32)) {
         for (rows, sizes) in [(1, [1, 1]), (1, [300, 700]), (70, [33, 2]), (5, [7, 1300]), (641, [20, 65])] {
-            let expected = mapped(rows, sizes, DType::F64, &reference, Execution::reference());
+            let expected = linear_results(rows, sizes, DType::F64, &reference, Execution::reference());
             for instructions in InstructionSet::available() {
                 let execution = Execution { instructions, ..Execution::default() };
-                let found = mapped(rows, sizes, DType::F32, &device.clone().autodiff(), execution);
-                near(&expected, &found, &format!("{rows} rows, {sizes:?}, {instructions:?}"));
+                let found = linear_results(rows, sizes, DType::F32, &device.clone().autodiff(), execution);
+                assert_near(&expected, &found, &format!("{rows} rows, {sizes:?}, {instructions:?}"));
             }
         }
     }
 }
 
-/// Outputs and all gradients of a stack that shares its packed weights with others.
+/// Outputs and all gradients of a stack.
 fn outputs_and_gradients(stack: &Stack, device: &Device) -> Vec<Vec<f64>> {
     let input = Tensor::<3>::from_data(TensorData::new(numbers(2 * 3 * INPUT, 8), [2, 3, INPUT]), device);
     let outputs = stack.read(input, &[3, 2], None, None).outputs;
@@ -349,7 +348,7 @@ fn outputs_and_gradients(stack: &Stack, device: &Device) -> Vec<Vec<f64>> {
 }
 
 #[test]
-fn packed_weights_that_are_kept_follow_every_change_of_the_weights() {
+fn cached_packed_weights_follow_every_update_of_the_weights() {
     for (_, device) in devices().into_iter().filter(|(_, device)| supports(device, DType::F32)) {
         let device = device.autodiff();
         for architecture in FUSED {
@@ -371,9 +370,9 @@ fn packed_weights_that_are_kept_follow_every_change_of_the_weights() {
     }
 }
 
-/// A layer that fell back to the loop would panic here.
+/// `fused_only` panics if a layer falls back to the loop.
 #[test]
-fn what_has_a_kernel_never_falls_back_to_the_loop() {
+fn layers_with_a_kernel_never_fall_back_to_the_loop() {
     for (_, device) in devices().into_iter().filter(|(_, device)| supports(device, DType::F32)) {
         for architecture in FUSED {
             let stack = Stack::new(StackShape::plain(architecture, INPUT, vec![3, 4]), key(0), &device);
@@ -386,8 +385,8 @@ fn what_has_a_kernel_never_falls_back_to_the_loop() {
 }
 
 #[test]
-#[should_panic(expected = "no kernel reads this cell")]
-fn asking_for_a_kernel_that_is_not_there_says_so() {
+#[should_panic(expected = "no fused kernel supports this cell")]
+fn requiring_a_missing_kernel_panics() {
     let (_, device) = devices().into_iter().find(|(_, device)| supports(device, DType::F32)).unwrap();
     let stack = Stack::new(StackShape::plain(Architecture::PeepholeLstm, 3, vec![3]), key(0), &device);
     stack.with_execution(fused_only()).read(Tensor::zeros([1, 2, 3], &device), &[2], None, None);

@@ -1,5 +1,5 @@
-//! Every cell in one direction, in both, and in two layers equals what PyTorch computed (`tests/golden/generate.py`):
-//! outputs, final states, and the gradients of input, initial states and every parameter.
+//! Every cell, unidirectional, bidirectional and in two layers, against PyTorch (`tests/golden/generate.py`): outputs,
+//! final states, and the gradients of the input, the initial states and every parameter.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::support::{difference, gradients, key, tensor, values, with_parameters};
 
-/// A case per line of a golden file.
+/// One case (line) of a golden file.
 struct Golden(Value);
 
 impl Golden {
@@ -24,7 +24,7 @@ impl Golden {
 
     fn shape<const D: usize>(&self, part: &str, name: &str) -> [usize; D] {
         let shape = self.0[part][name]["shape"].as_array().unwrap();
-        std::array::from_fn(|place| shape[place].as_u64().unwrap() as usize)
+        std::array::from_fn(|axis| shape[axis].as_u64().unwrap() as usize)
     }
 
     fn leaf<const D: usize>(&self, name: &str, device: &Device) -> Tensor<D> {
@@ -36,15 +36,15 @@ impl Golden {
     }
 }
 
-/// cos(0.3 k + place), as in the generating script.
-fn weighted<const D: usize>(tensor: Tensor<D>, place: usize) -> Tensor<1> {
+/// Loss of one tensor: its elements weighted by cos(0.3 k + index), as in the generating script.
+fn weighted<const D: usize>(tensor: Tensor<D>, index: usize) -> Tensor<1> {
     let shape = tensor.dims();
     let count: usize = shape.iter().product();
-    let weights: Vec<f32> = (0..count).map(|k| (0.3 * k as f64 + place as f64).cos() as f32).collect();
+    let weights: Vec<f32> = (0..count).map(|k| (0.3 * k as f64 + index as f64).cos() as f32).collect();
     (tensor.clone() * Tensor::from_data(TensorData::new(weights, shape), &tensor.device())).sum()
 }
 
-/// Tolerances relative to the largest magnitude of a tensor: forward and gradient.
+/// Tolerances of values and gradients, relative to the largest magnitude of a tensor.
 fn tolerances(backend: Backend) -> (f32, f32) {
     if matches!(backend, Backend::Flex | Backend::Ndarray) { (1e-5, 1e-4) } else { (1e-4, 1e-3) }
 }
@@ -74,23 +74,27 @@ fn check(golden: &Golden, backend: Backend, device: &Device) {
         .map(|layer| LayerState { forward: state(layer, "forward"), backward: both.then(|| state(layer, "backward")) });
     let initial = initial.collect();
 
-    let read = stack.read(input.clone(), &lengths, Some(initial), None);
+    let result = stack.read(input.clone(), &lengths, Some(initial), None);
     let (forward, backward) = tolerances(backend);
     let outputs = golden.0["outputs"]["values"].as_array().unwrap().iter().map(|v| v.as_f64().unwrap() as f32);
-    let told = |part: &str| format!("{name} {hidden_sizes:?} on {}: {part}", backend.name());
-    assert!(difference(&values(read.outputs.clone()), &outputs.collect::<Vec<_>>()) <= forward, "{}", told("outputs"));
+    let label = |part: &str| format!("{name} {hidden_sizes:?} on {}: {part}", backend.name());
+    assert!(
+        difference(&values(result.outputs.clone()), &outputs.collect::<Vec<_>>()) <= forward,
+        "{}",
+        label("outputs")
+    );
 
-    let (mut loss, mut place) = (weighted(read.outputs, 0), 0);
-    for (layer, state) in read.states.into_iter().enumerate() {
+    let (mut loss, mut index) = (weighted(result.outputs, 0), 0);
+    for (layer, state) in result.states.into_iter().enumerate() {
         for (direction, state) in [("forward", Some(state.forward)), ("backward", state.backward)] {
             let Some(state) = state else { continue };
             for (part, tensor) in [("hidden", Some(state.hidden)), ("cell", state.cell)] {
                 let Some(tensor) = tensor else { continue };
-                place += 1;
+                index += 1;
                 let name = format!("{layer}.{direction}.{part}");
                 let expected = golden.array("finals", &name);
-                assert!(difference(&values(tensor.clone()), &expected) <= forward, "{}", told(&name));
-                loss = loss + weighted(tensor, place);
+                assert!(difference(&values(tensor.clone()), &expected) <= forward, "{}", label(&name));
+                loss = loss + weighted(tensor, index);
             }
         }
     }
@@ -100,15 +104,15 @@ fn check(golden: &Golden, backend: Backend, device: &Device) {
     found.insert("input".to_owned(), values(input.grad(&tape).unwrap()));
     found.extend(leaves.into_iter().map(|(name, leaf)| (name, values(leaf.grad(&tape).unwrap()))));
     let expected = golden.0["gradients"].as_object().unwrap();
-    assert_eq!(found.len(), expected.len(), "{}", told("every gradient has its golden value"));
+    assert_eq!(found.len(), expected.len(), "{}", label("every gradient has a golden value"));
     for (name, gradient) in found {
         let error = difference(&gradient, &golden.array("gradients", &name));
-        assert!(error <= backward, "{}: {error}", told(&name));
+        assert!(error <= backward, "{}: {error}", label(&name));
     }
 }
 
 #[test]
-fn every_cell_equals_pytorch_in_values_and_gradients() {
+fn values_and_gradients_of_every_cell_equal_pytorch() {
     for architecture in Architecture::ALL.into_iter().filter(|architecture| architecture.directions() == 1) {
         let file = format!("{}/tests/golden/{}.json", env!("CARGO_MANIFEST_DIR"), architecture.name());
         let text = std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{file}: {error}"));

@@ -1,4 +1,4 @@
-//! Gradients against central differences in f64, where no other program computes them.
+//! Gradients against central differences in f64.
 
 use burn::module::Module;
 use burn::tensor::{DType, Device, Tensor, TensorData};
@@ -17,23 +17,23 @@ const STEP: f64 = 1e-5;
 /// Names and values of what a loss depends on.
 type Values = BTreeMap<String, Vec<f64>>;
 
-/// Compares every gradient, each relative to the largest of its own tensor, with central differences of the loss: every
+/// Compares the gradient of every tensor with central differences of the loss, relative to its largest element: every
 /// third element, at least two of each tensor.
-fn check(told: &str, mut values: Values, at: &dyn Fn(&Values) -> f64, found: &BTreeMap<String, Vec<f64>>) {
-    assert!(values.keys().eq(found.keys()), "{told}: a gradient for each of {:?}", values.keys());
-    for (name, found) in found {
+fn check(name: &str, mut values: Values, at: &dyn Fn(&Values) -> f64, found: &BTreeMap<String, Vec<f64>>) {
+    assert!(values.keys().eq(found.keys()), "{name}: a gradient for each of {:?}", values.keys());
+    for (tensor, found) in found {
         let largest = found.iter().fold(0.0, |most: f64, value| most.max(value.abs()));
-        assert!(largest > 1e-6, "{told}: {name} takes part in the loss");
+        assert!(largest > 1e-6, "{name}: the loss depends on {tensor}");
         for index in (0..found.len()).step_by(3.min(found.len().max(2) - 1)) {
-            let old = values[name][index];
-            let mut moved = |by: f64| {
-                values.get_mut(name).unwrap()[index] = old + by;
+            let old = values[tensor][index];
+            let mut perturbed = |by: f64| {
+                values.get_mut(tensor).unwrap()[index] = old + by;
                 at(&values)
             };
-            let slope = (moved(STEP) - moved(-STEP)) / (2.0 * STEP);
-            moved(0.0);
-            let error = (slope - found[index]).abs() / largest;
-            assert!(error <= 1e-6, "{told}, {name}[{index}]: {} against {slope}", found[index]);
+            let expected = (perturbed(STEP) - perturbed(-STEP)) / (2.0 * STEP);
+            perturbed(0.0);
+            let error = (expected - found[index]).abs() / largest;
+            assert!(error <= 1e-6, "{name}, {tensor}[{index}]: {}, expected {expected}", found[index]);
         }
     }
 }
@@ -42,21 +42,21 @@ fn wide(values: Vec<f32>) -> Vec<f64> {
     values.into_iter().map(f64::from).collect()
 }
 
-/// An f64 tensor that asks for its gradient.
+/// An f64 tensor that requires a gradient.
 fn leaf<const D: usize>(values: &Values, name: &str, shape: [usize; D], device: &Device) -> Tensor<D> {
     Tensor::from_data(TensorData::new(values[name].clone(), shape), (device, DType::F64)).require_grad()
 }
 
-/// Σ tanh(outputs · weights), a loss that is curved in every output.
-fn curved<const D: usize>(outputs: Tensor<D>, place: u64) -> Tensor<1> {
+/// Σ tanh(outputs · weights), a loss that is nonlinear in every output.
+fn curved<const D: usize>(outputs: Tensor<D>, index: u64) -> Tensor<1> {
     let shape = outputs.dims();
-    let weights = wide(numbers(shape.iter().product(), place));
+    let weights = wide(numbers(shape.iter().product(), index));
     let weights = Tensor::<D>::from_data(TensorData::new(weights, shape), (&outputs.device(), DType::F64));
     (outputs * weights).tanh().sum()
 }
 
-/// Of a module's parameters, and of leaves beside them.
-fn slopes<M: Module>(module: &M, leaves: &[(&str, Tensor<1>)], loss: Tensor<1>) -> BTreeMap<String, Vec<f64>> {
+/// Gradients of a module's parameters and of additional leaf tensors.
+fn all_gradients<M: Module>(module: &M, leaves: &[(&str, Tensor<1>)], loss: Tensor<1>) -> BTreeMap<String, Vec<f64>> {
     let tape = loss.backward();
     let mut found = wide_gradients(module, &tape);
     for (name, leaf) in leaves {
@@ -76,7 +76,7 @@ fn stack(shape: &StackShape, noise: Option<Key>, device: &Device) {
         let stack = with_parameters(start.clone(), &|name, _| values[name].clone(), DType::F64);
         let input = leaf(values, "input", [2 * time * 3], device);
         let initial = leaf(values, "initial", [state], device);
-        // The lowest layer starts from numbers, the others from zeros.
+        // Only the first layer has a nonzero initial state.
         let states = shape.hidden_sizes.iter().enumerate().map(|(layer, &size)| {
             let mut taken = 0;
             let mut part = || {
@@ -91,40 +91,41 @@ fn stack(shape: &StackShape, noise: Option<Key>, device: &Device) {
             let both = shape.architecture.directions() == 2;
             LayerState { forward: named(), backward: both.then(&mut named) }
         });
-        let read = stack.read(input.clone().reshape([2, time, 3]), &lengths, Some(states.collect()), noise);
-        let last = read.states.last().unwrap().forward.hidden.clone();
-        let loss = curved(read.outputs, 3) + curved(last, 4);
+        let result = stack.read(input.clone().reshape([2, time, 3]), &lengths, Some(states.collect()), noise);
+        let last = result.states.last().unwrap().forward.hidden.clone();
+        let loss = curved(result.outputs, 3) + curved(last, 4);
         (stack, input, initial, loss)
     };
     let (module, input, initial, loss) = run(&values);
-    let found = slopes(&module, &[("input", input), ("initial", initial)], loss);
-    // Padding matters to nothing, its gradient is zero: compared with the rest of the input.
-    assert!(found["input"][(4 + 2) * 3..].iter().all(|&slope| slope == 0.0));
+    let found = all_gradients(&module, &[("input", input), ("initial", initial)], loss);
+    // The gradient of padding is zero.
+    assert!(found["input"][(4 + 2) * 3..].iter().all(|&gradient| gradient == 0.0));
     let at = |values: &Values| run(values).3.into_scalar::<f64>();
     check(&format!("{shape:?}"), values, &at, &found);
 }
 
-/// The CPU backend whose forward pass is f64 throughout: GPUs have no f64, and on ndarray differences come out quantised.
+/// The CPU backend whose forward pass is f64 throughout; GPUs lack f64, and on ndarray
+/// central differences are quantized.
 fn flex() -> Option<Device> {
     devices().into_iter().find(|(backend, _)| *backend == Backend::Flex).map(|(_, device)| device.autodiff())
 }
 
 #[test]
-fn skip_connections_and_zoneout_have_the_gradients_that_differences_show() {
+fn gradients_of_skip_connections_and_regularization_equal_central_differences() {
     let Some(device) = flex() else { return };
     for skip in [Skip::None, Skip::Residual, Skip::Highway, Skip::Dense] {
         let plain = StackShape::plain(Architecture::BiLstm, 3, vec![2, 3]);
         let shape = StackShape { skip, projection: true, ..plain };
         stack(&shape, None, &device);
         let rates = StackRates { zoneout: 0.3, recurrent: 0.2, dropout: 0.2, locked: 0.2 };
-        let disturbed = StackShape { rates, ..shape };
-        stack(&disturbed, None, &device);
-        stack(&disturbed, Some(Key::new(1, Purpose::Dropout)), &device);
+        let regularized = StackShape { rates, ..shape };
+        stack(&regularized, None, &device);
+        stack(&regularized, Some(Key::new(1, Purpose::Dropout)), &device);
     }
 }
 
 #[test]
-fn every_cell_has_the_gradients_that_differences_show() {
+fn gradients_of_every_cell_equal_central_differences() {
     let Some(device) = flex() else { return };
     for architecture in Architecture::ALL {
         stack(&StackShape::plain(architecture, 3, vec![2]), None, &device);
@@ -132,7 +133,7 @@ fn every_cell_has_the_gradients_that_differences_show() {
 }
 
 #[test]
-fn a_crf_has_the_gradients_that_differences_show() {
+fn gradients_of_a_crf_equal_central_differences() {
     let Some(device) = flex() else { return };
     let labels = [vec![0, 2, 1, 1], vec![2, 0]];
     let start = Crf::new(3, key(0), &device);
@@ -145,12 +146,12 @@ fn a_crf_has_the_gradients_that_differences_show() {
         (crf, emissions, loss)
     };
     let (crf, emissions, loss) = run(&values);
-    let found = slopes(&crf, &[("emissions", emissions)], loss);
+    let found = all_gradients(&crf, &[("emissions", emissions)], loss);
     check("CRF", values, &|values| run(values).2.into_scalar::<f64>(), &found);
 }
 
 #[test]
-fn attention_and_pooling_have_the_gradients_that_differences_show() {
+fn gradients_of_attention_and_pooling_equal_central_differences() {
     let Some(device) = flex() else { return };
     for score in [AttentionScore::Dot, AttentionScore::General, AttentionScore::Additive] {
         let start = Attention::new(score, 3, 3, key(0), &device);
@@ -161,12 +162,12 @@ fn attention_and_pooling_have_the_gradients_that_differences_show() {
             let attention = with_parameters(start.clone(), &|name, _| values[name].clone(), DType::F64);
             let (queries, memory) =
                 (leaf(values, "queries", [2 * 2 * 3], &device), leaf(values, "memory", [2 * 4 * 3], &device));
-            let [asked, told] = [(&queries, 2), (&memory, 4)].map(|(all, time)| all.clone().reshape([2, time, 3]));
-            let loss = curved(attention.forward(asked, told, &[4, 2]).context, 3);
+            let [query, key_value] = [(&queries, 2), (&memory, 4)].map(|(all, time)| all.clone().reshape([2, time, 3]));
+            let loss = curved(attention.forward(query, key_value, &[4, 2]).context, 3);
             (attention, queries, memory, loss)
         };
         let (attention, queries, memory, loss) = run(&values);
-        let found = slopes(&attention, &[("queries", queries), ("memory", memory)], loss);
+        let found = all_gradients(&attention, &[("queries", queries), ("memory", memory)], loss);
         check(&format!("{score:?}"), values, &|values| run(values).3.into_scalar::<f64>(), &found);
     }
     for pooling in [Pooling::Last, Pooling::Mean, Pooling::Max, Pooling::Attention] {
@@ -180,7 +181,7 @@ fn attention_and_pooling_have_the_gradients_that_differences_show() {
             (summary, outputs, loss)
         };
         let (summary, outputs, loss) = run(&values);
-        let found = slopes(&summary, &[("outputs", outputs)], loss);
+        let found = all_gradients(&summary, &[("outputs", outputs)], loss);
         check(&format!("{pooling:?}"), values, &|values| run(values).2.into_scalar::<f64>(), &found);
     }
 }

@@ -1,4 +1,5 @@
-//! Heads and networks: CRF against sums over every path, attention and losses against formulas written out, masks.
+//! Heads and networks: CRF against enumeration of all label sequences, attention, pooling and losses against their
+//! formulas, masks.
 
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use proptest::prelude::*;
@@ -28,7 +29,7 @@ fn bilstm(input_size: usize) -> StackShape {
     StackShape::plain(Architecture::BiLstm, input_size, vec![3])
 }
 
-/// A small tagger that reads no letters.
+/// A small tagger without a character encoder.
 fn tagger() -> TaggerShape {
     TaggerShape {
         vocabulary: 9,
@@ -42,7 +43,7 @@ fn tagger() -> TaggerShape {
     }
 }
 
-/// Every sequence of `length` labels.
+/// All label sequences of this length.
 fn paths(labels: usize, length: usize) -> Vec<Vec<usize>> {
     (0..length).fold(vec![Vec::new()], |paths, _| {
         let longer =
@@ -55,14 +56,14 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(12))]
 
     #[test]
-    fn a_crf_equals_the_sum_and_the_best_over_every_path(labels in 2..4usize, lengths in proptest::collection::vec(1..5usize, 1..4), place in 0..99u64) {
+    fn a_crf_equals_enumeration_of_all_label_sequences(labels in 2..4usize, lengths in proptest::collection::vec(1..5usize, 1..4), index in 0..99u64) {
         let (batch, time) = (lengths.len(), 1 + lengths.iter().max().unwrap());
         for (_, device) in devices() {
             let device = device.autodiff();
-            let drawn = |name: &str, count: usize| numbers(count, place + name.len() as u64).into_iter().map(f64::from).collect();
-            let crf = with_parameters(Crf::new(labels, key(place), &device), &drawn, DType::F32);
+            let drawn = |name: &str, count: usize| numbers(count, index + name.len() as u64).into_iter().map(f64::from).collect();
+            let crf = with_parameters(Crf::new(labels, key(index), &device), &drawn, DType::F32);
             let weights = parameters(&crf);
-            let all = numbers(batch * time * labels, place).iter().map(|value| value * 3.0).collect::<Vec<_>>();
+            let all = numbers(batch * time * labels, index).iter().map(|value| value * 3.0).collect::<Vec<_>>();
             let emissions = tensor(all.clone(), [batch, time, labels], &device);
             let score = |row: usize, path: &Vec<usize>| -> f64 {
                 let emitted = path.iter().enumerate().map(|(step, label)| all[(row * time + step) * labels + label]);
@@ -72,13 +73,13 @@ proptest! {
             };
             let decoded = crf.decode(emissions.clone(), &lengths);
             let found = values(crf.log_partition(emissions.clone(), &lengths));
-            let given: Vec<Vec<usize>> = lengths.iter().map(|&length| (0..length).map(|step| step % labels).collect()).collect();
-            let likelihoods = values(crf.log_likelihood(emissions, &given));
+            let targets: Vec<Vec<usize>> = lengths.iter().map(|&length| (0..length).map(|step| step % labels).collect()).collect();
+            let likelihoods = values(crf.log_likelihood(emissions, &targets));
             for (row, &length) in lengths.iter().enumerate() {
                 let all = paths(labels, length);
                 let sum = all.iter().map(|path| score(row, path).exp()).sum::<f64>().ln();
                 prop_assert!((f64::from(found[row]) - sum).abs() < 1e-4, "{} against {sum}", found[row]);
-                let expected = score(row, &given[row]) - sum;
+                let expected = score(row, &targets[row]) - sum;
                 prop_assert!((f64::from(likelihoods[row]) - expected).abs() < 1e-4);
                 let best = all.iter().map(|path| score(row, path)).fold(f64::MIN, f64::max);
                 prop_assert!((score(row, &decoded[row]) - best).abs() < 1e-5, "Viterbi finds the best path");
@@ -87,15 +88,15 @@ proptest! {
     }
 
     #[test]
-    fn attention_equals_its_formula(asked in 1..4usize, lengths in proptest::collection::vec(1..5usize, 1..4), place in 0..99u64) {
+    fn attention_equals_its_formula(count in 1..4usize, lengths in proptest::collection::vec(1..5usize, 1..4), index in 0..99u64) {
         let (batch, time, size) = (lengths.len(), 1 + lengths.iter().max().unwrap(), 3);
         for (_, device) in devices() {
             for kind in [AttentionScore::Dot, AttentionScore::General, AttentionScore::Additive] {
-                let attention = Attention::new(kind, size, size, key(place), &device);
+                let attention = Attention::new(kind, size, size, key(index), &device);
                 let weights = parameters(&attention);
-                let (queries, memory) = (numbers(batch * asked * size, place), numbers(batch * time * size, place + 100));
+                let (queries, memory) = (numbers(batch * count * size, index), numbers(batch * time * size, index + 100));
                 let attended = attention.forward(
-                    tensor(queries.clone(), [batch, asked, size], &device), tensor(memory.clone(), [batch, time, size], &device), &lengths,
+                    tensor(queries.clone(), [batch, count, size], &device), tensor(memory.clone(), [batch, time, size], &device), &lengths,
                 );
                 let mapped = |vector: &[f32], name: &str| -> Vec<f32> {
                     (0..size).map(|column| (0..size).map(|row| vector[row] * weights[name][row * size + column]).sum()).collect()
@@ -111,12 +112,12 @@ proptest! {
                 };
                 let mut contexts = Vec::new();
                 for (row, &length) in lengths.iter().enumerate() {
-                    let places: Vec<&[f32]> = (0..length).map(|t| &memory[(row * time + t) * size..][..size]).collect();
-                    for u in 0..asked {
-                        let q = &queries[(row * asked + u) * size..][..size];
-                        let exps: Vec<f32> = places.iter().map(|m| score(q, m).exp()).collect();
+                    let memories: Vec<&[f32]> = (0..length).map(|t| &memory[(row * time + t) * size..][..size]).collect();
+                    for u in 0..count {
+                        let q = &queries[(row * count + u) * size..][..size];
+                        let exps: Vec<f32> = memories.iter().map(|m| score(q, m).exp()).collect();
                         let total: f32 = exps.iter().sum();
-                        contexts.extend((0..size).map(|f| places.iter().zip(&exps).map(|(m, e)| m[f] * e / total).sum::<f32>()));
+                        contexts.extend((0..size).map(|f| memories.iter().zip(&exps).map(|(m, e)| m[f] * e / total).sum::<f32>()));
                     }
                 }
                 prop_assert!(difference(&values(attended.context), &contexts) < 1e-4, "{kind:?}");
@@ -173,7 +174,7 @@ fn padding_changes_no_loss_and_no_gradient_of_a_tagger() {
             let rows = [vec![2, 3, 4, 5], vec![6, 7]];
             let labels = [vec![0, 2, 1, 1], vec![2, 0]];
             let words = [vec![1, 2, 3], vec![4], vec![1, 1]];
-            let of = |time: usize, padding: i32| Sentences {
+            let sentences = |time: usize, padding: i32| Sentences {
                 tokens: tokens(&rows, time, padding, &device),
                 lengths: vec![4, 2],
                 characters: Some(WordCharacters {
@@ -183,15 +184,17 @@ fn padding_changes_no_loss_and_no_gradient_of_a_tagger() {
                 }),
             };
             let at = |time: usize, padding: i32| {
-                let loss = tagger.loss(&of(time, padding), &labels, None);
+                let loss = tagger.loss(&sentences(time, padding), &labels, None);
                 (values(loss.clone()), gradients(&tagger, &loss.backward()))
             };
-            let (exact, slopes) = at(4, 0);
-            let (padded, padded_slopes) = at(7, 8);
+            let (exact, gradients) = at(4, 0);
+            let (padded, padded_gradients) = at(7, 8);
             assert!(difference(&padded, &exact) < 1e-5);
-            slopes.iter().for_each(|(name, slope)| assert!(difference(&padded_slopes[name], slope) < 1e-4, "{name}"));
-            let (decoded, loss) = tagger.decode(&of(7, 8), Some(&labels));
-            assert_eq!(decoded, tagger.decode(&of(4, 0), None).0);
+            for (name, gradient) in &gradients {
+                assert!(difference(&padded_gradients[name], gradient) < 1e-4, "{name}");
+            }
+            let (decoded, loss) = tagger.decode(&sentences(7, 8), Some(&labels));
+            assert_eq!(decoded, tagger.decode(&sentences(4, 0), None).0);
             assert!((loss.unwrap() - f64::from(exact[0])).abs() < 1e-5);
             assert_eq!(decoded.iter().map(Vec::len).collect::<Vec<_>>(), [4, 2]);
         }
@@ -199,7 +202,7 @@ fn padding_changes_no_loss_and_no_gradient_of_a_tagger() {
 }
 
 #[test]
-fn tied_embeddings_serve_twice_and_text_may_be_cut_anywhere() {
+fn tied_embeddings_replace_the_output_weights_and_text_can_be_split_anywhere() {
     for (_, device) in devices() {
         for tied in [false, true] {
             let stack = StackShape::plain(Architecture::Lstm, 4, vec![4, 4]);
@@ -221,13 +224,13 @@ fn tied_embeddings_serve_twice_and_text_may_be_cut_anywhere() {
 }
 
 #[test]
-fn a_text_read_token_by_token_has_the_scores_of_the_text_read_at_once() {
+fn token_by_token_scores_equal_whole_text_scores() {
     for (_, device) in devices() {
-        // One that streams, one whose layers join, one whose cell has no kernel.
+        // A stack that streams, one with skip connections, one whose cell has no kernel.
         let plain = StackShape::plain(Architecture::Gru, 5, vec![8, 6]);
-        let joined = StackShape { skip: Skip::Residual, ..StackShape::plain(Architecture::Lstm, 5, vec![5, 5]) };
+        let residual = StackShape { skip: Skip::Residual, ..StackShape::plain(Architecture::Lstm, 5, vec![5, 5]) };
         let stepwise = StackShape::plain(Architecture::PeepholeLstm, 5, vec![5]);
-        for (stack, tied) in [(plain, false), (joined, true), (stepwise, false)] {
+        for (stack, tied) in [(plain, false), (residual, true), (stepwise, false)] {
             let model = LanguageModel::new(
                 LanguageModelShape { vocabulary: 9, stack, tied, dropout: 0.0, embedding_dropout: 0.0 },
                 1,
@@ -247,7 +250,7 @@ fn a_text_read_token_by_token_has_the_scores_of_the_text_read_at_once() {
 }
 
 #[test]
-fn a_language_model_of_equal_scores_loses_the_logarithm_of_its_vocabulary() {
+fn equal_scores_give_a_loss_of_log_vocabulary() {
     let device = devices().remove(0).1.autodiff();
     let stack = StackShape::plain(Architecture::Gru, 4, vec![4]);
     let shape = LanguageModelShape { vocabulary: 9, stack, tied: false, dropout: 0.0, embedding_dropout: 0.0 };
@@ -260,23 +263,23 @@ fn a_language_model_of_equal_scores_loses_the_logarithm_of_its_vocabulary() {
 #[test]
 fn forecast_losses_equal_their_formulas() {
     for (_, device) in devices() {
-        let came = tensor(vec![1.0, 2.0], [1, 2], &device);
+        let actual = tensor(vec![1.0, 2.0], [1, 2], &device);
         let loss = |head: &ForecastHead, forecast: Vec<f32>| {
             let width = head.width();
-            values(head.loss(tensor(forecast, [1, 2, width], &device), came.clone()))[0]
+            values(head.loss(tensor(forecast, [1, 2, width], &device), actual.clone()))[0]
         };
         assert!((loss(&ForecastHead::Point, vec![0.0, 4.0]) - 2.5).abs() < 1e-6);
         // Means 1 and 4, deviations 1 and 2: −log N = log σ + (x − μ)² / 2σ² + log √2π.
         let expected = (0.0 + (2f32.ln() + 0.5)) / 2.0 + 0.5 * std::f32::consts::TAU.ln();
         assert!((loss(&ForecastHead::Gaussian, vec![1.0, 1.0, 4.0, 2.0]) - expected).abs() < 1e-5);
-        // Too low by 1 costs the probability, too high by 1 costs 1 minus it.
+        // The pinball loss is p for a forecast too low by 1, and 1 − p for one too high by 1.
         let quantiles = ForecastHead::Quantiles(vec![0.1, 0.9]);
         assert!((loss(&quantiles, vec![0.0, 0.0, 3.0, 3.0]) - (0.1 + 0.9 + 0.9 + 0.1) / 4.0).abs() < 1e-6);
     }
 }
 
 #[test]
-fn a_forecaster_answers_in_its_shape_with_positive_deviations() {
+fn forecasts_have_their_shape_and_positive_deviations() {
     for (_, device) in devices() {
         let past = tensor(numbers(2 * 5 * 3, 1), [2, 5, 3], &device);
         for head in [ForecastHead::Point, ForecastHead::Gaussian, ForecastHead::Quantiles(vec![0.1, 0.5, 0.9])] {
@@ -295,7 +298,7 @@ fn a_forecaster_answers_in_its_shape_with_positive_deviations() {
 }
 
 #[test]
-fn a_decoder_says_step_by_step_what_it_says_at_once() {
+fn step_by_step_decoding_equals_decoding_the_whole_target() {
     for (_, device) in devices() {
         for attention in [AttentionScore::General, AttentionScore::Additive] {
             let shape = EncoderDecoderShape {
@@ -313,16 +316,18 @@ fn a_decoder_says_step_by_step_what_it_says_at_once() {
                 let generation = Generation { begin: 0, end, suppressed: &[], max_length: 5 };
                 model.greedy(tokens(&source, 4, 0, &device), &[4, 2], &generation)
             };
-            let written = generate(7);
-            assert!(written.iter().all(|row| row.len() == 5), "a token that does not exist never ends a row");
-            let told: Vec<Vec<i32>> =
-                written.iter().map(|row| [&[0][..], &row[..4]].concat().iter().map(|&t| t as i32).collect()).collect();
+            let generated = generate(7);
+            assert!(generated.iter().all(|row| row.len() == 5), "a token that does not exist never ends a row");
+            let input: Vec<Vec<i32>> = generated
+                .iter()
+                .map(|row| [&[0][..], &row[..4]].concat().iter().map(|&t| t as i32).collect())
+                .collect();
             let memory = model.read(tokens(&source, 6, 8, &device), &[4, 2], None);
-            let (scores, _) = model.write(memory, tokens(&told, 5, 0, &device), &[5, 5], None);
+            let (scores, _) = model.write(memory, tokens(&input, 5, 0, &device), &[5, 5], None);
             let best = scores.argmax(2).try_into_vec_as::<i64>().unwrap();
-            assert_eq!(best, written.concat().iter().map(|&token| token as i64).collect::<Vec<_>>());
-            let ended = generate(written[0][0]);
-            assert!(ended[0].is_empty(), "the end is not written");
+            assert_eq!(best, generated.concat().iter().map(|&token| token as i64).collect::<Vec<_>>());
+            let ended = generate(generated[0][0]);
+            assert!(ended[0].is_empty(), "the end token is not returned");
         }
     }
 }
@@ -352,7 +357,7 @@ fn teacher_forcing_ignores_padding_on_both_sides() {
 }
 
 #[test]
-fn relations_depend_on_the_marked_spans_and_not_on_padding() {
+fn relations_depend_on_the_spans_but_not_on_padding() {
     for (_, device) in devices() {
         let shape = RelationShape { vocabulary: 9, stack: bilstm(4), labels: 3 };
         let classifier = RelationClassifier::new(shape, 1, &device);
@@ -362,12 +367,12 @@ fn relations_depend_on_the_marked_spans_and_not_on_padding() {
         };
         let spans = [[0..1, 3..5], [0..1, 2..3]];
         assert!(difference(&scores(8, &spans), &scores(5, &spans)) < 1e-5);
-        let turned = spans.clone().map(|[first, second]| [second, first]);
-        assert!(difference(&scores(5, &turned), &scores(5, &spans)) > 1e-3, "direction matters");
+        let swapped = spans.clone().map(|[first, second]| [second, first]);
+        assert!(difference(&scores(5, &swapped), &scores(5, &spans)) > 1e-3, "the order of the spans matters");
     }
 }
 
-/// An encoder–decoder of four tokens and an end, with weights of some size, so that probabilities differ.
+/// An encoder–decoder with four tokens and an end token, and large weights, so that probabilities differ.
 fn encoder_decoder(seed: u64, device: &Device) -> EncoderDecoder {
     let shape = EncoderDecoderShape {
         source_vocabulary: 5,
@@ -384,19 +389,19 @@ fn encoder_decoder(seed: u64, device: &Device) -> EncoderDecoder {
     with_parameters(EncoderDecoder::new(shape, seed, device), &weights, DType::F32)
 }
 
-/// Tokens 2 and 3 may be generated, 4 ends, 0 and 1 are padding and unknown.
+/// Tokens 2 and 3 can be generated, 4 is the end token, 0 and 1 are padding and unknown.
 const GENERATION: Generation = Generation { begin: 0, end: 4, suppressed: &[0, 1], max_length: 3 };
 
 #[test]
-fn a_beam_of_one_is_greedy_and_a_wide_one_finds_every_target_once_in_the_order_of_its_probability() {
-    let (_, device) = devices().remove(0); // what is searched does not depend on who computes it
+fn beam_width_one_is_greedy_and_a_wide_beam_ranks_all_targets_by_probability() {
+    let (_, device) = devices().remove(0); // the search does not depend on the device
     for seed in 0..4 {
         let network = encoder_decoder(seed, &device);
         let source = tokens(&[vec![1, 2, 4]], 3, 0, &device);
         let beam = |width| network.beam(source.clone(), 3, &GENERATION, width);
         let greedy = network.greedy(source.clone(), &[3], &GENERATION).remove(0);
         assert_eq!(beam(1)[0].tokens, greedy);
-        // Everything of up to three tokens, each with the loss that it has as a target.
+        // All targets of up to three tokens, each with its log-probability from the loss.
         let Generation { begin, end, max_length, .. } = GENERATION;
         let log_probability = |target: &[usize], ended: bool| -> f64 {
             let target: Vec<usize> = target.iter().copied().chain(ended.then_some(end)).collect();
@@ -419,7 +424,7 @@ fn a_beam_of_one_is_greedy_and_a_wide_one_finds_every_target_once_in_the_order_o
 }
 
 #[test]
-fn a_beam_of_any_width_is_at_least_as_probable_as_greedy_and_suppresses_tokens() {
+fn beam_search_is_at_least_as_probable_as_greedy_and_suppresses_tokens() {
     let (_, device) = devices().remove(0);
     let generation = Generation { max_length: 6, ..GENERATION };
     let all = Generation { suppressed: &[], ..generation };
@@ -441,7 +446,7 @@ fn a_beam_of_any_width_is_at_least_as_probable_as_greedy_and_suppresses_tokens()
 }
 
 #[test]
-fn a_perceptron_reads_its_window_by_place_and_is_made_by_its_sizes() {
+fn a_perceptron_depends_on_the_order_of_its_window() {
     for (_, device) in devices() {
         let shape = PerceptronShape { window: 4, features: 2, hidden_sizes: vec![5, 3] };
         let perceptron = Perceptron::new(&shape, key(1), &device);
@@ -455,7 +460,7 @@ fn a_perceptron_reads_its_window_by_place_and_is_made_by_its_sizes() {
 }
 
 #[test]
-fn shapes_that_make_no_sense_are_refused_by_field() {
+fn invalid_shapes_are_refused_by_field() {
     let stack = |architecture| StackShape::plain(architecture, 4, vec![5, 4]);
     let gru = || stack(Architecture::Gru);
     let tagger = TaggerShape { stack: gru(), labels: 2, crf: true, ..tagger() };
@@ -485,7 +490,7 @@ fn shapes_that_make_no_sense_are_refused_by_field() {
     };
     let relation = RelationShape { vocabulary: 9, stack: gru(), labels: 2 };
     let rates = |zoneout| StackRates { zoneout, ..StackRates::default() };
-    let sensible = [
+    let valid = [
         tagger.check(),
         model.check(),
         classifier.check(),
@@ -495,7 +500,7 @@ fn shapes_that_make_no_sense_are_refused_by_field() {
         StackShape { rates: rates(0.9), ..gru() }.check(),
         StackShape { skip: Skip::Highway, projection: true, ..gru() }.check(),
     ];
-    assert!(sensible.iter().all(Result::is_ok), "{sensible:?}");
+    assert!(valid.iter().all(Result::is_ok), "{valid:?}");
     let refused = [
         ("hidden_sizes", "at least one layer", StackShape { hidden_sizes: vec![], ..gru() }.check()),
         ("hidden_sizes", "at least 1", StackShape { hidden_sizes: vec![3, 0], ..gru() }.check()),
@@ -508,17 +513,17 @@ fn shapes_that_make_no_sense_are_refused_by_field() {
         ("labels", "at least 1", TaggerShape { labels: 0, crf: false, ..tagger.clone() }.check()),
         (
             "stack.input_size",
-            "have 5 features, but the stack reads 4",
+            "have 5 features, the stack expects 4",
             TaggerShape { embedding_size: 5, ..tagger }.check(),
         ),
         (
             "stack.architecture",
-            "sees the tokens that a language model is to predict",
+            "would see the tokens that a language model predicts",
             LanguageModelShape { stack: stack(Architecture::BiGru), tied: false, ..model.clone() }.check(),
         ),
         (
             "tied",
-            "5 is not 4",
+            "got 5 and 4",
             LanguageModelShape { stack: StackShape::plain(Architecture::Gru, 4, vec![5]), ..model.clone() }.check(),
         ),
         ("dropout", "-0.1 is not in [0, 1)", LanguageModelShape { dropout: -0.1, ..model }.check()),
@@ -533,45 +538,38 @@ fn shapes_that_make_no_sense_are_refused_by_field() {
         ("head", "at least one", ForecasterShape { head: ForecastHead::Quantiles(vec![]), ..forecaster }.check()),
         (
             "decoder.architecture",
-            "sees what a decoder is to write",
+            "would see the tokens that a decoder generates",
             EncoderDecoderShape { decoder: stack(Architecture::BiRnn), ..pair.clone() }.check(),
         ),
-        (
-            "attention",
-            "joins 4 features to 6",
-            EncoderDecoderShape { attention: AttentionScore::Dot, ..pair.clone() }.check(),
-        ),
+        ("attention", "got 4 and 6", EncoderDecoderShape { attention: AttentionScore::Dot, ..pair.clone() }.check()),
         ("target_vocabulary", "at least 1", EncoderDecoderShape { target_vocabulary: 0, ..pair }.check()),
         ("vocabulary", "at least 1", RelationShape { vocabulary: 0, ..relation }.check()),
     ];
     for (field, reason, found) in refused {
-        let invalid_shape = found.expect_err(reason);
-        assert!(
-            invalid_shape.field == field && invalid_shape.reason.contains(reason),
-            "{field}, {reason}: {invalid_shape}"
-        );
+        let error = found.expect_err(reason);
+        assert!(error.field == field && error.reason.contains(reason), "{field}, {reason}: {error}");
     }
 }
 
 #[test]
-#[should_panic(expected = "labels: a conditional random field needs at least two labels, not 1")]
-fn what_a_check_refuses_cannot_be_built() {
+#[should_panic(expected = "labels: a CRF needs at least two labels, got 1")]
+fn building_an_invalid_shape_panics() {
     Crf::new(1, key(0), &devices().remove(0).1);
 }
 
 #[test]
-#[should_panic(expected = "lengths [2, 0] of 3 steps")]
-fn attention_over_nothing_is_refused() {
+#[should_panic(expected = "lengths [2, 0] must be in 1..=3")]
+fn attention_over_an_empty_row_panics() {
     let (_, device) = devices().remove(0);
     let attention = Attention::new(AttentionScore::Dot, 2, 2, key(0), &device);
     attention.forward(Tensor::ones([2, 1, 2], &device), Tensor::ones([2, 3, 2], &device), &[2, 0]);
 }
 
-/// What a network says, by its rates of dropout and by noise.
-type Says<'a> = &'a dyn Fn([f64; 2], Option<Key>) -> Vec<f32>;
+/// Output of a network, given its embedding dropout and dropout rates and the noise key.
+type Output<'a> = &'a dyn Fn([f64; 2], Option<Key>) -> Vec<f32>;
 
 #[test]
-fn every_rate_disturbs_training_and_nothing_else() {
+fn every_dropout_rate_affects_training_only() {
     let (_, device) = devices().remove(0);
     let stack = || StackShape::plain(Architecture::Gru, 4, vec![8]);
     let text = tokens(&[vec![1, 2, 3, 4]], 4, 0, &device);
@@ -611,7 +609,7 @@ fn every_rate_disturbs_training_and_nothing_else() {
         Forecaster::new(shape, 1, &device)
     };
     let sentences = || Sentences { tokens: text.clone(), lengths: vec![4], characters: None };
-    let says: [(&str, Says); 5] = [
+    let outputs: [(&str, Output); 5] = [
         ("classifier", &|rates, noise| values(classifier(rates).forward(text.clone(), &[4], noise))),
         ("tagger", &|rates, noise| values(tagger(rates).emissions(&sentences(), noise))),
         ("language model", &|rates, noise| values(model(rates).read(text.clone(), &[4], None, noise).features)),
@@ -624,20 +622,20 @@ fn every_rate_disturbs_training_and_nothing_else() {
         }),
     ];
     let noise = Some(Key::new(1, Purpose::Dropout));
-    for (network, says) in says {
-        let plain = says([0.0, 0.0], None);
-        assert_eq!(says([0.0, 0.0], noise), plain, "{network}");
+    for (network, output) in outputs {
+        let plain = output([0.0, 0.0], None);
+        assert_eq!(output([0.0, 0.0], noise), plain, "{network}");
         for rates in [[0.5, 0.0], [0.0, 0.5]] {
-            assert_eq!(says(rates, None), plain, "{network} {rates:?}: nothing is dropped without noise");
+            assert_eq!(output(rates, None), plain, "{network} {rates:?}: nothing is dropped without noise");
             if network != "forecaster" || rates[1] > 0.0 {
-                assert_ne!(says(rates, noise), plain, "{network} {rates:?}");
+                assert_ne!(output(rates, noise), plain, "{network} {rates:?}");
             }
         }
     }
 }
 
 #[test]
-fn the_halves_of_an_encoder_decoder_are_disturbed_by_masks_of_their_own() {
+fn encoder_and_decoder_draw_different_masks() {
     let (_, device) = devices().remove(0);
     let half = || {
         let rates = StackRates { zoneout: 0.5, ..StackRates::default() };
@@ -652,20 +650,20 @@ fn the_halves_of_an_encoder_decoder_are_disturbed_by_masks_of_their_own() {
         dropout: 0.0,
         embedding_dropout: 0.0,
     };
-    // With one set of weights and tokens in both halves, equal masks would leave equal outputs.
-    let ones = |name: &str, count: usize| match name {
+    // With equal weights and tokens in encoder and decoder, equal masks would give equal outputs.
+    let equal = |name: &str, count: usize| match name {
         "source.weight" | "target.weight" => numbers(count, 1).into_iter().map(f64::from).collect(),
         _ if name.ends_with("weight_ih") || name.ends_with("weight_hh") => vec![0.05; count],
         _ => vec![0.0; count],
     };
-    let model = with_parameters(EncoderDecoder::new(shape, 1, &device), &ones, DType::F32);
+    let model = with_parameters(EncoderDecoder::new(shape, 1, &device), &equal, DType::F32);
     let text = tokens(&[vec![1, 2, 3, 4]], 4, 0, &device);
     let key = Some(Key::new(1, Purpose::Dropout));
     let memory = model.read(text.clone(), &[4], key);
-    let read = values(memory.outputs().clone());
-    let written = values(model.write(memory, text, &[4], key).1.states()[0].forward.hidden.clone());
-    let last = &read[3 * 64..];
+    let encoded = values(memory.outputs().clone());
+    let decoded = values(model.write(memory, text, &[4], key).1.states()[0].forward.hidden.clone());
+    let last = &encoded[3 * 64..];
     let zeros = |row: &[f32]| -> Vec<bool> { row.iter().map(|&value| value == 0.0).collect() };
-    assert_ne!(zeros(&written), zeros(last));
-    assert!(difference(&written, last) > 0.01);
+    assert_ne!(zeros(&decoded), zeros(last));
+    assert!(difference(&decoded, last) > 0.01);
 }

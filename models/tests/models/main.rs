@@ -1,8 +1,8 @@
-//! Cells, layers and networks against what must hold of them.
+//! Tests of cells, layers and networks.
 
-mod fused; // kernels equal the readable loop
+mod fused; // kernels equal the reference loop
 mod golden; // every cell equals PyTorch, forward and backward
-mod gradients; // central differences in f64 where no peer exists
+mod gradients; // gradients equal central differences in f64
 mod heads; // CRF, attention, pooling, losses, networks
-mod recurrence; // padding, time, batch, direction
-mod support; // numbers, comparisons, parameters by name
+mod recurrence; // padding, splitting time, permuting the batch, direction
+mod support; // pseudorandom values, comparisons, parameters by name

@@ -1,4 +1,4 @@
-//! What must hold for every cell and layer: padding, splitting time, permuting the batch, direction, equations.
+//! Invariants of every cell and layer: padding, splitting time, permuting the batch, direction, regularization.
 
 use std::collections::BTreeMap;
 
@@ -20,16 +20,16 @@ use crate::support::{difference, gradients, key, numbers, parameters, tensor, va
 const INPUT: usize = 3;
 const HIDDEN: usize = 4;
 
-/// What a stack makes of a ragged batch.
-struct Read {
+/// Results of a stack on a ragged batch.
+struct Results {
     outputs: Vec<f32>,
     last: Vec<f32>,
     gradients: BTreeMap<String, Vec<f32>>,
 }
 
-/// Outputs over the steps that all rows have, last states, and the gradients of a loss that reads both; what lies beyond a
-/// row's length is `padding`.
-fn read_padded(shape: &StackShape, lengths: &[usize], time: usize, padding: f32, device: &Device) -> Read {
+/// Outputs over the time steps that all rows have, final states, and the gradients of a loss of both. `padding` fills
+/// the input beyond each row's length.
+fn run_padded(shape: &StackShape, lengths: &[usize], time: usize, padding: f32, device: &Device) -> Results {
     let batch = lengths.len();
     let row = |(row, &length): (usize, &usize)| {
         let mut row = numbers(length * INPUT, row as u64);
@@ -48,7 +48,7 @@ fn read_padded(shape: &StackShape, lengths: &[usize], time: usize, padding: f32,
     let tape = loss.backward();
     let mut gradients = gradients(&stack, &tape);
     gradients.insert("input".to_owned(), values(input.grad(&tape).unwrap().narrow(1, 0, shortest)));
-    Read { outputs: values(reading.outputs.narrow(1, 0, shortest)), last: values(top), gradients }
+    Results { outputs: values(reading.outputs.narrow(1, 0, shortest)), last: values(top), gradients }
 }
 
 /// Every architecture in two layers, and every skip connection.
@@ -66,9 +66,9 @@ fn padding_changes_no_output_and_no_gradient() {
     for (_, device) in devices() {
         let device = device.autodiff();
         for shape in shapes() {
-            let exact = read_padded(&shape, &lengths, 5, 0.0, &device);
+            let exact = run_padded(&shape, &lengths, 5, 0.0, &device);
             for (time, padding) in [(5, 1e4), (9, -3.0), (6, f32::NAN)] {
-                let padded = read_padded(&shape, &lengths, time, padding, &device);
+                let padded = run_padded(&shape, &lengths, time, padding, &device);
                 assert!(difference(&padded.outputs, &exact.outputs) <= 1e-6, "{shape:?}: outputs");
                 assert!(difference(&padded.last, &exact.last) <= 1e-6, "{shape:?}: last state");
                 for (name, gradient) in &exact.gradients {
@@ -84,7 +84,7 @@ fn padding_changes_no_output_and_no_gradient() {
 }
 
 #[test]
-fn a_row_in_a_ragged_batch_reads_as_it_does_alone() {
+fn a_row_of_a_ragged_batch_equals_the_row_alone() {
     for (_, device) in devices() {
         for shape in shapes() {
             let stack = Stack::new(shape.clone(), key(0), &device);
@@ -107,7 +107,7 @@ fn a_row_in_a_ragged_batch_reads_as_it_does_alone() {
 }
 
 #[test]
-fn what_comes_later_changes_nothing_earlier_in_one_direction() {
+fn unidirectional_outputs_do_not_depend_on_later_steps() {
     for (_, device) in devices() {
         for shape in shapes().into_iter().filter(|shape| shape.architecture.directions() == 1) {
             let stack = Stack::new(shape, key(0), &device);
@@ -130,15 +130,15 @@ fn parts(state: &LayerState) -> Vec<Vec<f32>> {
     named(&state.forward).chain(state.backward.iter().flat_map(named)).collect()
 }
 
-/// Largest difference between two states, tensor by tensor.
-fn apart(a: &LayerState, b: &LayerState) -> f32 {
+/// Largest relative difference between two states over their tensors.
+fn state_difference(a: &LayerState, b: &LayerState) -> f32 {
     let (a, b) = (parts(a), parts(b));
     assert_eq!(a.len(), b.len());
     a.iter().zip(&b).map(|(a, b)| difference(a, b)).fold(0.0, f32::max)
 }
 
-/// One layer of each cell reading forward alone and one reading both ways, on each device.
-fn siblings() -> Vec<(Device, [Stack; 2])> {
+/// For each device and cell, one unidirectional and one bidirectional layer.
+fn layer_pairs() -> Vec<(Device, [Stack; 2])> {
     let mut all = Vec::new();
     for (_, device) in devices() {
         for forward in Architecture::ALL.into_iter().filter(|architecture| architecture.directions() == 1) {
@@ -154,26 +154,26 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(16))]
 
     #[test]
-    fn splitting_time_and_carrying_the_state_equals_the_whole(time in 2..20usize, part in 0.0..1.0f64, batch in 1..4usize) {
+    fn splitting_time_and_passing_the_state_equals_the_whole(time in 2..20usize, part in 0.0..1.0f64, batch in 1..4usize) {
         let cut = 1 + (part * (time - 1) as f64) as usize;
-        for (device, [stack, _]) in siblings() {
+        for (device, [stack, _]) in layer_pairs() {
             let input = tensor(numbers(batch * time * INPUT, 2), [batch, time, INPUT], &device);
-            let read = |input: Tensor<3>, states| stack.read(input.clone(), &vec![input.dims()[1]; batch], states, None);
-            let whole = read(input.clone(), None);
-            let first = read(input.clone().narrow(1, 0, cut), None);
-            let second = read(input.narrow(1, cut, time - cut), Some(first.states));
+            let run = |input: Tensor<3>, states| stack.read(input.clone(), &vec![input.dims()[1]; batch], states, None);
+            let whole = run(input.clone(), None);
+            let first = run(input.clone().narrow(1, 0, cut), None);
+            let second = run(input.narrow(1, cut, time - cut), Some(first.states));
             let outputs = Tensor::cat(vec![first.outputs, second.outputs], 1);
             prop_assert!(difference(&values(outputs), &values(whole.outputs)) <= 1e-5, "{:?}", stack.shape());
-            prop_assert!(apart(&second.states[0], &whole.states[0]) <= 1e-5, "{:?}", stack.shape());
+            prop_assert!(state_difference(&second.states[0], &whole.states[0]) <= 1e-5, "{:?}", stack.shape());
         }
     }
 
     #[test]
-    fn reading_backward_equals_reading_the_reversed_rows_forward(lengths in proptest::collection::vec(1..9usize, 1..5)) {
+    fn the_backward_direction_equals_the_forward_direction_on_reversed_rows(lengths in proptest::collection::vec(1..9usize, 1..5)) {
         let (batch, time) = (lengths.len(), 1 + lengths.iter().max().unwrap());
         let rows: Vec<Vec<f32>> = lengths.iter().zip(0..).map(|(&length, row)| numbers(length * INPUT, row)).collect();
-        let turned = |row: &[f32], width: usize| -> Vec<f32> { row.chunks(width).rev().flatten().copied().collect() };
-        for (device, [forward, both]) in siblings() {
+        let reversed = |row: &[f32], width: usize| -> Vec<f32> { row.chunks(width).rev().flatten().copied().collect() };
+        for (device, [forward, both]) in layer_pairs() {
             let fill = |rows: Vec<Vec<f32>>| {
                 let filled = rows.into_iter().map(|mut row| {
                     row.resize(time * INPUT, 7.0);
@@ -188,13 +188,13 @@ proptest! {
             };
             let alone = with_parameters(forward.clone(), &of_backward, DType::F32);
             let both = both.read(fill(rows.clone()), &lengths, None, None);
-            let alone = alone.read(fill(rows.iter().map(|row| turned(row, INPUT)).collect()), &lengths, None, None);
+            let alone = alone.read(fill(rows.iter().map(|row| reversed(row, INPUT)).collect()), &lengths, None, None);
             let backward = LayerState { forward: both.states[0].backward.clone().unwrap(), backward: None };
-            prop_assert!(apart(&backward, &alone.states[0]) <= 1e-5, "{:?}", forward.shape());
+            prop_assert!(state_difference(&backward, &alone.states[0]) <= 1e-5, "{:?}", forward.shape());
             for (row, &length) in lengths.iter().enumerate() {
-                let behind = both.outputs.clone().narrow(0, row, 1).narrow(1, 0, length).narrow(2, HIDDEN, HIDDEN);
-                let ahead = values(alone.outputs.clone().narrow(0, row, 1).narrow(1, 0, length));
-                prop_assert!(difference(&values(behind), &turned(&ahead, HIDDEN)) <= 1e-5, "{:?}", forward.shape());
+                let backward_outputs = both.outputs.clone().narrow(0, row, 1).narrow(1, 0, length).narrow(2, HIDDEN, HIDDEN);
+                let forward_outputs = values(alone.outputs.clone().narrow(0, row, 1).narrow(1, 0, length));
+                prop_assert!(difference(&values(backward_outputs), &reversed(&forward_outputs, HIDDEN)) <= 1e-5, "{:?}", forward.shape());
             }
         }
     }
@@ -211,13 +211,13 @@ proptest! {
             embedding_dropout: 0.5,
         };
         let tokens: Vec<i32> = numbers(batch * time, 8).into_iter().map(|value| (value * 5.0 + 5.0) as i32).collect();
-        let turned = |rows: &[i32]| {
+        let permuted = |rows: &[i32]| {
             let mut rows: Vec<Vec<i32>> = rows.chunks(time).map(<[i32]>::to_vec).collect();
             rows.rotate_left(turn % batch);
             rows.concat()
         };
-        let mut turned_lengths = lengths.clone();
-        turned_lengths.rotate_left(turn % batch);
+        let mut permuted_lengths = lengths.clone();
+        permuted_lengths.rotate_left(turn % batch);
         let poolings = [Pooling::Last, Pooling::Mean, Pooling::Max, Pooling::Attention];
         for ((_, device), pooling) in devices().into_iter().flat_map(|device| poolings.map(|pooling| (device.clone(), pooling))) {
             let classifier = Classifier::new(shape(pooling), 1, &device);
@@ -225,16 +225,16 @@ proptest! {
                 let tokens = Tensor::<2, Int>::from_data(TensorData::new(tokens, [batch, time]), &device);
                 values(classifier.forward(tokens, lengths, None))
             };
-            let mut straight: Vec<Vec<f32>> =
+            let mut expected: Vec<Vec<f32>> =
                 scores(tokens.clone(), &lengths).chunks(3).map(<[f32]>::to_vec).collect();
-            straight.rotate_left(turn % batch);
-            prop_assert!(difference(&scores(turned(&tokens), &turned_lengths), &straight.concat()) <= 1e-5);
+            expected.rotate_left(turn % batch);
+            prop_assert!(difference(&scores(permuted(&tokens), &permuted_lengths), &expected.concat()) <= 1e-5);
         }
     }
 }
 
 #[test]
-fn what_is_told_of_an_architecture_is_true_of_the_layer_that_is_built() {
+fn the_description_of_an_architecture_matches_the_layer() {
     let (_, device) = devices().remove(0);
     for shape in shapes() {
         let architecture = shape.architecture;
@@ -242,10 +242,10 @@ fn what_is_told_of_an_architecture_is_true_of_the_layer_that_is_built() {
         let built: Vec<(String, usize)> =
             parameters(&layer).into_iter().map(|(name, values)| (name, values.len())).collect();
         assert_eq!(architecture.parameters(INPUT, HIDDEN), built.iter().map(|(_, count)| count).sum::<usize>());
-        let told = architecture.shapes(INPUT, HIDDEN, &device).into_iter();
-        let told: BTreeMap<String, usize> =
-            told.map(|(name, shape)| (format!("layers.0.{name}"), shape.iter().product())).collect();
-        assert_eq!(told.into_iter().collect::<Vec<_>>(), built, "{}", architecture.name());
+        let described = architecture.shapes(INPUT, HIDDEN, &device).into_iter();
+        let described: BTreeMap<String, usize> =
+            described.map(|(name, shape)| (format!("layers.0.{name}"), shape.iter().product())).collect();
+        assert_eq!(described.into_iter().collect::<Vec<_>>(), built, "{}", architecture.name());
         let states = layer.read(Tensor::zeros([1, 1, INPUT], &device), &[1], None, None).states;
         assert_eq!(parts(&states[0]).len(), architecture.directions() * architecture.state_tensors());
         let stack = parameters(&Stack::new(shape.clone(), key(0), &device));
@@ -254,9 +254,9 @@ fn what_is_told_of_an_architecture_is_true_of_the_layer_that_is_built() {
     }
 }
 
-/// The reach of an LSTM and of a vanilla RNN beneath another layer, against central differences in the state itself.
+/// The first layer of a two-layer LSTM and of a two-layer vanilla RNN, against central differences in its hidden state.
 #[test]
-fn the_reach_of_a_loss_is_its_slope_at_each_hidden_state() {
+fn reach_equals_the_gradient_at_each_hidden_state() {
     let device = devices().into_iter().find(|(backend, _)| *backend == Backend::Flex).unwrap().1.autodiff();
     let time = 5;
     for (architecture, skip) in [(Architecture::Lstm, Skip::None), (Architecture::Rnn, Skip::Residual)] {
@@ -275,24 +275,24 @@ fn the_reach_of_a_loss_is_its_slope_at_each_hidden_state() {
                 let outputs = stack.read_disturbed(input.clone(), &[time], None, None, added).outputs;
                 f64::from(values(loss(outputs))[0])
             };
-            let slope = |unit| (at(unit, 1e-2) - at(unit, -1e-2)) / 2e-2;
-            let norm = (0..INPUT).map(|unit| slope(unit).powi(2)).sum::<f64>().sqrt();
+            let gradient = |unit| (at(unit, 1e-2) - at(unit, -1e-2)) / 2e-2;
+            let norm = (0..INPUT).map(|unit| gradient(unit).powi(2)).sum::<f64>().sqrt();
             assert!(
                 (norm - found).abs() < 1e-3 * norm.max(0.1),
-                "{architecture:?}, {distance}: {found} against {norm}"
+                "{architecture:?}, {distance}: {found}, expected {norm}"
             );
         }
     }
 }
 
 #[test]
-fn recurrent_weights_start_orthogonal_and_the_same_everywhere() {
+fn initial_recurrent_weights_are_orthogonal_and_equal_on_every_backend() {
     for (_, device) in devices() {
         let weights = seqzoo_models::init::orthogonal(7, 2, key(0), &device).val();
         for block in 0..2 {
             let block = weights.clone().narrow(1, block * 7, 7);
             let product = values(block.clone().matmul(block.transpose()));
-            let identity: Vec<f32> = (0..49).map(|place| if place % 8 == 0 { 1.0 } else { 0.0 }).collect();
+            let identity: Vec<f32> = (0..49).map(|index| if index % 8 == 0 { 1.0 } else { 0.0 }).collect();
             assert!(difference(&product, &identity) < 1e-5);
         }
         let flex = seqzoo_models::init::orthogonal(7, 2, key(0), &Device::flex()).val();
@@ -301,7 +301,7 @@ fn recurrent_weights_start_orthogonal_and_the_same_everywhere() {
 }
 
 #[test]
-fn dropout_keeps_the_mean_and_follows_its_key() {
+fn dropout_preserves_the_mean_and_is_determined_by_its_key() {
     for (_, device) in devices() {
         let ones = Tensor::<3>::ones([10, 20, 50], &device);
         let noise = Key::new(1, Purpose::Dropout);
@@ -323,7 +323,7 @@ fn dropout_keeps_the_mean_and_follows_its_key() {
 }
 
 #[test]
-fn dropout_of_recurrent_weights_drops_those_alone_and_stays_tied_to_them() {
+fn recurrent_weight_dropout_affects_only_recurrent_weights_and_their_gradients() {
     let device = devices().remove(0).1.autodiff();
     let gru = Gru::new(INPUT, 16, key(0), &device);
     let dropped = recurrent_weights(gru.clone(), 0.5, Key::new(1, Purpose::Dropout));
@@ -336,15 +336,15 @@ fn dropout_of_recurrent_weights_drops_those_alone_and_stays_tied_to_them() {
         }
     }
     let input = tensor(numbers(4 * INPUT, 1), [1, 4, INPUT], &device);
-    let read = unroll(&dropped, input, walk(&[4], None, Direction::Forward));
-    let gradients = gradients(&gru, &read.outputs.sum().backward());
-    let gone = after["weight_hn"].iter().zip(&gradients["weight_hn"]).filter(|(weight, _)| **weight == 0.0);
-    assert!(gone.clone().count() > 0 && gone.into_iter().all(|(_, gradient)| *gradient == 0.0));
+    let result = unroll(&dropped, input, walk(&[4], None, Direction::Forward));
+    let gradients = gradients(&gru, &result.outputs.sum().backward());
+    let masked = after["weight_hn"].iter().zip(&gradients["weight_hn"]).filter(|(weight, _)| **weight == 0.0);
+    assert!(masked.clone().count() > 0 && masked.into_iter().all(|(_, gradient)| *gradient == 0.0));
     assert!(gradients["weight_hn"].iter().any(|gradient| *gradient != 0.0));
 }
 
 #[test]
-fn zoneout_keeps_old_values_in_training_and_their_expectation_otherwise() {
+fn zoneout_keeps_old_values_in_training_and_uses_the_expectation_at_inference() {
     for (_, device) in devices() {
         let cell = Lstm::new(INPUT, 64, key(0), &device);
         let input = tensor(numbers(4 * INPUT, 1), [4, 1, INPUT], &device);
@@ -352,7 +352,7 @@ fn zoneout_keeps_old_values_in_training_and_their_expectation_otherwise() {
             hidden: Tensor::ones([4, 64], &device),
             cell: Tensor::ones([4, 64], &device) * 2.0,
         };
-        let read = |zoneout| {
+        let run = |zoneout| {
             let walk = Walk {
                 lengths: Lengths::full(4, 1),
                 initial: Some(state.clone()),
@@ -364,28 +364,28 @@ fn zoneout_keeps_old_values_in_training_and_their_expectation_otherwise() {
             let Walked { last, .. } = unroll(&cell, input.clone(), walk);
             [values(last.hidden), values(last.cell)]
         };
-        let plain = read(Zoneout::OFF);
-        let noisy = read(Zoneout { rate: 0.3, key: Some(Key::new(1, Purpose::Dropout)) });
-        let expected = read(Zoneout { rate: 0.3, key: None });
+        let plain = run(Zoneout::OFF);
+        let noisy = run(Zoneout { rate: 0.3, key: Some(Key::new(1, Purpose::Dropout)) });
+        let expected = run(Zoneout { rate: 0.3, key: None });
         let mut masks = Vec::new();
-        for (place, old) in [1.0, 2.0].into_iter().enumerate() {
-            let kept: Vec<bool> = noisy[place].iter().map(|&value| value == old).collect();
+        for (part, old) in [1.0, 2.0].into_iter().enumerate() {
+            let kept: Vec<bool> = noisy[part].iter().map(|&value| value == old).collect();
             let share = kept.iter().filter(|&&kept| kept).count() as f64 / kept.len() as f64;
             assert!((0.2..0.4).contains(&share), "{share} kept at a rate of 0.3");
             for (index, kept) in kept.iter().enumerate() {
-                assert!(*kept || (noisy[place][index] - plain[place][index]).abs() < 1e-6);
-                let mean = 0.3 * old + 0.7 * plain[place][index];
-                assert!((expected[place][index] - mean).abs() < 1e-5);
+                assert!(*kept || (noisy[part][index] - plain[part][index]).abs() < 1e-6);
+                let mean = 0.3 * old + 0.7 * plain[part][index];
+                assert!((expected[part][index] - mean).abs() < 1e-5);
             }
             masks.push(kept);
         }
-        assert_ne!(masks[0], masks[1], "hidden state and cell have masks of their own");
-        assert_eq!(noisy, read(Zoneout { rate: 0.3, key: Some(Key::new(1, Purpose::Dropout)) }));
+        assert_ne!(masks[0], masks[1], "hidden state and cell state have different masks");
+        assert_eq!(noisy, run(Zoneout { rate: 0.3, key: Some(Key::new(1, Purpose::Dropout)) }));
     }
 }
 
 #[test]
-fn a_stack_carries_each_layers_state_over_a_cut() {
+fn a_stack_resumes_from_the_state_of_each_layer() {
     for (_, device) in devices() {
         for shape in shapes().into_iter().filter(|shape| shape.architecture.directions() == 1) {
             let stack = Stack::new(shape.clone(), key(0), &device);
@@ -400,7 +400,7 @@ fn a_stack_carries_each_layers_state_over_a_cut() {
 }
 
 #[test]
-fn skip_connections_that_join_differing_widths_need_a_projection() {
+fn skip_connections_between_different_sizes_need_a_projection() {
     for skip in [Skip::Residual, Skip::Highway] {
         let shape = StackShape { skip, ..StackShape::plain(Architecture::Lstm, INPUT, vec![HIDDEN]) };
         assert!(
@@ -417,7 +417,7 @@ fn skip_connections_that_join_differing_widths_need_a_projection() {
 
 #[test]
 #[should_panic(expected = "input is [2, 3, 5]")]
-fn a_misshapen_input_is_refused_with_its_shape() {
+fn a_mismatched_input_panics_with_its_shape() {
     let (_, device) = devices().remove(0);
     let cell = Rnn::new(INPUT, HIDDEN, key(0), &device);
     unroll(&cell, Tensor::zeros([2, 3, 5], &device), walk(&[3, 3], None, Direction::Forward));

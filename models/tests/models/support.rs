@@ -1,4 +1,4 @@
-//! Numbers that are a function of their place, comparisons, parameters by name.
+//! Deterministic pseudorandom values, comparisons, parameters by name.
 
 use std::collections::BTreeMap;
 
@@ -6,13 +6,13 @@ use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{DType, Device, Gradients, Tensor, TensorData};
 use seqzoo_random::{Key, Purpose, RngExt};
 
-pub(crate) fn key(place: u64) -> Key {
-    Key::new(11, Purpose::Weights).at(place)
+pub(crate) fn key(index: u64) -> Key {
+    Key::new(11, Purpose::Weights).at(index)
 }
 
-/// Numbers in ±1 that are a function of `place` alone.
-pub(crate) fn numbers(count: usize, place: u64) -> Vec<f32> {
-    let mut stream = Key::new(5, Purpose::Data).at(place).stream();
+/// `count` pseudorandom values in ±1, determined by `index` alone.
+pub(crate) fn numbers(count: usize, index: u64) -> Vec<f32> {
+    let mut stream = Key::new(5, Purpose::Data).at(index).stream();
     (0..count).map(|_| stream.random_range(-1.0..1.0)).collect()
 }
 
@@ -24,10 +24,10 @@ pub(crate) fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
     tensor.try_into_vec_as::<f32>().unwrap()
 }
 
-/// Largest difference, over the largest magnitude of `b`.
+/// Largest absolute difference, relative to the largest magnitude of `b`; infinite if any value is not finite.
 pub(crate) fn difference(a: &[f32], b: &[f32]) -> f32 {
     assert_eq!(a.len(), b.len());
-    // A maximum passes over what is not a number; a comparison must not.
+    // `f32::max` ignores NaN.
     if !a.iter().chain(b).all(|value| value.is_finite()) {
         return f32::INFINITY;
     }
@@ -40,7 +40,7 @@ struct Path(Vec<String>);
 
 impl Path {
     fn name(&self) -> String {
-        // A recurrent layer is an enum; its spec's name, in capitals, is no part of a parameter's name here.
+        // Skip the variant name of `Recurrent`, which is capitalized.
         let fields = self.0.iter().filter(|part| !part.starts_with(|c: char| c.is_ascii_uppercase()));
         fields.cloned().collect::<Vec<_>>().join(".")
     }
@@ -48,30 +48,30 @@ impl Path {
 
 /// Every parameter of a module, by name.
 pub(crate) fn parameters<M: Module>(module: &M) -> BTreeMap<String, Vec<f32>> {
-    narrow(read(module, None))
+    to_f32(collect(module, None))
 }
 
 /// Every gradient of a module's parameters, by name.
 pub(crate) fn gradients<M: Module>(module: &M, tape: &Gradients) -> BTreeMap<String, Vec<f32>> {
-    narrow(read(module, Some(tape)))
+    to_f32(collect(module, Some(tape)))
 }
 
-/// As [`gradients`], with all digits that f64 has.
+/// As [`gradients`], in f64.
 pub(crate) fn wide_gradients<M: Module>(module: &M, tape: &Gradients) -> BTreeMap<String, Vec<f64>> {
-    read(module, Some(tape))
+    collect(module, Some(tape))
 }
 
-fn narrow(found: BTreeMap<String, Vec<f64>>) -> BTreeMap<String, Vec<f32>> {
+fn to_f32(found: BTreeMap<String, Vec<f64>>) -> BTreeMap<String, Vec<f32>> {
     found.into_iter().map(|(name, values)| (name, values.into_iter().map(|value| value as f32).collect())).collect()
 }
 
-fn read<M: Module>(module: &M, tape: Option<&Gradients>) -> BTreeMap<String, Vec<f64>> {
-    struct Reader<'a> {
+fn collect<M: Module>(module: &M, tape: Option<&Gradients>) -> BTreeMap<String, Vec<f64>> {
+    struct Collector<'a> {
         path: Path,
         found: BTreeMap<String, Vec<f64>>,
         tape: Option<&'a Gradients>,
     }
-    impl ModuleVisitor for Reader<'_> {
+    impl ModuleVisitor for Collector<'_> {
         fn enter_module(&mut self, name: &str, _: &str) {
             self.path.0.push(name.to_owned());
         }
@@ -81,24 +81,24 @@ fn read<M: Module>(module: &M, tape: Option<&Gradients>) -> BTreeMap<String, Vec
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
             let found = match self.tape {
                 None => param.val(),
-                Some(tape) => param.val().grad(tape).expect("every parameter takes part"),
+                Some(tape) => param.val().grad(tape).expect("every parameter has a gradient"),
             };
             self.found.insert(self.path.name(), found.try_into_vec_as::<f64>().unwrap());
         }
     }
-    let mut reader = Reader { path: Path::default(), found: BTreeMap::new(), tape };
-    module.visit(&mut reader);
-    reader.found
+    let mut collector = Collector { path: Path::default(), found: BTreeMap::new(), tape };
+    module.visit(&mut collector);
+    collector.found
 }
 
 /// The module with parameters set by name, in f32 or f64.
 pub(crate) fn with_parameters<M: Module>(module: M, set: &dyn Fn(&str, usize) -> Vec<f64>, dtype: DType) -> M {
-    struct Writer<'a> {
+    struct Setter<'a> {
         path: Path,
         set: &'a dyn Fn(&str, usize) -> Vec<f64>,
         dtype: DType,
     }
-    impl ModuleMapper for Writer<'_> {
+    impl ModuleMapper for Setter<'_> {
         fn enter_module(&mut self, name: &str, _: &str) {
             self.path.0.push(name.to_owned());
         }
@@ -114,5 +114,5 @@ pub(crate) fn with_parameters<M: Module>(module: M, set: &dyn Fn(&str, usize) ->
             })
         }
     }
-    module.map(&mut Writer { path: Path::default(), set, dtype })
+    module.map(&mut Setter { path: Path::default(), set, dtype })
 }

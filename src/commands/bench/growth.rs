@@ -8,20 +8,20 @@ use serde_json::json;
 use super::{Manner, Subject, layer, median, numbers, peak_memory, read, wait};
 use crate::failure::Failure;
 
-/// Time a layer's forward and backward pass, and its memory, over more and more time steps.
+/// Benchmark time and memory of a layer's forward and backward pass over a growing number of time steps.
 #[derive(Debug, Args)]
 pub struct Growth {
-    /// Compute gates again in the backward pass instead of keeping them.
+    /// Recompute gates in the backward pass instead of keeping them.
     #[arg(long)]
     recompute: bool,
-    /// Time steps.
+    /// Numbers of time steps.
     #[arg(long, value_name = "N", value_delimiter = ',', default_values_t = [100, 200, 400, 800, 1600, 3200])]
     time: Vec<usize>,
     #[command(flatten)]
     manner: Manner,
 }
 
-/// Rows, features and units.
+/// Batch size, input size, hidden size.
 const SIZES: [usize; 3] = [32, 128, 256];
 
 impl Growth {
@@ -35,7 +35,7 @@ impl Growth {
         let tracked = device.clone().autodiff();
         for cell in manner.cells()? {
             let mut steps = self.time.clone();
-            // Memory that was once held is told from then on.
+            // Peak memory never decreases, so the longest sequence comes last.
             steps.sort_unstable();
             for time in steps {
                 let shape = [batch, time, input, hidden];

@@ -8,16 +8,16 @@ use serde_json::Value;
 use super::{Manner, SHAPES, Subject, layer, median, numbers, read, wait};
 use crate::failure::Failure;
 
-/// Time recurrent layers as answers need them: whole batches without a graph, and single steps of one sequence.
+/// Benchmark inference of recurrent layers: whole batches without autodiff, and single steps of one sequence.
 #[derive(Debug, Args)]
 pub struct Inference {
     #[command(flatten)]
     manner: Manner,
 }
 
-/// Features and units of the single step.
+/// Input and hidden size of the single step.
 const STEP: usize = 256;
-/// Steps that are timed at once.
+/// Number of steps per measurement.
 const STEPS: usize = 200;
 
 impl Inference {
@@ -46,7 +46,7 @@ impl Inference {
         self.manner.tell(subject, "forward", seconds, flops, Value::Null)
     }
 
-    /// A step of a stream; where there is none, of the layer.
+    /// Times a step of the streaming kernel, or of the layer if the cell has none.
     fn step(&self, subject: &Subject, device: &Device) -> Result<(), Failure> {
         let Subject { cell, shape, fused } = *subject;
         let flops = cell.operations_per_step(STEP, STEP) as f64;
@@ -55,7 +55,7 @@ impl Inference {
         let stream = if fused { layer.stream(None, self.manner.execution()) } else { None };
         let (streaming, seconds) = match stream {
             Some(mut stream) => {
-                let input = data.try_to_vec::<f32>().expect("made as such");
+                let input = data.try_to_vec::<f32>().expect("the data are f32");
                 let seconds = pooled(move || {
                     median(self.manner.repeats, || {
                         for _ in 0..STEPS {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{Manner, SHAPES, Subject, layer, median, numbers, read, wait};
 use crate::failure::Failure;
 
-/// Time recurrent layers, forward alone and with the backward pass.
+/// Benchmark recurrent layers: forward alone, and forward with backward.
 #[derive(Debug, Args)]
 pub struct Layers {
     #[command(flatten)]
@@ -43,17 +43,17 @@ impl Layers {
         let flops = (batch * time) as f64 * cell.operations_per_step(input, hidden) as f64;
         let (repeats, execution) = (self.manner.repeats(flops), self.manner.execution());
         let tracked = device.clone().autodiff();
-        let (alone, trained) = (layer(cell, shape, device), layer(cell, shape, &tracked));
+        let (inference, trained) = (layer(cell, shape, device), layer(cell, shape, &tracked));
         let given = Tensor::<3>::from_data(numbers(shape), device);
         let leaf = Tensor::<3>::from_data(numbers(shape), &tracked).require_grad();
         let forward = median(repeats, || {
-            drop(read(&alone, &given, execution));
+            drop(read(&inference, &given, execution));
             wait(device);
         });
         self.manner.tell(subject, "forward", forward, flops, Value::Null)?;
         let both = median(repeats, || {
             let gradients = read(&trained, &leaf, execution).sum().backward();
-            drop(leaf.grad(&gradients).expect("the input asks for one"));
+            drop(leaf.grad(&gradients).expect("the input requires a gradient"));
             wait(device);
         });
         self.manner.tell(subject, "forward+backward", both, 3.0 * flops, Value::Null)
@@ -62,7 +62,7 @@ impl Layers {
 
 const PRODUCT: usize = 1536;
 
-/// GFLOP/s of the backend's own product of large matrices, the best of several: what layers are held against.
+/// GFLOP/s of the backend's matrix product, the best of five: the reference point for layers.
 fn product(device: &Device) -> f64 {
     let matrix = || Tensor::<2>::random([PRODUCT, PRODUCT], Distribution::Default, device);
     let (a, b) = (matrix(), matrix());

@@ -17,14 +17,14 @@ use crate::commands::{BackendChoice, DataFolder, Overrides, need};
 use crate::failure::Failure;
 use crate::say::say;
 
-/// Time the training of a recipe: tokens per second of its own batches, from text to updated weights.
+/// Benchmark the training of a recipe in tokens per second, from text to updated weights.
 #[derive(Debug, Args)]
 pub struct Training {
-    /// A shipped recipe (`seqzoo list recipes`) or a file ending in .toml.
+    /// Name of a recipe (`seqzoo list recipes`), or a .toml file.
     recipe: String,
     #[command(flatten)]
     overrides: Overrides,
-    /// Batches to time, after a tenth as many that are not counted.
+    /// Number of batches to time, after a tenth as many warm-up batches.
     #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..))]
     batches: u32,
     /// Print one JSON object per model.
@@ -44,30 +44,33 @@ impl Training {
         let data = self.data.load(recipe)?;
         need(&data, Split::Train, recipe)?;
         let fused = supports(&device, DType::F32);
-        say(format_args!("{} backend, {} where a cell has one, {} threads", backend.name(), engine(fused), threads()));
+        say(format_args!("{} backend, {}, {} threads", backend.name(), engine(fused), threads()));
         for spec in recipe.specs()? {
             let timing = Timing { spec: &spec, batches: self.batches, device: &device };
             let Speed { batches, tokens, seconds } = with_task(&spec, &data, timing)??;
             let name = &spec.name;
-            let (rate, memory) = (tokens as f64 / seconds, peak_memory().map(|bytes| bytes >> 20));
+            let (tokens_per_second, memory) = (tokens as f64 / seconds, peak_memory().map(|bytes| bytes >> 20));
             let mut out = std::io::stdout().lock();
             if self.json {
                 let line = json!({
                     "recipe": self.recipe, "model": name, "batches": batches, "tokens": tokens, "seconds": seconds,
-                    "tokens_per_second": rate, "peak_mib": memory, "fused": fused,
+                    "tokens_per_second": tokens_per_second, "peak_mib": memory, "fused": fused,
                     "instructions": format!("{:?}", InstructionSet::default()), "threads": threads(),
                 });
                 writeln!(out, "{line}")?;
             } else {
-                let memory = memory.map_or_else(String::new, |mib| format!(", {mib} MiB at most"));
-                writeln!(out, "{name}: {rate:.0} tokens/s over {batches} batches in {seconds:.1} s{memory}")?;
+                let memory = memory.map_or_else(String::new, |mib| format!(", peak memory {mib} MiB"));
+                writeln!(
+                    out,
+                    "{name}: {tokens_per_second:.0} tokens/s over {batches} batches in {seconds:.1} s{memory}"
+                )?;
             }
         }
         Ok(())
     }
 }
 
-/// Times the batches of a task.
+/// Benchmark of a task's batches.
 struct Timing<'a> {
     spec: &'a ModelSpec,
     batches: u32,

@@ -1,8 +1,9 @@
-//! Checkpoints: each a directory that appears whole or not at all, and proves its bytes.
+//! Checkpoints: directories that are created atomically and verified by checksum.
 //!
-//! `step-00001234/` (`step-00001234.1/` if another was saved at that step before) holds files and `manifest`, a line `SHA-256  name` for each and a last one for the manifest itself.
-//! Order of a save: temporary directory, write and fsync each file, manifest last, rename, fsync of the parent. Which
-//! checkpoint is newest is read off the directory names, never stored.
+//! `step-00001234/` (`step-00001234.1/` for a second checkpoint of the same step) contains files and `manifest`, with one line
+//! `SHA-256  name` per file and a last one for the manifest itself. A save writes to a temporary directory, flushes each file, the
+//! manifest last, renames the directory and flushes its parent. The latest checkpoint follows from the directory names; no
+//! pointer to it is stored.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,19 +16,19 @@ use sha2::{Digest, Sha256};
 use crate::disk::{self, Disk};
 use crate::faults;
 
-/// Names and bytes of the files of a checkpoint.
+/// Files of a checkpoint: contents by name.
 pub type Files = BTreeMap<String, Vec<u8>>;
 
 const MANIFEST: &str = "manifest";
 const PREFIX: &str = "step-";
 const TEMPORARY: &str = ".saving-";
 
-/// Why a checkpoint no longer counts.
+/// Reason for quarantining a checkpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Aside {
-    /// Its bytes are not those that were saved, or no training can go on from its numbers.
+    /// Its files are damaged, or contain values that are not finite.
     Damaged,
-    /// Training went back behind it.
+    /// Training was rolled back to an earlier step.
     RolledBack,
 }
 
@@ -40,15 +41,15 @@ impl Aside {
     }
 }
 
-/// Why a checkpoint cannot be saved or used.
+/// Error of saving or loading a checkpoint.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckpointError {
-    /// Saving failed; earlier checkpoints are untouched.
+    /// Saving failed; earlier checkpoints are intact.
     #[error("cannot save checkpoint {}: {source}; earlier checkpoints are intact", path.display())]
     Unwritable {
-        /// What was being written.
+        /// The file or directory being written.
         path: PathBuf,
-        /// What the operating system says.
+        /// The I/O error.
         source: io::Error,
     },
     /// A file or directory cannot be read.
@@ -56,10 +57,10 @@ pub enum CheckpointError {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the operating system says.
+        /// The I/O error.
         source: io::Error,
     },
-    /// The bytes are not those that were saved.
+    /// A file is damaged.
     #[error("checkpoint file {} is damaged: {detail}", path.display())]
     Damaged {
         /// The file.
@@ -67,27 +68,27 @@ pub enum CheckpointError {
         /// What is wrong.
         detail: String,
     },
-    /// Another version of the program wrote it.
+    /// It was written by another version of the program.
     #[error(transparent)]
     OtherFormat(#[from] OtherFormat),
-    /// Nothing is there that could be loaded.
-    #[error("no checkpoint in {} can be used{}", dir.display(), list(skipped))]
+    /// There is no valid checkpoint.
+    #[error("no usable checkpoint in {}{}", dir.display(), list(skipped))]
     NoneUsable {
-        /// Where it was looked for.
+        /// Directory of the checkpoints.
         dir: PathBuf,
-        /// The checkpoints that are there, and what is wrong with each.
+        /// The error of each checkpoint that exists.
         skipped: Vec<String>,
     },
 }
 
-/// The format of runs and checkpoints that this version writes, and the only one that it reads.
+/// Format of runs and checkpoints that this version reads and writes.
 pub const FORMAT: u32 = 2;
 
-/// A file in the format of another version of the program.
+/// A file has a format that this version does not support.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "{} has format {found}, but this version of seqzoo ({}) reads format {FORMAT} only: use the version that wrote it ({version}), or \
-     train again",
+    "{} has format {found}, but this version of seqzoo ({}) supports format {FORMAT} only; use the version \
+     that wrote it ({version}), or train again",
     path.display(), env!("CARGO_PKG_VERSION")
 )]
 pub struct OtherFormat {
@@ -99,10 +100,10 @@ pub struct OtherFormat {
     pub version: String,
 }
 
-/// What every version of the program writes of a file's format.
+/// Fields common to every format.
 #[derive(Deserialize)]
 struct FormatOnly {
-    // The first format did not write it everywhere.
+    // Format 1 did not write it everywhere.
     #[serde(default = "first_format")]
     format: u32,
     #[serde(default)]
@@ -113,7 +114,7 @@ fn first_format() -> u32 {
     1
 }
 
-/// Refuses a JSON file in another format than [`FORMAT`]; what is no such file at all is left to its reader.
+/// Refuses a JSON file in another format than [`FORMAT`]. Malformed files are accepted here, and refused when they are parsed.
 ///
 /// # Errors
 /// [`OtherFormat`].
@@ -128,13 +129,13 @@ pub fn check_format(path: &Path, bytes: &[u8]) -> Result<(), OtherFormat> {
 
 fn list(skipped: &[String]) -> String {
     match skipped {
-        [] => ": there is none yet".to_owned(),
+        [] => ": none has been saved yet".to_owned(),
         some => format!(": {}", some.join("; ")),
     }
 }
 
 impl CheckpointError {
-    /// An error about what a file of a checkpoint holds.
+    /// An error about the contents of a file.
     pub fn damaged(path: impl Into<PathBuf>, detail: impl std::fmt::Display) -> Self {
         Self::Damaged { path: path.into(), detail: detail.to_string() }
     }
@@ -146,31 +147,31 @@ pub struct Checkpoints {
     dir: PathBuf,
 }
 
-/// A checkpoint whose bytes have been proven.
+/// A verified checkpoint.
 #[derive(Debug, Clone)]
 pub struct Opened {
     /// Its directory.
     pub path: PathBuf,
-    /// Updates before it was saved.
+    /// Number of updates before it was saved.
     pub step: u64,
-    /// Its files, the manifest left out.
+    /// Its files, without the manifest.
     pub files: Files,
 }
 
 impl Opened {
-    /// The bytes of a file.
+    /// Contents of a file.
     ///
     /// # Errors
-    /// If the checkpoint has none of that name.
+    /// If the checkpoint has no file of that name.
     pub fn file(&self, name: &str) -> Result<&[u8], CheckpointError> {
         let bytes = self.files.get(name).map(Vec::as_slice);
-        bytes.ok_or_else(|| CheckpointError::damaged(self.path.join(name), "the manifest does not list it"))
+        bytes.ok_or_else(|| CheckpointError::damaged(self.path.join(name), "not listed in the manifest"))
     }
 
     /// A file parsed as JSON.
     ///
     /// # Errors
-    /// If it is missing or not what `T` is written as.
+    /// If it is missing or cannot be parsed as `T`.
     pub fn json<T: serde::de::DeserializeOwned>(&self, name: &str) -> Result<T, CheckpointError> {
         serde_json::from_slice(self.file(name)?).map_err(|error| CheckpointError::damaged(self.path.join(name), error))
     }
@@ -182,7 +183,7 @@ impl Checkpoints {
         Self { dir: dir.into() }
     }
 
-    /// Where the first checkpoint of a step is or would be; a later one of the same step has its revision behind a dot.
+    /// Path of the first checkpoint of a step; later ones of the same step have a revision after a dot.
     pub fn path(&self, step: u64) -> PathBuf {
         self.revision(step, 0)
     }
@@ -192,7 +193,7 @@ impl Checkpoints {
         self.dir.join(if revision == 0 { name } else { format!("{name}.{revision}") })
     }
 
-    /// The newest checkpoint of a step.
+    /// Path of the latest checkpoint of a step.
     ///
     /// # Errors
     /// [`CheckpointError::Unreadable`].
@@ -200,14 +201,14 @@ impl Checkpoints {
         Ok(self.list()?.into_iter().rev().find(|(at, _)| *at == step).map(|(_, path)| path))
     }
 
-    /// Saves `files` as the newest checkpoint of `step`, unless that holds them already.
+    /// Saves `files` as the latest checkpoint of `step`, unless that has the same files.
     ///
     /// # Errors
-    /// [`CheckpointError::Unwritable`]; what was there before is untouched.
+    /// [`CheckpointError::Unwritable`]; existing checkpoints remain intact.
     pub fn save(&self, step: u64, files: &Files, disk: &impl Disk) -> Result<PathBuf, CheckpointError> {
         let target = match self.of_step(step)? {
             None => self.path(step),
-            Some(newest) if verify(&newest).is_ok_and(|held| held == *files) => return Ok(newest),
+            Some(newest) if verify(&newest).is_ok_and(|saved| saved == *files) => return Ok(newest),
             Some(newest) => self.revision(step, id(&newest).map_or(0, |(_, revision)| revision) + 1),
         };
         let temporary = self.dir.join(format!("{TEMPORARY}{step:08}"));
@@ -234,7 +235,7 @@ impl Checkpoints {
         Ok(target)
     }
 
-    /// Steps and directories of all checkpoints, the oldest first; a directory that does not exist has none.
+    /// Steps and paths of all checkpoints, oldest first; empty if the directory does not exist.
     ///
     /// # Errors
     /// [`CheckpointError::Unreadable`].
@@ -258,7 +259,7 @@ impl Checkpoints {
         }
     }
 
-    /// The newest checkpoint that verifies, and the newer ones with what is wrong with each.
+    /// Opens the latest valid checkpoint; also returns the later ones, each with its error.
     ///
     /// # Errors
     /// [`CheckpointError::NoneUsable`] if there is none.
@@ -274,21 +275,21 @@ impl Checkpoints {
         Err(CheckpointError::NoneUsable { dir: self.dir.clone(), skipped })
     }
 
-    /// Renames a checkpoint so that it no longer counts as one, but can still be looked at; `why` begins its new name.
+    /// Quarantines a checkpoint: renames it to `<reason>-<number>-<name>`, so that it is ignored but can be inspected.
     ///
     /// # Errors
     /// [`CheckpointError::Unwritable`].
-    pub fn quarantine(&self, path: &Path, why: Aside) -> Result<(), CheckpointError> {
+    pub fn quarantine(&self, path: &Path, reason: Aside) -> Result<(), CheckpointError> {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let why = why.prefix();
-        let aside = (1u32..).map(|number| self.dir.join(format!("{why}-{number}-{name}")));
-        let aside = aside.take(1_000_000).find(|path| !path.exists()).unwrap_or_else(|| self.dir.join(why));
-        let rename = faults::point("aside-rename").and_then(|()| fs::rename(path, aside));
+        let prefix = reason.prefix();
+        let targets = (1u32..).map(|number| self.dir.join(format!("{prefix}-{number}-{name}")));
+        let target = targets.take(1_000_000).find(|path| !path.exists()).unwrap_or_else(|| self.dir.join(prefix));
+        let rename = faults::point("aside-rename").and_then(|()| fs::rename(path, target));
         rename.map_err(|source| CheckpointError::Unwritable { path: path.to_owned(), source })
     }
 
-    /// Removes every checkpoint whose step is not in `keep` or that a later one of its step replaces, the oldest first, and
-    /// what interrupted saves left.
+    /// Removes the checkpoints whose step is not in `keep`, older revisions of a step, and leftovers of interrupted saves; oldest
+    /// first.
     ///
     /// # Errors
     /// [`CheckpointError::Unwritable`].
@@ -309,25 +310,25 @@ impl Checkpoints {
     }
 }
 
-/// Reads a checkpoint and proves its bytes.
+/// Reads and verifies a checkpoint.
 ///
 /// # Errors
-/// [`CheckpointError::Damaged`] or [`CheckpointError::Unreadable`], by file.
+/// [`CheckpointError::Damaged`] or [`CheckpointError::Unreadable`], with the file.
 pub fn open(path: &Path) -> Result<Opened, CheckpointError> {
     let (step, _) = id(path).ok_or_else(|| CheckpointError::damaged(path, "its name is not step-NUMBER"))?;
     let files = verify(path)?;
     Ok(Opened { path: path.to_owned(), step, files })
 }
 
-/// The step and revision that a checkpoint's name tells.
+/// Step and revision from a checkpoint's name.
 fn id(path: &Path) -> Option<(u64, u64)> {
     let name = path.file_name()?.to_str()?.strip_prefix(PREFIX)?;
     let (step, revision) = name.split_once('.').map_or((name, None), |(step, revision)| (step, Some(revision)));
     Some((step.parse().ok()?, revision.map_or(Some(0), |revision| revision.parse().ok())?))
 }
 
-/// Reads every file that the manifest lists and compares digests; the manifest must be, to the byte, the one that a save
-/// of these files writes.
+/// Reads every file listed in the manifest and compares checksums. The manifest must equal, byte for byte, the one that saving
+/// these files would write.
 fn verify(path: &Path) -> Result<Files, CheckpointError> {
     let read = |name: &str| {
         let path = path.join(name);
@@ -339,26 +340,26 @@ fn verify(path: &Path) -> Result<Files, CheckpointError> {
     let text = std::str::from_utf8(&written).map_err(|_| damaged_manifest("not UTF-8"))?;
     let mut files = Files::new();
     for line in text.lines() {
-        let (digest, name) = line.split_once("  ").ok_or_else(|| damaged_manifest("not lines of digest and name"))?;
+        let (digest, name) = line.split_once("  ").ok_or_else(|| damaged_manifest("a line is not `digest  name`"))?;
         if name == MANIFEST {
             continue;
         }
         if name.contains(['/', '\\']) || name.starts_with('.') {
-            return Err(damaged_manifest("a name that leaves the checkpoint's directory"));
+            return Err(damaged_manifest("a file name points outside the checkpoint directory"));
         }
         let bytes = read(name)?;
         if sha256(&bytes) != digest {
-            return Err(CheckpointError::damaged(path.join(name), "its SHA-256 is not the one in the manifest"));
+            return Err(CheckpointError::damaged(path.join(name), "its SHA-256 does not match the manifest"));
         }
         files.insert(name.to_owned(), bytes);
     }
     match manifest(&files).as_bytes() == written {
         true => Ok(files),
-        false => Err(damaged_manifest("its own SHA-256 does not match")),
+        false => Err(damaged_manifest("its SHA-256 does not match")),
     }
 }
 
-/// A line `digest  name` for each file in the order of names, then one for the lines themselves.
+/// One line `digest  name` per file, sorted by name, then one with the digest of these lines.
 fn manifest(files: &Files) -> String {
     let mut lines: String = files.iter().map(|(name, bytes)| format!("{}  {name}\n", sha256(bytes))).collect();
     lines += &format!("{}  {MANIFEST}\n", sha256(lines.as_bytes()));
@@ -389,7 +390,7 @@ mod tests {
             .into()
     }
 
-    /// Fails at the n-th operation, as a full disk does: a write leaves half of its bytes behind.
+    /// Fails at the n-th operation like a full disk: a failed write leaves half of its bytes.
     struct FailingDisk(Cell<usize>);
 
     impl FailingDisk {
@@ -414,7 +415,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_made_anew_where_the_run_was_deleted() {
+    fn a_deleted_run_is_not_recreated() {
         let dir = tempfile::tempdir().unwrap();
         let folder = ModelFolder { path: dir.path().join("run/lstm") };
         let error = folder.checkpoints().save(1, &Files::new(), &RealDisk).unwrap_err().to_string();
@@ -424,7 +425,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_saved_is_read_back_to_the_byte() {
+    fn saved_files_round_trip_exactly() {
         let dir = tempfile::tempdir().unwrap();
         let checkpoints = Checkpoints::new(dir.path());
         checkpoints.save(3, &files("three"), &RealDisk).unwrap();
@@ -436,7 +437,7 @@ mod tests {
     }
 
     #[test]
-    fn any_flipped_or_missing_byte_of_any_file_is_found_and_the_older_checkpoint_used() {
+    fn any_flipped_bit_or_truncation_is_detected_and_the_older_checkpoint_used() {
         let dir = tempfile::tempdir().unwrap();
         let checkpoints = Checkpoints::new(dir.path());
         checkpoints.save(1, &files("old"), &RealDisk).unwrap();
@@ -461,7 +462,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_disk_at_any_write_leaves_the_previous_checkpoint_and_names_the_file() {
+    fn a_full_disk_at_any_operation_leaves_the_previous_checkpoint_intact() {
         for operation in 0..4 {
             let dir = tempfile::tempdir().unwrap();
             let checkpoints = Checkpoints::new(dir.path());
@@ -476,7 +477,7 @@ mod tests {
     }
 
     #[test]
-    fn a_manifest_cannot_reach_outside_its_directory() {
+    fn a_manifest_cannot_name_files_outside_its_directory() {
         let dir = tempfile::tempdir().unwrap();
         let checkpoints = Checkpoints::new(dir.path());
         fs::write(dir.path().join("secret"), "x").unwrap();

@@ -1,28 +1,28 @@
-//! The few things that a commit asks of a file system, so that tests can make each of them fail.
+//! File system operations of a checkpoint commit, behind a trait so that tests can make each of them fail.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
 
-/// Writing that can be relied on after a crash.
+/// Durable writes.
 pub trait Disk {
-    /// Writes a new file and waits until it is on the device.
+    /// Creates a file, writes it, and flushes it to disk.
     ///
     /// # Errors
-    /// What the operating system says.
+    /// The I/O error of the operating system.
     fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()>;
 
-    /// Renames a directory and waits until its parent is on the device.
+    /// Renames a directory and flushes its parent to disk.
     ///
     /// # Errors
-    /// What the operating system says.
+    /// The I/O error of the operating system.
     fn commit(&self, from: &Path, to: &Path) -> io::Result<()>;
 }
 
-/// Makes a folder where there is none, in one that is there: what was deleted meanwhile is not made anew.
+/// Creates a folder unless it exists. Its parent must exist: a deleted run is not recreated.
 ///
 /// # Errors
-/// What the operating system says.
+/// The I/O error of the operating system.
 pub fn folder(path: &Path) -> io::Result<()> {
     match fs::create_dir(path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
@@ -30,7 +30,7 @@ pub fn folder(path: &Path) -> io::Result<()> {
     }
 }
 
-/// The operating system's file system.
+/// The file system of the operating system.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RealDisk;
 
@@ -48,10 +48,10 @@ impl Disk for RealDisk {
     }
 }
 
-/// Replaces a file as a whole: readers see the old one or the new one.
+/// Replaces a file atomically.
 ///
 /// # Errors
-/// What the operating system says.
+/// The I/O error of the operating system.
 pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let new = path.with_extension("new");
     let mut file = File::create(&new)?;
@@ -68,9 +68,9 @@ impl RealDisk {
     }
 }
 
-/// Directories can be synchronized on Unix alone; elsewhere a rename is as durable as it gets.
+/// Flushes a directory to disk; a no-op except on Unix, where alone it is possible.
 fn sync_directory(path: &Path) -> io::Result<()> {
-    // The parent of a name alone is written as nothing.
+    // The parent of a bare file name is the empty path.
     let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
     if cfg!(unix) { File::open(path)?.sync_all() } else { Ok(()) }
 }

@@ -1,19 +1,19 @@
-//! Named points at which tests let things go wrong; without the feature `faults` there are none.
+//! Fault injection for tests at named points; compiled out without the feature `faults`.
 //!
-//! A plan is a list such as `save-commit=abort@2,loss=nan@7`, given by the variable `SEQZOO_FAULTS` or `arm`ed in a thread:
+//! A plan is a list such as `save-commit=abort@2,loss=nan@7`, given in the environment variable `SEQZOO_FAULTS` or to `arm` for one thread:
 //!
-//! | fault | happens |
+//! | fault | effect |
 //! |---|---|
-//! | `POINT=abort@N` | the process ends at once, the N-th time that the point is passed |
-//! | `POINT=hang@N` | the process says so on standard error and waits to be killed, the N-th time |
-//! | `POINT=error@N` | the operation fails as on a full disk, the N-th time |
-//! | `SITE=VALUE@N` | the value (`nan`, `inf`, `-inf`, `1e20`) appears there while batch N is read for the first time |
-//! | `SITE=VALUE@N+` | … whenever batch N of a pass is read; `@*` whenever any is |
+//! | `POINT=abort@N` | aborts the process the N-th time the point is reached |
+//! | `POINT=hang@N` | prints a line to standard error and hangs the N-th time |
+//! | `POINT=error@N` | the operation fails like on a full disk the N-th time |
+//! | `SITE=VALUE@N` | injects the value (`nan`, `inf`, `-inf`, `1e20`) at the first attempt on batch N |
+//! | `SITE=VALUE@N+` | injects it at every attempt on batch N of each epoch; `@*`: on every batch |
 //!
-//! Batches are counted from 0 within a pass with `+`, from the beginning of the run without. With `SEQZOO_FAULTS_TRACE=FILE`,
-//! the file holds the point passed last, for tests that ask what a kill has hit.
+//! Batches are counted from 0, from the start of the epoch with `+` and from the start of the run without. With
+//! `SEQZOO_FAULTS_TRACE=FILE`, the file contains the last point reached, so that tests know where a process was killed.
 
-/// Every point of a save, a removal, a load, a journal and a rollback.
+/// Points at which an operation can abort, hang or fail.
 pub const POINTS: [&str; 12] = [
     "save-begin",
     "save-write",
@@ -29,12 +29,12 @@ pub const POINTS: [&str; 12] = [
     "rollback-load",
 ];
 
-/// Every place at which a value can appear.
+/// Sites at which a value can be injected.
 pub const SITES: [&str; 7] = ["data", "activation", "loss", "gradient", "weights", "recurrent_state", "metric"];
 
 #[cfg(not(feature = "faults"))]
 mod points {
-    /// Passes a point of [`super::POINTS`].
+    /// Injects the fault planned for a point of [`super::POINTS`], if any.
     ///
     /// # Errors
     /// None without the feature `faults`.
@@ -43,15 +43,15 @@ mod points {
         Ok(())
     }
 
-    /// The value that appears at a place of [`super::SITES`]: none without the feature `faults`.
+    /// The value injected at a site of [`super::SITES`]: none without the feature `faults`.
     #[inline(always)]
     pub fn value(_: &'static str) -> Option<f32> {
         None
     }
 
-    /// Says which batch is being read: the `global_batch`-th of the run, at `place` of its pass, for the `attempt`-th time.
+    /// Sets the current batch: its index in the run, its index in the epoch, and the attempt.
     #[inline(always)]
-    pub fn moment(_tick: u64, _place: u64, _attempt: u32) {}
+    pub fn moment(_global_batch: u64, _batch: u64, _attempt: u32) {}
 }
 
 #[cfg(feature = "faults")]
@@ -69,16 +69,16 @@ mod points {
 
     #[derive(Debug, Clone, PartialEq)]
     enum When {
-        /// The n-th time, or batch n of the run at the first attempt.
+        /// The n-th time the point is reached, or the first attempt on batch n of the run.
         Once(u64),
-        /// Batch n of every pass, at every attempt.
-        EachPass(u64),
+        /// Every attempt on batch n of each epoch.
+        EachEpoch(u64),
         Always,
     }
 
     #[derive(Debug, Clone, PartialEq)]
     struct Fault {
-        place: String,
+        target: String,
         action: Action,
         when: When,
         passed: u64,
@@ -88,7 +88,7 @@ mod points {
     #[derive(Debug, Default)]
     struct State {
         plan: Vec<Fault>,
-        /// Batch of the run, batch of the pass, attempt.
+        /// Index of the batch in the run, in the epoch, and attempt.
         moment: (u64, u64, u32),
         trace: Option<std::path::PathBuf>,
     }
@@ -105,37 +105,37 @@ mod points {
 
     fn parse(text: &str) -> Result<Vec<Fault>, String> {
         let fault = |text: &str| {
-            let wrong = || format!("`{text}` is not PLACE=ACTION@WHEN");
-            let (place, rest) = text.split_once('=').ok_or_else(wrong)?;
-            let (action, when) = rest.split_once('@').ok_or_else(wrong)?;
-            if !super::POINTS.contains(&place) && !super::SITES.contains(&place) {
-                return Err(format!("there is no place `{place}`"));
+            let malformed = || format!("`{text}` does not have the form POINT=ACTION@WHEN or SITE=VALUE@WHEN");
+            let (target, rest) = text.split_once('=').ok_or_else(malformed)?;
+            let (action, when) = rest.split_once('@').ok_or_else(malformed)?;
+            if !super::POINTS.contains(&target) && !super::SITES.contains(&target) {
+                return Err(format!("no point or site `{target}`"));
             }
             let action = match action {
                 "abort" => Action::Abort,
                 "hang" => Action::Hang,
                 "error" => Action::Error,
-                value => Action::Value(value.parse().map_err(|_| wrong())?),
+                value => Action::Value(value.parse().map_err(|_| malformed())?),
             };
-            let number = |text: &str| text.parse().map_err(|_| wrong());
+            let number = |text: &str| text.parse().map_err(|_| malformed());
             let when = match (when, when.strip_suffix('+')) {
                 ("*", _) => When::Always,
-                (_, Some(batch)) => When::EachPass(number(batch)?),
+                (_, Some(batch)) => When::EachEpoch(number(batch)?),
                 (once, None) => When::Once(number(once)?),
             };
-            Ok(Fault { place: place.to_owned(), action, when, passed: 0, happened: false })
+            Ok(Fault { target: target.to_owned(), action, when, passed: 0, happened: false })
         };
         text.split(',').map(str::trim).filter(|text| !text.is_empty()).map(fault).collect()
     }
 
-    /// While it lives, faults happen in this thread by a plan of its own.
+    /// Guard of the plan of faults of this thread.
     #[derive(Debug)]
     pub struct Armed(());
 
-    /// Lets faults happen in this thread until the guard is dropped.
+    /// Injects faults in this thread until the guard is dropped.
     ///
     /// # Errors
-    /// If the plan cannot be read.
+    /// If the plan cannot be parsed.
     pub fn arm(plan: &str) -> Result<Armed, String> {
         let plan = parse(plan)?;
         STATE.with_borrow_mut(|state| state.plan = plan);
@@ -155,21 +155,21 @@ mod points {
         }
     }
 
-    fn trace(state: &State, what: &str) {
+    fn trace(state: &State, name: &str) {
         if let Some(path) = &state.trace {
-            let _ = std::fs::write(path, format!("{} {what}\n", state.moment.0));
+            let _ = std::fs::write(path, format!("{} {name}\n", state.moment.0));
         }
     }
 
-    /// Passes a point of [`super::POINTS`].
+    /// Injects the fault planned for a point of [`super::POINTS`], if any.
     ///
     /// # Errors
-    /// If the plan lets it fail.
+    /// The injected error.
     pub fn point(name: &'static str) -> io::Result<()> {
-        debug_assert!(super::POINTS.contains(&name), "{name} is in no list");
+        debug_assert!(super::POINTS.contains(&name), "{name} is not in POINTS");
         STATE.with_borrow_mut(|state| {
             trace(state, name);
-            for fault in state.plan.iter_mut().filter(|fault| fault.place == name) {
+            for fault in state.plan.iter_mut().filter(|fault| fault.target == name) {
                 fault.passed += 1;
                 if fault.when != When::Always && fault.when != When::Once(fault.passed) {
                     continue;
@@ -191,26 +191,26 @@ mod points {
         })
     }
 
-    /// The value that appears at a place of [`super::SITES`] now, if the plan has one.
+    /// The value injected at a site of [`super::SITES`] now, if any.
     pub fn value(site: &'static str) -> Option<f32> {
-        debug_assert!(super::SITES.contains(&site), "{site} is in no list");
+        debug_assert!(super::SITES.contains(&site), "{site} is not in SITES");
         STATE.with_borrow_mut(|state| {
-            let (global_batch, place, attempt) = state.moment;
+            let (global_batch, batch, attempt) = state.moment;
             trace(state, site);
             let now = |fault: &&mut Fault| match fault.when {
                 When::Once(at) => at == global_batch && attempt == 0,
-                When::EachPass(at) => at == place,
+                When::EachEpoch(at) => at == batch,
                 When::Always => true,
             };
-            let fault = state.plan.iter_mut().filter(|fault| fault.place == site).find(now)?;
+            let fault = state.plan.iter_mut().filter(|fault| fault.target == site).find(now)?;
             fault.happened = true;
             if let Action::Value(value) = fault.action { Some(value) } else { None }
         })
     }
 
-    /// Says which batch is being read: the `global_batch`-th of the run, at `place` of its pass, for the `attempt`-th time.
-    pub fn moment(global_batch: u64, place: u64, attempt: u32) {
-        STATE.with_borrow_mut(|state| state.moment = (global_batch, place, attempt));
+    /// Sets the current batch: its index in the run, its index in the epoch, and the attempt.
+    pub fn moment(global_batch: u64, batch: u64, attempt: u32) {
+        STATE.with_borrow_mut(|state| state.moment = (global_batch, batch, attempt));
     }
 }
 

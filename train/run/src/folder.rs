@@ -1,4 +1,4 @@
-//! A run's folder: made at once, locked while a process trains in it, found again by name.
+//! Run folders: created atomically, locked during training, found by name.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
@@ -16,7 +16,7 @@ use crate::record::Recovery;
 use crate::settings::Settings;
 use crate::{did_you_mean, disk, faults};
 
-/// Where runs are kept unless told otherwise.
+/// Default parent folder of runs.
 pub const RUNS: &str = "runs";
 
 const RECIPE: &str = "recipe.toml";
@@ -25,45 +25,48 @@ const LOCK: &str = "lock";
 const ROLLBACK: &str = "rollback.json";
 const CHECKPOINTS: &str = "checkpoints";
 
-/// The backend of a run whose record is gone.
+/// Backend of a run whose `env.json` is missing.
 const UNKNOWN_BACKEND: &str = "an unknown backend";
 
-/// Under [`RUNS`]: a line of JSON for each run made elsewhere, so that `last` finds it.
+/// File under [`RUNS`] with one JSON line per run created elsewhere, so that `last` finds it.
 const ELSEWHERE: &str = "elsewhere.jsonl";
 
-/// Why a run's folder cannot be made or found.
+/// Error of creating, finding or using a run folder.
 #[derive(Debug, thiserror::Error)]
 pub enum FolderError {
-    /// The folder is there already.
-    #[error("--out {}: it exists already, and nothing is overwritten; name another folder, or go on with --resume {}", .0.display(), .0.display())]
+    /// The folder already exists.
+    #[error(
+        "--out {} exists already and is not overwritten; use another folder, or resume it with --resume {}",
+        .0.display(), .0.display()
+    )]
     Exists(PathBuf),
     /// Another process trains in it.
-    #[error("run {} is locked: another process is training in it; wait for it, or stop it", .0.display())]
+    #[error("run {} is locked: another process is training in it; wait for it to finish, or stop it", .0.display())]
     Locked(PathBuf),
-    /// No run answers to the name.
+    /// No run has this name.
     #[error("no run `{name}`{hint}; {advice}")]
     NotFound {
         /// The name given.
         name: String,
         /// The nearest name.
         hint: String,
-        /// What to do instead.
+        /// Available runs, or how to create one.
         advice: String,
     },
-    /// Several runs answer to a prefix.
-    #[error("`{name}` could be {}; write one of them", found.join(" or "))]
+    /// Several runs have names with this prefix.
+    #[error("`{name}` is ambiguous: {}; give the full name", found.join(", "))]
     Ambiguous {
         /// The name given.
         name: String,
-        /// The names of the runs that begin with it.
+        /// Names of the matching runs.
         found: Vec<String>,
     },
-    /// A folder that is no run, or not one that can be used.
+    /// The folder is not a run, or an incomplete one.
     #[error("{} {lacks}", path.display())]
     Incomplete {
         /// The folder.
         path: PathBuf,
-        /// What it lacks, and the way out.
+        /// What is missing, and what to do.
         lacks: String,
     },
     /// Reading or writing failed.
@@ -71,14 +74,14 @@ pub enum FolderError {
     Io {
         /// The file or folder.
         path: PathBuf,
-        /// What the operating system says.
+        /// The I/O error.
         source: io::Error,
     },
-    /// Another version of the program made the run.
+    /// The run was created by another version of the program.
     #[error(transparent)]
     OtherFormat(#[from] OtherFormat),
-    /// A file is not what was written there.
-    #[error("{} is damaged: {detail}; name another run, or remove its folder", path.display())]
+    /// A file is damaged.
+    #[error("{} is damaged: {detail}; use another run, or delete its folder", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -87,44 +90,44 @@ pub enum FolderError {
     },
 }
 
-/// Under what circumstances a run was started.
+/// Environment in which a run was started: the contents of `env.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Environment {
-    /// Format of the run.
+    /// Format of the run folder.
     pub format: u32,
     /// Version of this program.
     pub version: String,
-    /// Milliseconds since 1970, UTC.
+    /// Start time, in milliseconds since 1970, UTC.
     pub started: u64,
-    /// Backend that trained.
+    /// Name of the backend.
     pub backend: String,
-    /// Threads that the machine offers.
+    /// Number of available threads.
     pub threads: usize,
-    /// The settings, origins included.
+    /// The settings, with the origin of each value.
     pub settings: Settings,
-    /// SHA-256 of the data.
+    /// SHA-256 of the dataset.
     pub data_digest: String,
-    /// Where they were read from.
+    /// Location of the dataset.
     #[serde(default)]
     pub data: DataPaths,
 }
 
-/// The files or the folder that a run's data were read from, as absolute paths; none where they are built in.
+/// Absolute paths of the dataset; none if it is built in.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct DataPaths {
-    /// A text file that takes the place of a corpus.
+    /// Text file used as the corpus.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<PathBuf>,
-    /// A table.
+    /// CSV file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub csv: Option<PathBuf>,
-    /// The folder of datasets as published.
+    /// Folder of published datasets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data_dir: Option<PathBuf>,
 }
 
 impl Environment {
-    /// The circumstances now, of data that are built in.
+    /// The current environment, for a built-in dataset.
     pub fn now(settings: Settings, backend: &str, data_digest: String) -> Self {
         let started = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_millis() as u64);
         Self {
@@ -140,26 +143,26 @@ impl Environment {
     }
 }
 
-/// A run that exists.
+/// An existing run.
 #[derive(Debug, Clone)]
 pub struct Run {
     /// Its folder.
     pub path: PathBuf,
-    /// How it was started.
+    /// Environment in which it was started.
     pub environment: Environment,
 }
 
-/// Held while a process trains; the operating system releases it when the process ends, however it ends.
+/// Exclusive lock of a run during training. The operating system releases it when the process ends, for whatever reason.
 #[derive(Debug)]
 pub struct Lock {
     _file: File,
 }
 
 impl Run {
-    /// Makes a new run at `out`, or at the first free `runs/<recipe>-<number>`: whole, or not at all.
+    /// Creates a run at `out`, or at the first free `runs/<recipe>-<number>`; atomic.
     ///
     /// # Errors
-    /// [`FolderError::Exists`] if `out` is there already.
+    /// [`FolderError::Exists`] if `out` exists.
     pub fn create(out: Option<&Path>, environment: Environment) -> Result<Self, FolderError> {
         if let Some(path) = out.filter(|path| path.symlink_metadata().is_ok()) {
             return Err(FolderError::Exists(path.to_owned()));
@@ -167,20 +170,20 @@ impl Run {
         let numbered = |number: u32| Path::new(RUNS).join(format!("{}-{number}", environment.settings.name));
         let first = out.map_or_else(|| numbered(1), Path::to_owned);
         let mut run = Self { path: draft(&first)?, environment: environment.clone() };
-        let placed = run.record().and_then(|()| match out {
+        let published = run.record().and_then(|()| match out {
             Some(path) => {
-                place(&run.path, path)?.then(|| path.to_owned()).ok_or_else(|| FolderError::Exists(path.to_owned()))
+                commit(&run.path, path)?.then(|| path.to_owned()).ok_or_else(|| FolderError::Exists(path.to_owned()))
             }
             None => {
                 let mut free = (1u32..).map(numbered).filter(|path| path.symlink_metadata().is_err());
-                let placed = free.find_map(|path| place(&run.path, &path).map(|new| new.then_some(path)).transpose());
-                placed.expect("fewer than 2^32 folders fit beside each other")
+                let path = free.find_map(|path| commit(&run.path, &path).map(|new| new.then_some(path)).transpose());
+                path.expect("a folder has fewer than 2^32 entries")
             }
         });
-        match placed {
+        match published {
             Ok(path) => run.path = path,
             Err(error) => {
-                // What was begun is in nobody's way, but in vain.
+                // Best effort: a draft that remains is ignored.
                 let _ = fs::remove_dir_all(&run.path);
                 return Err(error);
             }
@@ -188,10 +191,10 @@ impl Run {
         Ok(run)
     }
 
-    /// Opens the run in a folder. Where its `env.json` is gone, a checkpoint tells what the run is.
+    /// Opens the run in a folder. If `env.json` is missing, it is recovered from a checkpoint.
     ///
     /// # Errors
-    /// If there is none, its `env.json` is damaged, or is gone and no checkpoint can be read either.
+    /// If the folder is not a run, or its `env.json` is damaged or cannot be recovered.
     pub fn open(path: &Path) -> Result<Self, FolderError> {
         let file = path.join(ENVIRONMENT);
         let damaged = |detail: String| FolderError::Damaged { path: file.clone(), detail };
@@ -207,11 +210,11 @@ impl Run {
         Ok(Self { path: path.to_owned(), environment })
     }
 
-    /// Finds a run: a path, `last` (made under `runs` or, from here, with `--out`), or the name under `runs` or the beginning
-    /// of one.
+    /// Finds a run by its path, by its name under `runs`, by a unique prefix of that name, or as `last`: the most recently started
+    /// run, including those created from the current folder with `--out`.
     ///
     /// # Errors
-    /// If none answers to it, or several do.
+    /// If no run matches, or several do.
     pub fn find(name: &str) -> Result<Self, FolderError> {
         let given = Path::new(name);
         if is_run(given) {
@@ -222,14 +225,14 @@ impl Run {
             name: name.to_owned(),
             hint: did_you_mean(name, known.iter().map(String::as_str)),
             advice: match known.is_empty() {
-                true => format!("there are none under ./{RUNS}; `seqzoo train agreement` makes one"),
-                false => format!("there are {}", known.join(", ")),
+                true => format!("there are no runs under ./{RUNS}; `seqzoo train agreement` creates one"),
+                false => format!("available runs: {}", known.join(", ")),
             },
         };
         if name == "last" {
             let (others, others_damaged) = opened(&elsewhere());
             damaged.extend(others_damaged);
-            // A damaged run may have been the last one: nothing else may answer in its place.
+            // A damaged run could be the last one; falling back to another would be silent and wrong.
             if let Some(damaged) = damaged.into_iter().next() {
                 return Err(damaged);
             }
@@ -240,21 +243,21 @@ impl Run {
         if !name.is_empty() && is_run(&path) {
             return Self::open(&path);
         }
-        let begins = |run: &&Run| !name.is_empty() && run.name().starts_with(name);
-        let mut fitting: Vec<Run> = runs.iter().filter(begins).cloned().collect();
-        match fitting.len() {
-            // A folder that was named is no run, and the error can say what it lacks.
+        let has_prefix = |run: &&Run| !name.is_empty() && run.name().starts_with(name);
+        let mut matching: Vec<Run> = runs.iter().filter(has_prefix).cloned().collect();
+        match matching.len() {
+            // Not a run: opening it gives an error that says what is missing.
             0 if !name.is_empty() && given.is_dir() => Self::open(given),
             0 => Err(not_found(runs.iter().map(Run::name).collect())),
-            1 => Ok(fitting.remove(0)),
-            _ => Err(FolderError::Ambiguous { name: name.to_owned(), found: fitting.iter().map(Run::name).collect() }),
+            1 => Ok(matching.remove(0)),
+            _ => Err(FolderError::Ambiguous { name: name.to_owned(), found: matching.iter().map(Run::name).collect() }),
         }
     }
 
-    /// Every run under `runs`, by name, and what is wrong with those that cannot be opened.
+    /// All runs under `runs`, sorted by name, and the errors of those that cannot be opened.
     ///
     /// # Errors
-    /// If the folder cannot be read; that it is not there is no error.
+    /// If the folder exists but cannot be read.
     pub fn all() -> Result<(Vec<Self>, Vec<FolderError>), FolderError> {
         let unreadable = |source| FolderError::Io { path: RUNS.into(), source };
         let entries = match fs::read_dir(RUNS) {
@@ -263,14 +266,13 @@ impl Run {
         };
         let mut paths: Vec<PathBuf> =
             entries.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>().map_err(unreadable)?;
-        // A creation that was cut short left a hidden folder.
+        // Hidden folders are left by interrupted creations.
         paths.retain(|path| !path.file_name().unwrap_or_default().to_string_lossy().starts_with('.'));
         paths.sort();
         Ok(opened(&paths))
     }
 
-    /// Records a run that was made outside `runs`, so that `last` finds it. Where that cannot be written, `last` does not know
-    /// the run, and no more.
+    /// Records a run that was created outside `runs`, so that `last` finds it. Best effort: errors are ignored.
     pub fn note_elsewhere(&self) {
         let note = || {
             let run = fs::canonicalize(&self.path)?;
@@ -285,12 +287,12 @@ impl Run {
         let _: io::Result<()> = note();
     }
 
-    /// The folder's last part.
+    /// Name of the folder.
     pub fn name(&self) -> String {
         self.path.file_name().unwrap_or(self.path.as_os_str()).to_string_lossy().into_owned()
     }
 
-    /// Locks the run for this process.
+    /// Locks the run for training by this process.
     ///
     /// # Errors
     /// [`FolderError::Locked`] if another process holds the lock.
@@ -305,7 +307,7 @@ impl Run {
         }
     }
 
-    /// Writes `recipe.toml` and `env.json` anew, for instance when a run goes on under other limits.
+    /// Writes `recipe.toml` and `env.json`, for instance when a run is resumed with other limits.
     ///
     /// # Errors
     /// If writing fails.
@@ -315,7 +317,7 @@ impl Run {
         self.write(ENVIRONMENT, &(json + "\n"))
     }
 
-    /// The part of the run that belongs to a model.
+    /// The folder of a model.
     pub fn model(&self, name: &str) -> ModelFolder {
         ModelFolder { path: self.path.join(name) }
     }
@@ -326,7 +328,7 @@ impl Run {
     }
 }
 
-/// The runs among folders, and what is wrong with those that cannot be opened.
+/// Opens the runs among `paths`; also returns the errors of those that cannot be opened.
 fn opened(paths: &[PathBuf]) -> (Vec<Run>, Vec<FolderError>) {
     let (mut runs, mut damaged) = (Vec::new(), Vec::new());
     for path in paths.iter().filter(|path| path.join(ENVIRONMENT).is_file() || !trained(path).is_empty()) {
@@ -338,12 +340,12 @@ fn opened(paths: &[PathBuf]) -> (Vec<Run>, Vec<FolderError>) {
     (runs, damaged)
 }
 
-/// Whether a folder is a run, whole or not.
+/// Whether a folder is a run, complete or not.
 fn is_run(path: &Path) -> bool {
     [ENVIRONMENT, RECIPE].iter().any(|file| path.join(file).is_file()) || !trained(path).is_empty()
 }
 
-/// The models of a run that have checkpoints, by name; none where there is no such folder.
+/// The models of a run that have checkpoints, sorted by name.
 fn trained(run: &Path) -> Vec<ModelFolder> {
     let entries = fs::read_dir(run).into_iter().flatten().flatten();
     let models = entries.map(|entry| ModelFolder { path: entry.path() });
@@ -352,8 +354,8 @@ fn trained(run: &Path) -> Vec<ModelFolder> {
     models
 }
 
-/// The settings of a whole run, given those of one of its models: as `recipe.toml` has them, else with the models that were
-/// trained.
+/// Settings of a whole run, given those of one of its models: from `recipe.toml` if it can be read, else with the list of trained
+/// models.
 fn with_models(run: &Path, settings: Settings, trained: &[ModelFolder]) -> Settings {
     let recorded = run.join(RECIPE).to_str().and_then(|path| Settings::read(path).ok());
     let named = trained.iter().filter_map(|model| Some(model.path.file_name()?.to_string_lossy().into_owned()));
@@ -364,20 +366,20 @@ fn with_models(run: &Path, settings: Settings, trained: &[ModelFolder]) -> Setti
     Settings { recipe, ..settings }
 }
 
-/// The circumstances of a run whose `env.json` is gone, from the newest checkpoint of its models that can be read.
+/// Recovers a missing `env.json` from the latest readable checkpoint of a model.
 fn recovered(run: &Path) -> Result<Environment, FolderError> {
     let lacks = |lacks: String| FolderError::Incomplete { path: run.to_owned(), lacks };
     let models = trained(run);
     if models.is_empty() {
         return Err(lacks(match run.join(RECIPE).is_file() {
             true => format!(
-                "has no {ENVIRONMENT} and no checkpoint: it ended before it began to train; remove it, and train again"
+                "has no {ENVIRONMENT} and no checkpoint: it ended before training began; delete it and train again"
             ),
-            false => format!("is no run: it has neither {ENVIRONMENT} nor a folder MODEL/{CHECKPOINTS}"),
+            false => format!("is not a run: it has neither {ENVIRONMENT} nor a folder MODEL/{CHECKPOINTS}"),
         }));
     }
     let about = |model: &ModelFolder| -> Result<About, CheckpointError> { About::of(&model.checkpoints().newest()?.0) };
-    let mut wrong = Vec::new();
+    let mut errors = Vec::new();
     for model in &models {
         match about(model) {
             Ok(About { version, settings, data_digest, .. }) => {
@@ -394,13 +396,13 @@ fn recovered(run: &Path) -> Result<Environment, FolderError> {
                     data: DataPaths::default(),
                 });
             }
-            Err(error) => wrong.push(error.to_string()),
+            Err(error) => errors.push(error.to_string()),
         }
     }
-    Err(lacks(format!("has no {ENVIRONMENT}, and no checkpoint that says what it is: {}", wrong.join("; "))))
+    Err(lacks(format!("has no {ENVIRONMENT}, and no checkpoint to recover it from: {}", errors.join("; "))))
 }
 
-/// Makes a hidden folder beside a run that is to be, in which it is prepared.
+/// Creates the hidden folder in which a new run is prepared, next to its final path.
 fn draft(run: &Path) -> Result<PathBuf, FolderError> {
     let name = run.file_name().unwrap_or_default().to_string_lossy();
     let path = run.with_file_name(format!(".{name}.{}.new", std::process::id()));
@@ -416,8 +418,8 @@ fn draft(run: &Path) -> Result<PathBuf, FolderError> {
     Ok(path)
 }
 
-/// Puts a prepared run into its place, and says whether that was free.
-fn place(draft: &Path, path: &Path) -> Result<bool, FolderError> {
+/// Moves a prepared run to its final path; returns `false` if the path exists.
+fn commit(draft: &Path, path: &Path) -> Result<bool, FolderError> {
     match RealDisk.commit(draft, path) {
         Ok(()) => Ok(true),
         Err(_) if draft.is_dir() && path.symlink_metadata().is_ok() => Ok(false),
@@ -425,7 +427,7 @@ fn place(draft: &Path, path: &Path) -> Result<bool, FolderError> {
     }
 }
 
-/// Where runs were made outside `runs`; they may be gone.
+/// Paths of runs created outside `runs`, which may no longer exist.
 fn elsewhere() -> Vec<PathBuf> {
     let text = fs::read_to_string(Path::new(RUNS).join(ELSEWHERE)).unwrap_or_default();
     let lines = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
@@ -435,7 +437,7 @@ fn elsewhere() -> Vec<PathBuf> {
     paths
 }
 
-/// The part of a run that belongs to one model.
+/// Folder of one model in a run.
 #[derive(Debug, Clone)]
 pub struct ModelFolder {
     /// `RUN/<model>`.
@@ -448,12 +450,12 @@ impl ModelFolder {
         Checkpoints::new(self.path.join(CHECKPOINTS))
     }
 
-    /// Whether a journal has been begun.
+    /// Whether the journal file exists.
     pub fn has(&self, journal: Journal) -> bool {
         self.path.join(journal.file()).exists()
     }
 
-    /// Appends a line to one of its journals and gives its length in bytes; an event is on the device when this returns.
+    /// Appends a line to a journal and returns its length in bytes; events are flushed to disk.
     ///
     /// # Errors
     /// If writing fails.
@@ -470,10 +472,10 @@ impl ModelFolder {
         write().map(|()| line.len() as u64).map_err(|source| FolderError::Io { path: path.clone(), source })
     }
 
-    /// Waits until the metrics are on the device, if there are any.
+    /// Flushes the metrics to disk, if there are any.
     ///
     /// # Errors
-    /// If the operating system fails to do so.
+    /// If flushing fails.
     pub fn sync_metrics(&self) -> Result<(), FolderError> {
         self.with_metrics(|file| file.sync_data())
     }
@@ -488,7 +490,7 @@ impl ModelFolder {
         done.map_err(|source| FolderError::Io { path, source })
     }
 
-    /// Records a rollback before it is acted on; on the device when this returns.
+    /// Records a rollback durably, before it takes effect.
     ///
     /// # Errors
     /// If writing fails.
@@ -514,7 +516,7 @@ impl ModelFolder {
         parsed.map(Some).map_err(|error| FolderError::Damaged { path, detail: error.to_string() })
     }
 
-    /// Cuts the metrics back to the length that they had at a checkpoint, so that a resumed run writes each line once.
+    /// Truncates the metrics to their length at a checkpoint, so that a resumed run writes each line once.
     ///
     /// # Errors
     /// If reading or writing fails.
@@ -530,14 +532,14 @@ impl ModelFolder {
     }
 }
 
-/// A file to which lines are appended.
+/// An append-only file of JSON lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Journal {
-    /// What was measured, by step; the same for the same run.
+    /// Metrics by step; deterministic.
     Metrics,
-    /// What was decided, by step.
+    /// Recovery decisions by step.
     Events,
-    /// What the clock said.
+    /// Durations by epoch.
     Timing,
 }
 

@@ -1,16 +1,16 @@
-//! What a run *is*: the recipe it follows, its folder and lock, its checkpoints, its task. Training writes runs,
-//! inference reads them; both import this package and neither the other.
+//! Runs: recipes, run folders, checkpoints and tasks. Training writes runs and inference reads them; both depend on this crate,
+//! and neither on the other.
 //!
 //! ```text
 //! runs/agreement-1/                 one run
-//!   recipe.toml                     resolved, with the origin of each value
-//!   env.json                        version, backend, threads, seed, digest of the data
-//!   lock                            held while a process trains; the system releases it if that process dies
-//!   lstm/                           one folder a model
-//!     metrics.jsonl  events.jsonl   measurements and decisions, a line each
-//!     timing.jsonl                  clock values, kept apart so that metrics are reproducible to the bit
-//!     checkpoints/step-00001234/    one commit: weights, optimizer, state, encoder, manifest
-//! runs/elsewhere.jsonl              runs made with --out, by which `last` finds them
+//!   recipe.toml                     resolved recipe, with the origin of each value
+//!   env.json                        version, backend, threads, seed, digest of the dataset
+//!   lock                            locked while a process trains; released by the operating system
+//!   lstm/                           one folder per model
+//!     metrics.jsonl  events.jsonl   metrics and recovery decisions, one per line
+//!     timing.jsonl                  durations, kept separate so that metrics are reproducible bit for bit
+//!     checkpoints/step-00001234/    one checkpoint: weights, optimizer, progress, encoder, manifest
+//! runs/elsewhere.jsonl              paths of runs created with --out, so that `last` finds them
 //! ```
 
 pub mod checkpoint;

@@ -1,4 +1,4 @@
-//! Parameters by name: out of a module, into a module, to and from safetensors.
+//! Parameters by name: read from and written to modules and safetensors files.
 
 use std::collections::BTreeMap;
 
@@ -6,25 +6,25 @@ use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor, TensorData};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
-/// Numbers of a tensor, row by row.
+/// A tensor on the host: shape and values in row-major order.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Array {
-    /// Its dimensions.
+    /// Shape.
     pub shape: Vec<usize>,
-    /// As many as the product of the dimensions.
+    /// Values; their number is the product of the dimensions.
     pub values: Vec<f32>,
 }
 
 /// Arrays by name; a parameter's name is its path in the module, such as `output.weight`.
 pub type Arrays = BTreeMap<String, Array>;
 
-/// Why bytes or arrays are not the parameters of a module.
+/// Error of loading parameters into a module.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum ParameterError {
     /// Not a safetensors file.
     #[error("not a safetensors file: {0}")]
     Malformed(String),
-    /// A tensor of another type than f32.
+    /// A tensor is not of type f32.
     #[error("tensor {0} is not of type F32")]
     NotF32(String),
     /// A parameter has no array.
@@ -35,15 +35,15 @@ pub enum ParameterError {
     Shape {
         /// The parameter.
         name: String,
-        /// The array's shape.
+        /// Shape of the array.
         found: Vec<usize>,
-        /// The parameter's.
+        /// Shape of the parameter.
         expected: Vec<usize>,
     },
 }
 
 impl Array {
-    /// The numbers of a tensor on any device.
+    /// Copies a tensor from its device.
     pub fn of<const D: usize>(tensor: Tensor<D>) -> Self {
         let shape = tensor.dims().to_vec();
         let values = tensor.try_into_vec_as::<f32>().expect("a device that computed a tensor can be read");
@@ -52,34 +52,34 @@ impl Array {
 }
 
 impl Array {
-    /// The tensor on a device.
+    /// Copies the array to a tensor on `device`.
     pub fn tensor<const D: usize>(&self, device: &Device) -> Tensor<D> {
         Tensor::from_data(TensorData::new(self.values.clone(), self.shape.clone()), device)
     }
 }
 
-/// Joins the names of nested modules into a parameter's path.
+/// Path of a parameter: names of the nested modules joined by dots.
 #[derive(Debug, Default)]
 pub struct Path(Vec<String>);
 
 impl Path {
-    /// Goes into a module's field.
+    /// Enters a field of a module.
     pub fn enter(&mut self, name: &str) {
         self.0.push(name.to_owned());
     }
 
-    /// Leaves it.
+    /// Leaves the last field entered.
     pub fn exit(&mut self) {
         self.0.pop();
     }
 
-    /// The path so far.
+    /// The current path.
     pub fn name(&self) -> String {
         self.0.join(".")
     }
 }
 
-/// All float parameters of a module.
+/// Float parameters of a module.
 pub fn read<M: Module>(module: &M) -> Arrays {
     #[derive(Default)]
     struct Reader {
@@ -102,10 +102,10 @@ pub fn read<M: Module>(module: &M) -> Arrays {
     reader.arrays
 }
 
-/// The module with all its float parameters replaced.
+/// Replaces all float parameters of a module.
 ///
 /// # Errors
-/// If a parameter is missing or has another shape; the module is lost, so pass a clone to keep it.
+/// If a parameter is missing or has another shape. The module is consumed; pass a clone to keep it.
 pub fn write<M: Module>(module: M, arrays: &Arrays) -> Result<M, ParameterError> {
     struct Writer<'a> {
         path: Path,
@@ -143,7 +143,7 @@ pub fn write<M: Module>(module: M, arrays: &Arrays) -> Result<M, ParameterError>
     writer.error.map_or(Ok(module), Err)
 }
 
-/// The bytes of a safetensors file, the same for the same arrays.
+/// Serializes arrays to a safetensors file, deterministically.
 pub fn to_safetensors(arrays: &Arrays) -> Vec<u8> {
     let bytes: Vec<Vec<u8>> =
         arrays.values().map(|array| array.values.iter().flat_map(|value| value.to_le_bytes()).collect()).collect();
@@ -154,10 +154,10 @@ pub fn to_safetensors(arrays: &Arrays) -> Vec<u8> {
     safetensors::serialize(views, None).expect("f32 views of matching sizes can be written")
 }
 
-/// The arrays of a safetensors file.
+/// Deserializes a safetensors file.
 ///
 /// # Errors
-/// If the bytes are not such a file, or hold anything but f32.
+/// If the bytes are not a safetensors file, or a tensor is not of type f32.
 pub fn from_safetensors(bytes: &[u8]) -> Result<Arrays, ParameterError> {
     let file = SafeTensors::deserialize(bytes).map_err(|error| ParameterError::Malformed(error.to_string()))?;
     let mut arrays = Arrays::new();
@@ -209,13 +209,13 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_are_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
             let _ = from_safetensors(&bytes);
         }
     }
 
     #[test]
-    fn parameters_move_between_networks_and_devices() {
+    fn parameters_round_trip_between_networks() {
         for (_, device) in devices() {
             let [one, other] = [1, 2].map(|seed| Classifier::new(shape(Architecture::BiLstm), seed, &device));
             let arrays = read(&one);

@@ -1,4 +1,4 @@
-//! How far a run has come: all that a checkpoint holds beside arrays.
+//! Contents of a checkpoint: progress of the run, metadata and arrays.
 
 use burn::module::Module;
 use seqzoo_datasets::scores::{Metric, Scores};
@@ -17,23 +17,23 @@ const OPTIMIZER: &str = "optimizer.safetensors";
 const RECURRENT_STATE: &str = "recurrent_state.safetensors";
 const ACCUMULATED: &str = "accumulated.safetensors";
 
-/// What a checkpoint is a checkpoint of.
+/// Metadata of a checkpoint: settings, model and dataset.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct About {
     /// Format of the checkpoint.
     pub format: u32,
     /// Version of the program that wrote it.
     pub version: String,
-    /// The settings that its model was trained under, see [`Settings::of_model`].
+    /// Settings of the model, see [`Settings::of_model`].
     pub settings: Settings,
-    /// Name of the architecture.
+    /// Name of the model.
     pub model: String,
-    /// SHA-256 of the data it was trained on.
+    /// SHA-256 of the dataset.
     pub data_digest: String,
 }
 
 impl About {
-    /// About a checkpoint that is written now.
+    /// Metadata of a checkpoint written by this version.
     pub fn now(settings: Settings, model: &str, data_digest: &str) -> Self {
         Self {
             format: FORMAT,
@@ -44,77 +44,77 @@ impl About {
         }
     }
 
-    /// What an opened checkpoint says of itself.
+    /// Metadata of an opened checkpoint.
     ///
     /// # Errors
-    /// If it is missing, malformed, or of another format.
+    /// If it is missing, malformed, or has another format.
     pub fn of(opened: &Opened) -> Result<Self, CheckpointError> {
         check_format(&opened.path.join(ABOUT), opened.file(ABOUT)?)?;
         opened.json(ABOUT)
     }
 }
 
-/// The position in a run: everything that the next step depends on, beside weights and optimizer.
+/// Progress of a run: everything that the next training step depends on, apart from arrays.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Progress {
-    /// Updates so far.
+    /// Number of updates so far.
     pub step: u64,
-    /// Full passes over the training part so far.
+    /// Number of completed epochs.
     pub epoch: u64,
-    /// Batches taken of the current pass.
+    /// Number of batches processed in the current epoch.
     pub batch: u64,
-    /// Batches whose gradients wait to be part of the next update.
+    /// Number of batches in the accumulated gradients.
     pub accumulated_batches: u64,
-    /// Predictions of those batches.
+    /// Number of predictions of those batches.
     pub accumulated_weight: f64,
-    /// Of the current pass: losses summed over predictions.
+    /// Sum of the losses of all predictions in the current epoch.
     pub loss_sum: f64,
-    /// Of the current pass: predictions made.
+    /// Number of predictions in the current epoch.
     pub predictions: f64,
-    /// Gradient norms, before clipping.
+    /// Statistics of gradient norms, before clipping.
     pub norms: Norms,
-    /// Whether the loss diverges.
+    /// Divergence detector.
     #[serde(default)]
     pub divergence: Divergence,
-    /// What went wrong so far and what was done about it.
+    /// Recoveries so far.
     pub recovery: Recovery,
-    /// Length of `metrics.jsonl`.
+    /// Length of `metrics.jsonl`, in bytes.
     pub metrics_bytes: u64,
-    /// Measured after each full pass.
+    /// Metrics of each epoch.
     pub history: Vec<Epoch>,
 }
 
-/// What was measured after a full pass.
+/// Metrics of an epoch.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Epoch {
-    /// Updates so far.
+    /// Number of updates so far.
     pub step: u64,
-    /// Full passes so far.
+    /// Number of completed epochs.
     pub epoch: u64,
-    /// Mean loss over the pass, in nats.
+    /// Mean training loss over the epoch, in nats.
     pub train_loss: f64,
-    /// On the validation part.
+    /// Metrics on the validation split.
     pub validation: Scores,
 }
 
 impl Progress {
-    /// Before the first step.
+    /// Progress at the start of a run.
     pub fn start() -> Self {
         Self::default()
     }
 
-    /// The best pass so far by a metric; of equal ones the first.
+    /// The best epoch so far by a metric; the first of equal ones.
     pub fn best(&self, metric: Metric) -> Option<&Epoch> {
         let better = |best: &Epoch, next: &Epoch| next.validation.better(&best.validation, metric);
         self.history.iter().reduce(|best, next| if better(best, next) { next } else { best })
     }
 
-    /// Passes since the best validation by a metric; 0 before the first.
+    /// Number of epochs since the best validation metric; 0 before the first.
     pub fn epochs_since_best(&self, metric: Metric) -> u64 {
         self.best(metric).map_or(0, |best| self.epoch.saturating_sub(best.epoch))
     }
 
-    /// Why training has come to its end, if it has.
+    /// Why training has ended, if it has.
     pub fn ended(&self, recipe: &Recipe) -> Option<Ended> {
         let StoppingSettings { metric, patience } = recipe.stopping;
         let epochs = recipe.training.epochs as u64;
@@ -127,7 +127,7 @@ impl Progress {
     }
 }
 
-/// Why training has come to its end.
+/// Why training has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
     /// All epochs are done.
@@ -138,9 +138,9 @@ pub enum Ended {
         epoch: u64,
         /// Number of epochs that the recipe allows.
         epochs: u64,
-        /// The metric of validation.
+        /// The validation metric.
         metric: Metric,
-        /// The epoch with its best value.
+        /// Epoch with its best value.
         best: u64,
     },
 }
@@ -159,10 +159,10 @@ impl std::fmt::Display for Ended {
 }
 
 impl Snapshot {
-    /// The model of the recipe that a network must be built by.
+    /// The model spec from which to build the network.
     ///
     /// # Errors
-    /// If the recipe's values make no sense or the model is unknown.
+    /// If the recipe is invalid or the model is unknown.
     pub fn spec(&self, opened: &Opened) -> Result<ModelSpec, CheckpointError> {
         let About { settings, model, .. } = &self.about;
         let damaged = |error| CheckpointError::damaged(&opened.path, error);
@@ -170,20 +170,20 @@ impl Snapshot {
         settings.recipe.spec(model).map_err(damaged)
     }
 
-    /// The network with this checkpoint's weights.
+    /// Loads this checkpoint's weights into a network.
     ///
     /// # Errors
-    /// If they do not fit it or are not finite.
+    /// If a tensor is missing, has another shape, or is not finite.
     pub fn into_network<M: Module>(&self, opened: &Opened, network: M) -> Result<M, CheckpointError> {
         let file = || opened.path.join(WEIGHTS);
         let bad = self.weights.iter().find(|(_, array)| array.values.iter().any(|value| !value.is_finite()));
         if let Some((name, _)) = bad {
-            return Err(CheckpointError::damaged(file(), format!("{name} holds values that are not finite")));
+            return Err(CheckpointError::damaged(file(), format!("{name} has values that are not finite")));
         }
         parameters::write(network, &self.weights).map_err(|error| CheckpointError::damaged(file(), error))
     }
 
-    /// The first tensor that holds a value that is not finite, and that value.
+    /// Name and value of the first tensor element that is not finite.
     pub fn not_finite(&self) -> Option<(String, f32)> {
         let parts = [
             ("", &self.weights),
@@ -200,27 +200,27 @@ impl Snapshot {
     }
 }
 
-/// A checkpoint's contents.
+/// Contents of a checkpoint.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Snapshot {
-    /// What it is a checkpoint of.
+    /// Metadata.
     pub about: About,
-    /// How far the run had come.
+    /// Progress of the run.
     pub progress: Progress,
     /// Parameters by name.
     pub weights: Arrays,
-    /// The optimizer's arrays by name.
+    /// Optimizer state by name.
     pub optimizer: Arrays,
-    /// The state that the next window starts from, by name; empty where none is recurrent_state.
+    /// Recurrent state for the next window, by name; empty if the task is not stateful.
     pub recurrent_state: Arrays,
-    /// Gradients that wait to be part of the next update, by parameter.
+    /// Accumulated gradients by parameter.
     pub accumulated: Arrays,
     /// The task's own files, such as the encoder.
     pub task: Files,
 }
 
 impl Snapshot {
-    /// The files of a checkpoint.
+    /// Serializes the checkpoint to files.
     pub fn to_files(&self) -> Files {
         let mut files = self.task.clone();
         files.insert(ABOUT.to_owned(), json(&self.about));
@@ -235,10 +235,10 @@ impl Snapshot {
         files
     }
 
-    /// The contents of a checkpoint.
+    /// Deserializes an opened checkpoint.
     ///
     /// # Errors
-    /// If a file is missing, malformed, or of another format.
+    /// If a file is missing, malformed, or has another format.
     pub fn of(opened: &Opened) -> Result<Self, CheckpointError> {
         let about = About::of(opened)?;
         let arrays = |name: &str| {

@@ -1,4 +1,4 @@
-//! Recipes: one experiment per TOML file, the shipped ones linked into the program.
+//! Recipes: one experiment per TOML file; shipped recipes are embedded in the program.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -27,10 +27,10 @@ pub use sections::{
 };
 pub use seqzoo_datasets::scores::Metric;
 
-/// Links files of `train/recipes` into the program.
+/// Embeds files of `train/recipes`.
 macro_rules! shipped {
     ($($name:literal),* $(,)?) => {
-        /// The shipped recipes, by name, in the order of listings.
+        /// Shipped recipes: name and text, in the order of listings.
         pub const SHIPPED: [(&str, &str); [$($name),*].len()] =
             [$(($name, include_str!(concat!("../../recipes/", $name, ".toml")))),*];
     };
@@ -50,63 +50,63 @@ shipped![
     "forecast"
 ];
 
-/// One experiment.
+/// A recipe: dataset, models and hyperparameters of one experiment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Recipe {
-    /// What it shows, in a sentence.
+    /// One-sentence summary.
     pub summary: String,
-    /// The dataset.
+    /// Name of the dataset.
     pub dataset: String,
-    /// The models that are trained side by side, see [`ModelSpec`]; the first is the main one.
+    /// Models to train and compare, see [`ModelSpec`]; the first is the main one.
     pub models: Vec<String>,
-    /// How text becomes token numbers.
+    /// Encoding of text as token ids.
     #[serde(default)]
     pub text: TextSettings,
-    /// Sizes of the network.
+    /// Architecture of the network.
     pub network: NetworkSettings,
-    /// How a tagger reads letters.
+    /// Character encoder of a tagger.
     #[serde(default)]
     pub characters: CharacterSettings,
-    /// How a series is cut and forecast.
+    /// Columns, windows and forecast distribution of a series.
     #[serde(default)]
     pub series: SeriesSettings,
-    /// What disturbs training.
+    /// Dropout and zoneout.
     #[serde(default)]
     pub dropout: DropoutSettings,
-    /// How it is trained.
+    /// Training: seed, epochs, batches, learning rate, clipping.
     pub training: TrainingSettings,
-    /// What turns gradients into updates.
+    /// Optimizer.
     #[serde(default)]
     pub optimizer: OptimizerSettings,
-    /// How the learning rate changes.
+    /// Learning rate schedule.
     #[serde(default)]
     pub schedule: ScheduleSettings,
-    /// How far back gradients go in running text.
+    /// Truncated backpropagation through time, for running text.
     #[serde(default)]
     pub bptt: BpttSettings,
-    /// When checkpoints are saved.
+    /// Checkpoint intervals.
     #[serde(default)]
     pub checkpoints: CheckpointSettings,
-    /// When training ends early, and which checkpoint is best.
+    /// Early stopping and the choice of the best checkpoint.
     #[serde(default)]
     pub stopping: StoppingSettings,
-    /// Values of single models, by the model's name, over the recipe's: `[model.rnn.training]`.
+    /// Per-model values that replace the common ones, by model name: `[model.rnn.training]`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub model: BTreeMap<String, Table>,
-    /// The figure that the recipe is expected to reach.
+    /// Metric that the first model is expected to reach.
     pub expected: Expected,
 }
 
-/// A value that no run can have.
+/// An invalid value of a recipe field.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error("{field} = {value}: {expected}")]
 pub struct InvalidValue {
-    /// The field, as `section.field`.
+    /// The field, `section.field`.
     pub field: Cow<'static, str>,
-    /// The value given.
+    /// The value.
     pub value: String,
-    /// What it should have been.
+    /// Valid values.
     pub expected: String,
 }
 
@@ -124,12 +124,12 @@ impl Recipe {
     /// The models, the main one first.
     ///
     /// # Errors
-    /// If one makes no sense, is named twice, or none is named.
+    /// If the list is empty, or a model is invalid or listed twice.
     pub fn specs(&self) -> Result<Vec<ModelSpec>, InvalidValue> {
         let mut found: Vec<ModelSpec> = Vec::new();
         for name in &self.models {
             if found.iter().any(|spec| spec.name == *name) {
-                return Err(invalid("models", name, "each model can be named once".to_owned()));
+                return Err(invalid("models", name, "each model can be listed only once".to_owned()));
             }
             found.push(self.spec(name)?);
         }
@@ -139,7 +139,7 @@ impl Recipe {
         }
     }
 
-    /// The part of the data that is reported on.
+    /// The reported split.
     ///
     /// # Errors
     /// If there is none of that name.
@@ -149,17 +149,17 @@ impl Recipe {
         Split::named(split).ok_or_else(|| invalid("expected.split", split, unknown_name(split, &known())))
     }
 
-    /// Whether a run of this recipe may go on under `other`: they differ in limits and intervals alone.
+    /// Whether a run of this recipe can be resumed with `other`: they differ only in limits and checkpoint intervals.
     pub fn same_run(&self, other: &Recipe) -> bool {
         let epochs = if self.schedule.kind.needs_end() { other.training.epochs } else { self.training.epochs };
         let training = TrainingSettings { epochs, ..other.training };
         *self == Recipe { training, checkpoints: self.checkpoints, ..other.clone() }
     }
 
-    /// Refuses every value that no run can have.
+    /// Checks all values.
     ///
     /// # Errors
-    /// The first such value, by its field.
+    /// The first invalid value.
     pub fn validate(&self) -> Result<(), InvalidValue> {
         let kind = self.dataset()?.kind;
         self.specs()?;
@@ -167,7 +167,8 @@ impl Recipe {
         for (field, metric) in [("stopping.metric", self.stopping.metric), ("expected.metric", self.expected.metric)] {
             if !kind.metrics().contains(&metric) {
                 let known: Vec<&str> = kind.metrics().iter().map(|metric| metric.name()).collect();
-                return Err(invalid(field, metric.name(), format!("{} has {}", self.dataset, known.join(", "))));
+                let expected = format!("{} has metrics {}", self.dataset, known.join(", "));
+                return Err(invalid(field, metric.name(), expected));
             }
         }
         let training = self.training;
@@ -192,7 +193,7 @@ impl Recipe {
         }
         let largest = f64::from(f32::MAX);
         if !(learning_rate > 0.0 && learning_rate <= largest) {
-            let expected = "a number above 0 that 32 bits can hold".to_owned();
+            let expected = "a number above 0 in the range of f32".to_owned();
             return Err(invalid("training.learning_rate", learning_rate, expected));
         }
         let none_or_more = [
@@ -203,7 +204,7 @@ impl Recipe {
             ("optimizer.epsilon", self.optimizer.epsilon),
         ];
         if let Some((field, value)) = none_or_more.into_iter().find(|(_, value)| !(0.0..=largest).contains(value)) {
-            return Err(invalid(field, value, "a number from 0 that 32 bits can hold".to_owned()));
+            return Err(invalid(field, value, "a non-negative number in the range of f32".to_owned()));
         }
         let unit = [
             ("schedule.factor", self.schedule.factor),
@@ -225,10 +226,10 @@ impl Recipe {
             return Err(invalid(field, value, "a whole number from 0 to 16,777,216".to_owned()));
         }
         if k1 == 0 && k2 > 0 {
-            return Err(invalid("bptt.k2", k2, "bptt.k1, which says how often an update is made".to_owned()));
+            return Err(invalid("bptt.k2", k2, "requires bptt.k1, the number of steps between updates".to_owned()));
         }
         if let Some(value) = self.expected.value.filter(|value| !(value.is_finite() && *value >= 0.0)) {
-            return Err(invalid("expected.value", value, "a number from 0".to_owned()));
+            return Err(invalid("expected.value", value, "a non-negative number".to_owned()));
         }
         let DropoutSettings { embedding, layers, locked, recurrent, output, zoneout } = self.dropout;
         let OptimizerSettings { beta_1, beta_2, alpha, momentum, .. } = self.optimizer;
@@ -259,7 +260,7 @@ impl Recipe {
         if !matches!(self.dataset()?.origin, Origin::Table)
             && let Some((field, value)) = named
         {
-            return Err(invalid(field, value, format!("nothing: {} has columns of its own, or none", self.dataset)));
+            return Err(invalid(field, value, format!("{} has no choice of columns", self.dataset)));
         }
         for spec in self.specs()? {
             spec.validate(kind)?;
@@ -267,14 +268,14 @@ impl Recipe {
         self.validate_per_model()
     }
 
-    /// A network with the initial weights that the recipe asks for, given one with its layers' own.
+    /// Reinitializes a network according to `network.init_range`; unchanged if that is 0.
     pub fn begin<M: Module>(&self, network: M) -> M {
         let key = Key::new(self.training.seed, Purpose::Weights).at(u64::MAX);
         if self.network.init_range == 0.0 { network } else { all_uniform(network, self.network.init_range, key) }
     }
 }
 
-/// Of a layer; orthogonal matrices take time that grows with the cube of their size.
+/// Maximum hidden size of a layer: orthogonal initialization takes time cubic in the size.
 const MAX_HIDDEN: usize = 4_096;
 
 fn invalid(field: impl Into<Cow<'static, str>>, value: impl ToString, expected: String) -> InvalidValue {
@@ -282,5 +283,5 @@ fn invalid(field: impl Into<Cow<'static, str>>, value: impl ToString, expected: 
 }
 
 fn unknown_name(name: &str, known: &[&str]) -> String {
-    format!("no such name{}; there are {}", did_you_mean(name, known.iter().copied()), known.join(", "))
+    format!("unknown name{}; available: {}", did_you_mean(name, known.iter().copied()), known.join(", "))
 }

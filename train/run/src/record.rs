@@ -1,24 +1,24 @@
-//! Health of a run: gradient norms, divergence of the loss, and every recovery.
+//! Health of a run: gradient norms, divergence detection, recoveries.
 
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-/// Norms of gradients, before clipping.
+/// Statistics of gradient norms, before clipping.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Norms {
-    /// Updates measured.
+    /// Number of updates.
     pub count: u64,
-    /// Their norms, added up.
+    /// Sum of their gradient norms.
     pub sum: f64,
-    /// The largest.
+    /// Largest gradient norm.
     pub largest: f64,
-    /// How many were clipped.
+    /// Number of clipped gradients.
     pub clipped: u64,
 }
 
 impl Norms {
-    /// Takes in a norm.
+    /// Adds the gradient norm of an update.
     pub fn add(&mut self, norm: f64, clipped: bool) {
         self.count += 1;
         self.sum += norm;
@@ -32,42 +32,42 @@ impl Norms {
     }
 }
 
-/// Detector of divergence: a cumulative sum of how far training losses lie above the loss of the untrained model.
+/// Divergence detector: a CUSUM test of training losses against the loss of the untrained model.
 ///
 /// ```text
 /// u     median loss of the untrained model over the first batches of the training split
-/// s     = max(min(|u|, 1), spread, 0.01)         far above u: by u itself, by one nat where u is more
+/// s     = max(min(|u|, 1), spread, 0.01)         margin above u: |u|, but at most one nat and at least the spread
 /// z_t   = clamp(log₂((x_t − u) / s), −1, 4)      −1 where the loss x_t of batch t is at most u, 0 at u + s, 1 at u + 2 s
 /// S_t   = max(0, S_{t−1} + z_t)                  S_0 = 0
 /// ```
 ///
-/// Training has diverged once S_t ≥ h = min(32, half the batches of the run); it began to diverge at the onset, the batch at which
-/// S last left 0. The spread is the median absolute deviation of the untrained losses.
+/// Training has diverged once S_t ≥ h, half the number of batches of the run, at least 8 and at most 32. The onset of divergence
+/// is the batch at which S last left 0. The spread is the median absolute deviation of the untrained losses.
 ///
-/// - A loss at or below u lowers S, whatever the losses before it were: converged training cannot diverge by small fluctuations,
-///   and losses may be negative.
-/// - A batch adds at most 4, so spikes that end within a few batches are no divergence (nor are hard batches that come again and
-///   again, up to one in five). Losses that stay far above u are: 8 batches after a jump, at the end of a slow rise, and where
-///   training never came below u.
-/// - Losses are compared with u alone, never with each other, so nothing is assumed about the order of batches (windows of
-///   running text follow each other and differ).
+/// - A loss at or below u lowers S, whatever the previous losses: small fluctuations of a converged model are not divergence, and
+///   losses may be negative.
+/// - A batch adds at most 4, so short spikes are not divergence, nor are recurring hard batches, up to one in five. Losses that
+///   stay far above u are: after a jump (8 batches), after a slow rise, or from the start.
+/// - Losses are compared with u only, never with each other, so the order of batches does not matter (consecutive windows of
+///   running text differ in difficulty).
 ///
-/// Page, "Continuous inspection schemes", Biometrika 1954, whose test is optimal for a change at an unknown time.
+/// Page, "Continuous inspection schemes", Biometrika 1954; optimal for a change at an unknown time.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Divergence {
-    /// Loss of the untrained model; none where it is not finite on any of the first batches.
+    /// Loss of the untrained model; `None` if it is not finite on any of the first batches.
     untrained: Option<Untrained>,
     /// S of the equations.
     excess: f64,
-    /// Where S left 0; none while it is 0.
+    /// Where S last left 0; `None` while it is 0.
     onset: Option<Onset>,
 }
 
-/// Bounds of z, the largest h and the smallest s.
+/// Bounds of z and of h, and the minimum of s.
 const LOWEST: f64 = -1.0;
 const HIGHEST: f64 = 4.0;
 const THRESHOLD: f64 = 32.0;
+const SMALLEST_THRESHOLD: f64 = 8.0;
 const SMALLEST: f64 = 0.01;
 
 /// The loss of the untrained model.
@@ -75,12 +75,12 @@ const SMALLEST: f64 = 0.01;
 pub struct Untrained {
     /// Median over batches, u of [`Divergence`].
     pub loss: f64,
-    /// What counts as far above it, s of [`Divergence`].
+    /// Margin above it, s of [`Divergence`].
     pub margin: f64,
 }
 
 impl Untrained {
-    /// Of losses on some batches, those that are not finite left out; none if none is left.
+    /// From losses on several batches, ignoring those that are not finite; `None` if none is finite.
     pub fn of(losses: &[f64]) -> Option<Self> {
         let finite: Vec<f64> = losses.iter().copied().filter(|loss| loss.is_finite()).collect();
         let loss = median(finite.clone())?;
@@ -88,23 +88,23 @@ impl Untrained {
         Some(Self { loss, margin: loss.abs().min(1.0).max(spread).max(SMALLEST) })
     }
 
-    /// The loss above which a model is far worse than an untrained one.
+    /// The loss above which a model is considered far worse than an untrained one.
     pub fn limit(&self) -> f64 {
         self.loss + self.margin
     }
 }
 
-/// The batch at which losses began to lie far above the untrained model's.
+/// Onset of divergence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Onset {
     /// Number of updates before it.
     pub step: u64,
-    /// Number of the batch, counted from the beginning of the run.
+    /// Index of the batch, counted from the start of the run.
     pub global_batch: u64,
 }
 
 impl Divergence {
-    /// A detector that has seen no losses.
+    /// Creates a detector.
     pub fn new(untrained: Option<Untrained>) -> Self {
         Self { untrained, ..Self::default() }
     }
@@ -114,7 +114,7 @@ impl Divergence {
         self.untrained
     }
 
-    /// Adds the loss of a batch.
+    /// Updates the detector with the loss of a batch.
     pub fn add(&mut self, loss: f64, at: Onset) {
         let Some(Untrained { loss: untrained, margin }) = self.untrained else { return };
         let doublings = ((loss - untrained).max(0.0) / margin).log2().clamp(LOWEST, HIGHEST);
@@ -122,12 +122,12 @@ impl Divergence {
         self.onset = if self.excess > 0.0 { self.onset.or(Some(at)) } else { None };
     }
 
-    /// Whether training has diverged, in a run of so many batches.
+    /// Whether training has diverged; `batches` is the number of batches of the whole run.
     pub fn diverged(&self, batches: u64) -> bool {
-        self.excess > 0.0 && self.excess >= THRESHOLD.min(batches as f64 / 2.0)
+        self.excess > 0.0 && self.excess >= (batches as f64 / 2.0).clamp(SMALLEST_THRESHOLD, THRESHOLD)
     }
 
-    /// Where losses began to lie far above the untrained model's, if they do.
+    /// Onset of divergence, if losses are currently above the reference.
     pub fn onset(&self) -> Option<Onset> {
         self.onset
     }
@@ -138,39 +138,39 @@ fn median(mut values: Vec<f64>) -> Option<f64> {
     values.get(values.len() / 2).copied()
 }
 
-/// Every recovery of a run: saved with each checkpoint, and by itself before a rollback is acted on.
+/// Recoveries of a run. Saved in each checkpoint, and separately before each rollback takes effect.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Recovery {
-    /// Rollbacks so far. A checkpoint of an older generation that lies beyond `target` is one that was rolled back.
+    /// Number of rollbacks so far. A checkpoint of an older generation after step `target` was rolled back.
     pub generation: u32,
-    /// The step that the last rollback went back to; `None`: to the beginning.
+    /// Step to which the last rollback returned; `None`: the start of training.
     pub target: Option<u64>,
-    /// The stretch of steps that the last rollbacks were about.
+    /// Region of the last rollbacks.
     pub region: Option<Region>,
-    /// The schedule's rate is multiplied by this.
+    /// Factor of the scheduled learning rate.
     pub rate_factor: f64,
-    /// The recipe's clipping threshold is multiplied by this.
+    /// Factor of the recipe's clipping threshold.
     pub clip_factor: f64,
-    /// From this step on the rate warms up anew.
+    /// Step from which the learning rate warms up again.
     pub warm_up_from: Option<u64>,
-    /// Batches, counted from the run's beginning, that come at the end of their pass; in running text, not at all.
+    /// Indices in the run of batches moved to the end of their epoch; in running text, left out.
     pub postponed: BTreeSet<u64>,
-    /// Steps at which a batch was skipped, the last thousand steps.
+    /// Steps of the batches skipped within the last thousand steps.
     pub recent_skips: Vec<u64>,
-    /// Batches skipped in a row.
+    /// Number of consecutive skipped batches.
     pub skips_in_a_row: u32,
-    /// Batches skipped altogether.
+    /// Total number of skipped batches.
     pub skips: u64,
-    /// Batches that gave another result when they were read again.
+    /// Number of batches with a different result on retry.
     pub glitches: u32,
 }
 
-/// Steps that rollbacks were about.
+/// Region of updates with anomalies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Region {
-    /// The step of its first anomaly.
+    /// Step of its first anomaly.
     pub first: u64,
-    /// Rollbacks because of it.
+    /// Number of rollbacks in this region.
     pub attempts: u32,
 }
 
@@ -193,17 +193,14 @@ impl Default for Recovery {
 }
 
 impl Recovery {
-    /// What happened and what it changed, in a sentence; `None` if nothing did.
+    /// One-line summary of what happened and what it changed; `None` if nothing happened.
     pub fn summary(&self) -> Option<String> {
         let mut parts = Vec::new();
         if self.skips > 0 {
             parts.push(format!("{} skipped", count(self.skips, "batch", "batches")));
         }
         if self.glitches > 0 {
-            parts.push(format!(
-                "{} gave a different result on retry",
-                count(self.glitches.into(), "batch", "batches")
-            ));
+            parts.push(format!("{} gave a different result on retry", count(self.glitches.into(), "batch", "batches")));
         }
         if self.generation > 0 {
             parts.push(format!("rolled back {}", count(self.generation.into(), "time", "times")));
@@ -221,7 +218,7 @@ impl Recovery {
     }
 }
 
-/// To four decimal places.
+/// Rounds to four decimal places.
 fn rounded(factor: f64) -> f64 {
     (factor * 1e4).round() / 1e4
 }
@@ -234,7 +231,7 @@ fn count(number: u64, one: &str, many: &str) -> String {
 mod tests {
     use super::*;
 
-    /// A detector whose untrained loss is u, after some losses; and at which of them it found divergence, counted from 0.
+    /// A detector with untrained loss u after some losses, and the index of the loss at which it detected divergence.
     fn detect(u: f64, losses: impl IntoIterator<Item = f64>) -> (Divergence, Option<u64>) {
         let mut divergence = Divergence::new(Untrained::of(&[u; 8]));
         for (global_batch, loss) in (0..).zip(losses) {
@@ -246,13 +243,13 @@ mod tests {
         (divergence, None)
     }
 
-    /// Numbers in [0, 1) without pattern.
+    /// Pseudorandom numbers in [0, 1).
     fn noise(k: u64) -> f64 {
         (k.wrapping_mul(2_654_435_769) % 1_000_003) as f64 / 1_000_003.0
     }
 
     #[test]
-    fn converged_training_never_diverges_by_fluctuations_below_the_untrained_loss() {
+    fn fluctuations_below_the_untrained_loss_are_not_divergence() {
         // Nearly zero, with spikes of a hundred times the median that stay below u.
         let converged = (0..5_000).map(|k| if noise(k) > 0.8 { 0.6 } else { 1e-3 * noise(k) });
         assert_eq!(detect(0.69, converged).1, None);
@@ -264,15 +261,15 @@ mod tests {
     }
 
     #[test]
-    fn running_text_may_be_harder_for_a_while() {
-        // A chapter of other text: near the untrained loss for hundreds of windows.
+    fn a_hard_passage_of_running_text_is_not_divergence() {
+        // A different chapter: near the untrained loss for hundreds of windows.
         let text =
             (0..2_000).map(|k| if (600..900).contains(&k) { 3.2 + 0.2 * noise(k) } else { 1.0 + 0.1 * noise(k) });
         assert_eq!(detect(3.3, text).1, None);
     }
 
     #[test]
-    fn a_jump_a_slow_rise_a_bad_start_and_a_plateau_diverge() {
+    fn a_jump_a_slow_rise_a_bad_start_and_a_high_plateau_are_divergence() {
         // Each loss far above adds 4: S reaches 32 with the eighth.
         let jump = (0..).map(|k| if k < 100 { 0.1 } else { 187.0 });
         assert_eq!(detect(3.3, jump.take(500)).1, Some(107));
@@ -288,16 +285,18 @@ mod tests {
     }
 
     #[test]
-    fn a_spike_that_ends_is_no_divergence_and_leaves_no_onset() {
+    fn a_short_spike_is_not_divergence_and_leaves_no_onset() {
         let spikes = (0..5_000).map(|k| if k % 50 < 7 { 1e30 } else { 0.1 });
         let (divergence, found) = detect(0.69, spikes);
         assert_eq!((found, divergence.onset()), (None, None));
     }
 
     #[test]
-    fn a_short_run_diverges_by_half_of_its_batches() {
+    fn the_threshold_of_a_short_run_is_half_its_number_of_batches() {
         let mut divergence = Divergence::new(Untrained::of(&[1.0]));
-        for global_batch in 0..3 {
+        divergence.add(50.0, Onset { step: 0, global_batch: 0 });
+        assert!(!divergence.diverged(2), "a single batch is not divergence, however short the run");
+        for global_batch in 1..3 {
             divergence.add(50.0, Onset { step: global_batch, global_batch });
         }
         // Three times 4.
@@ -305,20 +304,20 @@ mod tests {
     }
 
     #[test]
-    fn the_untrained_loss_is_a_median_of_finite_losses_and_far_is_itself_one_nat_or_the_spread() {
+    fn the_reference_is_the_median_of_finite_losses_and_its_margin_is_bounded() {
         let of = |losses: &[f64]| Untrained::of(losses).map(|Untrained { loss, margin }| (loss, margin));
         assert_eq!(of(&[f64::NAN, 0.5, f64::INFINITY, 0.5, 1e20]), Some((0.5, 0.5)));
         assert_eq!(of(&[3.0, 4.0, 5.0]), Some((4.0, 1.0)));
         assert_eq!(of(&[-2.0, 0.0, 3.0]), Some((0.0, 2.0)));
         assert_eq!((of(&[]), of(&[f64::NAN])), (None, None));
-        // Without it nothing is ever found.
-        let mut blind = Divergence::new(None);
-        (0..100).for_each(|global_batch| blind.add(1e30, Onset { step: global_batch, global_batch }));
-        assert!(!blind.diverged(100));
+        // Without a reference, divergence is never detected.
+        let mut without_reference = Divergence::new(None);
+        (0..100).for_each(|global_batch| without_reference.add(1e30, Onset { step: global_batch, global_batch }));
+        assert!(!without_reference.diverged(100));
     }
 
     #[test]
-    fn a_run_that_recovered_says_what_changed() {
+    fn the_summary_lists_what_changed() {
         assert_eq!(Recovery::default().summary(), None);
         let recovery = Recovery { generation: 2, rate_factor: 0.9000000001, skips: 1, ..Recovery::default() };
         assert_eq!(recovery.summary().unwrap(), "1 batch skipped, rolled back 2 times, learning rate × 0.9");

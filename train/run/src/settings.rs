@@ -1,5 +1,5 @@
-//! How a recipe's values come about: defaults < recipe file < `SEQZOO_*` environment < `--set` and flags, each value with
-//! its origin.
+//! Settings: a resolved recipe with the origin of each value. Precedence: defaults < recipe file < `SEQZOO_*` environment <
+//! `--set` and flags.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -11,33 +11,33 @@ use toml::{Table, Value};
 use crate::recipe::{InvalidValue, Recipe, SHIPPED, renamed};
 use crate::{did_you_mean, nearest};
 
-/// A recipe with all its values, and where each came from.
+/// A resolved recipe, with the origin of each value.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
-    /// The recipe's name: a shipped one's, or its file's without `.toml`.
+    /// Name of a shipped recipe, or of the recipe file without `.toml`.
     pub name: String,
-    /// All values.
+    /// The resolved values.
     pub recipe: Recipe,
-    /// By `section.field`: "default", "recipe", or the variable or flag that set it.
+    /// Origin by `section.field`: "default", "recipe", or the variable or flag that set the value.
     pub origins: BTreeMap<String, String>,
 }
 
-/// One value that overrides the recipe's.
+/// Override of one recipe field.
 #[derive(Debug, Clone)]
 pub struct Override {
-    /// Where it comes from: "--set", "--epochs", "SEQZOO_TRAINING_SEED".
+    /// Origin: "--set", "--epochs", "SEQZOO_TRAINING_SEED".
     pub origin: String,
     /// `section.field`.
     pub field: String,
-    /// The value as written; TOML, or a plain word.
+    /// The value as given: TOML or a bare string.
     pub value: String,
 }
 
-/// Why settings cannot be used.
+/// Error of resolving settings.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
-    /// Neither a shipped recipe nor a file.
-    #[error("no recipe `{name}`{hint}; `seqzoo list recipes` shows all, a path ending in .toml is read as a file")]
+    /// Neither a shipped recipe nor a recipe file.
+    #[error("no recipe `{name}`{hint}; `seqzoo list recipes` lists them, and a path ending in .toml names a file")]
     UnknownRecipe {
         /// The name given.
         name: String,
@@ -49,20 +49,20 @@ pub enum SettingsError {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the operating system says.
+        /// The I/O error.
         source: std::io::Error,
     },
-    /// The file is not a recipe.
+    /// The recipe cannot be parsed.
     #[error("recipe {file}, line {line}: {message}")]
     Malformed {
         /// The file, or the name of a shipped recipe.
         file: String,
-        /// Counted from 1.
+        /// Line, counted from 1.
         line: usize,
         /// What is wrong, with the nearest name.
         message: String,
     },
-    /// A value that no run can have.
+    /// A value is invalid.
     #[error("recipe {file}: {source}")]
     Invalid {
         /// The file, or the name of a shipped recipe.
@@ -70,41 +70,41 @@ pub enum SettingsError {
         /// The value.
         source: InvalidValue,
     },
-    /// An override that does not fit.
+    /// An override is invalid.
     #[error("{origin} {field}={value}: {message}")]
     Override {
         /// The flag or variable.
         origin: String,
         /// `section.field`.
         field: String,
-        /// The value as written.
+        /// The value as given.
         value: String,
         /// What is wrong, with the nearest name.
         message: String,
     },
-    /// A resumed run cannot change what it is.
+    /// A resumed run cannot change its recipe.
     #[error(
-        "a resumed run keeps its recipe, but {field} would change from {recorded} to {wanted} ({origin}); \
-         only [checkpoints] and, unless the schedule ends with them, training.epochs may change: start a new run instead"
+        "a resumed run cannot change its recipe: {field} would change from {recorded} to {wanted} ({origin}); only \
+         [checkpoints] and, unless the schedule depends on it, training.epochs can change; start a new run instead"
     )]
     Changed {
         /// `section.field`.
         field: String,
-        /// The value that the run was started with.
+        /// Value with which the run was started.
         recorded: String,
-        /// The value asked for.
+        /// Requested value.
         wanted: String,
-        /// Where that comes from.
+        /// Origin of the requested value.
         origin: String,
     },
 }
 
-/// Whether a recipe's name is that of a file: it ends in `.toml`, or the same in capitals.
+/// Whether a recipe is given as a file: its name ends in `.toml`, in lower or upper case.
 pub fn is_file(recipe: &str) -> bool {
     Path::new(recipe).extension().is_some_and(|end| end.eq_ignore_ascii_case("toml"))
 }
 
-/// Whether a resumed run may change a field; [`Recipe::same_run`] says the same of whole recipes.
+/// Whether a resumed run may change a field; consistent with [`Recipe::same_run`].
 fn may_change(field: &str, recipe: &Recipe) -> bool {
     let of_model = |name: &str| recipe.of_model(name).is_ok_and(|own| !own.schedule.kind.needs_end());
     match in_model(field) {
@@ -114,25 +114,25 @@ fn may_change(field: &str, recipe: &Recipe) -> bool {
     }
 }
 
-/// The model's name and the common field of `model.NAME.SECTION.KEY`.
+/// Splits `model.NAME.SECTION.KEY` into the model name and the common field `SECTION.KEY`.
 fn in_model(field: &str) -> Option<(&str, &str)> {
     let (name, field) = field.strip_prefix("model.")?.split_once('.')?;
     field.contains('.').then_some((name, field))
 }
 
 impl Settings {
-    /// The settings of a recipe, shipped or in a file, under overrides; later ones win.
+    /// Resolves a recipe, shipped or in a file, with overrides; later overrides take precedence.
     ///
     /// # Errors
-    /// [`SettingsError`], which names file and line, or flag and field.
+    /// [`SettingsError`], with file and line, or flag and field.
     pub fn resolve(recipe: &str, overrides: &[Override]) -> Result<Self, SettingsError> {
         Self::read(recipe)?.under(overrides)
     }
 
-    /// A recipe's own settings.
+    /// Reads a recipe, shipped or in a file, without overrides.
     ///
     /// # Errors
-    /// [`SettingsError`], which names file and line.
+    /// [`SettingsError`], with file and line.
     pub fn read(recipe: &str) -> Result<Self, SettingsError> {
         let shipped = SHIPPED.iter().find(|(name, _)| *name == recipe);
         match shipped {
@@ -173,30 +173,40 @@ impl Settings {
         Ok(Self { name: name.to_owned(), origins: origins.collect(), recipe })
     }
 
-    /// These settings with `overrides`, the last of which win.
+    /// Applies overrides; later ones take precedence.
     ///
     /// # Errors
-    /// [`SettingsError::Override`], which names flag, field and value.
+    /// [`SettingsError::Override`], with flag, field and value.
     pub fn under(mut self, overrides: &[Override]) -> Result<Self, SettingsError> {
-        let refused = |change: &Override, message: String| SettingsError::Override {
+        let invalid = |change: &Override, message: String| SettingsError::Override {
             origin: change.origin.clone(),
             field: change.field.clone(),
             value: change.value.clone(),
             message,
         };
         for change in overrides {
-            self.recipe = self.with(change).map_err(|message| refused(change, message))?;
+            self.recipe = self.with(change).map_err(|message| invalid(change, message))?;
             self.origins.insert(change.field.clone(), change.origin.clone());
-            // A common value replaces those of single models.
+            // A common value replaces per-model values.
             self.origins.retain(|field, _| in_model(field).is_none_or(|(_, common)| common != change.field));
+            if change.field == "models" {
+                self.drop_unnamed_models();
+            }
         }
-        // Values are judged together: only all of them may make sense.
-        if let Err(invalid) = self.recipe.validate() {
-            let cause = overrides.iter().rev().find(|change| change.field == invalid.field).or(overrides.last());
-            let cause = cause.expect("without an override the recipe was judged when it was read");
-            return Err(refused(cause, invalid.to_string()));
+        // Validated together: single overrides may be valid only in combination.
+        if let Err(error) = self.recipe.validate() {
+            let cause = overrides.iter().rev().find(|change| change.field == error.field).or(overrides.last());
+            let cause = cause.expect("without overrides the recipe was validated when it was read");
+            return Err(invalid(cause, error.to_string()));
         }
         Ok(self)
+    }
+
+    /// Drops per-model values of models that the recipe no longer names.
+    fn drop_unnamed_models(&mut self) {
+        let Recipe { models, model, .. } = &mut self.recipe;
+        model.retain(|name, _| models.contains(name));
+        self.origins.retain(|field, _| in_model(field).is_none_or(|(name, _)| model.contains_key(name)));
     }
 
     fn with(&self, change: &Override) -> Result<Recipe, String> {
@@ -205,14 +215,15 @@ impl Settings {
         let common = in_model(&change.field).map_or(change.field.as_str(), |(_, common)| common);
         let Some(current) = known.get(common) else {
             if let Some(new) = renamed::new_name(common) {
-                return Err(format!("this field is now called {new}"));
+                return Err(format!("this field was renamed to {new}"));
             }
-            let hint = did_you_mean(common, known.keys().map(String::as_str));
-            return Err(format!("a recipe has no such field{hint}"));
+            let common_fields = known.keys().filter(|field| in_model(field).is_none());
+            let hint = did_you_mean(common, common_fields.map(String::as_str));
+            return Err(format!("unknown field{hint}"));
         };
         let value = format!("value = {}", change.value).parse::<Table>().ok().and_then(|mut one| one.remove("value"));
         let value = value.unwrap_or_else(|| Value::String(change.value.clone()));
-        // A whole number serves where a fraction is expected.
+        // Integers are accepted where floats are expected.
         let value = match (current, value) {
             (Value::Float(_), Value::Integer(whole)) => Value::Float(whole as f64),
             (_, value) => value,
@@ -227,23 +238,25 @@ impl Settings {
         values.try_into().map_err(|error: toml::de::Error| with_nearest(error.message()))
     }
 
-    /// The settings under which a run that was started with these goes on: as recorded, but for limits.
+    /// Settings with which a run that was started with `self` is resumed: as recorded, except for limits and checkpoint intervals.
     ///
-    /// `current` is the recipe as it reads today; `overrides` what the resuming command asks for.
+    /// `current` is the recipe as it is now, `overrides` those of the resuming command.
     ///
     /// # Errors
-    /// [`SettingsError::Changed`] if the recipe's file or an override would change what the run is.
+    /// [`SettingsError::Changed`] if the recipe file or an override would change any other field.
     pub fn resumed(self, current: &Settings, overrides: &[Override]) -> Result<Self, SettingsError> {
         let is_of_file = |field: &str| matches!(self.origin(field), "recipe" | "default");
-        let differs =
-            |field: &String| is_of_file(field) && in_model(field).is_none_or(|(_, common)| is_of_file(common));
-        self.refuse_change(&current.recipe, differs, |_| "the recipe's file")?;
+        let is_trained = |name: &str| self.recipe.models.iter().any(|model| model == name);
+        let differs = |field: &String| {
+            is_of_file(field) && in_model(field).is_none_or(|(name, common)| is_trained(name) && is_of_file(common))
+        };
+        self.refuse_change(&current.recipe, differs, |_| "recipe file")?;
         let resumed = self.clone().under(overrides)?;
         self.refuse_change(&resumed.recipe, |_| true, |field| resumed.origin(field))?;
         Ok(resumed)
     }
 
-    /// Refuses the first of the fields in question that another recipe changes, but for limits.
+    /// Refuses changes of a field selected by `in_question`, except those allowed by [`may_change`].
     fn refuse_change<'a>(
         &self,
         wanted: &Recipe,
@@ -256,7 +269,7 @@ impl Settings {
             recorded.get(field) != wanted.get(field) && in_question(field) && !may_change(field, &self.recipe)
         };
         let Some(field) = fields.into_iter().find(|field| is_changed(field)) else { return Ok(()) };
-        let value = |value: Option<&Value>| value.map_or_else(|| "nothing".to_owned(), Value::to_string);
+        let value = |value: Option<&Value>| value.map_or_else(|| "unset".to_owned(), Value::to_string);
         Err(SettingsError::Changed {
             field: field.clone(),
             recorded: value(recorded.get(field)),
@@ -265,7 +278,7 @@ impl Settings {
         })
     }
 
-    /// The settings of one model: its own values in place of the common ones.
+    /// Settings of one model: its per-model values replace the common ones.
     ///
     /// # Errors
     /// If the recipe has no such model.
@@ -283,14 +296,14 @@ impl Settings {
         Ok(Self { name: self.name.clone(), recipe, origins })
     }
 
-    /// Where a value comes from. A record of an older version lacks fields that are newer: they have their defaults.
+    /// Origin of a value. Fields that a record of an older version lacks have their defaults.
     fn origin(&self, field: &str) -> &str {
         self.origins.get(field).map_or("default", String::as_str)
     }
 
-    /// All values as TOML, each with its origin behind it.
+    /// All values as TOML, each with its origin in a comment.
     pub fn to_toml(&self) -> String {
-        let mut text = format!("# Recipe `{}` as resolved: defaults < recipe < environment < flags.\n", self.name);
+        let mut text = format!("# Recipe `{}`, resolved: defaults < recipe < environment < flags.\n", self.name);
         let mut section = String::new();
         let values = flatten(&table(&self.recipe));
         let mut fields: Vec<String> = fields(&self.recipe).into_keys().collect();
@@ -325,16 +338,16 @@ impl Settings {
 }
 
 fn table(recipe: &Recipe) -> Table {
-    Table::try_from(recipe).expect("recipes are made of what TOML can write")
+    Table::try_from(recipe).expect("a recipe can be serialized to TOML")
 }
 
-/// A key as TOML has it: quoted unless it is made of letters, digits, `-` and `_`.
+/// A key in TOML syntax: quoted unless it consists of ASCII letters, digits, `-` and `_`.
 fn toml_key(key: &str) -> String {
     let is_bare = key.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c));
     if is_bare { key.to_owned() } else { Value::String(key.to_owned()).to_string() }
 }
 
-/// Sets `section.field` in a table, with the sections that it needs.
+/// Sets `section.field` in a table, creating sections as needed.
 fn insert(values: &mut Table, field: &str, value: Value) {
     match field.split_once('.') {
         None => drop(values.insert(field.to_owned(), value)),
@@ -347,7 +360,7 @@ fn insert(values: &mut Table, field: &str, value: Value) {
     }
 }
 
-/// Every field that a recipe may have, with its value here; one that is not set has that of its kind.
+/// All recipe fields with their values; optional fields that are not set have the default of their type.
 fn fields(recipe: &Recipe) -> BTreeMap<String, Value> {
     let mut recipe = recipe.clone();
     recipe.series.time.get_or_insert_default();
@@ -356,7 +369,7 @@ fn fields(recipe: &Recipe) -> BTreeMap<String, Value> {
     flatten(&table(&recipe))
 }
 
-/// The leaves of a table by `section.field`.
+/// Flattens a table to its leaves by `section.field`.
 fn flatten(table: &Table) -> BTreeMap<String, Value> {
     let mut leaves = BTreeMap::new();
     for (key, value) in table {
@@ -370,7 +383,7 @@ fn flatten(table: &Table) -> BTreeMap<String, Value> {
     leaves
 }
 
-/// Adds the nearest expected name to "unknown field `x`, expected one of `a`, `b`".
+/// Appends the nearest expected name to messages such as "unknown field `x`, expected one of `a`, `b`".
 fn with_nearest(message: &str) -> String {
     let mut quoted = message.split('`').skip(1).step_by(2);
     let hint = match message.starts_with("unknown ") {

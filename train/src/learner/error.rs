@@ -13,9 +13,9 @@ use crate::recovery::{ATTEMPTS_IN_A_REGION, ATTEMPTS_IN_A_RUN, Anomaly};
 pub enum TrainError {
     /// Training diverged, and rollbacks did not help.
     #[error(
-        "training diverged: {anomaly} at step {step}, and no rollback helped (at most {ATTEMPTS_IN_A_REGION} per region, \
-         {ATTEMPTS_IN_A_RUN} per run); try a smaller training.learning_rate, a smaller training.clip_norm or a \
-         warm-up (schedule.warmup_steps); see events.jsonl for what was tried"
+        "training diverged: {anomaly} at step {step}, and no rollback helped (at most {ATTEMPTS_IN_A_REGION} per \
+         region, {ATTEMPTS_IN_A_RUN} per run); try a smaller training.learning_rate, a smaller training.clip_norm \
+         or a warm-up (schedule.warmup_steps); see events.jsonl for what was tried"
     )]
     Diverged {
         /// The last anomaly.
@@ -31,8 +31,8 @@ pub enum TrainError {
     NoBatches,
     /// A range test or speed measurement met an anomaly.
     #[error(
-        "measurement failed: {anomaly} in batch {batch} of epoch {epoch}; try a smaller training.learning_rate, or inspect \
-         the examples of that batch"
+        "measurement failed: {anomaly} in batch {batch} of epoch {epoch}; try a smaller training.learning_rate, or \
+         inspect the examples of that batch"
     )]
     Unmeasurable {
         /// The anomaly.
@@ -57,8 +57,8 @@ pub enum TrainError {
     },
     /// Twice, retrying a batch from the same state gave a different result.
     #[error(
-        "the machine is not deterministic: retrying a batch from the same state gave a different result, for the second \
-         time, at step {step} ({anomaly}); check memory, overclocking and drivers before trusting any result"
+        "the machine is not deterministic: retrying a batch from the same state gave a different result, for the \
+         second time, at step {step} ({anomaly}); check memory, overclocking and drivers before trusting any result"
     )]
     NotDeterministic {
         /// The anomaly of the first attempt.

@@ -1,4 +1,4 @@
-//! Which checkpoint training goes on from.
+//! Choice of the checkpoint to resume from.
 
 use std::path::Path;
 
@@ -10,54 +10,54 @@ use serde_json::json;
 
 use super::{Observer, TrainError};
 
-/// The newest checkpoint that verifies, is finite and was not rolled back; newer ones are set aside and reported.
+/// The latest checkpoint that is valid, finite and not rolled back; later ones are quarantined and reported.
 pub(super) fn newest(
     folder: &ModelFolder,
     rollback: Option<&Recovery>,
     observer: &mut dyn Observer,
 ) -> Result<Option<(Opened, Snapshot)>, TrainError> {
     let checkpoints = folder.checkpoints();
-    let mut passed_over = Vec::new();
+    let mut rejected = Vec::new();
     let mut found = None;
     for (step, path) in checkpoints.list()?.into_iter().rev() {
         match usable(&path) {
-            // Its weights are sound, only not for this version: nothing older may take its place.
+            // Not damaged, only from another version: falling back to an older checkpoint would lose training.
             Err(error @ CheckpointError::OtherFormat(_)) => return Err(error.into()),
-            Err(error) => passed_over.push((step, path, Aside::Damaged, error.to_string())),
+            Err(error) => rejected.push((step, path, Aside::Damaged, error.to_string())),
             Ok((opened, snapshot)) => {
                 let older = |recovery: &&Recovery| recovery.generation > snapshot.progress.recovery.generation;
-                let left =
+                let discarded =
                     rollback.filter(older).is_some_and(|recovery| recovery.target.is_none_or(|target| step > target));
-                if !left {
+                if !discarded {
                     found = Some((opened, snapshot));
                     break;
                 }
-                passed_over.push((step, path, Aside::RolledBack, "rolled back".to_owned()));
+                rejected.push((step, path, Aside::RolledBack, "rolled back".to_owned()));
             }
         }
     }
-    let is_rolled_back = |(_, _, aside, _): &(u64, _, Aside, String)| *aside == Aside::RolledBack;
-    if found.is_none() && !passed_over.is_empty() && !passed_over.iter().any(is_rolled_back) {
-        let skipped = passed_over.into_iter().map(|(_, _, _, why)| why).collect();
+    let is_rolled_back = |(_, _, reason, _): &(u64, _, Aside, String)| *reason == Aside::RolledBack;
+    if found.is_none() && !rejected.is_empty() && !rejected.iter().any(is_rolled_back) {
+        let skipped = rejected.into_iter().map(|(_, _, _, why)| why).collect();
         return Err(CheckpointError::NoneUsable { dir: folder.path.join("checkpoints"), skipped }.into());
     }
-    for (step, path, aside, why) in passed_over {
+    for (step, path, reason, why) in rejected {
         let event = json!({"step": step, "event": "quarantine", "checkpoint": path.display().to_string(), "why": why});
         folder.append(Journal::Events, &event)?;
-        checkpoints.quarantine(&path, aside)?;
-        if aside == Aside::Damaged {
+        checkpoints.quarantine(&path, reason)?;
+        if reason == Aside::Damaged {
             observer.note(&format!("{why}; quarantined, resuming from the previous checkpoint"));
         }
     }
     Ok(found)
 }
 
-/// A checkpoint from which training can go on.
+/// Opens a checkpoint and checks that all its values are finite.
 fn usable(path: &Path) -> Result<(Opened, Snapshot), CheckpointError> {
     let opened = checkpoint::open(path)?;
     let snapshot = Snapshot::of(&opened)?;
     match snapshot.not_finite() {
         None => Ok((opened, snapshot)),
-        Some((name, value)) => Err(CheckpointError::damaged(path, format!("{name} holds {value}"))),
+        Some((name, value)) => Err(CheckpointError::damaged(path, format!("{name} contains {value}"))),
     }
 }

@@ -1,4 +1,4 @@
-//! Truncated backpropagation through time against gradients computed directly.
+//! Truncated backpropagation through time against a direct computation of the gradients.
 
 use burn::module::Module;
 use burn::tensor::activation::log_softmax;
@@ -17,7 +17,7 @@ use seqzoo_train::gradients::{self, Flat};
 use crate::Trial;
 
 const ROWS: usize = 2;
-/// Predictions in each row of the text.
+/// Number of predictions per row of the text.
 const STEPS: usize = 12;
 
 fn corpus() -> Corpus {
@@ -47,8 +47,8 @@ fn task(recipe: &Recipe, model: &str) -> LanguageModelTask {
     LanguageModelTask::new(&recipe.spec(model).unwrap(), &corpus()).unwrap()
 }
 
-/// The loss of a window computed in two readings: all before it at once without gradients, then the window.
-fn directly(network: &LanguageModel, rows: &[Vec<u32>], window: Window, device: &Device) -> Tensor<1> {
+/// Loss of a window in two forward passes: everything before it without gradients, then the window.
+fn direct_loss(network: &LanguageModel, rows: &[Vec<u32>], window: Window, device: &Device) -> Tensor<1> {
     let Window { gradient_from, loss_from, end, .. } = window;
     let tokens = |from: usize, to: usize, device: &Device| -> Tensor<2, Int> {
         let tokens: Vec<i32> = rows.iter().flat_map(|row| row[from..to].iter().map(|&token| token as i32)).collect();
@@ -73,7 +73,7 @@ fn directly(network: &LanguageModel, rows: &[Vec<u32>], window: Window, device: 
     log_softmax(scores, 1).gather(1, next).mean().neg()
 }
 
-fn apart(a: &Flat, b: &Flat) -> f32 {
+fn relative_difference(a: &Flat, b: &Flat) -> f32 {
     assert!(a.keys().eq(b.keys()));
     let difference = |(a, b): (&Tensor<1>, &Tensor<1>)| {
         let (a, b) = (Array::of(a.clone()).values, Array::of(b.clone()).values);
@@ -84,7 +84,7 @@ fn apart(a: &Flat, b: &Flat) -> f32 {
 }
 
 #[test]
-fn each_setting_has_the_gradients_of_a_direct_computation() {
+fn gradients_match_a_direct_computation() {
     for (_, device) in devices() {
         let device = device.autodiff();
         for model in ["rnn", "lstm", "gru"] {
@@ -98,14 +98,14 @@ fn each_setting_has_the_gradients_of_a_direct_computation() {
                 let windows = windows(STEPS, BpttSettings { k1, k2 });
                 assert_eq!(task.batches(0).len(), windows.len());
                 let mut recurrent_state = None;
-                for (place, window) in windows.into_iter().enumerate() {
+                for (index, window) in windows.into_iter().enumerate() {
                     let noise = Key::new(1, Purpose::Dropout);
-                    let read = task.loss(&network, &[place], recurrent_state.as_ref(), noise, &device);
+                    let read = task.loss(&network, &[index], recurrent_state.as_ref(), noise, &device);
                     recurrent_state = read.recurrent_state;
                     let found = gradients::of(&network, &read.loss.backward());
-                    let expected = gradients::of(&network, &directly(&network, &rows, window, &device).backward());
-                    let error = apart(&found, &expected);
-                    assert!(error < 1e-4, "{model}, TBPTT({k1}, {k2}), window {place}: {error}");
+                    let expected = gradients::of(&network, &direct_loss(&network, &rows, window, &device).backward());
+                    let error = relative_difference(&found, &expected);
+                    assert!(error < 1e-4, "{model}, TBPTT({k1}, {k2}), window {index}: {error}");
                 }
             }
         }
@@ -113,21 +113,21 @@ fn each_setting_has_the_gradients_of_a_direct_computation() {
 }
 
 #[test]
-fn reaching_back_over_everything_is_full_backpropagation_to_the_bit() {
+fn windows_of_the_whole_text_are_full_backpropagation_bit_for_bit() {
     let mut outcomes = Vec::new();
     for (k1, k2) in [(0, 0), (STEPS, STEPS), (STEPS, 0), (99, 99)] {
         let mut trial = Trial::new(&[]);
         trial.settings = settings(k1, k2);
         trial.to_the_end(&task(&trial.settings.recipe, "lstm"));
         let mut files = trial.outcome();
-        files.remove("about.json"); // holds k1 and k2
+        files.remove("about.json"); // contains k1 and k2
         outcomes.push(files);
     }
     assert!(outcomes.windows(2).all(|pair| pair[0] == pair[1]));
 }
 
 #[test]
-fn windows_of_unequal_reach_train_and_resume_exactly() {
+fn windows_of_unequal_length_train_and_resume_exactly() {
     for (k1, k2) in [(1, 4), (2, 5), (5, 2), (3, 0)] {
         let [mut whole, mut parts] = [0, 1].map(|_| Trial::new(&[]));
         (whole.settings, parts.settings) = (settings(k1, k2), settings(k1, k2));

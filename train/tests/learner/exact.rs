@@ -13,11 +13,11 @@ use crate::series::{Series, WINDOWS};
 use crate::shaken::Shaken;
 use crate::{NO_LIMITS, Trial, settings};
 
-/// Values under which ten batches a pass make four updates.
+/// Gradient accumulation: ten batches per epoch make four updates.
 const ACCUMULATED: [(&str, &str); 2] = [("training.accumulate", "3"), ("training.clip_value", "2")];
 
 #[test]
-fn resuming_after_any_step_is_exact_to_the_bit() {
+fn resuming_after_any_step_is_bit_exact() {
     let whole = Trial::new(&[]);
     whole.to_the_end(&Shaken::default());
     for step in 1..40 {
@@ -29,7 +29,7 @@ fn resuming_after_any_step_is_exact_to_the_bit() {
 }
 
 #[test]
-fn resuming_after_every_step_is_exact_to_the_bit() {
+fn resuming_after_every_step_is_bit_exact() {
     let [trial, whole] = [0, 1].map(|_| Trial::new(&[]));
     for step in 1..=39 {
         trial.until(&Shaken::default(), step);
@@ -40,22 +40,22 @@ fn resuming_after_every_step_is_exact_to_the_bit() {
 }
 
 #[test]
-fn stopping_after_any_batch_even_amid_an_accumulation_is_exact_to_the_bit() {
+fn stopping_after_any_batch_even_during_accumulation_is_bit_exact() {
     let whole = Trial::new(&ACCUMULATED);
     whole.to_the_end(&Shaken::default());
     assert_eq!(
         whole.newest().progress.step,
         16,
-        "three batches make an update, and the last of a pass makes one alone"
+        "an update every three batches, and one for the last batch of an epoch"
     );
     for batch in 1..40 {
         let trial = Trial::new(&ACCUMULATED);
-        let asked: &'static AtomicBool = Box::leak(Box::default());
-        let task = Shaken { stop_at: Some((batch, asked)), ..Shaken::default() };
-        let (result, _) = trial.train(&task, &RealDisk, Limits { stop: asked, ..NO_LIMITS });
+        let stop: &'static AtomicBool = Box::leak(Box::default());
+        let task = Shaken { stop_at: Some((batch, stop)), ..Shaken::default() };
+        let (result, _) = trial.train(&task, &RealDisk, Limits { stop, ..NO_LIMITS });
         assert_eq!(result.unwrap(), Stopped::Asked);
         let progress = trial.newest().progress;
-        assert_eq!(progress.epoch * 10 + progress.batch, batch as u64, "met within one batch");
+        assert_eq!(progress.epoch * 10 + progress.batch, batch as u64, "stopped within one batch");
         trial.to_the_end(&Shaken::default());
         assert!(trial.outcome() == whole.outcome(), "stopped after batch {batch}");
     }
@@ -79,7 +79,7 @@ fn every_cell_optimizer_and_schedule_resumes_exactly() {
                 ];
                 let [whole, parts] = [0, 1].map(|_| Trial::new(&values));
                 whole.to_the_end(&Series(cell));
-                // Within a pass, and within the one after it.
+                // Within the first epoch, and within a later one.
                 parts.until(&Series(cell), 4);
                 parts.until(&Series(cell), WINDOWS as u64 * 2 + 3);
                 assert!(!parts.newest().recurrent_state.is_empty());
@@ -91,11 +91,11 @@ fn every_cell_optimizer_and_schedule_resumes_exactly() {
 }
 
 #[test]
-fn a_request_to_stop_during_validation_is_met_and_the_pass_validated_on_resume() {
+fn a_stop_during_validation_takes_effect_and_validation_runs_on_resume() {
     let [trial, whole] = [0, 1].map(|_| Trial::new(&[]));
-    let asked: &'static AtomicBool = Box::leak(Box::default());
-    let task = Shaken { stop_in_validation: Some(asked), ..Shaken::default() };
-    let (result, _) = trial.train(&task, &RealDisk, Limits { stop: asked, ..NO_LIMITS });
+    let stop: &'static AtomicBool = Box::leak(Box::default());
+    let task = Shaken { stop_in_validation: Some(stop), ..Shaken::default() };
+    let (result, _) = trial.train(&task, &RealDisk, Limits { stop, ..NO_LIMITS });
     assert_eq!(result.unwrap(), Stopped::Asked);
     let progress = trial.newest().progress;
     assert_eq!((progress.step, progress.epoch, progress.batch, progress.history.len()), (10, 0, 10, 0));
@@ -105,7 +105,7 @@ fn a_request_to_stop_during_validation_is_met_and_the_pass_validated_on_resume()
 }
 
 #[test]
-fn checkpoints_are_saved_by_steps_and_the_newest_and_the_best_are_kept() {
+fn the_latest_and_the_best_checkpoints_are_kept() {
     let trial = Trial::new(&[("checkpoints.every_steps", "4"), ("checkpoints.keep", "2")]);
     trial.until(&Shaken::default(), 27);
     let steps =
@@ -119,14 +119,14 @@ fn checkpoints_are_saved_by_steps_and_the_newest_and_the_best_are_kept() {
 }
 
 #[test]
-fn how_often_checkpoints_are_saved_changes_no_result() {
+fn the_checkpoint_interval_changes_no_result() {
     let [seldom, often] = ["0", "1"].map(|every| Trial::new(&[("checkpoints.every_steps", every)]));
     for trial in [&seldom, &often] {
         trial.to_the_end(&Shaken::default());
     }
     let [seldom, often] = [&seldom, &often].map(|trial| {
         let mut files = trial.outcome();
-        // It holds the recipe, which differs in that interval.
+        // Contains the recipe, which differs in the interval.
         files.remove("about.json");
         files
     });
@@ -134,7 +134,7 @@ fn how_often_checkpoints_are_saved_changes_no_result() {
 }
 
 #[test]
-fn a_checkpoint_of_other_data_is_refused() {
+fn a_checkpoint_of_another_dataset_is_refused() {
     let mut trial = Trial::new(&[]);
     trial.to_the_end(&Shaken::default());
     trial.digest = "other data";
@@ -143,7 +143,7 @@ fn a_checkpoint_of_other_data_is_refused() {
 }
 
 #[test]
-fn a_run_is_locked_while_it_trains_and_free_afterwards() {
+fn a_run_is_locked_until_the_lock_is_dropped() {
     let dir = tempfile::tempdir().unwrap();
     let environment = Environment::now(settings(&[]), "flex", "0".to_owned());
     let run = Run::create(Some(&dir.path().join("run")), environment).unwrap();
@@ -154,7 +154,7 @@ fn a_run_is_locked_while_it_trains_and_free_afterwards() {
 }
 
 #[test]
-fn a_task_without_batches_is_an_error_that_says_what_to_do_wherever_batches_are_asked_for() {
+fn a_task_without_batches_is_an_error_in_training_range_test_and_speed() {
     let trial = Trial::new(&[]);
     let (empty, device) = (Shaken { empty: true, ..Shaken::default() }, burn::tensor::Device::flex());
     let recipe = &trial.settings.recipe;
@@ -173,7 +173,7 @@ fn a_task_without_batches_is_an_error_that_says_what_to_do_wherever_batches_are_
 }
 
 #[test]
-fn a_resume_with_nothing_left_to_do_says_so() {
+fn resuming_an_ended_run_trains_nothing() {
     let trial = Trial::new(&[("training.epochs", "2")]);
     let ended = |outcome: Outcome| (outcome.nothing_left, outcome.epochs, outcome.ended);
     assert_eq!(ended(trial.outcome_of(&Shaken::default())), (false, 2, Some(Ended::Epochs(2))));
@@ -182,7 +182,7 @@ fn a_resume_with_nothing_left_to_do_says_so() {
 
 #[test]
 fn early_stopping_names_the_metric_the_best_epoch_and_the_last() {
-    // One that learns nothing: the first epoch stays the best.
+    // The learning rate is negligible: the first epoch remains the best.
     let values = [("training.learning_rate", "1e-30"), ("stopping.patience", "2"), ("training.epochs", "9")];
     let ended = Trial::new(&values).outcome_of(&Shaken::default()).ended.unwrap();
     assert_eq!(ended, Ended::Early { epoch: 3, epochs: 9, metric: Metric::Accuracy, best: 1 });

@@ -13,8 +13,8 @@ use crate::series::Series;
 use crate::shaken::Shaken;
 use crate::{NO_LIMITS, Trial};
 
-/// By place of a fault: where it must be caught, and the tensor that must be named.
-fn caught(site: &str) -> (&str, Option<&str>) {
+/// By injection site: where the anomaly must be detected, and the tensor that must be named.
+fn detected(site: &str) -> (&str, Option<&str>) {
     match site {
         "data" => ("data", Some("series")),
         "activation" | "loss" => ("loss", None),
@@ -22,32 +22,32 @@ fn caught(site: &str) -> (&str, Option<&str>) {
         "weights" => ("weight", Some("stack.layers")),
         "recurrent_state" => ("recurrent_state", Some("")),
         "metric" => ("validation", None),
-        other => panic!("no such place: {other}"),
+        other => panic!("no such site: {other}"),
     }
 }
 
 #[test]
-fn a_value_that_is_not_finite_is_caught_at_once_wherever_it_appears_and_never_saved() {
+fn a_value_that_is_not_finite_at_any_site_is_detected_at_once_and_never_saved() {
     for cell in [Architecture::Rnn, Architecture::Lstm, Architecture::Gru] {
         let whole = Trial::new(&[("checkpoints.every_steps", "2")]);
         whole.to_the_end(&Series(cell));
         for site in SITES {
             for value in ["nan", "inf", "-inf"] {
-                // The metric appears after the second pass, all else within it.
+                // The metric is measured after the second epoch, everything else within it.
                 let at = if site == "metric" { 12 } else { 8 };
                 let armed = faults::arm(&format!("{site}={value}@{at}")).unwrap();
                 let trial = Trial::new(&[("checkpoints.every_steps", "2")]);
                 trial.to_the_end(&Series(cell));
                 drop(armed);
-                let told = format!("{cell:?}, {site}={value}: {:?}", trial.events());
-                assert_eq!(trial.decisions(), ["retry", "continue"], "{told}");
-                let (first, (site, tensor)) = (&trial.events()[0], caught(site));
-                assert_eq!((first["step"].as_u64(), first["site"].as_str()), (Some(at), Some(site)), "{told}");
-                assert!(tensor.is_none_or(|part| first["tensor"].as_str().unwrap().contains(part)), "{told}");
+                let context = format!("{cell:?}, {site}={value}: {:?}", trial.events());
+                assert_eq!(trial.decisions(), ["retry", "continue"], "{context}");
+                let (first, (site, tensor)) = (&trial.events()[0], detected(site));
+                assert_eq!((first["step"].as_u64(), first["site"].as_str()), (Some(at), Some(site)), "{context}");
+                assert!(tensor.is_none_or(|part| first["tensor"].as_str().unwrap().contains(part)), "{context}");
                 trial.assert_sound();
-                // Nothing was lost: the batch was read again from the state before it.
-                assert_eq!(trial.newest().weights, whole.newest().weights, "{told}");
-                assert_eq!(trial.newest().progress.recovery.glitches, 1, "{told}");
+                // Nothing was lost: the batch was retried from the state before it.
+                assert_eq!(trial.newest().weights, whole.newest().weights, "{context}");
+                assert_eq!(trial.newest().progress.recovery.glitches, 1, "{context}");
                 let summary = trial.newest().progress.recovery.summary().unwrap();
                 assert!(summary.contains("1 batch gave a different result"), "{summary}");
             }
@@ -56,9 +56,9 @@ fn a_value_that_is_not_finite_is_caught_at_once_wherever_it_appears_and_never_sa
 }
 
 #[test]
-fn a_value_that_comes_again_is_skipped_with_the_state_before_it() {
+fn a_batch_that_fails_twice_is_skipped() {
     for site in ["data", "activation", "loss", "gradient", "weights", "recurrent_state"] {
-        // Batch 3 of each pass: one skip a pass is within the budget.
+        // Batch 3 of each epoch: one skip per epoch is within the budget.
         let armed = faults::arm(&format!("{site}=nan@3+")).unwrap();
         let trial = Trial::new(&[("training.epochs", "2")]);
         let notes = trial.to_the_end(&Series(Architecture::Lstm));
@@ -73,7 +73,7 @@ fn a_value_that_comes_again_is_skipped_with_the_state_before_it() {
 }
 
 #[test]
-fn a_huge_finite_gradient_is_clipped_to_its_threshold_and_poisons_nothing() {
+fn a_huge_finite_gradient_is_clipped_to_the_threshold() {
     let trial = Trial::new(&[("optimizer.kind", "sgd"), ("training.epochs", "1"), ("training.clip_norm", "0.5")]);
     let armed = faults::arm("gradient=1e20@2").unwrap();
     trial.until(&Series(Architecture::Rnn), 2);
@@ -86,12 +86,12 @@ fn a_huge_finite_gradient_is_clipped_to_its_threshold_and_poisons_nothing() {
         .flat_map(|(name, old)| old.values.iter().zip(&after[name].values))
         .map(|(old, new)| f64::from(new - old).powi(2))
         .sum();
-    // An update of a gradient of norm 0.5 at a rate of 0.05.
+    // Gradient norm 0.5 times learning rate 0.05.
     assert!((moved.sqrt() - 0.025).abs() < 1e-5, "{}", moved.sqrt());
     assert!(trial.newest().progress.norms.largest > 1e17 && trial.events().is_empty());
 }
 
-/// Fails at the n-th write or commit, once, as a full disk does.
+/// Fails once, at the n-th write or commit, like a full disk.
 struct Full {
     operations: Cell<usize>,
     at: usize,
@@ -119,8 +119,8 @@ impl Disk for Full {
 }
 
 #[test]
-fn every_write_of_a_run_fails_once_and_nothing_is_lost() {
-    // Saves fall before and after the validation of a pass, too.
+fn a_failed_write_at_any_operation_loses_nothing() {
+    // Saves also fall before and after the validation of an epoch.
     let values = [("checkpoints.every_steps", "5"), ("training.accumulate", "2"), ("training.epochs", "2")];
     let whole = Trial::new(&values);
     let counting = Full { operations: Cell::new(0), at: 0 };
@@ -140,8 +140,8 @@ fn every_write_of_a_run_fails_once_and_nothing_is_lost() {
 }
 
 #[test]
-fn every_named_point_fails_once_and_the_run_ends_as_if_it_had_not() {
-    // Twelve losses, then eight that are no numbers: four batches are given up, the last of which ends in a rollback.
+fn a_run_resumes_after_an_error_at_any_point() {
+    // Twelve finite losses, then eight NaN losses: four batches fail twice, three are skipped and the fourth causes a rollback.
     let values = [("checkpoints.every_steps", "2"), ("training.epochs", "2")];
     let whole = Trial::new(&values);
     let task = || Shaken { bad_losses: Cell::new(8), ..Shaken::default() };
@@ -152,7 +152,7 @@ fn every_named_point_fails_once_and_the_run_ends_as_if_it_had_not() {
         for time in 1..=40 {
             let trial = Trial::new(&values);
             let armed = faults::arm(&format!("{point}=error@{time}")).unwrap();
-            // The task counts on through the failure, as a batch does that is read in the process that follows.
+            // The same task continues after the failure, so that its count of losses does too.
             let task = task();
             let (result, _) = trial.train(&task, &RealDisk, NO_LIMITS);
             if !armed.happened() {
@@ -160,9 +160,9 @@ fn every_named_point_fails_once_and_the_run_ends_as_if_it_had_not() {
             }
             drop(armed);
             failed.push(point);
-            // A checkpoint that cannot be read is no error: the one before it is used.
-            let is_told = matches!(result, Err(TrainError::Checkpoint(_) | TrainError::Folder(_)));
-            assert!(is_told || point == "load-read", "{point}, time {time}: {result:?}");
+            // A checkpoint that cannot be read is not an error: the previous one is used.
+            let is_reported = matches!(result, Err(TrainError::Checkpoint(_) | TrainError::Folder(_)));
+            assert!(is_reported || point == "load-read", "{point}, time {time}: {result:?}");
             trial.assert_sound();
             let (result, _) = trial.train(&task, &RealDisk, NO_LIMITS);
             assert!(result.is_ok(), "{point}, time {time}: {result:?}");
@@ -170,13 +170,13 @@ fn every_named_point_fails_once_and_the_run_ends_as_if_it_had_not() {
         }
     }
     failed.dedup();
-    assert_eq!(failed, faults::POINTS, "every point was passed and failed");
+    assert_eq!(failed, faults::POINTS, "an error was injected at every point");
 }
 
 #[test]
 fn accumulated_gradients_are_applied_after_a_skipped_last_batch_only_if_everything_stays_finite() {
     let values = [("training.accumulate", "4"), ("training.epochs", "2")];
-    // Ten batches: updates after four, after eight, and, although the last one is skipped, after nine.
+    // Ten batches per epoch: updates after batches 4, 8 and, although the last one is skipped, 9.
     let trial = Trial::new(&values);
     let armed = faults::arm("loss=nan@9+").unwrap();
     trial.to_the_end(&Shaken::default());
@@ -189,12 +189,9 @@ fn accumulated_gradients_are_applied_after_a_skipped_last_batch_only_if_everythi
         drop(armed);
         assert!(matches!(result, Err(TrainError::BadData { batch: 10, .. })), "{result:?}");
         let events = trial.events();
-        let rolled = events.iter().find(|event| event["event"] == "roll back").unwrap();
-        assert_eq!((&rolled["site"], &rolled["tensor"]), (&"weight".into(), &"theta".into()));
-        assert!(
-            events.iter().all(|event| event["site"] != "validation"),
-            "found before anything is made of it: {events:?}"
-        );
+        let rollback = events.iter().find(|event| event["event"] == "roll back").unwrap();
+        assert_eq!((&rollback["site"], &rollback["tensor"]), (&"weight".into(), &"theta".into()));
+        assert!(events.iter().all(|event| event["site"] != "validation"), "detected before validation: {events:?}");
         trial.assert_sound();
     }
 }

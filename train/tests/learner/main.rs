@@ -1,11 +1,11 @@
-//! The learner on small tasks: exact resume, limits, recovery, failing disks.
+//! Training on small tasks: exact resume, limits, recovery, fault injection.
 
-mod bptt; // truncated backpropagation through time, against gradients computed directly
-mod exact; // resume is exact: after any step, for every cell, optimizer and schedule
-mod faults; // values that are not finite, at every place; failing points and disks
-mod recovery; // what ends well, and what ends with a diagnosis
-mod series; // a stateful task over a recurrent network
-mod shaken; // a task of one parameter
+mod bptt; // truncated backpropagation through time against a direct computation of the gradients
+mod exact; // exact resume after any step, for every cell, optimizer and schedule
+mod faults; // injected faults: values that are not finite at every site, failing operations and disks
+mod recovery; // skips, rollbacks, quarantined checkpoints and diagnoses
+mod series; // a stateful task with a recurrent network
+mod shaken; // a task with one parameter
 
 use std::fs;
 use std::path::PathBuf;
@@ -36,7 +36,7 @@ impl Observer for Notes {
 static NEVER: AtomicBool = AtomicBool::new(false);
 const NO_LIMITS: Limits = Limits { stop: &NEVER, max_steps: None, max_time: None };
 
-/// The agreement recipe with four short passes, and other values as given.
+/// The agreement recipe with four epochs, and the given values.
 fn settings(values: &[(&str, &str)]) -> Settings {
     let small = [
         ("training.epochs", "4"),
@@ -53,7 +53,7 @@ fn settings(values: &[(&str, &str)]) -> Settings {
     Settings::resolve("agreement", &overrides).unwrap()
 }
 
-/// A run in a folder of its own.
+/// A run in a temporary folder.
 struct Trial {
     dir: tempfile::TempDir,
     settings: Settings,
@@ -89,7 +89,7 @@ impl Trial {
         limits: Limits,
     ) -> (Result<Outcome, TrainError>, Vec<String>) {
         let (folder, about) = (self.folder(), About::now(self.settings.of_model("lstm").unwrap(), "lstm", self.digest));
-        let device = Device::flex(); // exactness is promised there; a software GPU would only be slow
+        let device = Device::flex(); // resume is exact on the CPU backend
         let mut notes = Notes::default();
         let job = Job { task, about: &about, folder: &folder, disk, device: &device, limits };
         (train(&job, &mut notes), notes.0)
@@ -110,7 +110,7 @@ impl Trial {
         Snapshot::of(&self.folder().checkpoints().newest().unwrap().0).unwrap()
     }
 
-    /// Every file that must be the same however often a run was interrupted: the newest checkpoint's, and the metrics.
+    /// The files that must not depend on interruptions: those of the latest checkpoint, and the metrics.
     fn outcome(&self) -> Files {
         let mut files = self.folder().checkpoints().newest().unwrap().0.files;
         files.insert("metrics.jsonl".to_owned(), fs::read(self.path("metrics.jsonl")).unwrap());
@@ -127,7 +127,7 @@ impl Trial {
         self.events().iter().map(|event| event["event"].as_str().unwrap().to_owned()).collect()
     }
 
-    /// Every kept checkpoint verifies and is finite throughout.
+    /// Asserts that every checkpoint is valid and finite.
     fn assert_sound(&self) {
         for (_, path) in self.folder().checkpoints().list().unwrap() {
             let snapshot = Snapshot::of(&seqzoo_run::checkpoint::open(&path).unwrap()).unwrap();

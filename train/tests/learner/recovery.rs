@@ -14,7 +14,7 @@ use crate::shaken::Shaken;
 use crate::{NO_LIMITS, Trial};
 
 #[test]
-fn a_second_result_that_differs_ends_training_as_a_fault_of_the_machine() {
+fn a_second_nondeterministic_retry_ends_training() {
     let trial = Trial::new(&[]);
     let _armed = faults::arm("loss=nan@4,gradient=inf@9").unwrap();
     let (result, notes) = trial.train(&Series(Architecture::Gru), &RealDisk, NO_LIMITS);
@@ -25,7 +25,7 @@ fn a_second_result_that_differs_ends_training_as_a_fault_of_the_machine() {
 }
 
 #[test]
-fn a_batch_that_is_bad_for_good_ends_within_the_budget_as_bad_data() {
+fn a_persistently_invalid_batch_ends_training_within_the_budget() {
     let trial = Trial::new(&[("training.epochs", "400"), ("checkpoints.every_steps", "5")]);
     let _armed = faults::arm("activation=nan@2+").unwrap();
     let (result, _) = trial.train(&Series(Architecture::Rnn), &RealDisk, NO_LIMITS);
@@ -37,7 +37,7 @@ fn a_batch_that_is_bad_for_good_ends_within_the_budget_as_bad_data() {
 }
 
 #[test]
-fn a_recipe_that_explodes_ends_within_the_budget_as_unstable() {
+fn an_unstable_recipe_ends_training_within_the_budget() {
     for (optimizer, cell) in [("sgd", Architecture::Rnn), ("adam", Architecture::Lstm), ("sgd", Architecture::ReluRnn)]
     {
         let values = [
@@ -56,83 +56,84 @@ fn a_recipe_that_explodes_ends_within_the_budget_as_unstable() {
 }
 
 #[test]
-fn checkpoints_that_hold_no_numbers_are_condemned_and_none_left_is_an_error() {
+fn checkpoints_with_nan_are_quarantined_and_having_none_left_is_an_error() {
     let trial = Trial::new(&[("checkpoints.every_steps", "4")]);
     trial.until(&Shaken::default(), 9);
     let checkpoints = trial.folder().checkpoints();
     let mut listed = checkpoints.list().unwrap();
-    // As if a fault of the machine had been saved: the bytes verify, the numbers are none.
-    let spoil = |step: u64, path: &std::path::Path| {
+    // As if a hardware fault had been saved: the checksums match, but the weights are NaN.
+    let corrupt = |step: u64, path: &std::path::Path| {
         let mut snapshot = Snapshot::of(&seqzoo_run::checkpoint::open(path).unwrap()).unwrap();
         snapshot.weights.values_mut().for_each(|array| array.values[0] = f32::NAN);
         fs::remove_dir_all(path).unwrap();
         checkpoints.save(step, &snapshot.to_files(), &RealDisk).unwrap();
     };
     let (step, newest) = listed.pop().unwrap();
-    spoil(step, &newest);
+    corrupt(step, &newest);
     let notes = {
         let (result, notes) =
             trial.train(&Shaken::default(), &RealDisk, seqzoo_train::Limits { max_steps: Some(9), ..NO_LIMITS });
         result.unwrap();
         notes
     };
-    assert!(notes[0].contains("theta holds NaN") && notes[0].contains("resuming from the previous checkpoint"), "{notes:?}");
+    assert!(notes[0].contains("theta contains NaN"), "{notes:?}");
+    assert!(notes[0].contains("resuming from the previous checkpoint"), "{notes:?}");
     assert_eq!(trial.decisions(), ["quarantine"]);
     for (step, path) in checkpoints.list().unwrap() {
-        spoil(step, &path);
+        corrupt(step, &path);
     }
     let (result, _) = trial.train(&Shaken::default(), &RealDisk, NO_LIMITS);
     let Err(TrainError::Checkpoint(error @ CheckpointError::NoneUsable { .. })) = result else { panic!("{result:?}") };
-    assert!(error.to_string().contains("theta holds NaN"), "{error}");
+    assert!(error.to_string().contains("theta contains NaN"), "{error}");
 }
 
-/// Eight losses that are no numbers: four batches read twice, of which three are skipped and the fourth leads back.
+/// Eight NaN losses: four batches fail twice; three are skipped and the fourth causes a rollback.
 #[test]
-fn what_skipping_does_not_mend_leads_back_to_an_older_checkpoint_and_on_to_the_end() {
+fn training_finishes_after_a_rollback_to_an_older_checkpoint() {
     let trial = Trial::new(&[("checkpoints.every_steps", "1"), ("checkpoints.keep", "50")]);
     let task = Shaken { bad_losses: Cell::new(8), ..Shaken::default() };
     let notes = trial.to_the_end(&task);
     let events = trial.events();
-    let rolled = events.iter().find(|event| event["event"] == "roll back").unwrap();
+    let rollback = events.iter().find(|event| event["event"] == "roll back").unwrap();
     assert_eq!(
-        (rolled["step"].as_u64(), rolled["back_to"].as_u64()),
+        (rollback["step"].as_u64(), rollback["back_to"].as_u64()),
         (Some(12), Some(2)),
-        "ten updates before: {rolled}"
+        "ten updates earlier: {rollback}"
     );
     assert!(notes.iter().any(|note| note.contains("rolling back to step 2")), "{notes:?}");
     let progress = trial.newest().progress;
     assert_eq!((progress.step, progress.recovery.generation, progress.recovery.rate_factor), (40, 1, 1.0));
     assert_eq!(progress.recovery.summary().unwrap(), "3 batches skipped, rolled back 1 time, 3 batches postponed");
-    let aside = fs::read_dir(trial.path("checkpoints")).unwrap().map(|entry| entry.unwrap().file_name());
-    let aside = aside.filter(|name| name.to_string_lossy().starts_with("rolled-back-1-step-")).count();
-    assert_eq!(aside, 10, "steps 3 to 12 can still be looked at");
+    let quarantined = fs::read_dir(trial.path("checkpoints")).unwrap().map(|entry| entry.unwrap().file_name());
+    let quarantined = quarantined.filter(|name| name.to_string_lossy().starts_with("rolled-back-1-step-")).count();
+    assert_eq!(quarantined, 10, "steps 3 to 12 are quarantined");
     trial.assert_sound();
 }
 
 #[test]
-fn without_a_checkpoint_old_enough_training_starts_over_at_half_the_rate() {
+fn without_an_old_enough_checkpoint_training_restarts_at_half_the_learning_rate() {
     let trial = Trial::new(&[("checkpoints.keep", "1")]);
     let task = Shaken { bad_losses: Cell::new(8), ..Shaken::default() };
     let notes = trial.to_the_end(&task);
-    assert!(notes.iter().any(|note| note.contains("rolling back to the start of training, learning rate × 0.500")), "{notes:?}");
+    assert!(notes.iter().any(|note| note.contains("rolling back to the start, learning rate × 0.500")), "{notes:?}");
     let progress = trial.newest().progress;
     assert_eq!((progress.step, progress.recovery.rate_factor), (40, 0.5));
     trial.assert_sound();
 }
 
 #[test]
-fn postponed_batches_are_read_at_the_end_of_their_pass() {
+fn postponed_batches_come_at_the_end_of_their_epoch() {
     let trial = Trial::new(&[("checkpoints.every_steps", "1"), ("checkpoints.keep", "50")]);
     let task = Shaken { bad_losses: Cell::new(8), ..Shaken::default() };
     trial.until(&task, 19);
-    // Ten batches a pass, none of them lost by the rollback: the second pass has taken its nine.
+    // Ten batches per epoch, none lost by the rollback: nine are processed in the second epoch.
     let progress = trial.newest().progress;
     assert_eq!((progress.epoch, progress.batch), (1, 9));
     assert!(progress.recovery.postponed.iter().all(|global_batch| (14..=17).contains(global_batch)), "{progress:?}");
 }
 
 #[test]
-fn a_damaged_checkpoint_is_reported_and_the_older_one_used() {
+fn a_damaged_checkpoint_is_reported_and_the_previous_one_used() {
     let trial = Trial::new(&[]);
     trial.to_the_end(&Shaken::default());
     let whole = trial.outcome();
@@ -142,12 +143,12 @@ fn a_damaged_checkpoint_is_reported_and_the_older_one_used() {
     fs::write(&weights, bytes).unwrap();
     let notes = trial.to_the_end(&Shaken::default());
     assert!(notes[0].contains("weights.safetensors") && notes[0].contains("damaged"), "{notes:?}");
-    assert!(trial.outcome() == whole, "and the lost pass is made again, to the bit");
+    assert!(trial.outcome() == whole, "the lost epoch is repeated bit for bit");
 }
 
 #[test]
 fn weights_that_are_not_finite_are_never_saved() {
-    // A rate at which one update overflows: gradients are finite, the weight after it is not.
+    // The first update overflows: gradients are finite, the updated weight is not.
     let trial = Trial::new(&[("training.learning_rate", "3.4e38")]);
     let task = Shaken { huge: true, ..Shaken::default() };
     let (result, _) = trial.train(&task, &RealDisk, NO_LIMITS);
@@ -157,17 +158,17 @@ fn weights_that_are_not_finite_are_never_saved() {
     trial.assert_sound();
 }
 
-/// The learner's four attempts about one stretch, the last of which starts with a fresh optimizer.
+/// Four rollbacks in one region, the last of which resets the optimizer.
 #[test]
-fn the_first_update_after_the_moments_were_forgotten_has_the_size_of_a_first_update() {
+fn the_first_update_after_an_optimizer_reset_has_the_size_of_a_first_update() {
     let trial = Trial::new(&[("checkpoints.every_steps", "1"), ("checkpoints.keep", "99")]);
-    // Each attempt meets four bad batches, each read twice.
+    // Each attempt meets four bad batches, each tried twice.
     let task = Shaken { bad_losses: Cell::new(32), bad_from: Some(30), ..Shaken::default() };
     trial.to_the_end(&task);
     let events = trial.events();
-    let forgot = events.iter().find(|event| event["fresh_moments"] == true).unwrap();
-    let target = forgot["back_to"].as_u64().unwrap();
-    assert!((10..30).contains(&target), "{forgot}");
+    let reset = events.iter().find(|event| event["fresh_moments"] == true).unwrap();
+    let target = reset["back_to"].as_u64().unwrap();
+    assert!((10..30).contains(&target), "{reset}");
     let theta = |step: u64| {
         let path = trial.folder().checkpoints().of_step(step).unwrap().unwrap();
         let opened = seqzoo_run::checkpoint::open(&path).unwrap();
@@ -175,15 +176,15 @@ fn the_first_update_after_the_moments_were_forgotten_has_the_size_of_a_first_upd
         assert_eq!(snapshot.optimizer["updates"].values[1], if step == target { step as f32 } else { 1.0 });
         f64::from(snapshot.weights["theta"].values[0])
     };
-    // Adam's first update is the learning rate: 0.05, halved, at the first of 20 updates of a new warm-up.
+    // Adam's first update equals the learning rate: half of 0.05, at the first of 20 warm-up updates.
     let moved = (theta(target + 1) - theta(target)).abs();
     assert!((moved / (0.05 * 0.5 / 20.0) - 1.0).abs() < 1e-3, "{moved}");
     trial.assert_sound();
 }
 
 #[test]
-fn losses_that_stay_far_above_the_untrained_model_lead_back_to_before_their_onset() {
-    // Trains well for two epochs; from step 20 on, the warm-up is over the rate at which θ overshoots.
+fn divergence_rolls_back_to_before_its_onset() {
+    // Trains well for two epochs; from step 20 on, the learning rate of the warm-up makes θ overshoot.
     let values = [
         ("optimizer.kind", "sgd"),
         ("training.clip_norm", "0"),
@@ -196,19 +197,19 @@ fn losses_that_stay_far_above_the_untrained_model_lead_back_to_before_their_onse
     let trial = Trial::new(&values);
     let (result, _) = trial.train(&Shaken::default(), &RealDisk, NO_LIMITS);
     let events = trial.events();
-    let rolled = events.iter().find(|event| event["event"] == "roll back").unwrap();
-    assert_eq!(rolled["site"], "exploded", "{rolled}");
-    let (first, back_to) = (rolled["first"].as_u64().unwrap(), rolled["back_to"].as_u64().unwrap());
-    assert!(back_to + 10 <= first && first < rolled["step"].as_u64().unwrap(), "{rolled}");
-    // An untrained θ is 3 from its goal.
-    assert!((6.0..12.0).contains(&rolled["untrained_loss"].as_f64().unwrap()), "{rolled}");
+    let rollback = events.iter().find(|event| event["event"] == "roll back").unwrap();
+    assert_eq!(rollback["site"], "exploded", "{rollback}");
+    let (first, back_to) = (rollback["first"].as_u64().unwrap(), rollback["back_to"].as_u64().unwrap());
+    assert!(back_to + 10 <= first && first < rollback["step"].as_u64().unwrap(), "{rollback}");
+    // The untrained θ is 3 away from its target.
+    assert!((6.0..12.0).contains(&rollback["untrained_loss"].as_f64().unwrap()), "{rollback}");
     let recovered = result.is_ok() && trial.newest().progress.recovery.summary().is_some();
     assert!(recovered || matches!(result, Err(TrainError::Diverged { .. })));
     trial.assert_sound();
 }
 
 #[test]
-fn a_checkpoint_of_a_version_that_did_not_measure_the_untrained_loss_is_resumed_with_it() {
+fn an_older_checkpoint_without_the_untrained_loss_resumes_exactly() {
     let [whole, older] = [0, 1].map(|_| Trial::new(&[]));
     whole.to_the_end(&Shaken::default());
     older.until(&Shaken::default(), 5);

@@ -1,4 +1,4 @@
-//! The next value of two sines, by a recurrent network whose state is recurrent_state from window to window: six windows a pass.
+//! Stateful task: the next value of two sines, with the recurrent state passed from window to window; six windows per epoch.
 
 use burn::module::Module;
 use burn::nn::Linear;
@@ -27,7 +27,7 @@ pub(crate) struct Reader {
 pub(crate) struct Series(pub(crate) Architecture);
 
 impl Series {
-    /// Values from `from` on, `[rows · steps]`.
+    /// Values of both sines from step `from` on, `[rows · steps]`.
     fn values(from: usize, steps: usize) -> Vec<f32> {
         let value = |row: usize, step: usize| (0.5 * (from + step) as f32 + row as f32).sin();
         (0..ROWS).flat_map(|row| (0..steps).map(move |step| value(row, step))).collect()
@@ -37,7 +37,7 @@ impl Series {
         Tensor::from_data(TensorData::new(values, [ROWS, WINDOW, 1]), device)
     }
 
-    /// The window's input, as a fault may have left it.
+    /// Input of a window, with the injected fault if any.
     fn input(batch: &[usize]) -> Vec<f32> {
         let mut input = Self::values(batch[0] * WINDOW, WINDOW);
         if let Some(value) = faults::value("data") {
@@ -97,17 +97,17 @@ impl Task for Series {
         if let Some(value) = faults::value("activation") {
             outputs = outputs * value;
         }
-        let told = network.output.forward(outputs.reshape([ROWS * WINDOW, HIDDEN]));
-        let came = Self::tensor(Self::values(batch[0] * WINDOW + 1, WINDOW), device).reshape([ROWS * WINDOW, 1]);
-        let loss = (told - came).square().mean();
+        let predicted = network.output.forward(outputs.reshape([ROWS * WINDOW, HIDDEN]));
+        let actual = Self::tensor(Self::values(batch[0] * WINDOW + 1, WINDOW), device).reshape([ROWS * WINDOW, 1]);
+        let loss = (predicted - actual).square().mean();
         BatchLoss { loss, weight: 8.0, tokens: ROWS * WINDOW, recurrent_state: Some(fold(read.states)) }
     }
 
     fn validate(&self, network: &Reader, device: &Device, _: &dyn Fn() -> bool) -> Option<Scores> {
         let read = network.stack.read(Self::tensor(Self::values(100, WINDOW), device), &[WINDOW; ROWS], None, None);
-        let told = network.output.forward(read.outputs.reshape([ROWS * WINDOW, HIDDEN]));
-        let came = Self::tensor(Self::values(101, WINDOW), device).reshape([ROWS * WINDOW, 1]);
-        let loss = f64::from((told - came).square().mean().into_scalar::<f32>());
+        let predicted = network.output.forward(read.outputs.reshape([ROWS * WINDOW, HIDDEN]));
+        let actual = Self::tensor(Self::values(101, WINDOW), device).reshape([ROWS * WINDOW, 1]);
+        let loss = f64::from((predicted - actual).square().mean().into_scalar::<f32>());
         Some(Scores::new(ROWS * WINDOW, [(Metric::Accuracy, 1.0 / (1.0 + loss)), (Metric::Loss, loss)]))
     }
 

@@ -1,4 +1,4 @@
-//! θ, which is to reach 3 although every batch's goal is shaken: ten batches a pass.
+//! Task with one parameter θ: reach a target of 3 that is perturbed in each batch; ten batches per epoch.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,19 +18,19 @@ pub(crate) struct Scalar {
 
 #[derive(Default)]
 pub(crate) struct Shaken {
-    /// After twelve losses of training, so many are not numbers.
+    /// Number of training losses that are NaN, after the first twelve.
     pub(crate) bad_losses: Cell<usize>,
-    /// They begin at this batch of the run instead.
+    /// Index in the run of the first batch with a NaN loss, instead of after twelve losses.
     pub(crate) bad_from: Option<u64>,
-    /// Number of losses so far, those of the untrained model included.
+    /// Number of losses so far, including those of the untrained model.
     pub(crate) losses: Cell<usize>,
-    /// Ask to stop at a loss of training.
+    /// Request a stop at this training loss.
     pub(crate) stop_at: Option<(usize, &'static AtomicBool)>,
-    /// Start where one more step is infinite, under a loss that is linear.
+    /// Start at the limit of f32 with a linear loss, so that the first update overflows.
     pub(crate) huge: bool,
     /// There are no batches.
     pub(crate) empty: bool,
-    /// Ask to stop when validation begins.
+    /// Request a stop when validation begins.
     pub(crate) stop_in_validation: Option<&'static AtomicBool>,
 }
 
@@ -61,7 +61,7 @@ impl Task for Shaken {
         if self.huge {
             return BatchLoss { loss: network.theta.val().sum() * 1e-3, weight, tokens, recurrent_state };
         }
-        let shake: f32 = noise.stream().random_range(-0.5..0.5) + batch[0] as f32 * 0.01;
+        let perturbation: f32 = noise.stream().random_range(-0.5..0.5) + batch[0] as f32 * 0.01;
         let begun = match self.bad_from {
             Some(batch) => noise.first() >= batch,
             None => self.losses.get() > 12 + REFERENCE_BATCHES,
@@ -70,13 +70,13 @@ impl Task for Shaken {
         if bad {
             self.bad_losses.set(self.bad_losses.get() - 1);
         }
-        let goal = Tensor::from_data([if bad { f32::NAN } else { 3.0 + shake }], device);
-        BatchLoss { loss: (network.theta.val() - goal).square().sum(), weight, tokens, recurrent_state }
+        let target = Tensor::from_data([if bad { f32::NAN } else { 3.0 + perturbation }], device);
+        BatchLoss { loss: (network.theta.val() - target).square().sum(), weight, tokens, recurrent_state }
     }
 
     fn validate(&self, network: &Scalar, _: &Device, stop: &dyn Fn() -> bool) -> Option<Scores> {
-        if let Some(asked) = self.stop_in_validation {
-            asked.store(true, Ordering::Relaxed);
+        if let Some(requested) = self.stop_in_validation {
+            requested.store(true, Ordering::Relaxed);
         }
         if stop() {
             return None;

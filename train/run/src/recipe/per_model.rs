@@ -1,29 +1,29 @@
-//! Values of single models: `[model.NAME.SECTION]` tables over the recipe's own sections.
+//! Per-model values: `[model.NAME.SECTION]` tables that replace the common values of the recipe.
 //!
-//! A comparison is fair where each model has the learning rate and the budget that suit it. What decides on which examples
-//! and by which metric models are compared stays common to all of them.
+//! For a fair comparison, each model can have the learning rate and the budget that suit it. The dataset, its encoding and the
+//! metrics are common to all models.
 
 use toml::{Table, Value};
 
 use super::{InvalidValue, Recipe, invalid};
 use crate::did_you_mean;
 
-/// The sections of which a model may have values of its own.
+/// Sections with per-model values.
 const SECTIONS: [&str; 8] =
     ["network", "characters", "dropout", "training", "optimizer", "schedule", "bptt", "stopping"];
 
-/// Fields of those sections that all models of a run share.
+/// Fields of those sections that are common to all models of a run.
 const SHARED: [&str; 2] = ["training.seed", "stopping.metric"];
 
 impl Recipe {
-    /// The recipe of one model: its own values in place of the common ones.
+    /// Recipe of one model: its per-model values replace the common ones.
     ///
     /// # Errors
-    /// If a value stands in no section, or in no field, of which a model may have values of its own; or has another type.
+    /// If a section or field does not exist or cannot be set per model, or a value has the wrong type.
     pub fn of_model(&self, name: &str) -> Result<Recipe, InvalidValue> {
         let mut recipe = self.clone();
         let Some(own) = std::mem::take(&mut recipe.model).remove(name) else { return Ok(recipe) };
-        let mut values = Table::try_from(&recipe).expect("recipes consist of what TOML can write");
+        let mut values = Table::try_from(&recipe).expect("a recipe can be serialized to TOML");
         for (section, fields) in &own {
             let field = format!("model.{name}.{section}");
             let (true, Some(fields)) = (SECTIONS.contains(&section.as_str()), fields.as_table()) else {
@@ -41,7 +41,7 @@ impl Recipe {
         values.try_into().map_err(mistyped)
     }
 
-    /// Refuses values of models that the recipe does not name, and those that no run can have.
+    /// Checks per-model values; the models must be listed in the recipe.
     pub(super) fn validate_per_model(&self) -> Result<(), InvalidValue> {
         for (name, own) in &self.model {
             if !self.models.contains(name) {
@@ -58,11 +58,11 @@ impl Recipe {
     }
 }
 
-/// Refuses a field that a section does not have, or that all models share.
+/// Checks a per-model field: it must exist, not be shared by all models, and have the type of the common value.
 fn check_field(qualified: &str, field: &str, value: &Value, section: &Table) -> Result<(), InvalidValue> {
     let key = field.rsplit('.').next().unwrap_or(field);
     if SHARED.contains(&field) {
-        return Err(invalid(qualified.to_owned(), value, format!("{field} instead: all models of a run share it")));
+        return Err(invalid(qualified.to_owned(), value, format!("set {field} instead: all models of a run share it")));
     }
     if !section.contains_key(key) {
         let hint = did_you_mean(key, section.keys().map(String::as_str));
@@ -83,7 +83,7 @@ fn check_field(qualified: &str, field: &str, value: &Value, section: &Table) -> 
     }
 }
 
-/// `model.NAME.FIELD` where the model has a value of its own for a field; else the field.
+/// `model.NAME.FIELD` if the model has a per-model value of the field; else the field.
 fn qualified(name: &str, own: &Table, field: &str) -> String {
     let has_own =
         field.split_once('.').is_some_and(|(section, key)| own.get(section).is_some_and(|one| one.get(key).is_some()));
@@ -126,16 +126,24 @@ mod tests {
     }
 
     #[test]
-    fn a_record_of_them_is_a_recipe_again() {
+    fn per_model_values_round_trip_through_toml() {
         let written = agreement(&[("model.rnn.training.epochs", "9")]).unwrap();
         let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("again.toml");
+        let file = folder.path().join("resolved.toml");
         std::fs::write(&file, written.to_toml()).unwrap();
         assert_eq!(Settings::read(file.to_str().unwrap()).unwrap().recipe, written.recipe);
     }
 
     #[test]
-    fn what_no_model_can_have_of_its_own_is_refused_by_field() {
+    fn values_of_models_that_are_no_longer_trained_are_dropped() {
+        let settings = agreement(&[("model.rnn.training.epochs", "9"), ("models", "[\"lstm\"]")]).unwrap();
+        assert!(settings.recipe.model.is_empty() && !settings.origins.contains_key("model.rnn.training.epochs"));
+        let resumed = settings.clone().resumed(&Settings::read("agreement").unwrap(), &[]);
+        assert_eq!(resumed.unwrap().recipe, settings.recipe, "the recipe file's values of other models change nothing");
+    }
+
+    #[test]
+    fn invalid_per_model_values_are_refused_by_field() {
         for (field, value, expected) in [
             ("model.gru.training.epochs", "3", "one of the recipe's models, lstm, rnn"),
             ("model.rnn.training.epoch", "3", "did you mean `training.epochs`?"),

@@ -1,4 +1,4 @@
-//! Fields of recipes that have been renamed: an old name is refused with the new one.
+//! Renamed recipe fields: an old name is an error that gives the new one.
 
 use toml::{Table, Value};
 
@@ -18,12 +18,12 @@ const RENAMED: [(&str, &str); 12] = [
     ("schedule.first", "schedule.initial_fraction"),
 ];
 
-/// The present name of a renamed field.
+/// New name of a renamed field.
 pub fn new_name(field: &str) -> Option<&'static str> {
     RENAMED.iter().find(|(old, _)| *old == field).map(|(_, new)| *new)
 }
 
-/// The line of the first renamed field of a recipe, counted from 1, and what to write instead.
+/// The first renamed field of a recipe: its line, counted from 1, and the error message.
 pub fn first_in(recipe: &str) -> Option<(usize, String)> {
     let values: Table = recipe.parse().ok()?;
     let is_used = |field: &str| {
@@ -39,7 +39,7 @@ pub fn first_in(recipe: &str) -> Option<(usize, String)> {
         }
         inside && line.split('=').next().is_some_and(|start| start.trim() == key)
     });
-    Some((line.map_or(1, |line| line + 1), format!("{old} is now called {new}")))
+    Some((line.map_or(1, |line| line + 1), format!("{old} was renamed to {new}")))
 }
 
 #[cfg(test)]
@@ -52,10 +52,10 @@ mod tests {
         for (old, new) in RENAMED {
             let set = Override { origin: "--set".to_owned(), field: old.to_owned(), value: "1".to_owned() };
             let error = Settings::resolve("pos", &[set]).unwrap_err().to_string();
-            assert!(error.contains(&format!("now called {new}")), "{error}");
+            assert!(error.contains(&format!("renamed to {new}")), "{error}");
             let set = Override { origin: "--set".to_owned(), field: new.to_owned(), value: "[]".to_owned() };
             let error = Settings::resolve("pos", &[set]).unwrap_err().to_string();
-            assert!(!error.contains("no such field"), "{new} is a field: {error}");
+            assert!(!error.contains("unknown field"), "{new} is a field: {error}");
         }
     }
 
@@ -69,7 +69,7 @@ mod tests {
         let line = 1 + old.lines().position(|line| line.starts_with("last")).unwrap();
         let error = Settings::read(file.to_str().unwrap()).unwrap_err().to_string();
         assert!(
-            error.ends_with(&format!("line {line}: schedule.last is now called schedule.final_fraction")),
+            error.ends_with(&format!("line {line}: schedule.last was renamed to schedule.final_fraction")),
             "{error}"
         );
     }

@@ -151,8 +151,7 @@ impl SeriesSettings {
         let rising = self.quantiles.windows(2).all(|pair| pair[0] < pair[1]);
         let inside = self.quantiles.iter().all(|&probability| probability > 0.0 && probability < 1.0);
         if !rising || !inside || !self.quantiles.contains(&0.5) {
-            let expected =
-                "probabilities between 0 and 1, each larger than the one before; among them 0.5, which is the forecast";
+            let expected = "increasing probabilities between 0 and 1, including 0.5, the point forecast";
             let expected = expected.to_owned();
             return Err(invalid("series.quantiles", format!("{:?}", self.quantiles), expected));
         }

@@ -1,4 +1,4 @@
-//! One label for each text.
+//! Text classification.
 
 use burn::module::Module;
 use burn::tensor::activation::log_softmax;
@@ -22,17 +22,17 @@ use crate::recipe::ModelSpec;
 /// Batches for evaluation and prediction.
 const EVALUATION: Limits = evaluation_limits(128);
 
-/// Text to numbers and numbers to labels: with the weights, enough to answer new text.
+/// Encoder of texts and label names. With the weights, it is all that inference needs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Codec {
-    /// From text to token numbers.
+    /// Encoder from text to token ids.
     pub encoder: Encoder,
     /// Names of the labels.
     pub labels: Vec<String>,
 }
 
-/// A text as the network reads it.
+/// An encoded text.
 #[derive(Debug, Clone)]
 struct Encoded {
     tokens: Vec<u32>,
@@ -67,7 +67,7 @@ impl super::Codec for Codec {
     }
 }
 
-/// Training a classifier on a dataset.
+/// Training task of a text classifier.
 #[derive(Debug, Clone)]
 pub struct ClassificationTask {
     codec: Codec,
@@ -77,7 +77,7 @@ pub struct ClassificationTask {
 }
 
 impl ClassificationTask {
-    /// The task of a recipe's model; the vocabulary is counted on the training part alone. Texts without a token are left out.
+    /// The task of a recipe's model, with the vocabulary of the training split. Texts without a token are left out.
     ///
     /// # Errors
     /// If the model does not fit the data's sizes.
@@ -148,8 +148,8 @@ impl Task for ClassificationTask {
     fn validate(&self, network: &Classifier, device: &Device, stop: &dyn Fn() -> bool) -> Option<Scores> {
         let rows: Vec<&[u32]> = self.validation.iter().map(|example| example.tokens.as_slice()).collect();
         let labels: Vec<usize> = self.validation.iter().map(|example| example.label).collect();
-        let answers = log_probabilities(network, &rows, device, stop)?;
-        Some(score(&self.codec.labels, &answers, &labels, &mut (0..labels.len())))
+        let predictions = log_probabilities(network, &rows, device, stop)?;
+        Some(score(&self.codec.labels, &predictions, &labels, &mut (0..labels.len())))
     }
 
     fn files(&self) -> Files {
@@ -157,7 +157,7 @@ impl Task for ClassificationTask {
     }
 }
 
-/// A trained classifier with what it needs to read text.
+/// A trained text classifier with its codec.
 pub type TextClassifier = Trained<Codec>;
 
 impl TextClassifier {
@@ -166,13 +166,13 @@ impl TextClassifier {
         &self.codec.labels
     }
 
-    /// Token numbers of a text; empty if there is nothing in it to read.
+    /// Token ids of a text; empty if it has no token.
     pub fn encode(&self, text: &str) -> Vec<u32> {
         self.codec.encoder.encode(text)
     }
 
-    /// How far back the loss of examples reaches: gradient norms by distance from the last token, averaged. Texts without a
-    /// token are left out.
+    /// Norm of the loss's gradient at the hidden state, by distance from the last token, averaged over examples. Texts
+    /// without a token are left out.
     pub fn reach(&self, examples: &[Example]) -> Vec<f64> {
         let encoded = examples.iter().map(|example| (self.encode(&example.text), example.label));
         let (rows, labels): (Vec<Vec<u32>>, Vec<usize>) = encoded.filter(|(row, _)| !row.is_empty()).unzip();
@@ -180,50 +180,50 @@ impl TextClassifier {
         self.network.clone().train().reach(tokens, &lengths, &labels)
     }
 
-    /// What a token is.
+    /// Level of tokenization.
     pub fn level(&self) -> Level {
         self.codec.encoder.level
     }
 
-    /// How well examples are labeled; each text has a token.
+    /// Metrics on examples, each of which must have a token.
     pub fn evaluate(&self, examples: &[Example]) -> Evaluation {
         let rows: Vec<Vec<u32>> = examples.iter().map(|example| self.encode(&example.text)).collect();
         let rows: Vec<&[u32]> = rows.iter().map(Vec::as_slice).collect();
-        let answers = self.log_probabilities(&rows);
+        let predictions = self.log_probabilities(&rows);
         let labels: Vec<usize> = examples.iter().map(|example| example.label).collect();
         let groups = examples.iter().map(|example| &*example.groups);
-        let pairs = labels.iter().zip(&answers).map(|(&label, row)| (label, most_probable(row)));
+        let pairs = labels.iter().zip(&predictions).map(|(&label, row)| (label, most_probable(row)));
         let confusion = Confusion::of(self.labels(), pairs);
-        Evaluation::by_group(groups, |places| score(self.labels(), &answers, &labels, places)).with(confusion)
+        Evaluation::by_group(groups, |indices| score(self.labels(), &predictions, &labels, indices)).with(confusion)
     }
 
-    /// Natural logarithms of each label's probability, for each row of token numbers; no row may be empty.
+    /// Log probabilities of the labels, for each row of token ids. No row may be empty.
     pub fn log_probabilities(&self, rows: &[&[u32]]) -> Vec<Vec<f32>> {
-        log_probabilities(&self.network, rows, &self.device, &|| false).expect("nothing asks to stop")
+        log_probabilities(&self.network, rows, &self.device, &|| false).expect("never stopped")
     }
 }
 
-/// The most probable label; of equal ones the first.
+/// Index of the most probable label; the first of equal ones.
 pub fn most_probable(row: &[f32]) -> usize {
     (1..row.len()).fold(0, |best, label| if row[label] > row[best] { label } else { best })
 }
 
-/// How well the examples of some places are labeled.
+/// Metrics on the examples with the given indices.
 fn score(
     names: &[String],
     log_probabilities: &[Vec<f32>],
     labels: &[usize],
-    places: &mut dyn Iterator<Item = usize>,
+    indices: &mut dyn Iterator<Item = usize>,
 ) -> Scores {
-    let places: Vec<usize> = places.collect();
-    let pairs = places.iter().map(|&place| (labels[place], most_probable(&log_probabilities[place])));
+    let indices: Vec<usize> = indices.collect();
+    let pairs = indices.iter().map(|&index| (labels[index], most_probable(&log_probabilities[index])));
     let mut scores = Confusion::of(names, pairs).scores();
-    let loss: f64 = places.iter().map(|&place| -f64::from(log_probabilities[place][labels[place]])).sum();
-    scores.metrics.insert(Metric::Loss, loss / places.len().max(1) as f64);
+    let loss: f64 = indices.iter().map(|&index| -f64::from(log_probabilities[index][labels[index]])).sum();
+    scores.metrics.insert(Metric::Loss, loss / indices.len().max(1) as f64);
     scores
 }
 
-/// In batches of similar length, given back in the order of `rows`; `None` if `stop` asked to leave it.
+/// Log probabilities in the order of `rows`, computed in batches of similar length; `None` if stopped.
 fn log_probabilities(
     network: &Classifier,
     rows: &[&[u32]],

@@ -1,4 +1,4 @@
-//! The next values of a series.
+//! Forecasting of time series.
 
 use burn::tensor::{Device, Tensor, TensorData};
 use seqzoo_datasets::batch::{self, Limits};
@@ -19,48 +19,48 @@ use crate::faults;
 use crate::parameters::Array;
 use crate::recipe::{Backbone, ModelSpec};
 
-/// Windows per batch where nothing is learned.
+/// Number of windows per batch for evaluation.
 const EVALUATION_BATCH: usize = 512;
 
-/// What is needed, with the weights, to forecast what comes after a series.
+/// Columns, scaling and recent past of a series. With the weights, it is all that inference needs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Codec {
     /// Names of the columns, the target first.
     pub columns: Vec<String>,
-    /// What lies between two rows.
+    /// Time step between two rows.
     pub step: Step,
-    /// Fitted on the training part alone.
+    /// Scaling, fitted on the training split only.
     pub scaling: Scaling,
-    /// Rows of a season whose phase is read too; 0: none.
+    /// Number of rows of a season, whose phase is an input feature; 0: none.
     pub season: usize,
-    /// Whether the target is read and forecast as its difference from the last value that is known.
+    /// Whether the target is encoded and forecast as the difference from its last known value.
     pub difference: bool,
     /// The last window of the series trained on, `[rows][columns]`.
     pub recent: Vec<Vec<f64>>,
     /// Number of the first of those rows, as [`Series::first`] counts.
     pub number: i64,
-    /// Their times.
+    /// Timestamps of those rows.
     pub times: Vec<String>,
-    /// Times of the horizon after them.
+    /// Timestamps of the horizon after them.
     pub next: Vec<String>,
 }
 
-/// Rows of the past, the number of the first, and what they are called.
+/// Past window of a series, with timestamps.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Past {
     /// `[rows][columns]`.
     pub rows: Vec<Vec<f64>>,
     /// Number of the first row, as [`Series::first`] counts.
     pub number: i64,
-    /// Of each row.
+    /// Timestamp of each row.
     pub times: Vec<String>,
-    /// Of each row that is forecast.
+    /// Timestamp of each forecast row.
     pub next: Vec<String>,
 }
 
 impl Past {
-    /// The last `window` rows of a series, before the `horizon` rows that are forecast; `None` if it has fewer.
+    /// The last `window` rows of a series and the timestamps of the next `horizon` rows; `None` if it is too short.
     pub fn of(series: &Series, Framing { window, horizon, .. }: Framing) -> Option<Self> {
         let first = series.rows().checked_sub(window)?;
         let row = |row: usize| series.columns.iter().map(|column| column.values[row]).collect();
@@ -74,7 +74,7 @@ impl Past {
 }
 
 impl Codec {
-    /// Of a series, for a model of a recipe.
+    /// The codec of a series and a recipe's model.
     fn of(spec: &ModelSpec, series: &Series) -> Self {
         let settings = &spec.recipe.series;
         let past = Past::of(series, settings.framing());
@@ -92,23 +92,23 @@ impl Codec {
         }
     }
 
-    /// Features that the network reads of a row: the scaled columns, and the season's phase as a point on a circle.
+    /// Number of input features per row: the scaled columns and the season's phase as a point on the unit circle.
     fn features(&self) -> usize {
         self.columns.len() + if self.season > 0 { 2 } else { 0 }
     }
 
-    /// What the target is counted from, scaled, where `last` is the last value that is known.
+    /// Scaled offset of the target, given its last known value.
     fn origin(&self, last: f64) -> f64 {
         if self.difference { self.scaling.scaled(0, last) } else { 0.0 }
     }
 
-    /// A number that is told of the target, in its own unit.
-    fn told(&self, number: f32, last: f64) -> f64 {
-        self.scaling.unscaled(f64::from(number) + self.origin(last))
+    /// A predicted value in the target's unit.
+    fn unscaled(&self, predicted: f32, last: f64) -> f64 {
+        self.scaling.unscaled(f64::from(predicted) + self.origin(last))
     }
 
-    /// Appends what the network reads of the row of that number.
-    fn read(&self, number: i64, row: impl Iterator<Item = f64>, last: f64, into: &mut Vec<f32>) {
+    /// Appends the input features of row `number`.
+    fn encode(&self, number: i64, row: impl Iterator<Item = f64>, last: f64, into: &mut Vec<f32>) {
         let from = |column: usize| if column == 0 { self.origin(last) } else { 0.0 };
         into.extend(row.enumerate().map(|(column, value)| (self.scaling.scaled(column, value) - from(column)) as f32));
         if self.season > 0 {
@@ -118,17 +118,17 @@ impl Codec {
         }
     }
 
-    /// Windows that end before each of the origins, `[origins, window, features]`.
+    /// Input windows that end before each origin, `[origins, window, features]`.
     fn windows(&self, series: &Series, origins: &[usize], window: usize, device: &Device) -> Tensor<3> {
-        let mut numbers = Vec::with_capacity(origins.len() * window * self.features());
+        let mut values = Vec::with_capacity(origins.len() * window * self.features());
         for &origin in origins {
             let last = series.target()[origin - 1];
             for number in origin - window..origin {
                 let row = series.columns.iter().map(|column| column.values[number]);
-                self.read(series.first + number as i64, row, last, &mut numbers);
+                self.encode(series.first + number as i64, row, last, &mut values);
             }
         }
-        Tensor::from_data(TensorData::new(numbers, [origins.len(), window, self.features()]), device)
+        Tensor::from_data(TensorData::new(values, [origins.len(), window, self.features()]), device)
     }
 
     fn shape(&self, spec: &ModelSpec) -> ForecasterShape {
@@ -160,7 +160,7 @@ impl super::Codec for Codec {
         if !fits {
             return Err(InvalidShape::new(
                 "recent",
-                "its columns and rows do not fit the window, the horizon or each other",
+                "its columns or rows do not match the window, the horizon or each other",
             ));
         }
         self.shape(spec).check()
@@ -171,7 +171,7 @@ impl super::Codec for Codec {
     }
 }
 
-/// Training a forecaster on a series.
+/// Training task of a forecaster.
 #[derive(Debug, Clone)]
 pub struct ForecastingTask {
     codec: Codec,
@@ -201,17 +201,17 @@ impl ForecastingTask {
         self.spec.recipe.series.framing()
     }
 
-    /// What came after each of the origins, as it is to be told, `[origins, horizon]`.
-    fn came(&self, origins: &[usize], device: &Device) -> Tensor<2> {
+    /// Scaled target values after each origin, `[origins, horizon]`.
+    fn targets(&self, origins: &[usize], device: &Device) -> Tensor<2> {
         let horizon = self.framing().horizon;
         let target = self.series.target();
-        let told = |&origin: &usize| {
+        let scaled = |&origin: &usize| {
             let from = self.codec.origin(target[origin - 1]);
             target[origin..origin + horizon]
                 .iter()
                 .map(move |&value| (self.codec.scaling.scaled(0, value) - from) as f32)
         };
-        let values: Vec<f32> = origins.iter().flat_map(told).collect();
+        let values: Vec<f32> = origins.iter().flat_map(scaled).collect();
         Tensor::from_data(TensorData::new(values, [origins.len(), horizon]), device)
     }
 }
@@ -244,12 +244,12 @@ impl Task for ForecastingTask {
         device: &Device,
     ) -> BatchLoss {
         let Framing { window, horizon, .. } = self.framing();
-        let origins: Vec<usize> = batch.iter().map(|&place| self.origins[place]).collect();
+        let origins: Vec<usize> = batch.iter().map(|&index| self.origins[index]).collect();
         let mut past = self.codec.windows(&self.series, &origins, window, device);
         if let Some(value) = faults::value("activation") {
             past = past * value;
         }
-        let loss = network.loss(past, &vec![window; origins.len()], self.came(&origins, device), Some(noise));
+        let loss = network.loss(past, &vec![window; origins.len()], self.targets(&origins, device), Some(noise));
         BatchLoss {
             loss,
             weight: (origins.len() * horizon) as f64,
@@ -268,20 +268,20 @@ impl Task for ForecastingTask {
             let past = self.codec.windows(&self.series, origins, window, device);
             let forecast = network.forecast(past, &vec![window; origins.len()]);
             let head = network.head();
-            let mean: f32 = head.loss(forecast.clone(), self.came(origins, device)).into_scalar();
+            let mean: f32 = head.loss(forecast.clone(), self.targets(origins, device)).into_scalar();
             loss += f64::from(mean) * (origins.len() * horizon) as f64;
-            let told = Array::of(forecast).values;
+            let outputs = Array::of(forecast).values;
             let target = self.series.target();
             let rows = origins
                 .iter()
                 .flat_map(|&origin| (origin..origin + horizon).map(move |row| (target[origin - 1], target[row])));
-            for (told, (last, came)) in told.chunks_exact(head.width()).zip(rows) {
-                squares += (self.codec.told(told[head.middle()], last) - came).powi(2);
+            for (outputs, (last, actual)) in outputs.chunks_exact(head.width()).zip(rows) {
+                squares += (self.codec.unscaled(outputs[head.middle()], last) - actual).powi(2);
                 count += 1;
             }
         }
-        let most = f64::from(count.max(1));
-        let metrics = [(Metric::Loss, loss / most), (Metric::Rmse, (squares / most).sqrt())];
+        let examples = f64::from(count.max(1));
+        let metrics = [(Metric::Loss, loss / examples), (Metric::Rmse, (squares / examples).sqrt())];
         Some(Scores::new(count as usize, metrics))
     }
 
@@ -290,80 +290,80 @@ impl Task for ForecastingTask {
     }
 }
 
-/// A trained forecaster with what it needs to go on from a series.
+/// A trained forecaster with its codec.
 pub type SeriesForecaster = Trained<Codec>;
 
 impl SeriesForecaster {
-    /// Names of the columns that it reads, the target first.
+    /// Names of the input columns, the target first.
     pub fn columns(&self) -> &[String] {
         &self.codec.columns
     }
 
-    /// What lies between two of the rows that it reads.
+    /// Time step between two rows.
     pub fn step(&self) -> Step {
         self.codec.step
     }
 
-    /// How it cuts a series.
+    /// Window and horizon.
     pub fn framing(&self) -> Framing {
         self.spec.recipe.series.framing()
     }
 
-    /// What is said of each value to come.
+    /// Forecast head.
     pub fn head(&self) -> &ForecastHead {
         self.network.head()
     }
 
-    /// The end of the series that it was trained on.
+    /// The last window of the series that it was trained on.
     pub fn recent(&self) -> Past {
         let Codec { recent, number, times, next, .. } = self.codec.clone();
         Past { rows: recent, number, times, next }
     }
 
-    /// What is said of each value after the past, in the target's own unit: `[horizon][width of the head]`.
+    /// Forecast after a past window, in the target's unit: `[horizon][width of the head]`.
     ///
     /// # Panics
-    /// If the past has not a window of rows of its columns.
+    /// If the shape of the past is not `[window][columns]`.
     pub fn forecast(&self, past: &Past) -> Vec<Vec<f64>> {
         let window = self.framing().window;
         assert!(past.rows.len() == window && past.rows.iter().all(|row| row.len() == self.codec.columns.len()));
-        let mut numbers = Vec::new();
+        let mut values = Vec::new();
         let last = past.rows[window - 1][0];
         for (number, row) in (past.number..).zip(&past.rows) {
-            self.codec.read(number, row.iter().copied(), last, &mut numbers);
+            self.codec.encode(number, row.iter().copied(), last, &mut values);
         }
         let shape = [1, window, self.codec.features()];
-        let input = Tensor::from_data(TensorData::new(numbers, shape), &self.device);
-        let told = Array::of(self.network.forecast(input, &[window])).values;
-        told.chunks_exact(self.head().width()).map(|told| self.unscaled(told, last)).collect()
+        let input = Tensor::from_data(TensorData::new(values, shape), &self.device);
+        let outputs = Array::of(self.network.forecast(input, &[window])).values;
+        outputs.chunks_exact(self.head().width()).map(|outputs| self.unscaled(outputs, last)).collect()
     }
 
-    /// What is told of a value, in the target's own unit.
-    fn unscaled(&self, told: &[f32], last: f64) -> Vec<f64> {
+    /// The head's outputs for one value, in the target's unit.
+    fn unscaled(&self, outputs: &[f32], last: f64) -> Vec<f64> {
         match self.head() {
             ForecastHead::Gaussian => {
-                vec![self.codec.told(told[0], last), f64::from(told[1]) * self.codec.scaling.deviations[0]]
+                vec![self.codec.unscaled(outputs[0], last), f64::from(outputs[1]) * self.codec.scaling.deviations[0]]
             }
             ForecastHead::Point | ForecastHead::Quantiles(_) => {
-                told.iter().map(|&told| self.codec.told(told, last)).collect()
+                outputs.iter().map(|&output| self.codec.unscaled(output, last)).collect()
             }
         }
     }
 
-    /// What is said of each value after each of the origins, in the target's own unit: `[origins][horizon][width of the head]`.
+    /// Forecasts after each origin, in the target's unit: `[origins][horizon][width of the head]`.
     fn forecasts(&self, series: &Series, origins: &[usize]) -> Vec<Vec<Vec<f64>>> {
         let Framing { window, horizon, .. } = self.framing();
         let past = self.codec.windows(series, origins, window, &self.device);
-        let told = Array::of(self.network.forecast(past, &vec![window; origins.len()])).values;
+        let outputs = Array::of(self.network.forecast(past, &vec![window; origins.len()])).values;
         let width = self.head().width();
-        let unscaled = |(&origin, told): (&usize, &[f32])| {
+        let unscaled = |(&origin, outputs): (&usize, &[f32])| {
             let last = series.target()[origin - 1];
-            told.chunks_exact(width).map(|told| self.unscaled(told, last)).collect()
+            outputs.chunks_exact(width).map(|outputs| self.unscaled(outputs, last)).collect()
         };
-        origins.iter().zip(told.chunks_exact(width * horizon)).map(unscaled).collect()
+        origins.iter().zip(outputs.chunks_exact(width * horizon)).map(unscaled).collect()
     }
 
-    /// Rolling-origin evaluation on a part of a series that has the same columns; a batch of forecasts is held at a time.
+    /// Rolling-origin evaluation on a split of a series with the same columns, with one batch of forecasts in memory.
     pub fn evaluate(&self, series: &Series, split: Split) -> Evaluation {
         let (framing, head) = (self.framing(), self.head());
         let origins = series.origins(split, framing.window, framing.horizon);
@@ -375,19 +375,22 @@ impl SeriesForecaster {
                 batch = self.forecasts(series, batches.next()?).into_iter();
             }
             let forecast: Vec<Vec<f64>> = batch.next()?;
-            forecast.iter().zip(&series.target()[origin..]).for_each(|(told, &came)| coverage.add(told, came));
-            Some(forecast.iter().map(|told| told[head.middle()]).collect())
+            forecast
+                .iter()
+                .zip(&series.target()[origin..])
+                .for_each(|(outputs, &actual)| coverage.add(outputs, actual));
+            Some(forecast.iter().map(|outputs| outputs[head.middle()]).collect())
         });
         Evaluation { interval: coverage.interval(), ..evaluation }
     }
 }
 
-/// How many values lie within the intervals between the outermost quantiles.
+/// Empirical coverage of the intervals between the outermost quantiles.
 struct Coverage<'a> {
     head: &'a ForecastHead,
-    /// The probabilities of those quantiles; `None` where there is nothing between them.
+    /// Probabilities of those quantiles; `None` if they do not span an interval.
     outermost: Option<(f64, f64)>,
-    held: usize,
+    covered: usize,
     count: usize,
 }
 
@@ -395,19 +398,19 @@ impl<'a> Coverage<'a> {
     fn of(head: &'a ForecastHead) -> Self {
         let quantiles = head.quantiles();
         let outermost = quantiles.first().copied().zip(quantiles.last().copied()).filter(|(low, high)| low < high);
-        Self { head, outermost, held: 0, count: 0 }
+        Self { head, outermost, covered: 0, count: 0 }
     }
 
-    fn add(&mut self, told: &[f64], came: f64) {
+    fn add(&mut self, outputs: &[f64], actual: f64) {
         let Some((low, high)) = self.outermost else { return };
-        let [low, high] = [low, high].map(|probability| self.head.quantile(told, probability));
-        self.held += usize::from(low.zip(high).is_some_and(|(low, high)| (low..=high).contains(&came)));
+        let [low, high] = [low, high].map(|probability| self.head.quantile(outputs, probability));
+        self.covered += usize::from(low.zip(high).is_some_and(|(low, high)| (low..=high).contains(&actual)));
         self.count += 1;
     }
 
     fn interval(&self) -> Option<Interval> {
         let (low, high) = self.outermost.filter(|_| self.count > 0)?;
-        Some(Interval { promised: high - low, held: self.held as f64 / self.count as f64 })
+        Some(Interval { promised: high - low, held: self.covered as f64 / self.count as f64 })
     }
 }
 
@@ -449,7 +452,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_after_the_training_part_reaches_what_is_learned() {
+    fn training_sees_no_row_after_the_training_split() {
         let (_, device) = devices().remove(0);
         let loss = |series: &Series| -> Vec<f32> {
             let task = task(series);
@@ -461,28 +464,28 @@ mod tests {
             task.batches(0).into_iter().map(of).collect()
         };
         let plain = loss(&series(0.0, 0));
-        assert_eq!(loss(&series(1e3, 40)), plain, "rows from the validation part on change nothing");
-        assert_ne!(loss(&series(1e3, 39)), plain, "the last row of the training part is learned from");
+        assert_eq!(loss(&series(1e3, 40)), plain, "rows from the validation split on change nothing");
+        assert_ne!(loss(&series(1e3, 39)), plain, "the last row of the training split is trained on");
     }
 
     #[test]
-    fn a_forecast_depends_on_nothing_from_its_origin_on() {
+    fn an_input_window_contains_no_row_from_its_origin_on() {
         let (_, device) = devices().remove(0);
         let (plain, later) = (series(0.0, 0), series(5.0, 47));
         let codec = task(&plain).codec;
         let window = |series: &Series, origin: usize| Array::of(codec.windows(series, &[origin], 5, &device)).values;
         assert_eq!(window(&later, 47), window(&plain, 47));
         assert_ne!(window(&later, 48), window(&plain, 48));
-        // Columns are scaled as in the training part, and the phase is the row's own.
-        let read = window(&plain, 47);
-        assert_eq!(read.len(), 5 * 4);
+        // Columns are scaled by the training split, and the phase is that of the row.
+        let features = window(&plain, 47);
+        assert_eq!(features.len(), 5 * 4);
         let scaled = codec.scaling.scaled(1, plain.target()[46]) as f32;
         let phase = std::f64::consts::TAU * (46 % 9) as f64 / 9.0;
-        assert_eq!(read[16..], [0.0, scaled, phase.sin() as f32, phase.cos() as f32], "the target from its last value");
+        assert_eq!(features[16..], [0.0, scaled, phase.sin() as f32, phase.cos() as f32], "target minus last value");
     }
 
     #[test]
-    fn a_row_is_read_alike_wherever_its_table_begins() {
+    fn features_of_a_row_do_not_depend_on_the_first_row_of_the_table() {
         let (_, device) = devices().remove(0);
         let whole = series(0.0, 0);
         let mut late = whole.clone();
@@ -492,32 +495,33 @@ mod tests {
         let window = |series: &Series, origin: usize| Array::of(codec.windows(series, &[origin], 5, &device)).values;
         assert_eq!(window(&late, 10), window(&whole, 30));
         late.first = 0;
-        assert_ne!(window(&late, 10), window(&whole, 30), "the phase is read");
+        assert_ne!(window(&late, 10), window(&whole, 30), "the phase is a feature");
         late.first = 20 - 9 * 100;
         assert_eq!(window(&late, 10), window(&whole, 30), "whole seasons earlier");
     }
 
     #[test]
-    fn an_interval_holds_what_lies_between_the_outermost_quantiles() {
-        let held = |head: &ForecastHead, told: &[(Vec<f64>, f64)]| {
+    fn empirical_coverage_counts_values_between_the_outermost_quantiles() {
+        let coverage = |head: &ForecastHead, forecasts: &[(Vec<f64>, f64)]| {
             let mut coverage = Coverage::of(head);
-            told.iter().for_each(|(told, came)| coverage.add(told, *came));
+            forecasts.iter().for_each(|(outputs, actual)| coverage.add(outputs, *actual));
             coverage.interval().map(|found| (found.promised, found.held))
         };
         let quantiles = ForecastHead::Quantiles(vec![0.25, 0.5, 0.75]);
-        let told = [0.9, 1.0, 2.5, 4.0, 4.1].map(|came| (vec![1.0, 2.0, 4.0], came));
-        assert_eq!(held(&quantiles, &told), Some((0.5, 0.6)));
-        let told = [-3.3, -3.2, 3.2].map(|came| (vec![0.0, 2.0], came));
-        assert_eq!(held(&ForecastHead::Gaussian, &told), Some((0.95 - 0.05, 2.0 / 3.0)), "1.645 deviations of 2");
-        assert_eq!(held(&ForecastHead::Point, &[(vec![1.0], 1.0)]), None);
+        let forecasts = [0.9, 1.0, 2.5, 4.0, 4.1].map(|actual| (vec![1.0, 2.0, 4.0], actual));
+        assert_eq!(coverage(&quantiles, &forecasts), Some((0.5, 0.6)));
+        let forecasts = [-3.3, -3.2, 3.2].map(|actual| (vec![0.0, 2.0], actual));
+        let expected = Some((0.95 - 0.05, 2.0 / 3.0));
+        assert_eq!(coverage(&ForecastHead::Gaussian, &forecasts), expected, "1.645 standard deviations of 2");
+        assert_eq!(coverage(&ForecastHead::Point, &[(vec![1.0], 1.0)]), None);
         assert_eq!(
-            (held(&ForecastHead::Quantiles(vec![0.5]), &[(vec![1.0], 1.0)]), held(&quantiles, &[])),
+            (coverage(&ForecastHead::Quantiles(vec![0.5]), &[(vec![1.0], 1.0)]), coverage(&quantiles, &[])),
             (None, None)
         );
     }
 
     #[test]
-    fn validation_and_report_see_the_same_quantiles_which_never_cross() {
+    fn validation_and_evaluation_agree_and_quantiles_never_cross() {
         let (_, device) = devices().remove(0);
         let series = series(0.0, 0);
         let quantiles = [
@@ -528,34 +532,34 @@ mod tests {
         let network = task.network(&device);
         let past = |origin: usize| task.codec.windows(&series, &[origin], 5, &device);
         let raw = Array::of(network.forward(past(42), &[5], None)).values;
-        assert!(raw.chunks_exact(9).any(|quantiles| !quantiles.is_sorted()), "fresh weights cross");
+        assert!(raw.chunks_exact(9).any(|quantiles| !quantiles.is_sorted()), "untrained quantiles cross");
         let validated = task.validate(&network, &device, &|| false).unwrap();
         let ForecastingTask { codec, spec, .. } = task.clone();
         let trained = Trained { codec, spec, network: network.clone(), device: device.clone() };
         let reported = trained.evaluate(&series, Split::Validation).all;
         let [validated, reported] = [validated, reported].map(|scores| scores.get(Metric::Rmse).unwrap());
         assert!((validated - reported).abs() < 1e-12, "{validated} {reported}");
-        for told in trained.forecasts(&series, &[42, 43]).iter().flatten() {
-            assert!(told.is_sorted(), "{told:?}");
+        for outputs in trained.forecasts(&series, &[42, 43]).iter().flatten() {
+            assert!(outputs.is_sorted(), "{outputs:?}");
         }
     }
 
     #[test]
-    fn errors_are_measured_in_the_unit_of_the_series() {
+    fn rmse_is_in_the_unit_of_the_series() {
         let (_, device) = devices().remove(0);
         let series = series(0.0, 0);
         let task = task(&series);
         let network = task.network(&device);
         let scores = task.validate(&network, &device, &|| false).unwrap();
-        // Ten rows of validation hold eight origins of three steps.
+        // Ten validation rows have eight origins with a horizon of three.
         assert_eq!(scores.examples, 24);
         let framing = task.framing();
         let mut squares = 0.0;
         for origin in series.origins(Split::Validation, framing.window, framing.horizon) {
             let past = task.codec.windows(&series, &[origin], framing.window, &device);
-            let told = Array::of(network.forward(past, &[framing.window], None)).values;
-            for (step, told) in told.chunks_exact(2).enumerate() {
-                let from_last = f64::from(told[0]) * task.codec.scaling.deviations[0];
+            let outputs = Array::of(network.forward(past, &[framing.window], None)).values;
+            for (step, outputs) in outputs.chunks_exact(2).enumerate() {
+                let from_last = f64::from(outputs[0]) * task.codec.scaling.deviations[0];
                 squares += (series.target()[origin - 1] + from_last - series.target()[origin + step]).powi(2);
             }
         }

@@ -1,4 +1,4 @@
-//! The next token of running text, by truncated backpropagation through time.
+//! Language modeling with truncated backpropagation through time (TBPTT).
 
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor, TensorData};
@@ -21,89 +21,90 @@ use crate::checkpoint::Files;
 use crate::faults;
 use crate::recipe::{BpttSettings, ModelSpec};
 
-/// Rows that text is cut into for evaluation at most, predictions of each at least, and steps read at once.
+/// Maximum number of rows of an evaluation, minimum number of predictions per row, and time steps per window.
 const EVALUATION_ROWS: usize = 10;
 const EVALUATION_LEAST: usize = 1_000;
 const EVALUATION_STEPS: usize = 100;
 
-/// Tokens that each row of an evaluation but the first reads before its first prediction, so that cutting loses no context.
+/// Number of context tokens before the first counted prediction of each row of an evaluation but the first.
 const CONTEXT: usize = 200;
 
-/// Text to numbers: with the weights, enough to go on with new text.
+/// Cleaning, tokenization and vocabulary. With the weights, it is all that inference needs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Codec {
-    /// What is done to text first; codecs of an older version have none.
+    /// Cleaning of texts before encoding; codecs of older versions have none.
     #[serde(default = "Cleaning::none")]
     pub cleaning: Cleaning,
-    /// What a token is.
+    /// Level of tokenization.
     pub level: Level,
-    /// The known tokens.
+    /// Vocabulary of tokens.
     pub vocabulary: Vocabulary,
 }
 
-/// One update of truncated backpropagation through time, by steps of the text: from the state at `start`, steps are read
-/// without gradient up to `gradient_from`, then with it up to `end`; losses count from `loss_from`, and the state at `carry_at`
-/// is where the next window starts.
+/// Window of one TBPTT update, in time steps of the text.
+///
+/// From the state at `start`, the forward pass runs without gradients to `gradient_from`, then with gradients to `end`.
+/// The loss counts from `loss_from`. The next window starts from the state at `carry_at`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Window {
-    /// Where the recurrent state stands.
+    /// Step of the initial recurrent state.
     pub start: usize,
-    /// Where gradients begin.
+    /// First step with gradients.
     pub gradient_from: usize,
-    /// Where losses begin to count.
+    /// First step whose loss counts.
     pub loss_from: usize,
-    /// Which state is recurrent_state on.
+    /// Step of the recurrent state that is passed to the next window.
     pub carry_at: usize,
-    /// Where the window ends.
+    /// End of the window (exclusive).
     pub end: usize,
 }
 
-/// The windows of TBPTT(`k1`, `k2`) over a text of `steps`: every `k1` steps an update that reaches back `k2`.
+/// The windows of TBPTT(`k1`, `k2`) over `steps` time steps: an update every `k1` steps that backpropagates over `k2`.
 ///
-/// `k1` = 0 stands for all steps, `k2` = 0 for as many as `k1`. Williams and Peng, "An efficient gradient-based algorithm for
+/// `k1` = 0 means all steps, `k2` = 0 means `k1`. Williams and Peng, "An efficient gradient-based algorithm for
 /// on-line training of recurrent network trajectories", 1990.
 pub fn windows(steps: usize, BpttSettings { k1, k2 }: BpttSettings) -> Vec<Window> {
     let k1 = if k1 == 0 { steps } else { k1.min(steps) }.max(1);
     let k2 = if k2 == 0 { k1 } else { k2 };
     let ends: Vec<usize> = (1..=steps.div_ceil(k1)).map(|window| (window * k1).min(steps)).collect();
-    // Where the window that ends with update `place` begins to learn: not before the last update, unless k2 asks for more.
-    let updated_at = |place: usize| place.checked_sub(1).map_or(0, |before| ends[before]);
-    let gradient_from = |place: usize| {
-        let back = ends[place].saturating_sub(k2);
-        if k2 <= k1 { back.max(updated_at(place)) } else { back }
+    // Gradients of an update reach back to the previous update, or further if k2 > k1.
+    let updated_at = |index: usize| index.checked_sub(1).map_or(0, |previous| ends[previous]);
+    let gradient_from = |index: usize| {
+        let back = ends[index].saturating_sub(k2);
+        if k2 <= k1 { back.max(updated_at(index)) } else { back }
     };
     let mut start = 0;
-    let each = |place: usize| {
-        let (end, from) = (ends[place], gradient_from(place));
-        let carry_at = if place + 1 < ends.len() { gradient_from(place + 1).min(end) } else { end };
-        let window = Window { start, gradient_from: from, loss_from: updated_at(place).max(from), carry_at, end };
+    let each = |index: usize| {
+        let (end, from) = (ends[index], gradient_from(index));
+        let carry_at = if index + 1 < ends.len() { gradient_from(index + 1).min(end) } else { end };
+        let window = Window { start, gradient_from: from, loss_from: updated_at(index).max(from), carry_at, end };
         start = carry_at;
         window
     };
     (0..ends.len()).map(each).collect()
 }
 
-/// Text cut into rows of one length, to be read side by side.
+/// Text split into rows of equal length, which form a batch.
 #[derive(Debug, Clone)]
 struct Rows {
     rows: Vec<Vec<u32>>,
 }
 
 impl Rows {
-    /// As many of the tokens as fill `count` rows; fewer rows for a text that is too short for two steps in each.
+    /// Splits tokens into `count` rows and drops the remainder; fewer rows if one would have fewer than two tokens.
     fn new(tokens: &[u32], count: usize) -> Self {
         let count = count.min(tokens.len() / 2).max(1);
         let length = tokens.len() / count;
         Self { rows: tokens.chunks_exact(length.max(1)).take(count).map(<[u32]>::to_vec).collect() }
     }
 
-    /// Predictions that can be made in each row.
+    /// Number of predictions per row.
     fn steps(&self) -> usize {
         self.rows.first().map_or(0, |row| row.len().saturating_sub(1))
     }
 
-    /// What follows each of these steps, row by row.
+    /// Next tokens of the given steps, row by row.
     fn next(&self, from: usize, to: usize) -> Vec<u32> {
         self.rows.iter().flat_map(|row| row[from + 1..=to].iter().copied()).collect()
     }
@@ -115,12 +116,12 @@ impl Rows {
     }
 }
 
-/// A text cut into rows of one length for evaluation. The rows overlap: each token but the first is predicted once, and
-/// after at least [`CONTEXT`] tokens unless the text begins there.
+/// Text split into overlapping rows of equal length for evaluation: each token but the first is predicted once, with at
+/// least [`CONTEXT`] tokens before it unless the text begins there.
 #[derive(Debug, Clone)]
 struct EvaluationRows {
     rows: Rows,
-    /// The step of each row from which its predictions count.
+    /// First step of each row whose prediction counts.
     counted_from: Vec<usize>,
 }
 
@@ -131,7 +132,7 @@ impl EvaluationRows {
         let steps = (predictions + (count - 1) * CONTEXT).div_ceil(count);
         let (mut rows, mut counted_from, mut counted) = (Vec::new(), Vec::new(), 0);
         for row in 0..count {
-            // The last row may have to begin earlier, to end with the text.
+            // The last row starts earlier if it would exceed the text.
             let start = (row * steps.saturating_sub(CONTEXT)).min(predictions - steps);
             rows.push(tokens[start..tokens.len().min(start + steps + 1)].to_vec());
             counted_from.push(counted - start);
@@ -140,11 +141,11 @@ impl EvaluationRows {
         Self { rows: Rows { rows }, counted_from }
     }
 
-    /// Which steps between `start` and `end` count, row by row, each by its place among all of them.
+    /// Indices of the counted steps among all steps from `start` to `end`, row by row.
     fn counted(&self, start: usize, end: usize) -> Vec<usize> {
         let of_row = |(row, &from): (usize, &usize)| (from.clamp(start, end)..end).map(move |step| (row, step - start));
-        let places = self.counted_from.iter().enumerate().flat_map(of_row);
-        places.map(|(row, step)| row * (end - start) + step).collect()
+        let counted = self.counted_from.iter().enumerate().flat_map(of_row);
+        counted.map(|(row, step)| row * (end - start) + step).collect()
     }
 }
 
@@ -172,7 +173,7 @@ impl super::Codec for Codec {
     }
 }
 
-/// Training a language model on running text.
+/// Training task of a language model.
 #[derive(Debug, Clone)]
 pub struct LanguageModelTask {
     codec: Codec,
@@ -183,7 +184,7 @@ pub struct LanguageModelTask {
 }
 
 impl LanguageModelTask {
-    /// The task of a recipe's model; the vocabulary is counted on the training part alone.
+    /// The task of a recipe's model, with the vocabulary of the training split.
     ///
     /// # Errors
     /// If the model does not fit the data's sizes.
@@ -203,12 +204,12 @@ impl LanguageModelTask {
 }
 
 impl Codec {
-    /// The tokens of a text.
+    /// Tokens of a text.
     pub fn tokens(&self, text: &str) -> Vec<String> {
         self.level.tokens(&self.cleaning.apply(text)).collect()
     }
 
-    /// Numbers of the tokens of a text.
+    /// Token ids of a text.
     pub fn encode(&self, text: &str) -> Vec<u32> {
         self.vocabulary.encode(self.level, &self.cleaning.apply(text))
     }
@@ -225,7 +226,7 @@ impl Task for LanguageModelTask {
         network.set_execution(execution);
     }
 
-    /// One window a batch, in the order of the text.
+    /// One window per batch, in text order.
     fn batches(&self, _: u64) -> Vec<Vec<usize>> {
         (0..self.windows.len()).map(|window| vec![window]).collect()
     }
@@ -244,10 +245,10 @@ impl Task for LanguageModelTask {
     ) -> BatchLoss {
         let Window { start, gradient_from, loss_from, carry_at, end } = self.windows[batch[0]];
         let rows = self.train.rows.len();
-        // Masks of the parts of a window are told apart above the bits that count steps.
-        let part = |number: u64| Some(noise.at(noise.first() ^ (number << 56)));
+        // Dropout keys differ by segment, in the bits above those that count steps.
+        let segment_key = |number: u64| Some(noise.at(noise.first() ^ (number << 56)));
         let mut states = recurrent_state.map(|recurrent_state| unfold(recurrent_state, network.depth()));
-        let mut taken = None;
+        let mut passed_on = None;
         let mut features = Vec::new();
         let cuts = [start, gradient_from, loss_from, carry_at, end];
         let mut cuts: Vec<usize> = cuts.into_iter().filter(|cut| (start..=end).contains(cut)).collect();
@@ -261,20 +262,20 @@ impl Task for LanguageModelTask {
                     let inner = device.clone().inner();
                     let tokens = self.train.tokens(from, to, &inner);
                     let detached = states.map(|states| map(states, Tensor::inner));
-                    let read = network.valid().read(tokens, &lengths, detached, part(number));
+                    let read = network.valid().read(tokens, &lengths, detached, segment_key(number));
                     states = Some(map(read.states, Tensor::from_inner));
                     None
                 }
                 false => {
                     let tokens = self.train.tokens(from, to, device);
-                    let read = network.read(tokens, &lengths, states, part(number));
+                    let read = network.read(tokens, &lengths, states, segment_key(number));
                     states = Some(read.states);
                     (from >= loss_from).then_some(read.features)
                 }
             };
             features.extend(read);
             if to == carry_at {
-                taken = states.clone();
+                passed_on = states.clone();
             }
         }
         let mut features = if features.len() == 1 { features.remove(0) } else { Tensor::cat(features, 1) };
@@ -287,7 +288,7 @@ impl Task for LanguageModelTask {
             loss: network.mean_loss(features, next),
             weight: predictions as f64,
             tokens: rows * (end - start),
-            recurrent_state: taken.map(fold),
+            recurrent_state: passed_on.map(fold),
         }
     }
 
@@ -298,13 +299,13 @@ impl Task for LanguageModelTask {
     fn note(&self) -> Option<String> {
         let (rows, length) = (self.train.rows.len(), self.train.steps() + 1);
         let window = self.spec.recipe.bptt.k1 + 1;
-        let longest = match rows * length / window {
-            0 => "take a longer text or a smaller bptt.k1".to_owned(),
+        let advice = match rows * length / window {
+            0 => "use a longer text or a smaller bptt.k1".to_owned(),
             fit => format!("for longer rows, set training.batch_size to {fit} or less"),
         };
         let note = || {
             format!(
-                "{rows} rows of {length} training tokens, fewer than bptt.k1 + 1 = {window} in each, so less context to learn from; {longest}"
+                "{rows} rows of {length} training tokens each, fewer than bptt.k1 + 1 = {window}, shorten the context; {advice}"
             )
         };
         (length < window).then(note)
@@ -315,37 +316,37 @@ impl Task for LanguageModelTask {
     }
 }
 
-/// A trained language model with what it needs to read text.
+/// A trained language model with its codec.
 pub type TextModel = Trained<Codec>;
 
 impl TextModel {
-    /// How text becomes numbers.
+    /// The codec.
     pub fn codec(&self) -> &Codec {
         &self.codec
     }
 
-    /// Reads a text token by token.
+    /// Processes a text token by token.
     pub fn reader(&self) -> TextReader<'_> {
         self.network.reader(&self.device)
     }
 
-    /// How well each token of a text is predicted from those before it.
+    /// Metrics of next-token prediction on a text.
     pub fn evaluate(&self, text: &str) -> Evaluation {
         let tokens = self.codec.encode(text);
         let rows = EvaluationRows::new(&tokens);
-        let all = score(&self.network, &rows, &self.device, &|| false).expect("nothing asks to stop");
+        let all = score(&self.network, &rows, &self.device, &|| false).expect("never stopped");
         Evaluation { unknown: unknown_share(&tokens), ..Evaluation::of(all) }
     }
 
-    /// How well baselines predict the same tokens.
+    /// Metrics of the baselines on the same tokens.
     pub fn baselines(&self, corpus: &Corpus, split: Split) -> Vec<(&'static str, Evaluation)> {
         corpus.baselines(split, self.codec.level, &self.codec.vocabulary)
     }
 }
 
-/// Reads rows window by window, state recurrent_state.
+/// Metrics on rows, window by window, with the recurrent state passed on; `None` if stopped.
 fn score(network: &LanguageModel, text: &EvaluationRows, device: &Device, stop: &dyn Fn() -> bool) -> Option<Scores> {
-    let (mut right, mut loss, mut examples, mut states) = (0.0, 0.0, 0, None);
+    let (mut correct, mut loss, mut examples, mut states) = (0.0, 0.0, 0, None);
     let rows = &text.rows;
     let count = rows.rows.len();
     for window in windows(rows.steps(), BpttSettings { k1: EVALUATION_STEPS, k2: 0 }) {
@@ -357,34 +358,34 @@ fn score(network: &LanguageModel, text: &EvaluationRows, device: &Device, stop: 
         let (mut features, mut next) = (read.features, rows.next(start, end));
         let counted = text.counted(start, end);
         if counted.len() < next.len() {
-            features = places(features, &counted);
-            next = counted.iter().map(|&place| next[place]).collect();
+            features = select(features, &counted);
+            next = counted.iter().map(|&index| next[index]).collect();
         }
         let (mean, hits) = network.grade(features, &next);
-        right += hits as f64;
+        correct += hits as f64;
         loss += mean * next.len() as f64;
         examples += next.len();
         states = Some(read.states);
     }
-    let most = examples.max(1) as f64;
-    Some(Scores::new(examples, [(Metric::Accuracy, right / most), (Metric::Loss, loss / most)]))
+    let count = examples.max(1) as f64;
+    Some(Scores::new(examples, [(Metric::Accuracy, correct / count), (Metric::Loss, loss / count)]))
 }
 
-/// Some of the steps of `[rows, time, features]`, counted row by row, as one row.
-fn places(features: Tensor<3>, places: &[usize]) -> Tensor<3> {
+/// Selects steps of `[rows, time, features]` by their row-major index: `[1, steps, features]`.
+fn select(features: Tensor<3>, indices: &[usize]) -> Tensor<3> {
     let [rows, time, width] = features.dims();
-    let numbers: Vec<i32> = places.iter().map(|&place| place as i32).collect();
-    let numbers = Tensor::<1, Int>::from_data(TensorData::new(numbers, [places.len()]), &features.device());
-    features.reshape([rows * time, width]).select(0, numbers).reshape([1, places.len(), width])
+    let selected: Vec<i32> = indices.iter().map(|&index| index as i32).collect();
+    let selected = Tensor::<1, Int>::from_data(TensorData::new(selected, [indices.len()]), &features.device());
+    features.reshape([rows * time, width]).select(0, selected).reshape([1, indices.len(), width])
 }
 
-/// Each tensor of the states of a forward stack.
+/// Applies a function to each tensor of a unidirectional stack's states.
 fn map(states: Vec<LayerState>, change: impl Fn(Tensor<2>) -> Tensor<2>) -> Vec<LayerState> {
     let named = |NamedState { hidden, cell }| NamedState { hidden: change(hidden), cell: cell.map(&change) };
     states.into_iter().map(|state| LayerState { forward: named(state.forward), backward: None }).collect()
 }
 
-/// States by name, without gradients.
+/// Detached states by name.
 fn fold(states: Vec<LayerState>) -> RecurrentState {
     let mut recurrent_state = RecurrentState::new();
     for (layer, state) in states.into_iter().enumerate() {
@@ -394,7 +395,7 @@ fn fold(states: Vec<LayerState>) -> RecurrentState {
     recurrent_state
 }
 
-/// States of a stack of so many layers, to go on from.
+/// Inverse of [`fold`], for a stack of `depth` layers.
 fn unfold(recurrent_state: &RecurrentState, depth: usize) -> Vec<LayerState> {
     let tensor = |name: String| recurrent_state.get(&name).cloned().map(Tensor::from_inner);
     let layer = |layer: usize| {
@@ -411,7 +412,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_loss_counts_once_unless_gradients_reach_less_far_than_updates(
+        fn every_loss_counts_once_unless_k2_is_smaller_than_k1(
             steps in 1..60usize, k1 in 0..70usize, k2 in 0..70usize
         ) {
             prop_assume!(k1 > 0 || k2 == 0);
@@ -419,16 +420,16 @@ mod tests {
             let every = if k1 == 0 { steps } else { k1.min(steps) };
             prop_assert_eq!(all.last().unwrap().end, steps);
             let mut counted = 0;
-            for (place, window) in all.iter().enumerate() {
+            for (index, window) in all.iter().enumerate() {
                 let Window { start, gradient_from, loss_from, carry_at, end } = *window;
                 prop_assert!(start <= gradient_from && gradient_from <= loss_from && loss_from < end);
                 prop_assert!((start..=end).contains(&carry_at));
-                prop_assert_eq!(end, ((place + 1) * every).min(steps));
-                // Reaches back k2 steps, to the beginning, or, where windows do not overlap, to the last update.
-                let last = if place == 0 { 0 } else { all[place - 1].end };
+                prop_assert_eq!(end, ((index + 1) * every).min(steps));
+                // Gradients span k2 steps, limited by the start or, if windows do not overlap, by the previous update.
+                let last = if index == 0 { 0 } else { all[index - 1].end };
                 let least = if k2 == 0 || k2 <= every { last } else { 0 };
                 prop_assert_eq!(gradient_from, end.saturating_sub(if k2 == 0 { every } else { k2 }).max(least));
-                if let Some(next) = all.get(place + 1) {
+                if let Some(next) = all.get(index + 1) {
                     prop_assert_eq!(next.start, carry_at);
                 }
                 counted += end - loss_from;
@@ -441,7 +442,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn an_evaluation_predicts_every_token_but_the_first_once_and_in_context(length in 0..25_000usize) {
+        fn evaluation_predicts_every_token_but_the_first_once_with_context(length in 0..25_000usize) {
             let tokens: Vec<u32> = (0..length as u32).collect();
             let text = EvaluationRows::new(&tokens);
             prop_assert!(text.rows.rows.iter().all(|row| row.len() == text.rows.rows[0].len()));
@@ -452,11 +453,11 @@ mod tests {
                 predicted.extend(row.get(from + 1..).unwrap_or_default());
             }
             prop_assert_eq!(predicted, tokens.get(1..).unwrap_or_default());
-            // In windows the same predictions are counted.
+            // Windows count the same predictions.
             let mut counted: Vec<u32> = Vec::new();
             for Window { start, end, .. } in windows(text.rows.steps(), BpttSettings { k1: EVALUATION_STEPS, k2: 0 }) {
                 let next = text.rows.next(start, end);
-                counted.extend(text.counted(start, end).into_iter().map(|place| next[place]));
+                counted.extend(text.counted(start, end).into_iter().map(|index| next[index]));
             }
             counted.sort_unstable();
             prop_assert_eq!(counted, tokens.get(1..).unwrap_or_default());
@@ -464,8 +465,8 @@ mod tests {
     }
 
     #[test]
-    fn a_loss_does_not_depend_on_how_the_text_is_cut_for_evaluation() {
-        let text: String = (0..3_500u32).map(|place| char::from(b'a' + (place * place % 19 % 7) as u8)).collect();
+    fn evaluation_metrics_do_not_depend_on_the_rows() {
+        let text: String = (0..3_500u32).map(|i| char::from(b'a' + (i * i % 19 % 7) as u8)).collect();
         let corpus = Corpus { train: text.clone(), validation: text, test: String::new() };
         let recipe = crate::settings::Settings::read("sentences").unwrap().recipe;
         let task = LanguageModelTask::new(&recipe.spec("lstm").unwrap(), &corpus).unwrap();
@@ -484,7 +485,7 @@ mod tests {
     }
 
     #[test]
-    fn the_five_settings_have_their_windows() {
+    fn windows_of_typical_tbptt_settings() {
         let of = |k1, k2| -> Vec<[usize; 5]> {
             let each = |w: Window| [w.start, w.gradient_from, w.loss_from, w.carry_at, w.end];
             windows(6, BpttSettings { k1, k2 }).into_iter().map(each).collect()

@@ -1,4 +1,4 @@
-//! A label for every token of a sentence.
+//! Sequence tagging: a label for each token of a sentence.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -24,30 +24,30 @@ use crate::recipe::ModelSpec;
 /// Batches for evaluation and prediction.
 const EVALUATION: Limits = evaluation_limits(128);
 
-/// Letters read of a word at most; longer ones are web addresses and the like.
-const MAX_LETTERS: usize = 64;
+/// Maximum number of characters of a word; longer ones are web addresses and the like.
+const MAX_CHARACTERS: usize = 64;
 
-/// Words and letters to numbers and numbers to labels: with the weights, enough to label new sentences.
+/// Vocabularies of words and characters, and label names. With the weights, it is all that inference needs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Codec {
-    /// What is done to each token first; codecs of an older version have none.
+    /// Cleaning of each token before encoding; codecs of older versions have none.
     #[serde(default = "Cleaning::none")]
     pub cleaning: Cleaning,
-    /// The known words, in lower case.
+    /// Vocabulary of lowercased words.
     pub words: Vocabulary,
-    /// The known letters, as they are.
+    /// Vocabulary of characters, in their original case.
     pub letters: Vocabulary,
     /// Names of the labels.
     pub labels: Vec<String>,
 }
 
-/// A sentence as the network reads it.
+/// An encoded sentence.
 #[derive(Debug, Clone)]
 struct Encoded {
     words: Vec<u32>,
-    /// Of each word, its letters.
-    letters: Vec<Vec<u32>>,
+    /// Character ids of each word.
+    characters: Vec<Vec<u32>>,
     labels: Vec<usize>,
 }
 
@@ -58,32 +58,31 @@ impl Codec {
         let tokens = data.train.iter().flat_map(|sentence| &sentence.tokens);
         let tokens: Vec<_> = tokens.map(|token| cleaning.apply_to_token(token)).collect();
         let words = tokens.iter().map(|token| token.to_lowercase());
-        let letters = tokens.iter().flat_map(|token| token.chars().map(String::from));
+        let characters = tokens.iter().flat_map(|token| token.chars().map(String::from));
         Self {
             cleaning: cleaning.clone(),
             words: Vocabulary::of(words, text.min_count, text.max_vocabulary),
-            letters: Vocabulary::of(letters, 1, text.max_vocabulary),
+            letters: Vocabulary::of(characters, 1, text.max_vocabulary),
             labels: data.labels.clone(),
         }
     }
 
     fn encode(&self, tokens: &[String], labels: &[usize]) -> Encoded {
         let tokens: Vec<_> = tokens.iter().map(|token| self.cleaning.apply_to_token(token)).collect();
-        let letters = |token: &Cow<str>| {
-            let known =
-                token.chars().take(MAX_LETTERS).map(|letter| self.letters.number(letter.encode_utf8(&mut [0; 4])));
+        let characters = |token: &Cow<str>| {
+            let known = token.chars().take(MAX_CHARACTERS).map(|c| self.letters.number(c.encode_utf8(&mut [0; 4])));
             let known: Vec<u32> = known.collect();
-            // The layers that read letters need one.
+            // The character encoder needs at least one character.
             if known.is_empty() { vec![UNKNOWN] } else { known }
         };
         Encoded {
             words: tokens.iter().map(|token| self.words.number(&token.to_lowercase())).collect(),
-            letters: tokens.iter().map(letters).collect(),
+            characters: tokens.iter().map(characters).collect(),
             labels: labels.to_vec(),
         }
     }
 
-    /// Whether a token is one of the known words.
+    /// Whether a token is in the vocabulary of words.
     fn knows(&self, token: &str) -> bool {
         self.words.number(&self.cleaning.apply_to_token(token).to_lowercase()) != UNKNOWN
     }
@@ -127,7 +126,7 @@ impl super::Codec for Codec {
     }
 }
 
-/// Training a tagger on labeled sentences.
+/// Training task of a tagger.
 #[derive(Debug, Clone)]
 pub struct TaggingTask {
     codec: Codec,
@@ -137,16 +136,16 @@ pub struct TaggingTask {
 }
 
 impl TaggingTask {
-    /// The task of a recipe's model; words and letters are counted on the training part alone, of which sentences are read up
-    /// to `text.max_tokens`. Sentences without a token are left out.
+    /// The task of a recipe's model, with the vocabularies of the training split, whose sentences are truncated to
+    /// `text.max_tokens`. Sentences without a token are left out.
     ///
     /// # Errors
     /// If the model does not fit the data's sizes.
     pub fn new(spec: &ModelSpec, data: &Tagging) -> Result<Self, InvalidShape> {
         let codec = Codec::of(spec, data);
-        let encode = |sentence: &Sentence, most: usize| {
-            let most = most.min(sentence.tokens.len());
-            codec.encode(&sentence.tokens[..most], &sentence.labels[..most])
+        let encode = |sentence: &Sentence, max_tokens: usize| {
+            let length = max_tokens.min(sentence.tokens.len());
+            codec.encode(&sentence.tokens[..length], &sentence.labels[..length])
         };
         let [train, validation] = [&data.train, &data.validation]
             .map(|sentences| sentences.iter().filter(|sentence| !sentence.tokens.is_empty()));
@@ -182,7 +181,7 @@ impl Task for TaggingTask {
         noise: Key,
         device: &Device,
     ) -> BatchLoss {
-        let rows: Vec<&Encoded> = batch.iter().map(|&place| &self.train[place]).collect();
+        let rows: Vec<&Encoded> = batch.iter().map(|&index| &self.train[index]).collect();
         let labels: Vec<Vec<usize>> = rows.iter().map(|row| row.labels.clone()).collect();
         let tokens = labels.iter().map(Vec::len).sum();
         let mut loss = network.loss(&sentences(&rows, device), &labels, Some(noise));
@@ -194,8 +193,8 @@ impl Task for TaggingTask {
 
     fn validate(&self, network: &Tagger, device: &Device, stop: &dyn Fn() -> bool) -> Option<Scores> {
         let rows: Vec<&Encoded> = self.validation.iter().collect();
-        let (answers, loss) = answer(network, &rows, true, device, stop)?;
-        let pairs = rows.iter().zip(&answers).flat_map(|(row, answer)| pairs(&row.labels, answer));
+        let (predictions, loss) = predict(network, &rows, true, device, stop)?;
+        let pairs = rows.iter().zip(&predictions).flat_map(|(row, predicted)| pairs(&row.labels, predicted));
         let mut scores = Confusion::of(&self.codec.labels, pairs).scores();
         scores.metrics.insert(Metric::Loss, loss);
         Some(scores)
@@ -206,73 +205,71 @@ impl Task for TaggingTask {
     }
 }
 
-/// A trained tagger with what it needs to read sentences.
+/// A trained tagger with its codec.
 pub type SentenceTagger = Trained<Codec>;
 
 impl SentenceTagger {
-    /// The label of each token of each sentence, none of which may be empty.
+    /// Predicted labels of the tokens of each sentence. No sentence may be empty.
     pub fn labels(&self, tokens: &[Vec<String>]) -> Vec<Vec<&str>> {
         let rows: Vec<Encoded> = tokens.iter().map(|tokens| self.codec.encode(tokens, &[])).collect();
         let rows: Vec<&Encoded> = rows.iter().collect();
-        let (answers, _) = answer(&self.network, &rows, false, &self.device, &|| false).expect("nothing asks to stop");
+        let (predictions, _) = predict(&self.network, &rows, false, &self.device, &|| false).expect("never stopped");
         let name = |label: usize| self.codec.labels[label].as_str();
-        answers.into_iter().map(|answer| answer.into_iter().map(name).collect()).collect()
+        predictions.into_iter().map(|predicted| predicted.into_iter().map(name).collect()).collect()
     }
 
-    /// How well the tokens of sentences are labeled, known words told from unknown ones.
+    /// Metrics on the tokens of sentences, grouped by known and unknown words.
     pub fn evaluate(&self, sentences: &[Sentence]) -> Evaluation {
         let rows: Vec<Encoded> =
             sentences.iter().map(|sentence| self.codec.encode(&sentence.tokens, &sentence.labels)).collect();
         let rows: Vec<&Encoded> = rows.iter().collect();
-        let (answers, loss) =
-            answer(&self.network, &rows, true, &self.device, &|| false).expect("nothing asks to stop");
+        let (predictions, loss) = predict(&self.network, &rows, true, &self.device, &|| false).expect("never stopped");
         let pairs: Vec<(usize, usize)> =
-            rows.iter().zip(&answers).flat_map(|(row, answer)| pairs(&row.labels, answer)).collect();
+            rows.iter().zip(&predictions).flat_map(|(row, predicted)| pairs(&row.labels, predicted)).collect();
         let group = |token: &String| -> Vec<Group> {
             let known = if self.codec.knows(token) { "known" } else { "unknown" };
             vec![("word", known.to_owned())]
         };
         let groups: Vec<Vec<Group>> = sentences.iter().flat_map(|sentence| sentence.tokens.iter().map(group)).collect();
         let names = &self.codec.labels;
-        let score =
-            |places: &mut dyn Iterator<Item = usize>| Confusion::of(names, places.map(|place| pairs[place])).scores();
+        let score = |indices: &mut dyn Iterator<Item = usize>| Confusion::of(names, indices.map(|i| pairs[i])).scores();
         let mut evaluation = Evaluation::by_group(groups.iter().map(Vec::as_slice), score);
         evaluation.all.metrics.insert(Metric::Loss, loss);
         evaluation.with(Confusion::of(names, pairs.iter().copied()))
     }
 }
 
-fn pairs<'a>(right: &'a [usize], answered: &'a [usize]) -> impl Iterator<Item = (usize, usize)> + 'a {
-    right.iter().copied().zip(answered.iter().copied())
+fn pairs<'a>(actual: &'a [usize], predicted: &'a [usize]) -> impl Iterator<Item = (usize, usize)> + 'a {
+    actual.iter().copied().zip(predicted.iter().copied())
 }
 
-/// Rows as one rectangle, each distinct word characters once.
+/// Pads rows to one rectangle, with the characters of each distinct word once.
 fn sentences(rows: &[&Encoded], device: &Device) -> Sentences {
     let mut distinct: Vec<&[u32]> = Vec::new();
-    let mut numbers: HashMap<&[u32], u32> = HashMap::new();
+    let mut index_of: HashMap<&[u32], u32> = HashMap::new();
     let places: Vec<Vec<u32>> = rows
         .iter()
         .map(|row| {
-            let place = |letters| {
-                *numbers.entry(letters).or_insert_with(|| {
-                    distinct.push(letters);
+            let index = |characters| {
+                *index_of.entry(characters).or_insert_with(|| {
+                    distinct.push(characters);
                     distinct.len() as u32 - 1
                 })
             };
-            row.letters.iter().map(Vec::as_slice).map(place).collect()
+            row.characters.iter().map(Vec::as_slice).map(index).collect()
         })
         .collect();
     let (tokens, lengths) = rectangle(rows.iter().map(|row| row.words.as_slice()), device);
-    let (letters, letter_counts) = rectangle(distinct.iter().copied(), device);
+    let (letters, word_lengths) = rectangle(distinct.iter().copied(), device);
     let (places, _) = rectangle(places.iter().map(Vec::as_slice), device);
-    Sentences { tokens, lengths, characters: Some(WordCharacters { letters, lengths: letter_counts, places }) }
+    Sentences { tokens, lengths, characters: Some(WordCharacters { letters, lengths: word_lengths, places }) }
 }
 
-/// Labels of each row, and where they are graded the mean loss per token; `None` if `stop` asked to leave it.
-fn answer(
+/// Predicted labels of each row and, if `with_loss`, the mean loss per token; `None` if stopped.
+fn predict(
     network: &Tagger,
     rows: &[&Encoded],
-    graded: bool,
+    with_loss: bool,
     device: &Device,
     stop: &dyn Fn() -> bool,
 ) -> Option<(Vec<Vec<usize>>, f64)> {
@@ -283,13 +280,13 @@ fn answer(
         if stop() {
             return None;
         }
-        let rows: Vec<&Encoded> = batch.iter().map(|&place| rows[place]).collect();
+        let rows: Vec<&Encoded> = batch.iter().map(|&index| rows[index]).collect();
         let labels: Vec<Vec<usize>> = rows.iter().map(|row| row.labels.clone()).collect();
-        let (answers, loss) = network.decode(&sentences(&rows, device), graded.then_some(&labels[..]));
+        let (predictions, loss) = network.decode(&sentences(&rows, device), with_loss.then_some(&labels[..]));
         let count: usize = rows.iter().map(|row| row.words.len()).sum();
         sum += loss.unwrap_or(0.0) * count as f64;
         tokens += count;
-        batch.iter().zip(answers).for_each(|(&place, answer)| all[place] = answer);
+        batch.iter().zip(predictions).for_each(|(&index, predicted)| all[index] = predicted);
     }
     Some((all, sum / tokens.max(1) as f64))
 }

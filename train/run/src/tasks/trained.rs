@@ -1,4 +1,4 @@
-//! Trained networks with what they need to answer.
+//! Trained networks with their codecs.
 
 use burn::module::Module;
 use burn::tensor::Device;
@@ -10,34 +10,34 @@ use crate::checkpoint::{CheckpointError, Files, Opened};
 use crate::progress::Snapshot;
 use crate::recipe::{ModelSpec, Recipe};
 
-/// What turns input into a network's numbers and numbers into answers: with the weights, enough to answer new input.
+/// Encoder of inputs and decoder of outputs. With the weights, it is all that inference needs.
 pub trait Codec: Serialize + DeserializeOwned {
-    /// What reads and writes the numbers.
+    /// The network that the codec encodes for.
     type Network: Module;
 
-    /// Its file in a checkpoint.
+    /// Name of its file in a checkpoint.
     const FILE: &'static str = "codec.json";
 
-    /// Whether a model has a network for input and answers of these sizes.
+    /// Checks that a model fits the codec's sizes.
     ///
     /// # Errors
-    /// The field that does not fit.
+    /// Names the invalid field.
     fn fits(&self, spec: &ModelSpec) -> Result<(), InvalidShape>;
 
-    /// That network, with its layers' own initial weights.
+    /// Builds the network, with its layers' default initialization.
     ///
     /// # Panics
-    /// If [`Codec::fits`] refuses the model.
+    /// If [`Codec::fits`] fails.
     fn network(&self, spec: &ModelSpec, device: &Device) -> Self::Network;
 
-    /// What a checkpoint holds of it.
+    /// The codec's files in a checkpoint.
     fn files(&self) -> Files {
         let json = serde_json::to_vec(self).expect("made of strings and finite numbers");
         Files::from([(Self::FILE.to_owned(), json)])
     }
 }
 
-/// A network as a checkpoint holds it, with its codec.
+/// A trained network with its codec.
 #[derive(Debug, Clone)]
 pub struct Trained<C: Codec> {
     pub(super) codec: C,
@@ -47,10 +47,10 @@ pub struct Trained<C: Codec> {
 }
 
 impl<C: Codec> Trained<C> {
-    /// The network and codec of a checkpoint.
+    /// Loads the network and codec of a checkpoint.
     ///
     /// # Errors
-    /// If the checkpoint's files do not fit each other.
+    /// If the checkpoint's files are inconsistent.
     pub fn load(opened: &Opened, snapshot: &Snapshot, device: &Device) -> Result<Self, CheckpointError> {
         let codec: C = opened.json(C::FILE)?;
         let spec = snapshot.spec(opened)?;

@@ -1,4 +1,4 @@
-//! A sequence made of another, token by token.
+//! Sequence-to-sequence models (seq2seq).
 
 use std::sync::Arc;
 
@@ -23,77 +23,77 @@ use crate::recipe::ModelSpec;
 /// Batches for evaluation.
 const EVALUATION: Limits = evaluation_limits(256);
 
-/// What the decoder reads before the first token: the number of no token.
+/// Token id of the decoder's first input.
 const BEGIN: usize = PADDING as usize;
 
-/// Numbers that stand for no text, so they are never generated.
+/// Token ids that are never generated.
 const SUPPRESSED: [usize; 2] = [PADDING as usize, UNKNOWN as usize];
 
-/// Text to numbers and numbers to text: with the weights, enough to turn new sequences.
+/// Source and target vocabularies. With the weights, it is all that inference needs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Codec {
-    /// What is done to text first; codecs of an older version have none.
+    /// Cleaning of texts before encoding; codecs of older versions have none.
     #[serde(default = "Cleaning::none")]
     pub cleaning: Cleaning,
-    /// What a token is.
+    /// Level of tokenization.
     pub level: Level,
-    /// Tokens that are read.
+    /// Source vocabulary.
     pub source: Vocabulary,
-    /// Tokens that are written; the number behind the last of them ends a sequence.
+    /// Target vocabulary; the id after its last one is the end-of-sequence token.
     pub target: Vocabulary,
-    /// Tokens written at most.
+    /// Maximum number of generated tokens.
     pub longest: usize,
 }
 
 impl Codec {
-    /// The number that ends what is written.
+    /// Id of the end-of-sequence token.
     fn end(&self) -> usize {
         self.target.size()
     }
 
-    /// Generation of at most `max_length` tokens.
+    /// Settings to generate at most `max_length` tokens.
     fn generation(&self, max_length: usize) -> Generation<'static> {
         Generation { begin: BEGIN, end: self.end(), suppressed: &SUPPRESSED, max_length }
     }
 
     fn encode(&self, pair: &Pair) -> Encoded {
-        let target = self.target_numbers(&pair.target).into_iter().map(|number| number as usize);
+        let target = self.target_ids(&pair.target).into_iter().map(|id| id as usize);
         let source = self.source.encode(self.level, &self.cleaning.apply(&pair.source));
         Encoded { source, target: target.chain([self.end()]).collect() }
     }
 
-    fn target_numbers(&self, text: &str) -> Vec<u32> {
+    fn target_ids(&self, text: &str) -> Vec<u32> {
         self.target.encode(self.level, &self.cleaning.apply(text))
     }
 
-    /// Share of the targets' tokens that are unknown; `None` if there is no token.
+    /// Share of unknown tokens in the targets; `None` if there is no token.
     fn unknown_share(&self, pairs: &[Pair]) -> Option<f64> {
-        let tokens = || pairs.iter().flat_map(|pair| self.target_numbers(&pair.target));
-        let unknown = tokens().filter(|&number| number == UNKNOWN).count();
+        let tokens = || pairs.iter().flat_map(|pair| self.target_ids(&pair.target));
+        let unknown = tokens().filter(|&id| id == UNKNOWN).count();
         let count = tokens().count();
         (count > 0).then(|| unknown as f64 / count as f64)
     }
 
-    /// Whether generated tokens are those of a target, unknown ones included.
-    fn is_exactly(&self, generated: &[usize], target: &str) -> bool {
-        let token = |&number: &usize| self.target.token(u32::try_from(number).ok()?);
+    /// Whether generated tokens equal those of a target, unknown ones included.
+    fn matches(&self, generated: &[usize], target: &str) -> bool {
+        let token = |&id: &usize| self.target.token(u32::try_from(id).ok()?);
         let cleaned = self.cleaning.apply(target);
         let expected: Vec<String> = self.level.tokens(&cleaned).collect();
         generated.iter().map(token).eq(expected.iter().map(|token| Some(token.as_str())))
     }
 
-    fn decode(&self, written: &[usize]) -> String {
-        let mut before = None;
-        let token = |&number: &usize| {
-            let token = self.target.token(u32::try_from(number).ok()?)?;
-            Some(self.level.write(before.replace(token), token))
+    fn decode(&self, generated: &[usize]) -> String {
+        let mut previous = None;
+        let token = |&id: &usize| {
+            let token = self.target.token(u32::try_from(id).ok()?)?;
+            Some(self.level.write(previous.replace(token), token))
         };
-        written.iter().filter_map(token).collect()
+        generated.iter().filter_map(token).collect()
     }
 }
 
-/// A pair as the network reads it; the target has its end.
+/// An encoded pair; the target ends with the end-of-sequence token.
 #[derive(Debug, Clone)]
 struct Encoded {
     source: Vec<u32>,
@@ -128,11 +128,11 @@ impl super::Codec for Codec {
     }
 }
 
-/// Of each pair, the tokens of its source and its size in padded tokens among pairs that are no longer.
+/// Length of each pair's source, and its size in padded tokens in a batch of pairs that are not longer.
 ///
-/// A pair is as long as its longer side, in a batch source and target are both padded to that length, and attention has a
-/// weight for each token of one and each of the other. A weight takes far less memory than a token's state: additive
-/// attention has a vector for each, counted as an eighth of a token, the others a number, counted as a 256th.
+/// The length of a pair is that of its longer side; source and target are both padded to it, and attention has a weight
+/// for each combination of a source and a target token. A weight takes far less memory than a token's state: in additive
+/// attention it is a vector, counted as 1/8 of a token, otherwise a scalar, counted as 1/256.
 fn extents(pairs: &[Encoded], attention: AttentionScore) -> (Vec<usize>, Vec<usize>) {
     let weights_per_token = if attention == AttentionScore::Additive { 8 } else { 256 };
     let size = |pair: &Encoded| {
@@ -142,7 +142,7 @@ fn extents(pairs: &[Encoded], attention: AttentionScore) -> (Vec<usize>, Vec<usi
     pairs.iter().map(|pair| (pair.source.len(), size(pair))).unzip()
 }
 
-/// Training an encoder–decoder on pairs.
+/// Training task of an encoder–decoder.
 #[derive(Debug, Clone)]
 pub struct TransductionTask {
     codec: Codec,
@@ -152,8 +152,8 @@ pub struct TransductionTask {
 }
 
 impl TransductionTask {
-    /// The task of a recipe's model; vocabularies are counted on the training part alone. Pairs whose source has no token are
-    /// left out.
+    /// The task of a recipe's model, with the vocabularies of the training split. Pairs whose source has no token are left
+    /// out.
     ///
     /// # Errors
     /// If the model does not fit the data's sizes.
@@ -206,19 +206,19 @@ impl Task for TransductionTask {
         noise: Key,
         device: &Device,
     ) -> BatchLoss {
-        let pairs: Vec<&Encoded> = batch.iter().map(|&place| &self.train[place]).collect();
-        let (mut loss, written) = mean_loss(network, &pairs, Some(noise), device);
+        let pairs: Vec<&Encoded> = batch.iter().map(|&index| &self.train[index]).collect();
+        let (mut loss, target_tokens) = mean_loss(network, &pairs, Some(noise), device);
         if let Some(value) = faults::value("activation") {
             loss = loss * value;
         }
-        let read: usize = pairs.iter().map(|pair| pair.source.len()).sum();
-        BatchLoss { loss, weight: written as f64, tokens: read + written, recurrent_state: None }
+        let source_tokens: usize = pairs.iter().map(|pair| pair.source.len()).sum();
+        BatchLoss { loss, weight: target_tokens as f64, tokens: source_tokens + target_tokens, recurrent_state: None }
     }
 
     fn validate(&self, network: &EncoderDecoder, device: &Device, stop: &dyn Fn() -> bool) -> Option<Scores> {
         let attention = self.spec.recipe.network.attention;
-        let (right, loss) = graded(network, &self.codec, &self.validation, attention, device, stop)?;
-        let mut scores = wholly_right(&right, &mut (0..right.len()));
+        let (correct, loss) = evaluate(network, &self.codec, &self.validation, attention, device, stop)?;
+        let mut scores = wholly_right(&correct, &mut (0..correct.len()));
         scores.metrics.insert(Metric::Loss, loss);
         Some(scores)
     }
@@ -228,12 +228,12 @@ impl Task for TransductionTask {
     }
 }
 
-/// A trained encoder–decoder with what it needs to read and write text.
+/// A trained encoder–decoder with its codec.
 pub type Transducer = Trained<Codec>;
 
 impl Transducer {
-    /// The likeliest texts to write for a source, by a beam of `width`, each with the logarithm of its probability; the
-    /// likeliest first. `None` if there is nothing to read.
+    /// Target texts for a source by beam search with `width` beams, with their log probabilities, the most probable first.
+    /// `None` if the source has no token.
     pub fn write(&self, source: &str, width: usize) -> Option<Vec<(String, f64)>> {
         let pair =
             self.codec.encode(&Pair { source: source.to_owned(), target: String::new(), groups: Arc::default() });
@@ -242,33 +242,33 @@ impl Transducer {
             return None;
         }
         let (source, _) = sources(&[&pair], &self.device);
-        let found = self.network.beam(source, length, &self.codec.generation(self.codec.longest), width);
-        Some(found.into_iter().map(|found| (self.codec.decode(&found.tokens), found.log_probability)).collect())
+        let hypotheses = self.network.beam(source, length, &self.codec.generation(self.codec.longest), width);
+        Some(hypotheses.into_iter().map(|found| (self.codec.decode(&found.tokens), found.log_probability)).collect())
     }
 
-    /// What a token is.
+    /// Level of tokenization.
     pub fn level(&self) -> Level {
         self.codec.level
     }
 
-    /// How many pairs are turned wholly right, greedily; each source has a token.
+    /// Metrics on pairs by greedy decoding. Each source must have a token.
     pub fn evaluate(&self, pairs: &[Pair]) -> Evaluation {
         let attention = self.recipe().network.attention;
-        let (right, loss) = graded(&self.network, &self.codec, pairs, attention, &self.device, &|| false)
-            .expect("nothing asks to stop");
+        let (correct, loss) =
+            evaluate(&self.network, &self.codec, pairs, attention, &self.device, &|| false).expect("never stopped");
         let groups = pairs.iter().map(|pair| &*pair.groups);
-        let mut evaluation = Evaluation::by_group(groups, |places| wholly_right(&right, places));
+        let mut evaluation = Evaluation::by_group(groups, |indices| wholly_right(&correct, indices));
         evaluation.all.metrics.insert(Metric::Loss, loss);
         evaluation.unknown = self.codec.unknown_share(pairs);
         evaluation
     }
 }
 
-/// Which targets are generated exactly, greedily, and the mean loss per token; `None` if `stop` asked to leave it.
+/// Which targets greedy decoding generates exactly, and the mean loss per token; `None` if stopped.
 ///
-/// Generated tokens are compared with the target's own: one that the vocabulary lacks cannot be generated, so it is never
-/// matched.
-fn graded(
+/// Generated tokens are compared with the target's text: a token outside the vocabulary is never generated, so it never
+/// matches.
+fn evaluate(
     network: &EncoderDecoder,
     codec: &Codec,
     pairs: &[Pair],
@@ -278,31 +278,31 @@ fn graded(
 ) -> Option<(Vec<bool>, f64)> {
     let encoded: Vec<Encoded> = pairs.iter().map(|pair| codec.encode(pair)).collect();
     let (lengths, sizes) = extents(&encoded, attention);
-    let mut right = vec![false; pairs.len()];
+    let mut correct = vec![false; pairs.len()];
     let (mut loss, mut tokens) = (0.0, 0);
     for batch in batch::sorted(&lengths, &sizes, EVALUATION) {
         if stop() {
             return None;
         }
-        let rows: Vec<&Encoded> = batch.iter().map(|&place| &encoded[place]).collect();
+        let rows: Vec<&Encoded> = batch.iter().map(|&index| &encoded[index]).collect();
         let (source, lengths) = sources(&rows, device);
         let longest = rows.iter().map(|pair| pair.target.len()).max().unwrap_or(0);
         let generated = network.greedy(source, &lengths, &codec.generation(longest));
-        for (&place, generated) in batch.iter().zip(generated) {
-            right[place] = codec.is_exactly(&generated, &pairs[place].target);
+        for (&index, generated) in batch.iter().zip(generated) {
+            correct[index] = codec.matches(&generated, &pairs[index].target);
         }
         let (mean, count) = mean_loss(network, &rows, None, device);
         loss += f64::from(mean.into_scalar::<f32>()) * count as f64;
         tokens += count;
     }
-    Some((right, loss / tokens.max(1) as f64))
+    Some((correct, loss / tokens.max(1) as f64))
 }
 
 fn sources(pairs: &[&Encoded], device: &Device) -> (Tensor<2, Int>, Vec<usize>) {
     rectangle(pairs.iter().map(|pair| pair.source.as_slice()), device)
 }
 
-/// The mean loss per token under teacher forcing, and how many tokens there are.
+/// The mean loss per target token under teacher forcing, and the number of target tokens.
 fn mean_loss(network: &EncoderDecoder, pairs: &[&Encoded], noise: Option<Key>, device: &Device) -> (Tensor<1>, usize) {
     let (source, lengths) = sources(pairs, device);
     let targets: Vec<Vec<usize>> = pairs.iter().map(|pair| pair.target.clone()).collect();
@@ -316,13 +316,13 @@ mod tests {
     use crate::settings::{Override, Settings};
 
     #[test]
-    fn a_target_token_that_the_vocabulary_lacks_is_never_matched() {
+    fn an_out_of_vocabulary_target_token_never_matches() {
         let pair = |source: &str, target: &str| Pair {
             source: source.to_owned(),
             target: target.to_owned(),
             groups: Arc::default(),
         };
-        // Of the targets `x` is known, `y` is not.
+        // `x` is in the target vocabulary, `y` is not.
         let train = vec![pair("a", "x"), pair("b", "x"), pair("c", "y")];
         let data = Transduction { validation: train.clone(), train, test: Vec::new() };
         let set = |(field, value): (&str, &str)| Override {
@@ -339,8 +339,9 @@ mod tests {
             let attention = settings.recipe.network.attention;
             let device = crate::devices().remove(0).1;
             let network = task.network(&device);
-            let (right, _) = graded(&network, &task.codec, &data.validation, attention, &device, &|| false).unwrap();
-            assert!(!right[2]);
+            let (correct, _) =
+                evaluate(&network, &task.codec, &data.validation, attention, &device, &|| false).unwrap();
+            assert!(!correct[2]);
             let rows: Vec<Encoded> = data.validation.iter().map(|pair| task.codec.encode(pair)).collect();
             let (source, lengths) = sources(&rows.iter().collect::<Vec<_>>(), &device);
             let generated = network.greedy(source, &lengths, &task.codec.generation(9));

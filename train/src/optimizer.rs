@@ -389,7 +389,7 @@ mod tests {
                     optimizer = Optimizer::from_arrays(settings, &optimizer.to_arrays(&module), 0, &plain).0;
                     for (numbers, decays) in expected.iter_mut().zip([true, false]) {
                         for (number, target) in numbers.iter_mut().zip(TARGET) {
-                            *number = scalar(settings, *number, f64::from(target), decays, step as i32);
+                            *number = scalar(settings, *number, f64::from(target), decays, step);
                         }
                     }
                 }

@@ -110,7 +110,7 @@ fn column_names_may_contain_commas_or_be_empty() {
         recipe.contains("time = \"\"  # --time") && recipe.contains("target = \"Load, MW\"  # --target"),
         "{recipe}"
     );
-    // The recorded columns can be read again.
+    // Evaluation and resume use the recorded column names.
     place.ok(&["evaluate", "run"]);
     place.ok(&["train", "forecast", "--resume", "run"]);
 

@@ -110,7 +110,7 @@ pub trait KernelFamily: Debug + Sync {
     /// If the request is not [supported](KernelFamily::supports_sequence), or a tensor that the cell needs is missing.
     fn sequence(&self, cell: &str, inputs: Inputs, lengths: &Lengths, reversed: bool, execution: Execution) -> Outputs;
 
-    /// Processes one sequence step by step, starting from the state in `inputs`, whose `input` only tells the number of features:
+    /// Processes one sequence step by step, starting from the state in `inputs`, whose `input` only gives the number of features:
     /// `[1, 0.., input_size]`.
     fn stream(&self, _cell: &str, _inputs: Inputs, _execution: Execution) -> Option<Stream> {
         None

@@ -1,6 +1,6 @@
 //! The list of kernel families, and the functions that callers use.
 //!
-//! A later family is one more line here. Each function asks the families in turn and returns `None` where none supports the
+//! A later family is one more line here. Each function tries the families in order and returns `None` where none supports the
 //! request or [`Engine::Reference`] rules kernels out; the caller then computes it with Burn's operations.
 
 use burn::tensor::{DType, Device, Tensor};

@@ -71,7 +71,7 @@ impl Corpus {
         let [train, text] = [&self.train, self.split(split)].map(|text| vocabulary.encode(level, text));
         let padding = 1;
         let (examples, loss) = NGrams::of(&train, vocabulary.size() - padding, longest).loss(&text);
-        let all = Scores::new(examples, [(Metric::Loss, loss)]);
+        let all = Scores::new(examples, [(Metric::LOSS, loss)]);
         vec![("n-grams", Evaluation { unknown: unknown_share(&text), ..Evaluation::of(all) })]
     }
 
@@ -97,11 +97,11 @@ mod tests {
         // `a` follows an unknown token, P_2 = (1 + 1/2) / 2, and `a` with an unknown token: P_3 = (1 + 3/4) / 2.
         let loss = -((2.5f64 / 3.0).ln() + (1.75f64 / 2.0).ln()) / 2.0;
         assert_eq!((name, found.all.examples, found.unknown), ("n-grams", 2, Some(0.5)));
-        assert!((found.all.get(Metric::Loss).unwrap() - loss).abs() < 1e-12);
+        assert!((found.all.get(Metric::LOSS).unwrap() - loss).abs() < 1e-12);
         // Without known tokens there is a single event, with probability 1.
         let none = Vocabulary::of(Level::Words.tokens(&corpus.train), 3, 9);
         let (_, found) = corpus.baselines(Split::Validation, Level::Words, &none).remove(0);
-        assert_eq!((found.all.get(Metric::Loss), found.unknown), (Some(0.0), Some(1.0)));
+        assert_eq!((found.all.get(Metric::LOSS), found.unknown), (Some(0.0), Some(1.0)));
     }
 
     #[test]

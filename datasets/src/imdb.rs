@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::DataError;
-use crate::catalog::{Data, Dataset, Kind, Origin, Source};
+use crate::catalog::{Data, Dataset, Origin, Source};
 use crate::classification::{Bayes, Classification, Example};
 use crate::cleaning::{Cleaning, Step};
 use crate::reading::{self, Lines};
@@ -19,7 +19,6 @@ use crate::text::Level;
 /// Metadata of the dataset.
 pub static DATASET: Dataset = Dataset {
     name: "imdb",
-    kind: Kind::Labels,
     summary: "25,000 (or 50,000) movie reviews, positive or negative; Maas et al. 2011",
     example: "a slow start, but what a moving story!",
     license: "research use; cite Maas et al. 2011",

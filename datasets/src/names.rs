@@ -12,7 +12,7 @@ use std::sync::Arc;
 use seqzoo_random::{Key, Purpose, SliceRandom};
 
 use crate::DataError;
-use crate::catalog::{Data, Dataset, Kind, Origin, Source};
+use crate::catalog::{Data, Dataset, Origin, Source};
 use crate::classification::{Bayes, Classification, Example};
 use crate::cleaning::{Cleaning, Step};
 use crate::reading::Lines;
@@ -43,7 +43,6 @@ pub const LANGUAGES: [&str; 18] = [
 /// Metadata of the dataset.
 pub static DATASET: Dataset = Dataset {
     name: "names",
-    kind: Kind::Labels,
     summary: "18,012 surnames from 18 languages; predict the language; Robertson 2017",
     example: "Kowalczyk",
     license: "MIT",

@@ -4,13 +4,12 @@
 use std::path::Path;
 
 use crate::DataError;
-use crate::catalog::{Data, Dataset, Kind, Origin, Source};
+use crate::catalog::{Data, Dataset, Origin, Source};
 use crate::corpus::{self, Corpus};
 
 /// Metadata of the dataset.
 pub static DATASET: Dataset = Dataset {
     name: "ptb",
-    kind: Kind::Text,
     summary: "1 million words of the Penn Treebank, vocabulary of 10,000 words; Mikolov et al. 2010",
     example: "the company said",
     license: "research use (Linguistic Data Consortium, LDC99T42)",

@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use seqzoo_random::{IndexedRandom, Key, Purpose, Rng, RngExt};
 
-use crate::catalog::{Data, Dataset, Kind, Origin};
+use crate::catalog::{Data, Dataset, Origin};
 use crate::classification::{Classification, Example};
 use crate::cleaning::Cleaning;
 use crate::text::words;
@@ -25,7 +25,6 @@ use crate::text::words;
 /// Metadata of the dataset.
 pub static DATASET: Dataset = Dataset {
     name: "recall",
-    kind: Kind::Labels,
     summary: "27,500 generated texts; recall a word after 0 to 100 filler tokens. Built in",
     example: "When Anna tried to print her tickets, she found that the printer was out of toner. After installing the \
               toner, she finally printed her",

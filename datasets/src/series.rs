@@ -194,7 +194,7 @@ impl Errors {
     fn scores(self) -> Scores {
         let mut scores = Scores::new(self.forecast, []);
         if self.requested > 0 && self.forecast == self.requested {
-            scores.metrics.insert(Metric::Rmse, (self.squares / self.requested as f64).sqrt());
+            scores.insert(Metric::RMSE, (self.squares / self.requested as f64).sqrt());
         }
         scores
     }
@@ -414,7 +414,7 @@ mod tests {
             (origin < 8).then(|| vec![origin as f64 - 1.0; 2])
         });
         assert_eq!(requested.into_inner(), [6, 7, 8]);
-        let rmse = |scores: &Scores| (scores.examples, scores.get(Metric::Rmse));
+        let rmse = |scores: &Scores| (scores.examples, scores.get(Metric::RMSE));
         assert_eq!(rmse(&found.all), (4, None), "no RMSE without all origins");
         let groups: Vec<_> = found.groups.iter().map(|((_, name), scores)| (name.as_str(), rmse(scores))).collect();
         let one = ("1 (6 to 7)", (4, Some(2.5f64.sqrt())));

@@ -4,13 +4,12 @@
 use std::path::Path;
 
 use crate::DataError;
-use crate::catalog::{Data, Dataset, Kind, Origin, Source};
+use crate::catalog::{Data, Dataset, Origin, Source};
 use crate::corpus::Corpus;
 
 /// Metadata of the dataset.
 pub static DATASET: Dataset = Dataset {
     name: "shakespeare",
-    kind: Kind::Text,
     summary: "1,115,394 characters of Shakespeare's plays; Karpathy 2015",
     example: "ROMEO:",
     license: "public domain",

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use csv::StringRecord;
 
-use crate::catalog::{Dataset, Kind, Origin};
+use crate::catalog::{Dataset, Origin};
 use crate::classification::Split;
 use crate::nearest::did_you_mean;
 use crate::series::{Column, Series};
@@ -28,7 +28,6 @@ const MISSING: [&str; 4] = ["", "NA", "NAN", "NULL"];
 /// Metadata of the dataset.
 pub static DATASET: Dataset = Dataset {
     name: "table",
-    kind: Kind::Series,
     summary: "any CSV file with a header: --csv FILE --time COLUMN --target COLUMN",
     example: "",
     license: "that of the file",

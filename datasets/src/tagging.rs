@@ -226,7 +226,7 @@ mod tests {
         let accuracies = |data: &Tagging| -> Vec<f64> {
             data.baselines(Split::Validation)
                 .iter()
-                .map(|(_, found)| found.all.get(Metric::Accuracy).unwrap())
+                .map(|(_, found)| found.all.get(Metric::ACCURACY).unwrap())
                 .collect()
         };
         // Predictions: A A A; and C (for `run`), B (for `set`), B (for words that occur once).

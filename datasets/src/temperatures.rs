@@ -10,7 +10,7 @@ use std::path::Path;
 use chrono::NaiveDate;
 
 use crate::DataError;
-use crate::catalog::{Data, Dataset, Kind, Origin, Source};
+use crate::catalog::{Data, Dataset, Origin, Source};
 use crate::series::Series;
 use crate::table::Table;
 use crate::timestamps::{Step, shown};
@@ -18,7 +18,6 @@ use crate::timestamps::{Step, shown};
 /// Metadata of the dataset.
 pub static DATASET: Dataset = Dataset {
     name: "temperatures",
-    kind: Kind::Series,
     summary: "3,650 daily minimum temperatures in Melbourne; Australian Bureau of Meteorology",
     example: "",
     license: "Australian Bureau of Meteorology, via the Time Series Data Library",

@@ -64,7 +64,7 @@ impl Transduction {
 pub fn wholly_right(correct: &[bool], indices: &mut dyn Iterator<Item = usize>) -> Scores {
     let indices: Vec<usize> = indices.collect();
     let hits = indices.iter().filter(|&&index| correct[index]).count();
-    Scores::new(indices.len(), [(Metric::Accuracy, hits as f64 / indices.len().max(1) as f64)])
+    Scores::new(indices.len(), [(Metric::ACCURACY, hits as f64 / indices.len().max(1) as f64)])
 }
 
 #[cfg(test)]
@@ -85,7 +85,7 @@ mod tests {
             ..Transduction::default()
         };
         let (name, found) = data.baselines(Split::Test).remove(0);
-        let accuracy = |scores: &Scores| (scores.examples, scores.get(Metric::Accuracy).unwrap());
+        let accuracy = |scores: &Scores| (scores.examples, scores.get(Metric::ACCURACY).unwrap());
         assert_eq!((name, accuracy(&found.all)), ("most frequent target", (5, 0.6)));
         let of_groups: Vec<_> =
             found.groups.iter().map(|((kind, value), scores)| (*kind, value.as_str(), accuracy(scores))).collect();

@@ -21,6 +21,7 @@
 //! - [`cell`]: the [`Cell`](cell::Cell) trait and the reference loop over time steps; [`state`]: the recurrent state.
 //! - [`layers`]: bidirectional layers, stacks with skip connections, dropout, pooling, attention, CRF.
 //! - [`networks`]: the networks that a recipe trains.
+//! - [`parameters`]: parameters by name, and networks without their type.
 //! - [`architecture`]: the architecture names that a recipe accepts.
 //! - [`invalid_shape`]: the error for invalid sizes and rates.
 
@@ -31,6 +32,7 @@ pub mod init;
 pub mod invalid_shape;
 pub mod layers;
 pub mod networks;
+pub mod parameters;
 pub mod probe;
 pub mod state;
 

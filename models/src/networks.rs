@@ -25,10 +25,10 @@ use seqzoo_random::Key;
 use crate::init;
 use crate::layers::dropout::rows;
 
-/// A network whose recurrent layers can be computed in more than one way.
+/// A network whose layers can be computed in more than one way.
 pub trait Network: Module {
-    /// Sets how the layers are computed; [`Execution::default`] unless set.
-    fn set_execution(&mut self, execution: Execution);
+    /// Sets how the layers are computed; [`Execution::default`] unless set. A network without kernels ignores it.
+    fn set_execution(&mut self, _execution: Execution) {}
 }
 
 /// An embedding table, `[vocabulary, size]`, initialized uniformly in ±0.05, as in Keras.

@@ -1,0 +1,85 @@
+//! Labeled texts.
+
+use std::any::Any;
+use std::borrow::Cow;
+
+use seqzoo_datasets::classification::{Classification, Example, Split};
+use seqzoo_datasets::text::Level;
+use seqzoo_models::InvalidShape;
+
+use super::{ClassificationTraining, Settings};
+use crate::skipped::Skipped;
+use crate::{DynTrainingTask, Examples, ModelSpec, Prepared};
+
+impl Examples for Classification {
+    fn digest(&self) -> String {
+        Classification::digest(self)
+    }
+
+    fn size(&self, split: Split) -> (usize, &'static str) {
+        (self.split(split).len(), "texts")
+    }
+
+    fn training(&self, spec: &ModelSpec) -> Result<Box<dyn DynTrainingTask>, InvalidShape> {
+        Ok(Box::new(ClassificationTraining::new(spec, self)?))
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+fn has_token(text: &str, level: Level) -> bool {
+    level.tokens(text).next().is_some()
+}
+
+/// Removes texts without a token, so that every metric covers the same examples.
+pub(super) fn prepare(mut data: Classification, settings: &Settings) -> Prepared {
+    let level = settings.level;
+    let mut skipped = Skipped::default();
+    let Classification { labels, train, validation, test, .. } = &mut data;
+    for split in [train, validation, test] {
+        let describe = |example: &Example| format!("{:?} ({})", example.text, labels[example.label]);
+        skipped.retain(split, |example| has_token(&example.text, level), describe);
+    }
+    Prepared { examples: Box::new(data), note: skipped.note(level) }
+}
+
+/// The data without texts that have no token.
+pub(super) fn with_tokens(data: &Classification, level: Level) -> Cow<'_, Classification> {
+    let is_empty = |example: &Example| !has_token(&example.text, level);
+    if !Split::ALL.into_iter().any(|split| data.split(split).iter().any(is_empty)) {
+        return Cow::Borrowed(data);
+    }
+    let mut data = data.clone();
+    for split in [&mut data.train, &mut data.validation, &mut data.test] {
+        split.retain(|example| has_token(&example.text, level));
+    }
+    Cow::Owned(data)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    #[test]
+    fn texts_without_tokens_are_skipped_with_a_note() {
+        let example = |text: &str, label| Example { text: text.to_owned(), label, groups: Arc::default() };
+        let data = Classification {
+            labels: ["Korean", "Polish"].map(str::to_owned).to_vec(),
+            train: vec![example("Han", 0), example("-", 0), example("Wit", 1)],
+            validation: vec![example(" ;", 1), example("Lis", 1)],
+            ..Classification::default()
+        };
+        let prepared = prepare(data.clone(), &Settings::default());
+        let note = r#"2 examples without a token at task.level = "words" were skipped; first: "-" (Korean)"#;
+        assert_eq!(prepared.note.as_deref(), Some(note));
+        let sizes = |examples: &dyn Examples| Split::ALL.map(|split| examples.size(split).0);
+        assert_eq!(sizes(&*prepared.examples), [2, 1, 0]);
+        assert_eq!(sizes(&*with_tokens(&data, Level::Words)), [2, 1, 0]);
+        let characters = prepare(data.clone(), &Settings { level: Level::Characters, ..Settings::default() });
+        assert_eq!((characters.note, sizes(&*characters.examples)), (None, [3, 2, 0]));
+        assert!(matches!(with_tokens(&data, Level::Characters), Cow::Borrowed(_)));
+    }
+}

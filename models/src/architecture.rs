@@ -5,8 +5,8 @@ use burn::tensor::{Device, Tensor};
 use seqzoo_kernels::{Execution, Stream};
 use seqzoo_random::{Key, Purpose};
 
-use crate::cells::{self, Card, cells};
-use crate::layers::{Bidirectional, LayerState, Passage, Reading, SequenceLayer, Unidirectional};
+use crate::cells::{self, CellInfo, cells};
+use crate::layers::{Bidirectional, LayerOptions, LayerOutput, LayerState, SequenceLayer, Unidirectional};
 use crate::state::State;
 
 /// Generates the names ([`Architecture`]) and layers ([`Recurrent`]) from the list of cells.
@@ -46,9 +46,9 @@ macro_rules! architectures {
             }
 
             /// Description of the cell.
-            pub fn card(self) -> Card {
+            pub fn info(self) -> CellInfo {
                 match self {
-                    $(Architecture::$cell | Architecture::$both => <cells::$cell as crate::cell::Cell>::CARD,)*
+                    $(Architecture::$cell | Architecture::$both => <cells::$cell as crate::cell::Cell>::INFO,)*
                 }
             }
 
@@ -93,11 +93,11 @@ macro_rules! architectures {
         }
 
         impl Recurrent {
-            /// Processes `input`, `[batch, time, input_size]`; see [`SequenceLayer::read`].
-            pub fn read(&self, input: Tensor<3>, passage: Passage) -> Reading {
+            /// Processes `input`, `[batch, time, input_size]`; see [`SequenceLayer::forward`].
+            pub fn forward(&self, input: Tensor<3>, options: LayerOptions) -> LayerOutput {
                 match self {
-                    $(Recurrent::$cell(layer) => layer.read(input, passage),)*
-                    $(Recurrent::$both(layer) => layer.read(input, passage),)*
+                    $(Recurrent::$cell(layer) => layer.forward(input, options),)*
+                    $(Recurrent::$both(layer) => layer.forward(input, options),)*
                 }
             }
 
@@ -116,18 +116,18 @@ cells!(architectures);
 
 impl Architecture {
     /// The architecture with this name.
-    pub fn named(name: &str) -> Option<Self> {
+    pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|architecture| architecture.name() == name)
     }
 
     /// Number of parameters of the recurrent layer, all directions included.
     pub fn parameters(self, input_size: usize, hidden_size: usize) -> usize {
-        let Card { gates, own, .. } = self.card();
-        self.directions() * hidden_size * (gates * (input_size + hidden_size + 1) + own)
+        let CellInfo { gates, other_parameters, .. } = self.info();
+        self.directions() * hidden_size * (gates * (input_size + hidden_size + 1) + other_parameters)
     }
 
     /// Names and shapes of the recurrent layer's parameters.
-    pub fn shapes(self, input_size: usize, hidden_size: usize, device: &Device) -> Vec<(String, Vec<usize>)> {
+    pub fn parameter_shapes(self, input_size: usize, hidden_size: usize, device: &Device) -> Vec<(String, Vec<usize>)> {
         struct Shapes(Vec<String>, Vec<(String, Vec<usize>)>);
         impl ModuleVisitor for Shapes {
             fn enter_module(&mut self, name: &str, _: &str) {
@@ -151,13 +151,13 @@ impl Architecture {
 
     /// Bytes kept for the backward pass of one sequence of `time` steps: the input, and the gates and states of each
     /// step.
-    pub fn memory(self, time: usize, input_size: usize, hidden_size: usize) -> u64 {
-        let kept = input_size + self.directions() * hidden_size * (self.card().gates + self.state_tensors());
+    pub fn training_memory(self, time: usize, input_size: usize, hidden_size: usize) -> u64 {
+        let kept = input_size + self.directions() * hidden_size * (self.info().gates + self.state_tensors());
         4 * time as u64 * kept as u64
     }
 
     /// Floating-point operations of the matrix products in one time step of one sequence.
-    pub fn operations_per_step(self, input_size: usize, hidden_size: usize) -> usize {
-        2 * self.directions() * self.card().gates * hidden_size * (input_size + hidden_size)
+    pub fn flops_per_step(self, input_size: usize, hidden_size: usize) -> usize {
+        2 * self.directions() * self.info().gates * hidden_size * (input_size + hidden_size)
     }
 }

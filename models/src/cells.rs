@@ -2,7 +2,7 @@
 
 mod weights;
 
-pub use weights::{Weights, gates};
+pub use weights::{Weights, split_gates};
 
 /// The list of cells: file, type, name of the unidirectional architecture, and type of the bidirectional one.
 /// Modules, names, layers and the tests of every cell are generated from it.
@@ -30,7 +30,7 @@ cells!(modules);
 
 /// Description of a cell, printed by `seqzoo describe`.
 #[derive(Debug, Clone, Copy)]
-pub struct Card {
+pub struct CellInfo {
     /// The cell in one sentence.
     pub summary: &'static str,
     /// The equations of one time step, as in the cell's documentation.
@@ -42,5 +42,5 @@ pub struct Card {
     /// Number of gates: blocks of `hidden_size` columns in the input and recurrent products of a step.
     pub gates: usize,
     /// Parameters outside [`Weights`] and the recurrent matrices, in multiples of `hidden_size`.
-    pub own: usize,
+    pub other_parameters: usize,
 }

@@ -11,11 +11,13 @@ mod perceptron;
 pub mod pooling;
 pub mod stack;
 
-pub use attention::{Attention, AttentionScore};
+pub use attention::{Attention, AttentionOutput, AttentionScore};
 pub use character_encoder::{CharacterEncoder, CharacterEncoderShape, WordCharacters};
 pub use crf::Crf;
-pub use directions::{Bidirectional, LayerState, Noise, Passage, Reading, SequenceLayer, Unidirectional};
+pub use directions::{
+    Bidirectional, LayerOptions, LayerOutput, LayerState, Regularization, SequenceLayer, Unidirectional,
+};
 pub use linear::{Linear, linear};
 pub use perceptron::{Perceptron, PerceptronShape};
-pub use pooling::{Pooling, Summary};
-pub use stack::{Skip, Stack, StackShape, StackStream};
+pub use pooling::{Pooling, SequencePooling};
+pub use stack::{Skip, Stack, StackOutput, StackRates, StackShape, StackStream};

@@ -106,7 +106,7 @@ impl<N: Module> State<N> {
         let mut losses = Vec::new();
         for (global_batch, examples) in (0..).zip(setting.task.batches(0)).take(REFERENCE_BATCHES) {
             faults::moment(global_batch, global_batch, 1);
-            let noise = Key::new(setting.recipe.training.seed, Purpose::Dropout).at(global_batch);
+            let noise = Key::new(setting.recipe.training.seed, Purpose::Dropout).with_first(global_batch);
             let read = setting.task.loss(&network, &examples, recurrent_state.as_ref(), noise, &device);
             losses.push(f64::from(read.loss.into_scalar::<f32>()));
             recurrent_state = read.recurrent_state;
@@ -127,7 +127,7 @@ impl<N: Module> State<N> {
             return Err(found(Site::Data, Some(name), value.into()));
         }
         let mut state = self.clone();
-        let noise = Key::new(recipe.training.seed, Purpose::Dropout).at(batch.global_batch);
+        let noise = Key::new(recipe.training.seed, Purpose::Dropout).with_first(batch.global_batch);
         let device = device.clone().autodiff();
         let activations = if recipe.training.recompute { Activations::Recomputed } else { Activations::Kept };
         task.set_execution(&mut state.network, Execution { activations, ..Execution::default() });

@@ -6,7 +6,7 @@ use burn::tensor::{Device, Tensor};
 use seqzoo_kernels::{Extra, Recurrence};
 use seqzoo_random::Key;
 
-use super::{Card, Weights};
+use super::{CellInfo, Weights};
 use crate::cell::Cell;
 use crate::state::HiddenState;
 
@@ -30,13 +30,13 @@ pub struct ReluRnn {
 impl Cell for ReluRnn {
     type State = HiddenState;
 
-    const CARD: Card = Card {
+    const INFO: CellInfo = CellInfo {
         summary: "a vanilla RNN with ReLU; its state can grow without bound",
         equations: "h' = max(0, x W_ih + h W_hh + b)",
         paper: "Le, Jaitly and Hinton, A simple way to initialize recurrent networks of rectified linear units, 2015",
         file: "models/src/cells/relu_rnn.rs",
         gates: 1,
-        own: 0,
+        other_parameters: 0,
     };
 
     fn new(input_size: usize, hidden_size: usize, key: Key, device: &Device) -> Self {
@@ -52,6 +52,6 @@ impl Cell for ReluRnn {
     }
 
     fn step(&self, projected: Tensor<2>, HiddenState { hidden: h }: HiddenState) -> HiddenState {
-        HiddenState { hidden: relu(projected + self.weights.recur(h)) }
+        HiddenState { hidden: relu(projected + self.weights.project_hidden(h)) }
     }
 }

@@ -36,8 +36,8 @@ impl Weights {
         device: &Device,
     ) -> Self {
         Self {
-            weight_ih: init::glorot_uniform([input_size, hidden_size], GATES, key.place(0), device),
-            weight_hh: init::orthogonal(hidden_size, recurrent, key.place(1), device),
+            weight_ih: init::glorot_uniform([input_size, hidden_size], GATES, key.offset(0), device),
+            weight_hh: init::orthogonal(hidden_size, recurrent, key.offset(1), device),
             bias: init::constant(&bias.map(|gate| vec![gate; hidden_size]).concat(), device),
             packed: PackedWeights::default(),
         }
@@ -54,12 +54,12 @@ impl Weights {
     }
 
     /// Input product without bias, x W_ih: `[rows, input_size]` to `[rows, gates · hidden_size]`.
-    pub fn read(&self, x: Tensor<2>) -> Tensor<2> {
+    pub fn project_input(&self, x: Tensor<2>) -> Tensor<2> {
         x.matmul(self.weight_ih.val())
     }
 
     /// W_ih, `[input_size, gates · hidden_size]`.
-    pub fn input(&self) -> Tensor<2> {
+    pub fn weight_ih(&self) -> Tensor<2> {
         self.weight_ih.val()
     }
 
@@ -69,7 +69,7 @@ impl Weights {
     }
 
     /// W_hh, `[hidden_size, gates · hidden_size]`.
-    pub fn recurrent(&self) -> Tensor<2> {
+    pub fn weight_hh(&self) -> Tensor<2> {
         self.weight_hh.val()
     }
 
@@ -79,13 +79,13 @@ impl Weights {
     }
 
     /// Recurrent product, h W_hh: `[batch, hidden_size]` to `[batch, gates · hidden_size]`.
-    pub fn recur(&self, h: Tensor<2>) -> Tensor<2> {
+    pub fn project_hidden(&self, h: Tensor<2>) -> Tensor<2> {
         h.matmul(self.weight_hh.val())
     }
 }
 
 /// Splits `[batch, N · hidden_size]` into its gates.
-pub fn gates<const N: usize>(all: Tensor<2>) -> [Tensor<2>; N] {
+pub fn split_gates<const N: usize>(all: Tensor<2>) -> [Tensor<2>; N] {
     let hidden_size = all.dims()[1] / N;
     std::array::from_fn(|gate| all.clone().narrow(1, gate * hidden_size, hidden_size))
 }

@@ -6,7 +6,7 @@ use seqzoo_kernels::Lengths;
 use seqzoo_random::Key;
 
 use crate::init;
-use crate::invalid_shape::{InvalidShape, expect_fit};
+use crate::invalid_shape::{InvalidShape, expect_valid};
 
 /// Linear-chain conditional random field (CRF): a probability distribution over label sequences.
 ///
@@ -42,7 +42,7 @@ impl Crf {
     /// # Panics
     /// If [`Crf::check`] fails.
     pub fn new(labels: usize, key: Key, device: &Device) -> Self {
-        expect_fit(Self::check(labels));
+        expect_valid(Self::check(labels));
         Self {
             transition: init::uniform([labels, labels], 0.1, key, device),
             start: init::constant(&vec![0.0; labels], device),

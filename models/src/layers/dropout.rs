@@ -7,16 +7,16 @@ use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::Tensor;
 use seqzoo_random::Key;
 
-use crate::cell::mask;
+use crate::cell::bernoulli_mask;
 
 /// Dropout: sets each element to zero with probability `rate` and scales the rest by 1 / (1 − `rate`).
 ///
-/// `noise` is the key of the mask; `None` (inference) returns the input unchanged.
+/// `dropout_key` is the key of the mask; `None` (inference) returns the input unchanged.
 ///
 /// Srivastava et al., "Dropout", JMLR 15, 2014.
-pub fn dropout<const D: usize>(input: Tensor<D>, rate: f64, noise: Option<Key>) -> Tensor<D> {
+pub fn dropout<const D: usize>(input: Tensor<D>, rate: f64, dropout_key: Option<Key>) -> Tensor<D> {
     let shape = input.dims();
-    match noise {
+    match dropout_key {
         Some(key) => dropout_by(input, shape, rate, key),
         None => input,
     }
@@ -25,7 +25,7 @@ pub fn dropout<const D: usize>(input: Tensor<D>, rate: f64, noise: Option<Key>) 
 /// Variational (locked) dropout: the same mask at every time step of `[batch, time, features]`.
 ///
 /// Gal and Ghahramani, "A theoretically grounded application of dropout in recurrent neural networks", NIPS 2016.
-pub fn locked(input: Tensor<3>, rate: f64, key: Key) -> Tensor<3> {
+pub fn locked_dropout(input: Tensor<3>, rate: f64, key: Key) -> Tensor<3> {
     let [batch, _, features] = input.dims();
     dropout_by(input, [batch, 1, features], rate, key)
 }
@@ -33,12 +33,12 @@ pub fn locked(input: Tensor<3>, rate: f64, key: Key) -> Tensor<3> {
 /// Embedding dropout: drops whole rows of an embedding table, `[tokens, features]`, and thus every occurrence of a
 /// token in the batch.
 ///
-/// `noise` is the key of the mask; `None` (inference) returns the table unchanged.
+/// `dropout_key` is the key of the mask; `None` (inference) returns the table unchanged.
 ///
 /// Merity et al., "Regularizing and optimizing LSTM language models", ICLR 2018.
-pub fn rows(table: Tensor<2>, rate: f64, noise: Option<Key>) -> Tensor<2> {
+pub fn embedding_dropout(table: Tensor<2>, rate: f64, dropout_key: Option<Key>) -> Tensor<2> {
     let [tokens, _] = table.dims();
-    match noise {
+    match dropout_key {
         Some(key) => dropout_by(table, [tokens, 1], rate, key),
         None => table,
     }
@@ -48,7 +48,7 @@ pub fn rows(table: Tensor<2>, rate: f64, noise: Option<Key>) -> Tensor<2> {
 /// sequence.
 ///
 /// Merity et al., "Regularizing and optimizing LSTM language models", ICLR 2018, after Wan et al. 2013 (DropConnect).
-pub fn recurrent_weights<M: Module>(module: M, rate: f64, key: Key) -> M {
+pub fn drop_connect<M: Module>(module: M, rate: f64, key: Key) -> M {
     struct Dropper {
         rate: f64,
         key: Key,
@@ -64,7 +64,7 @@ pub fn recurrent_weights<M: Module>(module: M, rate: f64, key: Key) -> M {
                 return param;
             }
             self.dropped += 1;
-            let key = self.key.place(self.dropped);
+            let key = self.key.offset(self.dropped);
             // `Param::map` would create a new leaf; gradients must flow back to the trained weights.
             let (id, weights, mapper) = param.consume();
             Param::from_mapped_value(id, dropout(weights, self.rate, Some(key)), mapper)
@@ -80,6 +80,6 @@ fn dropout_by<const D: usize>(input: Tensor<D>, shape: [usize; D], rate: f64, ke
     if rate == 0.0 {
         return input;
     }
-    let dropped = mask(shape, rate, key, &input.device()).expand(input.dims());
+    let dropped = bernoulli_mask(shape, rate, key, &input.device()).expand(input.dims());
     input.mask_fill(dropped, 0.0) * (1.0 / (1.0 - rate))
 }

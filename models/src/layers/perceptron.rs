@@ -60,7 +60,7 @@ impl Perceptron {
     pub fn new(shape: &PerceptronShape, key: Key, device: &Device) -> Self {
         let mut below = shape.window * shape.features;
         let layer = |(index, &size): (u64, &usize)| {
-            let layer = Linear::new(below, size, 0.0, key.place(index), device);
+            let layer = Linear::new(below, size, 0.0, key.offset(index), device);
             below = size;
             layer
         };

@@ -7,12 +7,12 @@ use burn::tensor::{DType, Device, Gradients, Tensor, TensorData};
 use seqzoo_random::{Key, Purpose, RngExt};
 
 pub(crate) fn key(index: u64) -> Key {
-    Key::new(11, Purpose::Weights).at(index)
+    Key::new(11, Purpose::Weights).with_first(index)
 }
 
 /// `count` pseudorandom values in ±1, determined by `index` alone.
 pub(crate) fn numbers(count: usize, index: u64) -> Vec<f32> {
-    let mut stream = Key::new(5, Purpose::Data).at(index).stream();
+    let mut stream = Key::new(5, Purpose::Data).with_first(index).stream();
     (0..count).map(|_| stream.random_range(-1.0..1.0)).collect()
 }
 

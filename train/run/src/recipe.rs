@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use burn::module::Module;
 use seqzoo_datasets::catalog::{self, Dataset, Origin};
 use seqzoo_datasets::classification::Split;
-use seqzoo_models::init::all_uniform;
+use seqzoo_models::init::reinitialize_uniform;
 use seqzoo_random::{Key, Purpose};
 use serde::{Deserialize, Serialize};
 use toml::Table;
@@ -270,8 +270,12 @@ impl Recipe {
 
     /// Reinitializes a network according to `network.init_range`; unchanged if that is 0.
     pub fn begin<M: Module>(&self, network: M) -> M {
-        let key = Key::new(self.training.seed, Purpose::Weights).at(u64::MAX);
-        if self.network.init_range == 0.0 { network } else { all_uniform(network, self.network.init_range, key) }
+        let key = Key::new(self.training.seed, Purpose::Weights).with_first(u64::MAX);
+        if self.network.init_range == 0.0 {
+            network
+        } else {
+            reinitialize_uniform(network, self.network.init_range, key)
+        }
     }
 }
 

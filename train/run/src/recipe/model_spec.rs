@@ -73,7 +73,7 @@ impl ModelSpec {
     /// One-line description of the backbone.
     pub fn summary(&self) -> &'static str {
         match self.backbone {
-            Backbone::Recurrent(architecture) => architecture.card().summary,
+            Backbone::Recurrent(architecture) => architecture.info().summary,
             Backbone::Perceptron => "multilayer perceptron with ReLU over a window of fixed length",
         }
     }
@@ -92,7 +92,7 @@ impl ModelSpec {
             hidden_sizes: network.hidden_sizes.clone(),
             skip: network.skip,
             projection: network.projection,
-            rates: StackRates { dropout, locked, recurrent, zoneout },
+            rates: StackRates { dropout, locked_dropout: locked, recurrent_dropout: recurrent, zoneout },
         }
     }
 

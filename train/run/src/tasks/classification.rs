@@ -123,7 +123,12 @@ impl Task for ClassificationTask {
 
     fn batches(&self, epoch: u64) -> Vec<Vec<usize>> {
         let lengths: Vec<usize> = self.train.iter().map(|example| example.tokens.len()).collect();
-        batch::shuffled(&lengths, &lengths, self.spec.recipe.training.limits(), self.key(Purpose::Order).at(epoch))
+        batch::shuffled(
+            &lengths,
+            &lengths,
+            self.spec.recipe.training.limits(),
+            self.key(Purpose::Order).with_first(epoch),
+        )
     }
 
     fn loss(
@@ -177,7 +182,7 @@ impl TextClassifier {
         let encoded = examples.iter().map(|example| (self.encode(&example.text), example.label));
         let (rows, labels): (Vec<Vec<u32>>, Vec<usize>) = encoded.filter(|(row, _)| !row.is_empty()).unzip();
         let (tokens, lengths) = rectangle(rows.iter().map(Vec::as_slice), &self.device.clone().autodiff());
-        self.network.clone().train().reach(tokens, &lengths, &labels)
+        self.network.clone().train().gradient_norms(tokens, &lengths, &labels)
     }
 
     /// Level of tokenization.

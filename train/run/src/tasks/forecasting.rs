@@ -9,7 +9,7 @@ use seqzoo_datasets::timestamps::Step;
 use seqzoo_kernels::Execution;
 use seqzoo_models::invalid_shape::InvalidShape;
 use seqzoo_models::layers::{PerceptronShape, StackShape};
-use seqzoo_models::networks::{ForecastHead, Forecaster, ForecasterShape, Network, PastShape};
+use seqzoo_models::networks::{BackboneShape, ForecastHead, Forecaster, ForecasterShape, Network};
 use seqzoo_random::{Key, Purpose};
 use serde::{Deserialize, Serialize};
 
@@ -133,16 +133,18 @@ impl Codec {
 
     fn shape(&self, spec: &ModelSpec) -> ForecasterShape {
         let settings = &spec.recipe.series;
-        let past = match spec.backbone {
-            Backbone::Recurrent(_) => PastShape::Recurrent(StackShape { input_size: self.features(), ..spec.stack() }),
-            Backbone::Perceptron => PastShape::Perceptron(PerceptronShape {
+        let backbone = match spec.backbone {
+            Backbone::Recurrent(_) => {
+                BackboneShape::Recurrent(StackShape { input_size: self.features(), ..spec.stack() })
+            }
+            Backbone::Perceptron => BackboneShape::Perceptron(PerceptronShape {
                 window: settings.window,
                 features: self.features(),
                 hidden_sizes: spec.recipe.network.hidden_sizes.clone(),
             }),
         };
         let dropout = spec.recipe.dropout.output;
-        ForecasterShape { past, horizon: settings.horizon, head: settings.head(), dropout }
+        ForecasterShape { backbone, horizon: settings.horizon, head: settings.head(), dropout }
     }
 }
 
@@ -230,7 +232,7 @@ impl Task for ForecastingTask {
     fn batches(&self, epoch: u64) -> Vec<Vec<usize>> {
         let training = &self.spec.recipe.training;
         let window = self.framing().window;
-        let key = Key::new(training.seed, Purpose::Order).at(epoch);
+        let key = Key::new(training.seed, Purpose::Order).with_first(epoch);
         let lengths = vec![window; self.origins.len()];
         batch::shuffled(&lengths, &lengths, Limits { rows: training.batch_size, tokens: usize::MAX }, key)
     }
@@ -275,8 +277,8 @@ impl Task for ForecastingTask {
             let rows = origins
                 .iter()
                 .flat_map(|&origin| (origin..origin + horizon).map(move |row| (target[origin - 1], target[row])));
-            for (outputs, (last, actual)) in outputs.chunks_exact(head.width()).zip(rows) {
-                squares += (self.codec.unscaled(outputs[head.middle()], last) - actual).powi(2);
+            for (outputs, (last, actual)) in outputs.chunks_exact(head.output_size()).zip(rows) {
+                squares += (self.codec.unscaled(outputs[head.point_index()], last) - actual).powi(2);
                 count += 1;
             }
         }
@@ -335,7 +337,7 @@ impl SeriesForecaster {
         let shape = [1, window, self.codec.features()];
         let input = Tensor::from_data(TensorData::new(values, shape), &self.device);
         let outputs = Array::of(self.network.forecast(input, &[window])).values;
-        outputs.chunks_exact(self.head().width()).map(|outputs| self.unscaled(outputs, last)).collect()
+        outputs.chunks_exact(self.head().output_size()).map(|outputs| self.unscaled(outputs, last)).collect()
     }
 
     /// The head's outputs for one value, in the target's unit.
@@ -355,7 +357,7 @@ impl SeriesForecaster {
         let Framing { window, horizon, .. } = self.framing();
         let past = self.codec.windows(series, origins, window, &self.device);
         let outputs = Array::of(self.network.forecast(past, &vec![window; origins.len()])).values;
-        let width = self.head().width();
+        let width = self.head().output_size();
         let unscaled = |(&origin, outputs): (&usize, &[f32])| {
             let last = series.target()[origin - 1];
             outputs.chunks_exact(width).map(|outputs| self.unscaled(outputs, last)).collect()
@@ -379,7 +381,7 @@ impl SeriesForecaster {
                 .iter()
                 .zip(&series.target()[origin..])
                 .for_each(|(outputs, &actual)| coverage.add(outputs, actual));
-            Some(forecast.iter().map(|outputs| outputs[head.middle()]).collect())
+            Some(forecast.iter().map(|outputs| outputs[head.point_index()]).collect())
         });
         Evaluation { interval: coverage.interval(), ..evaluation }
     }

@@ -246,7 +246,7 @@ impl Task for LanguageModelTask {
         let Window { start, gradient_from, loss_from, carry_at, end } = self.windows[batch[0]];
         let rows = self.train.rows.len();
         // Dropout keys differ by segment, in the bits above those that count steps.
-        let segment_key = |number: u64| Some(noise.at(noise.first() ^ (number << 56)));
+        let segment_key = |number: u64| Some(noise.with_first(noise.first() ^ (number << 56)));
         let mut states = recurrent_state.map(|recurrent_state| unfold(recurrent_state, network.depth()));
         let mut passed_on = None;
         let mut features = Vec::new();
@@ -262,13 +262,13 @@ impl Task for LanguageModelTask {
                     let inner = device.clone().inner();
                     let tokens = self.train.tokens(from, to, &inner);
                     let detached = states.map(|states| map(states, Tensor::inner));
-                    let read = network.valid().read(tokens, &lengths, detached, segment_key(number));
+                    let read = network.valid().forward(tokens, &lengths, detached, segment_key(number));
                     states = Some(map(read.states, Tensor::from_inner));
                     None
                 }
                 false => {
                     let tokens = self.train.tokens(from, to, device);
-                    let read = network.read(tokens, &lengths, states, segment_key(number));
+                    let read = network.forward(tokens, &lengths, states, segment_key(number));
                     states = Some(read.states);
                     (from >= loss_from).then_some(read.features)
                 }
@@ -327,7 +327,7 @@ impl TextModel {
 
     /// Processes a text token by token.
     pub fn reader(&self) -> TextReader<'_> {
-        self.network.reader(&self.device)
+        self.network.stream(&self.device)
     }
 
     /// Metrics of next-token prediction on a text.
@@ -354,14 +354,14 @@ fn score(network: &LanguageModel, text: &EvaluationRows, device: &Device, stop: 
             return None;
         }
         let Window { start, end, .. } = window;
-        let read = network.read(rows.tokens(start, end, device), &vec![end - start; count], states, None);
+        let read = network.forward(rows.tokens(start, end, device), &vec![end - start; count], states, None);
         let (mut features, mut next) = (read.features, rows.next(start, end));
         let counted = text.counted(start, end);
         if counted.len() < next.len() {
             features = select(features, &counted);
             next = counted.iter().map(|&index| next[index]).collect();
         }
-        let (mean, hits) = network.grade(features, &next);
+        let (mean, hits) = network.evaluate(features, &next);
         correct += hits as f64;
         loss += mean * next.len() as f64;
         examples += next.len();

@@ -12,7 +12,7 @@ use seqzoo_datasets::text::{UNKNOWN, Vocabulary};
 use seqzoo_kernels::Execution;
 use seqzoo_models::invalid_shape::InvalidShape;
 use seqzoo_models::layers::{CharacterEncoderShape, StackShape, WordCharacters};
-use seqzoo_models::networks::{Network, Sentences, Tagger, TaggerShape};
+use seqzoo_models::networks::{Network, Tagger, TaggerInput, TaggerShape};
 use seqzoo_random::{Key, Purpose};
 use serde::{Deserialize, Serialize};
 
@@ -91,7 +91,7 @@ impl Codec {
         let recipe = &spec.recipe;
         let StackShape { architecture, .. } = spec.stack();
         let character_encoder = (recipe.characters.hidden_size > 0).then(|| CharacterEncoderShape {
-            letters: self.letters.size(),
+            characters: self.letters.size(),
             stack: StackShape::plain(
                 architecture,
                 recipe.characters.embedding_size,
@@ -170,7 +170,12 @@ impl Task for TaggingTask {
     fn batches(&self, epoch: u64) -> Vec<Vec<usize>> {
         let training = &self.spec.recipe.training;
         let lengths: Vec<usize> = self.train.iter().map(|sentence| sentence.words.len()).collect();
-        batch::shuffled(&lengths, &lengths, training.limits(), Key::new(training.seed, Purpose::Order).at(epoch))
+        batch::shuffled(
+            &lengths,
+            &lengths,
+            training.limits(),
+            Key::new(training.seed, Purpose::Order).with_first(epoch),
+        )
     }
 
     fn loss(
@@ -244,10 +249,10 @@ fn pairs<'a>(actual: &'a [usize], predicted: &'a [usize]) -> impl Iterator<Item 
 }
 
 /// Pads rows to one rectangle, with the characters of each distinct word once.
-fn sentences(rows: &[&Encoded], device: &Device) -> Sentences {
+fn sentences(rows: &[&Encoded], device: &Device) -> TaggerInput {
     let mut distinct: Vec<&[u32]> = Vec::new();
     let mut index_of: HashMap<&[u32], u32> = HashMap::new();
-    let places: Vec<Vec<u32>> = rows
+    let word_indices: Vec<Vec<u32>> = rows
         .iter()
         .map(|row| {
             let index = |characters| {
@@ -260,9 +265,13 @@ fn sentences(rows: &[&Encoded], device: &Device) -> Sentences {
         })
         .collect();
     let (tokens, lengths) = rectangle(rows.iter().map(|row| row.words.as_slice()), device);
-    let (letters, word_lengths) = rectangle(distinct.iter().copied(), device);
-    let (places, _) = rectangle(places.iter().map(Vec::as_slice), device);
-    Sentences { tokens, lengths, characters: Some(WordCharacters { letters, lengths: word_lengths, places }) }
+    let (characters, word_lengths) = rectangle(distinct.iter().copied(), device);
+    let (word_indices, _) = rectangle(word_indices.iter().map(Vec::as_slice), device);
+    TaggerInput {
+        tokens,
+        lengths,
+        characters: Some(WordCharacters { characters, lengths: word_lengths, word_indices }),
+    }
 }
 
 /// Predicted labels of each row and, if `with_loss`, the mean loss per token; `None` if stopped.

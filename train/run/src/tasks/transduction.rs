@@ -54,7 +54,7 @@ impl Codec {
 
     /// Settings to generate at most `max_length` tokens.
     fn generation(&self, max_length: usize) -> Generation<'static> {
-        Generation { begin: BEGIN, end: self.end(), suppressed: &SUPPRESSED, max_length }
+        Generation { bos: BEGIN, eos: self.end(), suppressed: &SUPPRESSED, max_length }
     }
 
     fn encode(&self, pair: &Pair) -> Encoded {
@@ -195,7 +195,7 @@ impl Task for TransductionTask {
     fn batches(&self, epoch: u64) -> Vec<Vec<usize>> {
         let training = &self.spec.recipe.training;
         let (lengths, sizes) = extents(&self.train, self.spec.recipe.network.attention);
-        batch::shuffled(&lengths, &sizes, training.limits(), Key::new(training.seed, Purpose::Order).at(epoch))
+        batch::shuffled(&lengths, &sizes, training.limits(), Key::new(training.seed, Purpose::Order).with_first(epoch))
     }
 
     fn loss(
@@ -242,7 +242,7 @@ impl Transducer {
             return None;
         }
         let (source, _) = sources(&[&pair], &self.device);
-        let hypotheses = self.network.beam(source, length, &self.codec.generation(self.codec.longest), width);
+        let hypotheses = self.network.beam_search(source, length, &self.codec.generation(self.codec.longest), width);
         Some(hypotheses.into_iter().map(|found| (self.codec.decode(&found.tokens), found.log_probability)).collect())
     }
 

@@ -1,5 +1,9 @@
 //! The [`Cell`] trait and the reference loop over time steps.
 
+mod weights;
+
+pub use weights::{Weights, split_gates};
+
 use burn::module::{Module, ModuleDisplay};
 use burn::tensor::{Bool, Device, Tensor, TensorData};
 use seqzoo_kernels::{
@@ -7,7 +11,6 @@ use seqzoo_kernels::{
 };
 use seqzoo_random::{Key, RngExt};
 
-use crate::cells::{CellInfo, Weights};
 use crate::state::{NamedState, State};
 
 /// A recurrent cell: the computation of one time step. [`unroll`] applies it to a whole sequence.
@@ -40,6 +43,23 @@ pub trait Cell: Module + ModuleDisplay {
     ///
     /// `projected` is `[batch, gates · hidden_size]`; each tensor of the state is `[batch, hidden_size]`.
     fn step(&self, projected: Tensor<2>, state: Self::State) -> Self::State;
+}
+
+/// Description of a cell, printed by `seqzoo describe`.
+#[derive(Debug, Clone, Copy)]
+pub struct CellInfo {
+    /// The cell in one sentence.
+    pub summary: &'static str,
+    /// The equations of one time step, as in the cell's documentation.
+    pub equations: &'static str,
+    /// The paper that introduced it.
+    pub paper: &'static str,
+    /// Its source file, relative to the repository root.
+    pub file: &'static str,
+    /// Number of gates: blocks of `hidden_size` columns in the input and recurrent products of a step.
+    pub gates: usize,
+    /// Parameters outside [`Weights`] and the recurrent matrices, in multiples of `hidden_size`.
+    pub other_parameters: usize,
 }
 
 /// Options of [`unroll`].

@@ -1,6 +1,7 @@
 //! Layers: unidirectional and bidirectional recurrent layers, stacks with skip connections, dropout, pooling, character
 //! encoders, perceptrons, attention, conditional random fields.
 
+pub mod architecture;
 pub mod attention;
 pub mod character_encoder;
 pub mod crf;
@@ -11,6 +12,7 @@ mod perceptron;
 pub mod pooling;
 pub mod stack;
 
+pub use architecture::{Architecture, Recurrent};
 pub use attention::{Attention, AttentionOutput, AttentionScore};
 pub use character_encoder::{CharacterEncoder, CharacterEncoderShape, WordCharacters};
 pub use crf::Crf;

@@ -24,7 +24,6 @@
 //! - [`architecture`]: the architecture names that a recipe accepts.
 //! - [`invalid_shape`]: the error for invalid sizes and rates.
 
-pub mod architecture;
 pub mod cell;
 pub mod cells;
 pub mod init;
@@ -34,6 +33,6 @@ pub mod networks;
 pub mod probe;
 pub mod state;
 
-pub use architecture::Architecture;
 pub use invalid_shape::InvalidShape;
+pub use layers::architecture::{self, Architecture};
 pub use seqzoo_kernels::Lengths;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Device, Tensor};
-use seqzoo_kernels::{Execution, Parameter, Rule, Step, Updated};
+use seqzoo_kernels::{self as kernels, Execution, Parameter, Rule, Step, Updated};
 use seqzoo_run::parameters::{self, Array, Arrays, Path};
 use seqzoo_run::recipe::{OptimizerKind, OptimizerSettings};
 
@@ -215,7 +215,7 @@ impl Stepper<'_> {
         let old = names.iter().map(|name| self.memory.get(name).cloned().unwrap_or_else(|| g.zeros_like()));
         let state: Vec<Tensor<1>> = old.collect();
         let parameter = Parameter { value, gradient: g, state: &state };
-        let Updated { value, state } = rule.apply(shared, parameter, self.execution)?;
+        let Updated { value, state } = kernels::update(rule, shared, parameter, self.execution)?;
         self.memory.extend(names.into_iter().zip(state));
         Some(value)
     }

@@ -6,8 +6,7 @@ use burn::tensor::{Device, Tensor};
 use seqzoo_kernels::{Extra, Recurrence};
 use seqzoo_random::Key;
 
-use super::{CellInfo, Weights, split_gates};
-use crate::cell::Cell;
+use crate::cell::{Cell, CellInfo, Weights, split_gates};
 use crate::init;
 use crate::state::HiddenState;
 

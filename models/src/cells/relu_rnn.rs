@@ -6,8 +6,7 @@ use burn::tensor::{Device, Tensor};
 use seqzoo_kernels::{Extra, Recurrence};
 use seqzoo_random::Key;
 
-use super::{CellInfo, Weights};
-use crate::cell::Cell;
+use crate::cell::{Cell, CellInfo, Weights};
 use crate::state::HiddenState;
 
 /// Vanilla recurrent cell with rectified linear units: the state is unbounded, and the gradient need not vanish.

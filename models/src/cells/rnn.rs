@@ -5,8 +5,7 @@ use burn::tensor::{Device, Tensor};
 use seqzoo_kernels::{Extra, Recurrence};
 use seqzoo_random::Key;
 
-use super::{CellInfo, Weights};
-use crate::cell::Cell;
+use crate::cell::{Cell, CellInfo, Weights};
 use crate::state::HiddenState;
 
 /// Vanilla recurrent cell (Elman RNN) with a tanh nonlinearity: the hidden state is both memory and output.

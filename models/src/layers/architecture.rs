@@ -5,8 +5,9 @@ use burn::tensor::{Device, Tensor};
 use seqzoo_kernels::{Execution, Stream};
 use seqzoo_random::{Key, Purpose};
 
-use crate::cells::{self, CellInfo, cells};
-use crate::layers::{Bidirectional, LayerOptions, LayerOutput, LayerState, SequenceLayer, Unidirectional};
+use super::{Bidirectional, LayerOptions, LayerOutput, LayerState, SequenceLayer, Unidirectional};
+use crate::cell::{Cell, CellInfo};
+use crate::cells::{self, cells};
 use crate::state::State;
 
 /// Generates the names ([`Architecture`]) and layers ([`Recurrent`]) from the list of cells.
@@ -48,7 +49,7 @@ macro_rules! architectures {
             /// Description of the cell.
             pub fn info(self) -> CellInfo {
                 match self {
-                    $(Architecture::$cell | Architecture::$both => <cells::$cell as crate::cell::Cell>::INFO,)*
+                    $(Architecture::$cell | Architecture::$both => <cells::$cell as Cell>::INFO,)*
                 }
             }
 
@@ -64,7 +65,7 @@ macro_rules! architectures {
             pub fn state_tensors(self) -> usize {
                 match self {
                     $(Architecture::$cell | Architecture::$both =>
-                        <cells::$cell as crate::cell::Cell>::State::TENSORS,)*
+                        <cells::$cell as Cell>::State::TENSORS,)*
                 }
             }
 

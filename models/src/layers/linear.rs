@@ -2,7 +2,7 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, module};
-use seqzoo_kernels::{self as kernels, Execution, LinearInputs, PackedMatrices};
+use seqzoo_kernels::{self as kernels, Execution, LinearInputs, PackedWeights};
 use seqzoo_random::Key;
 
 use crate::init;
@@ -23,7 +23,7 @@ pub struct Linear {
     bias: Param<Tensor<1>>,
     /// Cache of packed weights for kernels. It tracks parameter changes, so clones and updated copies may share it.
     #[module(skip)]
-    packed: PackedMatrices,
+    packed: PackedWeights,
     #[module(skip)]
     execution: Execution,
 }
@@ -42,7 +42,7 @@ impl Linear {
         Self {
             weight: init::glorot_uniform([input_size, output_size], 1, key, device),
             bias: init::constant(&vec![bias; output_size], device),
-            packed: PackedMatrices::default(),
+            packed: PackedWeights::default(),
             execution: Execution::default(),
         }
     }

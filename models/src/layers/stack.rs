@@ -7,8 +7,7 @@ use seqzoo_kernels::{Execution, Lengths, Stream};
 use seqzoo_random::Key;
 use serde::{Deserialize, Serialize};
 
-use super::{LayerOptions, LayerState, Linear, Regularization, dropout};
-use crate::architecture::{Architecture, Recurrent};
+use super::{Architecture, LayerOptions, LayerState, Linear, Recurrent, Regularization, dropout};
 use crate::cell::zero_padding;
 use crate::invalid_shape::{InvalidShape, expect_valid, positive, probability};
 

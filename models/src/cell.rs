@@ -11,6 +11,7 @@ use seqzoo_kernels::{
 };
 use seqzoo_random::{Key, RngExt};
 
+use crate::names::FieldNames;
 use crate::state::{NamedState, State};
 
 /// A recurrent cell: the computation of one time step. [`unroll`] applies it to a whole sequence.
@@ -60,6 +61,10 @@ pub struct CellInfo {
     pub gates: usize,
     /// Parameters outside [`Weights`] and the recurrent matrices, in multiples of `hidden_size`.
     pub other_parameters: usize,
+    /// Names of the cell's parameters in checkpoints.
+    pub parameters: FieldNames,
+    /// Names of its unidirectional and its bidirectional layer in checkpoints.
+    pub layer_names: [&'static str; 2],
 }
 
 /// Options of [`unroll`].

@@ -1,5 +1,8 @@
 //! Recurrent cells, one per file, with equations above the code.
 
+use crate::cell::{Cell, Weights};
+use crate::names::FieldNames;
+
 /// The list of cells: file, type, name of the unidirectional architecture, and type of the bidirectional one.
 /// Modules, names, layers and the tests of every cell are generated from it.
 macro_rules! cells {
@@ -23,3 +26,11 @@ macro_rules! modules {
     };
 }
 cells!(modules);
+
+macro_rules! parameter_names {
+    ($($file:ident::$cell:ident = $name:literal, $both:ident;)*) => {
+        /// Names of parameters in checkpoints, as each cell declares them.
+        pub(crate) const NAMES: &[FieldNames] = &[Weights::NAMES, $(<$cell as Cell>::INFO.parameters,)*];
+    };
+}
+cells!(parameter_names);

@@ -12,6 +12,8 @@ mod perceptron;
 pub mod pooling;
 pub mod stack;
 
+use crate::names::FieldNames;
+
 pub use architecture::{Architecture, Recurrent};
 pub use attention::{Attention, AttentionOutput, AttentionScore};
 pub use character_encoder::{CharacterEncoder, CharacterEncoderShape, WordCharacters};
@@ -23,3 +25,16 @@ pub use linear::{Linear, linear};
 pub use perceptron::{Perceptron, PerceptronShape};
 pub use pooling::{Pooling, SequencePooling};
 pub use stack::{Skip, Stack, StackOutput, StackRates, StackShape, StackStream};
+
+/// Names of parameters in checkpoints, as each layer declares them.
+pub(crate) const NAMES: &[&[FieldNames]] = &[
+    architecture::NAMES,
+    attention::NAMES,
+    character_encoder::NAMES,
+    crf::NAMES,
+    directions::NAMES,
+    linear::NAMES,
+    perceptron::NAMES,
+    pooling::NAMES,
+    stack::NAMES,
+];

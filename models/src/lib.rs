@@ -22,6 +22,7 @@
 //! - [`layers`]: bidirectional layers, stacks with skip connections, dropout, pooling, attention, CRF.
 //! - [`networks`]: the networks that a recipe trains.
 //! - [`architecture`]: the architecture names that a recipe accepts.
+//! - [`parameters`]: parameters by name, as in checkpoints.
 //! - [`invalid_shape`]: the error for invalid sizes and rates.
 
 pub mod cell;
@@ -29,7 +30,9 @@ pub mod cells;
 pub mod init;
 pub mod invalid_shape;
 pub mod layers;
+pub mod names;
 pub mod networks;
+pub mod parameters;
 pub mod probe;
 pub mod state;
 

@@ -24,6 +24,18 @@ use seqzoo_random::Key;
 
 use crate::init;
 use crate::layers::dropout::embedding_dropout;
+use crate::names::{FieldNames, names};
+
+/// Names of parameters in checkpoints, as each network declares them, and those of Burn's embedding.
+pub(crate) const NAMES: &[&[FieldNames]] = &[
+    &[names!(Embedding { weight: "weight" })],
+    classifier::NAMES,
+    encoder_decoder::NAMES,
+    forecaster::NAMES,
+    language_model::NAMES,
+    relation::NAMES,
+    tagger::NAMES,
+];
 
 /// A network whose recurrent layers can be computed in more than one way.
 pub trait Network: Module {

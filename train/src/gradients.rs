@@ -3,7 +3,7 @@
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Gradients, Tensor};
 use seqzoo_kernels::{Execution, is_finite, sum_of_squares};
-use seqzoo_run::parameters::Path;
+use seqzoo_run::parameters::ParameterPath;
 use std::collections::BTreeMap;
 
 /// The gradient of each parameter by its path, flattened to `[elements]`.
@@ -21,13 +21,13 @@ pub fn of<M: Module>(module: &M, gradients: &Gradients) -> Flat {
 
 fn collect<M: Module>(module: &M, gradients: Option<&Gradients>) -> Flat {
     struct Collector<'a> {
-        path: Path,
+        path: ParameterPath,
         gradients: Option<&'a Gradients>,
         flat: Flat,
     }
     impl ModuleVisitor for Collector<'_> {
-        fn enter_module(&mut self, name: &str, _: &str) {
-            self.path.enter(name);
+        fn enter_module(&mut self, name: &str, container: &str) {
+            self.path.enter(name, container);
         }
         fn exit_module(&mut self, _: &str, _: &str) {
             self.path.exit();
@@ -43,7 +43,7 @@ fn collect<M: Module>(module: &M, gradients: Option<&Gradients>) -> Flat {
             }
         }
     }
-    let mut collector = Collector { path: Path::default(), gradients, flat: Flat::new() };
+    let mut collector = Collector { path: ParameterPath::default(), gradients, flat: Flat::new() };
     module.visit(&mut collector);
     collector.flat
 }

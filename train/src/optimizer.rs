@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Device, Tensor};
 use seqzoo_kernels::{self as kernels, Execution, Parameter, Rule, Step, Updated};
-use seqzoo_run::parameters::{self, Array, Arrays, Path};
+use seqzoo_run::parameters::{self, Array, Arrays, ParameterPath};
 use seqzoo_run::recipe::{OptimizerKind, OptimizerSettings};
 
 use crate::gradients::Flat;
@@ -69,7 +69,7 @@ impl Optimizer {
             self.averaged += 1;
         }
         module.map(&mut Stepper {
-            path: Path::default(),
+            path: ParameterPath::default(),
             settings: self.settings,
             memory: &mut self.memory,
             gradients,
@@ -171,7 +171,7 @@ fn corrections(beta_1: f64, beta_2: f64, updates: u64) -> (f64, f64) {
 }
 
 struct Stepper<'a> {
-    path: Path,
+    path: ParameterPath,
     settings: OptimizerSettings,
     memory: &'a mut BTreeMap<String, Tensor<1>>,
     gradients: Flat,
@@ -258,8 +258,8 @@ impl Stepper<'_> {
 }
 
 impl ModuleMapper for Stepper<'_> {
-    fn enter_module(&mut self, name: &str, _: &str) {
-        self.path.enter(name);
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.path.enter(name, container);
     }
 
     fn exit_module(&mut self, _: &str, _: &str) {

@@ -6,6 +6,7 @@ use seqzoo_kernels::PackedWeights;
 use seqzoo_random::Key;
 
 use crate::init;
+use crate::names::{FieldNames, names};
 
 /// Input weights, recurrent weights and bias of all gates, concatenated in the last dimension.
 ///
@@ -26,6 +27,10 @@ pub struct Weights {
 }
 
 impl Weights {
+    /// Names of the fields in checkpoints.
+    pub(crate) const NAMES: FieldNames =
+        names!(Weights { weight_ih: "weight_ih", weight_hh: "weight_hh", bias: "bias" });
+
     /// Glorot-uniform input weights, `recurrent` orthogonal blocks of recurrent weights, and one constant bias per
     /// gate.
     pub fn new<const GATES: usize>(

@@ -8,6 +8,7 @@ use seqzoo_random::Key;
 
 use crate::cell::{Cell, CellInfo, Weights, split_gates};
 use crate::init;
+use crate::names::names;
 use crate::state::HiddenState;
 
 /// Gated recurrent unit (GRU) with the reset gate applied before the recurrent product.
@@ -46,6 +47,8 @@ impl Cell for Gru {
         file: "models/src/cells/gru.rs",
         gates: 3,
         other_parameters: 0,
+        parameters: names!(Gru { weights: "weights", weight_hn: "weight_hn" }),
+        layer_names: ["Gru", "BiGru"],
     };
 
     fn new(input_size: usize, hidden_size: usize, key: Key, device: &Device) -> Self {

@@ -8,6 +8,7 @@ use seqzoo_random::Key;
 
 use crate::cell::{Cell, CellInfo, Weights, split_gates};
 use crate::init;
+use crate::names::names;
 use crate::state::HiddenState;
 
 /// Gated recurrent unit (GRU) with the reset gate applied after the recurrent product: one product per step instead of
@@ -45,6 +46,8 @@ impl Cell for GruResetAfter {
         file: "models/src/cells/gru_reset_after.rs",
         gates: 3,
         other_parameters: 1,
+        parameters: names!(GruResetAfter { weights: "weights", bias_hn: "bias_hn" }),
+        layer_names: ["GruResetAfter", "BiGruResetAfter"],
     };
 
     fn new(input_size: usize, hidden_size: usize, key: Key, device: &Device) -> Self {

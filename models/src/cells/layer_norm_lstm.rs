@@ -7,6 +7,7 @@ use seqzoo_random::Key;
 
 use crate::cell::{Cell, CellInfo, Weights, split_gates};
 use crate::init;
+use crate::names::names;
 use crate::state::LstmState;
 
 /// Added to the variance for numerical stability; the default of PyTorch's `LayerNorm`.
@@ -49,6 +50,14 @@ impl Cell for LayerNormLstm {
         file: "models/src/cells/layer_norm_lstm.rs",
         gates: 4,
         other_parameters: 10,
+        parameters: names!(LayerNormLstm {
+            weights: "weights",
+            gain_ih: "gain_ih",
+            gain_hh: "gain_hh",
+            gain_cell: "gain_cell",
+            bias_cell: "bias_cell"
+        }),
+        layer_names: ["LayerNormLstm", "BiLayerNormLstm"],
     };
 
     fn new(input_size: usize, hidden_size: usize, key: Key, device: &Device) -> Self {

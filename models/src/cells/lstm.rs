@@ -7,6 +7,7 @@ use seqzoo_kernels::{Extra, Recurrence};
 use seqzoo_random::Key;
 
 use crate::cell::{Cell, CellInfo, Weights, split_gates};
+use crate::names::names;
 use crate::state::LstmState;
 
 /// Long short-term memory (LSTM) with a forget gate.
@@ -43,6 +44,8 @@ impl Cell for Lstm {
         file: "models/src/cells/lstm.rs",
         gates: 4,
         other_parameters: 0,
+        parameters: names!(Lstm { weights: "weights" }),
+        layer_names: ["Lstm", "BiLstm"],
     };
 
     fn new(input_size: usize, hidden_size: usize, key: Key, device: &Device) -> Self {

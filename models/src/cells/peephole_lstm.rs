@@ -7,6 +7,7 @@ use seqzoo_random::Key;
 
 use crate::cell::{Cell, CellInfo, Weights, split_gates};
 use crate::init;
+use crate::names::names;
 use crate::state::LstmState;
 
 /// Long short-term memory (LSTM) with peephole connections: the gates also depend on the cell state, the output gate on
@@ -48,6 +49,13 @@ impl Cell for PeepholeLstm {
         file: "models/src/cells/peephole_lstm.rs",
         gates: 4,
         other_parameters: 3,
+        parameters: names!(PeepholeLstm {
+            weights: "weights",
+            peephole_i: "peephole_i",
+            peephole_f: "peephole_f",
+            peephole_o: "peephole_o"
+        }),
+        layer_names: ["PeepholeLstm", "BiPeepholeLstm"],
     };
 
     fn new(input_size: usize, hidden_size: usize, key: Key, device: &Device) -> Self {

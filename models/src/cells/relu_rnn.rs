@@ -7,6 +7,7 @@ use seqzoo_kernels::{Extra, Recurrence};
 use seqzoo_random::Key;
 
 use crate::cell::{Cell, CellInfo, Weights};
+use crate::names::names;
 use crate::state::HiddenState;
 
 /// Vanilla recurrent cell with rectified linear units: the state is unbounded, and the gradient need not vanish.
@@ -36,6 +37,8 @@ impl Cell for ReluRnn {
         file: "models/src/cells/relu_rnn.rs",
         gates: 1,
         other_parameters: 0,
+        parameters: names!(ReluRnn { weights: "weights" }),
+        layer_names: ["ReluRnn", "BiReluRnn"],
     };
 
     fn new(input_size: usize, hidden_size: usize, key: Key, device: &Device) -> Self {

@@ -6,6 +6,7 @@ use seqzoo_kernels::{Extra, Recurrence};
 use seqzoo_random::Key;
 
 use crate::cell::{Cell, CellInfo, Weights};
+use crate::names::names;
 use crate::state::HiddenState;
 
 /// Vanilla recurrent cell (Elman RNN) with a tanh nonlinearity: the hidden state is both memory and output.
@@ -34,6 +35,8 @@ impl Cell for Rnn {
         file: "models/src/cells/rnn.rs",
         gates: 1,
         other_parameters: 0,
+        parameters: names!(Rnn { weights: "weights" }),
+        layer_names: ["Rnn", "BiRnn"],
     };
 
     fn new(input_size: usize, hidden_size: usize, key: Key, device: &Device) -> Self {

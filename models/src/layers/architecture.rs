@@ -1,13 +1,14 @@
 //! Names of the recurrent architectures: each cell, unidirectional or bidirectional.
 
-use burn::module::{Module, ModuleVisitor, Param};
+use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use seqzoo_kernels::{Execution, Stream};
-use seqzoo_random::{Key, Purpose};
+use seqzoo_random::Key;
 
 use super::{Bidirectional, LayerOptions, LayerOutput, LayerState, SequenceLayer, Unidirectional};
 use crate::cell::{Cell, CellInfo};
 use crate::cells::{self, cells};
+use crate::names::FieldNames;
 use crate::state::State;
 
 /// Generates the names ([`Architecture`]) and layers ([`Recurrent`]) from the list of cells.
@@ -93,6 +94,15 @@ macro_rules! architectures {
             )*
         }
 
+        /// Names of parameters in checkpoints: those of the variants of [`Recurrent`].
+        pub(super) const NAMES: &[FieldNames] = &[FieldNames::new(
+            "Enum:Recurrent",
+            &[
+                $((stringify!($cell), <cells::$cell as Cell>::INFO.layer_names[0]),)*
+                $((stringify!($both), <cells::$cell as Cell>::INFO.layer_names[1]),)*
+            ],
+        )];
+
         impl Recurrent {
             /// Processes `input`, `[batch, time, input_size]`; see [`SequenceLayer::forward`].
             pub fn forward(&self, input: Tensor<3>, options: LayerOptions) -> LayerOutput {
@@ -125,29 +135,6 @@ impl Architecture {
     pub fn parameters(self, input_size: usize, hidden_size: usize) -> usize {
         let CellInfo { gates, other_parameters, .. } = self.info();
         self.directions() * hidden_size * (gates * (input_size + hidden_size + 1) + other_parameters)
-    }
-
-    /// Names and shapes of the recurrent layer's parameters.
-    pub fn parameter_shapes(self, input_size: usize, hidden_size: usize, device: &Device) -> Vec<(String, Vec<usize>)> {
-        struct Shapes(Vec<String>, Vec<(String, Vec<usize>)>);
-        impl ModuleVisitor for Shapes {
-            fn enter_module(&mut self, name: &str, _: &str) {
-                self.0.push(name.to_owned());
-            }
-            fn exit_module(&mut self, _: &str, _: &str) {
-                self.0.pop();
-            }
-            fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-                // The first path component is the architecture's name.
-                self.1.push((self.0[1..].join("."), param.val().dims().to_vec()));
-            }
-        }
-        // Shapes of a tiny layer with unambiguous sizes, scaled up: initializing a large layer takes long.
-        let (tiny_input, tiny_hidden) = (7, 5);
-        let mut found = Shapes(Vec::new(), Vec::new());
-        self.build(tiny_input, tiny_hidden, Key::new(0, Purpose::Weights), device).visit(&mut found);
-        let scaled = |size: usize| if size == tiny_input { input_size } else { size / tiny_hidden * hidden_size };
-        found.1.into_iter().map(|(name, shape)| (name, shape.into_iter().map(scaled).collect())).collect()
     }
 
     /// Bytes kept for the backward pass of one sequence of `time` steps: the input, and the gates and states of each

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cell::zero_padding;
 use crate::init;
+use crate::names::{FieldNames, names};
 
 /// Score function between a query q and a memory m.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -45,6 +46,10 @@ pub struct Attention {
     #[module(skip)]
     score: AttentionScore,
 }
+
+/// Names of parameters in checkpoints.
+pub(super) const NAMES: &[FieldNames] =
+    &[names!(Attention { weight_query: "weight_query", weight_memory: "weight_memory", vector: "vector" })];
 
 /// Output of [`Attention`].
 #[derive(Debug, Clone)]

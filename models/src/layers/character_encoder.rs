@@ -10,6 +10,7 @@ use seqzoo_random::Key;
 use super::{Pooling, SequencePooling, Stack, StackShape};
 use crate::init;
 use crate::invalid_shape::{InvalidShape, positive};
+use crate::names::{FieldNames, names};
 
 /// Character encoder: a recurrent stack over the characters of each word; the word's vector is the final hidden state
 /// of each direction.
@@ -24,10 +25,14 @@ use crate::invalid_shape::{InvalidShape, positive};
 /// EMNLP 2015.
 #[derive(Module, Debug)]
 pub struct CharacterEncoder {
-    table: Embedding,
+    embedding: Embedding,
     stack: Stack,
-    summary: SequencePooling,
+    pooling: SequencePooling,
 }
+
+/// Names of parameters in checkpoints.
+pub(super) const NAMES: &[FieldNames] =
+    &[names!(CharacterEncoder { embedding: "table", stack: "stack", pooling: "summary" })];
 
 /// The sizes of a [`CharacterEncoder`].
 #[derive(Debug, Clone, PartialEq)]
@@ -68,9 +73,9 @@ impl CharacterEncoder {
     pub fn new(shape: CharacterEncoderShape, key: Key, device: &Device) -> Self {
         let (size, features) = (shape.stack.input_size, shape.stack.output_size());
         Self {
-            table: Embedding { weight: init::uniform([shape.characters, size], 0.05, key.offset(200), device) },
+            embedding: Embedding { weight: init::uniform([shape.characters, size], 0.05, key.offset(200), device) },
             stack: Stack::new(shape.stack, key, device),
-            summary: SequencePooling::new(Pooling::Last, features, key, device),
+            pooling: SequencePooling::new(Pooling::Last, features, key, device),
         }
     }
 
@@ -81,10 +86,10 @@ impl CharacterEncoder {
 
     /// The word vector at each position, `[batch, time, output_size]`.
     pub fn forward(&self, characters: &WordCharacters, dropout_key: Option<Key>) -> Tensor<3> {
-        let embedded = embedding(self.table.weight.val(), characters.characters.clone());
+        let embedded = embedding(self.embedding.weight.val(), characters.characters.clone());
         let lengths = Lengths::from(&characters.lengths);
         let outputs = self.stack.forward(embedded, &lengths, None, dropout_key).outputs;
-        let words = self.summary.forward(outputs, lengths, self.stack.shape().architecture.directions());
+        let words = self.pooling.forward(outputs, lengths, self.stack.shape().architecture.directions());
         embedding(words, characters.word_indices.clone())
     }
 }

@@ -7,6 +7,7 @@ use seqzoo_random::Key;
 
 use crate::init;
 use crate::invalid_shape::{InvalidShape, expect_valid};
+use crate::names::{FieldNames, names};
 
 /// Linear-chain conditional random field (CRF): a probability distribution over label sequences.
 ///
@@ -26,6 +27,9 @@ pub struct Crf {
     start: Param<Tensor<1>>,
     end: Param<Tensor<1>>,
 }
+
+/// Names of parameters in checkpoints.
+pub(super) const NAMES: &[FieldNames] = &[names!(Crf { transition: "transition", start: "start", end: "end" })];
 
 impl Crf {
     /// Checks the number of labels.

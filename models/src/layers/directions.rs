@@ -7,6 +7,7 @@ use seqzoo_random::Key;
 
 use super::dropout;
 use crate::cell::{Cell, Direction, UnrollOptions, UnrollOutput, Zoneout, stream, unroll};
+use crate::names::{FieldNames, names};
 use crate::state::{NamedState, State};
 
 /// A recurrent layer over sequences `[batch, time, input_size]`.
@@ -91,6 +92,12 @@ pub struct Bidirectional<C> {
     forward: C,
     backward: C,
 }
+
+/// Names of parameters in checkpoints.
+pub(super) const NAMES: &[FieldNames] = &[
+    names!(Unidirectional<()> { forward: "forward" }),
+    names!(Bidirectional<()> { forward: "forward", backward: "backward" }),
+];
 
 /// Offset between the keys of the forward and the backward cell.
 const BACKWARD: u64 = 1 << 32;

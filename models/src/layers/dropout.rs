@@ -3,11 +3,13 @@
 //! Masks are drawn on the host, so they are identical on every backend and when a training step is repeated. Without a
 //! key, or at a rate of 0, nothing is dropped.
 
-use burn::module::{Module, ModuleMapper, Param};
+use std::marker::PhantomData;
+
+use burn::module::{ModuleMapper, Param};
 use burn::tensor::Tensor;
 use seqzoo_random::Key;
 
-use crate::cell::bernoulli_mask;
+use crate::cell::{Cell, Weights, bernoulli_mask};
 
 /// Dropout: sets each element to zero with probability `rate` and scales the rest by 1 / (1 − `rate`).
 ///
@@ -44,23 +46,26 @@ pub fn embedding_dropout(table: Tensor<2>, rate: f64, dropout_key: Option<Key>) 
     }
 }
 
-/// DropConnect on the recurrent weights of a module (parameters named `weight_h…`), with one mask for the whole
-/// sequence.
+/// DropConnect on the recurrent weights of a cell (parameters whose declared names start with `weight_h`), with one mask
+/// for the whole sequence.
 ///
 /// Merity et al., "Regularizing and optimizing LSTM language models", ICLR 2018, after Wan et al. 2013 (DropConnect).
-pub fn drop_connect<M: Module>(module: M, rate: f64, key: Key) -> M {
-    struct Dropper {
+pub fn drop_connect<C: Cell>(cell: C, rate: f64, key: Key) -> C {
+    struct Dropper<C> {
         rate: f64,
         key: Key,
         dropped: u64,
-        field: String,
+        is_recurrent: bool,
+        cell: PhantomData<C>,
     }
-    impl ModuleMapper for Dropper {
-        fn enter_module(&mut self, name: &str, _: &str) {
-            name.clone_into(&mut self.field);
+    impl<C: Cell> ModuleMapper for Dropper<C> {
+        fn enter_module(&mut self, field: &str, container: &str) {
+            let names = [C::INFO.parameters, Weights::NAMES];
+            let name = names.iter().find_map(|names| names.name(container, field));
+            self.is_recurrent = name.is_some_and(|name| name.starts_with("weight_h"));
         }
         fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-            if !self.field.starts_with("weight_h") {
+            if !self.is_recurrent {
                 return param;
             }
             self.dropped += 1;
@@ -71,9 +76,9 @@ pub fn drop_connect<M: Module>(module: M, rate: f64, key: Key) -> M {
         }
     }
     if rate == 0.0 {
-        return module;
+        return cell;
     }
-    module.map(&mut Dropper { rate, key, dropped: 0, field: String::new() })
+    cell.map(&mut Dropper::<C> { rate, key, dropped: 0, is_recurrent: false, cell: PhantomData })
 }
 
 fn dropout_by<const D: usize>(input: Tensor<D>, shape: [usize; D], rate: f64, key: Key) -> Tensor<D> {

@@ -6,6 +6,7 @@ use seqzoo_kernels::{self as kernels, Execution, LinearInputs, PackedWeights};
 use seqzoo_random::Key;
 
 use crate::init;
+use crate::names::{FieldNames, names};
 
 /// Linear layer.
 ///
@@ -27,6 +28,9 @@ pub struct Linear {
     #[module(skip)]
     execution: Execution,
 }
+
+/// Names of parameters in checkpoints.
+pub(super) const NAMES: &[FieldNames] = &[names!(Linear { weight: "weight", bias: "bias" })];
 
 /// Burn's linear layer with Glorot-uniform weights and a constant bias.
 pub fn linear(input_size: usize, output_size: usize, bias: f32, key: Key, device: &Device) -> burn::nn::Linear {

@@ -10,6 +10,7 @@ use seqzoo_kernels::Lengths;
 
 use crate::cell::zero_padding;
 use crate::init;
+use crate::names::{FieldNames, names};
 
 /// Pooling method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -50,6 +51,10 @@ struct Scorer {
     weight: Param<Tensor<2>>,
     vector: Param<Tensor<2>>,
 }
+
+/// Names of parameters in checkpoints.
+pub(super) const NAMES: &[FieldNames] =
+    &[names!(SequencePooling { attention: "attention" }), names!(Scorer { weight: "weight", vector: "vector" })];
 
 impl SequencePooling {
     /// A pooling layer over `features` features; only [`Pooling::Attention`] has weights.

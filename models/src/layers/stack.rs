@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::{Architecture, LayerOptions, LayerState, Linear, Recurrent, Regularization, dropout};
 use crate::cell::zero_padding;
 use crate::invalid_shape::{InvalidShape, expect_valid, positive, probability};
+use crate::names::{FieldNames, names};
 
 /// Skip connection around each layer, from its input x and its output h.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -82,6 +83,10 @@ pub struct Stack {
     #[module(skip)]
     execution: Execution,
 }
+
+/// Names of parameters in checkpoints.
+pub(super) const NAMES: &[FieldNames] =
+    &[names!(Stack { layers: "layers", projections: "projections", gates: "gates" })];
 
 /// Output of a stack.
 #[derive(Debug, Clone)]

@@ -11,6 +11,7 @@ use super::{Network, embed, table};
 use crate::invalid_shape::{InvalidShape, expect_valid, positive, probability};
 use crate::layers::dropout::dropout;
 use crate::layers::{Linear, Pooling, SequencePooling, Stack, StackShape};
+use crate::names::{FieldNames, names};
 use crate::probe::gradient_norms;
 
 /// Sequence classifier: embedding, recurrent stack, pooling, dropout, linear layer.
@@ -25,11 +26,15 @@ use crate::probe::gradient_norms;
 pub struct Classifier {
     embedding: Embedding,
     stack: Stack,
-    summary: SequencePooling,
+    pooling: SequencePooling,
     output: Linear,
     dropout: f64,
     embedding_dropout: f64,
 }
+
+/// Names of parameters in checkpoints.
+pub(super) const NAMES: &[FieldNames] =
+    &[names!(Classifier { embedding: "embedding", stack: "stack", pooling: "summary", output: "output" })];
 
 /// The sizes of a [`Classifier`].
 #[derive(Debug, Clone, PartialEq)]
@@ -75,7 +80,7 @@ impl Classifier {
         Self {
             embedding: table(shape.vocabulary, shape.stack.input_size, key.with_first(0), device),
             stack: Stack::new(shape.stack, key.with_first(1), device),
-            summary: SequencePooling::new(shape.pooling, features, key.with_first(3), device),
+            pooling: SequencePooling::new(shape.pooling, features, key.with_first(3), device),
             output: Linear::new(features, shape.labels, 0.0, key.with_first(2), device),
             dropout: shape.dropout,
             embedding_dropout: shape.embedding_dropout,
@@ -94,7 +99,7 @@ impl Classifier {
         let labels = Tensor::<2, Int>::from_data(TensorData::new(labels, [lengths.len(), 1]), &input.device());
         gradient_norms(&self.stack, input, &lengths, |outputs| {
             let directions = self.stack.shape().architecture.directions();
-            let scores = self.output.forward(self.summary.forward(outputs, &lengths, directions));
+            let scores = self.output.forward(self.pooling.forward(outputs, &lengths, directions));
             log_softmax(scores, 1).gather(1, labels).sum().neg()
         })
     }
@@ -110,8 +115,8 @@ impl Classifier {
         let lengths = lengths.into();
         let input = embed(&self.embedding, tokens, self.embedding_dropout, dropout_key);
         let outputs = self.stack.forward(input, &lengths, None, dropout_key).outputs;
-        let summary = self.summary.forward(outputs, lengths, self.stack.shape().architecture.directions());
-        self.output.forward(dropout(summary, self.dropout, dropout_key))
+        let pooled = self.pooling.forward(outputs, lengths, self.stack.shape().architecture.directions());
+        self.output.forward(dropout(pooled, self.dropout, dropout_key))
     }
 }
 

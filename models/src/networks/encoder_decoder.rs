@@ -12,6 +12,7 @@ use super::{Network, cross_entropy, embed, table};
 use crate::invalid_shape::{InvalidShape, expect_valid, positive, probability};
 use crate::layers::dropout::dropout;
 use crate::layers::{Attention, AttentionScore, LayerState, Linear, Pooling, SequencePooling, Stack, StackShape};
+use crate::names::{FieldNames, names};
 use crate::state::NamedState;
 
 /// Encoder–decoder with attention: encodes the source sequence, then generates the target token by token.
@@ -31,7 +32,7 @@ use crate::state::NamedState;
 pub struct EncoderDecoder {
     source: Embedding,
     encoder: Stack,
-    summary: SequencePooling,
+    pooling: SequencePooling,
     bridges: Vec<Linear>,
     target: Embedding,
     decoder: Stack,
@@ -41,6 +42,19 @@ pub struct EncoderDecoder {
     dropout: f64,
     embedding_dropout: f64,
 }
+
+/// Names of parameters in checkpoints.
+pub(super) const NAMES: &[FieldNames] = &[names!(EncoderDecoder {
+    source: "source",
+    encoder: "encoder",
+    pooling: "summary",
+    bridges: "bridges",
+    target: "target",
+    decoder: "decoder",
+    attention: "attention",
+    combine: "combine",
+    output: "output"
+})];
 
 /// The sizes of an [`EncoderDecoder`]; encoder and decoder may differ in depth.
 #[derive(Debug, Clone, PartialEq)]
@@ -162,7 +176,7 @@ impl EncoderDecoder {
         Self {
             source: table(shape.source_vocabulary, shape.encoder.input_size, key.with_first(0), device),
             encoder: Stack::new(shape.encoder, key.with_first(1), device),
-            summary: SequencePooling::new(Pooling::Last, memory, key.with_first(2), device),
+            pooling: SequencePooling::new(Pooling::Last, memory, key.with_first(2), device),
             bridges: shape.decoder.hidden_sizes.iter().enumerate().map(bridge).collect(),
             target: table(shape.target_vocabulary, shape.decoder.input_size, key.with_first(3), device),
             decoder: Stack::new(shape.decoder, key.with_first(1 << 20), device),
@@ -190,7 +204,7 @@ impl EncoderDecoder {
         let directions = self.encoder.shape().architecture.directions();
         let input = embed(&self.source, source, self.embedding_dropout, dropout_key);
         let outputs = self.encoder.forward(input, &lengths, None, dropout_key).outputs;
-        let last = self.summary.forward(outputs.clone(), &lengths, directions);
+        let last = self.pooling.forward(outputs.clone(), &lengths, directions);
         let start = |bridge: &Linear| {
             let hidden = bridge.forward(last.clone()).tanh();
             let cell = Some(hidden.zeros_like());

@@ -10,6 +10,7 @@ use super::Network;
 use crate::invalid_shape::{InvalidShape, expect_valid, positive, probability};
 use crate::layers::dropout::dropout;
 use crate::layers::{Linear, Perceptron, PerceptronShape, Pooling, SequencePooling, Stack, StackShape};
+use crate::names::{FieldNames, names};
 
 /// Forecast distribution of each future value, and its loss.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,7 +34,7 @@ pub enum ForecastHead {
 /// The past is `[batch, time, features]`, a forecast is `[batch, horizon, k]` with k = 1, 2 or the number of quantiles.
 #[derive(Module, Debug)]
 pub struct Forecaster {
-    past: Backbone,
+    backbone: Backbone,
     output: Linear,
     horizon: usize,
     dropout: f64,
@@ -52,8 +53,15 @@ enum Backbone {
 #[derive(Module, Debug)]
 struct Encoder {
     stack: Stack,
-    summary: SequencePooling,
+    pooling: SequencePooling,
 }
+
+/// Names of parameters in checkpoints.
+pub(super) const NAMES: &[FieldNames] = &[
+    names!(enum Backbone { Recurrent: "Recurrent", Perceptron: "Perceptron" }),
+    names!(Encoder { stack: "stack", pooling: "summary" }),
+    names!(Forecaster { backbone: "past", output: "output" }),
+];
 
 /// Minimum standard deviation: bounds the likelihood of a constant series. A choice of ours, small relative to the unit
 /// variance of a normalized series.
@@ -207,17 +215,17 @@ impl Forecaster {
         let ForecasterShape { backbone, horizon, head, dropout } = shape;
         let key = Key::new(seed, Purpose::Weights);
         let features = backbone.output_size();
-        let past = match backbone {
+        let backbone = match backbone {
             BackboneShape::Recurrent(stack) => Backbone::Recurrent(Encoder {
                 stack: Stack::new(stack, key.with_first(1), device),
-                summary: SequencePooling::new(Pooling::Last, features, key.with_first(3), device),
+                pooling: SequencePooling::new(Pooling::Last, features, key.with_first(3), device),
             }),
             BackboneShape::Perceptron(shape) => {
                 Backbone::Perceptron(Perceptron::new(&shape, key.with_first(1), device))
             }
         };
         let output = Linear::new(features, horizon * head.output_size(), 0.0, key.with_first(2), device);
-        Self { past, output, horizon, dropout, head }
+        Self { backbone, output, horizon, dropout, head }
     }
 
     /// Forecast distribution of each value.
@@ -235,10 +243,10 @@ impl Forecaster {
     pub fn forward(&self, past: Tensor<3>, lengths: impl Into<Lengths>, dropout_key: Option<Key>) -> Tensor<3> {
         let lengths = lengths.into();
         let batch = lengths.len();
-        let encoded = match &self.past {
-            Backbone::Recurrent(Encoder { stack, summary }) => {
+        let encoded = match &self.backbone {
+            Backbone::Recurrent(Encoder { stack, pooling }) => {
                 let outputs = stack.forward(past, &lengths, None, dropout_key).outputs;
-                summary.forward(outputs, lengths, stack.shape().architecture.directions())
+                pooling.forward(outputs, lengths, stack.shape().architecture.directions())
             }
             Backbone::Perceptron(perceptron) => perceptron.forward(past),
         };
@@ -273,7 +281,7 @@ impl Forecaster {
 
 impl Network for Forecaster {
     fn set_execution(&mut self, execution: Execution) {
-        match &mut self.past {
+        match &mut self.backbone {
             Backbone::Recurrent(encoder) => encoder.stack.set_execution(execution),
             Backbone::Perceptron(perceptron) => perceptron.set_execution(execution),
         }

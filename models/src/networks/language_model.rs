@@ -11,6 +11,7 @@ use crate::init;
 use crate::invalid_shape::{InvalidShape, expect_valid, positive, probability};
 use crate::layers::dropout::dropout;
 use crate::layers::{LayerState, Linear, Stack, StackOutput, StackShape, StackStream};
+use crate::names::{FieldNames, names};
 
 /// Language model: embedding, recurrent stack, dropout, linear layer to the vocabulary.
 ///
@@ -31,6 +32,10 @@ pub struct LanguageModel {
     dropout: f64,
     embedding_dropout: f64,
 }
+
+/// Names of parameters in checkpoints.
+pub(super) const NAMES: &[FieldNames] =
+    &[names!(LanguageModel { embedding: "embedding", stack: "stack", output: "output", tied_bias: "tied_bias" })];
 
 /// The sizes of a [`LanguageModel`].
 #[derive(Debug, Clone, PartialEq)]

@@ -11,6 +11,7 @@ use seqzoo_random::{Key, Purpose};
 use super::{Network, table};
 use crate::invalid_shape::{InvalidShape, expect_valid, positive};
 use crate::layers::{Linear, Pooling, SequencePooling, Stack, StackShape};
+use crate::names::{FieldNames, names};
 
 /// Relation classifier: embedding, recurrent stack, mean pooling over both marked spans, max pooling over the whole
 /// sequence, linear layer.
@@ -28,9 +29,13 @@ use crate::layers::{Linear, Pooling, SequencePooling, Stack, StackShape};
 pub struct RelationClassifier {
     embedding: Embedding,
     stack: Stack,
-    whole: SequencePooling,
+    pooling: SequencePooling,
     output: Linear,
 }
+
+/// Names of parameters in checkpoints.
+pub(super) const NAMES: &[FieldNames] =
+    &[names!(RelationClassifier { embedding: "embedding", stack: "stack", pooling: "whole", output: "output" })];
 
 /// The sizes of a [`RelationClassifier`].
 #[derive(Debug, Clone, PartialEq)]
@@ -68,7 +73,7 @@ impl RelationClassifier {
         Self {
             embedding: table(vocabulary, stack.input_size, key.with_first(0), device),
             stack: Stack::new(stack, key.with_first(1), device),
-            whole: SequencePooling::new(Pooling::Max, features, key.with_first(3), device),
+            pooling: SequencePooling::new(Pooling::Max, features, key.with_first(3), device),
             output: Linear::new(3 * features, labels, 0.0, key.with_first(2), device),
         }
     }
@@ -104,7 +109,7 @@ impl RelationClassifier {
         let shares = TensorData::new(shares.collect::<Vec<f32>>(), [batch, 2, time]);
         let shares = Tensor::<3>::from_data(shares, (&outputs.device(), outputs.dtype()));
         let means = shares.matmul(outputs.clone()).reshape([batch, 2 * features]);
-        let whole = self.whole.forward(outputs, lengths, directions);
+        let whole = self.pooling.forward(outputs, lengths, directions);
         self.output.forward(Tensor::cat(vec![means, whole], 1))
     }
 }

@@ -12,6 +12,7 @@ use crate::invalid_shape::{InvalidShape, expect_valid, positive, probability};
 use crate::layers::character_encoder::{CharacterEncoder, CharacterEncoderShape, WordCharacters};
 use crate::layers::dropout::dropout;
 use crate::layers::{Crf, Linear, Stack, StackShape};
+use crate::names::{FieldNames, names};
 
 /// Token tagger: embedding, optional character encoder, recurrent stack, linear layer, and a softmax or CRF output.
 ///
@@ -35,6 +36,15 @@ pub struct Tagger {
     dropout: f64,
     embedding_dropout: f64,
 }
+
+/// Names of parameters in checkpoints.
+pub(super) const NAMES: &[FieldNames] = &[names!(Tagger {
+    embedding: "embedding",
+    character_encoder: "character_encoder",
+    stack: "stack",
+    output: "output",
+    crf: "crf"
+})];
 
 /// The sizes of a [`Tagger`].
 #[derive(Debug, Clone, PartialEq)]

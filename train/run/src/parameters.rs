@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor, TensorData};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+pub use seqzoo_models::parameters::ParameterPath;
 
 /// A tensor on the host: shape and values in row-major order.
 #[derive(Debug, Clone, PartialEq)]
@@ -58,37 +59,16 @@ impl Array {
     }
 }
 
-/// Path of a parameter: names of the nested modules joined by dots.
-#[derive(Debug, Default)]
-pub struct Path(Vec<String>);
-
-impl Path {
-    /// Enters a field of a module.
-    pub fn enter(&mut self, name: &str) {
-        self.0.push(name.to_owned());
-    }
-
-    /// Leaves the last field entered.
-    pub fn exit(&mut self) {
-        self.0.pop();
-    }
-
-    /// The current path.
-    pub fn name(&self) -> String {
-        self.0.join(".")
-    }
-}
-
 /// Float parameters of a module.
 pub fn read<M: Module>(module: &M) -> Arrays {
     #[derive(Default)]
     struct Reader {
-        path: Path,
+        path: ParameterPath,
         arrays: Arrays,
     }
     impl ModuleVisitor for Reader {
-        fn enter_module(&mut self, name: &str, _: &str) {
-            self.path.enter(name);
+        fn enter_module(&mut self, name: &str, container: &str) {
+            self.path.enter(name, container);
         }
         fn exit_module(&mut self, _: &str, _: &str) {
             self.path.exit();
@@ -108,13 +88,13 @@ pub fn read<M: Module>(module: &M) -> Arrays {
 /// If a parameter is missing or has another shape. The module is consumed; pass a clone to keep it.
 pub fn write<M: Module>(module: M, arrays: &Arrays) -> Result<M, ParameterError> {
     struct Writer<'a> {
-        path: Path,
+        path: ParameterPath,
         arrays: &'a Arrays,
         error: Option<ParameterError>,
     }
     impl ModuleMapper for Writer<'_> {
-        fn enter_module(&mut self, name: &str, _: &str) {
-            self.path.enter(name);
+        fn enter_module(&mut self, name: &str, container: &str) {
+            self.path.enter(name, container);
         }
         fn exit_module(&mut self, _: &str, _: &str) {
             self.path.exit();
@@ -138,7 +118,7 @@ pub fn write<M: Module>(module: M, arrays: &Arrays) -> Result<M, ParameterError>
             }
         }
     }
-    let mut writer = Writer { path: Path::default(), arrays, error: None };
+    let mut writer = Writer { path: ParameterPath::default(), arrays, error: None };
     let module = module.map(&mut writer);
     writer.error.map_or(Ok(module), Err)
 }

@@ -269,7 +269,7 @@ pub fn architecture(name: &str) -> Result<Architecture, Failure> {
         let hint = did_you_mean(name, Architecture::ALL.map(Architecture::name));
         Failure::new(USAGE, format!("no model `{name}`{hint}; `seqzoo list models` shows all"))
     };
-    Architecture::named(name).ok_or_else(unknown)
+    Architecture::from_name(name).ok_or_else(unknown)
 }
 
 /// Checks that a split exists and is long enough to predict from.

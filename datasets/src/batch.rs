@@ -95,7 +95,7 @@ mod tests {
             lengths in proptest::collection::vec(1..40usize, 1..300), rows in 1..20usize, tokens in 1..900usize,
             seed: u64, epoch in 0..9u64
         ) {
-            let key = Key::new(seed, Purpose::Order).at(epoch);
+            let key = Key::new(seed, Purpose::Order).with_first(epoch);
             let sizes: Vec<usize> = lengths.iter().map(|length| length + length * length / 16).collect();
             let limits = Limits { rows, tokens };
             let batches = shuffled(&lengths, &sizes, limits, key);
@@ -109,7 +109,7 @@ mod tests {
                 }
             }
             prop_assert_eq!(&batches, &shuffled(&lengths, &sizes, limits, key));
-            prop_assert_eq!(batches.len(), shuffled(&lengths, &sizes, limits, key.at(epoch + 1)).len());
+            prop_assert_eq!(batches.len(), shuffled(&lengths, &sizes, limits, key.with_first(epoch + 1)).len());
         }
 
         #[test]
@@ -135,7 +135,7 @@ mod tests {
     fn epochs_have_different_orders() {
         let key = Key::new(3, Purpose::Order);
         let of = |key| shuffled(&[5; 64], &[5; 64], Limits { rows: 4, tokens: UNBOUNDED }, key);
-        assert_ne!(of(key.at(0)), of(key.at(1)));
+        assert_ne!(of(key.with_first(0)), of(key.with_first(1)));
     }
 
     #[test]

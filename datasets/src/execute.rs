@@ -58,7 +58,7 @@ pub fn load() -> Transduction {
     for (row, counts) in TRAIN.iter().enumerate() {
         for (nesting, &train) in counts.iter().enumerate() {
             let digits = row + 1;
-            let mut rng = Key::new(SEED, Purpose::Data).at(digits as u64).place(nesting as u64).stream();
+            let mut rng = Key::new(SEED, Purpose::Data).with_first(digits as u64).offset(nesting as u64).stream();
             let programs = distinct(&mut rng, digits, nesting, train + 2 * REPORTED);
             let difficulty = ["no", "yes"].map(|assigns| groups(digits, nesting, assigns));
             let mut pairs = programs.iter().map(|program| program.pair(&difficulty, &mut rng));

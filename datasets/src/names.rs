@@ -90,7 +90,7 @@ pub fn load(dir: &Path) -> Result<Classification, DataError> {
     };
     for (label, language) in LANGUAGES.iter().enumerate() {
         let mut names = read(&file(&folder, language), &data.cleaning)?;
-        names.shuffle(&mut Key::new(SEED, Purpose::Data).at(label as u64).stream());
+        names.shuffle(&mut Key::new(SEED, Purpose::Data).with_first(label as u64).stream());
         // At least 1, since there are at least 10 names.
         let tenth = (names.len() + 5) / 10;
         let mut examples = names.into_iter().map(|text| Example { text, label, groups: Arc::default() });

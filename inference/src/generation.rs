@@ -40,7 +40,7 @@ impl<'a> GeneratedText<'a> {
         let mut reader = model.reader();
         let mut scores = Vec::new();
         for &token in prompt {
-            reader.read(token, &mut scores);
+            reader.step(token, &mut scores);
         }
         let last = prompt.last().filter(|_| !is_separated);
         let previous = last.and_then(|&token| model.codec().vocabulary.token(token)).map(str::to_owned);
@@ -52,11 +52,12 @@ impl Iterator for GeneratedText<'_> {
     type Item = String;
 
     fn next(&mut self) -> Option<String> {
-        let draw = Key::new(self.sampling.seed, Purpose::Writing).at(self.generated).stream().random::<f64>();
+        let draw =
+            Key::new(self.sampling.seed, Purpose::Generation).with_first(self.generated).stream().random::<f64>();
         let known = |id: usize| self.model.codec().vocabulary.token(id as u32).is_some();
         let id = choose(&self.scores, known, self.sampling, draw)?;
         self.generated += 1;
-        self.reader.read(id as u32, &mut self.scores);
+        self.reader.step(id as u32, &mut self.scores);
         let codec = self.model.codec();
         let token = codec.vocabulary.token(id as u32)?;
         Some(codec.level.write(self.previous.replace(token.to_owned()).as_deref(), token))

@@ -1,5 +1,9 @@
 //! The [`Cell`] trait and the reference loop over time steps.
 
+mod weights;
+
+pub use weights::{Weights, split_gates};
+
 use burn::module::{Module, ModuleDisplay};
 use burn::tensor::{Bool, Device, Tensor, TensorData};
 use seqzoo_kernels::{
@@ -7,7 +11,7 @@ use seqzoo_kernels::{
 };
 use seqzoo_random::{Key, RngExt};
 
-use crate::cells::{Card, Weights};
+use crate::names::FieldNames;
 use crate::state::{NamedState, State};
 
 /// A recurrent cell: the computation of one time step. [`unroll`] applies it to a whole sequence.
@@ -16,7 +20,7 @@ pub trait Cell: Module + ModuleDisplay {
     type State: State;
 
     /// Description of the cell for `seqzoo describe`.
-    const CARD: Card;
+    const INFO: CellInfo;
 
     /// A cell with initial weights drawn from `key`, on `device`.
     fn new(input_size: usize, hidden_size: usize, key: Key, device: &Device) -> Self;
@@ -28,7 +32,7 @@ pub trait Cell: Module + ModuleDisplay {
     ///
     /// `input` is `[rows, input_size]`; the result is `[rows, gates · hidden_size]`.
     fn project(&self, input: Tensor<2>) -> Tensor<2> {
-        self.weights().read(input) + self.weights().bias().unsqueeze()
+        self.weights().project_input(input) + self.weights().bias().unsqueeze()
     }
 
     /// The fused kernel of this cell, if there is one, with the parameters that are not in [`Weights`].
@@ -42,20 +46,41 @@ pub trait Cell: Module + ModuleDisplay {
     fn step(&self, projected: Tensor<2>, state: Self::State) -> Self::State;
 }
 
+/// Description of a cell, printed by `seqzoo describe`.
+#[derive(Debug, Clone, Copy)]
+pub struct CellInfo {
+    /// The cell in one sentence.
+    pub summary: &'static str,
+    /// The equations of one time step, as in the cell's documentation.
+    pub equations: &'static str,
+    /// The paper that introduced it.
+    pub paper: &'static str,
+    /// Its source file, relative to the repository root.
+    pub file: &'static str,
+    /// Number of gates: blocks of `hidden_size` columns in the input and recurrent products of a step.
+    pub gates: usize,
+    /// Parameters outside [`Weights`] and the recurrent matrices, in multiples of `hidden_size`.
+    pub other_parameters: usize,
+    /// Names of the cell's parameters in checkpoints.
+    pub parameters: FieldNames,
+    /// Names of its unidirectional and its bidirectional layer in checkpoints.
+    pub layer_names: [&'static str; 2],
+}
+
 /// Options of [`unroll`].
 #[derive(Debug, Clone)]
-pub struct Walk<S> {
+pub struct UnrollOptions<S> {
     /// Number of valid time steps of each row, at most the input's `time`.
     pub lengths: Lengths,
     /// Initial state; zeros if `None`.
-    pub initial: Option<S>,
+    pub initial_state: Option<S>,
     /// Direction in which the sequence is processed.
     pub direction: Direction,
     /// Zoneout of the state.
     pub zoneout: Zoneout,
     /// Tensor added to the hidden state after each time step, `[batch, time, hidden_size]`. Zeros that require a
     /// gradient yield the gradient of a loss with respect to each hidden state.
-    pub added: Option<Tensor<3>>,
+    pub hidden_offset: Option<Tensor<3>>,
     /// How the layer is computed: engine, instruction set, threads.
     pub execution: Execution,
 }
@@ -87,12 +112,12 @@ pub struct Zoneout {
 
 /// Result of [`unroll`].
 #[derive(Debug, Clone)]
-pub struct Walked<S> {
+pub struct UnrollOutput<S> {
     /// The hidden state after each time step, `[batch, time, hidden_size]`; zero at padding, as in PyTorch's packed
     /// sequences.
     pub outputs: Tensor<3>,
     /// The final state of each row: after its last valid time step in the given direction.
-    pub last: S,
+    pub final_state: S,
 }
 
 impl Zoneout {
@@ -104,12 +129,13 @@ impl Zoneout {
             return new;
         }
         let mut tensors = 0;
-        new.zip(old, |new, old| {
+        new.zip_with(old, |new, old| {
             tensors += 1;
             match self.key {
                 None => new.clone() + (old - new) * self.rate,
                 Some(key) => {
-                    let keep = mask(new.dims(), self.rate, key.place(4 * step as u64 + tensors), &new.device());
+                    let keep =
+                        bernoulli_mask(new.dims(), self.rate, key.offset(4 * step as u64 + tensors), &new.device());
                     new.mask_where(keep, old)
                 }
             }
@@ -125,36 +151,37 @@ impl Zoneout {
 /// # Panics
 /// If `input` does not match the cell's input size, the lengths do not match `input`, or [`Engine::Fused`] is required
 /// and no kernel supports the request.
-pub fn unroll<C: Cell>(cell: &C, input: Tensor<3>, walk: Walk<C::State>) -> Walked<C::State> {
+pub fn unroll<C: Cell>(cell: &C, input: Tensor<3>, options: UnrollOptions<C::State>) -> UnrollOutput<C::State> {
     let [batch, time, input_size] = input.dims();
-    let (expected, hidden_size, lengths) = (cell.weights().input_size(), cell.weights().hidden_size(), &walk.lengths);
+    let (expected, hidden_size, lengths) =
+        (cell.weights().input_size(), cell.weights().hidden_size(), &options.lengths);
     assert_eq!(input_size, expected, "input is [{batch}, {time}, {input_size}], expected [_, _, {expected}]");
     assert_eq!(lengths.len(), batch, "input is [{batch}, {time}, {input_size}]: expected one length per row");
     assert!(time > 0 && lengths.iter().all(|&length| length <= time), "lengths {lengths:?} exceed {time} steps");
 
-    if let Some(walked) = fused(cell, &input, &walk) {
-        return walked;
+    if let Some(unrolled) = fused(cell, &input, &options) {
+        return unrolled;
     }
 
     // Time-major, so that one product projects all time steps and the rows of a step are contiguous.
-    let by_time = without_padding(input, lengths).swap_dims(0, 1).reshape([time * batch, input_size]);
+    let by_time = zero_padding(input, lengths).swap_dims(0, 1).reshape([time * batch, input_size]);
     let projected = cell.project(by_time);
-    let mut state = walk.initial.unwrap_or_else(|| C::State::zeros(batch, hidden_size, &projected));
+    let mut state = options.initial_state.unwrap_or_else(|| C::State::zeros(batch, hidden_size, &projected));
 
-    let by_step = |added: Tensor<3>| split(added.swap_dims(0, 1).reshape([time * batch, hidden_size]), time);
-    let added = walk.added.map(by_step);
+    let by_step = |offset: Tensor<3>| split(offset.swap_dims(0, 1).reshape([time * batch, hidden_size]), time);
+    let hidden_offset = options.hidden_offset.map(by_step);
 
     let mut outputs = Vec::with_capacity(time);
     let mut advance = |(step, projected): (usize, Tensor<2>)| {
-        let mut next = walk.zoneout.apply(cell.step(projected, state.clone()), state.clone(), step);
-        if let Some(added) = &added {
+        let mut next = options.zoneout.apply(cell.step(projected, state.clone()), state.clone(), step);
+        if let Some(hidden_offset) = &hidden_offset {
             let NamedState { hidden, cell } = next.named();
-            next = C::State::from_named(NamedState { hidden: hidden + added[step].clone(), cell });
+            next = C::State::from_named(NamedState { hidden: hidden + hidden_offset[step].clone(), cell });
         }
         let (next, output) = match finished(lengths, step, time, &next.hidden()) {
             None => (next.clone(), next.hidden()),
             Some(finished) => {
-                let kept = next.zip(state.clone(), |new, old| new.mask_where(finished.clone(), old));
+                let kept = next.zip_with(state.clone(), |new, old| new.mask_where(finished.clone(), old));
                 let output = kept.hidden().mask_fill(finished, 0.0);
                 (kept, output)
             }
@@ -163,44 +190,45 @@ pub fn unroll<C: Cell>(cell: &C, input: Tensor<3>, walk: Walk<C::State>) -> Walk
         outputs.push(output);
     };
     let steps = split(projected, time).into_iter().enumerate();
-    match walk.direction {
+    match options.direction {
         Direction::Forward => steps.for_each(&mut advance),
         Direction::Backward => {
             steps.rev().for_each(&mut advance);
             outputs.reverse();
         }
     }
-    Walked { outputs: Tensor::stack::<3>(outputs, 1), last: state }
+    UnrollOutput { outputs: Tensor::stack::<3>(outputs, 1), final_state: state }
 }
 
 /// Applies the cell's fused kernel, if one supports the request; only this function chooses between kernel and loop.
-fn fused<C: Cell>(cell: &C, input: &Tensor<3>, walk: &Walk<C::State>) -> Option<Walked<C::State>> {
-    let unregularized = walk.zoneout.rate == 0.0 && walk.added.is_none();
+fn fused<C: Cell>(cell: &C, input: &Tensor<3>, options: &UnrollOptions<C::State>) -> Option<UnrollOutput<C::State>> {
+    let unregularized = options.zoneout.rate == 0.0 && options.hidden_offset.is_none();
     let [batch, time, input_size] = input.dims();
     let sizes = [batch, time, input_size, cell.weights().hidden_size()];
     let found = cell.kernel().filter(|_| unregularized).and_then(|recurrence| {
         let request = Request { cell: recurrence.cell, device: &input.device(), dtype: input.dtype(), sizes };
-        Some((kernels::find(&request, walk.execution)?, recurrence))
+        Some((kernels::find(&request, options.execution)?, recurrence))
     });
     let Some((family, Recurrence { cell: name, extra })) = found else {
         assert!(
-            walk.execution.engine != Engine::Fused,
+            options.execution.engine != Engine::Fused,
             "no fused kernel supports this cell, regularization and device"
         );
         return None;
     };
-    let inputs = kernel_inputs(cell, extra, input.clone(), walk.initial.clone());
-    let reversed = walk.direction == Direction::Backward;
-    let Outputs { outputs, hidden, cell } = family.sequence(name, inputs, &walk.lengths, reversed, walk.execution);
-    Some(Walked { outputs, last: C::State::from_named(NamedState { hidden, cell }) })
+    let inputs = kernel_inputs(cell, extra, input.clone(), options.initial_state.clone());
+    let reversed = options.direction == Direction::Backward;
+    let Outputs { outputs, hidden, cell } =
+        family.sequence(name, inputs, &options.lengths, reversed, options.execution);
+    Some(UnrollOutput { outputs, final_state: C::State::from_named(NamedState { hidden, cell }) })
 }
 
 /// The inputs of a cell's kernel.
 fn kernel_inputs<C: Cell>(cell: &C, extra: Extra, input: Tensor<3>, initial: Option<C::State>) -> Inputs {
     let weights = cell.weights();
-    let zeros = || C::State::zeros(input.dims()[0], weights.hidden_size(), &weights.recurrent());
+    let zeros = || C::State::zeros(input.dims()[0], weights.hidden_size(), &weights.weight_hh());
     let NamedState { hidden, cell } = initial.unwrap_or_else(zeros).named();
-    let (weight_ih, bias, weight_hh) = (weights.input(), weights.bias(), weights.recurrent());
+    let (weight_ih, bias, weight_hh) = (weights.weight_ih(), weights.bias(), weights.weight_hh());
     let packed = weights.packed().clone();
     Inputs { input, weight_ih, bias, weight_hh, extra, hidden, cell, packed }
 }
@@ -211,7 +239,7 @@ fn kernel_inputs<C: Cell>(cell: &C, extra: Extra, input: Tensor<3>, initial: Opt
 /// For inference only: steps allocate no memory and record no gradients.
 pub fn stream<C: Cell>(cell: &C, initial: Option<C::State>, execution: Execution) -> Option<Stream> {
     let Recurrence { cell: name, extra } = cell.kernel()?;
-    let weights = cell.weights().recurrent();
+    let weights = cell.weights().weight_hh();
     let input = Tensor::zeros([1, 1, cell.weights().input_size()], (&weights.device(), weights.dtype()));
     kernels::stream(name, kernel_inputs(cell, extra, input, initial), execution)
 }
@@ -235,7 +263,7 @@ fn finished(lengths: &Lengths, step: usize, time: usize, hidden: &Tensor<2>) -> 
 }
 
 /// `[batch, time, features]` with padding set to zero.
-pub fn without_padding(input: Tensor<3>, lengths: &Lengths) -> Tensor<3> {
+pub fn zero_padding(input: Tensor<3>, lengths: &Lengths) -> Tensor<3> {
     let [_, time, _] = input.dims();
     match lengths.padding(time, &input.device()) {
         None => input,
@@ -247,7 +275,7 @@ pub fn without_padding(input: Tensor<3>, lengths: &Lengths) -> Tensor<3> {
 }
 
 /// Bernoulli mask: each element is true with probability `rate`, drawn from `key`.
-pub fn mask<const D: usize>(shape: [usize; D], rate: f64, key: Key, device: &Device) -> Tensor<D, Bool> {
+pub fn bernoulli_mask<const D: usize>(shape: [usize; D], rate: f64, key: Key, device: &Device) -> Tensor<D, Bool> {
     let mut stream = key.stream();
     let values: Vec<bool> = (0..shape.iter().product()).map(|_| stream.random_bool(rate)).collect();
     Tensor::from_data(TensorData::new(values, shape), device)

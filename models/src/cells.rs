@@ -1,8 +1,7 @@
 //! Recurrent cells, one per file, with equations above the code.
 
-mod weights;
-
-pub use weights::{Weights, gates};
+use crate::cell::{Cell, Weights};
+use crate::names::FieldNames;
 
 /// The list of cells: file, type, name of the unidirectional architecture, and type of the bidirectional one.
 /// Modules, names, layers and the tests of every cell are generated from it.
@@ -28,19 +27,10 @@ macro_rules! modules {
 }
 cells!(modules);
 
-/// Description of a cell, printed by `seqzoo describe`.
-#[derive(Debug, Clone, Copy)]
-pub struct Card {
-    /// The cell in one sentence.
-    pub summary: &'static str,
-    /// The equations of one time step, as in the cell's documentation.
-    pub equations: &'static str,
-    /// The paper that introduced it.
-    pub paper: &'static str,
-    /// Its source file, relative to the repository root.
-    pub file: &'static str,
-    /// Number of gates: blocks of `hidden_size` columns in the input and recurrent products of a step.
-    pub gates: usize,
-    /// Parameters outside [`Weights`] and the recurrent matrices, in multiples of `hidden_size`.
-    pub own: usize,
+macro_rules! parameter_names {
+    ($($file:ident::$cell:ident = $name:literal, $both:ident;)*) => {
+        /// Names of parameters in checkpoints, as each cell declares them.
+        pub(crate) const NAMES: &[FieldNames] = &[Weights::NAMES, $(<$cell as Cell>::INFO.parameters,)*];
+    };
 }
+cells!(parameter_names);

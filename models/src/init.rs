@@ -20,7 +20,7 @@ pub fn uniform(shape: [usize; 2], bound: f32, key: Key, device: &Device) -> Para
 }
 
 /// Reinitializes all parameters of a module, biases included, uniformly in ±`bound`.
-pub fn all_uniform<M: Module>(module: M, bound: f64, key: Key) -> M {
+pub fn reinitialize_uniform<M: Module>(module: M, bound: f64, key: Key) -> M {
     struct Uniform {
         bound: f32,
         key: Key,
@@ -28,7 +28,7 @@ pub fn all_uniform<M: Module>(module: M, bound: f64, key: Key) -> M {
     }
     impl ModuleMapper for Uniform {
         fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-            let mut stream = self.key.place(self.index).stream();
+            let mut stream = self.key.offset(self.index).stream();
             self.index += 1;
             param.map(|old| {
                 let shape = old.dims();

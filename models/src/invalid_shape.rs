@@ -35,14 +35,18 @@ pub fn positive(field: &str, size: usize) -> Result<(), InvalidShape> {
 ///
 /// # Errors
 /// If it is not, or is NaN.
-pub fn rate(field: &str, rate: f64) -> Result<(), InvalidShape> {
-    if (0.0..1.0).contains(&rate) { Ok(()) } else { Err(InvalidShape::new(field, format!("{rate} is not in [0, 1)"))) }
+pub fn probability(field: &str, probability: f64) -> Result<(), InvalidShape> {
+    if (0.0..1.0).contains(&probability) {
+        Ok(())
+    } else {
+        Err(InvalidShape::new(field, format!("{probability} is not in [0, 1)")))
+    }
 }
 
 /// Panics if the check of a shape failed.
 ///
 /// # Panics
 /// With the error as message.
-pub(crate) fn expect_fit(checked: Result<(), InvalidShape>) {
+pub(crate) fn expect_valid(checked: Result<(), InvalidShape>) {
     checked.unwrap_or_else(|error| panic!("{error}"));
 }

@@ -21,21 +21,22 @@
 //! - [`cell`]: the [`Cell`](cell::Cell) trait and the reference loop over time steps; [`state`]: the recurrent state.
 //! - [`layers`]: bidirectional layers, stacks with skip connections, dropout, pooling, attention, CRF.
 //! - [`networks`]: the networks that a recipe trains.
-//! - [`parameters`]: parameters by name, and networks without their type.
 //! - [`architecture`]: the architecture names that a recipe accepts.
+//! - [`parameters`]: parameters by name, and networks without their type; [`parameter_path`]: the names, as in checkpoints.
 //! - [`invalid_shape`]: the error for invalid sizes and rates.
 
-pub mod architecture;
 pub mod cell;
 pub mod cells;
 pub mod init;
 pub mod invalid_shape;
 pub mod layers;
+pub mod names;
 pub mod networks;
+pub mod parameter_path;
 pub mod parameters;
 pub mod probe;
 pub mod state;
 
-pub use architecture::Architecture;
 pub use invalid_shape::InvalidShape;
+pub use layers::architecture::{self, Architecture};
 pub use seqzoo_kernels::Lengths;

@@ -8,11 +8,11 @@ mod relation;
 mod tagger;
 
 pub use classifier::{Classifier, ClassifierShape};
-pub use encoder_decoder::{EncoderDecoder, EncoderDecoderShape, Generation, Hypothesis};
-pub use forecaster::{ForecastHead, Forecaster, ForecasterShape, PastShape};
-pub use language_model::{LanguageModel, LanguageModelShape, TextReader};
+pub use encoder_decoder::{EncodedSource, EncoderDecoder, EncoderDecoderShape, Generation, Hypothesis};
+pub use forecaster::{BackboneShape, ForecastHead, Forecaster, ForecasterShape};
+pub use language_model::{LanguageModel, LanguageModelOutput, LanguageModelShape, TextReader};
 pub use relation::{RelationClassifier, RelationShape};
-pub use tagger::{Sentences, Tagger, TaggerShape};
+pub use tagger::{Tagger, TaggerInput, TaggerShape};
 
 use burn::module::Module;
 use burn::nn::Embedding;
@@ -23,7 +23,19 @@ use seqzoo_kernels::{self as kernels, Execution, OutputInputs};
 use seqzoo_random::Key;
 
 use crate::init;
-use crate::layers::dropout::rows;
+use crate::layers::dropout::embedding_dropout;
+use crate::names::{FieldNames, names};
+
+/// Names of parameters in checkpoints, as each network declares them, and those of Burn's embedding.
+pub(crate) const NAMES: &[&[FieldNames]] = &[
+    &[names!(Embedding { weight: "weight" })],
+    classifier::NAMES,
+    encoder_decoder::NAMES,
+    forecaster::NAMES,
+    language_model::NAMES,
+    relation::NAMES,
+    tagger::NAMES,
+];
 
 /// A network whose layers can be computed in more than one way.
 pub trait Network: Module {
@@ -42,9 +54,9 @@ fn spread(vocabulary: usize, size: usize, key: Key, device: &Device) -> Embeddin
     Embedding { weight: init::uniform([vocabulary, size], 3f32.sqrt(), key, device) }
 }
 
-/// The embeddings of `tokens`, `[batch, time, size]`, with embedding dropout at rate `dropped` if there is `noise`.
-fn embed(table: &Embedding, tokens: Tensor<2, Int>, dropped: f64, noise: Option<Key>) -> Tensor<3> {
-    embedding(rows(table.weight.val(), dropped, noise.map(|key| key.place(1))), tokens)
+/// The embeddings of `tokens`, `[batch, time, size]`, with embedding dropout at rate `dropped`, given a key.
+fn embed(table: &Embedding, tokens: Tensor<2, Int>, dropped: f64, dropout_key: Option<Key>) -> Tensor<3> {
+    embedding(embedding_dropout(table.weight.val(), dropped, dropout_key.map(|key| key.offset(1))), tokens)
 }
 
 /// Output layer and mean cross-entropy in nats: `features` is `[rows, features]`, `targets` one class per row. Uses one
@@ -66,7 +78,7 @@ fn mean_cross_entropy(
 }
 
 /// The same mean, and the number of correct predictions (rows whose target has the highest score); not differentiable.
-fn grade(
+fn evaluate_cross_entropy(
     features: Tensor<2>,
     weight: Tensor<2>,
     bias: Tensor<1>,

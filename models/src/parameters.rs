@@ -9,6 +9,7 @@ use burn::tensor::{Device, Gradients, Tensor, TensorData};
 use seqzoo_kernels::Execution;
 
 use crate::networks::Network;
+use crate::parameter_path::ParameterPath;
 
 /// A tensor on the host: shape and values in row-major order.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,7 +20,7 @@ pub struct Array {
     pub values: Vec<f32>,
 }
 
-/// Arrays by name; a parameter's name is its path in the network, such as `output.weight`.
+/// Arrays by name, see [`parameter_path`](crate::parameter_path).
 pub type Arrays = BTreeMap<String, Array>;
 
 /// Tensors by parameter name, flattened to `[elements]`.
@@ -86,15 +87,15 @@ impl<N: Network + 'static> DynNetwork for N {
     }
 
     fn visit_parameters(&self, visit: &mut dyn FnMut(&str, &[usize], Tensor<1>)) {
-        self.visit(&mut Visitor { path: Path::default(), visit });
+        self.visit(&mut Visitor { path: ParameterPath::default(), visit });
     }
 
     fn change_parameters(&mut self, change: &mut dyn FnMut(&str, &[usize], Tensor<1>) -> Option<Tensor<1>>) {
-        *self = self.clone().map(&mut Mapper { path: Path::default(), change });
+        *self = self.clone().map(&mut Mapper { path: ParameterPath::default(), change });
     }
 
     fn gradients(&self, gradients: &Gradients) -> Flat {
-        let mut collector = Collector { path: Path::default(), gradients, flat: Flat::new() };
+        let mut collector = Collector { path: ParameterPath::default(), gradients, flat: Flat::new() };
         self.visit(&mut collector);
         collector.flat
     }
@@ -104,25 +105,15 @@ impl<N: Network + 'static> DynNetwork for N {
     }
 }
 
-/// Path of a parameter: names of the nested modules joined by dots.
-#[derive(Debug, Default)]
-struct Path(Vec<String>);
-
-impl Path {
-    fn name(&self) -> String {
-        self.0.join(".")
-    }
-}
-
 /// Implements the methods of a visitor or mapper that follow the path.
 macro_rules! follow_path {
     () => {
-        fn enter_module(&mut self, name: &str, _: &str) {
-            self.path.0.push(name.to_owned());
+        fn enter_module(&mut self, name: &str, container: &str) {
+            self.path.enter(name, container);
         }
 
         fn exit_module(&mut self, _: &str, _: &str) {
-            self.path.0.pop();
+            self.path.exit();
         }
     };
 }
@@ -136,7 +127,7 @@ fn flat<const D: usize>(param: &Param<Tensor<D>>) -> Tensor<1> {
 }
 
 struct Visitor<'a> {
-    path: Path,
+    path: ParameterPath,
     visit: &'a mut dyn FnMut(&str, &[usize], Tensor<1>),
 }
 
@@ -149,7 +140,7 @@ impl ModuleVisitor for Visitor<'_> {
 }
 
 struct Mapper<'a> {
-    path: Path,
+    path: ParameterPath,
     change: &'a mut dyn FnMut(&str, &[usize], Tensor<1>) -> Option<Tensor<1>>,
 }
 
@@ -168,7 +159,7 @@ impl ModuleMapper for Mapper<'_> {
 }
 
 struct Collector<'a> {
-    path: Path,
+    path: ParameterPath,
     gradients: &'a Gradients,
     flat: Flat,
 }

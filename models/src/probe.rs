@@ -10,7 +10,7 @@ use crate::layers::{Stack, StackShape};
 /// step.
 ///
 /// ```text
-/// reach_d = mean over rows of ‖∂L/∂h_{length − d}‖        d = 0 is the last valid time step
+/// norm_d = mean over rows of ‖∂L/∂h_{length − d}‖        d = 0 is the last valid time step
 /// ```
 ///
 /// `input` is `[batch, time, features]` on an autodiff device; `loss` maps the stack's outputs to a scalar. The
@@ -18,7 +18,7 @@ use crate::layers::{Stack, StackShape};
 /// measured. The result has one value per distance, up to the longest row.
 ///
 /// Bengio, Simard and Frasconi, "Learning long-term dependencies with gradient descent is difficult", 1994.
-pub fn reach(
+pub fn gradient_norms(
     stack: &Stack,
     input: Tensor<3>,
     lengths: impl Into<Lengths>,
@@ -27,10 +27,10 @@ pub fn reach(
     let lengths = lengths.into();
     let [batch, time, _] = input.dims();
     let width = stack.shape().hidden_sizes[0];
-    let added = Tensor::<3>::zeros([batch, time, width], &input.device()).require_grad();
-    let outputs = stack.read_disturbed(input, &lengths, None, None, Some(added.clone())).outputs;
+    let hidden_offset = Tensor::<3>::zeros([batch, time, width], &input.device()).require_grad();
+    let outputs = stack.forward_with_hidden_offset(input, &lengths, None, None, Some(hidden_offset.clone())).outputs;
     let gradients = loss(outputs).backward();
-    let gradient = added.grad(&gradients).expect("the loss depends on the hidden states");
+    let gradient = hidden_offset.grad(&gradients).expect("the loss depends on the hidden states");
     let values = gradient.try_into_vec_as::<f32>().expect("a computed tensor can be read");
     let norm = |row: usize, step: usize| {
         let units = &values[(row * time + step) * width..][..width];
@@ -47,20 +47,20 @@ pub fn reach(
     (0..longest).map(at).collect()
 }
 
-/// Gradient norms ([`reach`]) of a randomly initialized stack over `lag` + 1 time steps: 16 rows of uniform noise in
-/// ±1, with the projection of the last output onto a random vector as loss.
-pub fn fresh_reach(shape: StackShape, lag: usize, seed: u64, device: &Device) -> Vec<f64> {
+/// Gradient norms ([`gradient_norms`]) of a randomly initialized stack over `lag` + 1 time steps: 16 rows of uniform
+/// noise in ±1, with the projection of the last output onto a random vector as loss.
+pub fn initial_gradient_norms(shape: StackShape, lag: usize, seed: u64, device: &Device) -> Vec<f64> {
     let device = device.clone().autodiff();
     let (batch, time, features) = (16, lag + 1, shape.input_size);
     let noise = |count: usize, index: u64| -> Vec<f32> {
-        let mut stream = Key::new(seed, Purpose::Data).place(index).stream();
+        let mut stream = Key::new(seed, Purpose::Data).offset(index).stream();
         (0..count).map(|_| stream.random_range(-1.0..1.0)).collect()
     };
     let input = TensorData::new(noise(batch * time * features, 0), [batch, time, features]);
     let width = shape.output_size();
     let direction = TensorData::new(noise(width, 1), [1, 1, width]);
     let stack = Stack::new(shape, Key::new(seed, Purpose::Weights), &device);
-    reach(&stack, Tensor::from_data(input, &device), Lengths::full(batch, time), |outputs| {
+    gradient_norms(&stack, Tensor::from_data(input, &device), Lengths::full(batch, time), |outputs| {
         (outputs.narrow(1, time - 1, 1) * Tensor::from_data(direction, &device)).sum()
     })
 }

@@ -14,7 +14,7 @@ pub trait State: Clone {
     fn hidden(&self) -> Tensor<2>;
 
     /// Combines each tensor of this state with the corresponding one of `old`.
-    fn zip(self, old: Self, combine: impl FnMut(Tensor<2>, Tensor<2>) -> Tensor<2>) -> Self;
+    fn zip_with(self, old: Self, combine: impl FnMut(Tensor<2>, Tensor<2>) -> Tensor<2>) -> Self;
 
     /// Converts to the representation that is independent of the cell.
     fn named(self) -> NamedState;
@@ -66,7 +66,7 @@ impl State for HiddenState {
         self.hidden.clone()
     }
 
-    fn zip(self, old: Self, mut combine: impl FnMut(Tensor<2>, Tensor<2>) -> Tensor<2>) -> Self {
+    fn zip_with(self, old: Self, mut combine: impl FnMut(Tensor<2>, Tensor<2>) -> Tensor<2>) -> Self {
         Self { hidden: combine(self.hidden, old.hidden) }
     }
 
@@ -91,7 +91,7 @@ impl State for LstmState {
         self.hidden.clone()
     }
 
-    fn zip(self, old: Self, mut combine: impl FnMut(Tensor<2>, Tensor<2>) -> Tensor<2>) -> Self {
+    fn zip_with(self, old: Self, mut combine: impl FnMut(Tensor<2>, Tensor<2>) -> Tensor<2>) -> Self {
         Self { hidden: combine(self.hidden, old.hidden), cell: combine(self.cell, old.cell) }
     }
 

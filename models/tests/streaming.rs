@@ -10,6 +10,8 @@ use seqzoo_random::{Key, Purpose};
 static MEMORY: PeakAlloc = PeakAlloc;
 
 fn main() {
+    // Threads of the pool allocate when they start.
+    rayon::broadcast(|_| ());
     for architecture in [Architecture::Rnn, Architecture::Lstm, Architecture::Gru, Architecture::GruResetAfter] {
         let shape = StackShape::plain(architecture, 7, vec![40, 300]);
         let stack = Stack::new(shape, Key::new(1, Purpose::Weights), &Device::flex());

@@ -13,7 +13,7 @@ use clap::{Args, Subcommand};
 use seqzoo_kernels::{Execution, InstructionSet, Lengths, supports};
 use seqzoo_models::Architecture;
 use seqzoo_models::architecture::Recurrent;
-use seqzoo_models::layers::{Noise, Passage};
+use seqzoo_models::layers::{LayerOptions, Regularization};
 use seqzoo_random::{Key, Purpose, RngExt};
 use serde_json::{Value, json};
 
@@ -177,8 +177,14 @@ fn layer(cell: Architecture, [.., input, hidden]: Shape, device: &Device) -> Rec
 fn read(layer: &Recurrent, input: &Tensor<3>, execution: Execution) -> Tensor<3> {
     let [batch, time, _] = input.dims();
     let lengths = Lengths::full(batch, time);
-    let passage = Passage { lengths, initial: None, noise: Noise::OFF, added: None, execution };
-    layer.read(input.clone(), passage).outputs
+    let options = LayerOptions {
+        lengths,
+        initial_state: None,
+        regularization: Regularization::OFF,
+        hidden_offset: None,
+        execution,
+    };
+    layer.forward(input.clone(), options).outputs
 }
 
 fn wait(device: &Device) {

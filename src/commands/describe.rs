@@ -33,7 +33,7 @@ pub struct Describe {
 
 impl Describe {
     pub fn run(&self) -> Result<(), Failure> {
-        if let Some(model) = Architecture::named(&self.name) {
+        if let Some(model) = Architecture::from_name(&self.name) {
             return self.model(model);
         }
         if is_file(&self.name) || SHIPPED.iter().any(|(name, _)| *name == self.name) {
@@ -45,27 +45,23 @@ impl Describe {
     }
 
     fn model(&self, model: Architecture) -> Result<(), Failure> {
-        let (card, input, hidden) = (model.card(), self.input_size as usize, self.hidden_size as usize);
+        let (info, input, hidden) = (model.info(), self.input_size as usize, self.hidden_size as usize);
         let directions = if model.directions() == 2 { " Bidirectional: one cell per direction." } else { "" };
         let parameters = model.parameters(input, hidden);
         let device = Backend::linked().into_iter().rev().find_map(|backend| backend.device().ok());
         let device = device.ok_or(BackendError::NoneLinked)?;
         let mut out = std::io::stdout().lock();
-        writeln!(out, "{}: {}.{directions}\n", model.name(), card.summary)?;
-        card.equations.lines().try_for_each(|line| writeln!(out, "    {line}"))?;
-        writeln!(out, "\npaper       {}\nfile        {}", card.paper, card.file)?;
+        writeln!(out, "{}: {}.{directions}\n", model.name(), info.summary)?;
+        info.equations.lines().try_for_each(|line| writeln!(out, "    {line}"))?;
+        writeln!(out, "\npaper       {}\nfile        {}", info.paper, info.file)?;
         writeln!(out, "\nat input_size {input} and hidden_size {hidden}:")?;
-        for (name, shape) in model.shapes(input, hidden, &device) {
+        for (name, shape) in model.parameter_shapes(input, hidden, &device) {
             writeln!(out, "  {name:<28} {shape:?}")?;
         }
         writeln!(out, "  output size                  {}", model.directions() * hidden)?;
         writeln!(out, "  parameters                   {parameters} ({:.1} MB)", parameters as f64 * 4e-6)?;
-        writeln!(
-            out,
-            "  operations                   {} per step and sequence",
-            model.operations_per_step(input, hidden)
-        )?;
-        let memory = model.memory(self.time as usize, input, hidden) as f64 * 1e-6;
+        writeln!(out, "  operations                   {} per step and sequence", model.flops_per_step(input, hidden))?;
+        let memory = model.training_memory(self.time as usize, input, hidden) as f64 * 1e-6;
         let time = self.time;
         writeln!(
             out,

@@ -80,7 +80,7 @@ impl Forecast {
         let head = forecaster.head();
         let describe = |(time, outputs): (&String, Vec<f64>)| Forecasted {
             time: time.clone(),
-            value: outputs[head.middle()],
+            value: outputs[head.point_index()],
             quantiles: probabilities
                 .iter()
                 .filter_map(|&probability| Some((probability, head.quantile(&outputs, probability)?)))

@@ -73,7 +73,7 @@ fn recipe_summary(name: &str) -> String {
 
 fn model_summary(model: Architecture) -> String {
     let directions = if model.directions() == 2 { ", bidirectional" } else { "" };
-    format!("{}{directions}", model.card().summary)
+    format!("{}{directions}", model.info().summary)
 }
 
 fn backend_summary(backend: Backend) -> String {

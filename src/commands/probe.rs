@@ -13,7 +13,7 @@ use seqzoo_datasets::classification::{Classification, Example};
 use seqzoo_inference::{Model, PredictError};
 use seqzoo_models::Architecture;
 use seqzoo_models::layers::{Skip, StackShape};
-use seqzoo_models::probe::fresh_reach;
+use seqzoo_models::probe::initial_gradient_norms;
 use seqzoo_run::did_you_mean;
 use seqzoo_run::folder::Run;
 use serde_json::{Map, Value, json};
@@ -98,7 +98,7 @@ impl Probe {
                 for name in &self.models {
                     let shape = self.shape(name)?;
                     say(format_args!("measuring {name} …"));
-                    let norms = fresh_reach(shape, usize::from(self.lag), self.seed, &device);
+                    let norms = initial_gradient_norms(shape, usize::from(self.lag), self.seed, &device);
                     measured.push((name.clone(), norms));
                 }
                 (measured, format!("untrained weights, seed {}, size {}, noise inputs", self.seed, self.size))
@@ -171,7 +171,7 @@ impl Probe {
             _ => (1, name),
         };
         let (cell, skip) = rest.split_once('+').unwrap_or((rest, "none"));
-        let architecture = Architecture::named(cell).ok_or_else(|| {
+        let architecture = Architecture::from_name(cell).ok_or_else(|| {
             unknown("such architecture", did_you_mean(cell, Architecture::ALL.map(Architecture::name)))
         })?;
         let skips =

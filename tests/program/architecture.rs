@@ -1,4 +1,4 @@
-//! ARCHITECTURE.md against the code: its picture of the tree, and its import arrows.
+//! ARCHITECTURE.md against the code: its picture of the tree, its import arrows, and no circles among modules.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -113,6 +113,122 @@ fn reachable(graph: &Graph, from: &str) -> BTreeSet<String> {
     found
 }
 
+/// The modules of a package, by path from the crate's root.
+struct Modules {
+    /// Source text of each module, without comments and tests.
+    sources: BTreeMap<Vec<String>, String>,
+}
+
+impl Modules {
+    fn of(package: &Path) -> Self {
+        let source_folder = package.join("src");
+        let module = |source: PathBuf| {
+            let relative = source.strip_prefix(&source_folder).ok()?.with_extension("");
+            let mut path: Vec<String> = relative.iter().map(|part| part.to_str().unwrap().to_owned()).collect();
+            path.retain(|part| part != "lib" && part != "main");
+            Some((path, without_tests(&read(&source))))
+        };
+        let mut sources: BTreeMap<Vec<String>, String> = BTreeMap::new();
+        for (path, text) in self::sources().into_iter().filter_map(module) {
+            sources.entry(path).or_default().push_str(&text);
+        }
+        Self { sources }
+    }
+
+    /// The module that contains the item that `path` names, following one re-export.
+    fn resolve(&self, path: &[String]) -> Vec<String> {
+        let depth = (0..=path.len()).rev().find(|&depth| self.sources.contains_key(&path[..depth])).unwrap_or(0);
+        let (module, item) = path.split_at(depth);
+        let Some(item) = item.first() else { return module.to_vec() };
+        let child = |used: &Vec<String>| {
+            used.first().is_some_and(|first| self.sources.contains_key(&[module, std::slice::from_ref(first)].concat()))
+        };
+        let reexported = uses(&self.sources[module]).into_iter().filter(child).find(|used| used.last() == Some(item));
+        reexported.map_or_else(|| module.to_vec(), |used| [module, &used[..used.len() - 1]].concat())
+    }
+
+    /// Imports among the children of each module.
+    fn imports(&self) -> BTreeMap<Vec<String>, Graph> {
+        let mut graphs: BTreeMap<Vec<String>, Graph> = BTreeMap::new();
+        for (module, text) in &self.sources {
+            for path in paths(text) {
+                let supers = path.iter().take_while(|part| *part == "super").count();
+                let start = if path[0] == "crate" { 0 } else { module.len().saturating_sub(supers) };
+                let target = self.resolve(&[&module[..start], &path[supers.max(1)..]].concat());
+                let shared = module.iter().zip(&target).take_while(|(one, other)| one == other).count();
+                if let (Some(importer), Some(imported)) = (module.get(shared), target.get(shared)) {
+                    let graph = graphs.entry(module[..shared].to_vec()).or_default();
+                    graph.entry(importer.clone()).or_default().insert(imported.clone());
+                }
+            }
+        }
+        graphs
+    }
+}
+
+/// Source text without comments and test modules.
+fn without_tests(text: &str) -> String {
+    let mut lines = text.lines();
+    let mut kept = String::new();
+    while let Some(line) = lines.next() {
+        if line == "#[cfg(test)]" {
+            let item = lines.find(|line| !line.starts_with("#["));
+            if item.is_some_and(|item| item.ends_with('{')) {
+                lines.find(|line| *line == "}");
+            }
+            continue;
+        }
+        kept.push_str(line.split("//").next().unwrap_or_default());
+        kept.push('\n');
+    }
+    kept
+}
+
+/// The paths in `text` that start with `crate` or `super`.
+fn paths(text: &str) -> Vec<Vec<String>> {
+    let starts = text.match_indices("crate::").chain(text.match_indices("super::"));
+    let is_start =
+        |&(at, _): &(usize, &str)| !text[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':');
+    starts.filter(is_start).flat_map(|(at, _)| expand(&text[at..]).0).collect()
+}
+
+/// The paths of all `use` declarations in `text`.
+fn uses(text: &str) -> Vec<Vec<String>> {
+    text.match_indices("use ").flat_map(|(at, found)| expand(&text[at + found.len()..]).0).collect()
+}
+
+/// The paths of a use tree at the beginning of `text`, and what follows it. A renamed item has its new name.
+fn expand(text: &str) -> (Vec<Vec<String>>, &str) {
+    let mut text = text.trim_start();
+    if let Some(group) = text.strip_prefix('{') {
+        let mut all = Vec::new();
+        text = group.trim_start();
+        while !text.is_empty() && !text.starts_with('}') {
+            let (paths, rest) = expand(text);
+            all.extend(paths);
+            text = rest.trim_start();
+            // Anything else in a group, such as the code of a block, ends it.
+            let Some(rest) = text.strip_prefix(',') else { break };
+            text = rest.trim_start();
+        }
+        return (all, text.strip_prefix('}').unwrap_or(""));
+    }
+    let end = text.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(text.len());
+    let (name, rest) = text.split_at(end);
+    if let Some(rest) = rest.strip_prefix("::") {
+        let (paths, rest) = expand(rest);
+        return (paths.into_iter().map(|path| [vec![name.to_owned()], path].concat()).collect(), rest);
+    }
+    let (name, rest) = match rest.strip_prefix(" as ") {
+        Some(renamed) => {
+            renamed.split_at(renamed.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(renamed.len()))
+        }
+        None => (name, rest),
+    };
+    let path = if name.is_empty() || name == "self" { Vec::new() } else { vec![name.to_owned()] };
+    (vec![path], rest)
+}
+
 #[test]
 fn every_pictured_path_exists_and_every_source_is_pictured() {
     let pictured = pictured();
@@ -143,4 +259,41 @@ fn packages_import_along_the_arrows_alone_and_each_arrow_is_used() {
             assert!(real[importer].contains(name), "ARCHITECTURE.md has {name} ← {importer}, which no manifest has");
         }
     }
+}
+
+/// Packages in which modules still import one another in a circle.
+const WITH_CIRCLES: [&str; 2] = ["datasets", "train"];
+
+#[test]
+fn no_module_imports_itself_through_others() {
+    let mut circles = Vec::new();
+    for (name, package) in packages() {
+        for (parent, graph) in Modules::of(&package).imports() {
+            let circle: Vec<&str> =
+                graph.keys().filter(|module| reachable(&graph, module).contains(*module)).map(String::as_str).collect();
+            if !circle.is_empty() {
+                circles.push((
+                    name.clone(),
+                    format!(
+                        "{name}: {}{}",
+                        parent.iter().map(|part| format!("{part}::")).collect::<String>(),
+                        circle.join(", ")
+                    ),
+                ));
+            }
+        }
+    }
+    let (known, new): (Vec<_>, Vec<_>) =
+        circles.into_iter().partition(|(name, _)| WITH_CIRCLES.contains(&name.as_str()));
+    known.iter().for_each(|(_, circle)| println!("known circle of imports: {circle}"));
+    assert!(new.is_empty(), "modules import one another in a circle: {new:?}");
+}
+
+#[test]
+fn use_trees_are_read_with_groups_new_names_and_comments() {
+    let text = without_tests(
+        "use crate::{a::{B, c::D as E}, f}; // crate::no\nfn g() { super::h::i(); }\n#[cfg(test)]\nmod tests {\n    use crate::z;\n}\n",
+    );
+    let found: BTreeSet<String> = paths(&text).into_iter().map(|path| path.join("::")).collect();
+    assert_eq!(found.into_iter().collect::<Vec<_>>(), ["crate::a::B", "crate::a::c::E", "crate::f", "super::h::i"]);
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use burn::tensor::{Device, Tensor};
-use seqzoo_kernels::{Execution, Parameter, Rule, Step, Updated};
+use seqzoo_kernels::{self as kernels, Execution, Parameter, Rule, Step, Updated};
 use seqzoo_models::parameters::{self, Array, Arrays, DynNetwork};
 use seqzoo_run::recipe::{OptimizerKind, OptimizerSettings};
 
@@ -211,7 +211,7 @@ impl Stepper<'_> {
         let old = names.iter().map(|name| self.state.get(name).cloned().unwrap_or_else(|| g.zeros_like()));
         let state: Vec<Tensor<1>> = old.collect();
         let parameter = Parameter { value, gradient: g, state: &state };
-        let Updated { value, state } = rule.apply(shared, parameter, self.execution)?;
+        let Updated { value, state } = kernels::update(rule, shared, parameter, self.execution)?;
         self.state.extend(names.into_iter().zip(state));
         Some(value)
     }

@@ -106,7 +106,7 @@ impl State {
         let mut losses = Vec::new();
         for (global_batch, examples) in (0..).zip(context.task.batches(0)).take(REFERENCE_BATCHES) {
             faults::set_batch(global_batch, global_batch, 1);
-            let noise = Key::new(context.recipe.training.seed, Purpose::Dropout).at(global_batch);
+            let noise = Key::new(context.recipe.training.seed, Purpose::Dropout).with_first(global_batch);
             let found = context.task.loss(&*network, &examples, recurrent_state.as_ref(), noise, &device);
             losses.push(f64::from(found.loss.into_scalar::<f32>()));
             recurrent_state = found.recurrent_state;
@@ -150,7 +150,7 @@ impl State {
         if let Some((name, value)) = task.invalid_value(&batch.examples) {
             return Err(found(Site::Data, Some(name), value.into()));
         }
-        let noise = Key::new(recipe.training.seed, Purpose::Dropout).at(batch.global_batch);
+        let noise = Key::new(recipe.training.seed, Purpose::Dropout).with_first(batch.global_batch);
         let device = device.clone().autodiff();
         let activations = if recipe.training.recompute { Activations::Recomputed } else { Activations::Kept };
         self.network.set_execution(Execution { activations, ..Execution::default() });

@@ -22,7 +22,7 @@ pub enum Purpose {
     /// Generated datasets.
     Data = 4,
     /// Sampling in text generation.
-    Writing = 5,
+    Generation = 5,
 }
 
 /// Key of a random stream: run seed, purpose, and two indices such as a step and a layer.
@@ -41,7 +41,7 @@ impl Key {
     }
 
     /// Sets the first index: an epoch or a step.
-    pub fn at(self, first: u64) -> Self {
+    pub fn with_first(self, first: u64) -> Self {
         Self { first, ..self }
     }
 
@@ -51,7 +51,7 @@ impl Key {
     }
 
     /// Sets the second index: a parameter, a layer, or an index within the step.
-    pub fn place(self, second: u64) -> Self {
+    pub fn offset(self, second: u64) -> Self {
         Self { second, ..self }
     }
 
@@ -59,10 +59,10 @@ impl Key {
     ///
     /// ```
     /// use seqzoo_random::{Key, Purpose, RngExt};
-    /// let key = Key::new(7, Purpose::Order).at(3);
+    /// let key = Key::new(7, Purpose::Order).with_first(3);
     /// let (first, again): (u32, u32) = (key.stream().random(), key.stream().random());
     /// assert_eq!(first, again);
-    /// assert_ne!(first, key.at(4).stream().random::<u32>());
+    /// assert_ne!(first, key.with_first(4).stream().random::<u32>());
     /// ```
     pub fn stream(self) -> ChaCha8Rng {
         let mut bytes = [0; 32];
@@ -80,7 +80,7 @@ mod tests {
 
     #[test]
     fn the_stream_is_the_same_on_every_machine_and_version() {
-        let mut stream = Key::new(42, Purpose::Weights).at(1).place(2).stream();
+        let mut stream = Key::new(42, Purpose::Weights).with_first(1).offset(2).stream();
         let drawn: Vec<u64> = (0..3).map(|_| stream.random()).collect();
         assert_eq!(drawn, GOLDEN);
     }
@@ -91,7 +91,7 @@ mod tests {
     #[test]
     fn each_component_of_the_key_changes_the_stream() {
         let key = Key::new(1, Purpose::Order);
-        let others = [Key::new(2, Purpose::Order), Key::new(1, Purpose::Dropout), key.at(1), key.place(1)];
+        let others = [Key::new(2, Purpose::Order), Key::new(1, Purpose::Dropout), key.with_first(1), key.offset(1)];
         let draw = |key: Key| key.stream().random::<u64>();
         for other in others {
             assert_ne!(draw(key), draw(other), "{other:?}");

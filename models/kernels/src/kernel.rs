@@ -19,9 +19,9 @@ use std::fmt::Debug;
 
 use burn::tensor::{DType, Device, Tensor};
 
-use crate::cpu::{PackedMatrices, PackedWeights};
 use crate::execution::Execution;
 use crate::lengths::Lengths;
+use crate::packed::PackedWeights;
 use crate::stream::{OutputLayer, Stream};
 use crate::update::{Rule, Step};
 
@@ -122,7 +122,7 @@ pub trait KernelFamily: Debug + Sync {
     }
 
     /// See [`linear`](crate::linear).
-    fn linear(&self, _inputs: LinearInputs, _packed: &PackedMatrices, _execution: Execution) -> Option<Tensor<2>> {
+    fn linear(&self, _inputs: LinearInputs, _packed: &PackedWeights, _execution: Execution) -> Option<Tensor<2>> {
         None
     }
 
@@ -146,7 +146,7 @@ pub trait KernelFamily: Debug + Sync {
         None
     }
 
-    /// See [`Rule::apply`].
+    /// See [`update`](crate::update).
     fn update(&self, _rule: Rule, _step: Step, _parameter: Parameter, _execution: Execution) -> Option<Updated> {
         None
     }

@@ -5,16 +5,18 @@
 
 use burn::tensor::{DType, Device, Tensor};
 
-use crate::cpu::{Cpu, PackedMatrices};
+use crate::cpu::Cpu;
 use crate::execution::{Engine, Execution};
-use crate::kernel::{Inputs, KernelFamily, LinearInputs, OutputInputs, Request};
+use crate::kernel::{Inputs, KernelFamily, LinearInputs, OutputInputs, Parameter, Request, Updated};
+use crate::packed::PackedWeights;
 use crate::stream::{OutputLayer, Stream};
+use crate::update::{Rule, Step};
 
 /// All families, the preferred one first.
 static FAMILIES: [&dyn KernelFamily; 1] = [&Cpu];
 
 /// The family of tensors of this type on this device.
-pub(crate) fn family(device: &Device, dtype: DType, execution: Execution) -> Option<&'static dyn KernelFamily> {
+fn family(device: &Device, dtype: DType, execution: Execution) -> Option<&'static dyn KernelFamily> {
     let mut families = FAMILIES.into_iter().filter(|_| execution.engine != Engine::Reference);
     families.find(|family| family.supports(device, dtype))
 }
@@ -49,7 +51,7 @@ pub fn output_layer(weight: &Tensor<2>, bias: &Tensor<1>, execution: Execution) 
 ///
 /// # Panics
 /// If shapes do not match.
-pub fn linear(inputs: LinearInputs, packed: &PackedMatrices, execution: Execution) -> Option<Tensor<2>> {
+pub fn linear(inputs: LinearInputs, packed: &PackedWeights, execution: Execution) -> Option<Tensor<2>> {
     let LinearInputs { input, weight, bias } = inputs;
     let ([_, features], [rows, classes]) = (input.dims(), weight.dims());
     assert!(features == rows && bias.dims() == [classes], "[_, {features}] times [{rows}, {classes}]");
@@ -84,4 +86,14 @@ pub fn sum_of_squares(tensor: &Tensor<1>, execution: Execution) -> Option<f64> {
 /// Whether all elements are finite.
 pub fn is_finite(tensor: &Tensor<1>, execution: Execution) -> Option<bool> {
     family(&tensor.device(), tensor.dtype(), execution)?.is_finite(tensor, execution)
+}
+
+/// Computes a parameter and its state variables after an update, in one pass.
+///
+/// # Panics
+/// If there is not one tensor for each state variable.
+pub fn update(rule: Rule, step: Step, parameter: Parameter, execution: Execution) -> Option<Updated> {
+    assert_eq!(parameter.state.len(), rule.state_variables(), "{rule:?} has other state variables");
+    let (device, dtype) = (parameter.value.device(), parameter.value.dtype());
+    family(&device, dtype, execution)?.update(rule, step, parameter, execution)
 }

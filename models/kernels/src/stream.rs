@@ -1,19 +1,31 @@
 //! Step-by-step inference on one sequence.
 
-use crate::cpu::{Accumulate, OutputMatrix, PackedMatrix, Resources, Rows, Steps};
-use crate::execution::Execution;
+use std::fmt::Debug;
 
 /// A cell with its state, which processes one step at a time. Weights are packed once, and a step allocates nothing.
 ///
 /// Steps give the same bits as the whole sequence at once.
 #[derive(Debug)]
-pub struct Stream {
-    steps: Box<dyn Steps>,
+pub struct Stream(Box<dyn Steps>);
+
+/// What a kernel family implements for [`Stream`].
+pub(crate) trait Steps: Debug + Send {
+    /// Computes the step with `input`, `[input_size]`, and returns the hidden state after it.
+    ///
+    /// # Panics
+    /// If `input` has another length.
+    fn step(&mut self, input: &[f32]) -> &[f32];
+
+    /// The hidden state after the last step.
+    fn hidden(&self) -> &[f32];
+
+    /// The cell state after the last step; empty if there is none.
+    fn cell(&self) -> &[f32];
 }
 
 impl Stream {
     pub(crate) fn new(steps: Box<dyn Steps>) -> Self {
-        Self { steps }
+        Self(steps)
     }
 
     /// Processes `input`, `[input_size]`, and returns the hidden state after it, `[hidden_size]`.
@@ -21,43 +33,37 @@ impl Stream {
     /// # Panics
     /// If `input` has another length.
     pub fn step(&mut self, input: &[f32]) -> &[f32] {
-        self.steps.step(input)
+        self.0.step(input)
     }
 
     /// The hidden state after the last step.
     pub fn hidden(&self) -> &[f32] {
-        self.steps.hidden()
+        self.0.hidden()
     }
 
     /// The cell state after the last step; empty if there is none.
     pub fn cell(&self) -> &[f32] {
-        self.steps.cell()
+        self.0.cell()
     }
 }
 
 /// The output layer of a stream, y = x W + b. Weights are packed once, and a step allocates nothing.
 #[derive(Debug)]
-pub struct OutputLayer {
-    weight: PackedMatrix,
-    bias: Vec<f32>,
-    scores: Vec<f32>,
-    execution: Execution,
+pub struct OutputLayer(Box<dyn Scores>);
+
+/// What a kernel family implements for [`OutputLayer`].
+pub(crate) trait Scores: Debug + Send {
+    /// The scores of `features`.
+    fn scores(&mut self, features: &[f32]) -> &[f32];
 }
 
 impl OutputLayer {
-    pub(crate) fn new(weight: PackedMatrix, bias: Vec<f32>, execution: Execution) -> Self {
-        let scores = vec![0.0; bias.len()];
-        Self { weight, bias, scores, execution }
+    pub(crate) fn new(scores: Box<dyn Scores>) -> Self {
+        Self(scores)
     }
 
     /// The scores of `features`.
     pub fn scores(&mut self, features: &[f32]) -> &[f32] {
-        let in_pool = rayon::current_thread_index().is_some();
-        let threads = if in_pool { self.execution.thread_count() } else { 1 };
-        let resources = Resources { instructions: self.execution.instructions, threads };
-        let left = Rows { values: features, offsets: &[0] };
-        let out = OutputMatrix::matrix(&mut self.scores, self.bias.len(), Accumulate::Row(&self.bias));
-        self.weight.multiply(resources, 0..features.len(), &left, 1, out);
-        &self.scores
+        self.0.scores(features)
     }
 }

@@ -1,8 +1,5 @@
 //! Update rules of optimizers.
 
-use crate::execution::Execution;
-use crate::kernel::{Parameter, Updated};
-
 /// Update rule of an optimizer; its equations are in `seqzoo_train::optimizer`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Rule {
@@ -45,15 +42,5 @@ impl Rule {
             Rule::Momentum { .. } => 1,
             Rule::Adam { .. } => 2,
         }
-    }
-
-    /// Computes a parameter and its state variables after an update, in one pass. `None` where there is no kernel.
-    ///
-    /// # Panics
-    /// If there is not one tensor for each state variable.
-    pub fn apply(self, step: Step, parameter: Parameter, execution: Execution) -> Option<Updated> {
-        assert_eq!(parameter.state.len(), self.state_variables(), "{self:?} has other state variables");
-        let (device, dtype) = (parameter.value.device(), parameter.value.dtype());
-        crate::registry::family(&device, dtype, execution)?.update(self, step, parameter, execution)
     }
 }

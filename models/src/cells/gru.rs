@@ -6,9 +6,9 @@ use burn::tensor::{Device, Tensor};
 use seqzoo_kernels::{Extra, Recurrence};
 use seqzoo_random::Key;
 
-use super::{Card, Weights, gates};
-use crate::cell::Cell;
+use crate::cell::{Cell, CellInfo, Weights, split_gates};
 use crate::init;
+use crate::names::names;
 use crate::state::HiddenState;
 
 /// Gated recurrent unit (GRU) with the reset gate applied before the recurrent product.
@@ -38,7 +38,7 @@ pub struct Gru {
 impl Cell for Gru {
     type State = HiddenState;
 
-    const CARD: Card = Card {
+    const INFO: CellInfo = CellInfo {
         summary: "reset and update gates, no separate cell state; the reset gate acts before the product",
         equations: "r = σ(x W_ir + h W_hr + b_r)      u = σ(x W_iu + h W_hu + b_u)\n\
                     n = tanh(x W_in + (r ⊙ h) W_hn + b_n)\n\
@@ -46,13 +46,15 @@ impl Cell for Gru {
         paper: "Cho et al., Learning phrase representations using RNN encoder-decoder, EMNLP 2014",
         file: "models/src/cells/gru.rs",
         gates: 3,
-        own: 0,
+        other_parameters: 0,
+        parameters: names!(Gru { weights: "weights", weight_hn: "weight_hn" }),
+        layer_names: ["Gru", "BiGru"],
     };
 
     fn new(input_size: usize, hidden_size: usize, key: Key, device: &Device) -> Self {
         Self {
             weights: Weights::new([input_size, hidden_size], 2, [0.0, -1.0, 0.0], key, device),
-            weight_hn: init::orthogonal(hidden_size, 1, key.place(2), device),
+            weight_hn: init::orthogonal(hidden_size, 1, key.offset(2), device),
         }
     }
 
@@ -65,8 +67,8 @@ impl Cell for Gru {
     }
 
     fn step(&self, projected: Tensor<2>, HiddenState { hidden: h }: HiddenState) -> HiddenState {
-        let [r, u, n] = gates(projected);
-        let [recurrent_r, recurrent_u] = gates(self.weights.recur(h.clone()));
+        let [r, u, n] = split_gates(projected);
+        let [recurrent_r, recurrent_u] = split_gates(self.weights.project_hidden(h.clone()));
         let (r, u) = (sigmoid(r + recurrent_r), sigmoid(u + recurrent_u));
         let n = (n + (r * h.clone()).matmul(self.weight_hn.val())).tanh();
         HiddenState { hidden: h.clone() + u * (n - h) }

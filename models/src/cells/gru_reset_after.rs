@@ -6,9 +6,9 @@ use burn::tensor::{Device, Tensor};
 use seqzoo_kernels::{Extra, Recurrence};
 use seqzoo_random::Key;
 
-use super::{Card, Weights, gates};
-use crate::cell::Cell;
+use crate::cell::{Cell, CellInfo, Weights, split_gates};
 use crate::init;
+use crate::names::names;
 use crate::state::HiddenState;
 
 /// Gated recurrent unit (GRU) with the reset gate applied after the recurrent product: one product per step instead of
@@ -37,7 +37,7 @@ pub struct GruResetAfter {
 impl Cell for GruResetAfter {
     type State = HiddenState;
 
-    const CARD: Card = Card {
+    const INFO: CellInfo = CellInfo {
         summary: "the GRU of PyTorch and cuDNN: the reset gate acts after the product",
         equations: "r = σ(x W_ir + h W_hr + b_r)      z = σ(x W_iz + h W_hz + b_z)\n\
                     n = tanh(x W_in + b_n + r ⊙ (h W_hn + b_hn))\n\
@@ -45,7 +45,9 @@ impl Cell for GruResetAfter {
         paper: "after Cho et al., EMNLP 2014, in the form of cuDNN",
         file: "models/src/cells/gru_reset_after.rs",
         gates: 3,
-        own: 1,
+        other_parameters: 1,
+        parameters: names!(GruResetAfter { weights: "weights", bias_hn: "bias_hn" }),
+        layer_names: ["GruResetAfter", "BiGruResetAfter"],
     };
 
     fn new(input_size: usize, hidden_size: usize, key: Key, device: &Device) -> Self {
@@ -64,8 +66,8 @@ impl Cell for GruResetAfter {
     }
 
     fn step(&self, projected: Tensor<2>, HiddenState { hidden: h }: HiddenState) -> HiddenState {
-        let [r, z, n] = gates(projected);
-        let [recurrent_r, recurrent_z, recurrent_n] = gates(self.weights.recur(h.clone()));
+        let [r, z, n] = split_gates(projected);
+        let [recurrent_r, recurrent_z, recurrent_n] = split_gates(self.weights.project_hidden(h.clone()));
         let (r, z) = (sigmoid(r + recurrent_r), sigmoid(z + recurrent_z));
         let n = (n + r * (recurrent_n + self.bias_hn.val().unsqueeze())).tanh();
         HiddenState { hidden: n.clone() + z * (h - n) }

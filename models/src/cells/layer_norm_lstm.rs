@@ -5,9 +5,9 @@ use burn::tensor::activation::sigmoid;
 use burn::tensor::{Device, Tensor};
 use seqzoo_random::Key;
 
-use super::{Card, Weights, gates};
-use crate::cell::Cell;
+use crate::cell::{Cell, CellInfo, Weights, split_gates};
 use crate::init;
+use crate::names::names;
 use crate::state::LstmState;
 
 /// Added to the variance for numerical stability; the default of PyTorch's `LayerNorm`.
@@ -40,7 +40,7 @@ pub struct LayerNormLstm {
 impl Cell for LayerNormLstm {
     type State = LstmState;
 
-    const CARD: Card = Card {
+    const INFO: CellInfo = CellInfo {
         summary: "an LSTM with layer normalization of its products and its cell state",
         equations: "LN(a; γ) = γ ⊙ (a − mean(a)) / √(var(a) + 1e-5)\n\
                     [i f g o] = LN(x W_ih; γ_ih) + LN(h W_hh; γ_hh) + b\n\
@@ -49,7 +49,15 @@ impl Cell for LayerNormLstm {
         paper: "Ba, Kiros and Hinton, Layer normalization, 2016",
         file: "models/src/cells/layer_norm_lstm.rs",
         gates: 4,
-        own: 10,
+        other_parameters: 10,
+        parameters: names!(LayerNormLstm {
+            weights: "weights",
+            gain_ih: "gain_ih",
+            gain_hh: "gain_hh",
+            gain_cell: "gain_cell",
+            bias_cell: "bias_cell"
+        }),
+        layer_names: ["LayerNormLstm", "BiLayerNormLstm"],
     };
 
     fn new(input_size: usize, hidden_size: usize, key: Key, device: &Device) -> Self {
@@ -68,11 +76,11 @@ impl Cell for LayerNormLstm {
     }
 
     fn project(&self, x: Tensor<2>) -> Tensor<2> {
-        normalized(self.weights.read(x), &self.gain_ih) + self.weights.bias().unsqueeze()
+        normalized(self.weights.project_input(x), &self.gain_ih) + self.weights.bias().unsqueeze()
     }
 
     fn step(&self, projected: Tensor<2>, LstmState { hidden: h, cell: c }: LstmState) -> LstmState {
-        let [i, f, g, o] = gates(projected + normalized(self.weights.recur(h), &self.gain_hh));
+        let [i, f, g, o] = split_gates(projected + normalized(self.weights.project_hidden(h), &self.gain_hh));
         let cell = sigmoid(f) * c + sigmoid(i) * g.tanh();
         let normalized_cell = normalized(cell.clone(), &self.gain_cell) + self.bias_cell.val().unsqueeze();
         LstmState { hidden: sigmoid(o) * normalized_cell.tanh(), cell }

@@ -6,8 +6,8 @@ use burn::tensor::{Device, Tensor};
 use seqzoo_kernels::{Extra, Recurrence};
 use seqzoo_random::Key;
 
-use super::{Card, Weights, gates};
-use crate::cell::Cell;
+use crate::cell::{Cell, CellInfo, Weights, split_gates};
+use crate::names::names;
 use crate::state::LstmState;
 
 /// Long short-term memory (LSTM) with a forget gate.
@@ -34,7 +34,7 @@ pub struct Lstm {
 impl Cell for Lstm {
     type State = LstmState;
 
-    const CARD: Card = Card {
+    const INFO: CellInfo = CellInfo {
         summary: "input, forget and output gates control a separate cell state",
         equations: "i = σ(x W_ii + h W_hi + b_i)      f = σ(x W_if + h W_hf + b_f)\n\
                     g = tanh(x W_ig + h W_hg + b_g)   o = σ(x W_io + h W_ho + b_o)\n\
@@ -43,7 +43,9 @@ impl Cell for Lstm {
         paper: "Hochreiter and Schmidhuber, Neural Computation 9, 1997; forget gate: Gers et al. 2000",
         file: "models/src/cells/lstm.rs",
         gates: 4,
-        own: 0,
+        other_parameters: 0,
+        parameters: names!(Lstm { weights: "weights" }),
+        layer_names: ["Lstm", "BiLstm"],
     };
 
     fn new(input_size: usize, hidden_size: usize, key: Key, device: &Device) -> Self {
@@ -59,7 +61,7 @@ impl Cell for Lstm {
     }
 
     fn step(&self, projected: Tensor<2>, LstmState { hidden: h, cell: c }: LstmState) -> LstmState {
-        let [i, f, g, o] = gates(projected + self.weights.recur(h));
+        let [i, f, g, o] = split_gates(projected + self.weights.project_hidden(h));
         let cell = sigmoid(f) * c + sigmoid(i) * g.tanh();
         LstmState { hidden: sigmoid(o) * cell.clone().tanh(), cell }
     }

@@ -5,9 +5,9 @@ use burn::tensor::activation::sigmoid;
 use burn::tensor::{Device, Tensor};
 use seqzoo_random::Key;
 
-use super::{Card, Weights, gates};
-use crate::cell::Cell;
+use crate::cell::{Cell, CellInfo, Weights, split_gates};
 use crate::init;
+use crate::names::names;
 use crate::state::LstmState;
 
 /// Long short-term memory (LSTM) with peephole connections: the gates also depend on the cell state, the output gate on
@@ -38,7 +38,7 @@ pub struct PeepholeLstm {
 impl Cell for PeepholeLstm {
     type State = LstmState;
 
-    const CARD: Card = Card {
+    const INFO: CellInfo = CellInfo {
         summary: "an LSTM whose gates also see the cell state; can learn to time and count",
         equations: "i = σ(x W_ii + h W_hi + p_i ⊙ c + b_i)      f = σ(x W_if + h W_hf + p_f ⊙ c + b_f)\n\
                     g = tanh(x W_ig + h W_hg + b_g)\n\
@@ -48,7 +48,14 @@ impl Cell for PeepholeLstm {
         paper: "Gers and Schmidhuber, Recurrent nets that time and count, IJCNN 2000",
         file: "models/src/cells/peephole_lstm.rs",
         gates: 4,
-        own: 3,
+        other_parameters: 3,
+        parameters: names!(PeepholeLstm {
+            weights: "weights",
+            peephole_i: "peephole_i",
+            peephole_f: "peephole_f",
+            peephole_o: "peephole_o"
+        }),
+        layer_names: ["PeepholeLstm", "BiPeepholeLstm"],
     };
 
     fn new(input_size: usize, hidden_size: usize, key: Key, device: &Device) -> Self {
@@ -66,7 +73,7 @@ impl Cell for PeepholeLstm {
     }
 
     fn step(&self, projected: Tensor<2>, LstmState { hidden: h, cell: c }: LstmState) -> LstmState {
-        let [i, f, g, o] = gates(projected + self.weights.recur(h));
+        let [i, f, g, o] = split_gates(projected + self.weights.project_hidden(h));
         let peep = |c: &Tensor<2>, peephole: &Param<Tensor<1>>| c.clone() * peephole.val().unsqueeze();
         let i = sigmoid(i + peep(&c, &self.peephole_i));
         let f = sigmoid(f + peep(&c, &self.peephole_f));

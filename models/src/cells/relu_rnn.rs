@@ -6,8 +6,8 @@ use burn::tensor::{Device, Tensor};
 use seqzoo_kernels::{Extra, Recurrence};
 use seqzoo_random::Key;
 
-use super::{Card, Weights};
-use crate::cell::Cell;
+use crate::cell::{Cell, CellInfo, Weights};
+use crate::names::names;
 use crate::state::HiddenState;
 
 /// Vanilla recurrent cell with rectified linear units: the state is unbounded, and the gradient need not vanish.
@@ -30,13 +30,15 @@ pub struct ReluRnn {
 impl Cell for ReluRnn {
     type State = HiddenState;
 
-    const CARD: Card = Card {
+    const INFO: CellInfo = CellInfo {
         summary: "a vanilla RNN with ReLU; its state can grow without bound",
         equations: "h' = max(0, x W_ih + h W_hh + b)",
         paper: "Le, Jaitly and Hinton, A simple way to initialize recurrent networks of rectified linear units, 2015",
         file: "models/src/cells/relu_rnn.rs",
         gates: 1,
-        own: 0,
+        other_parameters: 0,
+        parameters: names!(ReluRnn { weights: "weights" }),
+        layer_names: ["ReluRnn", "BiReluRnn"],
     };
 
     fn new(input_size: usize, hidden_size: usize, key: Key, device: &Device) -> Self {
@@ -52,6 +54,6 @@ impl Cell for ReluRnn {
     }
 
     fn step(&self, projected: Tensor<2>, HiddenState { hidden: h }: HiddenState) -> HiddenState {
-        HiddenState { hidden: relu(projected + self.weights.recur(h)) }
+        HiddenState { hidden: relu(projected + self.weights.project_hidden(h)) }
     }
 }

@@ -5,8 +5,8 @@ use burn::tensor::{Device, Tensor};
 use seqzoo_kernels::{Extra, Recurrence};
 use seqzoo_random::Key;
 
-use super::{Card, Weights};
-use crate::cell::Cell;
+use crate::cell::{Cell, CellInfo, Weights};
+use crate::names::names;
 use crate::state::HiddenState;
 
 /// Vanilla recurrent cell (Elman RNN) with a tanh nonlinearity: the hidden state is both memory and output.
@@ -28,13 +28,15 @@ pub struct Rnn {
 impl Cell for Rnn {
     type State = HiddenState;
 
-    const CARD: Card = Card {
+    const INFO: CellInfo = CellInfo {
         summary: "a single hidden state is both memory and output; gradients vanish over long distances",
         equations: "h' = tanh(x W_ih + h W_hh + b)",
         paper: "Elman, Finding structure in time, Cognitive Science 14, 1990",
         file: "models/src/cells/rnn.rs",
         gates: 1,
-        own: 0,
+        other_parameters: 0,
+        parameters: names!(Rnn { weights: "weights" }),
+        layer_names: ["Rnn", "BiRnn"],
     };
 
     fn new(input_size: usize, hidden_size: usize, key: Key, device: &Device) -> Self {
@@ -50,6 +52,6 @@ impl Cell for Rnn {
     }
 
     fn step(&self, projected: Tensor<2>, HiddenState { hidden: h }: HiddenState) -> HiddenState {
-        HiddenState { hidden: (projected + self.weights.recur(h)).tanh() }
+        HiddenState { hidden: (projected + self.weights.project_hidden(h)).tanh() }
     }
 }

@@ -7,8 +7,9 @@ use seqzoo_kernels::Lengths;
 use seqzoo_random::Key;
 use serde::{Deserialize, Serialize};
 
-use crate::cell::without_padding;
+use crate::cell::zero_padding;
 use crate::init;
+use crate::names::{FieldNames, names};
 
 /// Score function between a query q and a memory m.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -46,9 +47,13 @@ pub struct Attention {
     score: AttentionScore,
 }
 
+/// Names of parameters in checkpoints.
+pub(super) const NAMES: &[FieldNames] =
+    &[names!(Attention { weight_query: "weight_query", weight_memory: "weight_memory", vector: "vector" })];
+
 /// Output of [`Attention`].
 #[derive(Debug, Clone)]
-pub struct Attended {
+pub struct AttentionOutput {
     /// Context vectors, `[batch, queries, memory_size]`.
     pub context: Tensor<3>,
     /// Attention weights, `[batch, queries, time]`; they sum to 1 over time and are zero at padding.
@@ -65,7 +70,7 @@ impl Attention {
             score != AttentionScore::Dot || query_size == memory_size,
             "dot attention needs equal sizes, got query {query_size}, memory {memory_size}; use general or additive"
         );
-        let matrix = |shape: [usize; 2], index| init::glorot_uniform(shape, 1, key.place(index), device);
+        let matrix = |shape: [usize; 2], index| init::glorot_uniform(shape, 1, key.offset(index), device);
         let additive = score == AttentionScore::Additive;
         Self {
             weight_query: (score != AttentionScore::Dot).then(|| matrix([query_size, memory_size], 0)),
@@ -80,7 +85,7 @@ impl Attention {
     ///
     /// # Panics
     /// If a length is 0 or exceeds `time`.
-    pub fn forward(&self, queries: Tensor<3>, memory: Tensor<3>, lengths: impl Into<Lengths>) -> Attended {
+    pub fn forward(&self, queries: Tensor<3>, memory: Tensor<3>, lengths: impl Into<Lengths>) -> AttentionOutput {
         let lengths = lengths.into();
         let [batch, time, _] = memory.dims();
         let [_, count, _] = queries.dims();
@@ -88,7 +93,7 @@ impl Attention {
             lengths.iter().all(|&length| (1..=time).contains(&length)),
             "lengths {lengths:?} must be in 1..={time}"
         );
-        let memory = without_padding(memory, &lengths);
+        let memory = zero_padding(memory, &lengths);
         let scores = match self.score {
             AttentionScore::Dot => queries.matmul(memory.clone().swap_dims(1, 2)),
             AttentionScore::General => product(queries, &self.weight_query).matmul(memory.clone().swap_dims(1, 2)),
@@ -106,7 +111,7 @@ impl Attention {
             Some(padding) => scores.mask_fill(padding.unsqueeze_dim::<3>(1).expand([batch, count, time]), f32::MIN),
         };
         let weights = softmax(scores, 2);
-        Attended { context: weights.clone().matmul(memory), weights }
+        AttentionOutput { context: weights.clone().matmul(memory), weights }
     }
 }
 

@@ -7,9 +7,10 @@ use burn::tensor::{Device, Int, Tensor};
 use seqzoo_kernels::{Execution, Lengths};
 use seqzoo_random::Key;
 
-use super::{Pooling, Stack, StackShape, Summary};
+use super::{Pooling, SequencePooling, Stack, StackShape};
 use crate::init;
 use crate::invalid_shape::{InvalidShape, positive};
+use crate::names::{FieldNames, names};
 
 /// Character encoder: a recurrent stack over the characters of each word; the word's vector is the final hidden state
 /// of each direction.
@@ -24,16 +25,20 @@ use crate::invalid_shape::{InvalidShape, positive};
 /// EMNLP 2015.
 #[derive(Module, Debug)]
 pub struct CharacterEncoder {
-    table: Embedding,
+    embedding: Embedding,
     stack: Stack,
-    summary: Summary,
+    pooling: SequencePooling,
 }
+
+/// Names of parameters in checkpoints.
+pub(super) const NAMES: &[FieldNames] =
+    &[names!(CharacterEncoder { embedding: "table", stack: "stack", pooling: "summary" })];
 
 /// The sizes of a [`CharacterEncoder`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct CharacterEncoderShape {
     /// Number of distinct characters.
-    pub letters: usize,
+    pub characters: usize,
     /// The recurrent layers; their input is the character embedding.
     pub stack: StackShape,
 }
@@ -42,20 +47,20 @@ pub struct CharacterEncoderShape {
 #[derive(Debug, Clone)]
 pub struct WordCharacters {
     /// Character ids, `[words, longest word]`.
-    pub letters: Tensor<2, Int>,
+    pub characters: Tensor<2, Int>,
     /// Number of characters of each word.
     pub lengths: Vec<usize>,
     /// Index of the word at each position, `[batch, time]`.
-    pub places: Tensor<2, Int>,
+    pub word_indices: Tensor<2, Int>,
 }
 
 impl CharacterEncoderShape {
     /// Checks the sizes.
     ///
     /// # Errors
-    /// The first invalid field: `letters`, or a field of the stack.
+    /// The first invalid field: `characters`, or a field of the stack.
     pub fn check(&self) -> Result<(), InvalidShape> {
-        positive("letters", self.letters)?;
+        positive("characters", self.characters)?;
         self.stack.check().map_err(|error| error.within("stack"))
     }
 }
@@ -68,9 +73,9 @@ impl CharacterEncoder {
     pub fn new(shape: CharacterEncoderShape, key: Key, device: &Device) -> Self {
         let (size, features) = (shape.stack.input_size, shape.stack.output_size());
         Self {
-            table: Embedding { weight: init::uniform([shape.letters, size], 0.05, key.place(200), device) },
+            embedding: Embedding { weight: init::uniform([shape.characters, size], 0.05, key.offset(200), device) },
             stack: Stack::new(shape.stack, key, device),
-            summary: Summary::new(Pooling::Last, features, key, device),
+            pooling: SequencePooling::new(Pooling::Last, features, key, device),
         }
     }
 
@@ -80,11 +85,11 @@ impl CharacterEncoder {
     }
 
     /// The word vector at each position, `[batch, time, output_size]`.
-    pub fn forward(&self, characters: &WordCharacters, noise: Option<Key>) -> Tensor<3> {
-        let embedded = embedding(self.table.weight.val(), characters.letters.clone());
+    pub fn forward(&self, characters: &WordCharacters, dropout_key: Option<Key>) -> Tensor<3> {
+        let embedded = embedding(self.embedding.weight.val(), characters.characters.clone());
         let lengths = Lengths::from(&characters.lengths);
-        let outputs = self.stack.read(embedded, &lengths, None, noise).outputs;
-        let words = self.summary.forward(outputs, lengths, self.stack.shape().architecture.directions());
-        embedding(words, characters.places.clone())
+        let outputs = self.stack.forward(embedded, &lengths, None, dropout_key).outputs;
+        let words = self.pooling.forward(outputs, lengths, self.stack.shape().architecture.directions());
+        embedding(words, characters.word_indices.clone())
     }
 }

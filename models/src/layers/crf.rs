@@ -6,7 +6,8 @@ use seqzoo_kernels::Lengths;
 use seqzoo_random::Key;
 
 use crate::init;
-use crate::invalid_shape::{InvalidShape, expect_fit};
+use crate::invalid_shape::{InvalidShape, expect_valid};
+use crate::names::{FieldNames, names};
 
 /// Linear-chain conditional random field (CRF): a probability distribution over label sequences.
 ///
@@ -27,6 +28,9 @@ pub struct Crf {
     end: Param<Tensor<1>>,
 }
 
+/// Names of parameters in checkpoints.
+pub(super) const NAMES: &[FieldNames] = &[names!(Crf { transition: "transition", start: "start", end: "end" })];
+
 impl Crf {
     /// Checks the number of labels.
     ///
@@ -42,7 +46,7 @@ impl Crf {
     /// # Panics
     /// If [`Crf::check`] fails.
     pub fn new(labels: usize, key: Key, device: &Device) -> Self {
-        expect_fit(Self::check(labels));
+        expect_valid(Self::check(labels));
         Self {
             transition: init::uniform([labels, labels], 0.1, key, device),
             start: init::constant(&vec![0.0; labels], device),

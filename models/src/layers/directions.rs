@@ -6,7 +6,8 @@ use seqzoo_kernels::{Execution, Lengths, Stream};
 use seqzoo_random::Key;
 
 use super::dropout;
-use crate::cell::{Cell, Direction, Walk, Walked, Zoneout, stream, unroll};
+use crate::cell::{Cell, Direction, UnrollOptions, UnrollOutput, Zoneout, stream, unroll};
+use crate::names::{FieldNames, names};
 use crate::state::{NamedState, State};
 
 /// A recurrent layer over sequences `[batch, time, input_size]`.
@@ -18,24 +19,24 @@ pub trait SequenceLayer: Module {
     ///
     /// # Panics
     /// If the initial state lacks a direction or a cell state that this layer has, or as [`unroll`] does.
-    fn read(&self, input: Tensor<3>, passage: Passage) -> Reading;
+    fn forward(&self, input: Tensor<3>, options: LayerOptions) -> LayerOutput;
 
     /// Starts a stream over one sequence, from `initial` or from zeros, without regularization; `None` if the layer is
     /// bidirectional or no kernel supports its cell.
     fn stream(&self, initial: Option<LayerState>, execution: Execution) -> Option<Stream>;
 }
 
-/// Options of [`SequenceLayer::read`].
+/// Options of [`SequenceLayer::forward`].
 #[derive(Debug, Clone)]
-pub struct Passage {
+pub struct LayerOptions {
     /// Number of valid time steps of each row.
     pub lengths: Lengths,
     /// Initial state; zeros if `None`.
-    pub initial: Option<LayerState>,
+    pub initial_state: Option<LayerState>,
     /// Regularization of the layer.
-    pub noise: Noise,
-    /// Tensor added to the hidden states of the forward direction, see [`Walk::added`].
-    pub added: Option<Tensor<3>>,
+    pub regularization: Regularization,
+    /// Tensor added to the hidden states of the forward direction, see [`UnrollOptions::hidden_offset`].
+    pub hidden_offset: Option<Tensor<3>>,
     /// How the layer is computed.
     pub execution: Execution,
 }
@@ -51,7 +52,7 @@ pub struct LayerState {
 
 /// Regularization of a layer: rates in [0, 1), and the random key for the masks in training.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Noise {
+pub struct Regularization {
     /// Dropout rate of the recurrent weights (DropConnect).
     pub recurrent_dropout: f64,
     /// Zoneout rate of the state's units.
@@ -62,16 +63,16 @@ pub struct Noise {
 
 /// Output of a layer; `output_size` is `hidden_size` times the number of directions.
 #[derive(Debug, Clone)]
-pub struct Reading {
+pub struct LayerOutput {
     /// Hidden states after each time step, `[batch, time, output_size]`; zero at padding.
     pub outputs: Tensor<3>,
     /// Final state.
     pub state: LayerState,
 }
 
-impl Noise {
+impl Regularization {
     /// No regularization.
-    pub const OFF: Noise = Noise { recurrent_dropout: 0.0, zoneout: 0.0, key: None };
+    pub const OFF: Regularization = Regularization { recurrent_dropout: 0.0, zoneout: 0.0, key: None };
 }
 
 /// Unidirectional recurrent layer: processes each row from its first time step to its last valid one.
@@ -92,33 +93,51 @@ pub struct Bidirectional<C> {
     backward: C,
 }
 
+/// Names of parameters in checkpoints.
+pub(super) const NAMES: &[FieldNames] = &[
+    names!(Unidirectional<()> { forward: "forward" }),
+    names!(Bidirectional<()> { forward: "forward", backward: "backward" }),
+];
+
 /// Offset between the keys of the forward and the backward cell.
 const BACKWARD: u64 = 1 << 32;
 
-/// Applies one cell to a batch; `initial` and `added` replace those of the passage.
-fn read<C: Cell>(
+/// Applies one cell to a batch; `initial` and `hidden_offset` replace those of the options.
+fn apply<C: Cell>(
     cell: &C,
     input: Tensor<3>,
-    passage: &Passage,
+    options: &LayerOptions,
     initial: Option<NamedState>,
     direction: Direction,
-    added: Option<Tensor<3>>,
+    hidden_offset: Option<Tensor<3>>,
 ) -> (Tensor<3>, NamedState) {
-    let Passage { lengths, noise, execution, .. } = passage;
-    let key = noise.key.map(|key| if direction == Direction::Backward { key.at(key.first() ^ BACKWARD) } else { key });
-    let initial = initial.map(C::State::from_named);
-    let zoneout = Zoneout { rate: noise.zoneout, key };
-    let walk = Walk { lengths: lengths.clone(), initial, direction, zoneout, added, execution: *execution };
-    let Walked { outputs, last } = match key {
-        // Zoneout and recurrent dropout draw from separate key ranges.
-        Some(key) if noise.recurrent_dropout > 0.0 => {
-            let dropped =
-                dropout::recurrent_weights(cell.clone(), noise.recurrent_dropout, key.at(key.first() ^ WEIGHTS));
-            unroll(&dropped, input, walk)
-        }
-        _ => unroll(cell, input, walk),
+    let LayerOptions { lengths, regularization, execution, .. } = options;
+    let key = regularization
+        .key
+        .map(|key| if direction == Direction::Backward { key.with_first(key.first() ^ BACKWARD) } else { key });
+    let initial_state = initial.map(C::State::from_named);
+    let zoneout = Zoneout { rate: regularization.zoneout, key };
+    let unroll_options = UnrollOptions {
+        lengths: lengths.clone(),
+        initial_state,
+        direction,
+        zoneout,
+        hidden_offset,
+        execution: *execution,
     };
-    (outputs, last.named())
+    let UnrollOutput { outputs, final_state } = match key {
+        // Zoneout and recurrent dropout draw from separate key ranges.
+        Some(key) if regularization.recurrent_dropout > 0.0 => {
+            let dropped = dropout::drop_connect(
+                cell.clone(),
+                regularization.recurrent_dropout,
+                key.with_first(key.first() ^ WEIGHTS),
+            );
+            unroll(&dropped, input, unroll_options)
+        }
+        _ => unroll(cell, input, unroll_options),
+    };
+    (outputs, final_state.named())
 }
 
 /// Offset between a layer's keys for zoneout masks and for weight masks.
@@ -129,11 +148,11 @@ impl<C: Cell> SequenceLayer for Unidirectional<C> {
         Self { forward: C::new(input_size, hidden_size, key, device) }
     }
 
-    fn read(&self, input: Tensor<3>, passage: Passage) -> Reading {
-        let Passage { ref initial, ref added, .. } = passage;
-        let (initial, added) = (initial.clone().map(|state| state.forward), added.clone());
-        let (outputs, forward) = read(&self.forward, input, &passage, initial, Direction::Forward, added);
-        Reading { outputs, state: LayerState { forward, backward: None } }
+    fn forward(&self, input: Tensor<3>, options: LayerOptions) -> LayerOutput {
+        let initial = options.initial_state.clone().map(|state| state.forward);
+        let hidden_offset = options.hidden_offset.clone();
+        let (outputs, forward) = apply(&self.forward, input, &options, initial, Direction::Forward, hidden_offset);
+        LayerOutput { outputs, state: LayerState { forward, backward: None } }
     }
 
     fn stream(&self, initial: Option<LayerState>, execution: Execution) -> Option<Stream> {
@@ -143,25 +162,31 @@ impl<C: Cell> SequenceLayer for Unidirectional<C> {
 
 impl<C: Cell> SequenceLayer for Bidirectional<C> {
     fn new(input_size: usize, hidden_size: usize, key: Key, device: &Device) -> Self {
-        let backward = key.at(key.first() + BACKWARD);
+        let backward = key.with_first(key.first() + BACKWARD);
         Self {
             forward: C::new(input_size, hidden_size, key, device),
             backward: C::new(input_size, hidden_size, backward, device),
         }
     }
 
-    fn read(&self, input: Tensor<3>, passage: Passage) -> Reading {
-        let (initial_forward, initial_backward) = match passage.initial.clone() {
+    fn forward(&self, input: Tensor<3>, options: LayerOptions) -> LayerOutput {
+        let (initial_forward, initial_backward) = match options.initial_state.clone() {
             None => (None, None),
             Some(LayerState { forward, backward }) => {
                 (Some(forward), Some(backward.expect("a bidirectional layer needs two initial states")))
             }
         };
-        let (forward_outputs, forward) =
-            read(&self.forward, input.clone(), &passage, initial_forward, Direction::Forward, passage.added.clone());
+        let (forward_outputs, forward) = apply(
+            &self.forward,
+            input.clone(),
+            &options,
+            initial_forward,
+            Direction::Forward,
+            options.hidden_offset.clone(),
+        );
         let (backward_outputs, backward) =
-            read(&self.backward, input, &passage, initial_backward, Direction::Backward, None);
-        Reading {
+            apply(&self.backward, input, &options, initial_backward, Direction::Backward, None);
+        LayerOutput {
             outputs: Tensor::cat(vec![forward_outputs, backward_outputs], 2),
             state: LayerState { forward, backward: Some(backward) },
         }

@@ -2,10 +2,11 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, module};
-use seqzoo_kernels::{self as kernels, Execution, LinearInputs, PackedMatrices};
+use seqzoo_kernels::{self as kernels, Execution, LinearInputs, PackedWeights};
 use seqzoo_random::Key;
 
 use crate::init;
+use crate::names::{FieldNames, names};
 
 /// Linear layer.
 ///
@@ -23,10 +24,13 @@ pub struct Linear {
     bias: Param<Tensor<1>>,
     /// Cache of packed weights for kernels. It tracks parameter changes, so clones and updated copies may share it.
     #[module(skip)]
-    packed: PackedMatrices,
+    packed: PackedWeights,
     #[module(skip)]
     execution: Execution,
 }
+
+/// Names of parameters in checkpoints.
+pub(super) const NAMES: &[FieldNames] = &[names!(Linear { weight: "weight", bias: "bias" })];
 
 /// Burn's linear layer with Glorot-uniform weights and a constant bias.
 pub fn linear(input_size: usize, output_size: usize, bias: f32, key: Key, device: &Device) -> burn::nn::Linear {
@@ -42,7 +46,7 @@ impl Linear {
         Self {
             weight: init::glorot_uniform([input_size, output_size], 1, key, device),
             bias: init::constant(&vec![bias; output_size], device),
-            packed: PackedMatrices::default(),
+            packed: PackedWeights::default(),
             execution: Execution::default(),
         }
     }

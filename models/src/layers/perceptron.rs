@@ -8,6 +8,7 @@ use seqzoo_random::Key;
 
 use super::Linear;
 use crate::invalid_shape::{InvalidShape, positive};
+use crate::names::{FieldNames, names};
 
 /// Multilayer perceptron with ReLU over all time steps of a window, concatenated.
 ///
@@ -20,6 +21,9 @@ use crate::invalid_shape::{InvalidShape, positive};
 pub struct Perceptron {
     layers: Vec<Linear>,
 }
+
+/// Names of parameters in checkpoints.
+pub(super) const NAMES: &[FieldNames] = &[names!(Perceptron { layers: "layers" })];
 
 /// The sizes of a [`Perceptron`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,7 +64,7 @@ impl Perceptron {
     pub fn new(shape: &PerceptronShape, key: Key, device: &Device) -> Self {
         let mut below = shape.window * shape.features;
         let layer = |(index, &size): (u64, &usize)| {
-            let layer = Linear::new(below, size, 0.0, key.place(index), device);
+            let layer = Linear::new(below, size, 0.0, key.offset(index), device);
             below = size;
             layer
         };

@@ -8,8 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use seqzoo_kernels::Lengths;
 
-use crate::cell::without_padding;
+use crate::cell::zero_padding;
 use crate::init;
+use crate::names::{FieldNames, names};
 
 /// Pooling method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -39,7 +40,7 @@ pub enum Pooling {
 /// Attention after Yang et al., "Hierarchical attention networks for
 /// document classification", NAACL 2016, without its bias.
 #[derive(Module, Debug)]
-pub struct Summary {
+pub struct SequencePooling {
     attention: Option<Scorer>,
     #[module(skip)]
     pooling: Pooling,
@@ -51,12 +52,16 @@ struct Scorer {
     vector: Param<Tensor<2>>,
 }
 
-impl Summary {
+/// Names of parameters in checkpoints.
+pub(super) const NAMES: &[FieldNames] =
+    &[names!(SequencePooling { attention: "attention" }), names!(Scorer { weight: "weight", vector: "vector" })];
+
+impl SequencePooling {
     /// A pooling layer over `features` features; only [`Pooling::Attention`] has weights.
     pub fn new(pooling: Pooling, features: usize, key: Key, device: &Device) -> Self {
         let attention = (pooling == Pooling::Attention).then(|| Scorer {
-            weight: init::glorot_uniform([features, features], 1, key.place(0), device),
-            vector: init::glorot_uniform([features, 1], 1, key.place(1), device),
+            weight: init::glorot_uniform([features, features], 1, key.offset(0), device),
+            vector: init::glorot_uniform([features, 1], 1, key.offset(1), device),
         });
         Self { attention, pooling }
     }
@@ -83,7 +88,7 @@ impl Summary {
                 let counts = lengths.iter().map(|&length| length as f32).collect();
                 let counts = TensorData::new::<f32, _>(counts, [batch, 1]);
                 let counts = Tensor::<2>::from_data(counts, (&device, outputs.dtype()));
-                without_padding(outputs, lengths).sum_dim(1).reshape([batch, features]) / counts
+                zero_padding(outputs, lengths).sum_dim(1).reshape([batch, features]) / counts
             }
             None => {
                 let outputs = match lengths.padding(time, &device) {
@@ -109,7 +114,7 @@ impl Scorer {
             Some(padding) => scores.mask_fill(padding, f32::MIN),
         };
         let weights = softmax(scores, 1).unsqueeze_dim::<3>(1);
-        weights.matmul(without_padding(outputs, lengths)).reshape([batch, features])
+        weights.matmul(zero_padding(outputs, lengths)).reshape([batch, features])
     }
 }
 

@@ -7,10 +7,10 @@ use seqzoo_kernels::{Execution, Lengths, Stream};
 use seqzoo_random::Key;
 use serde::{Deserialize, Serialize};
 
-use super::{LayerState, Linear, Noise, Passage, dropout};
-use crate::architecture::{Architecture, Recurrent};
-use crate::cell::without_padding;
-use crate::invalid_shape::{InvalidShape, expect_fit, positive, rate};
+use super::{Architecture, LayerOptions, LayerState, Linear, Recurrent, Regularization, dropout};
+use crate::cell::zero_padding;
+use crate::invalid_shape::{InvalidShape, expect_valid, positive, probability};
+use crate::names::{FieldNames, names};
 
 /// Skip connection around each layer, from its input x and its output h.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -50,9 +50,9 @@ pub struct StackRates {
     /// Dropout rate between layers, with a new mask at each time step.
     pub dropout: f64,
     /// Variational (locked) dropout rate between layers, with the same mask at each time step.
-    pub locked: f64,
+    pub locked_dropout: f64,
     /// Dropout rate of the recurrent weights (DropConnect).
-    pub recurrent: f64,
+    pub recurrent_dropout: f64,
     /// Zoneout rate of the state.
     pub zoneout: f64,
 }
@@ -84,9 +84,13 @@ pub struct Stack {
     execution: Execution,
 }
 
+/// Names of parameters in checkpoints.
+pub(super) const NAMES: &[FieldNames] =
+    &[names!(Stack { layers: "layers", projections: "projections", gates: "gates" })];
+
 /// Output of a stack.
 #[derive(Debug, Clone)]
-pub struct StackReading {
+pub struct StackOutput {
     /// Outputs of the last layer, `[batch, time, output_size]`; zero at padding.
     pub outputs: Tensor<3>,
     /// Final state of each layer, first layer first.
@@ -114,8 +118,8 @@ impl StackShape {
         let (mut below, mut total) = (self.input_size as u128, 0);
         for &hidden_size in &self.hidden_sizes {
             let width = hidden_size as u128 * directions;
-            let card = self.architecture.card();
-            total += width * (card.gates as u128 * (below + hidden_size as u128 + 1) + card.own as u128);
+            let info = self.architecture.info();
+            total += width * (info.gates as u128 * (below + hidden_size as u128 + 1) + info.other_parameters as u128);
             below = if self.skip == Skip::Dense { below + width } else { width };
         }
         total
@@ -131,9 +135,14 @@ impl StackShape {
             return Err(InvalidShape::new("hidden_sizes", "a stack needs at least one layer"));
         }
         self.hidden_sizes.iter().try_for_each(|&size| positive("hidden_sizes", size))?;
-        let StackRates { dropout, locked, recurrent, zoneout } = self.rates;
-        let rates = [("dropout", dropout), ("locked", locked), ("recurrent", recurrent), ("zoneout", zoneout)];
-        rates.into_iter().try_for_each(|(field, value)| rate(field, value))?;
+        let StackRates { dropout, locked_dropout, recurrent_dropout, zoneout } = self.rates;
+        let rates = [
+            ("dropout", dropout),
+            ("locked_dropout", locked_dropout),
+            ("recurrent_dropout", recurrent_dropout),
+            ("zoneout", zoneout),
+        ];
+        rates.into_iter().try_for_each(|(field, value)| probability(field, value))?;
         let adds = matches!(self.skip, Skip::Residual | Skip::Highway);
         let mut below = self.input_size;
         for (layer, &hidden_size) in (1..).zip(&self.hidden_sizes) {
@@ -155,7 +164,7 @@ impl StackShape {
     /// # Errors
     /// Also the field `architecture`, if it is bidirectional; `purpose` names what it would see, such as "the tokens
     /// that a language model predicts".
-    pub fn check_forward(&self, purpose: &str) -> Result<(), InvalidShape> {
+    pub fn check_unidirectional(&self, purpose: &str) -> Result<(), InvalidShape> {
         self.check()?;
         let reason = || {
             let name = self.architecture.name();
@@ -171,20 +180,20 @@ impl Stack {
     /// # Panics
     /// If [`StackShape::check`] fails.
     pub fn new(shape: StackShape, key: Key, device: &Device) -> Self {
-        expect_fit(shape.check());
+        expect_valid(shape.check());
         let directions = shape.architecture.directions();
         let (layers, projections, gates, execution) = (Vec::new(), Vec::new(), Vec::new(), Execution::default());
         let mut stack = Self { layers, projections, gates, shape: shape.clone(), execution };
         let mut below = shape.input_size;
         for (layer, &hidden_size) in (0..).zip(&shape.hidden_sizes) {
-            let key = key.at(key.first() + (layer << 8));
+            let key = key.with_first(key.first() + (layer << 8));
             stack.layers.push(shape.architecture.build(below, hidden_size, key, device));
             let width = hidden_size * directions;
             let joins = matches!(shape.skip, Skip::Residual | Skip::Highway);
             let projected = joins && below != width;
-            stack.projections.push(projected.then(|| Linear::new(below, width, 0.0, key.place(100), device)));
+            stack.projections.push(projected.then(|| Linear::new(below, width, 0.0, key.offset(100), device)));
             if shape.skip == Skip::Highway {
-                stack.gates.push(Linear::new(width, width, HIGHWAY_BIAS, key.place(101), device));
+                stack.gates.push(Linear::new(width, width, HIGHWAY_BIAS, key.offset(101), device));
             }
             below = if shape.skip == Skip::Dense { below + width } else { width };
         }
@@ -216,61 +225,68 @@ impl Stack {
 
     /// Applies the stack to `input`, `[batch, time, input_size]`, with `lengths` valid time steps per row.
     ///
-    /// `initial` has one state per layer; `None` means zeros. `noise` is the random key for the masks of this training
-    /// step; `None` at inference.
+    /// `initial` has one state per layer; `None` means zeros. `dropout_key` is the key of this step's dropout masks;
+    /// `None` at inference.
     ///
     /// # Panics
     /// If `initial` does not have one state per layer, or as [`unroll`](crate::cell::unroll) does.
-    pub fn read(
+    pub fn forward(
         &self,
         input: Tensor<3>,
         lengths: impl Into<Lengths>,
         initial: Option<Vec<LayerState>>,
-        noise: Option<Key>,
-    ) -> StackReading {
-        self.read_disturbed(input, lengths, initial, noise, None)
+        dropout_key: Option<Key>,
+    ) -> StackOutput {
+        self.forward_with_hidden_offset(input, lengths, initial, dropout_key, None)
     }
 
-    /// As [`Stack::read`], with a tensor added to the hidden states of the first layer, see
-    /// [`Walk::added`](crate::cell::Walk::added).
+    /// As [`Stack::forward`], with a tensor added to the hidden states of the first layer, see
+    /// [`UnrollOptions::hidden_offset`](crate::cell::UnrollOptions::hidden_offset).
     ///
     /// # Panics
-    /// As [`Stack::read`].
-    pub fn read_disturbed(
+    /// As [`Stack::forward`].
+    pub fn forward_with_hidden_offset(
         &self,
         input: Tensor<3>,
         lengths: impl Into<Lengths>,
         initial: Option<Vec<LayerState>>,
-        noise: Option<Key>,
-        mut added: Option<Tensor<3>>,
-    ) -> StackReading {
+        dropout_key: Option<Key>,
+        mut hidden_offset: Option<Tensor<3>>,
+    ) -> StackOutput {
         let (rates, lengths) = (self.shape.rates, lengths.into());
         let mut initial = initial.map(|states| {
             assert_eq!(states.len(), self.layers.len(), "initial states must match the number of layers");
             states.into_iter()
         });
-        let (mut x, mut top, mut states) = (without_padding(input, &lengths), None, Vec::new());
+        let (mut x, mut top, mut states) = (zero_padding(input, &lengths), None, Vec::new());
         for (index, layer) in self.layers.iter().enumerate() {
-            let key = noise.map(|key| key.at(key.first() ^ (1 + index as u64) << 40));
+            let key = dropout_key.map(|key| key.with_first(key.first() ^ (1 + index as u64) << 40));
             // Dropout applies to the layer's input, not to the skip connection.
             let dropped = match key {
                 Some(key) if index > 0 => {
-                    let dropped = dropout::dropout(x.clone(), rates.dropout, Some(key.place(1 << 20)));
-                    dropout::locked(dropped, rates.locked, key.place(1 << 21))
+                    let dropped = dropout::dropout(x.clone(), rates.dropout, Some(key.offset(1 << 20)));
+                    dropout::locked_dropout(dropped, rates.locked_dropout, key.offset(1 << 21))
                 }
                 _ => x.clone(),
             };
-            let noise = Noise { recurrent_dropout: rates.recurrent, zoneout: rates.zoneout, key };
+            let regularization =
+                Regularization { recurrent_dropout: rates.recurrent_dropout, zoneout: rates.zoneout, key };
             let state = initial.as_mut().and_then(Iterator::next);
             let (lengths, execution) = (lengths.clone(), self.execution);
-            let passage = Passage { lengths: lengths.clone(), initial: state, noise, added: added.take(), execution };
-            let reading = layer.read(dropped, passage);
-            states.push(reading.state);
-            top = Some(reading.outputs.clone());
-            x = self.connect(index, x, reading.outputs, &lengths);
+            let options = LayerOptions {
+                lengths: lengths.clone(),
+                initial_state: state,
+                regularization,
+                hidden_offset: hidden_offset.take(),
+                execution,
+            };
+            let output = layer.forward(dropped, options);
+            states.push(output.state);
+            top = Some(output.outputs.clone());
+            x = self.connect(index, x, output.outputs, &lengths);
         }
         let outputs = if self.shape.skip == Skip::Dense { top.expect("a stack has a layer") } else { x };
-        StackReading { outputs, states }
+        StackOutput { outputs, states }
     }
 
     /// Starts a stream over one sequence, from `initial` states or from zeros, without regularization; `None` if a
@@ -305,7 +321,7 @@ impl Stack {
             }
             Skip::Dense => Tensor::cat(vec![x, h], 2),
         };
-        without_padding(y, lengths)
+        zero_padding(y, lengths)
     }
 }
 

@@ -8,10 +8,11 @@ use seqzoo_kernels::{Execution, Lengths};
 use seqzoo_random::{Key, Purpose};
 
 use super::{Network, embed, table};
-use crate::invalid_shape::{InvalidShape, expect_fit, positive, rate};
+use crate::invalid_shape::{InvalidShape, expect_valid, positive, probability};
 use crate::layers::dropout::dropout;
-use crate::layers::{Linear, Pooling, Stack, StackShape, Summary};
-use crate::probe::reach;
+use crate::layers::{Linear, Pooling, SequencePooling, Stack, StackShape};
+use crate::names::{FieldNames, names};
+use crate::probe::gradient_norms;
 
 /// Sequence classifier: embedding, recurrent stack, pooling, dropout, linear layer.
 ///
@@ -25,11 +26,15 @@ use crate::probe::reach;
 pub struct Classifier {
     embedding: Embedding,
     stack: Stack,
-    summary: Summary,
+    pooling: SequencePooling,
     output: Linear,
     dropout: f64,
     embedding_dropout: f64,
 }
+
+/// Names of parameters in checkpoints.
+pub(super) const NAMES: &[FieldNames] =
+    &[names!(Classifier { embedding: "embedding", stack: "stack", pooling: "summary", output: "output" })];
 
 /// The sizes of a [`Classifier`].
 #[derive(Debug, Clone, PartialEq)]
@@ -57,8 +62,8 @@ impl ClassifierShape {
         self.stack.check().map_err(|error| error.within("stack"))?;
         positive("vocabulary", self.vocabulary)?;
         positive("labels", self.labels)?;
-        rate("dropout", self.dropout)?;
-        rate("embedding_dropout", self.embedding_dropout)
+        probability("dropout", self.dropout)?;
+        probability("embedding_dropout", self.embedding_dropout)
     }
 }
 
@@ -69,49 +74,49 @@ impl Classifier {
     /// # Panics
     /// If [`ClassifierShape::check`] fails.
     pub fn new(shape: ClassifierShape, seed: u64, device: &Device) -> Self {
-        expect_fit(shape.check());
+        expect_valid(shape.check());
         let key = Key::new(seed, Purpose::Weights);
         let features = shape.stack.output_size();
         Self {
-            embedding: table(shape.vocabulary, shape.stack.input_size, key.at(0), device),
-            stack: Stack::new(shape.stack, key.at(1), device),
-            summary: Summary::new(shape.pooling, features, key.at(3), device),
-            output: Linear::new(features, shape.labels, 0.0, key.at(2), device),
+            embedding: table(shape.vocabulary, shape.stack.input_size, key.with_first(0), device),
+            stack: Stack::new(shape.stack, key.with_first(1), device),
+            pooling: SequencePooling::new(shape.pooling, features, key.with_first(3), device),
+            output: Linear::new(features, shape.labels, 0.0, key.with_first(2), device),
             dropout: shape.dropout,
             embedding_dropout: shape.embedding_dropout,
         }
     }
 
-    /// Gradient norms of the loss by distance from the end, see [`reach`]; the classifier must be on an autodiff
-    /// device.
+    /// Gradient norms of the loss by distance from the end, see [`gradient_norms`]; the classifier must be on an
+    /// autodiff device.
     ///
     /// # Panics
     /// If the labels do not match the tokens.
-    pub fn reach(&self, tokens: Tensor<2, Int>, lengths: impl Into<Lengths>, labels: &[usize]) -> Vec<f64> {
+    pub fn gradient_norms(&self, tokens: Tensor<2, Int>, lengths: impl Into<Lengths>, labels: &[usize]) -> Vec<f64> {
         let lengths = lengths.into();
         let input = embed(&self.embedding, tokens, 0.0, None);
         let labels: Vec<i32> = labels.iter().map(|&label| label as i32).collect();
         let labels = Tensor::<2, Int>::from_data(TensorData::new(labels, [lengths.len(), 1]), &input.device());
-        reach(&self.stack, input, &lengths, |outputs| {
+        gradient_norms(&self.stack, input, &lengths, |outputs| {
             let directions = self.stack.shape().architecture.directions();
-            let scores = self.output.forward(self.summary.forward(outputs, &lengths, directions));
+            let scores = self.output.forward(self.pooling.forward(outputs, &lengths, directions));
             log_softmax(scores, 1).gather(1, labels).sum().neg()
         })
     }
 
     /// Logits, `[batch, labels]`.
     ///
-    /// `tokens` is `[batch, time]`, of which `lengths` are valid. `noise` is the random key for the dropout masks of
-    /// this training step; `None` at inference.
+    /// `tokens` is `[batch, time]`, of which `lengths` are valid. `dropout_key` is the key of this step's dropout
+    /// masks; `None` at inference.
     ///
     /// # Panics
     /// If there is not one length per row, or a length is 0 or exceeds `time`.
-    pub fn forward(&self, tokens: Tensor<2, Int>, lengths: impl Into<Lengths>, noise: Option<Key>) -> Tensor<2> {
+    pub fn forward(&self, tokens: Tensor<2, Int>, lengths: impl Into<Lengths>, dropout_key: Option<Key>) -> Tensor<2> {
         let lengths = lengths.into();
-        let input = embed(&self.embedding, tokens, self.embedding_dropout, noise);
-        let outputs = self.stack.read(input, &lengths, None, noise).outputs;
-        let summary = self.summary.forward(outputs, lengths, self.stack.shape().architecture.directions());
-        self.output.forward(dropout(summary, self.dropout, noise))
+        let input = embed(&self.embedding, tokens, self.embedding_dropout, dropout_key);
+        let outputs = self.stack.forward(input, &lengths, None, dropout_key).outputs;
+        let pooled = self.pooling.forward(outputs, lengths, self.stack.shape().architecture.directions());
+        self.output.forward(dropout(pooled, self.dropout, dropout_key))
     }
 }
 

@@ -9,9 +9,10 @@ use seqzoo_kernels::{Execution, Lengths};
 use seqzoo_random::{Key, Purpose};
 
 use super::{Network, cross_entropy, embed, table};
-use crate::invalid_shape::{InvalidShape, expect_fit, positive, rate};
+use crate::invalid_shape::{InvalidShape, expect_valid, positive, probability};
 use crate::layers::dropout::dropout;
-use crate::layers::{Attention, AttentionScore, LayerState, Linear, Pooling, Stack, StackShape, Summary};
+use crate::layers::{Attention, AttentionScore, LayerState, Linear, Pooling, SequencePooling, Stack, StackShape};
+use crate::names::{FieldNames, names};
 use crate::state::NamedState;
 
 /// Encoder–decoder with attention: encodes the source sequence, then generates the target token by token.
@@ -31,7 +32,7 @@ use crate::state::NamedState;
 pub struct EncoderDecoder {
     source: Embedding,
     encoder: Stack,
-    summary: Summary,
+    pooling: SequencePooling,
     bridges: Vec<Linear>,
     target: Embedding,
     decoder: Stack,
@@ -41,6 +42,19 @@ pub struct EncoderDecoder {
     dropout: f64,
     embedding_dropout: f64,
 }
+
+/// Names of parameters in checkpoints.
+pub(super) const NAMES: &[FieldNames] = &[names!(EncoderDecoder {
+    source: "source",
+    encoder: "encoder",
+    pooling: "summary",
+    bridges: "bridges",
+    target: "target",
+    decoder: "decoder",
+    attention: "attention",
+    combine: "combine",
+    output: "output"
+})];
 
 /// The sizes of an [`EncoderDecoder`]; encoder and decoder may differ in depth.
 #[derive(Debug, Clone, PartialEq)]
@@ -63,7 +77,7 @@ pub struct EncoderDecoderShape {
 
 /// An encoded source and the current state of the decoder.
 #[derive(Debug, Clone)]
-pub struct Memory {
+pub struct EncodedSource {
     /// Outputs of the encoder, `[batch, time, features]`.
     outputs: Tensor<3>,
     lengths: Lengths,
@@ -75,9 +89,9 @@ pub struct Memory {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Generation<'a> {
     /// Begin-of-sequence token: the decoder's first input.
-    pub begin: usize,
+    pub bos: usize,
     /// End-of-sequence token; it is not returned.
-    pub end: usize,
+    pub eos: usize,
     /// Tokens that are never generated, such as padding.
     pub suppressed: &'a [usize],
     /// Maximum number of tokens.
@@ -94,7 +108,7 @@ pub struct Hypothesis {
     pub log_probability: f64,
 }
 
-impl Memory {
+impl EncodedSource {
     /// The given rows, in this order.
     fn select(self, rows: &[usize], device: &Device) -> Self {
         let indices: Vec<i32> = rows.iter().map(|&row| row as i32).collect();
@@ -131,11 +145,11 @@ impl EncoderDecoderShape {
     pub fn check(&self) -> Result<(), InvalidShape> {
         positive("source_vocabulary", self.source_vocabulary)?;
         positive("target_vocabulary", self.target_vocabulary)?;
-        rate("dropout", self.dropout)?;
-        rate("embedding_dropout", self.embedding_dropout)?;
+        probability("dropout", self.dropout)?;
+        probability("embedding_dropout", self.embedding_dropout)?;
         self.encoder.check().map_err(|error| error.within("encoder"))?;
         let generated = "the tokens that a decoder generates";
-        self.decoder.check_forward(generated).map_err(|error| error.within("decoder"))?;
+        self.decoder.check_unidirectional(generated).map_err(|error| error.within("decoder"))?;
         let (memory, query) = (self.encoder.output_size(), self.decoder.output_size());
         if self.attention == AttentionScore::Dot && memory != query {
             let reason = format!(
@@ -154,21 +168,21 @@ impl EncoderDecoder {
     /// # Panics
     /// If [`EncoderDecoderShape::check`] fails.
     pub fn new(shape: EncoderDecoderShape, seed: u64, device: &Device) -> Self {
-        expect_fit(shape.check());
+        expect_valid(shape.check());
         let key = Key::new(seed, Purpose::Weights);
         let (memory, query) = (shape.encoder.output_size(), shape.decoder.output_size());
         let bridge =
-            |(layer, &size): (usize, &usize)| Linear::new(memory, size, 0.0, key.at(10 + layer as u64), device);
+            |(layer, &size): (usize, &usize)| Linear::new(memory, size, 0.0, key.with_first(10 + layer as u64), device);
         Self {
-            source: table(shape.source_vocabulary, shape.encoder.input_size, key.at(0), device),
-            encoder: Stack::new(shape.encoder, key.at(1), device),
-            summary: Summary::new(Pooling::Last, memory, key.at(2), device),
+            source: table(shape.source_vocabulary, shape.encoder.input_size, key.with_first(0), device),
+            encoder: Stack::new(shape.encoder, key.with_first(1), device),
+            pooling: SequencePooling::new(Pooling::Last, memory, key.with_first(2), device),
             bridges: shape.decoder.hidden_sizes.iter().enumerate().map(bridge).collect(),
-            target: table(shape.target_vocabulary, shape.decoder.input_size, key.at(3), device),
-            decoder: Stack::new(shape.decoder, key.at(1 << 20), device),
-            attention: Attention::new(shape.attention, query, memory, key.at(4), device),
-            combine: Linear::new(memory + query, query, 0.0, key.at(5), device),
-            output: Linear::new(query, shape.target_vocabulary, 0.0, key.at(6), device),
+            target: table(shape.target_vocabulary, shape.decoder.input_size, key.with_first(3), device),
+            decoder: Stack::new(shape.decoder, key.with_first(1 << 20), device),
+            attention: Attention::new(shape.attention, query, memory, key.with_first(4), device),
+            combine: Linear::new(memory + query, query, 0.0, key.with_first(5), device),
+            output: Linear::new(query, shape.target_vocabulary, 0.0, key.with_first(6), device),
             dropout: shape.dropout,
             embedding_dropout: shape.embedding_dropout,
         }
@@ -176,44 +190,49 @@ impl EncoderDecoder {
 
     /// Encodes `source`, `[batch, time]`, of which `lengths` are valid.
     ///
-    /// `noise` is the random key for the dropout masks of this training step; `None` at inference.
+    /// `dropout_key` is the key of this step's dropout masks; `None` at inference.
     ///
     /// # Panics
     /// If there is not one length per row, or a length is 0 or exceeds `time`.
-    pub fn read(&self, source: Tensor<2, Int>, lengths: impl Into<Lengths>, noise: Option<Key>) -> Memory {
+    pub fn encode(
+        &self,
+        source: Tensor<2, Int>,
+        lengths: impl Into<Lengths>,
+        dropout_key: Option<Key>,
+    ) -> EncodedSource {
         let lengths = lengths.into();
         let directions = self.encoder.shape().architecture.directions();
-        let input = embed(&self.source, source, self.embedding_dropout, noise);
-        let outputs = self.encoder.read(input, &lengths, None, noise).outputs;
-        let last = self.summary.forward(outputs.clone(), &lengths, directions);
+        let input = embed(&self.source, source, self.embedding_dropout, dropout_key);
+        let outputs = self.encoder.forward(input, &lengths, None, dropout_key).outputs;
+        let last = self.pooling.forward(outputs.clone(), &lengths, directions);
         let start = |bridge: &Linear| {
             let hidden = bridge.forward(last.clone()).tanh();
             let cell = Some(hidden.zeros_like());
             LayerState { forward: NamedState { hidden, cell }, backward: None }
         };
-        Memory { outputs, lengths, states: self.bridges.iter().map(start).collect() }
+        EncodedSource { outputs, lengths, states: self.bridges.iter().map(start).collect() }
     }
 
     /// Scores of the token that follows each token of `target`, `[batch, time]`: `[batch, time, target_vocabulary]`;
-    /// and the memory with the decoder's final state, from which decoding can resume.
-    pub fn write(
+    /// and the encoded source with the decoder's final state, from which decoding can resume.
+    pub fn decode(
         &self,
-        memory: Memory,
+        encoded: EncodedSource,
         target: Tensor<2, Int>,
         lengths: impl Into<Lengths>,
-        noise: Option<Key>,
-    ) -> (Tensor<3>, Memory) {
-        let Memory { outputs: source, lengths: source_lengths, states } = memory;
-        let noise = noise.map(|key| key.at(key.first() ^ (1 << 62)));
-        let input = embed(&self.target, target, self.embedding_dropout, noise);
-        let decoded = self.decoder.read(input, lengths, Some(states), noise);
+        dropout_key: Option<Key>,
+    ) -> (Tensor<3>, EncodedSource) {
+        let EncodedSource { outputs: source, lengths: source_lengths, states } = encoded;
+        let dropout_key = dropout_key.map(|key| key.with_first(key.first() ^ (1 << 62)));
+        let input = embed(&self.target, target, self.embedding_dropout, dropout_key);
+        let decoded = self.decoder.forward(input, lengths, Some(states), dropout_key);
         let context = self.attention.forward(decoded.outputs.clone(), source.clone(), &source_lengths).context;
         let combined = self.combine.forward(Tensor::cat(vec![context, decoded.outputs], 2)).tanh();
-        let memory = Memory { outputs: source, lengths: source_lengths, states: decoded.states };
-        (self.output.forward(dropout(combined, self.dropout, noise)), memory)
+        let encoded = EncodedSource { outputs: source, lengths: source_lengths, states: decoded.states };
+        (self.output.forward(dropout(combined, self.dropout, dropout_key)), encoded)
     }
 
-    /// Mean cross-entropy in nats per target token under teacher forcing: the decoder's input is `begin` and the target
+    /// Mean cross-entropy in nats per target token under teacher forcing: the decoder's input is `bos` and the target
     /// shifted by one; `target` is `[batch][length]`.
     ///
     /// # Panics
@@ -222,21 +241,21 @@ impl EncoderDecoder {
         &self,
         source: Tensor<2, Int>,
         lengths: impl Into<Lengths>,
-        begin: usize,
+        bos: usize,
         target: &[Vec<usize>],
-        noise: Option<Key>,
+        dropout_key: Option<Key>,
     ) -> Tensor<1> {
         let device = source.device();
         let time = target.iter().map(Vec::len).max().unwrap_or(0);
         let shifted = |row: &Vec<usize>| -> Vec<i32> {
-            let tokens = std::iter::once(begin).chain(row.iter().copied()).map(|token| token as i32);
+            let tokens = std::iter::once(bos).chain(row.iter().copied()).map(|token| token as i32);
             tokens.chain(std::iter::repeat(0)).take(time).collect()
         };
         let input: Vec<i32> = target.iter().flat_map(shifted).collect();
         let input = Tensor::<2, Int>::from_data(TensorData::new(input, [target.len(), time]), &device);
         let target_lengths: Vec<usize> = target.iter().map(Vec::len).collect();
-        let memory = self.read(source, lengths, noise);
-        cross_entropy(self.write(memory, input, &target_lengths, noise).0, target)
+        let encoded = self.encode(source, lengths, dropout_key);
+        cross_entropy(self.decode(encoded, input, &target_lengths, dropout_key).0, target)
     }
 
     /// Greedy decoding of each row of `source`, `[batch, time]`: the most probable next token at each step.
@@ -248,17 +267,17 @@ impl EncoderDecoder {
     ) -> Vec<Vec<usize>> {
         let lengths = lengths.into();
         let batch = lengths.len();
-        let mut memory = self.read(source, lengths, None);
+        let mut encoded = self.encode(source, lengths, None);
         let mut generated = vec![Vec::new(); batch];
         let mut done = vec![false; batch];
-        let mut last = vec![generation.begin; batch];
+        let mut last = vec![generation.bos; batch];
         for _ in 0..generation.max_length {
-            let (scores, next) = self.step(memory, &last);
-            memory = next;
+            let (scores, next) = self.step(encoded, &last);
+            encoded = next;
             let best = generation.allowed(scores).argmax(1).try_into_vec_as::<i64>();
             last = best.expect("a computed tensor can be read").iter().map(|&token| token as usize).collect();
             for (row, &token) in last.iter().enumerate() {
-                done[row] |= token == generation.end;
+                done[row] |= token == generation.eos;
                 if !done[row] {
                     generated[row].push(token);
                 }
@@ -277,7 +296,7 @@ impl EncoderDecoder {
     ///
     /// # Panics
     /// If `width` is 0.
-    pub fn beam(
+    pub fn beam_search(
         &self,
         source: Tensor<2, Int>,
         length: usize,
@@ -285,11 +304,11 @@ impl EncoderDecoder {
         width: usize,
     ) -> Vec<Hypothesis> {
         assert!(width > 0, "beam width must be at least 1");
-        let memory = self.read(source, &[length], None);
-        let mut found = self.search(memory.clone(), generation, width);
+        let encoded = self.encode(source, &[length], None);
+        let mut found = self.search(encoded.clone(), generation, width);
         if width > 1 {
             // The beam may drop the greedy prefix in favor of prefixes that end up less probable.
-            let greedy = self.search(memory, generation, 1);
+            let greedy = self.search(encoded, generation, 1);
             let is_new = |greedy: &Hypothesis| found.iter().all(|other| other.tokens != greedy.tokens);
             let missing: Vec<Hypothesis> = greedy.into_iter().filter(is_new).collect();
             found.extend(missing);
@@ -299,12 +318,12 @@ impl EncoderDecoder {
     }
 
     /// Beam search from an encoded source.
-    fn search(&self, mut memory: Memory, generation: &Generation, width: usize) -> Vec<Hypothesis> {
+    fn search(&self, mut encoded: EncodedSource, generation: &Generation, width: usize) -> Vec<Hypothesis> {
         let mut active = vec![Hypothesis { tokens: Vec::new(), log_probability: 0.0 }];
         let mut ended: Vec<Hypothesis> = Vec::new();
         for _ in 0..generation.max_length {
-            let last = |hypothesis: &Hypothesis| *hypothesis.tokens.last().unwrap_or(&generation.begin);
-            let (scores, next) = self.step(memory, &active.iter().map(last).collect::<Vec<_>>());
+            let last = |hypothesis: &Hypothesis| *hypothesis.tokens.last().unwrap_or(&generation.bos);
+            let (scores, next) = self.step(encoded, &active.iter().map(last).collect::<Vec<_>>());
             let device = scores.device();
             let vocabulary = scores.dims()[1];
             let scores = scores.try_into_vec_as::<f32>().expect("a computed tensor can be read");
@@ -318,7 +337,7 @@ impl EncoderDecoder {
             let (mut parents, mut kept) = (Vec::new(), Vec::new());
             for Candidate { parent, token, log_probability, .. } in candidates {
                 let mut tokens = active[parent].tokens.clone();
-                if token == generation.end {
+                if token == generation.eos {
                     ended.push(Hypothesis { tokens, log_probability });
                 } else {
                     tokens.push(token);
@@ -333,20 +352,20 @@ impl EncoderDecoder {
             if active.is_empty() || least.is_some_and(|least| active[0].log_probability <= least) {
                 return ended;
             }
-            memory = next.select(&parents, &device);
+            encoded = next.select(&parents, &device);
         }
         ended.extend(active);
         most_probable(&mut ended, width);
         ended
     }
 
-    /// Scores of the token after `last`, `[batch, vocabulary]`; `last` has one token per row of the memory.
-    fn step(&self, memory: Memory, last: &[usize]) -> (Tensor<2>, Memory) {
+    /// Scores of the token after `last`, `[batch, vocabulary]`; `last` has one token per row of the encoded source.
+    fn step(&self, encoded: EncodedSource, last: &[usize]) -> (Tensor<2>, EncodedSource) {
         let ids: Vec<i32> = last.iter().map(|&token| token as i32).collect();
-        let tokens = Tensor::<2, Int>::from_data(TensorData::new(ids, [last.len(), 1]), &memory.outputs.device());
-        let (scores, memory) = self.write(memory, tokens, Lengths::full(last.len(), 1), None);
+        let tokens = Tensor::<2, Int>::from_data(TensorData::new(ids, [last.len(), 1]), &encoded.outputs.device());
+        let (scores, encoded) = self.decode(encoded, tokens, Lengths::full(last.len(), 1), None);
         let [batch, _, vocabulary] = scores.dims();
-        (scores.reshape([batch, vocabulary]), memory)
+        (scores.reshape([batch, vocabulary]), encoded)
     }
 }
 

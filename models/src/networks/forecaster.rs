@@ -7,9 +7,10 @@ use seqzoo_kernels::{Execution, Lengths};
 use seqzoo_random::{Key, Purpose};
 
 use super::Network;
-use crate::invalid_shape::{InvalidShape, expect_fit, positive, rate};
+use crate::invalid_shape::{InvalidShape, expect_valid, positive, probability};
 use crate::layers::dropout::dropout;
-use crate::layers::{Linear, Perceptron, PerceptronShape, Pooling, Stack, StackShape, Summary};
+use crate::layers::{Linear, Perceptron, PerceptronShape, Pooling, SequencePooling, Stack, StackShape};
+use crate::names::{FieldNames, names};
 
 /// Forecast distribution of each future value, and its loss.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,7 +34,7 @@ pub enum ForecastHead {
 /// The past is `[batch, time, features]`, a forecast is `[batch, horizon, k]` with k = 1, 2 or the number of quantiles.
 #[derive(Module, Debug)]
 pub struct Forecaster {
-    past: Past,
+    backbone: Backbone,
     output: Linear,
     horizon: usize,
     dropout: f64,
@@ -44,7 +45,7 @@ pub struct Forecaster {
 /// Backbone over the past values.
 #[derive(Module, Debug)]
 #[allow(clippy::large_enum_variant, reason = "a network has one, and modules are not boxed")]
-enum Past {
+enum Backbone {
     Recurrent(Encoder),
     Perceptron(Perceptron),
 }
@@ -52,8 +53,15 @@ enum Past {
 #[derive(Module, Debug)]
 struct Encoder {
     stack: Stack,
-    summary: Summary,
+    pooling: SequencePooling,
 }
+
+/// Names of parameters in checkpoints.
+pub(super) const NAMES: &[FieldNames] = &[
+    names!(enum Backbone { Recurrent: "Recurrent", Perceptron: "Perceptron" }),
+    names!(Encoder { stack: "stack", pooling: "summary" }),
+    names!(Forecaster { backbone: "past", output: "output" }),
+];
 
 /// Minimum standard deviation: bounds the likelihood of a constant series. A choice of ours, small relative to the unit
 /// variance of a normalized series.
@@ -61,7 +69,7 @@ const MIN_DEVIATION: f64 = 1e-3;
 
 impl ForecastHead {
     /// Number of outputs per forecast value.
-    pub fn width(&self) -> usize {
+    pub fn output_size(&self) -> usize {
         match self {
             ForecastHead::Point => 1,
             ForecastHead::Gaussian => 2,
@@ -90,7 +98,7 @@ impl ForecastHead {
     /// A forecast, `[batch, horizon, k]`, with crossing quantiles sorted, as used for validation and reports. Sorting
     /// never increases the distance to the true quantiles: Chernozhukov, Fernández-Val and Galichon, "Quantile and
     /// probability curves without crossing", Econometrica 78, 2010.
-    pub fn ordered(&self, forecast: Tensor<3>) -> Tensor<3> {
+    pub fn sort_quantiles(&self, forecast: Tensor<3>) -> Tensor<3> {
         let ForecastHead::Quantiles(probabilities) = self else { return forecast };
         let (shape, options) = (forecast.dims(), (forecast.device(), forecast.dtype()));
         // On the host, where `total_cmp` also orders NaN.
@@ -100,7 +108,7 @@ impl ForecastHead {
     }
 
     /// Index of the output that is the point forecast: the mean, or the quantile whose probability is nearest to 0.5.
-    pub fn middle(&self) -> usize {
+    pub fn point_index(&self) -> usize {
         match self {
             ForecastHead::Point | ForecastHead::Gaussian => 0,
             ForecastHead::Quantiles(probabilities) => {
@@ -147,7 +155,7 @@ fn standard_normal(probability: f64) -> f64 {
 #[derive(Debug, Clone, PartialEq)]
 pub struct ForecasterShape {
     /// Backbone over the past values.
-    pub past: PastShape,
+    pub backbone: BackboneShape,
     /// Number of time steps to forecast.
     pub horizon: usize,
     /// Forecast distribution of each value.
@@ -158,18 +166,18 @@ pub struct ForecasterShape {
 
 /// The sizes of the backbone.
 #[derive(Debug, Clone, PartialEq)]
-pub enum PastShape {
+pub enum BackboneShape {
     /// Recurrent layers; their input is the series.
     Recurrent(StackShape),
     /// A perceptron over a window of fixed length.
     Perceptron(PerceptronShape),
 }
 
-impl PastShape {
+impl BackboneShape {
     fn output_size(&self) -> usize {
         match self {
-            PastShape::Recurrent(stack) => stack.output_size(),
-            PastShape::Perceptron(perceptron) => perceptron.output_size(),
+            BackboneShape::Recurrent(stack) => stack.output_size(),
+            BackboneShape::Perceptron(perceptron) => perceptron.output_size(),
         }
     }
 }
@@ -180,12 +188,12 @@ impl ForecasterShape {
     /// # Errors
     /// The first invalid field: `horizon`, `dropout`, `head`, or a field of the stack or perceptron.
     pub fn check(&self) -> Result<(), InvalidShape> {
-        match &self.past {
-            PastShape::Recurrent(stack) => stack.check().map_err(|error| error.within("stack"))?,
-            PastShape::Perceptron(shape) => shape.check().map_err(|error| error.within("perceptron"))?,
+        match &self.backbone {
+            BackboneShape::Recurrent(stack) => stack.check().map_err(|error| error.within("stack"))?,
+            BackboneShape::Perceptron(shape) => shape.check().map_err(|error| error.within("perceptron"))?,
         }
         positive("horizon", self.horizon)?;
-        rate("dropout", self.dropout)?;
+        probability("dropout", self.dropout)?;
         let ForecastHead::Quantiles(probabilities) = &self.head else { return Ok(()) };
         let inside = probabilities.iter().all(|&probability| probability > 0.0 && probability < 1.0);
         let increasing = probabilities.windows(2).all(|pair| pair[0] < pair[1]);
@@ -203,19 +211,21 @@ impl Forecaster {
     /// # Panics
     /// If [`ForecasterShape::check`] fails.
     pub fn new(shape: ForecasterShape, seed: u64, device: &Device) -> Self {
-        expect_fit(shape.check());
-        let ForecasterShape { past, horizon, head, dropout } = shape;
+        expect_valid(shape.check());
+        let ForecasterShape { backbone, horizon, head, dropout } = shape;
         let key = Key::new(seed, Purpose::Weights);
-        let features = past.output_size();
-        let past = match past {
-            PastShape::Recurrent(stack) => Past::Recurrent(Encoder {
-                stack: Stack::new(stack, key.at(1), device),
-                summary: Summary::new(Pooling::Last, features, key.at(3), device),
+        let features = backbone.output_size();
+        let backbone = match backbone {
+            BackboneShape::Recurrent(stack) => Backbone::Recurrent(Encoder {
+                stack: Stack::new(stack, key.with_first(1), device),
+                pooling: SequencePooling::new(Pooling::Last, features, key.with_first(3), device),
             }),
-            PastShape::Perceptron(shape) => Past::Perceptron(Perceptron::new(&shape, key.at(1), device)),
+            BackboneShape::Perceptron(shape) => {
+                Backbone::Perceptron(Perceptron::new(&shape, key.with_first(1), device))
+            }
         };
-        let output = Linear::new(features, horizon * head.width(), 0.0, key.at(2), device);
-        Self { past, output, horizon, dropout, head }
+        let output = Linear::new(features, horizon * head.output_size(), 0.0, key.with_first(2), device);
+        Self { backbone, output, horizon, dropout, head }
     }
 
     /// Forecast distribution of each value.
@@ -226,22 +236,22 @@ impl Forecaster {
     /// Forecast, `[batch, horizon, k]`, from the past values, `[batch, time, features]`, of which `lengths` are valid;
     /// a perceptron uses all of them.
     ///
-    /// `noise` is the random key for the dropout masks of this training step; `None` at inference.
+    /// `dropout_key` is the key of this step's dropout masks; `None` at inference.
     ///
     /// # Panics
     /// If the lengths or, for a perceptron, the window do not match `past`.
-    pub fn forward(&self, past: Tensor<3>, lengths: impl Into<Lengths>, noise: Option<Key>) -> Tensor<3> {
+    pub fn forward(&self, past: Tensor<3>, lengths: impl Into<Lengths>, dropout_key: Option<Key>) -> Tensor<3> {
         let lengths = lengths.into();
         let batch = lengths.len();
-        let encoded = match &self.past {
-            Past::Recurrent(Encoder { stack, summary }) => {
-                let outputs = stack.read(past, &lengths, None, noise).outputs;
-                summary.forward(outputs, lengths, stack.shape().architecture.directions())
+        let encoded = match &self.backbone {
+            Backbone::Recurrent(Encoder { stack, pooling }) => {
+                let outputs = stack.forward(past, &lengths, None, dropout_key).outputs;
+                pooling.forward(outputs, lengths, stack.shape().architecture.directions())
             }
-            Past::Perceptron(perceptron) => perceptron.forward(past),
+            Backbone::Perceptron(perceptron) => perceptron.forward(past),
         };
-        let outputs = self.output.forward(dropout(encoded, self.dropout, noise));
-        let outputs = outputs.reshape([batch, self.horizon, self.head.width()]);
+        let outputs = self.output.forward(dropout(encoded, self.dropout, dropout_key));
+        let outputs = outputs.reshape([batch, self.horizon, self.head.output_size()]);
         match self.head {
             ForecastHead::Gaussian => {
                 let deviation = softplus(outputs.clone().narrow(2, 1, 1), 1.0) + MIN_DEVIATION;
@@ -252,9 +262,9 @@ impl Forecaster {
     }
 
     /// Forecast without dropout and with sorted quantiles, as used for validation and reports; see
-    /// [`ForecastHead::ordered`].
+    /// [`ForecastHead::sort_quantiles`].
     pub fn forecast(&self, past: Tensor<3>, lengths: &[usize]) -> Tensor<3> {
-        self.head.ordered(self.forward(past, lengths, None))
+        self.head.sort_quantiles(self.forward(past, lengths, None))
     }
 
     /// Mean loss of the forecast from `past` against the actual values, `[batch, horizon]`.
@@ -263,17 +273,17 @@ impl Forecaster {
         past: Tensor<3>,
         lengths: impl Into<Lengths>,
         actual: Tensor<2>,
-        noise: Option<Key>,
+        dropout_key: Option<Key>,
     ) -> Tensor<1> {
-        self.head.loss(self.forward(past, lengths, noise), actual)
+        self.head.loss(self.forward(past, lengths, dropout_key), actual)
     }
 }
 
 impl Network for Forecaster {
     fn set_execution(&mut self, execution: Execution) {
-        match &mut self.past {
-            Past::Recurrent(encoder) => encoder.stack.set_execution(execution),
-            Past::Perceptron(perceptron) => perceptron.set_execution(execution),
+        match &mut self.backbone {
+            Backbone::Recurrent(encoder) => encoder.stack.set_execution(execution),
+            Backbone::Perceptron(perceptron) => perceptron.set_execution(execution),
         }
         self.output.set_execution(execution);
     }

@@ -6,12 +6,12 @@ use burn::tensor::{Device, Int, Tensor};
 use seqzoo_kernels::{self as kernels, Execution, Lengths, OutputLayer};
 use seqzoo_random::{Key, Purpose};
 
-use super::{Network, cross_entropy, embed, grade, mean_cross_entropy, spread};
+use super::{Network, cross_entropy, embed, evaluate_cross_entropy, mean_cross_entropy, spread};
 use crate::init;
-use crate::invalid_shape::{InvalidShape, expect_fit, positive, rate};
+use crate::invalid_shape::{InvalidShape, expect_valid, positive, probability};
 use crate::layers::dropout::dropout;
-use crate::layers::stack::StackReading;
-use crate::layers::{LayerState, Linear, Stack, StackShape, StackStream};
+use crate::layers::{LayerState, Linear, Stack, StackOutput, StackShape, StackStream};
+use crate::names::{FieldNames, names};
 
 /// Language model: embedding, recurrent stack, dropout, linear layer to the vocabulary.
 ///
@@ -33,6 +33,10 @@ pub struct LanguageModel {
     embedding_dropout: f64,
 }
 
+/// Names of parameters in checkpoints.
+pub(super) const NAMES: &[FieldNames] =
+    &[names!(LanguageModel { embedding: "embedding", stack: "stack", output: "output", tied_bias: "tied_bias" })];
+
 /// The sizes of a [`LanguageModel`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct LanguageModelShape {
@@ -48,9 +52,9 @@ pub struct LanguageModelShape {
     pub embedding_dropout: f64,
 }
 
-/// Output of [`LanguageModel::read`]: features and final states.
+/// Output of [`LanguageModel::forward`]: features and final states.
 #[derive(Debug, Clone)]
-pub struct Continuation {
+pub struct LanguageModelOutput {
     /// Input of the output layer, `[batch, time, features]`.
     pub features: Tensor<3>,
     /// Final state of each layer, from which the next segment can resume.
@@ -61,14 +65,14 @@ impl LanguageModelShape {
     /// Checks the shape.
     ///
     /// # Errors
-    /// The first invalid field: `vocabulary`, a dropout rate, `tied`, or a field of the stack, whose `architecture` must be
-    /// unidirectional.
+    /// The first invalid field: `vocabulary`, a dropout rate, `tied`, or a field of the stack, whose `architecture`
+    /// must be unidirectional.
     pub fn check(&self) -> Result<(), InvalidShape> {
         let predicted = "the tokens that a language model predicts";
-        self.stack.check_forward(predicted).map_err(|error| error.within("stack"))?;
+        self.stack.check_unidirectional(predicted).map_err(|error| error.within("stack"))?;
         positive("vocabulary", self.vocabulary)?;
-        rate("dropout", self.dropout)?;
-        rate("embedding_dropout", self.embedding_dropout)?;
+        probability("dropout", self.dropout)?;
+        probability("embedding_dropout", self.embedding_dropout)?;
         let (below, above) = (self.stack.input_size, self.stack.output_size());
         if self.tied && below != above {
             let reason = format!("tied embeddings need equal output and embedding sizes, got {above} and {below}");
@@ -84,13 +88,13 @@ impl LanguageModel {
     /// # Panics
     /// If [`LanguageModelShape::check`] fails.
     pub fn new(shape: LanguageModelShape, seed: u64, device: &Device) -> Self {
-        expect_fit(shape.check());
+        expect_valid(shape.check());
         let key = Key::new(seed, Purpose::Weights);
         let (vocabulary, features) = (shape.vocabulary, shape.stack.output_size());
         Self {
-            embedding: spread(vocabulary, shape.stack.input_size, key.at(0), device),
-            stack: Stack::new(shape.stack, key.at(1), device),
-            output: (!shape.tied).then(|| Linear::new(features, vocabulary, 0.0, key.at(2), device)),
+            embedding: spread(vocabulary, shape.stack.input_size, key.with_first(0), device),
+            stack: Stack::new(shape.stack, key.with_first(1), device),
+            output: (!shape.tied).then(|| Linear::new(features, vocabulary, 0.0, key.with_first(2), device)),
             tied_bias: shape.tied.then(|| init::constant(&vec![0.0; vocabulary], device)),
             dropout: shape.dropout,
             embedding_dropout: shape.embedding_dropout,
@@ -104,18 +108,18 @@ impl LanguageModel {
 
     /// Applies embedding and stack to `tokens`, `[batch, time]`, of which `lengths` are valid.
     ///
-    /// `states` has one initial state per layer; `None` means zeros. `noise` is the random key for the dropout masks of
-    /// this training step; `None` at inference.
-    pub fn read(
+    /// `states` has one initial state per layer; `None` means zeros. `dropout_key` is the key of this step's dropout
+    /// masks; `None` at inference.
+    pub fn forward(
         &self,
         tokens: Tensor<2, Int>,
         lengths: impl Into<Lengths>,
         states: Option<Vec<LayerState>>,
-        noise: Option<Key>,
-    ) -> Continuation {
-        let input = embed(&self.embedding, tokens, self.embedding_dropout, noise);
-        let StackReading { outputs, states } = self.stack.read(input, lengths, states, noise);
-        Continuation { features: dropout(outputs, self.dropout, noise), states }
+        dropout_key: Option<Key>,
+    ) -> LanguageModelOutput {
+        let input = embed(&self.embedding, tokens, self.embedding_dropout, dropout_key);
+        let StackOutput { outputs, states } = self.stack.forward(input, lengths, states, dropout_key);
+        LanguageModelOutput { features: dropout(outputs, self.dropout, dropout_key), states }
     }
 
     /// Scores of the next token at each time step, before softmax, `[batch, time, vocabulary]`.
@@ -144,10 +148,10 @@ impl LanguageModel {
     ///
     /// # Panics
     /// As [`LanguageModel::mean_loss`].
-    pub fn grade(&self, features: Tensor<3>, next: &[u32]) -> (f64, usize) {
+    pub fn evaluate(&self, features: Tensor<3>, next: &[u32]) -> (f64, usize) {
         let [batch, time, width] = features.dims();
         let (weight, bias) = self.output();
-        grade(features.reshape([batch * time, width]), weight, bias, next, self.stack.execution())
+        evaluate_cross_entropy(features.reshape([batch * time, width]), weight, bias, next, self.stack.execution())
     }
 
     /// Weights `[features, vocabulary]` and bias of the output layer.
@@ -164,9 +168,9 @@ impl LanguageModel {
     ///
     /// # Panics
     /// If `next` does not match the tokens.
-    pub fn loss(&self, tokens: Tensor<2, Int>, next: &[Vec<usize>], noise: Option<Key>) -> Tensor<1> {
+    pub fn loss(&self, tokens: Tensor<2, Int>, next: &[Vec<usize>], dropout_key: Option<Key>) -> Tensor<1> {
         let lengths: Vec<usize> = next.iter().map(Vec::len).collect();
-        let result = self.read(tokens, &lengths, None, noise);
+        let result = self.forward(tokens, &lengths, None, dropout_key);
         cross_entropy(self.scores(result.features), next)
     }
 }
@@ -195,7 +199,7 @@ enum ReaderMode {
 
 impl LanguageModel {
     /// Starts a new text, with zero states.
-    pub fn reader(&self, device: &Device) -> TextReader<'_> {
+    pub fn stream(&self, device: &Device) -> TextReader<'_> {
         let (weight, bias) = self.output();
         let stream = self.stack.stream(None).zip(kernels::output_layer(&weight, &bias, self.stack.execution()));
         let mode = match stream {
@@ -214,7 +218,7 @@ impl TextReader<'_> {
     ///
     /// # Panics
     /// If the token is not in the vocabulary.
-    pub fn read(&mut self, token: u32, scores: &mut Vec<f32>) {
+    pub fn step(&mut self, token: u32, scores: &mut Vec<f32>) {
         match &mut self.mode {
             ReaderMode::Stream { table, stack, output } => {
                 let size = self.model.stack.shape().input_size;
@@ -224,7 +228,7 @@ impl TextReader<'_> {
             }
             ReaderMode::Tensors(states) => {
                 let tokens = Tensor::<2, Int>::from_data([[token as i32]], &self.device);
-                let result = self.model.read(tokens, &[1], states.take(), None);
+                let result = self.model.forward(tokens, &[1], states.take(), None);
                 *states = Some(result.states);
                 let all = self.model.scores(result.features).into_data();
                 *scores = all.try_into_vec().expect("scores are f32");

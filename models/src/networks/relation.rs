@@ -9,8 +9,9 @@ use seqzoo_kernels::{Execution, Lengths};
 use seqzoo_random::{Key, Purpose};
 
 use super::{Network, table};
-use crate::invalid_shape::{InvalidShape, expect_fit, positive};
-use crate::layers::{Linear, Pooling, Stack, StackShape, Summary};
+use crate::invalid_shape::{InvalidShape, expect_valid, positive};
+use crate::layers::{Linear, Pooling, SequencePooling, Stack, StackShape};
+use crate::names::{FieldNames, names};
 
 /// Relation classifier: embedding, recurrent stack, mean pooling over both marked spans, max pooling over the whole
 /// sequence, linear layer.
@@ -28,9 +29,13 @@ use crate::layers::{Linear, Pooling, Stack, StackShape, Summary};
 pub struct RelationClassifier {
     embedding: Embedding,
     stack: Stack,
-    whole: Summary,
+    pooling: SequencePooling,
     output: Linear,
 }
+
+/// Names of parameters in checkpoints.
+pub(super) const NAMES: &[FieldNames] =
+    &[names!(RelationClassifier { embedding: "embedding", stack: "stack", pooling: "whole", output: "output" })];
 
 /// The sizes of a [`RelationClassifier`].
 #[derive(Debug, Clone, PartialEq)]
@@ -61,22 +66,22 @@ impl RelationClassifier {
     /// # Panics
     /// If [`RelationShape::check`] fails.
     pub fn new(shape: RelationShape, seed: u64, device: &Device) -> Self {
-        expect_fit(shape.check());
+        expect_valid(shape.check());
         let RelationShape { vocabulary, stack, labels } = shape;
         let key = Key::new(seed, Purpose::Weights);
         let features = stack.output_size();
         Self {
-            embedding: table(vocabulary, stack.input_size, key.at(0), device),
-            stack: Stack::new(stack, key.at(1), device),
-            whole: Summary::new(Pooling::Max, features, key.at(3), device),
-            output: Linear::new(3 * features, labels, 0.0, key.at(2), device),
+            embedding: table(vocabulary, stack.input_size, key.with_first(0), device),
+            stack: Stack::new(stack, key.with_first(1), device),
+            pooling: SequencePooling::new(Pooling::Max, features, key.with_first(3), device),
+            output: Linear::new(3 * features, labels, 0.0, key.with_first(2), device),
         }
     }
 
     /// Logits of the relation between the two `spans` of each row, `[batch, labels]`.
     ///
-    /// `tokens` is `[batch, time]`, of which `lengths` are valid. `noise` is the random key for the dropout masks of
-    /// this training step; `None` at inference.
+    /// `tokens` is `[batch, time]`, of which `lengths` are valid. `dropout_key` is the key of this step's dropout
+    /// masks; `None` at inference.
     ///
     /// # Panics
     /// If there is not one pair of spans per row, or a span is empty or exceeds its row's length.
@@ -85,11 +90,11 @@ impl RelationClassifier {
         tokens: Tensor<2, Int>,
         lengths: impl Into<Lengths>,
         spans: &[[Range<usize>; 2]],
-        noise: Option<Key>,
+        dropout_key: Option<Key>,
     ) -> Tensor<2> {
         let lengths = lengths.into();
         let directions = self.stack.shape().architecture.directions();
-        let outputs = self.stack.read(self.embedding.forward(tokens), &lengths, None, noise).outputs;
+        let outputs = self.stack.forward(self.embedding.forward(tokens), &lengths, None, dropout_key).outputs;
         let [batch, time, features] = outputs.dims();
         let is_valid = |(spans, &length): (&[Range<usize>; 2], &usize)| {
             spans.iter().all(|span| !span.is_empty() && span.end <= length)
@@ -104,7 +109,7 @@ impl RelationClassifier {
         let shares = TensorData::new(shares.collect::<Vec<f32>>(), [batch, 2, time]);
         let shares = Tensor::<3>::from_data(shares, (&outputs.device(), outputs.dtype()));
         let means = shares.matmul(outputs.clone()).reshape([batch, 2 * features]);
-        let whole = self.whole.forward(outputs, lengths, directions);
+        let whole = self.pooling.forward(outputs, lengths, directions);
         self.output.forward(Tensor::cat(vec![means, whole], 1))
     }
 }

@@ -7,11 +7,12 @@ use seqzoo_kernels::{Execution, Lengths};
 use seqzoo_random::{Key, Purpose};
 
 use super::{Network, cross_entropy, embed, table};
-use crate::cell::without_padding;
-use crate::invalid_shape::{InvalidShape, expect_fit, positive, rate};
+use crate::cell::zero_padding;
+use crate::invalid_shape::{InvalidShape, expect_valid, positive, probability};
 use crate::layers::character_encoder::{CharacterEncoder, CharacterEncoderShape, WordCharacters};
 use crate::layers::dropout::dropout;
 use crate::layers::{Crf, Linear, Stack, StackShape};
+use crate::names::{FieldNames, names};
 
 /// Token tagger: embedding, optional character encoder, recurrent stack, linear layer, and a softmax or CRF output.
 ///
@@ -36,6 +37,15 @@ pub struct Tagger {
     embedding_dropout: f64,
 }
 
+/// Names of parameters in checkpoints.
+pub(super) const NAMES: &[FieldNames] = &[names!(Tagger {
+    embedding: "embedding",
+    character_encoder: "character_encoder",
+    stack: "stack",
+    output: "output",
+    crf: "crf"
+})];
+
 /// The sizes of a [`Tagger`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct TaggerShape {
@@ -59,7 +69,7 @@ pub struct TaggerShape {
 
 /// Input batch of a [`Tagger`].
 #[derive(Debug, Clone)]
-pub struct Sentences {
+pub struct TaggerInput {
     /// Token ids, `[batch, time]`.
     pub tokens: Tensor<2, Int>,
     /// Number of tokens of each sentence.
@@ -86,8 +96,8 @@ impl TaggerShape {
         positive("vocabulary", self.vocabulary)?;
         positive("embedding_size", self.embedding_size)?;
         positive("labels", self.labels)?;
-        rate("dropout", self.dropout)?;
-        rate("embedding_dropout", self.embedding_dropout)?;
+        probability("dropout", self.dropout)?;
+        probability("embedding_dropout", self.embedding_dropout)?;
         let (width, below) = (self.embedding_size + characters, self.stack.input_size);
         if width != below {
             let reason = format!("embedding and character encoder have {width} features, the stack expects {below}");
@@ -103,17 +113,17 @@ impl Tagger {
     /// # Panics
     /// If [`TaggerShape::check`] fails.
     pub fn new(shape: TaggerShape, seed: u64, device: &Device) -> Self {
-        expect_fit(shape.check());
+        expect_valid(shape.check());
         let key = Key::new(seed, Purpose::Weights);
         let features = shape.stack.output_size();
         Self {
-            embedding: table(shape.vocabulary, shape.embedding_size, key.at(0), device),
+            embedding: table(shape.vocabulary, shape.embedding_size, key.with_first(0), device),
             character_encoder: shape
                 .character_encoder
-                .map(|character_encoder| CharacterEncoder::new(character_encoder, key.at(1 << 20), device)),
-            stack: Stack::new(shape.stack, key.at(1), device),
-            output: Linear::new(features, shape.labels, 0.0, key.at(2), device),
-            crf: shape.crf.then(|| Crf::new(shape.labels, key.at(3), device)),
+                .map(|character_encoder| CharacterEncoder::new(character_encoder, key.with_first(1 << 20), device)),
+            stack: Stack::new(shape.stack, key.with_first(1), device),
+            output: Linear::new(features, shape.labels, 0.0, key.with_first(2), device),
+            crf: shape.crf.then(|| Crf::new(shape.labels, key.with_first(3), device)),
             dropout: shape.dropout,
             embedding_dropout: shape.embedding_dropout,
         }
@@ -121,30 +131,31 @@ impl Tagger {
 
     /// Emissions: a score for each label at each token, `[batch, time, labels]`.
     ///
-    /// `noise` is the random key for the dropout masks of this training step; `None` at inference.
+    /// `dropout_key` is the key of this step's dropout masks; `None` at inference.
     ///
     /// # Panics
     /// If the tagger has a character encoder and the sentences have no characters.
-    pub fn emissions(&self, sentences: &Sentences, noise: Option<Key>) -> Tensor<3> {
-        let Sentences { tokens, lengths, characters } = sentences;
+    pub fn emissions(&self, sentences: &TaggerInput, dropout_key: Option<Key>) -> Tensor<3> {
+        let TaggerInput { tokens, lengths, characters } = sentences;
         let lengths = Lengths::from(lengths);
-        let dropped = |tensor: Tensor<3>, index: u64| dropout(tensor, self.dropout, noise.map(|key| key.place(index)));
-        let mut input = embed(&self.embedding, tokens.clone(), self.embedding_dropout, noise);
+        let dropped =
+            |tensor: Tensor<3>, index: u64| dropout(tensor, self.dropout, dropout_key.map(|key| key.offset(index)));
+        let mut input = embed(&self.embedding, tokens.clone(), self.embedding_dropout, dropout_key);
         if let Some(character_encoder) = &self.character_encoder {
             let characters = characters.as_ref().expect("a tagger with a character encoder needs characters");
-            let noise = noise.map(|key| key.at(key.first() ^ (1 << 62)));
-            input = Tensor::cat(vec![input, character_encoder.forward(characters, noise)], 2);
+            let dropout_key = dropout_key.map(|key| key.with_first(key.first() ^ (1 << 62)));
+            input = Tensor::cat(vec![input, character_encoder.forward(characters, dropout_key)], 2);
         }
-        let outputs = self.stack.read(dropped(input, 2), &lengths, None, noise).outputs;
-        without_padding(self.output.forward(dropped(outputs, 3)), &lengths)
+        let outputs = self.stack.forward(dropped(input, 2), &lengths, None, dropout_key).outputs;
+        zero_padding(self.output.forward(dropped(outputs, 3)), &lengths)
     }
 
     /// Mean negative log-likelihood in nats per token; `labels` is `[batch][length]`.
     ///
     /// # Panics
     /// If the labels do not match the sentences.
-    pub fn loss(&self, sentences: &Sentences, labels: &[Vec<usize>], noise: Option<Key>) -> Tensor<1> {
-        let emissions = self.emissions(sentences, noise);
+    pub fn loss(&self, sentences: &TaggerInput, labels: &[Vec<usize>], dropout_key: Option<Key>) -> Tensor<1> {
+        let emissions = self.emissions(sentences, dropout_key);
         self.loss_of(emissions, labels)
     }
 
@@ -158,7 +169,7 @@ impl Tagger {
     }
 
     /// The most probable label sequence of each row and, given the true labels, the loss as in [`Tagger::loss`].
-    pub fn decode(&self, sentences: &Sentences, labels: Option<&[Vec<usize>]>) -> (Vec<Vec<usize>>, Option<f64>) {
+    pub fn decode(&self, sentences: &TaggerInput, labels: Option<&[Vec<usize>]>) -> (Vec<Vec<usize>>, Option<f64>) {
         let emissions = self.emissions(sentences, None);
         let loss = labels.map(|labels| self.loss_of(emissions.clone(), labels).into_scalar::<f32>().into());
         let lengths = &sentences.lengths;

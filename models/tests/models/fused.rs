@@ -78,7 +78,7 @@ fn run_case(
     };
     let forward = named();
     let states = vec![LayerState { forward, backward: (architecture.directions() == 2).then(&mut named) }];
-    let result = stack.read(input.clone().reshape([batch, time, INPUT]), &lengths, Some(states), None);
+    let result = stack.forward(input.clone().reshape([batch, time, INPUT]), &lengths, Some(states), None);
 
     let last = &result.states[0];
     let mut results = vec![("outputs".to_owned(), result.outputs.clone().flatten::<1>(0, 2))];
@@ -198,8 +198,8 @@ fn streaming_equals_processing_the_whole_sequence() {
             let values = steps[from * INPUT..to * INPUT].to_vec();
             Tensor::<3>::from_data(TensorData::new(values, [1, to - from, INPUT]), &device)
         };
-        let before = stack.read(input(0, 5), &[5], None, None);
-        let after = stack.read(input(5, 12), &[7], Some(before.states.clone()), None);
+        let before = stack.forward(input(0, 5), &[5], None, None);
+        let after = stack.forward(input(5, 12), &[7], Some(before.states.clone()), None);
         let mut stream = stack.stream(Some(before.states)).expect("there is a kernel");
         let streamed: Vec<f32> = steps.chunks(INPUT).skip(5).flat_map(|step| stream.step(step).to_vec()).collect();
         assert_eq!(after.outputs.try_into_vec_as::<f32>().unwrap(), streamed, "{architecture:?}");
@@ -233,14 +233,14 @@ fn fused_output_layer_and_loss_equal_the_separate_operations() {
                 );
                 let tokens: Vec<i32> = (0..rows).map(|row| (row * 17 % vocabulary) as i32).collect();
                 let tokens = Tensor::<2, Int>::from_data(TensorData::new(tokens, [1, rows]), device);
-                let features = model.read(tokens, &[rows], None, None).features;
+                let features = model.forward(tokens, &[rows], None, None).features;
                 let loss = model.mean_loss(features.clone(), next.clone());
                 // An upstream gradient other than 1.
                 let tape = (loss.clone() * 2.5).backward();
                 let mut all = vec![("loss".to_owned(), loss.try_into_vec_as::<f64>().unwrap())];
                 let gradients = wide_gradients(&model, &tape).into_iter();
                 all.extend(gradients.map(|(name, values)| (format!("gradient of {name}"), values)));
-                let (mean, correct) = model.valid().grade(features.inner(), &next);
+                let (mean, correct) = model.valid().evaluate(features.inner(), &next);
                 all.extend([("graded loss".to_owned(), vec![mean]), ("correct".to_owned(), vec![correct as f64])]);
                 all
             };
@@ -282,7 +282,7 @@ fn outputs_are_bit_exact_for_any_batch_and_number_of_threads() {
                         Execution { instructions, threads: NonZeroUsize::new(threads), ..Execution::default() };
                     let mut output = output.clone();
                     output.set_execution(execution);
-                    let outputs = stack.clone().with_execution(execution).read(input, lengths, None, None).outputs;
+                    let outputs = stack.clone().with_execution(execution).forward(input, lengths, None, None).outputs;
                     values(output.forward(outputs))
                 };
                 let batch = run(input.clone(), &lengths, 1);
@@ -341,7 +341,7 @@ fn linear_layers_equal_their_equation_forward_and_backward() {
 /// Outputs and all gradients of a stack.
 fn outputs_and_gradients(stack: &Stack, device: &Device) -> Vec<Vec<f64>> {
     let input = Tensor::<3>::from_data(TensorData::new(numbers(2 * 3 * INPUT, 8), [2, 3, INPUT]), device);
-    let outputs = stack.read(input, &[3, 2], None, None).outputs;
+    let outputs = stack.forward(input, &[3, 2], None, None).outputs;
     let tape = outputs.clone().square().sum().backward();
     let gradients = wide_gradients(stack, &tape).into_values();
     gradients.chain([outputs.try_into_vec_as::<f64>().unwrap()]).collect()
@@ -377,8 +377,8 @@ fn layers_with_a_kernel_never_fall_back_to_the_loop() {
         for architecture in FUSED {
             let stack = Stack::new(StackShape::plain(architecture, INPUT, vec![3, 4]), key(0), &device);
             let input = Tensor::zeros([2, 3, INPUT], &device);
-            let auto = stack.read(input.clone(), &[3, 1], None, None).outputs;
-            let fused = stack.with_execution(fused_only()).read(input, &[3, 1], None, None).outputs;
+            let auto = stack.forward(input.clone(), &[3, 1], None, None).outputs;
+            let fused = stack.with_execution(fused_only()).forward(input, &[3, 1], None, None).outputs;
             assert_eq!(auto.try_into_vec_as::<f32>().unwrap(), fused.try_into_vec_as::<f32>().unwrap());
         }
     }
@@ -389,5 +389,5 @@ fn layers_with_a_kernel_never_fall_back_to_the_loop() {
 fn requiring_a_missing_kernel_panics() {
     let (_, device) = devices().into_iter().find(|(_, device)| supports(device, DType::F32)).unwrap();
     let stack = Stack::new(StackShape::plain(Architecture::PeepholeLstm, 3, vec![3]), key(0), &device);
-    stack.with_execution(fused_only()).read(Tensor::zeros([1, 2, 3], &device), &[2], None, None);
+    stack.with_execution(fused_only()).forward(Tensor::zeros([1, 2, 3], &device), &[2], None, None);
 }

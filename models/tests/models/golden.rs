@@ -51,7 +51,7 @@ fn tolerances(backend: Backend) -> (f32, f32) {
 
 fn check(golden: &Golden, backend: Backend, device: &Device) {
     let name = golden.0["architecture"].as_str().unwrap();
-    let architecture = Architecture::named(name).unwrap();
+    let architecture = Architecture::from_name(name).unwrap();
     let (hidden_sizes, lengths) = (golden.list("hidden_sizes"), golden.list("lengths"));
     let input = golden.leaf::<3>("input", device);
     let shape = StackShape::plain(architecture, input.dims()[2], hidden_sizes.clone());
@@ -74,7 +74,7 @@ fn check(golden: &Golden, backend: Backend, device: &Device) {
         .map(|layer| LayerState { forward: state(layer, "forward"), backward: both.then(|| state(layer, "backward")) });
     let initial = initial.collect();
 
-    let result = stack.read(input.clone(), &lengths, Some(initial), None);
+    let result = stack.forward(input.clone(), &lengths, Some(initial), None);
     let (forward, backward) = tolerances(backend);
     let outputs = golden.0["outputs"]["values"].as_array().unwrap().iter().map(|v| v.as_f64().unwrap() as f32);
     let label = |part: &str| format!("{name} {hidden_sizes:?} on {}: {part}", backend.name());

@@ -5,7 +5,9 @@ use burn::tensor::{DType, Device, Tensor, TensorData};
 use seqzoo_kernels::{Backend, devices};
 use seqzoo_models::Architecture;
 use seqzoo_models::layers::stack::StackRates;
-use seqzoo_models::layers::{Attention, AttentionScore, Crf, LayerState, Pooling, Skip, Stack, StackShape, Summary};
+use seqzoo_models::layers::{
+    Attention, AttentionScore, Crf, LayerState, Pooling, SequencePooling, Skip, Stack, StackShape,
+};
 use seqzoo_models::state::NamedState;
 use seqzoo_random::{Key, Purpose};
 use std::collections::BTreeMap;
@@ -65,7 +67,7 @@ fn all_gradients<M: Module>(module: &M, leaves: &[(&str, Tensor<1>)], loss: Tens
     found
 }
 
-fn stack(shape: &StackShape, noise: Option<Key>, device: &Device) {
+fn stack(shape: &StackShape, dropout_key: Option<Key>, device: &Device) {
     let (lengths, time) = ([4, 2], 4);
     let start = Stack::new(shape.clone(), key(0), device);
     let mut values: Values = parameters(&start).into_iter().map(|(name, values)| (name, wide(values))).collect();
@@ -91,7 +93,7 @@ fn stack(shape: &StackShape, noise: Option<Key>, device: &Device) {
             let both = shape.architecture.directions() == 2;
             LayerState { forward: named(), backward: both.then(&mut named) }
         });
-        let result = stack.read(input.clone().reshape([2, time, 3]), &lengths, Some(states.collect()), noise);
+        let result = stack.forward(input.clone().reshape([2, time, 3]), &lengths, Some(states.collect()), dropout_key);
         let last = result.states.last().unwrap().forward.hidden.clone();
         let loss = curved(result.outputs, 3) + curved(last, 4);
         (stack, input, initial, loss)
@@ -117,7 +119,7 @@ fn gradients_of_skip_connections_and_regularization_equal_central_differences() 
         let plain = StackShape::plain(Architecture::BiLstm, 3, vec![2, 3]);
         let shape = StackShape { skip, projection: true, ..plain };
         stack(&shape, None, &device);
-        let rates = StackRates { zoneout: 0.3, recurrent: 0.2, dropout: 0.2, locked: 0.2 };
+        let rates = StackRates { zoneout: 0.3, recurrent_dropout: 0.2, dropout: 0.2, locked_dropout: 0.2 };
         let regularized = StackShape { rates, ..shape };
         stack(&regularized, None, &device);
         stack(&regularized, Some(Key::new(1, Purpose::Dropout)), &device);
@@ -171,7 +173,7 @@ fn gradients_of_attention_and_pooling_equal_central_differences() {
         check(&format!("{score:?}"), values, &|values| run(values).3.into_scalar::<f64>(), &found);
     }
     for pooling in [Pooling::Last, Pooling::Mean, Pooling::Max, Pooling::Attention] {
-        let start = Summary::new(pooling, 4, key(0), &device);
+        let start = SequencePooling::new(pooling, 4, key(0), &device);
         let mut values: Values = parameters(&start).into_iter().map(|(name, values)| (name, wide(values))).collect();
         values.insert("outputs".to_owned(), wide(numbers(2 * 4 * 4, 1)));
         let run = |values: &Values| {

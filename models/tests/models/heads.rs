@@ -7,13 +7,13 @@ use seqzoo_kernels::devices;
 use seqzoo_models::Architecture;
 use seqzoo_models::layers::stack::StackRates;
 use seqzoo_models::layers::{
-    Attention, AttentionScore, CharacterEncoderShape, Crf, Perceptron, PerceptronShape, Pooling, Skip, StackShape,
-    Summary, WordCharacters,
+    Attention, AttentionScore, CharacterEncoderShape, Crf, Perceptron, PerceptronShape, Pooling, SequencePooling, Skip,
+    StackShape, WordCharacters,
 };
 use seqzoo_models::networks::{
-    Classifier, ClassifierShape, EncoderDecoder, EncoderDecoderShape, ForecastHead, Forecaster, ForecasterShape,
-    Generation, LanguageModel, LanguageModelShape, PastShape, RelationClassifier, RelationShape, Sentences, Tagger,
-    TaggerShape,
+    BackboneShape, Classifier, ClassifierShape, EncoderDecoder, EncoderDecoderShape, ForecastHead, Forecaster,
+    ForecasterShape, Generation, LanguageModel, LanguageModelShape, RelationClassifier, RelationShape, Tagger,
+    TaggerInput, TaggerShape,
 };
 use seqzoo_random::{Key, Purpose};
 
@@ -95,7 +95,7 @@ proptest! {
                 let attention = Attention::new(kind, size, size, key(index), &device);
                 let weights = parameters(&attention);
                 let (queries, memory) = (numbers(batch * count * size, index), numbers(batch * time * size, index + 100));
-                let attended = attention.forward(
+                let attention = attention.forward(
                     tensor(queries.clone(), [batch, count, size], &device), tensor(memory.clone(), [batch, time, size], &device), &lengths,
                 );
                 let mapped = |vector: &[f32], name: &str| -> Vec<f32> {
@@ -120,8 +120,8 @@ proptest! {
                         contexts.extend((0..size).map(|f| memories.iter().zip(&exps).map(|(m, e)| m[f] * e / total).sum::<f32>()));
                     }
                 }
-                prop_assert!(difference(&values(attended.context), &contexts) < 1e-4, "{kind:?}");
-                let rows = values(attended.weights);
+                prop_assert!(difference(&values(attention.context), &contexts) < 1e-4, "{kind:?}");
+                let rows = values(attention.weights);
                 let sums_to_one = rows.chunks(time).all(|row| (row.iter().sum::<f32>() - 1.0).abs() < 1e-5);
                 prop_assert!(sums_to_one, "{kind:?}: weights sum to one");
             }
@@ -138,7 +138,7 @@ fn poolings_equal_their_formulas_and_ignore_padding() {
         let at = |row: usize, step: usize, feature: usize| all[(row * time + step) * 2 + feature];
         let over = |row: usize, feature: usize| (0..lengths[row]).map(move |step| (row, step, feature));
         let summary = |pooling, directions| {
-            values(Summary::new(pooling, 2, key(1), &device).forward(outputs.clone(), &lengths, directions))
+            values(SequencePooling::new(pooling, 2, key(1), &device).forward(outputs.clone(), &lengths, directions))
         };
         let each = |of: &dyn Fn(usize, usize) -> f32| vec![of(0, 0), of(0, 1), of(1, 0), of(1, 1)];
         let mean = |row: usize, f: usize| over(row, f).map(|(r, s, f)| at(r, s, f)).sum::<f32>() / lengths[row] as f32;
@@ -148,7 +148,7 @@ fn poolings_equal_their_formulas_and_ignore_padding() {
         assert!(difference(&summary(Pooling::Last, 1), &each(&|row, f| at(row, lengths[row] - 1, f))) < 1e-6);
         let both = each(&|row, f| if f == 0 { at(row, lengths[row] - 1, 0) } else { at(row, 0, 1) });
         assert!(difference(&summary(Pooling::Last, 2), &both) < 1e-6);
-        let scorer = Summary::new(Pooling::Attention, 2, key(1), &device);
+        let scorer = SequencePooling::new(Pooling::Attention, 2, key(1), &device);
         let weights = parameters(&scorer);
         let (w, v) = (&weights["attention.weight"], &weights["attention.vector"]);
         let score = |row: usize, step: usize| {
@@ -168,19 +168,19 @@ fn padding_changes_no_loss_and_no_gradient_of_a_tagger() {
     for (_, device) in devices() {
         let device = device.autodiff();
         for crf in [false, true] {
-            let character_encoder = CharacterEncoderShape { letters: 5, stack: bilstm(2) };
+            let character_encoder = CharacterEncoderShape { characters: 5, stack: bilstm(2) };
             let shape = TaggerShape { character_encoder: Some(character_encoder), stack: bilstm(10), crf, ..tagger() };
             let tagger = Tagger::new(shape, 1, &device);
             let rows = [vec![2, 3, 4, 5], vec![6, 7]];
             let labels = [vec![0, 2, 1, 1], vec![2, 0]];
             let words = [vec![1, 2, 3], vec![4], vec![1, 1]];
-            let sentences = |time: usize, padding: i32| Sentences {
+            let sentences = |time: usize, padding: i32| TaggerInput {
                 tokens: tokens(&rows, time, padding, &device),
                 lengths: vec![4, 2],
                 characters: Some(WordCharacters {
-                    letters: tokens(&words, time, padding % 5, &device),
+                    characters: tokens(&words, time, padding % 5, &device),
                     lengths: vec![3, 1, 2],
-                    places: tokens(&[vec![0, 1, 2, 0], vec![1, 1]], time, padding % 3, &device),
+                    word_indices: tokens(&[vec![0, 1, 2, 0], vec![1, 1]], time, padding % 3, &device),
                 }),
             };
             let at = |time: usize, padding: i32| {
@@ -213,10 +213,10 @@ fn tied_embeddings_replace_the_output_weights_and_text_can_be_split_anywhere() {
             );
             assert_eq!(parameters(&model).contains_key("output.weight"), !tied);
             let text = [vec![1, 2, 3, 4, 5, 6, 7], vec![7, 6, 5, 4, 3, 2, 1]];
-            let whole = model.scores(model.read(tokens(&text, 7, 0, &device), &[7, 7], None, None).features);
+            let whole = model.scores(model.forward(tokens(&text, 7, 0, &device), &[7, 7], None, None).features);
             let [first, second] = [0..3, 3..7].map(|part| text.clone().map(|row| row[part.clone()].to_vec()));
-            let first = model.read(tokens(&first, 3, 0, &device), &[3, 3], None, None);
-            let second = model.read(tokens(&second, 4, 0, &device), &[4, 4], Some(first.states), None);
+            let first = model.forward(tokens(&first, 3, 0, &device), &[3, 3], None, None);
+            let second = model.forward(tokens(&second, 4, 0, &device), &[4, 4], Some(first.states), None);
             let parts = Tensor::cat(vec![model.scores(first.features), model.scores(second.features)], 1);
             assert!(difference(&values(parts), &values(whole)) < 1e-5);
         }
@@ -237,11 +237,11 @@ fn token_by_token_scores_equal_whole_text_scores() {
                 &device,
             );
             let text = vec![1, 8, 3, 0, 5, 6, 7];
-            let whole =
-                model.scores(model.read(tokens(std::slice::from_ref(&text), 7, 0, &device), &[7], None, None).features);
-            let (mut reader, mut scores, mut all) = (model.reader(&device), Vec::new(), Vec::new());
+            let whole = model
+                .scores(model.forward(tokens(std::slice::from_ref(&text), 7, 0, &device), &[7], None, None).features);
+            let (mut stream, mut scores, mut all) = (model.stream(&device), Vec::new(), Vec::new());
             for token in text {
-                reader.read(token as u32, &mut scores);
+                stream.step(token as u32, &mut scores);
                 all.extend_from_slice(&scores);
             }
             assert!(difference(&all, &values(whole)) < 1e-5);
@@ -265,7 +265,7 @@ fn forecast_losses_equal_their_formulas() {
     for (_, device) in devices() {
         let actual = tensor(vec![1.0, 2.0], [1, 2], &device);
         let loss = |head: &ForecastHead, forecast: Vec<f32>| {
-            let width = head.width();
+            let width = head.output_size();
             values(head.loss(tensor(forecast, [1, 2, width], &device), actual.clone()))[0]
         };
         assert!((loss(&ForecastHead::Point, vec![0.0, 4.0]) - 2.5).abs() < 1e-6);
@@ -283,11 +283,15 @@ fn forecasts_have_their_shape_and_positive_deviations() {
     for (_, device) in devices() {
         let past = tensor(numbers(2 * 5 * 3, 1), [2, 5, 3], &device);
         for head in [ForecastHead::Point, ForecastHead::Gaussian, ForecastHead::Quantiles(vec![0.1, 0.5, 0.9])] {
-            let shape =
-                ForecasterShape { past: PastShape::Recurrent(bilstm(3)), horizon: 4, head: head.clone(), dropout: 0.0 };
+            let shape = ForecasterShape {
+                backbone: BackboneShape::Recurrent(bilstm(3)),
+                horizon: 4,
+                head: head.clone(),
+                dropout: 0.0,
+            };
             let forecaster = Forecaster::new(shape, 1, &device);
             let forecast = forecaster.forward(past.clone(), &[5, 3], None);
-            assert_eq!(forecast.dims(), [2, 4, head.width()]);
+            assert_eq!(forecast.dims(), [2, 4, head.output_size()]);
             if head == ForecastHead::Gaussian {
                 assert!(values(forecast.clone().narrow(2, 1, 1)).iter().all(|&deviation| deviation > 0.0));
             }
@@ -312,8 +316,8 @@ fn step_by_step_decoding_equals_decoding_the_whole_target() {
             };
             let model = EncoderDecoder::new(shape, 1, &device);
             let source = [vec![1, 2, 3, 4], vec![5, 6]];
-            let generate = |end: usize| {
-                let generation = Generation { begin: 0, end, suppressed: &[], max_length: 5 };
+            let generate = |eos: usize| {
+                let generation = Generation { bos: 0, eos, suppressed: &[], max_length: 5 };
                 model.greedy(tokens(&source, 4, 0, &device), &[4, 2], &generation)
             };
             let generated = generate(7);
@@ -322,8 +326,8 @@ fn step_by_step_decoding_equals_decoding_the_whole_target() {
                 .iter()
                 .map(|row| [&[0][..], &row[..4]].concat().iter().map(|&t| t as i32).collect())
                 .collect();
-            let memory = model.read(tokens(&source, 6, 8, &device), &[4, 2], None);
-            let (scores, _) = model.write(memory, tokens(&input, 5, 0, &device), &[5, 5], None);
+            let memory = model.encode(tokens(&source, 6, 8, &device), &[4, 2], None);
+            let (scores, _) = model.decode(memory, tokens(&input, 5, 0, &device), &[5, 5], None);
             let best = scores.argmax(2).try_into_vec_as::<i64>().unwrap();
             assert_eq!(best, generated.concat().iter().map(|&token| token as i64).collect::<Vec<_>>());
             let ended = generate(generated[0][0]);
@@ -390,7 +394,7 @@ fn encoder_decoder(seed: u64, device: &Device) -> EncoderDecoder {
 }
 
 /// Tokens 2 and 3 can be generated, 4 is the end token, 0 and 1 are padding and unknown.
-const GENERATION: Generation = Generation { begin: 0, end: 4, suppressed: &[0, 1], max_length: 3 };
+const GENERATION: Generation = Generation { bos: 0, eos: 4, suppressed: &[0, 1], max_length: 3 };
 
 #[test]
 fn beam_width_one_is_greedy_and_a_wide_beam_ranks_all_targets_by_probability() {
@@ -398,15 +402,15 @@ fn beam_width_one_is_greedy_and_a_wide_beam_ranks_all_targets_by_probability() {
     for seed in 0..4 {
         let network = encoder_decoder(seed, &device);
         let source = tokens(&[vec![1, 2, 4]], 3, 0, &device);
-        let beam = |width| network.beam(source.clone(), 3, &GENERATION, width);
+        let beam = |width| network.beam_search(source.clone(), 3, &GENERATION, width);
         let greedy = network.greedy(source.clone(), &[3], &GENERATION).remove(0);
         assert_eq!(beam(1)[0].tokens, greedy);
         // All targets of up to three tokens, each with its log-probability from the loss.
-        let Generation { begin, end, max_length, .. } = GENERATION;
+        let Generation { bos, eos, max_length, .. } = GENERATION;
         let log_probability = |target: &[usize], ended: bool| -> f64 {
-            let target: Vec<usize> = target.iter().copied().chain(ended.then_some(end)).collect();
+            let target: Vec<usize> = target.iter().copied().chain(ended.then_some(eos)).collect();
             let count = target.len() as f64;
-            -f64::from(values(network.loss(source.clone(), &[3], begin, &[target], None))[0]) * count
+            -f64::from(values(network.loss(source.clone(), &[3], bos, &[target], None))[0]) * count
         };
         let allowed =
             |length: usize| paths(2, length).into_iter().map(|path| path.iter().map(|&token| token + 2).collect());
@@ -432,9 +436,9 @@ fn beam_search_is_at_least_as_probable_as_greedy_and_suppresses_tokens() {
     for seed in 0..60 {
         let network = encoder_decoder(seed, &device);
         let source = tokens(&[vec![4, 2, 1]], 3, 0, &device);
-        let greedy = network.beam(source.clone(), 3, &generation, 1).remove(0);
+        let greedy = network.beam_search(source.clone(), 3, &generation, 1).remove(0);
         for width in 2..6 {
-            let found = network.beam(source.clone(), 3, &generation, width);
+            let found = network.beam_search(source.clone(), 3, &generation, width);
             assert!(found[0].log_probability >= greedy.log_probability - 1e-6, "seed {seed}, width {width}");
             assert!(found.iter().flat_map(|found| &found.tokens).all(|token| [2, 3].contains(token)), "{found:?}");
             let distinct: std::collections::HashSet<_> = found.iter().map(|found| &found.tokens).collect();
@@ -474,7 +478,7 @@ fn invalid_shapes_are_refused_by_field() {
         embedding_dropout: 0.0,
     };
     let forecaster = ForecasterShape {
-        past: PastShape::Recurrent(gru()),
+        backbone: BackboneShape::Recurrent(gru()),
         horizon: 1,
         head: ForecastHead::Quantiles(vec![0.1, 0.9]),
         dropout: 0.0,
@@ -565,7 +569,7 @@ fn attention_over_an_empty_row_panics() {
     attention.forward(Tensor::ones([2, 1, 2], &device), Tensor::ones([2, 3, 2], &device), &[2, 0]);
 }
 
-/// Output of a network, given its embedding dropout and dropout rates and the noise key.
+/// Output of a network, given its embedding dropout and dropout rates and the dropout key.
 type Output<'a> = &'a dyn Fn([f64; 2], Option<Key>) -> Vec<f32>;
 
 #[test]
@@ -604,31 +608,31 @@ fn every_dropout_rate_affects_training_only() {
         EncoderDecoder::new(shape, 1, &device)
     };
     let forecaster = |dropout: f64| {
-        let past = PastShape::Recurrent(stack());
-        let shape = ForecasterShape { past, horizon: 4, head: ForecastHead::Point, dropout };
+        let backbone = BackboneShape::Recurrent(stack());
+        let shape = ForecasterShape { backbone, horizon: 4, head: ForecastHead::Point, dropout };
         Forecaster::new(shape, 1, &device)
     };
-    let sentences = || Sentences { tokens: text.clone(), lengths: vec![4], characters: None };
+    let sentences = || TaggerInput { tokens: text.clone(), lengths: vec![4], characters: None };
     let outputs: [(&str, Output); 5] = [
-        ("classifier", &|rates, noise| values(classifier(rates).forward(text.clone(), &[4], noise))),
-        ("tagger", &|rates, noise| values(tagger(rates).emissions(&sentences(), noise))),
-        ("language model", &|rates, noise| values(model(rates).read(text.clone(), &[4], None, noise).features)),
-        ("encoder and decoder", &|rates, noise| {
+        ("classifier", &|rates, key| values(classifier(rates).forward(text.clone(), &[4], key))),
+        ("tagger", &|rates, key| values(tagger(rates).emissions(&sentences(), key))),
+        ("language model", &|rates, key| values(model(rates).forward(text.clone(), &[4], None, key).features)),
+        ("encoder and decoder", &|rates, key| {
             let pair = pair(rates);
-            values(pair.write(pair.read(text.clone(), &[4], noise), text.clone(), &[4], noise).0)
+            values(pair.decode(pair.encode(text.clone(), &[4], key), text.clone(), &[4], key).0)
         }),
-        ("forecaster", &|[_, rate], noise| {
-            values(forecaster(rate).forward(tensor(numbers(16, 1), [1, 4, 4], &device), &[4], noise))
+        ("forecaster", &|[_, rate], key| {
+            values(forecaster(rate).forward(tensor(numbers(16, 1), [1, 4, 4], &device), &[4], key))
         }),
     ];
-    let noise = Some(Key::new(1, Purpose::Dropout));
+    let key = Some(Key::new(1, Purpose::Dropout));
     for (network, output) in outputs {
         let plain = output([0.0, 0.0], None);
-        assert_eq!(output([0.0, 0.0], noise), plain, "{network}");
+        assert_eq!(output([0.0, 0.0], key), plain, "{network}");
         for rates in [[0.5, 0.0], [0.0, 0.5]] {
-            assert_eq!(output(rates, None), plain, "{network} {rates:?}: nothing is dropped without noise");
+            assert_eq!(output(rates, None), plain, "{network} {rates:?}: nothing is dropped without a key");
             if network != "forecaster" || rates[1] > 0.0 {
-                assert_ne!(output(rates, noise), plain, "{network} {rates:?}");
+                assert_ne!(output(rates, key), plain, "{network} {rates:?}");
             }
         }
     }
@@ -659,9 +663,9 @@ fn encoder_and_decoder_draw_different_masks() {
     let model = with_parameters(EncoderDecoder::new(shape, 1, &device), &equal, DType::F32);
     let text = tokens(&[vec![1, 2, 3, 4]], 4, 0, &device);
     let key = Some(Key::new(1, Purpose::Dropout));
-    let memory = model.read(text.clone(), &[4], key);
+    let memory = model.encode(text.clone(), &[4], key);
     let encoded = values(memory.outputs().clone());
-    let decoded = values(model.write(memory, text, &[4], key).1.states()[0].forward.hidden.clone());
+    let decoded = values(model.decode(memory, text, &[4], key).1.states()[0].forward.hidden.clone());
     let last = &encoded[3 * 64..];
     let zeros = |row: &[f32]| -> Vec<bool> { row.iter().map(|&value| value == 0.0).collect() };
     assert_ne!(zeros(&decoded), zeros(last));

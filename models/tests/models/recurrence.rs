@@ -6,12 +6,12 @@ use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use proptest::prelude::*;
 use seqzoo_kernels::{Backend, Execution, Lengths, devices};
 use seqzoo_models::Architecture;
-use seqzoo_models::cell::{Cell, Direction, Walk, Walked, Zoneout, unroll};
+use seqzoo_models::cell::{Cell, Direction, UnrollOptions, UnrollOutput, Zoneout, unroll};
 use seqzoo_models::cells::{Gru, Lstm, Rnn};
-use seqzoo_models::layers::dropout::{dropout, locked, recurrent_weights, rows};
+use seqzoo_models::layers::dropout::{drop_connect, dropout, embedding_dropout, locked_dropout};
 use seqzoo_models::layers::{LayerState, Pooling, Skip, Stack, StackShape};
 use seqzoo_models::networks::{Classifier, ClassifierShape};
-use seqzoo_models::probe::reach;
+use seqzoo_models::probe::gradient_norms;
 use seqzoo_models::state::NamedState;
 use seqzoo_random::{Key, Purpose};
 
@@ -39,16 +39,16 @@ fn run_padded(shape: &StackShape, lengths: &[usize], time: usize, padding: f32, 
     let input: Vec<f32> = lengths.iter().enumerate().flat_map(row).collect();
     let input = tensor(input, [batch, time, INPUT], device).require_grad();
     let stack = Stack::new(shape.clone(), key(0), device);
-    let reading = stack.read(input.clone(), lengths, None, None);
+    let output = stack.forward(input.clone(), lengths, None, None);
     let width = shape.output_size();
     let weights = tensor(numbers(width, 99), [1, 1, width], device);
     let shortest = *lengths.iter().min().unwrap();
-    let top = reading.states.last().unwrap().forward.hidden.clone();
-    let loss = (reading.outputs.clone() * weights).sum() + top.clone().square().sum();
+    let top = output.states.last().unwrap().forward.hidden.clone();
+    let loss = (output.outputs.clone() * weights).sum() + top.clone().square().sum();
     let tape = loss.backward();
     let mut gradients = gradients(&stack, &tape);
     gradients.insert("input".to_owned(), values(input.grad(&tape).unwrap().narrow(1, 0, shortest)));
-    Results { outputs: values(reading.outputs.narrow(1, 0, shortest)), last: values(top), gradients }
+    Results { outputs: values(output.outputs.narrow(1, 0, shortest)), last: values(top), gradients }
 }
 
 /// Every architecture in two layers, and every skip connection.
@@ -90,9 +90,9 @@ fn a_row_of_a_ragged_batch_equals_the_row_alone() {
             let stack = Stack::new(shape.clone(), key(0), &device);
             let (time, lengths) = (6, [6, 2, 4]);
             let input = tensor(numbers(3 * time * INPUT, 1), [3, time, INPUT], &device);
-            let together = stack.read(input.clone(), &lengths, None, None);
+            let together = stack.forward(input.clone(), &lengths, None, None);
             for (row, &length) in lengths.iter().enumerate() {
-                let alone = stack.read(input.clone().narrow(0, row, 1).narrow(1, 0, length), &[length], None, None);
+                let alone = stack.forward(input.clone().narrow(0, row, 1).narrow(1, 0, length), &[length], None, None);
                 let outputs = together.outputs.clone().narrow(0, row, 1);
                 assert!(difference(&values(outputs.clone().narrow(1, 0, length)), &values(alone.outputs)) <= 1e-5);
                 for (together, alone) in together.states.iter().zip(&alone.states) {
@@ -112,16 +112,23 @@ fn unidirectional_outputs_do_not_depend_on_later_steps() {
         for shape in shapes().into_iter().filter(|shape| shape.architecture.directions() == 1) {
             let stack = Stack::new(shape, key(0), &device);
             let input = tensor(numbers(6 * INPUT, 1), [1, 6, INPUT], &device);
-            let whole = stack.read(input.clone(), &[6], None, None).outputs.narrow(1, 0, 4);
+            let whole = stack.forward(input.clone(), &[6], None, None).outputs.narrow(1, 0, 4);
             let other = Tensor::cat(vec![input.narrow(1, 0, 4), Tensor::ones([1, 2, INPUT], &device)], 1);
-            assert_eq!(values(whole), values(stack.read(other, &[6], None, None).outputs.narrow(1, 0, 4)));
+            assert_eq!(values(whole), values(stack.forward(other, &[6], None, None).outputs.narrow(1, 0, 4)));
         }
     }
 }
 
-fn walk<S>(lengths: &[usize], initial: Option<S>, direction: Direction) -> Walk<S> {
+fn options<S>(lengths: &[usize], initial: Option<S>, direction: Direction) -> UnrollOptions<S> {
     let execution = Execution::default();
-    Walk { lengths: lengths.into(), initial, direction, zoneout: Zoneout::OFF, added: None, execution }
+    UnrollOptions {
+        lengths: lengths.into(),
+        initial_state: initial,
+        direction,
+        zoneout: Zoneout::OFF,
+        hidden_offset: None,
+        execution,
+    }
 }
 
 /// Each tensor of a layer's state.
@@ -142,7 +149,7 @@ fn layer_pairs() -> Vec<(Device, [Stack; 2])> {
     let mut all = Vec::new();
     for (_, device) in devices() {
         for forward in Architecture::ALL.into_iter().filter(|architecture| architecture.directions() == 1) {
-            let both = Architecture::named(&format!("bi{}", forward.name())).unwrap();
+            let both = Architecture::from_name(&format!("bi{}", forward.name())).unwrap();
             let layer = |one| Stack::new(StackShape::plain(one, INPUT, vec![HIDDEN]), key(4), &device);
             all.push((device.clone(), [layer(forward), layer(both)]));
         }
@@ -158,7 +165,7 @@ proptest! {
         let cut = 1 + (part * (time - 1) as f64) as usize;
         for (device, [stack, _]) in layer_pairs() {
             let input = tensor(numbers(batch * time * INPUT, 2), [batch, time, INPUT], &device);
-            let run = |input: Tensor<3>, states| stack.read(input.clone(), &vec![input.dims()[1]; batch], states, None);
+            let run = |input: Tensor<3>, states| stack.forward(input.clone(), &vec![input.dims()[1]; batch], states, None);
             let whole = run(input.clone(), None);
             let first = run(input.clone().narrow(1, 0, cut), None);
             let second = run(input.narrow(1, cut, time - cut), Some(first.states));
@@ -187,8 +194,8 @@ proptest! {
                 values.iter().copied().map(f64::from).collect()
             };
             let alone = with_parameters(forward.clone(), &of_backward, DType::F32);
-            let both = both.read(fill(rows.clone()), &lengths, None, None);
-            let alone = alone.read(fill(rows.iter().map(|row| reversed(row, INPUT)).collect()), &lengths, None, None);
+            let both = both.forward(fill(rows.clone()), &lengths, None, None);
+            let alone = alone.forward(fill(rows.iter().map(|row| reversed(row, INPUT)).collect()), &lengths, None, None);
             let backward = LayerState { forward: both.states[0].backward.clone().unwrap(), backward: None };
             prop_assert!(state_difference(&backward, &alone.states[0]) <= 1e-5, "{:?}", forward.shape());
             for (row, &length) in lengths.iter().enumerate() {
@@ -242,11 +249,11 @@ fn the_description_of_an_architecture_matches_the_layer() {
         let built: Vec<(String, usize)> =
             parameters(&layer).into_iter().map(|(name, values)| (name, values.len())).collect();
         assert_eq!(architecture.parameters(INPUT, HIDDEN), built.iter().map(|(_, count)| count).sum::<usize>());
-        let described = architecture.shapes(INPUT, HIDDEN, &device).into_iter();
+        let described = architecture.parameter_shapes(INPUT, HIDDEN, &device).into_iter();
         let described: BTreeMap<String, usize> =
             described.map(|(name, shape)| (format!("layers.0.{name}"), shape.iter().product())).collect();
         assert_eq!(described.into_iter().collect::<Vec<_>>(), built, "{}", architecture.name());
-        let states = layer.read(Tensor::zeros([1, 1, INPUT], &device), &[1], None, None).states;
+        let states = layer.forward(Tensor::zeros([1, 1, INPUT], &device), &[1], None, None).states;
         assert_eq!(parts(&states[0]).len(), architecture.directions() * architecture.state_tensors());
         let stack = parameters(&Stack::new(shape.clone(), key(0), &device));
         let of_cells = stack.iter().filter(|(name, _)| name.starts_with("layers"));
@@ -265,14 +272,15 @@ fn reach_equals_the_gradient_at_each_hidden_state() {
         let input = tensor(numbers(time * INPUT, 1), [1, time, INPUT], &device);
         let weights = tensor(numbers(INPUT, 2), [1, 1, INPUT], &device);
         let loss = |outputs: Tensor<3>| (outputs.narrow(1, time - 1, 1) * weights.clone()).sum();
-        let found = reach(&stack, input.clone(), &[time], loss);
+        let found = gradient_norms(&stack, input.clone(), &[time], loss);
         assert_eq!(found.len(), time);
         for (distance, found) in found.into_iter().enumerate() {
             let at = |unit: usize, by: f32| {
-                let mut added = vec![0.0; time * INPUT];
-                added[(time - 1 - distance) * INPUT + unit] = by;
-                let added = Some(tensor(added, [1, time, INPUT], &device));
-                let outputs = stack.read_disturbed(input.clone(), &[time], None, None, added).outputs;
+                let mut hidden_offset = vec![0.0; time * INPUT];
+                hidden_offset[(time - 1 - distance) * INPUT + unit] = by;
+                let hidden_offset = Some(tensor(hidden_offset, [1, time, INPUT], &device));
+                let outputs =
+                    stack.forward_with_hidden_offset(input.clone(), &[time], None, None, hidden_offset).outputs;
                 f64::from(values(loss(outputs))[0])
             };
             let gradient = |unit| (at(unit, 1e-2) - at(unit, -1e-2)) / 2e-2;
@@ -304,20 +312,20 @@ fn initial_recurrent_weights_are_orthogonal_and_equal_on_every_backend() {
 fn dropout_preserves_the_mean_and_is_determined_by_its_key() {
     for (_, device) in devices() {
         let ones = Tensor::<3>::ones([10, 20, 50], &device);
-        let noise = Key::new(1, Purpose::Dropout);
+        let key = Key::new(1, Purpose::Dropout);
         let drop = |key| values(dropout(ones.clone(), 0.25, Some(key)));
-        let once = drop(noise);
+        let once = drop(key);
         let dropped = once.iter().filter(|&&value| value == 0.0).count();
         assert!((2_300..2_700).contains(&dropped), "{dropped} of 10,000 dropped at a rate of 0.25");
         assert!(once.iter().all(|&value| value == 0.0 || (value - 4.0 / 3.0).abs() < 1e-6));
-        assert_eq!(once, drop(noise));
-        assert_ne!(once, drop(noise.at(1)));
-        let steps = values(locked(ones.clone(), 0.25, noise));
+        assert_eq!(once, drop(key));
+        assert_ne!(once, drop(key.with_first(1)));
+        let steps = values(locked_dropout(ones.clone(), 0.25, key));
         assert!(
             steps.chunks(20 * 50).all(|row| row.chunks(50).all(|step| step == &row[..50])),
             "one mask for all steps"
         );
-        let table = values(rows(Tensor::ones([200, 5], &device), 0.25, Some(noise)));
+        let table = values(embedding_dropout(Tensor::ones([200, 5], &device), 0.25, Some(key)));
         assert!(table.chunks(5).all(|row| row.iter().all(|value| *value == row[0])), "whole rows");
     }
 }
@@ -326,7 +334,7 @@ fn dropout_preserves_the_mean_and_is_determined_by_its_key() {
 fn recurrent_weight_dropout_affects_only_recurrent_weights_and_their_gradients() {
     let device = devices().remove(0).1.autodiff();
     let gru = Gru::new(INPUT, 16, key(0), &device);
-    let dropped = recurrent_weights(gru.clone(), 0.5, Key::new(1, Purpose::Dropout));
+    let dropped = drop_connect(gru.clone(), 0.5, Key::new(1, Purpose::Dropout));
     let (before, after) = (parameters(&gru), parameters(&dropped));
     for (name, values) in &after {
         let zeros = values.iter().filter(|&&value| value == 0.0).count();
@@ -336,7 +344,7 @@ fn recurrent_weight_dropout_affects_only_recurrent_weights_and_their_gradients()
         }
     }
     let input = tensor(numbers(4 * INPUT, 1), [1, 4, INPUT], &device);
-    let result = unroll(&dropped, input, walk(&[4], None, Direction::Forward));
+    let result = unroll(&dropped, input, options(&[4], None, Direction::Forward));
     let gradients = gradients(&gru, &result.outputs.sum().backward());
     let masked = after["weight_hn"].iter().zip(&gradients["weight_hn"]).filter(|(weight, _)| **weight == 0.0);
     assert!(masked.clone().count() > 0 && masked.into_iter().all(|(_, gradient)| *gradient == 0.0));
@@ -353,16 +361,16 @@ fn zoneout_keeps_old_values_in_training_and_uses_the_expectation_at_inference() 
             cell: Tensor::ones([4, 64], &device) * 2.0,
         };
         let run = |zoneout| {
-            let walk = Walk {
+            let options = UnrollOptions {
                 lengths: Lengths::full(4, 1),
-                initial: Some(state.clone()),
+                initial_state: Some(state.clone()),
                 direction: Direction::Forward,
                 zoneout,
-                added: None,
+                hidden_offset: None,
                 execution: Execution::default(),
             };
-            let Walked { last, .. } = unroll(&cell, input.clone(), walk);
-            [values(last.hidden), values(last.cell)]
+            let UnrollOutput { final_state, .. } = unroll(&cell, input.clone(), options);
+            [values(final_state.hidden), values(final_state.cell)]
         };
         let plain = run(Zoneout::OFF);
         let noisy = run(Zoneout { rate: 0.3, key: Some(Key::new(1, Purpose::Dropout)) });
@@ -390,9 +398,9 @@ fn a_stack_resumes_from_the_state_of_each_layer() {
         for shape in shapes().into_iter().filter(|shape| shape.architecture.directions() == 1) {
             let stack = Stack::new(shape.clone(), key(0), &device);
             let input = tensor(numbers(2 * 7 * INPUT, 1), [2, 7, INPUT], &device);
-            let whole = stack.read(input.clone(), &[7, 7], None, None);
-            let first = stack.read(input.clone().narrow(1, 0, 3), &[3, 3], None, None);
-            let second = stack.read(input.narrow(1, 3, 4), &[4, 4], Some(first.states), None);
+            let whole = stack.forward(input.clone(), &[7, 7], None, None);
+            let first = stack.forward(input.clone().narrow(1, 0, 3), &[3, 3], None, None);
+            let second = stack.forward(input.narrow(1, 3, 4), &[4, 4], Some(first.states), None);
             let parts = Tensor::cat(vec![first.outputs, second.outputs], 1);
             assert!(difference(&values(parts), &values(whole.outputs)) <= 1e-5, "{shape:?}");
         }
@@ -420,5 +428,5 @@ fn skip_connections_between_different_sizes_need_a_projection() {
 fn a_mismatched_input_panics_with_its_shape() {
     let (_, device) = devices().remove(0);
     let cell = Rnn::new(INPUT, HIDDEN, key(0), &device);
-    unroll(&cell, Tensor::zeros([2, 3, 5], &device), walk(&[3, 3], None, Direction::Forward));
+    unroll(&cell, Tensor::zeros([2, 3, 5], &device), options(&[3, 3], None, Direction::Forward));
 }

@@ -4,15 +4,16 @@ use std::collections::BTreeMap;
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{DType, Device, Gradients, Tensor, TensorData};
+use seqzoo_models::parameter_path::ParameterPath;
 use seqzoo_random::{Key, Purpose, RngExt};
 
 pub(crate) fn key(index: u64) -> Key {
-    Key::new(11, Purpose::Weights).at(index)
+    Key::new(11, Purpose::Weights).with_first(index)
 }
 
 /// `count` pseudorandom values in ±1, determined by `index` alone.
 pub(crate) fn numbers(count: usize, index: u64) -> Vec<f32> {
-    let mut stream = Key::new(5, Purpose::Data).at(index).stream();
+    let mut stream = Key::new(5, Purpose::Data).with_first(index).stream();
     (0..count).map(|_| stream.random_range(-1.0..1.0)).collect()
 }
 
@@ -35,15 +36,11 @@ pub(crate) fn difference(a: &[f32], b: &[f32]) -> f32 {
     a.iter().zip(b).fold(0.0, |most: f32, (a, b)| most.max((a - b).abs())) / largest
 }
 
-#[derive(Default)]
-struct Path(Vec<String>);
-
-impl Path {
-    fn name(&self) -> String {
-        // Skip the variant name of `Recurrent`, which is capitalized.
-        let fields = self.0.iter().filter(|part| !part.starts_with(|c: char| c.is_ascii_uppercase()));
-        fields.cloned().collect::<Vec<_>>().join(".")
-    }
+/// Name of the current parameter, without the variant name of `Recurrent`, which is capitalized.
+fn short_name(path: &ParameterPath) -> String {
+    let name = path.name();
+    let parts = name.split('.').filter(|part| !part.starts_with(|c: char| c.is_ascii_uppercase()));
+    parts.collect::<Vec<_>>().join(".")
 }
 
 /// Every parameter of a module, by name.
@@ -67,26 +64,26 @@ fn to_f32(found: BTreeMap<String, Vec<f64>>) -> BTreeMap<String, Vec<f32>> {
 
 fn collect<M: Module>(module: &M, tape: Option<&Gradients>) -> BTreeMap<String, Vec<f64>> {
     struct Collector<'a> {
-        path: Path,
+        path: ParameterPath,
         found: BTreeMap<String, Vec<f64>>,
         tape: Option<&'a Gradients>,
     }
     impl ModuleVisitor for Collector<'_> {
-        fn enter_module(&mut self, name: &str, _: &str) {
-            self.path.0.push(name.to_owned());
+        fn enter_module(&mut self, name: &str, container: &str) {
+            self.path.enter(name, container);
         }
         fn exit_module(&mut self, _: &str, _: &str) {
-            self.path.0.pop();
+            self.path.exit();
         }
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
             let found = match self.tape {
                 None => param.val(),
                 Some(tape) => param.val().grad(tape).expect("every parameter has a gradient"),
             };
-            self.found.insert(self.path.name(), found.try_into_vec_as::<f64>().unwrap());
+            self.found.insert(short_name(&self.path), found.try_into_vec_as::<f64>().unwrap());
         }
     }
-    let mut collector = Collector { path: Path::default(), found: BTreeMap::new(), tape };
+    let mut collector = Collector { path: ParameterPath::default(), found: BTreeMap::new(), tape };
     module.visit(&mut collector);
     collector.found
 }
@@ -94,25 +91,25 @@ fn collect<M: Module>(module: &M, tape: Option<&Gradients>) -> BTreeMap<String, 
 /// The module with parameters set by name, in f32 or f64.
 pub(crate) fn with_parameters<M: Module>(module: M, set: &dyn Fn(&str, usize) -> Vec<f64>, dtype: DType) -> M {
     struct Setter<'a> {
-        path: Path,
+        path: ParameterPath,
         set: &'a dyn Fn(&str, usize) -> Vec<f64>,
         dtype: DType,
     }
     impl ModuleMapper for Setter<'_> {
-        fn enter_module(&mut self, name: &str, _: &str) {
-            self.path.0.push(name.to_owned());
+        fn enter_module(&mut self, name: &str, container: &str) {
+            self.path.enter(name, container);
         }
         fn exit_module(&mut self, _: &str, _: &str) {
-            self.path.0.pop();
+            self.path.exit();
         }
         fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
             let shape = param.val().dims();
-            let values = (self.set)(&self.path.name(), shape.iter().product());
+            let values = (self.set)(&short_name(&self.path), shape.iter().product());
             param.map(|old| {
                 let new = Tensor::from_data(TensorData::new(values, shape), (&old.device(), self.dtype));
                 new.set_require_grad(old.is_require_grad())
             })
         }
     }
-    module.map(&mut Setter { path: Path::default(), set, dtype })
+    module.map(&mut Setter { path: ParameterPath::default(), set, dtype })
 }

@@ -39,7 +39,7 @@ impl Growth {
             steps.sort_unstable();
             for time in steps {
                 let shape = [batch, time, input, hidden];
-                let flops = 3.0 * (batch * time) as f64 * cell.operations_per_step(input, hidden) as f64;
+                let flops = 3.0 * (batch * time) as f64 * cell.flops_per_step(input, hidden) as f64;
                 let trained = layer(cell, shape, &tracked);
                 let leaf = Tensor::<3>::from_data(numbers(shape), &tracked).require_grad();
                 let seconds = median(manner.repeats(flops), || {

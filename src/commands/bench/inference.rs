@@ -37,7 +37,7 @@ impl Inference {
     fn batch(&self, subject: &Subject, device: &Device) -> Result<(), Failure> {
         let Subject { cell, shape, .. } = *subject;
         let [batch, time, input, hidden] = shape;
-        let flops = (batch * time) as f64 * cell.operations_per_step(input, hidden) as f64;
+        let flops = (batch * time) as f64 * cell.flops_per_step(input, hidden) as f64;
         let (layer, given) = (layer(cell, shape, device), Tensor::<3>::from_data(numbers(shape), device));
         let seconds = median(self.manner.repeats(flops), || {
             drop(read(&layer, &given, self.manner.execution()));
@@ -49,7 +49,7 @@ impl Inference {
     /// Times a step of the streaming kernel, or of the layer if the cell has none.
     fn step(&self, subject: &Subject, device: &Device) -> Result<(), Failure> {
         let Subject { cell, shape, fused } = *subject;
-        let flops = cell.operations_per_step(STEP, STEP) as f64;
+        let flops = cell.flops_per_step(STEP, STEP) as f64;
         let layer = layer(cell, shape, device);
         let data = numbers(shape);
         let stream = if fused { layer.stream(None, self.manner.execution()) } else { None };

@@ -40,7 +40,7 @@ impl Layers {
     fn shape(&self, subject: &Subject, device: &Device) -> Result<(), Failure> {
         let Subject { cell, shape, .. } = *subject;
         let [batch, time, input, hidden] = shape;
-        let flops = (batch * time) as f64 * cell.operations_per_step(input, hidden) as f64;
+        let flops = (batch * time) as f64 * cell.flops_per_step(input, hidden) as f64;
         let (repeats, execution) = (self.manner.repeats(flops), self.manner.execution());
         let tracked = device.clone().autodiff();
         let (inference, trained) = (layer(cell, shape, device), layer(cell, shape, &tracked));

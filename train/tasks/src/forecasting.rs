@@ -12,7 +12,7 @@ use seqzoo_datasets::series::{Framing, Scaling, Series};
 use seqzoo_datasets::timestamps::Step;
 use seqzoo_models::InvalidShape;
 use seqzoo_models::layers::PerceptronShape;
-use seqzoo_models::networks::{Forecaster, ForecasterShape, PastShape};
+use seqzoo_models::networks::{Forecaster, ForecasterShape, BackboneShape};
 use seqzoo_models::parameters::Arrays;
 use serde::{Deserialize, Serialize};
 use toml::Table;
@@ -209,15 +209,15 @@ impl Codec {
     fn shape(&self, spec: &ModelSpec) -> ForecasterShape {
         let settings: Settings = spec.settings();
         let past = match spec.backbone {
-            Backbone::Recurrent(_) => PastShape::Recurrent(spec.stack(self.features())),
-            Backbone::Perceptron => PastShape::Perceptron(PerceptronShape {
+            Backbone::Recurrent(_) => BackboneShape::Recurrent(spec.stack(self.features())),
+            Backbone::Perceptron => BackboneShape::Perceptron(PerceptronShape {
                 window: settings.window,
                 features: self.features(),
                 hidden_sizes: spec.network.hidden_sizes.clone(),
             }),
         };
         let dropout = spec.dropout.output;
-        ForecasterShape { past, horizon: settings.horizon, head: settings.head(), dropout }
+        ForecasterShape { backbone: past, horizon: settings.horizon, head: settings.head(), dropout }
     }
 }
 

@@ -111,7 +111,7 @@ impl Codec {
 
     /// Settings to generate at most `max_length` tokens.
     fn generation(&self, max_length: usize) -> Generation<'static> {
-        Generation { begin: BEGIN, end: self.end(), suppressed: &SUPPRESSED, max_length }
+        Generation { bos: BEGIN, eos: self.end(), suppressed: &SUPPRESSED, max_length }
     }
 
     fn encode(&self, pair: &Pair) -> Encoded {

@@ -6,7 +6,7 @@ use burn::module::Module;
 use seqzoo_datasets::batch::Limits;
 use seqzoo_datasets::nearest::did_you_mean;
 use seqzoo_models::Architecture;
-use seqzoo_models::init::all_uniform;
+use seqzoo_models::init::reinitialize_uniform;
 use seqzoo_models::layers::stack::StackRates;
 use seqzoo_models::layers::{Skip, StackShape};
 use seqzoo_random::{Key, Purpose};
@@ -112,7 +112,7 @@ impl Backbone {
     /// One-line description.
     pub fn summary(self) -> &'static str {
         match self {
-            Self::Recurrent(architecture) => architecture.card().summary,
+            Self::Recurrent(architecture) => architecture.info().summary,
             Self::Perceptron => "multilayer perceptron with ReLU over a window of fixed length",
         }
     }
@@ -220,7 +220,7 @@ impl ModelSpec {
             hidden_sizes: self.network.hidden_sizes.clone(),
             skip: self.network.skip,
             projection: self.network.projection,
-            rates: StackRates { dropout, locked, recurrent, zoneout },
+            rates: StackRates { dropout, locked_dropout: locked, recurrent_dropout: recurrent, zoneout },
         }
     }
 
@@ -246,13 +246,13 @@ impl ModelSpec {
     /// Reinitializes a network according to `network.init_range`; unchanged if that is 0.
     pub(crate) fn initialize<M: Module>(&self, network: M) -> M {
         let range = self.network.init_range;
-        let key = Key::new(self.seed, Purpose::Weights).at(u64::MAX);
-        if range == 0.0 { network } else { all_uniform(network, range, key) }
+        let key = Key::new(self.seed, Purpose::Weights).with_first(u64::MAX);
+        if range == 0.0 { network } else { reinitialize_uniform(network, range, key) }
     }
 
     /// The key of an epoch's order of examples.
     pub(crate) fn order(&self, epoch: u64) -> Key {
-        Key::new(self.seed, Purpose::Order).at(epoch)
+        Key::new(self.seed, Purpose::Order).with_first(epoch)
     }
 }
 

@@ -144,7 +144,7 @@ impl Codec {
         let settings: Settings = spec.settings();
         let Settings { embedding_size, character_embedding_size, character_hidden_size, .. } = settings;
         let character_encoder = (character_hidden_size > 0).then(|| CharacterEncoderShape {
-            letters: self.letters.size(),
+            characters: self.letters.size(),
             stack: StackShape::plain(
                 spec.stack(embedding_size).architecture,
                 character_embedding_size,

@@ -55,7 +55,7 @@ fn direct_loss(network: &LanguageModel, rows: &[Vec<u32>], window: Window, devic
     };
     let states = (gradient_from > 0).then(|| {
         let inner = device.clone().inner();
-        let read = network.valid().read(tokens(0, gradient_from, &inner), &[gradient_from; ROWS], None, None);
+        let read = network.valid().forward(tokens(0, gradient_from, &inner), &[gradient_from; ROWS], None, None);
         let mut states = read.states;
         for state in &mut states {
             state.forward.hidden = Tensor::from_inner(state.forward.hidden.clone());
@@ -63,7 +63,7 @@ fn direct_loss(network: &LanguageModel, rows: &[Vec<u32>], window: Window, devic
         }
         states
     });
-    let read = network.read(tokens(gradient_from, end, device), &[end - gradient_from; ROWS], states, None);
+    let read = network.forward(tokens(gradient_from, end, device), &[end - gradient_from; ROWS], states, None);
     let scores = network.scores(read.features);
     let [_, _, vocabulary] = scores.dims();
     let counted = ROWS * (end - loss_from);

@@ -68,8 +68,8 @@ impl TrainingTask for Series {
     fn network(&self, device: &Device) -> Reader {
         let key = Key::new(1, Purpose::Weights);
         Reader {
-            stack: Stack::new(StackShape::plain(self.0, 1, vec![HIDDEN]), key.at(1), device),
-            output: linear(HIDDEN, 1, 0.0, key.at(2), device),
+            stack: Stack::new(StackShape::plain(self.0, 1, vec![HIDDEN]), key.with_first(1), device),
+            output: linear(HIDDEN, 1, 0.0, key.with_first(2), device),
         }
     }
 
@@ -95,7 +95,7 @@ impl TrainingTask for Series {
         device: &Device,
     ) -> BatchLoss {
         let input = Self::tensor(Self::input(batch), device);
-        let read = network.stack.read(input, &[WINDOW; ROWS], recurrent_state.map(unfold), Some(noise));
+        let read = network.stack.forward(input, &[WINDOW; ROWS], recurrent_state.map(unfold), Some(noise));
         let outputs = dropout(read.outputs, 0.2, Some(noise));
         let predicted = network.output.forward(outputs.reshape([ROWS * WINDOW, HIDDEN]));
         let actual = Self::tensor(Self::values(batch[0] * WINDOW + 1, WINDOW), device).reshape([ROWS * WINDOW, 1]);
@@ -104,7 +104,7 @@ impl TrainingTask for Series {
     }
 
     fn validate(&self, network: &Reader, device: &Device, _: &dyn Fn() -> bool) -> Option<Scores> {
-        let read = network.stack.read(Self::tensor(Self::values(100, WINDOW), device), &[WINDOW; ROWS], None, None);
+        let read = network.stack.forward(Self::tensor(Self::values(100, WINDOW), device), &[WINDOW; ROWS], None, None);
         let predicted = network.output.forward(read.outputs.reshape([ROWS * WINDOW, HIDDEN]));
         let actual = Self::tensor(Self::values(101, WINDOW), device).reshape([ROWS * WINDOW, 1]);
         let loss = f64::from((predicted - actual).square().mean().into_scalar::<f32>());

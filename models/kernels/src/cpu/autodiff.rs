@@ -4,8 +4,6 @@
 //! last cell state. The node of the sequence is that of the outputs. The last states are children of it, which hand their gradients
 //! over through a [`Deferred`] value; the node of the sequence, which is always visited later, consumes them.
 
-use std::sync::{Arc, Mutex, PoisonError};
-
 use burn::backend::autodiff::Autodiff;
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients as Tape;
@@ -13,33 +11,8 @@ use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{AutodiffBackend, Backend, TensorMetadata};
 
+use super::deferred::Deferred;
 use super::operation::{Call, Saved, SequenceOps};
-
-/// A value that one node hands over to another: shared, put once and taken once.
-#[derive(Debug)]
-pub(super) struct Deferred<T>(Arc<Mutex<Option<T>>>);
-
-impl<T> Clone for Deferred<T> {
-    fn clone(&self) -> Self {
-        Self(self.0.clone())
-    }
-}
-
-impl<T> Default for Deferred<T> {
-    fn default() -> Self {
-        Self(Arc::default())
-    }
-}
-
-impl<T> Deferred<T> {
-    pub(super) fn put(&self, value: T) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(value);
-    }
-
-    pub(super) fn take(&self) -> Option<T> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-}
 
 /// A gradient of one zero, which adds nothing to whatever it is broadcast to.
 fn no_gradient<B: Backend>(like: &FloatTensor<B>) -> FloatTensor<B> {

@@ -7,24 +7,14 @@ use super::dimensions::{Dimensions, plane_count, saved_len};
 use super::elementwise::{self, Elementwise, SavedStep, SeparateGate};
 use super::forward::{ChunkPass, RowStates};
 use super::planes::GatePlanes;
-use super::product::{Accumulate, OutputMatrix, PackedMatrix, Rows};
-use super::schedule::{Schedule, Shape};
+use super::product::{Accumulate, OutputMatrix, Rows};
+use super::schedule::Shape;
 use super::sequence::{
     InputGradients, Inputs, OutputGradients, row_range, run_jobs, sort_rows, split_into, unsort_rows,
 };
 use super::weight_gradients::{Scratch, WeightGradients};
-use super::weights::{BackwardWeights, ForwardWeights};
+use super::worker::{BackwardPass, ChunkBuffers, Worker};
 use crate::execution::Execution;
-
-/// Packed weights of the backward pass.
-#[derive(Clone, Copy)]
-pub(crate) struct BackwardPass<'a> {
-    pub(super) recurrent: &'a BackwardWeights,
-    /// Transposed input weights, if the gradient of the input is wanted.
-    pub(super) input: Option<&'a PackedMatrix>,
-    /// Weights of the forward pass, if gates are recomputed.
-    pub(super) forward: Option<&'a ForwardWeights>,
-}
 
 /// Computes the gradients of the inputs. `results` are `outputs` and `saved` of the forward pass. The gradient of `input` is empty
 /// unless it is wanted.
@@ -83,47 +73,6 @@ pub(crate) fn backward<E: Elementwise>(
     });
     let WeightGradients { weight_ih, bias, weight_hh, extra } = WeightGradients::sum(sums);
     InputGradients { weight_ih, bias, weight_hh, extra, ..all }
-}
-
-/// A thread's share of the backward pass.
-pub(super) struct Worker<'a> {
-    pub(super) dimensions: &'a Dimensions,
-    pub(super) schedule: &'a Schedule,
-    pub(super) inputs: Inputs<'a>,
-    /// `[rows, time, h]`
-    outputs: &'a [f32],
-    /// `[rows, time, h]`, or empty.
-    output_gradients: &'a [f32],
-    pub(super) weights: BackwardPass<'a>,
-    /// Gradients of hidden state and cell state.
-    pub(super) gradients: RowStates,
-    pub(super) buffers: ChunkBuffers,
-}
-
-/// Pooled memory of a thread, reused for each chunk. Sizes are those of the largest chunk.
-pub(super) struct ChunkBuffers {
-    /// Gradients of the sums, in gate planes.
-    pub(super) gates: Buffer,
-    /// The hidden state before each position, `[positions, h]`.
-    pub(super) hidden: Buffer,
-    /// The factor of a separate gate at each position, `[positions, h]`, or empty.
-    pub(super) factors: Buffer,
-    /// The gradient of a step's factor, `[rows, h]`, or empty.
-    factor_gradient: Buffer,
-}
-
-impl ChunkBuffers {
-    fn new<E: Elementwise>(dimensions: &Dimensions, schedule: &Schedule) -> Self {
-        let (h, positions) = (dimensions.hidden, schedule.largest_chunk());
-        let planes = E::GATES + usize::from(E::SEPARATE == SeparateGate::Product);
-        let has_factor = E::SEPARATE == SeparateGate::Factor;
-        Self {
-            gates: Buffer::take(planes * positions * h),
-            hidden: Buffer::take(positions * h),
-            factors: Buffer::take(if has_factor { positions * h } else { 0 }),
-            factor_gradient: Buffer::take(if has_factor { schedule.order.len() * h } else { 0 }),
-        }
-    }
 }
 
 impl Worker<'_> {

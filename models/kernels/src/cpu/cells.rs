@@ -2,15 +2,17 @@
 
 use std::fmt::Debug;
 
-use super::backward::{BackwardPass, backward};
+use super::backward::backward;
 use super::dimensions::Dimensions;
 use super::elementwise::{Elementwise, SeparateGate};
 use super::forward::forward;
 use super::packed_weights::WeightSources;
 use super::schedule::Shape;
 use super::sequence::{InputGradients, Inputs, OutputGradients, Outputs};
-use super::stepper::{Stepper, Steps};
+use super::stepper::Stepper;
+use super::worker::BackwardPass;
 use crate::execution::{Activations, Execution};
+use crate::stream::Steps;
 
 /// Declares the modules of the listed cells and the table of their kernels.
 macro_rules! kernels {

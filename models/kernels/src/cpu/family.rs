@@ -8,8 +8,8 @@ use super::cross_entropy::{self, CrossEntropyOps};
 use super::elementwise::SeparateGate;
 use super::linear::{LinearCall, LinearOps};
 use super::operation::{Call, SequenceOps};
-use super::packed_weights::{PackedMatrices, WeightSources};
-use super::product::{PackedMatrix, Resources};
+use super::output_layer::PackedOutputLayer;
+use super::packed_weights::{PackedLinear, PackedRecurrent, WeightSources};
 use super::schedule::Shape;
 use super::sequence::Inputs as Slices;
 use super::slices::CpuSlice;
@@ -18,6 +18,7 @@ use crate::backend::is_cpu;
 use crate::execution::Execution;
 use crate::kernel::{Extra, Inputs, KernelFamily, LinearInputs, OutputInputs, Outputs, Parameter, Request, Updated};
 use crate::lengths::Lengths;
+use crate::packed::PackedWeights;
 use crate::stream::{OutputLayer, Stream};
 use crate::update::{Rule, Step};
 
@@ -78,7 +79,7 @@ impl KernelFamily for Cpu {
             extra,
             hidden.into_dispatch(),
             cell.map_or_else(|| none.into_dispatch(), Tensor::into_dispatch),
-            Call { kernel, shape, execution, packed },
+            Call { kernel, shape, execution, packed: packed.get::<PackedRecurrent>() },
             None,
         );
         Outputs {
@@ -118,22 +119,21 @@ impl KernelFamily for Cpu {
         };
         let lengths = Lengths::full(1, 1);
         let shape = Shape { batch, time: 1, input: features, hidden: h, lengths, reversed: false };
-        let sources = WeightSources::new(kernel, [&weight_ih, &weight_hh, &extra], &packed);
+        let packed = packed.get::<PackedRecurrent>();
+        let sources = WeightSources::new(kernel.separate_gate(), [&weight_ih, &weight_hh, &extra], &packed);
         Some(Stream::new(kernel.stepper(&shape, &inputs, sources, execution)))
     }
 
     fn output_layer(&self, weight: &Tensor<2>, bias: &Tensor<1>, execution: Execution) -> Option<OutputLayer> {
-        let [features, classes] = weight.dims();
+        let [features, _] = weight.dims();
         let (weight, bias) = (CpuSlice::of(weight)?, CpuSlice::of(bias)?);
-        let resources = Resources { instructions: execution.instructions, threads: 1 };
-        let weight = PackedMatrix::pack(resources, weight.slice(), classes, features, classes);
-        Some(OutputLayer::new(weight, bias.slice().to_vec(), execution))
+        Some(OutputLayer::new(Box::new(PackedOutputLayer::new(&weight, &bias, features, execution))))
     }
 
-    fn linear(&self, inputs: LinearInputs, packed: &PackedMatrices, execution: Execution) -> Option<Tensor<2>> {
+    fn linear(&self, inputs: LinearInputs, packed: &PackedWeights, execution: Execution) -> Option<Tensor<2>> {
         let LinearInputs { input, weight, bias } = inputs;
         let ([count, features], [_, classes]) = (input.dims(), weight.dims());
-        let call = LinearCall { execution, packed: packed.clone(), sizes: [count, features, classes] };
+        let call = LinearCall { execution, packed: packed.get::<PackedLinear>(), sizes: [count, features, classes] };
         let [input, weight] = [input, weight].map(|tensor| tensor.clone().into_dispatch());
         Some(Tensor::from_dispatch(Dispatch::linear_forward(input, weight, bias.clone().into_dispatch(), call)))
     }

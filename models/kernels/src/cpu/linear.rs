@@ -6,6 +6,8 @@
 
 #![allow(deprecated)] // Burn deprecates its ndarray backend, kept as a second CPU backend to compare with
 
+use std::sync::Arc;
+
 #[cfg(feature = "flex")]
 use burn::backend::Flex;
 #[cfg(feature = "ndarray")]
@@ -21,7 +23,7 @@ use burn::backend::ndarray::NdArrayTensor;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, backend_extension};
 
-use super::packed_weights::PackedMatrices;
+use super::packed_weights::PackedLinear;
 use super::product::{Accumulate, OutputMatrix, PackedMatrix, Resources, Rows, Transposed};
 #[cfg(feature = "flex")]
 use super::slices::flex_tensor;
@@ -37,7 +39,7 @@ const COLUMNS: usize = 512;
 #[derive(Debug, Clone)]
 pub struct LinearCall {
     pub(super) execution: Execution,
-    pub(super) packed: PackedMatrices,
+    pub(super) packed: Arc<PackedLinear>,
     /// `[rows, features, classes]`
     pub(super) sizes: [usize; 3],
 }

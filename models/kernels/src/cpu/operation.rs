@@ -2,6 +2,8 @@
 
 #![allow(deprecated)] // Burn deprecates its ndarray backend, kept as a second CPU backend to compare with
 
+use std::sync::Arc;
+
 #[cfg(feature = "flex")]
 use burn::backend::Flex;
 #[cfg(feature = "ndarray")]
@@ -13,11 +15,11 @@ use burn::backend::ndarray::NdArrayTensor;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, backend_extension};
 
-use super::autodiff::Deferred;
 use super::buffer::Buffer;
 use super::cells::SequenceKernel;
+use super::deferred::Deferred;
 use super::elementwise::SeparateGate;
-use super::packed_weights::{PackedWeights, WeightSources};
+use super::packed_weights::{PackedRecurrent, WeightSources};
 use super::schedule::Shape;
 use super::sequence::{InputGradients, Inputs, OutputGradients, Outputs};
 #[cfg(feature = "flex")]
@@ -33,7 +35,7 @@ pub struct Call {
     pub(super) kernel: &'static dyn SequenceKernel,
     pub(super) shape: Shape,
     pub(super) execution: Execution,
-    pub(super) packed: PackedWeights,
+    pub(super) packed: Arc<PackedRecurrent>,
 }
 
 /// Whole sequences on a backend. Tensors that a cell does not have are passed with one element.
@@ -106,7 +108,7 @@ impl Call {
     /// The tensors that weights are packed from.
     fn sources<'a>(&'a self, tensors: &'a [CpuSlice; 7]) -> WeightSources<'a> {
         let [_, weight_ih, _, weight_hh, extra, ..] = tensors;
-        WeightSources::new(self.kernel, [weight_ih, weight_hh, extra], &self.packed)
+        WeightSources::new(self.kernel.separate_gate(), [weight_ih, weight_hh, extra], &self.packed)
     }
 
     fn forward(&self, tensors: &[CpuSlice; 7], saved: Option<Saved>) -> Outputs {

@@ -8,7 +8,6 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::cells::SequenceKernel;
 use super::dimensions::Dimensions;
 use super::elementwise::{Elementwise, SeparateGate};
 use super::product::PackedMatrix;
@@ -16,11 +15,11 @@ use super::sequence::Inputs;
 use super::slices::CpuSlice;
 use super::weights::{BackwardWeights, ForwardWeights, pack_input_backward};
 
-/// Packed weights of one recurrent layer. Clones share them, as clones of a layer share its weights.
+/// Packed weights of one recurrent layer.
 ///
 /// Packing takes place when a pass first needs it. Inference packs once; training once per update.
-#[derive(Clone, Default)]
-pub struct PackedWeights {
+#[derive(Debug, Default)]
+pub(super) struct PackedRecurrent {
     pub(super) forward: Cache<ForwardWeights>,
     /// Transposed recurrent weights.
     pub(super) backward: Cache<BackwardWeights>,
@@ -28,24 +27,12 @@ pub struct PackedWeights {
     pub(super) backward_input: Cache<PackedMatrix>,
 }
 
-impl fmt::Debug for PackedWeights {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("PackedWeights")
-    }
-}
-
-/// The packed weights of a linear layer. Clones share them.
-#[derive(Clone, Default)]
-pub struct PackedMatrices {
+/// The packed weights of a linear layer.
+#[derive(Debug, Default)]
+pub(super) struct PackedLinear {
     pub(super) forward: Cache<PackedMatrix>,
     /// Transposed weights.
     pub(super) backward: Cache<PackedMatrix>,
-}
-
-impl fmt::Debug for PackedMatrices {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("PackedMatrices")
-    }
 }
 
 /// The tensors that weights are packed from, and where packed weights are kept.
@@ -55,17 +42,17 @@ pub(crate) struct WeightSources<'a> {
     pub(super) weight_hh: &'a CpuSlice,
     /// Of a factor its weights.
     pub(super) extra: Option<&'a CpuSlice>,
-    pub(super) packed: &'a PackedWeights,
+    pub(super) packed: &'a PackedRecurrent,
 }
 
 impl<'a> WeightSources<'a> {
     /// `tensors` are input weights, recurrent weights and the cell's extra parameter.
     pub(super) fn new(
-        kernel: &dyn SequenceKernel,
+        separate_gate: SeparateGate,
         [weight_ih, weight_hh, extra]: [&'a CpuSlice; 3],
-        packed: &'a PackedWeights,
+        packed: &'a PackedRecurrent,
     ) -> Self {
-        let extra = (kernel.separate_gate() == SeparateGate::Factor).then_some(extra);
+        let extra = (separate_gate == SeparateGate::Factor).then_some(extra);
         Self { weight_ih, weight_hh, extra, packed }
     }
 
@@ -93,22 +80,22 @@ impl<'a> WeightSources<'a> {
 }
 
 /// At most one packed value, with the tensors that it was packed from.
-pub(super) struct Cache<T>(Arc<Mutex<Option<Entry<T>>>>);
+pub(super) struct Cache<T>(Mutex<Option<Entry<T>>>);
 
 struct Entry<T> {
     sources: Vec<CpuSlice>,
     packed: Arc<T>,
 }
 
-impl<T> Clone for Cache<T> {
-    fn clone(&self) -> Self {
-        Self(self.0.clone())
+impl<T> fmt::Debug for Cache<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Cache")
     }
 }
 
 impl<T> Default for Cache<T> {
     fn default() -> Self {
-        Self(Arc::default())
+        Self(Mutex::default())
     }
 }
 
@@ -152,7 +139,7 @@ mod tests {
         let mut packings = 0;
         let mut get = |tensor: &Tensor<1>| {
             let source = slice(tensor);
-            let packed = cache.clone().get(&[&source], || {
+            let packed = cache.get(&[&source], || {
                 packings += 1;
                 source.slice().to_vec()
             });

@@ -121,13 +121,14 @@ pub(super) fn run_jobs<J: Send>(mut jobs: Vec<J>, run: impl Fn(J) + Sync + Send)
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cpu::backward::{BackwardPass, backward};
+    use crate::cpu::backward::backward;
     use crate::cpu::cells::{gru::Gru, gru_reset_after::GruResetAfter, lstm::Lstm, rnn::Rnn};
     use crate::cpu::dimensions::saved_len;
     use crate::cpu::elementwise::{Elementwise, SeparateGate};
     use crate::cpu::forward::forward;
     use crate::cpu::schedule::Shape;
     use crate::cpu::weights::{BackwardWeights, ForwardWeights, pack_input_backward};
+    use crate::cpu::worker::BackwardPass;
     use crate::execution::{Activations, Execution};
     use crate::lengths::Lengths;
 

@@ -1,6 +1,5 @@
 //! One sequence, processed step by step with weights that are packed once.
 
-use std::fmt::Debug;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
@@ -13,21 +12,7 @@ use super::schedule::{Schedule, Shape};
 use super::sequence::Inputs;
 use super::weights::ForwardWeights;
 use crate::execution::Execution;
-
-/// A sequence that is processed step by step, whatever the cell.
-pub(crate) trait Steps: Debug + Send {
-    /// Computes the step that reads `input`, `[input_size]`, and returns the hidden state after it.
-    ///
-    /// # Panics
-    /// If `input` has another length.
-    fn step(&mut self, input: &[f32]) -> &[f32];
-
-    /// The hidden state after the last step.
-    fn hidden(&self) -> &[f32];
-
-    /// The cell state after the last step; empty if there is none.
-    fn cell(&self) -> &[f32];
-}
+use crate::stream::Steps;
 
 /// A cell with its state. A step allocates nothing.
 #[derive(Debug)]

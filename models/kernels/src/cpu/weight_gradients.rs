@@ -4,12 +4,12 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::backward::Worker;
 use super::buffer::Buffer;
 use super::dimensions::Dimensions;
 use super::elementwise::{Elementwise, SeparateGate};
 use super::product::{Accumulate, OutputMatrix, PackedMatrix, Rows, Transposed};
 use super::schedule::Schedule;
+use super::worker::Worker;
 
 /// Gradients of a cell's weights, summed over a thread's positions. Shapes are those of
 /// [`Inputs`](super::sequence::Inputs).

@@ -52,7 +52,7 @@ impl TextClassifier {
         let encoded = examples.iter().map(|example| (self.encode(&example.text), example.label));
         let (rows, labels): (Vec<Vec<u32>>, Vec<usize>) = encoded.filter(|(row, _)| !row.is_empty()).unzip();
         let (tokens, lengths) = rectangle(rows.iter().map(Vec::as_slice), &self.device.clone().autodiff());
-        self.network.clone().train().reach(tokens, &lengths, &labels)
+        self.network.clone().train().gradient_norms(tokens, &lengths, &labels)
     }
 
     /// Level of tokenization.

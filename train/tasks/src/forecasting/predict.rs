@@ -58,7 +58,7 @@ impl SeriesForecaster {
         let shape = [1, window, self.codec.features()];
         let input = Tensor::from_data(TensorData::new(values, shape), &self.device);
         let outputs = Array::of(self.network.forecast(input, &[window])).values;
-        outputs.chunks_exact(self.head().width()).map(|outputs| self.unscaled(outputs, last)).collect()
+        outputs.chunks_exact(self.head().output_size()).map(|outputs| self.unscaled(outputs, last)).collect()
     }
 
     /// The head's outputs for one value, in the target's unit.
@@ -78,7 +78,7 @@ impl SeriesForecaster {
         let Framing { window, horizon, .. } = self.framing();
         let past = self.codec.windows(series, origins, window, &self.device);
         let outputs = Array::of(self.network.forecast(past, &vec![window; origins.len()])).values;
-        let width = self.head().width();
+        let width = self.head().output_size();
         let unscaled = |(&origin, outputs): (&usize, &[f32])| {
             let last = series.target()[origin - 1];
             outputs.chunks_exact(width).map(|outputs| self.unscaled(outputs, last)).collect()
@@ -102,7 +102,7 @@ impl SeriesForecaster {
                 .iter()
                 .zip(&series.target()[origin..])
                 .for_each(|(outputs, &actual)| coverage.add(outputs, actual));
-            Some(forecast.iter().map(|outputs| outputs[head.middle()]).collect())
+            Some(forecast.iter().map(|outputs| outputs[head.point_index()]).collect())
         });
         Evaluation { interval: coverage.interval(), ..evaluation }
     }

@@ -108,8 +108,8 @@ impl TrainingTask for ForecastingTraining {
             let rows = origins
                 .iter()
                 .flat_map(|&origin| (origin..origin + horizon).map(move |row| (target[origin - 1], target[row])));
-            for (outputs, (last, actual)) in outputs.chunks_exact(head.width()).zip(rows) {
-                squares += (self.codec.unscaled(outputs[head.middle()], last) - actual).powi(2);
+            for (outputs, (last, actual)) in outputs.chunks_exact(head.output_size()).zip(rows) {
+                squares += (self.codec.unscaled(outputs[head.point_index()], last) - actual).powi(2);
                 count += 1;
             }
         }

@@ -23,7 +23,7 @@ impl TextModel {
 
     /// Processes a text token by token.
     pub fn reader(&self) -> TextReader<'_> {
-        self.network.reader(&self.device)
+        self.network.stream(&self.device)
     }
 
     /// Metrics of next-token prediction on a text.
@@ -63,14 +63,14 @@ pub(super) fn score(network: &LanguageModel, text: &EvaluationRows, device: &Dev
             return None;
         }
         let Window { start, end, .. } = window;
-        let read = network.read(rows.tokens(start, end, device), &vec![end - start; count], states, None);
+        let read = network.forward(rows.tokens(start, end, device), &vec![end - start; count], states, None);
         let (mut features, mut next) = (read.features, rows.next(start, end));
         let counted = text.counted(start, end);
         if counted.len() < next.len() {
             features = select(features, &counted);
             next = counted.iter().map(|&index| next[index]).collect();
         }
-        let (mean, hits) = network.grade(features, &next);
+        let (mean, hits) = network.evaluate(features, &next);
         correct += hits as f64;
         loss += mean * next.len() as f64;
         examples += next.len();

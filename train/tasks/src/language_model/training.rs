@@ -73,7 +73,7 @@ impl TrainingTask for LanguageModelTraining {
         let Window { start, gradient_from, loss_from, carry_at, end } = self.windows[batch[0]];
         let rows = self.train.rows.len();
         // Dropout keys differ by segment, in the bits above those that count steps.
-        let segment_key = |number: u64| Some(noise.at(noise.first() ^ (number << 56)));
+        let segment_key = |number: u64| Some(noise.with_first(noise.first() ^ (number << 56)));
         let mut states = recurrent_state.map(|recurrent_state| unfold(recurrent_state, network.depth()));
         let mut passed_on = None;
         let mut features = Vec::new();
@@ -89,13 +89,13 @@ impl TrainingTask for LanguageModelTraining {
                     let inner = device.clone().inner();
                     let tokens = self.train.tokens(from, to, &inner);
                     let detached = states.map(|states| map(states, Tensor::inner));
-                    let read = network.valid().read(tokens, &lengths, detached, segment_key(number));
+                    let read = network.valid().forward(tokens, &lengths, detached, segment_key(number));
                     states = Some(map(read.states, Tensor::from_inner));
                     None
                 }
                 false => {
                     let tokens = self.train.tokens(from, to, device);
-                    let read = network.read(tokens, &lengths, states, segment_key(number));
+                    let read = network.forward(tokens, &lengths, states, segment_key(number));
                     states = Some(read.states);
                     (from >= loss_from).then_some(read.features)
                 }

@@ -1,4 +1,4 @@
-//! Sentences with a label per token.
+//! TaggerInput with a label per token.
 
 use std::any::Any;
 

@@ -9,7 +9,7 @@ use seqzoo_datasets::classification::Split;
 use seqzoo_datasets::scores::{Confusion, Evaluation, Group, Metric};
 use seqzoo_datasets::tagging::{self, Sentence, Tagging};
 use seqzoo_models::layers::WordCharacters;
-use seqzoo_models::networks::{Sentences, Tagger};
+use seqzoo_models::networks::{TaggerInput, Tagger};
 use serde_json::json;
 
 use super::{Codec, Encoded};
@@ -103,10 +103,10 @@ pub(super) fn pairs<'a>(actual: &'a [usize], predicted: &'a [usize]) -> impl Ite
 }
 
 /// Pads rows to one rectangle, with the characters of each distinct word once.
-pub(super) fn sentences(rows: &[&Encoded], device: &Device) -> Sentences {
+pub(super) fn sentences(rows: &[&Encoded], device: &Device) -> TaggerInput {
     let mut distinct: Vec<&[u32]> = Vec::new();
     let mut index_of: HashMap<&[u32], u32> = HashMap::new();
-    let places: Vec<Vec<u32>> = rows
+    let word_indices: Vec<Vec<u32>> = rows
         .iter()
         .map(|row| {
             let index = |characters| {
@@ -119,9 +119,9 @@ pub(super) fn sentences(rows: &[&Encoded], device: &Device) -> Sentences {
         })
         .collect();
     let (tokens, lengths) = rectangle(rows.iter().map(|row| row.words.as_slice()), device);
-    let (letters, word_lengths) = rectangle(distinct.iter().copied(), device);
-    let (places, _) = rectangle(places.iter().map(Vec::as_slice), device);
-    Sentences { tokens, lengths, characters: Some(WordCharacters { letters, lengths: word_lengths, places }) }
+    let (characters, word_lengths) = rectangle(distinct.iter().copied(), device);
+    let (word_indices, _) = rectangle(word_indices.iter().map(Vec::as_slice), device);
+    TaggerInput { tokens, lengths, characters: Some(WordCharacters { characters, lengths: word_lengths, word_indices }) }
 }
 
 /// Predicted labels of each row and, if `with_loss`, the mean loss per token; `None` if stopped.

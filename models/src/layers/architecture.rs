@@ -1,12 +1,14 @@
 //! Names of the recurrent architectures: each cell, unidirectional or bidirectional.
 
-use burn::module::{Module, ModuleVisitor, Param};
+use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use seqzoo_kernels::{Execution, Stream};
-use seqzoo_random::{Key, Purpose};
+use seqzoo_random::Key;
 
-use crate::cells::{self, Card, cells};
-use crate::layers::{Bidirectional, LayerState, Passage, Reading, SequenceLayer, Unidirectional};
+use super::{Bidirectional, LayerOptions, LayerOutput, LayerState, SequenceLayer, Unidirectional};
+use crate::cell::{Cell, CellInfo};
+use crate::cells::{self, cells};
+use crate::names::FieldNames;
 use crate::state::State;
 
 /// Generates the names ([`Architecture`]) and layers ([`Recurrent`]) from the list of cells.
@@ -46,9 +48,9 @@ macro_rules! architectures {
             }
 
             /// Description of the cell.
-            pub fn card(self) -> Card {
+            pub fn info(self) -> CellInfo {
                 match self {
-                    $(Architecture::$cell | Architecture::$both => <cells::$cell as crate::cell::Cell>::CARD,)*
+                    $(Architecture::$cell | Architecture::$both => <cells::$cell as Cell>::INFO,)*
                 }
             }
 
@@ -64,7 +66,7 @@ macro_rules! architectures {
             pub fn state_tensors(self) -> usize {
                 match self {
                     $(Architecture::$cell | Architecture::$both =>
-                        <cells::$cell as crate::cell::Cell>::State::TENSORS,)*
+                        <cells::$cell as Cell>::State::TENSORS,)*
                 }
             }
 
@@ -92,12 +94,21 @@ macro_rules! architectures {
             )*
         }
 
+        /// Names of parameters in checkpoints: those of the variants of [`Recurrent`].
+        pub(super) const NAMES: &[FieldNames] = &[FieldNames::new(
+            "Enum:Recurrent",
+            &[
+                $((stringify!($cell), <cells::$cell as Cell>::INFO.layer_names[0]),)*
+                $((stringify!($both), <cells::$cell as Cell>::INFO.layer_names[1]),)*
+            ],
+        )];
+
         impl Recurrent {
-            /// Processes `input`, `[batch, time, input_size]`; see [`SequenceLayer::read`].
-            pub fn read(&self, input: Tensor<3>, passage: Passage) -> Reading {
+            /// Processes `input`, `[batch, time, input_size]`; see [`SequenceLayer::forward`].
+            pub fn forward(&self, input: Tensor<3>, options: LayerOptions) -> LayerOutput {
                 match self {
-                    $(Recurrent::$cell(layer) => layer.read(input, passage),)*
-                    $(Recurrent::$both(layer) => layer.read(input, passage),)*
+                    $(Recurrent::$cell(layer) => layer.forward(input, options),)*
+                    $(Recurrent::$both(layer) => layer.forward(input, options),)*
                 }
             }
 
@@ -116,48 +127,25 @@ cells!(architectures);
 
 impl Architecture {
     /// The architecture with this name.
-    pub fn named(name: &str) -> Option<Self> {
+    pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|architecture| architecture.name() == name)
     }
 
     /// Number of parameters of the recurrent layer, all directions included.
     pub fn parameters(self, input_size: usize, hidden_size: usize) -> usize {
-        let Card { gates, own, .. } = self.card();
-        self.directions() * hidden_size * (gates * (input_size + hidden_size + 1) + own)
-    }
-
-    /// Names and shapes of the recurrent layer's parameters.
-    pub fn shapes(self, input_size: usize, hidden_size: usize, device: &Device) -> Vec<(String, Vec<usize>)> {
-        struct Shapes(Vec<String>, Vec<(String, Vec<usize>)>);
-        impl ModuleVisitor for Shapes {
-            fn enter_module(&mut self, name: &str, _: &str) {
-                self.0.push(name.to_owned());
-            }
-            fn exit_module(&mut self, _: &str, _: &str) {
-                self.0.pop();
-            }
-            fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-                // The first path component is the architecture's name.
-                self.1.push((self.0[1..].join("."), param.val().dims().to_vec()));
-            }
-        }
-        // Shapes of a tiny layer with unambiguous sizes, scaled up: initializing a large layer takes long.
-        let (tiny_input, tiny_hidden) = (7, 5);
-        let mut found = Shapes(Vec::new(), Vec::new());
-        self.build(tiny_input, tiny_hidden, Key::new(0, Purpose::Weights), device).visit(&mut found);
-        let scaled = |size: usize| if size == tiny_input { input_size } else { size / tiny_hidden * hidden_size };
-        found.1.into_iter().map(|(name, shape)| (name, shape.into_iter().map(scaled).collect())).collect()
+        let CellInfo { gates, other_parameters, .. } = self.info();
+        self.directions() * hidden_size * (gates * (input_size + hidden_size + 1) + other_parameters)
     }
 
     /// Bytes kept for the backward pass of one sequence of `time` steps: the input, and the gates and states of each
     /// step.
-    pub fn memory(self, time: usize, input_size: usize, hidden_size: usize) -> u64 {
-        let kept = input_size + self.directions() * hidden_size * (self.card().gates + self.state_tensors());
+    pub fn training_memory(self, time: usize, input_size: usize, hidden_size: usize) -> u64 {
+        let kept = input_size + self.directions() * hidden_size * (self.info().gates + self.state_tensors());
         4 * time as u64 * kept as u64
     }
 
     /// Floating-point operations of the matrix products in one time step of one sequence.
-    pub fn operations_per_step(self, input_size: usize, hidden_size: usize) -> usize {
-        2 * self.directions() * self.card().gates * hidden_size * (input_size + hidden_size)
+    pub fn flops_per_step(self, input_size: usize, hidden_size: usize) -> usize {
+        2 * self.directions() * self.info().gates * hidden_size * (input_size + hidden_size)
     }
 }

@@ -6,6 +6,7 @@ use seqzoo_kernels::PackedWeights;
 use seqzoo_random::Key;
 
 use crate::init;
+use crate::names::{FieldNames, names};
 
 /// Input weights, recurrent weights and bias of all gates, concatenated in the last dimension.
 ///
@@ -26,6 +27,10 @@ pub struct Weights {
 }
 
 impl Weights {
+    /// Names of the fields in checkpoints.
+    pub(crate) const NAMES: FieldNames =
+        names!(Weights { weight_ih: "weight_ih", weight_hh: "weight_hh", bias: "bias" });
+
     /// Glorot-uniform input weights, `recurrent` orthogonal blocks of recurrent weights, and one constant bias per
     /// gate.
     pub fn new<const GATES: usize>(
@@ -36,8 +41,8 @@ impl Weights {
         device: &Device,
     ) -> Self {
         Self {
-            weight_ih: init::glorot_uniform([input_size, hidden_size], GATES, key.place(0), device),
-            weight_hh: init::orthogonal(hidden_size, recurrent, key.place(1), device),
+            weight_ih: init::glorot_uniform([input_size, hidden_size], GATES, key.offset(0), device),
+            weight_hh: init::orthogonal(hidden_size, recurrent, key.offset(1), device),
             bias: init::constant(&bias.map(|gate| vec![gate; hidden_size]).concat(), device),
             packed: PackedWeights::default(),
         }
@@ -54,12 +59,12 @@ impl Weights {
     }
 
     /// Input product without bias, x W_ih: `[rows, input_size]` to `[rows, gates · hidden_size]`.
-    pub fn read(&self, x: Tensor<2>) -> Tensor<2> {
+    pub fn project_input(&self, x: Tensor<2>) -> Tensor<2> {
         x.matmul(self.weight_ih.val())
     }
 
     /// W_ih, `[input_size, gates · hidden_size]`.
-    pub fn input(&self) -> Tensor<2> {
+    pub fn weight_ih(&self) -> Tensor<2> {
         self.weight_ih.val()
     }
 
@@ -69,7 +74,7 @@ impl Weights {
     }
 
     /// W_hh, `[hidden_size, gates · hidden_size]`.
-    pub fn recurrent(&self) -> Tensor<2> {
+    pub fn weight_hh(&self) -> Tensor<2> {
         self.weight_hh.val()
     }
 
@@ -79,13 +84,13 @@ impl Weights {
     }
 
     /// Recurrent product, h W_hh: `[batch, hidden_size]` to `[batch, gates · hidden_size]`.
-    pub fn recur(&self, h: Tensor<2>) -> Tensor<2> {
+    pub fn project_hidden(&self, h: Tensor<2>) -> Tensor<2> {
         h.matmul(self.weight_hh.val())
     }
 }
 
 /// Splits `[batch, N · hidden_size]` into its gates.
-pub fn gates<const N: usize>(all: Tensor<2>) -> [Tensor<2>; N] {
+pub fn split_gates<const N: usize>(all: Tensor<2>) -> [Tensor<2>; N] {
     let hidden_size = all.dims()[1] / N;
     std::array::from_fn(|gate| all.clone().narrow(1, gate * hidden_size, hidden_size))
 }

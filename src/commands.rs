@@ -19,9 +19,9 @@ use clap::Args;
 use seqzoo_datasets::catalog::{Data, Kind, Origin};
 use seqzoo_datasets::classification::Split;
 use seqzoo_datasets::corpus::Corpus;
-use seqzoo_datasets::series::{Framing, Series};
+use seqzoo_datasets::series::{RollingOrigin, Series};
 use seqzoo_datasets::table::{self, CsvColumns};
-use seqzoo_datasets::timestamps::Step;
+use seqzoo_datasets::timestamps::TimeStep;
 use seqzoo_inference::Model;
 use seqzoo_models::Architecture;
 use seqzoo_run::did_you_mean;
@@ -152,7 +152,7 @@ impl DataFolder {
         }
         say(format_args!("loading {} …", recipe.dataset));
         let mut data = recipe.dataset()?.load(&data_dir(self.data_dir.as_deref()))?;
-        let left_out = data.leave_out_empty(recipe.text.level);
+        let left_out = data.remove_empty(recipe.text.level);
         if left_out.count > 0 {
             say(format_args!("note: {left_out}"));
         }
@@ -224,7 +224,7 @@ pub fn data_dir(given: Option<&Path>) -> PathBuf {
 }
 
 /// Reads the recipe's columns of a CSV file; with `step`, only recent rows to forecast from, in a model's time step.
-pub fn series(path: &Path, recipe: &Recipe, step: Option<Step>) -> Result<Series, Failure> {
+pub fn series(path: &Path, recipe: &Recipe, step: Option<TimeStep>) -> Result<Series, Failure> {
     if !matches!(recipe.dataset()?.origin, Origin::Table) {
         let message = format!("--csv: dataset {} is not a table; use `seqzoo train forecast`", recipe.dataset);
         return Err(Failure::new(USAGE, message));
@@ -272,7 +272,7 @@ pub fn architecture(name: &str) -> Result<Architecture, Failure> {
 /// Checks that a split exists and is long enough to predict from.
 pub fn need(data: &Data, split: Split, recipe: &Recipe) -> Result<(), Failure> {
     if let Data::Series(series) = data {
-        let Framing { window, horizon, .. } = recipe.series.framing();
+        let RollingOrigin { window, horizon, .. } = recipe.series.framing();
         if series.origins(split, window, horizon).is_empty() {
             let (name, rows) = (split.name(), series.split(split).len());
             let message = format!(

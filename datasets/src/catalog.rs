@@ -8,7 +8,7 @@ use crate::corpus::Corpus;
 use crate::scores::Metric;
 use crate::series::Series;
 use crate::tagging::Tagging;
-use crate::text::Level;
+use crate::text::Tokenization;
 use crate::transduction::{Pair, Transduction};
 
 /// Collects the `DATASET` of each module.
@@ -73,7 +73,7 @@ pub enum Origin {
 #[derive(Debug, Clone, Copy)]
 pub struct Source {
     /// Download URL.
-    pub address: &'static str,
+    pub url: &'static str,
     /// Path relative to the data folder.
     pub path: &'static str,
     /// Hexadecimal SHA-256 digest; `None` if the publishers change the file or its digest is unknown.
@@ -111,9 +111,9 @@ impl Data {
 
     /// Removes empty inputs: texts, sources and sentences without a token at `level`. Call it before training and evaluation,
     /// so that every metric covers the same examples.
-    pub fn leave_out_empty(&mut self, level: Level) -> LeftOut {
+    pub fn remove_empty(&mut self, level: Tokenization) -> RemovedExamples {
         let is_empty = |text: &str| level.tokens(text).next().is_none();
-        let mut left_out = LeftOut { level, count: 0, first: None };
+        let mut left_out = RemovedExamples { level, count: 0, first: None };
         match self {
             Data::Labeled(Classification { labels, train, validation, test, .. }) => {
                 for split in [train, validation, test] {
@@ -137,8 +137,8 @@ impl Data {
         left_out
     }
 
-    /// Whether [`Data::leave_out_empty`] would remove anything.
-    pub fn has_empty(&self, level: Level) -> bool {
+    /// Whether [`Data::remove_empty`] would remove anything.
+    pub fn has_empty(&self, level: Tokenization) -> bool {
         let is_empty = |text: &str| level.tokens(text).next().is_none();
         Split::ALL.into_iter().any(|split| match self {
             Data::Labeled(data) => data.split(split).iter().any(|example| is_empty(&example.text)),
@@ -162,15 +162,15 @@ impl Data {
 
 /// Examples removed because they have no token.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LeftOut {
-    level: Level,
+pub struct RemovedExamples {
+    level: Tokenization,
     /// Number of removed examples.
     pub count: usize,
     /// Description of the first one.
     first: Option<String>,
 }
 
-impl LeftOut {
+impl RemovedExamples {
     /// Keeps the examples that satisfy `keep` and counts the others.
     fn retain<T>(&mut self, examples: &mut Vec<T>, keep: impl Fn(&T) -> bool, describe: impl Fn(&T) -> String) {
         if let Some(first) = examples.iter().find(|example| !keep(example)) {
@@ -183,7 +183,7 @@ impl LeftOut {
 }
 
 /// A note for the user; the text and label of the first example help to find it.
-impl std::fmt::Display for LeftOut {
+impl std::fmt::Display for RemovedExamples {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { level, count, first } = self;
         let (examples, were) = if *count == 1 { ("example", "was") } else { ("examples", "were") };
@@ -209,13 +209,13 @@ impl Kind {
 
 impl Source {
     /// A required file.
-    pub const fn new(address: &'static str, path: &'static str, sha256: Option<&'static str>) -> Self {
-        Self { address, path, sha256, optional: false }
+    pub const fn new(url: &'static str, path: &'static str, sha256: Option<&'static str>) -> Self {
+        Self { url, path, sha256, optional: false }
     }
 
     /// An optional file.
-    pub const fn optional(address: &'static str, path: &'static str, sha256: Option<&'static str>) -> Self {
-        Self { address, path, sha256, optional: true }
+    pub const fn optional(url: &'static str, path: &'static str, sha256: Option<&'static str>) -> Self {
+        Self { url, path, sha256, optional: true }
     }
 
     /// Candidate paths: the path used by `data fetch`, then without some of its leading folders.
@@ -248,7 +248,7 @@ impl Dataset {
         match self.origin {
             Origin::BuiltIn(load) => Ok(load()),
             Origin::Files { load, .. } => load(dir),
-            Origin::Table => Err(DataError::NoTable),
+            Origin::Table => Err(DataError::NoCsv),
         }
     }
 
@@ -269,7 +269,7 @@ impl Dataset {
 
     /// How to download the dataset, for messages.
     pub fn hint(&self) -> String {
-        let first = self.files().first().map_or("", |file| file.address);
+        let first = self.files().first().map_or("", |file| file.url);
         let others = if self.files().len() > 1 { " and the other files" } else { "" };
         let name = self.name;
         format!("`seqzoo data fetch {name} --data-dir DIR` downloads {first}{others}; see `seqzoo data show {name}`")
@@ -292,20 +292,27 @@ mod tests {
             ..Classification::default()
         };
         let mut data = Data::Labeled(labeled.clone());
-        assert_eq!([Level::Words, Level::Characters].map(|level| data.has_empty(level)), [true, false]);
-        let words = data.leave_out_empty(Level::Words);
+        assert_eq!([Tokenization::Words, Tokenization::Characters].map(|level| data.has_empty(level)), [true, false]);
+        let words = data.remove_empty(Tokenization::Words);
         let note = r#"2 examples without a token at text.level = "words" were skipped; first: "-" (Korean)"#;
         assert_eq!((words.count, words.to_string()), (2, note.to_owned()));
         let Data::Labeled(left) = &data else { unreachable!("its kind stays") };
         let texts: Vec<&str> = left.train.iter().chain(&left.validation).map(|example| &*example.text).collect();
         assert_eq!(texts, ["Han", "Wit", "Lis"]);
-        assert_eq!(data.leave_out_empty(Level::Words).count, 0);
-        assert_eq!(Data::Labeled(labeled).leave_out_empty(Level::Characters).count, 0, "every character is a token");
+        assert_eq!(data.remove_empty(Tokenization::Words).count, 0);
+        assert_eq!(
+            Data::Labeled(labeled).remove_empty(Tokenization::Characters).count,
+            0,
+            "every character is a token"
+        );
 
         let pair = |source: &str| Pair { source: source.to_owned(), target: "-".to_owned(), groups: Arc::default() };
         let mut pairs = Data::Pairs(Transduction { test: vec![pair("-"), pair("a")], ..Transduction::default() });
-        assert_eq!((pairs.leave_out_empty(Level::Words).count, pairs.leave_out_empty(Level::Words).count), (1, 0));
+        assert_eq!(
+            (pairs.remove_empty(Tokenization::Words).count, pairs.remove_empty(Tokenization::Words).count),
+            (1, 0)
+        );
         let mut tagged = Data::Tagged(Tagging { train: vec![Sentence::default()], ..Tagging::default() });
-        assert_eq!((tagged.leave_out_empty(Level::Words).count, tagged.is_empty(Split::Train)), (1, true));
+        assert_eq!((tagged.remove_empty(Tokenization::Words).count, tagged.is_empty(Split::Train)), (1, true));
     }
 }

@@ -10,8 +10,8 @@ use seqzoo_datasets::catalog::{Data, Kind};
 use seqzoo_datasets::classification::{Example, Split};
 use seqzoo_datasets::scores::Evaluation;
 use seqzoo_datasets::series::Series;
-use seqzoo_datasets::text::{Level, UNKNOWN};
-use seqzoo_datasets::timestamps::Step;
+use seqzoo_datasets::text::{Tokenization, UNKNOWN};
+use seqzoo_datasets::timestamps::TimeStep;
 use seqzoo_run::checkpoint::{self, CheckpointError};
 use seqzoo_run::folder::ModelFolder;
 use seqzoo_run::progress::{Progress, Snapshot};
@@ -90,9 +90,9 @@ pub enum PredictError {
     #[error("this model forecasts in steps of {needed}, but the data are in steps of {found}; resample them")]
     OtherStep {
         /// Time step of the training data.
-        needed: Step,
+        needed: TimeStep,
         /// Time step of the data.
-        found: Step,
+        found: TimeStep,
     },
     /// A prompt has a token outside the vocabulary.
     #[error("--prompt: `{}` is not in the model's vocabulary; use tokens of its training text", .token.replace('\n', "\\n"))]
@@ -207,7 +207,7 @@ impl Model {
         let codec = model.codec();
         let mut tokens = Vec::new();
         for token in codec.tokens(prompt) {
-            match codec.vocabulary.number(&token) {
+            match codec.vocabulary.id(&token) {
                 UNKNOWN => return Err(PredictError::Unseen { token }),
                 number => tokens.push(number),
             }
@@ -249,17 +249,17 @@ impl Model {
         let level = match &self.predictor {
             Predictor::Classifier(classifier) => classifier.level(),
             Predictor::Transducer(transducer) => transducer.level(),
-            Predictor::Tagger(_) | Predictor::LanguageModel(_) | Predictor::Forecaster(_) => Level::default(),
+            Predictor::Tagger(_) | Predictor::LanguageModel(_) | Predictor::Forecaster(_) => Tokenization::default(),
         };
         if !data.has_empty(level) {
             return Cow::Borrowed(data);
         }
         let mut data = data.clone();
-        data.leave_out_empty(level);
+        data.remove_empty(level);
         Cow::Owned(data)
     }
 
-    /// Metrics of the model on a split; examples without a token are left out, see [`Data::leave_out_empty`].
+    /// Metrics of the model on a split; examples without a token are left out, see [`Data::remove_empty`].
     ///
     /// # Errors
     /// If the data are of another kind than those that the model was trained on.

@@ -189,7 +189,7 @@ impl Predict {
         let unescaped = unescaped(text);
         match model.kind() {
             Kind::Tags => {
-                let tokens = [tagging::tokens(&unescaped)];
+                let tokens = [tagging::tokenize(&unescaped)];
                 let labels = model.tag(&tokens)?.remove(0);
                 Ok(match self.format() {
                     Format::Conll => Sentence::from_text(&unescaped, &tokens[0]).with_tags(&labels),

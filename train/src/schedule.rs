@@ -50,7 +50,7 @@ fn reductions(recipe: &Recipe, progress: &Progress, patience: u64) -> u64 {
     let (mut best, mut waited, mut reductions) = (None, 0, 0);
     for epoch in &progress.history {
         let scores = &epoch.validation;
-        if best.is_none_or(|best| scores.better(best, metric)) {
+        if best.is_none_or(|best| scores.is_better(best, metric)) {
             (best, waited) = (Some(scores), 0);
         } else {
             waited += 1;

@@ -105,7 +105,7 @@ impl Progress {
 
     /// The best epoch so far by a metric; the first of equal ones.
     pub fn best(&self, metric: Metric) -> Option<&Epoch> {
-        let better = |best: &Epoch, next: &Epoch| next.validation.better(&best.validation, metric);
+        let better = |best: &Epoch, next: &Epoch| next.validation.is_better(&best.validation, metric);
         self.history.iter().reduce(|best, next| if better(best, next) { next } else { best })
     }
 

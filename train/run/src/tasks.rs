@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use seqzoo_datasets::batch::{self, Limits, Padded};
+use seqzoo_datasets::batch::{self, BatchLimits, Padded};
 use seqzoo_datasets::catalog::Data;
 use seqzoo_datasets::scores::Scores;
 use seqzoo_kernels::Execution;
@@ -90,8 +90,8 @@ pub struct BatchLoss {
 }
 
 /// Limits of batches for evaluation and prediction.
-const fn evaluation_limits(rows: usize) -> Limits {
-    Limits { rows, tokens: MAX_BATCH_TOKENS }
+const fn evaluation_limits(rows: usize) -> BatchLimits {
+    BatchLimits { rows, tokens: MAX_BATCH_TOKENS }
 }
 
 /// Rows of token numbers as one rectangle, `[rows, time]`, and how many of each are true.

@@ -1,9 +1,9 @@
 //! The sections of a recipe, with their defaults.
 
-use seqzoo_datasets::batch::Limits;
+use seqzoo_datasets::batch::BatchLimits;
 use seqzoo_datasets::scores::Metric;
-use seqzoo_datasets::series::Framing;
-use seqzoo_datasets::text::{Keep, Level};
+use seqzoo_datasets::series::RollingOrigin;
+use seqzoo_datasets::text::{Tokenization, Truncation};
 use seqzoo_models::layers::{AttentionScore, Pooling, Skip};
 use seqzoo_models::networks::ForecastHead;
 use serde::{Deserialize, Serialize};
@@ -15,7 +15,7 @@ use super::{InvalidValue, invalid};
 #[serde(default, deny_unknown_fields)]
 pub struct TextSettings {
     /// The unit of tokenization.
-    pub level: Level,
+    pub level: Tokenization,
     /// Minimum count of a token in the training split; rarer tokens are unknown.
     pub min_count: usize,
     /// Maximum size of the vocabulary, most frequent tokens first.
@@ -23,12 +23,18 @@ pub struct TextSettings {
     /// Maximum number of tokens per text; longer texts are truncated.
     pub max_tokens: usize,
     /// Which end of a text is kept when it is truncated.
-    pub keep: Keep,
+    pub keep: Truncation,
 }
 
 impl Default for TextSettings {
     fn default() -> Self {
-        Self { level: Level::Words, min_count: 1, max_vocabulary: 20_000, max_tokens: 400, keep: Keep::First }
+        Self {
+            level: Tokenization::Words,
+            min_count: 1,
+            max_vocabulary: 20_000,
+            max_tokens: 400,
+            keep: Truncation::First,
+        }
     }
 }
 
@@ -124,8 +130,8 @@ impl Default for SeriesSettings {
 
 impl SeriesSettings {
     /// Window, horizon and folds.
-    pub fn framing(&self) -> Framing {
-        Framing { window: self.window, horizon: self.horizon, folds: self.folds }
+    pub fn framing(&self) -> RollingOrigin {
+        RollingOrigin { window: self.window, horizon: self.horizon, folds: self.folds }
     }
 
     /// The forecast head for the chosen distribution.
@@ -227,8 +233,8 @@ pub struct TrainingSettings {
 
 impl TrainingSettings {
     /// The most that a batch holds.
-    pub fn limits(&self) -> Limits {
-        Limits { rows: self.batch_size, tokens: self.max_batch_tokens }
+    pub fn limits(&self) -> BatchLimits {
+        BatchLimits { rows: self.batch_size, tokens: self.max_batch_tokens }
     }
 }
 

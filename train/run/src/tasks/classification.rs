@@ -3,10 +3,10 @@
 use burn::module::Module;
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use seqzoo_datasets::batch::{self, Limits};
+use seqzoo_datasets::batch::{self, BatchLimits};
 use seqzoo_datasets::classification::{Classification, Example};
-use seqzoo_datasets::scores::{Confusion, Evaluation, Metric, Scores};
-use seqzoo_datasets::text::{Encoder, Level, Vocabulary};
+use seqzoo_datasets::scores::{ConfusionMatrix, Evaluation, Metric, Scores};
+use seqzoo_datasets::text::{Encoder, Tokenization, Vocabulary};
 use seqzoo_kernels::Execution;
 use seqzoo_models::invalid_shape::InvalidShape;
 use seqzoo_models::networks::{Classifier, ClassifierShape, Network};
@@ -20,7 +20,7 @@ use crate::parameters;
 use crate::recipe::ModelSpec;
 
 /// Batches for evaluation and prediction.
-const EVALUATION: Limits = evaluation_limits(128);
+const EVALUATION: BatchLimits = evaluation_limits(128);
 
 /// Encoder of texts and label names. With the weights, it is all that inference needs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -87,7 +87,7 @@ impl ClassificationTask {
         let cleaning = data.cleaning.clone();
         let tokens = |example: &Example| level.tokens(&cleaning.apply(&example.text)).collect::<Vec<_>>();
         let words = data.train.iter().flat_map(tokens);
-        let vocabulary = Vocabulary::of(words, recipe.text.min_count, recipe.text.max_vocabulary);
+        let vocabulary = Vocabulary::build(words, recipe.text.min_count, recipe.text.max_vocabulary);
         let encoder = Encoder {
             cleaning: cleaning.clone(),
             level,
@@ -181,7 +181,7 @@ impl TextClassifier {
     }
 
     /// Level of tokenization.
-    pub fn level(&self) -> Level {
+    pub fn level(&self) -> Tokenization {
         self.codec.encoder.level
     }
 
@@ -193,8 +193,9 @@ impl TextClassifier {
         let labels: Vec<usize> = examples.iter().map(|example| example.label).collect();
         let groups = examples.iter().map(|example| &*example.groups);
         let pairs = labels.iter().zip(&predictions).map(|(&label, row)| (label, most_probable(row)));
-        let confusion = Confusion::of(self.labels(), pairs);
-        Evaluation::by_group(groups, |indices| score(self.labels(), &predictions, &labels, indices)).with(confusion)
+        let confusion = ConfusionMatrix::from_pairs(self.labels(), pairs);
+        Evaluation::by_group(groups, |indices| score(self.labels(), &predictions, &labels, indices))
+            .with_confusion(confusion)
     }
 
     /// Log probabilities of the labels, for each row of token ids. No row may be empty.
@@ -217,7 +218,7 @@ fn score(
 ) -> Scores {
     let indices: Vec<usize> = indices.collect();
     let pairs = indices.iter().map(|&index| (labels[index], most_probable(&log_probabilities[index])));
-    let mut scores = Confusion::of(names, pairs).scores();
+    let mut scores = ConfusionMatrix::from_pairs(names, pairs).scores();
     let loss: f64 = indices.iter().map(|&index| -f64::from(log_probabilities[index][labels[index]])).sum();
     scores.metrics.insert(Metric::Loss, loss / indices.len().max(1) as f64);
     scores

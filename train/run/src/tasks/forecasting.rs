@@ -1,11 +1,11 @@
 //! Forecasting of time series.
 
 use burn::tensor::{Device, Tensor, TensorData};
-use seqzoo_datasets::batch::{self, Limits};
+use seqzoo_datasets::batch::{self, BatchLimits};
 use seqzoo_datasets::classification::Split;
 use seqzoo_datasets::scores::{Evaluation, Interval, Metric, Scores};
-use seqzoo_datasets::series::{Framing, Scaling, Series};
-use seqzoo_datasets::timestamps::Step;
+use seqzoo_datasets::series::{RollingOrigin, Series, Standardization};
+use seqzoo_datasets::timestamps::TimeStep;
 use seqzoo_kernels::Execution;
 use seqzoo_models::invalid_shape::InvalidShape;
 use seqzoo_models::layers::{PerceptronShape, StackShape};
@@ -29,9 +29,9 @@ pub struct Codec {
     /// Names of the columns, the target first.
     pub columns: Vec<String>,
     /// Time step between two rows.
-    pub step: Step,
+    pub step: TimeStep,
     /// Scaling, fitted on the training split only.
-    pub scaling: Scaling,
+    pub scaling: Standardization,
     /// Number of rows of a season, whose phase is an input feature; 0: none.
     pub season: usize,
     /// Whether the target is encoded and forecast as the difference from its last known value.
@@ -61,13 +61,13 @@ pub struct Past {
 
 impl Past {
     /// The last `window` rows of a series and the timestamps of the next `horizon` rows; `None` if it is too short.
-    pub fn of(series: &Series, Framing { window, horizon, .. }: Framing) -> Option<Self> {
+    pub fn of(series: &Series, RollingOrigin { window, horizon, .. }: RollingOrigin) -> Option<Self> {
         let first = series.rows().checked_sub(window)?;
         let row = |row: usize| series.columns.iter().map(|column| column.values[row]).collect();
         Some(Self {
             rows: (first..series.rows()).map(row).collect(),
-            number: series.first + first as i64,
-            times: series.times[first..].to_vec(),
+            number: series.first_step + first as i64,
+            times: series.timestamps[first..].to_vec(),
             next: (1..=horizon).map(|k| series.next_time(k)).collect(),
         })
     }
@@ -82,7 +82,7 @@ impl Codec {
         Self {
             columns: series.columns.iter().map(|column| column.name.clone()).collect(),
             step: series.step,
-            scaling: Scaling::fit(series),
+            scaling: Standardization::fit(series),
             season: if settings.calendar { series.season.unwrap_or(0) } else { 0 },
             difference: settings.difference,
             recent: past.rows,
@@ -99,18 +99,20 @@ impl Codec {
 
     /// Scaled offset of the target, given its last known value.
     fn origin(&self, last: f64) -> f64 {
-        if self.difference { self.scaling.scaled(0, last) } else { 0.0 }
+        if self.difference { self.scaling.standardize(0, last) } else { 0.0 }
     }
 
     /// A predicted value in the target's unit.
     fn unscaled(&self, predicted: f32, last: f64) -> f64 {
-        self.scaling.unscaled(f64::from(predicted) + self.origin(last))
+        self.scaling.inverse(f64::from(predicted) + self.origin(last))
     }
 
     /// Appends the input features of row `number`.
     fn encode(&self, number: i64, row: impl Iterator<Item = f64>, last: f64, into: &mut Vec<f32>) {
         let from = |column: usize| if column == 0 { self.origin(last) } else { 0.0 };
-        into.extend(row.enumerate().map(|(column, value)| (self.scaling.scaled(column, value) - from(column)) as f32));
+        into.extend(
+            row.enumerate().map(|(column, value)| (self.scaling.standardize(column, value) - from(column)) as f32),
+        );
         if self.season > 0 {
             let phase = number.rem_euclid(self.season as i64) as f64 / self.season as f64;
             let phase = std::f64::consts::TAU * phase;
@@ -125,7 +127,7 @@ impl Codec {
             let last = series.target()[origin - 1];
             for number in origin - window..origin {
                 let row = series.columns.iter().map(|column| column.values[number]);
-                self.encode(series.first + number as i64, row, last, &mut values);
+                self.encode(series.first_step + number as i64, row, last, &mut values);
             }
         }
         Tensor::from_data(TensorData::new(values, [origins.len(), window, self.features()]), device)
@@ -151,9 +153,9 @@ impl super::Codec for Codec {
 
     fn fits(&self, spec: &ModelSpec) -> Result<(), InvalidShape> {
         let columns = self.columns.len();
-        let Framing { window, horizon, .. } = spec.recipe.series.framing();
+        let RollingOrigin { window, horizon, .. } = spec.recipe.series.framing();
         let fits = columns > 0
-            && [self.scaling.means.len(), self.scaling.deviations.len()] == [columns; 2]
+            && [self.scaling.means.len(), self.scaling.std.len()] == [columns; 2]
             && self.recent.iter().all(|row| row.len() == columns)
             && [self.recent.len(), self.times.len()] == [window; 2]
             && self.next.len() == horizon;
@@ -186,7 +188,7 @@ impl ForecastingTask {
     /// # Errors
     /// If the model does not fit the data's sizes.
     pub fn new(spec: &ModelSpec, series: &Series) -> Result<Self, InvalidShape> {
-        let Framing { window, horizon, .. } = spec.recipe.series.framing();
+        let RollingOrigin { window, horizon, .. } = spec.recipe.series.framing();
         let codec = Codec::of(spec, series);
         codec.fits(spec)?;
         Ok(Self {
@@ -197,7 +199,7 @@ impl ForecastingTask {
         })
     }
 
-    fn framing(&self) -> Framing {
+    fn framing(&self) -> RollingOrigin {
         self.spec.recipe.series.framing()
     }
 
@@ -209,7 +211,7 @@ impl ForecastingTask {
             let from = self.codec.origin(target[origin - 1]);
             target[origin..origin + horizon]
                 .iter()
-                .map(move |&value| (self.codec.scaling.scaled(0, value) - from) as f32)
+                .map(move |&value| (self.codec.scaling.standardize(0, value) - from) as f32)
         };
         let values: Vec<f32> = origins.iter().flat_map(scaled).collect();
         Tensor::from_data(TensorData::new(values, [origins.len(), horizon]), device)
@@ -232,7 +234,7 @@ impl Task for ForecastingTask {
         let window = self.framing().window;
         let key = Key::new(training.seed, Purpose::Order).at(epoch);
         let lengths = vec![window; self.origins.len()];
-        batch::shuffled(&lengths, &lengths, Limits { rows: training.batch_size, tokens: usize::MAX }, key)
+        batch::shuffled(&lengths, &lengths, BatchLimits { rows: training.batch_size, tokens: usize::MAX }, key)
     }
 
     fn loss(
@@ -243,7 +245,7 @@ impl Task for ForecastingTask {
         noise: Key,
         device: &Device,
     ) -> BatchLoss {
-        let Framing { window, horizon, .. } = self.framing();
+        let RollingOrigin { window, horizon, .. } = self.framing();
         let origins: Vec<usize> = batch.iter().map(|&index| self.origins[index]).collect();
         let mut past = self.codec.windows(&self.series, &origins, window, device);
         if let Some(value) = faults::value("activation") {
@@ -259,7 +261,7 @@ impl Task for ForecastingTask {
     }
 
     fn validate(&self, network: &Forecaster, device: &Device, stop: &dyn Fn() -> bool) -> Option<Scores> {
-        let Framing { window, horizon, .. } = self.framing();
+        let RollingOrigin { window, horizon, .. } = self.framing();
         let (mut loss, mut squares, mut count) = (0.0, 0.0, 0);
         for origins in self.series.origins(Split::Validation, window, horizon).chunks(EVALUATION_BATCH) {
             if stop() {
@@ -300,12 +302,12 @@ impl SeriesForecaster {
     }
 
     /// Time step between two rows.
-    pub fn step(&self) -> Step {
+    pub fn step(&self) -> TimeStep {
         self.codec.step
     }
 
     /// Window and horizon.
-    pub fn framing(&self) -> Framing {
+    pub fn framing(&self) -> RollingOrigin {
         self.spec.recipe.series.framing()
     }
 
@@ -342,7 +344,7 @@ impl SeriesForecaster {
     fn unscaled(&self, outputs: &[f32], last: f64) -> Vec<f64> {
         match self.head() {
             ForecastHead::Gaussian => {
-                vec![self.codec.unscaled(outputs[0], last), f64::from(outputs[1]) * self.codec.scaling.deviations[0]]
+                vec![self.codec.unscaled(outputs[0], last), f64::from(outputs[1]) * self.codec.scaling.std[0]]
             }
             ForecastHead::Point | ForecastHead::Quantiles(_) => {
                 outputs.iter().map(|&output| self.codec.unscaled(output, last)).collect()
@@ -352,7 +354,7 @@ impl SeriesForecaster {
 
     /// Forecasts after each origin, in the target's unit: `[origins][horizon][width of the head]`.
     fn forecasts(&self, series: &Series, origins: &[usize]) -> Vec<Vec<Vec<f64>>> {
-        let Framing { window, horizon, .. } = self.framing();
+        let RollingOrigin { window, horizon, .. } = self.framing();
         let past = self.codec.windows(series, origins, window, &self.device);
         let outputs = Array::of(self.network.forecast(past, &vec![window; origins.len()])).values;
         let width = self.head().width();
@@ -410,7 +412,7 @@ impl<'a> Coverage<'a> {
 
     fn interval(&self) -> Option<Interval> {
         let (low, high) = self.outermost.filter(|_| self.count > 0)?;
-        Some(Interval { promised: high - low, held: self.covered as f64 / self.count as f64 })
+        Some(Interval { nominal: high - low, empirical: self.covered as f64 / self.count as f64 })
     }
 }
 
@@ -426,12 +428,12 @@ mod tests {
         let column = |name: &str| Column { name: name.to_owned(), values: (0..60).map(value).collect() };
         Series {
             columns: vec![column("sold"), column("price")],
-            times: (0..60).map(|row| row.to_string()).collect(),
-            step: Step::Count(1),
-            first: 0,
+            timestamps: (0..60).map(|row| row.to_string()).collect(),
+            step: TimeStep::Count(1),
+            first_step: 0,
             season: Some(9),
-            train: 40,
-            validation: 50,
+            train_end: 40,
+            validation_end: 50,
         }
     }
 
@@ -479,7 +481,7 @@ mod tests {
         // Columns are scaled by the training split, and the phase is that of the row.
         let features = window(&plain, 47);
         assert_eq!(features.len(), 5 * 4);
-        let scaled = codec.scaling.scaled(1, plain.target()[46]) as f32;
+        let scaled = codec.scaling.standardize(1, plain.target()[46]) as f32;
         let phase = std::f64::consts::TAU * (46 % 9) as f64 / 9.0;
         assert_eq!(features[16..], [0.0, scaled, phase.sin() as f32, phase.cos() as f32], "target minus last value");
     }
@@ -490,13 +492,13 @@ mod tests {
         let whole = series(0.0, 0);
         let mut late = whole.clone();
         late.columns.iter_mut().for_each(|column| drop(column.values.drain(..20)));
-        (late.first, late.times) = (20, late.times.split_off(20));
+        (late.first_step, late.timestamps) = (20, late.timestamps.split_off(20));
         let codec = task(&whole).codec;
         let window = |series: &Series, origin: usize| Array::of(codec.windows(series, &[origin], 5, &device)).values;
         assert_eq!(window(&late, 10), window(&whole, 30));
-        late.first = 0;
+        late.first_step = 0;
         assert_ne!(window(&late, 10), window(&whole, 30), "the phase is a feature");
-        late.first = 20 - 9 * 100;
+        late.first_step = 20 - 9 * 100;
         assert_eq!(window(&late, 10), window(&whole, 30), "whole seasons earlier");
     }
 
@@ -505,7 +507,7 @@ mod tests {
         let coverage = |head: &ForecastHead, forecasts: &[(Vec<f64>, f64)]| {
             let mut coverage = Coverage::of(head);
             forecasts.iter().for_each(|(outputs, actual)| coverage.add(outputs, *actual));
-            coverage.interval().map(|found| (found.promised, found.held))
+            coverage.interval().map(|found| (found.nominal, found.empirical))
         };
         let quantiles = ForecastHead::Quantiles(vec![0.25, 0.5, 0.75]);
         let forecasts = [0.9, 1.0, 2.5, 4.0, 4.1].map(|actual| (vec![1.0, 2.0, 4.0], actual));
@@ -559,7 +561,7 @@ mod tests {
             let past = task.codec.windows(&series, &[origin], framing.window, &device);
             let outputs = Array::of(network.forward(past, &[framing.window], None)).values;
             for (step, outputs) in outputs.chunks_exact(2).enumerate() {
-                let from_last = f64::from(outputs[0]) * task.codec.scaling.deviations[0];
+                let from_last = f64::from(outputs[0]) * task.codec.scaling.std[0];
                 squares += (series.target()[origin - 1] + from_last - series.target()[origin + step]).powi(2);
             }
         }

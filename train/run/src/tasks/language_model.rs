@@ -6,7 +6,7 @@ use seqzoo_datasets::classification::Split;
 use seqzoo_datasets::cleaning::Cleaning;
 use seqzoo_datasets::corpus::{Corpus, unknown_share};
 use seqzoo_datasets::scores::{Evaluation, Metric, Scores};
-use seqzoo_datasets::text::{Level, Vocabulary};
+use seqzoo_datasets::text::{Tokenization, Vocabulary};
 use seqzoo_kernels::Execution;
 use seqzoo_models::invalid_shape::InvalidShape;
 use seqzoo_models::layers::LayerState;
@@ -37,7 +37,7 @@ pub struct Codec {
     #[serde(default = "Cleaning::none")]
     pub cleaning: Cleaning,
     /// Level of tokenization.
-    pub level: Level,
+    pub level: Tokenization,
     /// Vocabulary of tokens.
     pub vocabulary: Vocabulary,
 }
@@ -193,7 +193,7 @@ impl LanguageModelTask {
         let level = recipe.text.level;
         let cleaning = Cleaning::default();
         let train = cleaning.apply(&corpus.train);
-        let vocabulary = Vocabulary::of(level.tokens(&train), recipe.text.min_count, recipe.text.max_vocabulary);
+        let vocabulary = Vocabulary::build(level.tokens(&train), recipe.text.min_count, recipe.text.max_vocabulary);
         let codec = Codec { cleaning, level, vocabulary };
         let train = Rows::new(&codec.encode(&corpus.train), recipe.training.batch_size);
         let validation = EvaluationRows::new(&codec.encode(&corpus.validation));

@@ -4,9 +4,9 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use burn::tensor::Device;
-use seqzoo_datasets::batch::{self, Limits};
+use seqzoo_datasets::batch::{self, BatchLimits};
 use seqzoo_datasets::cleaning::Cleaning;
-use seqzoo_datasets::scores::{Confusion, Evaluation, Group, Metric, Scores};
+use seqzoo_datasets::scores::{ConfusionMatrix, Evaluation, Group, Metric, Scores};
 use seqzoo_datasets::tagging::{Sentence, Tagging};
 use seqzoo_datasets::text::{UNKNOWN, Vocabulary};
 use seqzoo_kernels::Execution;
@@ -22,7 +22,7 @@ use crate::faults;
 use crate::recipe::ModelSpec;
 
 /// Batches for evaluation and prediction.
-const EVALUATION: Limits = evaluation_limits(128);
+const EVALUATION: BatchLimits = evaluation_limits(128);
 
 /// Maximum number of characters of a word; longer ones are web addresses and the like.
 const MAX_CHARACTERS: usize = 64;
@@ -61,8 +61,8 @@ impl Codec {
         let characters = tokens.iter().flat_map(|token| token.chars().map(String::from));
         Self {
             cleaning: cleaning.clone(),
-            words: Vocabulary::of(words, text.min_count, text.max_vocabulary),
-            letters: Vocabulary::of(characters, 1, text.max_vocabulary),
+            words: Vocabulary::build(words, text.min_count, text.max_vocabulary),
+            letters: Vocabulary::build(characters, 1, text.max_vocabulary),
             labels: data.labels.clone(),
         }
     }
@@ -70,13 +70,13 @@ impl Codec {
     fn encode(&self, tokens: &[String], labels: &[usize]) -> Encoded {
         let tokens: Vec<_> = tokens.iter().map(|token| self.cleaning.apply_to_token(token)).collect();
         let characters = |token: &Cow<str>| {
-            let known = token.chars().take(MAX_CHARACTERS).map(|c| self.letters.number(c.encode_utf8(&mut [0; 4])));
+            let known = token.chars().take(MAX_CHARACTERS).map(|c| self.letters.id(c.encode_utf8(&mut [0; 4])));
             let known: Vec<u32> = known.collect();
             // The character encoder needs at least one character.
             if known.is_empty() { vec![UNKNOWN] } else { known }
         };
         Encoded {
-            words: tokens.iter().map(|token| self.words.number(&token.to_lowercase())).collect(),
+            words: tokens.iter().map(|token| self.words.id(&token.to_lowercase())).collect(),
             characters: tokens.iter().map(characters).collect(),
             labels: labels.to_vec(),
         }
@@ -84,7 +84,7 @@ impl Codec {
 
     /// Whether a token is in the vocabulary of words.
     fn knows(&self, token: &str) -> bool {
-        self.words.number(&self.cleaning.apply_to_token(token).to_lowercase()) != UNKNOWN
+        self.words.id(&self.cleaning.apply_to_token(token).to_lowercase()) != UNKNOWN
     }
 
     fn shape(&self, spec: &ModelSpec) -> TaggerShape {
@@ -195,7 +195,7 @@ impl Task for TaggingTask {
         let rows: Vec<&Encoded> = self.validation.iter().collect();
         let (predictions, loss) = predict(network, &rows, true, device, stop)?;
         let pairs = rows.iter().zip(&predictions).flat_map(|(row, predicted)| pairs(&row.labels, predicted));
-        let mut scores = Confusion::of(&self.codec.labels, pairs).scores();
+        let mut scores = ConfusionMatrix::from_pairs(&self.codec.labels, pairs).scores();
         scores.metrics.insert(Metric::Loss, loss);
         Some(scores)
     }
@@ -232,10 +232,12 @@ impl SentenceTagger {
         };
         let groups: Vec<Vec<Group>> = sentences.iter().flat_map(|sentence| sentence.tokens.iter().map(group)).collect();
         let names = &self.codec.labels;
-        let score = |indices: &mut dyn Iterator<Item = usize>| Confusion::of(names, indices.map(|i| pairs[i])).scores();
+        let score = |indices: &mut dyn Iterator<Item = usize>| {
+            ConfusionMatrix::from_pairs(names, indices.map(|i| pairs[i])).scores()
+        };
         let mut evaluation = Evaluation::by_group(groups.iter().map(Vec::as_slice), score);
         evaluation.all.metrics.insert(Metric::Loss, loss);
-        evaluation.with(Confusion::of(names, pairs.iter().copied()))
+        evaluation.with_confusion(ConfusionMatrix::from_pairs(names, pairs.iter().copied()))
     }
 }
 

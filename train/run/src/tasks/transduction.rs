@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use burn::tensor::{Device, Int, Tensor};
-use seqzoo_datasets::batch::{self, Limits};
+use seqzoo_datasets::batch::{self, BatchLimits};
 use seqzoo_datasets::cleaning::Cleaning;
 use seqzoo_datasets::scores::{Evaluation, Metric, Scores};
-use seqzoo_datasets::text::{Level, PADDING, UNKNOWN, Vocabulary};
-use seqzoo_datasets::transduction::{Pair, Transduction, wholly_right};
+use seqzoo_datasets::text::{PADDING, Tokenization, UNKNOWN, Vocabulary};
+use seqzoo_datasets::transduction::{Pair, Transduction, exact_match};
 use seqzoo_kernels::Execution;
 use seqzoo_models::invalid_shape::InvalidShape;
 use seqzoo_models::layers::{AttentionScore, StackShape};
@@ -21,7 +21,7 @@ use crate::faults;
 use crate::recipe::ModelSpec;
 
 /// Batches for evaluation.
-const EVALUATION: Limits = evaluation_limits(256);
+const EVALUATION: BatchLimits = evaluation_limits(256);
 
 /// Token id of the decoder's first input.
 const BEGIN: usize = PADDING as usize;
@@ -37,7 +37,7 @@ pub struct Codec {
     #[serde(default = "Cleaning::none")]
     pub cleaning: Cleaning,
     /// Level of tokenization.
-    pub level: Level,
+    pub level: Tokenization,
     /// Source vocabulary.
     pub source: Vocabulary,
     /// Target vocabulary; the id after its last one is the end-of-sequence token.
@@ -87,7 +87,7 @@ impl Codec {
         let mut previous = None;
         let token = |&id: &usize| {
             let token = self.target.token(u32::try_from(id).ok()?)?;
-            Some(self.level.write(previous.replace(token), token))
+            Some(self.level.detokenize(previous.replace(token), token))
         };
         generated.iter().filter_map(token).collect()
     }
@@ -163,7 +163,7 @@ impl TransductionTask {
         let tokens = |side: &str| text.level.tokens(&cleaning.apply(side)).collect::<Vec<_>>();
         let vocabulary = |side: fn(&Pair) -> &str| {
             let tokens = data.train.iter().flat_map(|pair| tokens(side(pair)));
-            Vocabulary::of(tokens, text.min_count, text.max_vocabulary)
+            Vocabulary::build(tokens, text.min_count, text.max_vocabulary)
         };
         let longest = data.train.iter().map(|pair| tokens(&pair.target).len()).max().unwrap_or(0);
         let codec = Codec {
@@ -218,7 +218,7 @@ impl Task for TransductionTask {
     fn validate(&self, network: &EncoderDecoder, device: &Device, stop: &dyn Fn() -> bool) -> Option<Scores> {
         let attention = self.spec.recipe.network.attention;
         let (correct, loss) = evaluate(network, &self.codec, &self.validation, attention, device, stop)?;
-        let mut scores = wholly_right(&correct, &mut (0..correct.len()));
+        let mut scores = exact_match(&correct, &mut (0..correct.len()));
         scores.metrics.insert(Metric::Loss, loss);
         Some(scores)
     }
@@ -247,7 +247,7 @@ impl Transducer {
     }
 
     /// Level of tokenization.
-    pub fn level(&self) -> Level {
+    pub fn level(&self) -> Tokenization {
         self.codec.level
     }
 
@@ -257,7 +257,7 @@ impl Transducer {
         let (correct, loss) =
             evaluate(&self.network, &self.codec, pairs, attention, &self.device, &|| false).expect("never stopped");
         let groups = pairs.iter().map(|pair| &*pair.groups);
-        let mut evaluation = Evaluation::by_group(groups, |indices| wholly_right(&correct, indices));
+        let mut evaluation = Evaluation::by_group(groups, |indices| exact_match(&correct, indices));
         evaluation.all.metrics.insert(Metric::Loss, loss);
         evaluation.unknown = self.codec.unknown_share(pairs);
         evaluation

@@ -21,7 +21,7 @@ use seqzoo_datasets::classification::Split;
 use seqzoo_datasets::corpus::Corpus;
 use seqzoo_datasets::series::Series;
 use seqzoo_datasets::table::{self, CsvColumns};
-use seqzoo_datasets::timestamps::Step;
+use seqzoo_datasets::timestamps::TimeStep;
 use seqzoo_inference::{Examples, Model};
 use seqzoo_models::Architecture;
 use seqzoo_run::did_you_mean;
@@ -231,7 +231,7 @@ pub fn data_dir(given: Option<&Path>) -> PathBuf {
 }
 
 /// Reads the recipe's columns of a CSV file; with `step`, only recent rows to forecast from, in a model's time step.
-pub fn series(path: &Path, recipe: &Recipe, step: Option<Step>) -> Result<Series, Failure> {
+pub fn series(path: &Path, recipe: &Recipe, step: Option<TimeStep>) -> Result<Series, Failure> {
     if !matches!(recipe.dataset()?.origin, Origin::Table) {
         let message = format!("--csv: dataset {} is not a table; use `seqzoo train forecast`", recipe.data.dataset);
         return Err(Failure::new(USAGE, message));

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use comfy_table::{CellAlignment, LineStyle, Table, TableStyle, presets};
 use seqzoo_datasets::classification::Split;
-use seqzoo_datasets::scores::{Confusion, Evaluation, Metric, Scores};
+use seqzoo_datasets::scores::{ConfusionMatrix, Evaluation, Metric, Scores};
 use seqzoo_inference::{Examples, Model, PredictError, Sampling};
 use seqzoo_run::folder::Run;
 use seqzoo_run::progress::{Ended, Progress};
@@ -194,7 +194,7 @@ impl<'a> Report<'a> {
             )?;
         }
         for (model, interval) in self.models.iter().filter_map(|model| Some((model, model.evaluation.interval?))) {
-            let (nominal, empirical) = (100.0 * interval.promised, 100.0 * interval.held);
+            let (nominal, empirical) = (100.0 * interval.nominal, 100.0 * interval.empirical);
             writeln!(out, "{}: empirical coverage {empirical:.1} % (nominal {nominal:.0} %)", model.name)?;
         }
         if let Some(next) = &self.next {
@@ -294,8 +294,11 @@ fn evaluation(found: &Evaluation) -> Value {
         object["unknown-tokens"] = json!(unknown);
     }
     if let Some(confusion) = &found.confusion {
-        let each =
-            confusion.labels.iter().enumerate().map(|(number, label)| (label.clone(), json!(confusion.label(number))));
+        let each = confusion
+            .labels
+            .iter()
+            .enumerate()
+            .map(|(number, label)| (label.clone(), json!(confusion.label_scores(number))));
         object["labels"] = each.collect::<Map<_, _>>().into();
         object["confusion"] = json!(confusion);
     }
@@ -303,12 +306,12 @@ fn evaluation(found: &Evaluation) -> Value {
 }
 
 /// Metrics per label.
-fn labels(confusion: &Confusion) -> Table {
+fn labels(confusion: &ConfusionMatrix) -> Table {
     let mut table = Table::new();
     table.load_style(plain());
     table.set_header(["label", "examples", "precision", "recall", "f1"]);
     for (index, label) in confusion.labels.iter().enumerate() {
-        let scores = confusion.label(index);
+        let scores = confusion.label_scores(index);
         let shares = [scores.precision, scores.recall, scores.f1].map(|share| format!("{share:.4}"));
         table.add_row([label.clone(), scores.examples.to_string()].into_iter().chain(shares));
     }
@@ -317,7 +320,7 @@ fn labels(confusion: &Confusion) -> Table {
 }
 
 /// Confusion matrix: rows are actual labels, columns predicted ones.
-fn matrix(confusion: &Confusion) -> Table {
+fn matrix(confusion: &ConfusionMatrix) -> Table {
     let mut table = Table::new();
     table.load_style(plain());
     table.set_header(std::iter::once(String::new()).chain(confusion.labels.iter().cloned()));

@@ -54,7 +54,7 @@ pub enum Origin {
 #[derive(Debug, Clone, Copy)]
 pub struct Source {
     /// Download URL.
-    pub address: &'static str,
+    pub url: &'static str,
     /// Path relative to the data folder.
     pub path: &'static str,
     /// Hexadecimal SHA-256 digest; `None` if the publishers change the file or its digest is unknown.
@@ -104,13 +104,13 @@ impl Data {
 
 impl Source {
     /// A required file.
-    pub const fn new(address: &'static str, path: &'static str, sha256: Option<&'static str>) -> Self {
-        Self { address, path, sha256, optional: false }
+    pub const fn new(url: &'static str, path: &'static str, sha256: Option<&'static str>) -> Self {
+        Self { url, path, sha256, optional: false }
     }
 
     /// An optional file.
-    pub const fn optional(address: &'static str, path: &'static str, sha256: Option<&'static str>) -> Self {
-        Self { address, path, sha256, optional: true }
+    pub const fn optional(url: &'static str, path: &'static str, sha256: Option<&'static str>) -> Self {
+        Self { url, path, sha256, optional: true }
     }
 
     /// Candidate paths: the path used by `data fetch`, then without some of its leading folders.
@@ -143,7 +143,7 @@ impl Dataset {
         match self.origin {
             Origin::BuiltIn(load) => Ok(load()),
             Origin::Files { load, .. } => load(dir),
-            Origin::Table => Err(DataError::NoTable),
+            Origin::Table => Err(DataError::NoCsv),
         }
     }
 
@@ -164,7 +164,7 @@ impl Dataset {
 
     /// How to download the dataset, for messages.
     pub fn hint(&self) -> String {
-        let first = self.files().first().map_or("", |file| file.address);
+        let first = self.files().first().map_or("", |file| file.url);
         let others = if self.files().len() > 1 { " and the other files" } else { "" };
         let name = self.name;
         format!("`seqzoo data fetch {name} --data-dir DIR` downloads {first}{others}; see `seqzoo data show {name}`")

@@ -96,7 +96,7 @@ mod tests {
             std::fs::write(folder.join(format!("en_ewt-ud-{split}.conllu")), text).unwrap();
         };
         let failure = || load(dir.path()).unwrap_err().to_string();
-        assert!(failure().contains(FILES[0].address), "{}", failure());
+        assert!(failure().contains(FILES[0].url), "{}", failure());
         write("train", &conllu(&[("Dogs", "NOUN"), ("bark", "VERB"), (".", "PUNCT")]));
         assert!(failure().contains("en_ewt-ud-dev.conllu"), "{}", failure());
         for tag in ["NN", "_"] {

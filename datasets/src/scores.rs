@@ -150,7 +150,7 @@ pub struct Evaluation {
     /// Scores per group, sorted by kind and value, numbers numerically.
     pub groups: Vec<(Group, Scores)>,
     /// Confusion matrix, if the predictions are labels.
-    pub confusion: Option<Confusion>,
+    pub confusion: Option<ConfusionMatrix>,
     /// Coverage of the prediction intervals, if the model has them.
     pub interval: Option<Interval>,
     /// Share of unknown tokens among the predicted ones. All unknown tokens are one event, so losses over different vocabularies
@@ -162,9 +162,9 @@ pub struct Evaluation {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Interval {
     /// Nominal coverage.
-    pub promised: f64,
+    pub nominal: f64,
     /// Empirical coverage: the share of actual values inside the interval.
-    pub held: f64,
+    pub empirical: f64,
 }
 
 impl Evaluation {
@@ -193,7 +193,7 @@ impl Evaluation {
     }
 
     /// Adds a confusion matrix.
-    pub fn with(self, confusion: Confusion) -> Self {
+    pub fn with_confusion(self, confusion: ConfusionMatrix) -> Self {
         Self { confusion: Some(confusion), ..self }
     }
 }
@@ -214,7 +214,7 @@ impl Ordered {
 
 /// Confusion matrix.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Confusion {
+pub struct ConfusionMatrix {
     /// Names of the labels.
     pub labels: Vec<String>,
     /// `counts[actual][predicted]`.
@@ -234,19 +234,19 @@ pub struct LabelScores {
     pub f1: f64,
 }
 
-impl Confusion {
+impl ConfusionMatrix {
     /// The confusion matrix of (actual, predicted) pairs.
     ///
     /// # Panics
     /// If an index is not below the number of labels.
-    pub fn of(labels: &[String], pairs: impl Iterator<Item = (usize, usize)>) -> Self {
+    pub fn from_pairs(labels: &[String], pairs: impl Iterator<Item = (usize, usize)>) -> Self {
         let mut counts = vec![vec![0; labels.len()]; labels.len()];
         pairs.for_each(|(actual, predicted)| counts[actual][predicted] += 1);
         Self { labels: labels.to_vec(), counts }
     }
 
     /// Precision, recall and F1 of a label.
-    pub fn label(&self, label: usize) -> LabelScores {
+    pub fn label_scores(&self, label: usize) -> LabelScores {
         let hits = self.counts[label][label] as f64;
         let examples: usize = self.counts[label].iter().sum();
         let predicted: usize = self.counts.iter().map(|row| row[label]).sum();
@@ -266,7 +266,7 @@ impl Confusion {
                 false => row[label] > 0,
             })
         };
-        let each: Vec<f64> = (0..count).filter(occurs).map(|label| self.label(label).f1).collect();
+        let each: Vec<f64> = (0..count).filter(occurs).map(|label| self.label_scores(label).f1).collect();
         let accuracy = hits as f64 / examples.max(1) as f64;
         let macro_f1 = each.iter().sum::<f64>() / each.len().max(1) as f64;
         Scores::new(examples, [(Metric::ACCURACY, accuracy), (Metric::MACRO_F1, macro_f1)])
@@ -282,11 +282,11 @@ mod tests {
         let labels = ["a", "b", "c", "d"].map(str::to_owned);
         // a: recall 2/3, precision 2/4; b: 1/4 and 1/2; c never occurs; d is predicted once, wrongly.
         let pairs = [(0, 0), (0, 0), (0, 1), (1, 1), (1, 0), (1, 0), (1, 3)];
-        let confusion = Confusion::of(&labels, pairs.into_iter());
-        let a = confusion.label(0);
+        let confusion = ConfusionMatrix::from_pairs(&labels, pairs.into_iter());
+        let a = confusion.label_scores(0);
         assert_eq!((a.examples, a.precision, a.recall), (3, 0.5, 2.0 / 3.0));
         assert!((a.f1 - 4.0 / 7.0).abs() < 1e-15);
-        let b = confusion.label(1);
+        let b = confusion.label_scores(1);
         assert_eq!((b.examples, b.precision, b.recall, b.f1), (4, 0.5, 0.25, 1.0 / 3.0));
         let scores = confusion.scores();
         assert_eq!((scores.examples, scores.get(Metric::ACCURACY)), (7, Some(3.0 / 7.0)));

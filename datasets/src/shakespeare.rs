@@ -38,7 +38,7 @@ mod tests {
     fn the_file_is_found_in_its_folder_or_reported_missing() {
         let dir = tempfile::tempdir().unwrap();
         let error = load(dir.path()).unwrap_err().to_string();
-        assert!(error.contains("no shakespeare data") && error.contains(FILES[0].address), "{error}");
+        assert!(error.contains("no shakespeare data") && error.contains(FILES[0].url), "{error}");
         let folder = dir.path().join("tiny_shakespeare");
         std::fs::create_dir(&folder).unwrap();
         std::fs::write(folder.join("input.txt"), "To be, or not. ".repeat(20)).unwrap();

@@ -46,7 +46,7 @@ impl Transduction {
         let Some((target, _)) = counts.into_iter().max_by_key(|&(_, count)| count) else { return Vec::new() };
         let correct: Vec<bool> = self.split(split).iter().map(|pair| pair.target == target).collect();
         let groups = self.split(split).iter().map(|pair| &*pair.groups);
-        vec![("most frequent target", Evaluation::by_group(groups, |indices| wholly_right(&correct, indices)))]
+        vec![("most frequent target", Evaluation::by_group(groups, |indices| exact_match(&correct, indices)))]
     }
 
     /// SHA-256 digest of the training and validation splits: equal digests mean equal training data.
@@ -61,7 +61,7 @@ impl Transduction {
 }
 
 /// Exact-match accuracy of the pairs at the given indices.
-pub fn wholly_right(correct: &[bool], indices: &mut dyn Iterator<Item = usize>) -> Scores {
+pub fn exact_match(correct: &[bool], indices: &mut dyn Iterator<Item = usize>) -> Scores {
     let indices: Vec<usize> = indices.collect();
     let hits = indices.iter().filter(|&&index| correct[index]).count();
     Scores::new(indices.len(), [(Metric::ACCURACY, hits as f64 / indices.len().max(1) as f64)])

@@ -60,7 +60,7 @@ impl Iterator for GeneratedText<'_> {
         self.reader.step(id as u32, &mut self.scores);
         let codec = self.model.codec();
         let token = codec.vocabulary.token(id as u32)?;
-        Some(codec.level.write(self.previous.replace(token.to_owned()).as_deref(), token))
+        Some(codec.level.detokenize(self.previous.replace(token.to_owned()).as_deref(), token))
     }
 }
 

@@ -111,7 +111,7 @@ impl Model {
         let codec = model.codec();
         let mut tokens = Vec::new();
         for token in codec.tokens(prompt) {
-            match codec.vocabulary.number(&token) {
+            match codec.vocabulary.id(&token) {
                 UNKNOWN => return Err(PredictError::OutOfVocabulary { token }),
                 number => tokens.push(number),
             }

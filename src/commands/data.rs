@@ -145,7 +145,7 @@ impl Fetch {
             None => {
                 let address = match &self.mirror {
                     Some(mirror) => format!("{}/{}", mirror.trim_end_matches('/'), name(file)),
-                    None => file.address.to_owned(),
+                    None => file.url.to_owned(),
                 };
                 say(format_args!("downloading {address} …"));
                 let failed = |error: ureq::Error| {
@@ -210,7 +210,7 @@ impl Show {
         for file in dataset.files() {
             let digest = file.sha256.map_or_else(|| "unknown".to_owned(), str::to_owned);
             let optional = if file.optional { " (optional)" } else { "" };
-            writeln!(out, "\n{}\n  to DIR/{}{optional}\n  SHA-256 {digest}", file.address, file.path)?;
+            writeln!(out, "\n{}\n  to DIR/{}{optional}\n  SHA-256 {digest}", file.url, file.path)?;
         }
         if !dataset.files().is_empty() {
             writeln!(out, "\nnext: seqzoo data fetch {}", dataset.name)?;

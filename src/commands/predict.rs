@@ -186,7 +186,7 @@ impl Predict {
     fn prediction(&self, model: &Model, text: &str) -> Result<String, PredictError> {
         let unescaped = unescaped(text);
         if self.format() == Format::Conll {
-            let tokens = [tagging::tokens(&unescaped)];
+            let tokens = [tagging::tokenize(&unescaped)];
             let labels = model.tagger()?.predict_tags(&tokens)?.remove(0);
             return Ok(Sentence::from_text(&unescaped, &tokens[0]).with_tags(&labels));
         }

@@ -55,8 +55,9 @@ fn invalid_values_are_rejected_by_field() {
             &["--set", set.split('=').next().unwrap(), part],
         );
     }
+    let both = ["train", "sentences", "--set", "task.k1=0", "--set", "task.k2=3"];
+    refused(&place, &both, 3, &["--set", "task.k2", "requires task.k1"]);
     for (recipe, set, part) in [
-        ("sentences", "task.k2=3", "requires task.k1"),
         ("forecast", "task.quantiles=[0.9, 0.1]", "increasing probabilities"),
         ("pos", "task.level=words", "unknown field"),
         ("names", "task.poling=max", "did you mean `task.pooling`?"),

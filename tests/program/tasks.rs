@@ -111,7 +111,7 @@ fn a_csv_file_is_forecast_with_intervals_and_plotted() {
         assert!(trained.contains(part), "no {part} in {trained}");
     }
     let report = place.json(&["evaluate", "run", "--csv", "sales.csv", "--json"]);
-    assert!(report["models"]["gru"]["interval"]["held"].as_f64().is_some_and(|held| held > 0.0), "{report}");
+    assert!(report["models"]["gru"]["interval"]["empirical"].as_f64().is_some_and(|share| share > 0.0), "{report}");
     let [model, naive] = ["models", "baselines"].map(|kind| report[kind].as_object().unwrap().clone());
     assert!(model["gru"]["rmse"].as_f64().unwrap() < naive["persistence"]["rmse"].as_f64().unwrap(), "{report}");
     let forecast = place.json(&["forecast", "run", "--json", "--plot", "next.svg", "--quantiles", "0.9,0.1"]);

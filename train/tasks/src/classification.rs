@@ -5,8 +5,11 @@ mod predict;
 mod settings;
 mod training;
 
+use std::any::Any;
+
 use burn::tensor::Device;
 use seqzoo_datasets::catalog::Data;
+use seqzoo_datasets::classification::{Classification, Split};
 use seqzoo_datasets::scores::Metric;
 use seqzoo_datasets::text::Encoder;
 use seqzoo_models::InvalidShape;
@@ -15,7 +18,7 @@ use seqzoo_models::parameters::Arrays;
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
-use crate::{Files, InvalidValue, LoadError, ModelSpec, Predictor, Prepared, Task, WrongData, resolve};
+use crate::{DynTrainingTask, Examples, Files, InvalidValue, LoadError, ModelSpec, Predictor, Prepared, Task, WrongData, resolve};
 pub use predict::{Prediction, TextClassifier, most_probable};
 pub use settings::Settings;
 pub use training::ClassificationTraining;
@@ -69,6 +72,24 @@ impl Task for Classify {
         device: &Device,
     ) -> Result<Box<dyn Predictor>, LoadError> {
         Ok(Box::new(TextClassifier::open(spec, files, weights, device)?))
+    }
+}
+
+impl Examples for Classification {
+    fn digest(&self) -> String {
+        Classification::digest(self)
+    }
+
+    fn size(&self, split: Split) -> (usize, &'static str) {
+        (self.split(split).len(), "texts")
+    }
+
+    fn training(&self, spec: &ModelSpec) -> Result<Box<dyn DynTrainingTask>, InvalidShape> {
+        Ok(Box::new(ClassificationTraining::new(spec, self)?))
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
     }
 }
 

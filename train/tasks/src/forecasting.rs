@@ -1,15 +1,17 @@
 //! Forecasting of time series.
 
-mod examples;
 mod predict;
 mod settings;
 mod training;
 
+use std::any::Any;
+
 use burn::tensor::{Device, Tensor, TensorData};
 use seqzoo_datasets::catalog::Data;
+use seqzoo_datasets::classification::{Split};
 use seqzoo_datasets::scores::Metric;
-use seqzoo_datasets::series::{Framing, Scaling, Series};
-use seqzoo_datasets::timestamps::Step;
+use seqzoo_datasets::series::{RollingOrigin, Standardization, Series};
+use seqzoo_datasets::timestamps::TimeStep;
 use seqzoo_models::InvalidShape;
 use seqzoo_models::layers::PerceptronShape;
 use seqzoo_models::networks::{Forecaster, ForecasterShape, BackboneShape};
@@ -17,7 +19,7 @@ use seqzoo_models::parameters::Arrays;
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
-use crate::{
+use crate::{DynTrainingTask, Examples, 
     Backbone, Command, Files, InvalidValue, LoadError, ModelSpec, Predictor, Prepared, Task, WrongData, resolve,
 };
 pub use predict::SeriesForecaster;
@@ -94,6 +96,36 @@ impl Task for Forecast {
     }
 }
 
+impl Examples for Series {
+    fn digest(&self) -> String {
+        Series::digest(self)
+    }
+
+    fn size(&self, split: Split) -> (usize, &'static str) {
+        (self.split(split).len(), "rows")
+    }
+
+    fn check(&self, split: Split, settings: &Table) -> Result<(), String> {
+        let RollingOrigin { window, horizon, .. } = crate::spec::settings::<Settings>(settings).framing();
+        if !self.origins(split, window, horizon).is_empty() {
+            return Ok(());
+        }
+        let (name, rows) = (split.name(), self.split(split).len());
+        Err(format!(
+            "the {name} split has {rows} rows, too few for a window of {window} and a horizon of {horizon}; reduce \
+             task.window or task.horizon"
+        ))
+    }
+
+    fn training(&self, spec: &ModelSpec) -> Result<Box<dyn DynTrainingTask>, InvalidShape> {
+        Ok(Box::new(ForecastingTraining::new(spec, self)?))
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
 /// Number of windows per batch for evaluation.
 const EVALUATION_BATCH: usize = 512;
 
@@ -104,9 +136,9 @@ pub struct Codec {
     /// Names of the columns, the target first.
     pub columns: Vec<String>,
     /// Time step between two rows.
-    pub step: Step,
+    pub step: TimeStep,
     /// Scaling, fitted on the training split only.
-    pub scaling: Scaling,
+    pub scaling: Standardization,
     /// Number of rows of a season, whose phase is an input feature; 0: none.
     pub season: usize,
     /// Whether the target is encoded and forecast as the difference from its last known value.
@@ -136,13 +168,13 @@ pub struct Past {
 
 impl Past {
     /// The last `window` rows of a series and the timestamps of the next `horizon` rows; `None` if it is too short.
-    pub fn of(series: &Series, Framing { window, horizon, .. }: Framing) -> Option<Self> {
+    pub fn of(series: &Series, RollingOrigin { window, horizon, .. }: RollingOrigin) -> Option<Self> {
         let first = series.rows().checked_sub(window)?;
         let row = |row: usize| series.columns.iter().map(|column| column.values[row]).collect();
         Some(Self {
             rows: (first..series.rows()).map(row).collect(),
-            number: series.first + first as i64,
-            times: series.times[first..].to_vec(),
+            number: series.first_step + first as i64,
+            times: series.timestamps[first..].to_vec(),
             next: (1..=horizon).map(|k| series.next_time(k)).collect(),
         })
     }
@@ -157,7 +189,7 @@ impl Codec {
         Self {
             columns: series.columns.iter().map(|column| column.name.clone()).collect(),
             step: series.step,
-            scaling: Scaling::fit(series),
+            scaling: Standardization::fit(series),
             season: if settings.calendar { series.season.unwrap_or(0) } else { 0 },
             difference: settings.difference,
             recent: past.rows,
@@ -174,18 +206,18 @@ impl Codec {
 
     /// Scaled offset of the target, given its last known value.
     fn origin(&self, last: f64) -> f64 {
-        if self.difference { self.scaling.scaled(0, last) } else { 0.0 }
+        if self.difference { self.scaling.standardize(0, last) } else { 0.0 }
     }
 
     /// A predicted value in the target's unit.
     fn unscaled(&self, predicted: f32, last: f64) -> f64 {
-        self.scaling.unscaled(f64::from(predicted) + self.origin(last))
+        self.scaling.inverse(f64::from(predicted) + self.origin(last))
     }
 
     /// Appends the input features of row `number`.
     fn encode(&self, number: i64, row: impl Iterator<Item = f64>, last: f64, into: &mut Vec<f32>) {
         let from = |column: usize| if column == 0 { self.origin(last) } else { 0.0 };
-        into.extend(row.enumerate().map(|(column, value)| (self.scaling.scaled(column, value) - from(column)) as f32));
+        into.extend(row.enumerate().map(|(column, value)| (self.scaling.standardize(column, value) - from(column)) as f32));
         if self.season > 0 {
             let phase = number.rem_euclid(self.season as i64) as f64 / self.season as f64;
             let phase = std::f64::consts::TAU * phase;
@@ -200,7 +232,7 @@ impl Codec {
             let last = series.target()[origin - 1];
             for number in origin - window..origin {
                 let row = series.columns.iter().map(|column| column.values[number]);
-                self.encode(series.first + number as i64, row, last, &mut values);
+                self.encode(series.first_step + number as i64, row, last, &mut values);
             }
         }
         Tensor::from_data(TensorData::new(values, [origins.len(), window, self.features()]), device)
@@ -226,9 +258,9 @@ impl crate::Codec for Codec {
 
     fn check(&self, spec: &ModelSpec) -> Result<(), InvalidShape> {
         let columns = self.columns.len();
-        let Framing { window, horizon, .. } = spec.settings::<Settings>().framing();
+        let RollingOrigin { window, horizon, .. } = spec.settings::<Settings>().framing();
         let fits = columns > 0
-            && [self.scaling.means.len(), self.scaling.deviations.len()] == [columns; 2]
+            && [self.scaling.means.len(), self.scaling.std.len()] == [columns; 2]
             && self.recent.iter().all(|row| row.len() == columns)
             && [self.recent.len(), self.times.len()] == [window; 2]
             && self.next.len() == horizon;

@@ -1,17 +1,20 @@
 //! Language modeling with truncated backpropagation through time (TBPTT).
 
-mod examples;
 mod predict;
 mod rows;
 mod settings;
 mod training;
 mod windows;
 
+use std::any::Any;
+
 use burn::tensor::Device;
 use seqzoo_datasets::catalog::Data;
+use seqzoo_datasets::classification::{Split};
 use seqzoo_datasets::cleaning::Cleaning;
+use seqzoo_datasets::corpus::Corpus;
 use seqzoo_datasets::scores::Metric;
-use seqzoo_datasets::text::{Level, Vocabulary};
+use seqzoo_datasets::text::{Tokenization, Vocabulary};
 use seqzoo_models::InvalidShape;
 pub use seqzoo_models::networks::TextReader;
 use seqzoo_models::networks::{LanguageModel, LanguageModelShape};
@@ -19,7 +22,7 @@ use seqzoo_models::parameters::Arrays;
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
-use crate::{Command, Files, InvalidValue, LoadError, ModelSpec, Predictor, Prepared, Task, WrongData, resolve};
+use crate::{DynTrainingTask, Examples, Command, Files, InvalidValue, LoadError, ModelSpec, Predictor, Prepared, Task, WrongData, resolve};
 pub use predict::TextModel;
 pub use settings::Settings;
 pub use training::LanguageModelTraining;
@@ -94,6 +97,40 @@ impl Task for PredictNextToken {
     }
 }
 
+impl Examples for Corpus {
+    fn digest(&self) -> String {
+        Corpus::digest(self)
+    }
+
+    fn size(&self, split: Split) -> (usize, &'static str) {
+        (self.split(split).chars().count(), "characters")
+    }
+
+    fn check(&self, split: Split, settings: &Table) -> Result<(), String> {
+        let Settings { level, .. } = crate::spec::settings(settings);
+        let text = self.split(split);
+        match text.is_empty() || level.tokens(text).nth(1).is_some() {
+            true => Ok(()),
+            false => Err(format!(
+                "the {} split has fewer than two tokens, so nothing to predict; use a longer text or change task.level",
+                split.name()
+            )),
+        }
+    }
+
+    fn training(&self, spec: &ModelSpec) -> Result<Box<dyn DynTrainingTask>, InvalidShape> {
+        Ok(Box::new(LanguageModelTraining::new(spec, self)?))
+    }
+
+    fn prompt_source(&self) -> Option<&str> {
+        Some(&self.train)
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
 /// Cleaning, tokenization and vocabulary. With the weights, it is all that inference needs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -102,7 +139,7 @@ pub struct Codec {
     #[serde(default = "Cleaning::none")]
     pub cleaning: Cleaning,
     /// Level of tokenization.
-    pub level: Level,
+    pub level: Tokenization,
     /// Vocabulary of tokens.
     pub vocabulary: Vocabulary,
 }

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use seqzoo_datasets::batch::{self, Limits, Padded};
+use seqzoo_datasets::batch::{self, BatchLimits, Padded};
 use seqzoo_datasets::catalog::Data;
 use seqzoo_datasets::classification::Split;
 use seqzoo_datasets::nearest::did_you_mean;
@@ -200,8 +200,8 @@ pub fn metric(task: &dyn Task, field: &'static str, name: &str) -> Result<Metric
 }
 
 /// Limits of batches for evaluation and prediction.
-const fn evaluation_limits(rows: usize) -> Limits {
-    Limits { rows, tokens: MAX_BATCH_TOKENS }
+const fn evaluation_limits(rows: usize) -> BatchLimits {
+    BatchLimits { rows, tokens: MAX_BATCH_TOKENS }
 }
 
 /// Padded tokens of a batch at most, in training by default and in evaluation always: with 400 tokens a sequence, 163 of them.
@@ -234,7 +234,7 @@ fn test_spec(task: &str, settings: &str, model: &str) -> ModelSpec {
         },
         dropout: DropoutSettings::default(),
         task: task.resolve(settings.parse().unwrap()).unwrap(),
-        batch: Limits { rows: 10, tokens: MAX_BATCH_TOKENS },
+        batch: BatchLimits { rows: 10, tokens: MAX_BATCH_TOKENS },
         seed: 1,
     }
 }

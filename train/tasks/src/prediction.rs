@@ -5,7 +5,7 @@ use std::fmt::Debug;
 
 use seqzoo_datasets::classification::Split;
 use seqzoo_datasets::scores::Evaluation;
-use seqzoo_datasets::timestamps::Step;
+use seqzoo_datasets::timestamps::TimeStep;
 use serde_json::{Map, Value};
 
 use crate::Examples;
@@ -122,9 +122,9 @@ pub enum PredictError {
     #[error("this model forecasts in steps of {needed}, but the data are in steps of {found}; resample them")]
     StepMismatch {
         /// Time step of the training data.
-        needed: Step,
+        needed: TimeStep,
         /// Time step of the data.
-        found: Step,
+        found: TimeStep,
     },
     /// A prompt has a token outside the vocabulary.
     #[error("`{}` is not in the model's vocabulary; use tokens of its training text", .token.replace('\n', "\\n"))]

@@ -5,12 +5,15 @@ mod predict;
 mod settings;
 mod training;
 
+use std::any::Any;
+
 use burn::tensor::Device;
 use seqzoo_datasets::catalog::Data;
+use seqzoo_datasets::classification::{Split};
 use seqzoo_datasets::cleaning::Cleaning;
 use seqzoo_datasets::scores::Metric;
-use seqzoo_datasets::text::{Level, PADDING, UNKNOWN, Vocabulary};
-use seqzoo_datasets::transduction::Pair;
+use seqzoo_datasets::text::{Tokenization, PADDING, UNKNOWN, Vocabulary};
+use seqzoo_datasets::transduction::{Pair, Transduction};
 use seqzoo_models::InvalidShape;
 use seqzoo_models::layers::{AttentionScore, StackShape};
 use seqzoo_models::networks::{EncoderDecoder, EncoderDecoderShape, Generation};
@@ -18,7 +21,7 @@ use seqzoo_models::parameters::Arrays;
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
-use crate::{Files, InvalidValue, LoadError, ModelSpec, Predictor, Prepared, Task, WrongData, resolve};
+use crate::{DynTrainingTask, Examples, Files, InvalidValue, LoadError, ModelSpec, Predictor, Prepared, Task, WrongData, resolve};
 pub use predict::Transducer;
 pub use settings::Settings;
 pub use training::Seq2SeqTraining;
@@ -80,6 +83,24 @@ impl Task for Seq2Seq {
     }
 }
 
+impl Examples for Transduction {
+    fn digest(&self) -> String {
+        Transduction::digest(self)
+    }
+
+    fn size(&self, split: Split) -> (usize, &'static str) {
+        (self.split(split).len(), "pairs")
+    }
+
+    fn training(&self, spec: &ModelSpec) -> Result<Box<dyn DynTrainingTask>, InvalidShape> {
+        Ok(Box::new(Seq2SeqTraining::new(spec, self)?))
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
 /// Token id of the decoder's first input.
 const BEGIN: usize = PADDING as usize;
 
@@ -94,7 +115,7 @@ pub struct Codec {
     #[serde(default = "Cleaning::none")]
     pub cleaning: Cleaning,
     /// Level of tokenization.
-    pub level: Level,
+    pub level: Tokenization,
     /// Source vocabulary.
     pub source: Vocabulary,
     /// Target vocabulary; the id after its last one is the end-of-sequence token.
@@ -144,7 +165,7 @@ impl Codec {
         let mut previous = None;
         let token = |&id: &usize| {
             let token = self.target.token(u32::try_from(id).ok()?)?;
-            Some(self.level.write(previous.replace(token), token))
+            Some(self.level.detokenize(previous.replace(token), token))
         };
         generated.iter().filter_map(token).collect()
     }

@@ -1,6 +1,6 @@
 //! Examples that are skipped because they have no token.
 
-use seqzoo_datasets::text::Level;
+use seqzoo_datasets::text::Tokenization;
 
 /// Counts skipped examples.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -27,7 +27,7 @@ impl Skipped {
     }
 
     /// A note for the user, if any example was skipped; the first one helps to find it.
-    pub(crate) fn note(&self, level: Level) -> Option<String> {
+    pub(crate) fn note(&self, level: Tokenization) -> Option<String> {
         let Self { count, first } = self;
         let (examples, were) = if *count == 1 { ("example", "was") } else { ("examples", "were") };
         let first = first.as_deref().unwrap_or_default();

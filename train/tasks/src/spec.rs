@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use burn::module::Module;
-use seqzoo_datasets::batch::Limits;
+use seqzoo_datasets::batch::BatchLimits;
 use seqzoo_datasets::nearest::did_you_mean;
 use seqzoo_models::Architecture;
 use seqzoo_models::init::reinitialize_uniform;
@@ -192,8 +192,8 @@ pub struct ModelSpec {
     pub dropout: DropoutSettings,
     /// The task's settings, with every default filled in.
     pub task: Table,
-    /// Limits of training batches.
-    pub batch: Limits,
+    /// BatchLimits of training batches.
+    pub batch: BatchLimits,
     /// Random seed of weights, order of examples and dropout masks.
     pub seed: u64,
 }

@@ -5,10 +5,12 @@ mod predict;
 mod settings;
 mod training;
 
+use std::any::Any;
 use std::borrow::Cow;
 
 use burn::tensor::Device;
 use seqzoo_datasets::catalog::Data;
+use seqzoo_datasets::classification::{Split};
 use seqzoo_datasets::cleaning::Cleaning;
 use seqzoo_datasets::scores::Metric;
 use seqzoo_datasets::tagging::Tagging;
@@ -20,7 +22,7 @@ use seqzoo_models::parameters::Arrays;
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
-use crate::{Files, InvalidValue, LoadError, ModelSpec, Predictor, Prepared, Task, WrongData, resolve};
+use crate::{DynTrainingTask, Examples, Files, InvalidValue, LoadError, ModelSpec, Predictor, Prepared, Task, WrongData, resolve};
 pub use predict::{SentenceTagger, tagged};
 pub use settings::Settings;
 pub use training::TaggingTraining;
@@ -77,6 +79,24 @@ impl Task for Tag {
     }
 }
 
+impl Examples for Tagging {
+    fn digest(&self) -> String {
+        Tagging::digest(self)
+    }
+
+    fn size(&self, split: Split) -> (usize, &'static str) {
+        (self.split(split).len(), "sentences")
+    }
+
+    fn training(&self, spec: &ModelSpec) -> Result<Box<dyn DynTrainingTask>, InvalidShape> {
+        Ok(Box::new(TaggingTraining::new(spec, self)?))
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
 /// Maximum number of characters of a word; longer ones are web addresses and the like.
 const MAX_CHARACTERS: usize = 64;
 
@@ -114,8 +134,8 @@ impl Codec {
         let characters = tokens.iter().flat_map(|token| token.chars().map(String::from));
         Self {
             cleaning: cleaning.clone(),
-            words: Vocabulary::of(words, min_count, max_vocabulary),
-            letters: Vocabulary::of(characters, 1, max_vocabulary),
+            words: Vocabulary::build(words, min_count, max_vocabulary),
+            letters: Vocabulary::build(characters, 1, max_vocabulary),
             labels: data.labels.clone(),
         }
     }
@@ -123,13 +143,13 @@ impl Codec {
     fn encode(&self, tokens: &[String], labels: &[usize]) -> Encoded {
         let tokens: Vec<_> = tokens.iter().map(|token| self.cleaning.apply_to_token(token)).collect();
         let characters = |token: &Cow<str>| {
-            let known = token.chars().take(MAX_CHARACTERS).map(|c| self.letters.number(c.encode_utf8(&mut [0; 4])));
+            let known = token.chars().take(MAX_CHARACTERS).map(|c| self.letters.id(c.encode_utf8(&mut [0; 4])));
             let known: Vec<u32> = known.collect();
             // The character encoder needs at least one character.
             if known.is_empty() { vec![UNKNOWN] } else { known }
         };
         Encoded {
-            words: tokens.iter().map(|token| self.words.number(&token.to_lowercase())).collect(),
+            words: tokens.iter().map(|token| self.words.id(&token.to_lowercase())).collect(),
             characters: tokens.iter().map(characters).collect(),
             labels: labels.to_vec(),
         }
@@ -137,7 +157,7 @@ impl Codec {
 
     /// Whether a token is in the vocabulary of words.
     fn knows(&self, token: &str) -> bool {
-        self.words.number(&self.cleaning.apply_to_token(token).to_lowercase()) != UNKNOWN
+        self.words.id(&self.cleaning.apply_to_token(token).to_lowercase()) != UNKNOWN
     }
 
     fn shape(&self, spec: &ModelSpec) -> TaggerShape {

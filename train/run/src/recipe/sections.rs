@@ -1,6 +1,6 @@
 //! The sections of a recipe, with their defaults.
 
-use seqzoo_datasets::batch::Limits;
+use seqzoo_datasets::batch::BatchLimits;
 use seqzoo_tasks::MAX_BATCH_TOKENS;
 use serde::{Deserialize, Serialize};
 
@@ -68,8 +68,8 @@ pub struct TrainingSettings {
 
 impl TrainingSettings {
     /// The most that a batch holds.
-    pub fn limits(&self) -> Limits {
-        Limits { rows: self.batch_size, tokens: self.max_batch_tokens }
+    pub fn limits(&self) -> BatchLimits {
+        BatchLimits { rows: self.batch_size, tokens: self.max_batch_tokens }
     }
 }
 

@@ -1,35 +1,15 @@
 //! Labeled texts.
 
-use std::any::Any;
 use std::borrow::Cow;
 
 use seqzoo_datasets::classification::{Classification, Example, Split};
-use seqzoo_datasets::text::Level;
-use seqzoo_models::InvalidShape;
+use seqzoo_datasets::text::Tokenization;
 
-use super::{ClassificationTraining, Settings};
+use super::Settings;
 use crate::skipped::Skipped;
-use crate::{DynTrainingTask, Examples, ModelSpec, Prepared};
+use crate::Prepared;
 
-impl Examples for Classification {
-    fn digest(&self) -> String {
-        Classification::digest(self)
-    }
-
-    fn size(&self, split: Split) -> (usize, &'static str) {
-        (self.split(split).len(), "texts")
-    }
-
-    fn training(&self, spec: &ModelSpec) -> Result<Box<dyn DynTrainingTask>, InvalidShape> {
-        Ok(Box::new(ClassificationTraining::new(spec, self)?))
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-}
-
-fn has_token(text: &str, level: Level) -> bool {
+fn has_token(text: &str, level: Tokenization) -> bool {
     level.tokens(text).next().is_some()
 }
 
@@ -46,7 +26,7 @@ pub(super) fn prepare(mut data: Classification, settings: &Settings) -> Prepared
 }
 
 /// The data without texts that have no token.
-pub(super) fn with_tokens(data: &Classification, level: Level) -> Cow<'_, Classification> {
+pub(super) fn with_tokens(data: &Classification, level: Tokenization) -> Cow<'_, Classification> {
     let is_empty = |example: &Example| !has_token(&example.text, level);
     if !Split::ALL.into_iter().any(|split| data.split(split).iter().any(is_empty)) {
         return Cow::Borrowed(data);
@@ -61,6 +41,7 @@ pub(super) fn with_tokens(data: &Classification, level: Level) -> Cow<'_, Classi
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Examples;
     use std::sync::Arc;
 
     #[test]
@@ -77,9 +58,9 @@ mod tests {
         assert_eq!(prepared.note.as_deref(), Some(note));
         let sizes = |examples: &dyn Examples| Split::ALL.map(|split| examples.size(split).0);
         assert_eq!(sizes(&*prepared.examples), [2, 1, 0]);
-        assert_eq!(sizes(&*with_tokens(&data, Level::Words)), [2, 1, 0]);
-        let characters = prepare(data.clone(), &Settings { level: Level::Characters, ..Settings::default() });
+        assert_eq!(sizes(&*with_tokens(&data, Tokenization::Words)), [2, 1, 0]);
+        let characters = prepare(data.clone(), &Settings { level: Tokenization::Characters, ..Settings::default() });
         assert_eq!((characters.note, sizes(&*characters.examples)), (None, [3, 2, 0]));
-        assert!(matches!(with_tokens(&data, Level::Characters), Cow::Borrowed(_)));
+        assert!(matches!(with_tokens(&data, Tokenization::Characters), Cow::Borrowed(_)));
     }
 }

@@ -5,10 +5,10 @@ use std::any::Any;
 use burn::module::Module;
 use burn::tensor::Device;
 use burn::tensor::activation::log_softmax;
-use seqzoo_datasets::batch::{self, Limits};
+use seqzoo_datasets::batch::{self, BatchLimits};
 use seqzoo_datasets::classification::{Classification, Example, Split};
-use seqzoo_datasets::scores::{Confusion, Evaluation, Metric, Scores};
-use seqzoo_datasets::text::Level;
+use seqzoo_datasets::scores::{ConfusionMatrix, Evaluation, Metric, Scores};
+use seqzoo_datasets::text::Tokenization;
 use seqzoo_models::networks::Classifier;
 use seqzoo_models::parameters::Array;
 use serde_json::{Map, Value, json};
@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Batches for evaluation and prediction.
-const EVALUATION: Limits = evaluation_limits(128);
+const EVALUATION: BatchLimits = evaluation_limits(128);
 
 /// Prediction for a text.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,7 +56,7 @@ impl TextClassifier {
     }
 
     /// Level of tokenization.
-    pub fn level(&self) -> Level {
+    pub fn level(&self) -> Tokenization {
         self.codec.encoder.level
     }
 
@@ -88,8 +88,8 @@ impl TextClassifier {
         let labels: Vec<usize> = examples.iter().map(|example| example.label).collect();
         let groups = examples.iter().map(|example| &*example.groups);
         let pairs = labels.iter().zip(&predictions).map(|(&label, row)| (label, most_probable(row)));
-        let confusion = Confusion::of(self.labels(), pairs);
-        Evaluation::by_group(groups, |indices| score(self.labels(), &predictions, &labels, indices)).with(confusion)
+        let confusion = ConfusionMatrix::from_pairs(self.labels(), pairs);
+        Evaluation::by_group(groups, |indices| score(self.labels(), &predictions, &labels, indices)).with_confusion(confusion)
     }
 
     /// Log probabilities of the labels, for each row of token ids. No row may be empty.
@@ -152,7 +152,7 @@ pub(super) fn score(
 ) -> Scores {
     let indices: Vec<usize> = indices.collect();
     let pairs = indices.iter().map(|&index| (labels[index], most_probable(&log_probabilities[index])));
-    let mut scores = Confusion::of(names, pairs).scores();
+    let mut scores = ConfusionMatrix::from_pairs(names, pairs).scores();
     let loss: f64 = indices.iter().map(|&index| -f64::from(log_probabilities[index][labels[index]])).sum();
     scores.insert(Metric::LOSS, loss / indices.len().max(1) as f64);
     scores

@@ -1,6 +1,6 @@
 //! Settings of text classification.
 
-use seqzoo_datasets::text::{Keep, Level};
+use seqzoo_datasets::text::{Truncation, Tokenization};
 use seqzoo_models::layers::Pooling;
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +12,7 @@ use crate::spec::{MAX_COUNT, MAX_EMBEDDING, check_sizes};
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// Unit of tokenization.
-    pub level: Level,
+    pub level: Tokenization,
     /// Minimum count of a token in the training split; rarer tokens are unknown.
     pub min_count: usize,
     /// Maximum size of the vocabulary, most frequent tokens first.
@@ -20,7 +20,7 @@ pub struct Settings {
     /// Maximum number of tokens per text; longer texts are truncated.
     pub max_tokens: usize,
     /// Which end of a text is kept when it is truncated.
-    pub keep: Keep,
+    pub keep: Truncation,
     /// Size of token embeddings.
     pub embedding_size: usize,
     /// Pooling of the outputs over time into one vector.
@@ -30,11 +30,11 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            level: Level::Words,
+            level: Tokenization::Words,
             min_count: 1,
             max_vocabulary: 20_000,
             max_tokens: 400,
-            keep: Keep::First,
+            keep: Truncation::First,
             embedding_size: 64,
             pooling: Pooling::default(),
         }

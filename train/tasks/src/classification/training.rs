@@ -40,7 +40,7 @@ impl ClassificationTraining {
         let cleaning = data.cleaning.clone();
         let tokens = |example: &Example| level.tokens(&cleaning.apply(&example.text)).collect::<Vec<_>>();
         let words = data.train.iter().flat_map(tokens);
-        let vocabulary = Vocabulary::of(words, min_count, max_vocabulary);
+        let vocabulary = Vocabulary::build(words, min_count, max_vocabulary);
         let encoder = Encoder {
             cleaning: cleaning.clone(),
             level,

@@ -5,8 +5,8 @@ use std::any::Any;
 use burn::tensor::{Tensor, TensorData};
 use seqzoo_datasets::classification::Split;
 use seqzoo_datasets::scores::{Evaluation, Interval};
-use seqzoo_datasets::series::{Framing, Series};
-use seqzoo_datasets::timestamps::Step;
+use seqzoo_datasets::series::{RollingOrigin, Series};
+use seqzoo_datasets::timestamps::TimeStep;
 use seqzoo_models::networks::ForecastHead;
 use seqzoo_models::parameters::Array;
 
@@ -23,12 +23,12 @@ impl SeriesForecaster {
     }
 
     /// Time step between two rows.
-    pub fn step(&self) -> Step {
+    pub fn step(&self) -> TimeStep {
         self.codec.step
     }
 
     /// Window and horizon.
-    pub fn framing(&self) -> Framing {
+    pub fn framing(&self) -> RollingOrigin {
         self.spec.settings::<Settings>().framing()
     }
 
@@ -65,7 +65,7 @@ impl SeriesForecaster {
     fn unscaled(&self, outputs: &[f32], last: f64) -> Vec<f64> {
         match self.head() {
             ForecastHead::Gaussian => {
-                vec![self.codec.unscaled(outputs[0], last), f64::from(outputs[1]) * self.codec.scaling.deviations[0]]
+                vec![self.codec.unscaled(outputs[0], last), f64::from(outputs[1]) * self.codec.scaling.std[0]]
             }
             ForecastHead::Point | ForecastHead::Quantiles(_) => {
                 outputs.iter().map(|&output| self.codec.unscaled(output, last)).collect()
@@ -75,7 +75,7 @@ impl SeriesForecaster {
 
     /// Forecasts after each origin, in the target's unit: `[origins][horizon][width of the head]`.
     fn forecasts(&self, series: &Series, origins: &[usize]) -> Vec<Vec<Vec<f64>>> {
-        let Framing { window, horizon, .. } = self.framing();
+        let RollingOrigin { window, horizon, .. } = self.framing();
         let past = self.codec.windows(series, origins, window, &self.device);
         let outputs = Array::of(self.network.forecast(past, &vec![window; origins.len()])).values;
         let width = self.head().output_size();
@@ -167,7 +167,7 @@ impl<'a> Coverage<'a> {
 
     fn interval(&self) -> Option<Interval> {
         let (low, high) = self.outermost.filter(|_| self.count > 0)?;
-        Some(Interval { promised: high - low, held: self.covered as f64 / self.count as f64 })
+        Some(Interval { nominal: high - low, empirical: self.covered as f64 / self.count as f64 })
     }
 }
 
@@ -186,12 +186,12 @@ mod tests {
         let column = |name: &str| Column { name: name.to_owned(), values: (0..60).map(value).collect() };
         Series {
             columns: vec![column("sold"), column("price")],
-            times: (0..60).map(|row| row.to_string()).collect(),
-            step: Step::Count(1),
-            first: 0,
+            timestamps: (0..60).map(|row| row.to_string()).collect(),
+            step: TimeStep::Count(1),
+            first_step: 0,
             season: Some(9),
-            train: 40,
-            validation: 50,
+            train_end: 40,
+            validation_end: 50,
         }
     }
 
@@ -232,7 +232,7 @@ mod tests {
         // Columns are scaled by the training split, and the phase is that of the row.
         let features = window(&plain, 47);
         assert_eq!(features.len(), 5 * 4);
-        let scaled = codec.scaling.scaled(1, plain.target()[46]) as f32;
+        let scaled = codec.scaling.standardize(1, plain.target()[46]) as f32;
         let phase = std::f64::consts::TAU * (46 % 9) as f64 / 9.0;
         assert_eq!(features[16..], [0.0, scaled, phase.sin() as f32, phase.cos() as f32], "target minus last value");
     }
@@ -243,13 +243,13 @@ mod tests {
         let whole = series(0.0, 0);
         let mut late = whole.clone();
         late.columns.iter_mut().for_each(|column| drop(column.values.drain(..20)));
-        (late.first, late.times) = (20, late.times.split_off(20));
+        (late.first_step, late.timestamps) = (20, late.timestamps.split_off(20));
         let codec = task(&whole).codec;
         let window = |series: &Series, origin: usize| Array::of(codec.windows(series, &[origin], 5, &device)).values;
         assert_eq!(window(&late, 10), window(&whole, 30));
-        late.first = 0;
+        late.first_step = 0;
         assert_ne!(window(&late, 10), window(&whole, 30), "the phase is a feature");
-        late.first = 20 - 9 * 100;
+        late.first_step = 20 - 9 * 100;
         assert_eq!(window(&late, 10), window(&whole, 30), "whole seasons earlier");
     }
 
@@ -258,7 +258,7 @@ mod tests {
         let coverage = |head: &ForecastHead, forecasts: &[(Vec<f64>, f64)]| {
             let mut coverage = Coverage::of(head);
             forecasts.iter().for_each(|(outputs, actual)| coverage.add(outputs, *actual));
-            coverage.interval().map(|found| (found.promised, found.held))
+            coverage.interval().map(|found| (found.nominal, found.empirical))
         };
         let quantiles = ForecastHead::Quantiles(vec![0.25, 0.5, 0.75]);
         let forecasts = [0.9, 1.0, 2.5, 4.0, 4.1].map(|actual| (vec![1.0, 2.0, 4.0], actual));
@@ -309,7 +309,7 @@ mod tests {
             let past = task.codec.windows(&series, &[origin], framing.window, &device);
             let outputs = Array::of(network.forward(past, &[framing.window], None)).values;
             for (step, outputs) in outputs.chunks_exact(2).enumerate() {
-                let from_last = f64::from(outputs[0]) * task.codec.scaling.deviations[0];
+                let from_last = f64::from(outputs[0]) * task.codec.scaling.std[0];
                 squares += (series.target()[origin - 1] + from_last - series.target()[origin + step]).powi(2);
             }
         }

@@ -1,6 +1,6 @@
 //! Settings of forecasting.
 
-use seqzoo_datasets::series::Framing;
+use seqzoo_datasets::series::RollingOrigin;
 use seqzoo_models::networks::ForecastHead;
 use serde::{Deserialize, Serialize};
 
@@ -46,8 +46,8 @@ impl Default for Settings {
 
 impl Settings {
     /// Window, horizon and folds.
-    pub fn framing(&self) -> Framing {
-        Framing { window: self.window, horizon: self.horizon, folds: self.folds }
+    pub fn framing(&self) -> RollingOrigin {
+        RollingOrigin { window: self.window, horizon: self.horizon, folds: self.folds }
     }
 
     /// The forecast head for the chosen distribution.

@@ -1,10 +1,10 @@
 //! Training of forecasters.
 
 use burn::tensor::{Device, Tensor, TensorData};
-use seqzoo_datasets::batch::{self, Limits};
+use seqzoo_datasets::batch::{self, BatchLimits};
 use seqzoo_datasets::classification::Split;
 use seqzoo_datasets::scores::{Metric, Scores};
-use seqzoo_datasets::series::{Framing, Series};
+use seqzoo_datasets::series::{RollingOrigin, Series};
 use seqzoo_models::InvalidShape;
 use seqzoo_models::networks::Forecaster;
 use seqzoo_models::parameters::Array;
@@ -28,7 +28,7 @@ impl ForecastingTraining {
     /// # Errors
     /// If the model does not fit the data's sizes.
     pub fn new(spec: &ModelSpec, series: &Series) -> Result<Self, InvalidShape> {
-        let Framing { window, horizon, .. } = spec.settings::<Settings>().framing();
+        let RollingOrigin { window, horizon, .. } = spec.settings::<Settings>().framing();
         let codec = Codec::of(spec, series);
         codec.check(spec)?;
         Ok(Self {
@@ -39,7 +39,7 @@ impl ForecastingTraining {
         })
     }
 
-    pub(super) fn framing(&self) -> Framing {
+    pub(super) fn framing(&self) -> RollingOrigin {
         self.spec.settings::<Settings>().framing()
     }
 
@@ -51,7 +51,7 @@ impl ForecastingTraining {
             let from = self.codec.origin(target[origin - 1]);
             target[origin..origin + horizon]
                 .iter()
-                .map(move |&value| (self.codec.scaling.scaled(0, value) - from) as f32)
+                .map(move |&value| (self.codec.scaling.standardize(0, value) - from) as f32)
         };
         let values: Vec<f32> = origins.iter().flat_map(scaled).collect();
         Tensor::from_data(TensorData::new(values, [origins.len(), horizon]), device)
@@ -68,7 +68,7 @@ impl TrainingTask for ForecastingTraining {
     fn batches(&self, epoch: u64) -> Vec<Vec<usize>> {
         let window = self.framing().window;
         let lengths = vec![window; self.origins.len()];
-        batch::shuffled(&lengths, &lengths, Limits { tokens: usize::MAX, ..self.spec.batch }, self.spec.order(epoch))
+        batch::shuffled(&lengths, &lengths, BatchLimits { tokens: usize::MAX, ..self.spec.batch }, self.spec.order(epoch))
     }
 
     fn loss(
@@ -79,7 +79,7 @@ impl TrainingTask for ForecastingTraining {
         noise: Key,
         device: &Device,
     ) -> BatchLoss {
-        let Framing { window, horizon, .. } = self.framing();
+        let RollingOrigin { window, horizon, .. } = self.framing();
         let origins: Vec<usize> = batch.iter().map(|&index| self.origins[index]).collect();
         let past = self.codec.windows(&self.series, &origins, window, device);
         let loss = network.loss(past, &vec![window; origins.len()], self.targets(&origins, device), Some(noise));
@@ -92,7 +92,7 @@ impl TrainingTask for ForecastingTraining {
     }
 
     fn validate(&self, network: &Forecaster, device: &Device, stop: &dyn Fn() -> bool) -> Option<Scores> {
-        let Framing { window, horizon, .. } = self.framing();
+        let RollingOrigin { window, horizon, .. } = self.framing();
         let (mut loss, mut squares, mut count) = (0.0, 0.0, 0);
         for origins in self.series.origins(Split::Validation, window, horizon).chunks(EVALUATION_BATCH) {
             if stop() {

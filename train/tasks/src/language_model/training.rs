@@ -36,7 +36,7 @@ impl LanguageModelTraining {
         let Settings { level, min_count, max_vocabulary, k1, k2, .. } = spec.settings();
         let cleaning = Cleaning::default();
         let train = cleaning.apply(&corpus.train);
-        let vocabulary = Vocabulary::of(level.tokens(&train), min_count, max_vocabulary);
+        let vocabulary = Vocabulary::build(level.tokens(&train), min_count, max_vocabulary);
         let codec = Codec { cleaning, level, vocabulary };
         let train = Rows::new(&codec.encode(&corpus.train), spec.batch.rows);
         let validation = EvaluationRows::new(&codec.encode(&corpus.validation));

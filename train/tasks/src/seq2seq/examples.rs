@@ -1,36 +1,16 @@
 //! Pairs of source and target sequences.
 
-use std::any::Any;
 use std::borrow::Cow;
 
 use seqzoo_datasets::classification::Split;
-use seqzoo_datasets::text::Level;
+use seqzoo_datasets::text::Tokenization;
 use seqzoo_datasets::transduction::{Pair, Transduction};
-use seqzoo_models::InvalidShape;
 
-use super::{Seq2SeqTraining, Settings};
+use super::Settings;
 use crate::skipped::Skipped;
-use crate::{DynTrainingTask, Examples, ModelSpec, Prepared};
+use crate::Prepared;
 
-impl Examples for Transduction {
-    fn digest(&self) -> String {
-        Transduction::digest(self)
-    }
-
-    fn size(&self, split: Split) -> (usize, &'static str) {
-        (self.split(split).len(), "pairs")
-    }
-
-    fn training(&self, spec: &ModelSpec) -> Result<Box<dyn DynTrainingTask>, InvalidShape> {
-        Ok(Box::new(Seq2SeqTraining::new(spec, self)?))
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-}
-
-fn has_source(pair: &Pair, level: Level) -> bool {
+fn has_source(pair: &Pair, level: Tokenization) -> bool {
     level.tokens(&pair.source).next().is_some()
 }
 
@@ -46,7 +26,7 @@ pub(super) fn prepare(mut data: Transduction, settings: &Settings) -> Prepared {
 }
 
 /// The data without pairs whose source has no token.
-pub(super) fn with_tokens(data: &Transduction, level: Level) -> Cow<'_, Transduction> {
+pub(super) fn with_tokens(data: &Transduction, level: Tokenization) -> Cow<'_, Transduction> {
     if Split::ALL.into_iter().all(|split| data.split(split).iter().all(|pair| has_source(pair, level))) {
         return Cow::Borrowed(data);
     }
@@ -69,7 +49,7 @@ mod tests {
         let prepared = prepare(data.clone(), &Settings::default());
         assert!(prepared.note.unwrap().ends_with(r#"first: "-" (for "x")"#));
         assert_eq!(prepared.examples.size(Split::Test), (1, "pairs"));
-        assert_eq!(with_tokens(&data, Level::Words).test.len(), 1);
-        assert_eq!(with_tokens(&data, Level::Characters).test.len(), 2);
+        assert_eq!(with_tokens(&data, Tokenization::Words).test.len(), 1);
+        assert_eq!(with_tokens(&data, Tokenization::Characters).test.len(), 2);
     }
 }

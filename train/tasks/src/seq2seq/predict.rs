@@ -4,11 +4,11 @@ use std::any::Any;
 use std::sync::Arc;
 
 use burn::tensor::{Device, Int, Tensor};
-use seqzoo_datasets::batch::{self, Limits};
+use seqzoo_datasets::batch::{self, BatchLimits};
 use seqzoo_datasets::classification::Split;
 use seqzoo_datasets::scores::{Evaluation, Metric};
-use seqzoo_datasets::text::Level;
-use seqzoo_datasets::transduction::{Pair, Transduction, wholly_right};
+use seqzoo_datasets::text::Tokenization;
+use seqzoo_datasets::transduction::{Pair, Transduction, exact_match};
 use seqzoo_models::layers::AttentionScore;
 use seqzoo_models::networks::EncoderDecoder;
 use seqzoo_random::Key;
@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Batches for evaluation.
-const EVALUATION: Limits = evaluation_limits(256);
+const EVALUATION: BatchLimits = evaluation_limits(256);
 
 /// A trained encoder–decoder with its codec.
 pub type Transducer = TrainedModel<Codec>;
@@ -43,7 +43,7 @@ impl Transducer {
     }
 
     /// Level of tokenization.
-    pub fn level(&self) -> Level {
+    pub fn level(&self) -> Tokenization {
         self.codec.level
     }
 
@@ -53,7 +53,7 @@ impl Transducer {
         let (correct, loss) =
             evaluate(&self.network, &self.codec, pairs, attention, &self.device, &|| false).expect("never stopped");
         let groups = pairs.iter().map(|pair| &*pair.groups);
-        let mut evaluation = Evaluation::by_group(groups, |indices| wholly_right(&correct, indices));
+        let mut evaluation = Evaluation::by_group(groups, |indices| exact_match(&correct, indices));
         evaluation.all.insert(Metric::LOSS, loss);
         evaluation.unknown = self.codec.unknown_share(pairs);
         evaluation

@@ -1,6 +1,6 @@
 //! Settings of sequence-to-sequence models.
 
-use seqzoo_datasets::text::Level;
+use seqzoo_datasets::text::Tokenization;
 use seqzoo_models::layers::AttentionScore;
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +12,7 @@ use crate::spec::{MAX_COUNT, MAX_EMBEDDING, check_sizes};
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// Unit of tokenization, of sources and targets.
-    pub level: Level,
+    pub level: Tokenization,
     /// Minimum count of a token in the training split, on its side; rarer tokens are unknown.
     pub min_count: usize,
     /// Maximum size of each vocabulary, most frequent tokens first.
@@ -26,7 +26,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            level: Level::Words,
+            level: Tokenization::Words,
             min_count: 1,
             max_vocabulary: 20_000,
             embedding_size: 64,

@@ -5,7 +5,7 @@ use seqzoo_datasets::batch;
 use seqzoo_datasets::cleaning::Cleaning;
 use seqzoo_datasets::scores::{Metric, Scores};
 use seqzoo_datasets::text::Vocabulary;
-use seqzoo_datasets::transduction::{Pair, Transduction, wholly_right};
+use seqzoo_datasets::transduction::{Pair, Transduction, exact_match};
 use seqzoo_models::InvalidShape;
 use seqzoo_models::layers::AttentionScore;
 use seqzoo_models::networks::EncoderDecoder;
@@ -36,7 +36,7 @@ impl Seq2SeqTraining {
         let tokens = |side: &str| level.tokens(&cleaning.apply(side)).collect::<Vec<_>>();
         let vocabulary = |side: fn(&Pair) -> &str| {
             let tokens = data.train.iter().flat_map(|pair| tokens(side(pair)));
-            Vocabulary::of(tokens, min_count, max_vocabulary)
+            Vocabulary::build(tokens, min_count, max_vocabulary)
         };
         let longest = data.train.iter().map(|pair| tokens(&pair.target).len()).max().unwrap_or(0);
         let codec = Codec {
@@ -86,7 +86,7 @@ impl TrainingTask for Seq2SeqTraining {
 
     fn validate(&self, network: &EncoderDecoder, device: &Device, stop: &dyn Fn() -> bool) -> Option<Scores> {
         let (correct, loss) = evaluate(network, &self.codec, &self.validation, self.attention(), device, stop)?;
-        let mut scores = wholly_right(&correct, &mut (0..correct.len()));
+        let mut scores = exact_match(&correct, &mut (0..correct.len()));
         scores.insert(Metric::LOSS, loss);
         Some(scores)
     }

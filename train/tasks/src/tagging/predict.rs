@@ -4,9 +4,9 @@ use std::any::Any;
 use std::collections::HashMap;
 
 use burn::tensor::Device;
-use seqzoo_datasets::batch::{self, Limits};
+use seqzoo_datasets::batch::{self, BatchLimits};
 use seqzoo_datasets::classification::Split;
-use seqzoo_datasets::scores::{Confusion, Evaluation, Group, Metric};
+use seqzoo_datasets::scores::{ConfusionMatrix, Evaluation, Group, Metric};
 use seqzoo_datasets::tagging::{self, Sentence, Tagging};
 use seqzoo_models::layers::WordCharacters;
 use seqzoo_models::networks::{TaggerInput, Tagger};
@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Batches for evaluation and prediction.
-const EVALUATION: Limits = evaluation_limits(128);
+const EVALUATION: BatchLimits = evaluation_limits(128);
 
 /// A trained tagger with its codec.
 pub type SentenceTagger = TrainedModel<Codec>;
@@ -53,10 +53,10 @@ impl SentenceTagger {
         };
         let groups: Vec<Vec<Group>> = sentences.iter().flat_map(|sentence| sentence.tokens.iter().map(group)).collect();
         let names = &self.codec.labels;
-        let score = |indices: &mut dyn Iterator<Item = usize>| Confusion::of(names, indices.map(|i| pairs[i])).scores();
+        let score = |indices: &mut dyn Iterator<Item = usize>| ConfusionMatrix::from_pairs(names, indices.map(|i| pairs[i])).scores();
         let mut evaluation = Evaluation::by_group(groups.iter().map(Vec::as_slice), score);
         evaluation.all.insert(Metric::LOSS, loss);
-        evaluation.with(Confusion::of(names, pairs.iter().copied()))
+        evaluation.with_confusion(ConfusionMatrix::from_pairs(names, pairs.iter().copied()))
     }
 }
 
@@ -77,7 +77,7 @@ impl Predictor for SentenceTagger {
     }
 
     fn predict(&self, texts: &[&str], _: TextOptions) -> Result<Vec<Output>, PredictError> {
-        let tokens: Vec<Vec<String>> = texts.iter().map(|text| tagging::tokens(text)).collect();
+        let tokens: Vec<Vec<String>> = texts.iter().map(|text| tagging::tokenize(text)).collect();
         let labels = self.predict_tags(&tokens)?;
         Ok(tokens.iter().zip(&labels).map(|(tokens, labels)| tagged(tokens, labels)).collect())
     }

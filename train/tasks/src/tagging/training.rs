@@ -2,7 +2,7 @@
 
 use burn::tensor::Device;
 use seqzoo_datasets::batch;
-use seqzoo_datasets::scores::{Confusion, Metric, Scores};
+use seqzoo_datasets::scores::{ConfusionMatrix, Metric, Scores};
 use seqzoo_datasets::tagging::{Sentence, Tagging};
 use seqzoo_models::InvalidShape;
 use seqzoo_models::networks::Tagger;
@@ -74,7 +74,7 @@ impl TrainingTask for TaggingTraining {
         let rows: Vec<&Encoded> = self.validation.iter().collect();
         let (predictions, loss) = predict(network, &rows, true, device, stop)?;
         let pairs = rows.iter().zip(&predictions).flat_map(|(row, predicted)| pairs(&row.labels, predicted));
-        let mut scores = Confusion::of(&self.codec.labels, pairs).scores();
+        let mut scores = ConfusionMatrix::from_pairs(&self.codec.labels, pairs).scores();
         scores.insert(Metric::LOSS, loss);
         Some(scores)
     }

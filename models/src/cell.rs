@@ -5,12 +5,13 @@ mod weights;
 pub use weights::{Weights, split_gates};
 
 use burn::module::{Module, ModuleDisplay};
-use burn::tensor::{Bool, Device, Tensor, TensorData};
+use burn::tensor::{Bool, Device, Tensor};
 use seqzoo_kernels::{
     self as kernels, Engine, Execution, Extra, Inputs, Lengths, Outputs, Recurrence, Request, Stream,
 };
-use seqzoo_random::{Key, RngExt};
+use seqzoo_random::Key;
 
+use crate::dropout_key::DropoutKey;
 use crate::names::FieldNames;
 use crate::state::{NamedState, State};
 
@@ -102,12 +103,12 @@ pub enum Direction {
 /// ```
 ///
 /// Krueger et al., "Zoneout: regularizing RNNs by randomly preserving hidden activations", ICLR 2017.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Zoneout {
     /// Probability of keeping the previous value, in [0, 1).
     pub rate: f64,
-    /// Random key for the masks in training; `None` at inference.
-    pub key: Option<Key>,
+    /// Keys of the masks in training.
+    pub dropout_key: DropoutKey,
 }
 
 /// Result of [`unroll`].
@@ -122,22 +123,19 @@ pub struct UnrollOutput<S> {
 
 impl Zoneout {
     /// No zoneout.
-    pub const OFF: Zoneout = Zoneout { rate: 0.0, key: None };
+    pub const OFF: Zoneout = Zoneout { rate: 0.0, dropout_key: DropoutKey::NONE };
 
-    fn apply<S: State>(self, new: S, old: S, step: usize) -> S {
+    fn apply<S: State>(&self, new: S, old: S, step: usize) -> S {
         if self.rate == 0.0 {
             return new;
         }
         let mut tensors = 0;
         new.zip_with(old, |new, old| {
             tensors += 1;
-            match self.key {
+            let key = self.dropout_key.offset(4 * step as u64 + tensors);
+            match key.mask(new.dims(), self.rate, &new.device()) {
                 None => new.clone() + (old - new) * self.rate,
-                Some(key) => {
-                    let keep =
-                        bernoulli_mask(new.dims(), self.rate, key.offset(4 * step as u64 + tensors), &new.device());
-                    new.mask_where(keep, old)
-                }
+                Some(keep) => new.mask_where(keep, old),
             }
         })
     }
@@ -272,11 +270,4 @@ pub fn zero_padding(input: Tensor<3>, lengths: &Lengths) -> Tensor<3> {
             input.mask_fill(padding, 0.0)
         }
     }
-}
-
-/// Bernoulli mask: each element is true with probability `rate`, drawn from `key`.
-pub fn bernoulli_mask<const D: usize>(shape: [usize; D], rate: f64, key: Key, device: &Device) -> Tensor<D, Bool> {
-    let mut stream = key.stream();
-    let values: Vec<bool> = (0..shape.iter().product()).map(|_| stream.random_bool(rate)).collect();
-    Tensor::from_data(TensorData::new(values, shape), device)
 }

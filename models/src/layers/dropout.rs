@@ -1,53 +1,49 @@
-//! Dropout variants with masks that are a function of a random key.
-//!
-//! Masks are drawn on the host, so they are identical on every backend and when a training step is repeated. Without a
-//! key, or at a rate of 0, nothing is dropped.
+//! Dropout variants with masks that are a function of a [`DropoutKey`]. Without a key, or at a rate of 0, nothing is dropped.
 
 use std::marker::PhantomData;
 
 use burn::module::{ModuleMapper, Param};
-use burn::tensor::Tensor;
+use burn::tensor::{Bool, Tensor};
 use seqzoo_random::Key;
 
-use crate::cell::{Cell, Weights, bernoulli_mask};
+use crate::cell::{Cell, Weights};
+use crate::dropout_key::{DropoutKey, bernoulli_mask};
 
 /// Dropout: sets each element to zero with probability `rate` and scales the rest by 1 / (1 − `rate`).
 ///
-/// `dropout_key` is the key of the mask; `None` (inference) returns the input unchanged.
+/// The first dimension of `input` is the batch.
 ///
 /// Srivastava et al., "Dropout", JMLR 15, 2014.
-pub fn dropout<const D: usize>(input: Tensor<D>, rate: f64, dropout_key: Option<Key>) -> Tensor<D> {
+pub fn dropout<const D: usize>(input: Tensor<D>, rate: f64, dropout_key: impl Into<DropoutKey>) -> Tensor<D> {
     let shape = input.dims();
-    match dropout_key {
-        Some(key) => dropout_by(input, shape, rate, key),
-        None => input,
-    }
+    dropout_rows(input, shape, rate, &dropout_key.into())
 }
 
 /// Variational (locked) dropout: the same mask at every time step of `[batch, time, features]`.
 ///
 /// Gal and Ghahramani, "A theoretically grounded application of dropout in recurrent neural networks", NIPS 2016.
-pub fn locked_dropout(input: Tensor<3>, rate: f64, key: Key) -> Tensor<3> {
+pub fn locked_dropout(input: Tensor<3>, rate: f64, dropout_key: impl Into<DropoutKey>) -> Tensor<3> {
     let [batch, _, features] = input.dims();
-    dropout_by(input, [batch, 1, features], rate, key)
+    dropout_rows(input, [batch, 1, features], rate, &dropout_key.into())
 }
 
 /// Embedding dropout: drops whole rows of an embedding table, `[tokens, features]`, and thus every occurrence of a
 /// token in the batch.
 ///
-/// `dropout_key` is the key of the mask; `None` (inference) returns the table unchanged.
-///
 /// Merity et al., "Regularizing and optimizing LSTM language models", ICLR 2018.
-pub fn embedding_dropout(table: Tensor<2>, rate: f64, dropout_key: Option<Key>) -> Tensor<2> {
+pub fn embedding_dropout(table: Tensor<2>, rate: f64, dropout_key: impl Into<DropoutKey>) -> Tensor<2> {
     let [tokens, _] = table.dims();
-    match dropout_key {
-        Some(key) => dropout_by(table, [tokens, 1], rate, key),
-        None => table,
+    match dropout_key.into().batch() {
+        Some(key) if rate > 0.0 => {
+            let dropped = bernoulli_mask([tokens, 1], rate, key, &table.device());
+            drop_and_scale(table, dropped, rate)
+        }
+        _ => table,
     }
 }
 
 /// DropConnect on the recurrent weights of a cell (parameters whose declared names start with `weight_h`), with one mask
-/// for the whole sequence.
+/// for all sequences of a batch and all their time steps.
 ///
 /// Merity et al., "Regularizing and optimizing LSTM language models", ICLR 2018, after Wan et al. 2013 (DropConnect).
 pub fn drop_connect<C: Cell>(cell: C, rate: f64, key: Key) -> C {
@@ -72,7 +68,8 @@ pub fn drop_connect<C: Cell>(cell: C, rate: f64, key: Key) -> C {
             let key = self.key.offset(self.dropped);
             // `Param::map` would create a new leaf; gradients must flow back to the trained weights.
             let (id, weights, mapper) = param.consume();
-            Param::from_mapped_value(id, dropout(weights, self.rate, Some(key)), mapper)
+            let dropped = bernoulli_mask(weights.dims(), self.rate, key, &weights.device());
+            Param::from_mapped_value(id, drop_and_scale(weights, dropped, self.rate), mapper)
         }
     }
     if rate == 0.0 {
@@ -81,10 +78,18 @@ pub fn drop_connect<C: Cell>(cell: C, rate: f64, key: Key) -> C {
     cell.map(&mut Dropper::<C> { rate, key, dropped: 0, is_recurrent: false, cell: PhantomData })
 }
 
-fn dropout_by<const D: usize>(input: Tensor<D>, shape: [usize; D], rate: f64, key: Key) -> Tensor<D> {
+/// Dropout with a mask of `shape`, which is broadcast to that of the input, and which each row draws on its own.
+fn dropout_rows<const D: usize>(input: Tensor<D>, shape: [usize; D], rate: f64, dropout_key: &DropoutKey) -> Tensor<D> {
     if rate == 0.0 {
         return input;
     }
-    let dropped = bernoulli_mask(shape, rate, key, &input.device()).expand(input.dims());
+    match dropout_key.mask(shape, rate, &input.device()) {
+        Some(dropped) => drop_and_scale(input, dropped, rate),
+        None => input,
+    }
+}
+
+fn drop_and_scale<const D: usize>(input: Tensor<D>, dropped: Tensor<D, Bool>, rate: f64) -> Tensor<D> {
+    let dropped = dropped.expand(input.dims());
     input.mask_fill(dropped, 0.0) * (1.0 / (1.0 - rate))
 }

@@ -7,6 +7,7 @@ use seqzoo_kernels::{Execution, Lengths};
 use seqzoo_random::{Key, Purpose};
 
 use super::Network;
+use crate::dropout_key::DropoutKey;
 use crate::invalid_shape::{InvalidShape, expect_valid, positive, probability};
 use crate::layers::dropout::dropout;
 use crate::layers::{Linear, Perceptron, PerceptronShape, Pooling, SequencePooling, Stack, StackShape};
@@ -240,12 +241,17 @@ impl Forecaster {
     ///
     /// # Panics
     /// If the lengths or, for a perceptron, the window do not match `past`.
-    pub fn forward(&self, past: Tensor<3>, lengths: impl Into<Lengths>, dropout_key: Option<Key>) -> Tensor<3> {
-        let lengths = lengths.into();
+    pub fn forward(
+        &self,
+        past: Tensor<3>,
+        lengths: impl Into<Lengths>,
+        dropout_key: impl Into<DropoutKey>,
+    ) -> Tensor<3> {
+        let (lengths, dropout_key) = (lengths.into(), dropout_key.into());
         let batch = lengths.len();
         let encoded = match &self.backbone {
             Backbone::Recurrent(Encoder { stack, pooling }) => {
-                let outputs = stack.forward(past, &lengths, None, dropout_key).outputs;
+                let outputs = stack.forward(past, &lengths, None, &dropout_key).outputs;
                 pooling.forward(outputs, lengths, stack.shape().architecture.directions())
             }
             Backbone::Perceptron(perceptron) => perceptron.forward(past),
@@ -273,7 +279,7 @@ impl Forecaster {
         past: Tensor<3>,
         lengths: impl Into<Lengths>,
         actual: Tensor<2>,
-        dropout_key: Option<Key>,
+        dropout_key: impl Into<DropoutKey>,
     ) -> Tensor<1> {
         self.head.loss(self.forward(past, lengths, dropout_key), actual)
     }

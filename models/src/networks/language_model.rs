@@ -7,6 +7,7 @@ use seqzoo_kernels::{self as kernels, Execution, Lengths, OutputLayer};
 use seqzoo_random::{Key, Purpose};
 
 use super::{Network, cross_entropy, embed, evaluate_cross_entropy, mean_cross_entropy, spread};
+use crate::dropout_key::DropoutKey;
 use crate::init;
 use crate::invalid_shape::{InvalidShape, expect_valid, positive, probability};
 use crate::layers::dropout::dropout;
@@ -115,10 +116,11 @@ impl LanguageModel {
         tokens: Tensor<2, Int>,
         lengths: impl Into<Lengths>,
         states: Option<Vec<LayerState>>,
-        dropout_key: Option<Key>,
+        dropout_key: impl Into<DropoutKey>,
     ) -> LanguageModelOutput {
-        let input = embed(&self.embedding, tokens, self.embedding_dropout, dropout_key);
-        let StackOutput { outputs, states } = self.stack.forward(input, lengths, states, dropout_key);
+        let dropout_key = dropout_key.into();
+        let input = embed(&self.embedding, tokens, self.embedding_dropout, &dropout_key);
+        let StackOutput { outputs, states } = self.stack.forward(input, lengths, states, &dropout_key);
         LanguageModelOutput { features: dropout(outputs, self.dropout, dropout_key), states }
     }
 
@@ -168,7 +170,7 @@ impl LanguageModel {
     ///
     /// # Panics
     /// If `next` does not match the tokens.
-    pub fn loss(&self, tokens: Tensor<2, Int>, next: &[Vec<usize>], dropout_key: Option<Key>) -> Tensor<1> {
+    pub fn loss(&self, tokens: Tensor<2, Int>, next: &[Vec<usize>], dropout_key: impl Into<DropoutKey>) -> Tensor<1> {
         let lengths: Vec<usize> = next.iter().map(Vec::len).collect();
         let result = self.forward(tokens, &lengths, None, dropout_key);
         cross_entropy(self.scores(result.features), next)

@@ -9,6 +9,7 @@ use seqzoo_kernels::{Execution, Lengths};
 use seqzoo_random::{Key, Purpose};
 
 use super::{Network, table};
+use crate::dropout_key::DropoutKey;
 use crate::invalid_shape::{InvalidShape, expect_valid, positive};
 use crate::layers::{Linear, Pooling, SequencePooling, Stack, StackShape};
 use crate::names::{FieldNames, names};
@@ -90,7 +91,7 @@ impl RelationClassifier {
         tokens: Tensor<2, Int>,
         lengths: impl Into<Lengths>,
         spans: &[[Range<usize>; 2]],
-        dropout_key: Option<Key>,
+        dropout_key: impl Into<DropoutKey>,
     ) -> Tensor<2> {
         let lengths = lengths.into();
         let directions = self.stack.shape().architecture.directions();

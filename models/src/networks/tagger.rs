@@ -8,6 +8,7 @@ use seqzoo_random::{Key, Purpose};
 
 use super::{Network, cross_entropy, embed, table};
 use crate::cell::zero_padding;
+use crate::dropout_key::DropoutKey;
 use crate::invalid_shape::{InvalidShape, expect_valid, positive, probability};
 use crate::layers::character_encoder::{CharacterEncoder, CharacterEncoderShape, WordCharacters};
 use crate::layers::dropout::dropout;
@@ -135,18 +136,18 @@ impl Tagger {
     ///
     /// # Panics
     /// If the tagger has a character encoder and the sentences have no characters.
-    pub fn emissions(&self, sentences: &TaggerInput, dropout_key: Option<Key>) -> Tensor<3> {
+    pub fn emissions(&self, sentences: &TaggerInput, dropout_key: impl Into<DropoutKey>) -> Tensor<3> {
         let TaggerInput { tokens, lengths, characters } = sentences;
         let lengths = Lengths::from(lengths);
-        let dropped =
-            |tensor: Tensor<3>, index: u64| dropout(tensor, self.dropout, dropout_key.map(|key| key.offset(index)));
-        let mut input = embed(&self.embedding, tokens.clone(), self.embedding_dropout, dropout_key);
+        let dropout_key = dropout_key.into();
+        let dropped = |tensor: Tensor<3>, index: u64| dropout(tensor, self.dropout, dropout_key.offset(index));
+        let mut input = embed(&self.embedding, tokens.clone(), self.embedding_dropout, &dropout_key);
         if let Some(character_encoder) = &self.character_encoder {
             let characters = characters.as_ref().expect("a tagger with a character encoder needs characters");
-            let dropout_key = dropout_key.map(|key| key.with_first(key.first() ^ (1 << 62)));
-            input = Tensor::cat(vec![input, character_encoder.forward(characters, dropout_key)], 2);
+            let words = character_encoder.forward(characters, dropout_key.part(1 << 62));
+            input = Tensor::cat(vec![input, words], 2);
         }
-        let outputs = self.stack.forward(dropped(input, 2), &lengths, None, dropout_key).outputs;
+        let outputs = self.stack.forward(dropped(input, 2), &lengths, None, &dropout_key).outputs;
         zero_padding(self.output.forward(dropped(outputs, 3)), &lengths)
     }
 
@@ -154,7 +155,12 @@ impl Tagger {
     ///
     /// # Panics
     /// If the labels do not match the sentences.
-    pub fn loss(&self, sentences: &TaggerInput, labels: &[Vec<usize>], dropout_key: Option<Key>) -> Tensor<1> {
+    pub fn loss(
+        &self,
+        sentences: &TaggerInput,
+        labels: &[Vec<usize>],
+        dropout_key: impl Into<DropoutKey>,
+    ) -> Tensor<1> {
         let emissions = self.emissions(sentences, dropout_key);
         self.loss_of(emissions, labels)
     }

@@ -86,6 +86,20 @@ pub struct UnrollOptions<S> {
     pub execution: Execution,
 }
 
+impl<S> UnrollOptions<S> {
+    /// Options for the forward direction, zero initial states and no regularization.
+    pub fn new(lengths: impl Into<Lengths>) -> Self {
+        Self {
+            lengths: lengths.into(),
+            initial_state: None,
+            direction: Direction::Forward,
+            zoneout: Zoneout::OFF,
+            hidden_offset: None,
+            execution: Execution::default(),
+        }
+    }
+}
+
 /// Direction in which a sequence is processed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
@@ -149,6 +163,17 @@ impl Zoneout {
 /// # Panics
 /// If `input` does not match the cell's input size, the lengths do not match `input`, or [`Engine::Fused`] is required
 /// and no kernel supports the request.
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use seqzoo_models::cell::{Cell, UnrollOptions, unroll};
+/// use seqzoo_models::{Key, Purpose, cells::Gru};
+///
+/// let device = Device::flex();
+/// let gru = Gru::new(3, 4, Key::new(1, Purpose::Weights), &device);
+/// let result = unroll(&gru, Tensor::ones([2, 5, 3], &device), UnrollOptions::new(&[5, 2]));
+/// assert_eq!((result.outputs.dims(), result.final_state.hidden.dims()), ([2, 5, 4], [2, 4]));
+/// ```
 pub fn unroll<C: Cell>(cell: &C, input: Tensor<3>, options: UnrollOptions<C::State>) -> UnrollOutput<C::State> {
     let [batch, time, input_size] = input.dims();
     let (expected, hidden_size, lengths) =

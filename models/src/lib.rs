@@ -41,3 +41,4 @@ pub mod state;
 pub use invalid_shape::InvalidShape;
 pub use layers::architecture::{self, Architecture};
 pub use seqzoo_kernels::Lengths;
+pub use seqzoo_random::{Key, Purpose};

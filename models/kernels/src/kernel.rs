@@ -146,7 +146,7 @@ pub trait KernelFamily: Debug + Sync {
         None
     }
 
-    /// See [`update`](crate::update).
+    /// See [`update`](crate::update()).
     fn update(&self, _rule: Rule, _step: Step, _parameter: Parameter, _execution: Execution) -> Option<Updated> {
         None
     }

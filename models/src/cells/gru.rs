@@ -29,6 +29,17 @@ use crate::state::HiddenState;
 ///
 /// Cho et al., "Learning phrase representations using RNN encoder–decoder", EMNLP 2014, with the update gate inverted
 /// as in Chung et al., "Empirical evaluation of gated recurrent neural networks on sequence modeling", 2014.
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use seqzoo_models::{Key, Purpose, cell::Cell, cells::Gru, state::HiddenState};
+///
+/// let device = Device::flex();
+/// let cell = Gru::new(3, 4, Key::new(1, Purpose::Weights), &device);
+/// let state = HiddenState { hidden: Tensor::zeros([2, 4], &device) };
+/// let next = cell.step(cell.project(Tensor::ones([2, 3], &device)), state);
+/// assert_eq!(next.hidden.dims(), [2, 4]);
+/// ```
 #[derive(Module, Debug)]
 pub struct Gru {
     weights: Weights,

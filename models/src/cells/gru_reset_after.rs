@@ -28,6 +28,17 @@ use crate::state::HiddenState;
 /// replaces (after Tallec and Ollivier, ICLR 2018).
 ///
 /// After Cho et al., EMNLP 2014, in the form of cuDNN; `reset_after=True` in Keras.
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use seqzoo_models::{Key, Purpose, cell::Cell, cells::GruResetAfter, state::HiddenState};
+///
+/// let device = Device::flex();
+/// let cell = GruResetAfter::new(3, 4, Key::new(1, Purpose::Weights), &device);
+/// let state = HiddenState { hidden: Tensor::zeros([2, 4], &device) };
+/// let next = cell.step(cell.project(Tensor::ones([2, 3], &device)), state);
+/// assert_eq!(next.hidden.dims(), [2, 4]);
+/// ```
 #[derive(Module, Debug)]
 pub struct GruResetAfter {
     weights: Weights,

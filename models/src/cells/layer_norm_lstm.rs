@@ -28,6 +28,17 @@ const EPSILON: f64 = 1e-5;
 /// 0, and the forget gate's bias to 1 (Jozefowicz et al. 2015). PyTorch has no such cell.
 ///
 /// Ba, Kiros and Hinton, "Layer normalization", 2016, equations 20 to 22.
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use seqzoo_models::{Key, Purpose, cell::Cell, cells::LayerNormLstm, state::LstmState};
+///
+/// let device = Device::flex();
+/// let cell = LayerNormLstm::new(3, 4, Key::new(1, Purpose::Weights), &device);
+/// let state = LstmState { hidden: Tensor::zeros([2, 4], &device), cell: Tensor::zeros([2, 4], &device) };
+/// let next = cell.step(cell.project(Tensor::ones([2, 3], &device)), state);
+/// assert_eq!((next.hidden.dims(), next.cell.dims()), ([2, 4], [2, 4]));
+/// ```
 #[derive(Module, Debug)]
 pub struct LayerNormLstm {
     weights: Weights,

@@ -26,6 +26,17 @@ use crate::state::LstmState;
 /// al. 2015).
 ///
 /// Hochreiter and Schmidhuber, Neural Computation 9, 1997; forget gate: Gers et al., Neural Computation 12, 2000.
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use seqzoo_models::{Key, Purpose, cell::Cell, cells::Lstm, state::LstmState};
+///
+/// let device = Device::flex();
+/// let cell = Lstm::new(3, 4, Key::new(1, Purpose::Weights), &device);
+/// let state = LstmState { hidden: Tensor::zeros([2, 4], &device), cell: Tensor::zeros([2, 4], &device) };
+/// let next = cell.step(cell.project(Tensor::ones([2, 3], &device)), state);
+/// assert_eq!((next.hidden.dims(), next.cell.dims()), ([2, 4], [2, 4]));
+/// ```
 #[derive(Module, Debug)]
 pub struct Lstm {
     weights: Weights,

@@ -22,6 +22,17 @@ use crate::state::HiddenState;
 /// weights are initialized to an orthogonal matrix, where the paper uses the identity.
 ///
 /// Le, Jaitly and Hinton, "A simple way to initialize recurrent networks of rectified linear units", 2015.
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use seqzoo_models::{Key, Purpose, cell::Cell, cells::ReluRnn, state::HiddenState};
+///
+/// let device = Device::flex();
+/// let cell = ReluRnn::new(3, 4, Key::new(1, Purpose::Weights), &device);
+/// let state = HiddenState { hidden: Tensor::zeros([2, 4], &device) };
+/// let next = cell.step(cell.project(Tensor::ones([2, 3], &device)), state);
+/// assert_eq!(next.hidden.dims(), [2, 4]);
+/// ```
 #[derive(Module, Debug)]
 pub struct ReluRnn {
     weights: Weights,

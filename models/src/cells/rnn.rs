@@ -20,6 +20,17 @@ use crate::state::HiddenState;
 /// Differences from PyTorch's `RNN`: those of [`Weights`]; the bias is initialized to 0.
 ///
 /// Elman, "Finding structure in time", Cognitive Science 14, 1990.
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use seqzoo_models::{Key, Purpose, cell::Cell, cells::Rnn, state::HiddenState};
+///
+/// let device = Device::flex();
+/// let cell = Rnn::new(3, 4, Key::new(1, Purpose::Weights), &device);
+/// let state = HiddenState { hidden: Tensor::zeros([2, 4], &device) };
+/// let next = cell.step(cell.project(Tensor::ones([2, 3], &device)), state);
+/// assert_eq!(next.hidden.dims(), [2, 4]);
+/// ```
 #[derive(Module, Debug)]
 pub struct Rnn {
     weights: Weights,

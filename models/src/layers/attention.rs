@@ -35,6 +35,18 @@ pub enum AttentionScore {
 ///
 /// Luong, Pham and Manning, "Effective approaches to attention-based neural machine translation", EMNLP 2015; Bahdanau,
 /// Cho and Bengio, "Neural machine translation by jointly learning to align and translate", ICLR 2015.
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use seqzoo_models::layers::{Attention, AttentionScore};
+/// use seqzoo_models::{Key, Purpose};
+///
+/// let device = Device::flex();
+/// let attention = Attention::new(AttentionScore::General, 4, 6, Key::new(1, Purpose::Weights), &device);
+/// let (queries, memory) = (Tensor::ones([2, 3, 4], &device), Tensor::ones([2, 5, 6], &device));
+/// let output = attention.forward(queries, memory, &[5, 2]);
+/// assert_eq!((output.context.dims(), output.weights.dims()), ([2, 3, 6], [2, 3, 5]));
+/// ```
 #[derive(Module, Debug)]
 pub struct Attention {
     /// general: `[query_size, memory_size]`; additive: `[query_size, memory_size]` as W_q.

@@ -24,6 +24,22 @@ use crate::names::{FieldNames, names};
 ///
 /// Ling et al., "Finding function in form: compositional character models for open vocabulary word representation",
 /// EMNLP 2015.
+///
+/// ```
+/// use burn::tensor::{Device, Int, Tensor};
+/// use seqzoo_models::layers::{CharacterEncoder, CharacterEncoderShape, StackShape, WordCharacters};
+/// use seqzoo_models::{Architecture, Key, Purpose};
+///
+/// let device = Device::flex();
+/// let stack = StackShape::plain(Architecture::BiLstm, 3, vec![4]);
+/// let shape = CharacterEncoderShape { characters: 9, stack };
+/// let encoder = CharacterEncoder::new(shape, Key::new(1, Purpose::Weights), &device);
+/// // "to be or not to be" has four distinct words.
+/// let characters = Tensor::<2, Int>::from_data([[1, 2, 0], [3, 4, 0], [2, 5, 0], [6, 2, 1]], &device);
+/// let word_indices = Tensor::from_data([[0, 1, 2, 3, 0, 1]], &device);
+/// let words = WordCharacters { characters, lengths: vec![2, 2, 2, 3], word_indices };
+/// assert_eq!(encoder.forward(&words, None).dims(), [1, 6, 8]);
+/// ```
 #[derive(Module, Debug)]
 pub struct CharacterEncoder {
     embedding: Embedding,

@@ -42,6 +42,19 @@ pub struct LayerOptions {
     pub execution: Execution,
 }
 
+impl LayerOptions {
+    /// Options for zero initial states and no regularization.
+    pub fn new(lengths: impl Into<Lengths>) -> Self {
+        Self {
+            lengths: lengths.into(),
+            initial_state: None,
+            regularization: Regularization::OFF,
+            hidden_offset: None,
+            execution: Execution::default(),
+        }
+    }
+}
+
 /// The recurrent state of a layer.
 #[derive(Debug, Clone)]
 pub struct LayerState {
@@ -78,6 +91,17 @@ impl Regularization {
 }
 
 /// Unidirectional recurrent layer: processes each row from its first time step to its last valid one.
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use seqzoo_models::layers::{LayerOptions, SequenceLayer, Unidirectional};
+/// use seqzoo_models::{Key, Purpose, cells::Lstm};
+///
+/// let device = Device::flex();
+/// let layer = Unidirectional::<Lstm>::new(3, 4, Key::new(1, Purpose::Weights), &device);
+/// let output = layer.forward(Tensor::ones([2, 5, 3], &device), LayerOptions::new(&[5, 2]));
+/// assert_eq!((output.outputs.dims(), output.state.backward.is_some()), ([2, 5, 4], false));
+/// ```
 #[derive(Module, Debug)]
 pub struct Unidirectional<C> {
     forward: C,
@@ -89,6 +113,17 @@ pub struct Unidirectional<C> {
 /// Requires the whole sequence, so it cannot stream.
 ///
 /// Schuster and Paliwal, "Bidirectional recurrent neural networks", IEEE Transactions on Signal Processing 45, 1997.
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use seqzoo_models::layers::{LayerOptions, SequenceLayer, Bidirectional};
+/// use seqzoo_models::{Key, Purpose, cells::Lstm};
+///
+/// let device = Device::flex();
+/// let layer = Bidirectional::<Lstm>::new(3, 4, Key::new(1, Purpose::Weights), &device);
+/// let output = layer.forward(Tensor::ones([2, 5, 3], &device), LayerOptions::new(&[5, 2]));
+/// assert_eq!((output.outputs.dims(), output.state.backward.is_some()), ([2, 5, 8], true));
+/// ```
 #[derive(Module, Debug)]
 pub struct Bidirectional<C> {
     forward: C,

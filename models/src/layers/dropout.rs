@@ -14,6 +14,15 @@ use crate::dropout_key::{DropoutKey, bernoulli_mask};
 /// The first dimension of `input` is the batch.
 ///
 /// Srivastava et al., "Dropout", JMLR 15, 2014.
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use seqzoo_models::{Key, Purpose, layers::dropout::dropout};
+///
+/// let ones = Tensor::<2>::ones([2, 8], &Device::flex());
+/// let dropped = dropout(ones, 0.5, Some(Key::new(1, Purpose::Dropout))).try_into_vec_as::<f32>().unwrap();
+/// assert!(dropped.iter().all(|&value| value == 0.0 || value == 2.0));
+/// ```
 pub fn dropout<const D: usize>(input: Tensor<D>, rate: f64, dropout_key: impl Into<DropoutKey>) -> Tensor<D> {
     let shape = input.dims();
     dropout_rows(input, shape, rate, &dropout_key.into())
@@ -22,6 +31,15 @@ pub fn dropout<const D: usize>(input: Tensor<D>, rate: f64, dropout_key: impl In
 /// Variational (locked) dropout: the same mask at every time step of `[batch, time, features]`.
 ///
 /// Gal and Ghahramani, "A theoretically grounded application of dropout in recurrent neural networks", NIPS 2016.
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use seqzoo_models::{Key, Purpose, layers::dropout::locked_dropout};
+///
+/// let ones = Tensor::ones([2, 5, 8], &Device::flex());
+/// let dropped = locked_dropout(ones, 0.5, Some(Key::new(1, Purpose::Dropout)));
+/// assert_eq!(dropped.clone().narrow(1, 0, 1).into_data(), dropped.narrow(1, 4, 1).into_data());
+/// ```
 pub fn locked_dropout(input: Tensor<3>, rate: f64, dropout_key: impl Into<DropoutKey>) -> Tensor<3> {
     let [batch, _, features] = input.dims();
     dropout_rows(input, [batch, 1, features], rate, &dropout_key.into())
@@ -31,6 +49,15 @@ pub fn locked_dropout(input: Tensor<3>, rate: f64, dropout_key: impl Into<Dropou
 /// token in the batch.
 ///
 /// Merity et al., "Regularizing and optimizing LSTM language models", ICLR 2018.
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use seqzoo_models::{Key, Purpose, layers::dropout::embedding_dropout};
+///
+/// let table = Tensor::ones([100, 4], &Device::flex());
+/// let dropped = embedding_dropout(table, 0.5, Some(Key::new(1, Purpose::Dropout)));
+/// assert_eq!(dropped.clone().narrow(1, 0, 1).into_data(), dropped.narrow(1, 3, 1).into_data());
+/// ```
 pub fn embedding_dropout(table: Tensor<2>, rate: f64, dropout_key: impl Into<DropoutKey>) -> Tensor<2> {
     let [tokens, _] = table.dims();
     match dropout_key.into().batch() {
@@ -46,6 +73,16 @@ pub fn embedding_dropout(table: Tensor<2>, rate: f64, dropout_key: impl Into<Dro
 /// for all sequences of a batch and all their time steps.
 ///
 /// Merity et al., "Regularizing and optimizing LSTM language models", ICLR 2018, after Wan et al. 2013 (DropConnect).
+///
+/// ```
+/// use burn::tensor::Device;
+/// use seqzoo_models::{Key, Purpose, cell::Cell, cells::Lstm, layers::dropout::drop_connect};
+///
+/// let lstm = Lstm::new(3, 4, Key::new(1, Purpose::Weights), &Device::flex());
+/// let dropped = drop_connect(lstm.clone(), 0.5, Key::new(1, Purpose::Dropout));
+/// assert_eq!(dropped.weights().weight_ih().into_data(), lstm.weights().weight_ih().into_data());
+/// assert_ne!(dropped.weights().weight_hh().into_data(), lstm.weights().weight_hh().into_data());
+/// ```
 pub fn drop_connect<C: Cell>(cell: C, rate: f64, key: Key) -> C {
     struct Dropper<C> {
         rate: f64,

@@ -18,6 +18,15 @@ use crate::names::{FieldNames, names};
 ///
 /// Differences from PyTorch's `Linear`: the matrix is stored transposed, weights are initialized Glorot-uniform and
 /// biases to a constant.
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use seqzoo_models::{Key, Purpose, layers::Linear};
+///
+/// let device = Device::flex();
+/// let linear = Linear::new(3, 4, 0.0, Key::new(1, Purpose::Weights), &device);
+/// assert_eq!(linear.forward(Tensor::<3>::ones([2, 5, 3], &device)).dims(), [2, 5, 4]);
+/// ```
 #[derive(Module, Debug)]
 pub struct Linear {
     weight: Param<Tensor<2>>,

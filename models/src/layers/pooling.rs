@@ -39,6 +39,16 @@ pub enum Pooling {
 ///
 /// Attention after Yang et al., "Hierarchical attention networks for
 /// document classification", NAACL 2016, without its bias.
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use seqzoo_models::layers::{Pooling, SequencePooling};
+/// use seqzoo_models::{Key, Purpose};
+///
+/// let pooling = SequencePooling::new(Pooling::Attention, 4, Key::new(1, Purpose::Weights), &Device::flex());
+/// let outputs = Tensor::ones([2, 5, 4], &Device::flex());
+/// assert_eq!(pooling.forward(outputs, &[5, 2], 1).dims(), [2, 4]);
+/// ```
 #[derive(Module, Debug)]
 pub struct SequencePooling {
     attention: Option<Scorer>,

@@ -74,6 +74,18 @@ pub struct StackRates {
 ///
 /// Residual: He et al., CVPR 2016; highway: Srivastava et al., "Training very deep networks", NIPS 2015; dense: Huang
 /// et al., CVPR 2017.
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use seqzoo_models::layers::{Skip, Stack, StackShape};
+/// use seqzoo_models::{Architecture, Key, Purpose};
+///
+/// let device = Device::flex();
+/// let shape = StackShape { skip: Skip::Residual, ..StackShape::plain(Architecture::BiGru, 8, vec![4, 4]) };
+/// let stack = Stack::new(shape, Key::new(1, Purpose::Weights), &device);
+/// let output = stack.forward(Tensor::ones([2, 5, 8], &device), &[5, 2], None, None);
+/// assert_eq!((output.outputs.dims(), output.states.len()), ([2, 5, 8], 2));
+/// ```
 #[derive(Module, Debug)]
 pub struct Stack {
     layers: Vec<Recurrent>,

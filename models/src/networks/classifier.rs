@@ -23,6 +23,20 @@ use crate::probe::gradient_norms;
 ///
 /// `E` is `[vocabulary, embedding_size]`, `s` is `[batch, output_size]`, `W` is `[output_size, labels]`; logits are
 /// `[batch, labels]`.
+///
+/// ```
+/// use burn::tensor::{Device, Int, Tensor};
+/// use seqzoo_models::Architecture;
+/// use seqzoo_models::layers::{Pooling, StackShape};
+/// use seqzoo_models::networks::{Classifier, ClassifierShape};
+///
+/// let stack = StackShape::plain(Architecture::BiLstm, 8, vec![16]);
+/// let (pooling, dropout, embedding_dropout) = (Pooling::Max, 0.5, 0.1);
+/// let shape = ClassifierShape { vocabulary: 100, stack, pooling, labels: 3, dropout, embedding_dropout };
+/// let classifier = Classifier::new(shape, 1, &Device::flex());
+/// let tokens = Tensor::<2, Int>::from_data([[5, 9, 2], [7, 1, 0]], &Device::flex());
+/// assert_eq!(classifier.forward(tokens, &[3, 2], None).dims(), [2, 3]);
+/// ```
 #[derive(Module, Debug)]
 pub struct Classifier {
     embedding: Embedding,

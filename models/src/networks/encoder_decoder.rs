@@ -29,6 +29,30 @@ use crate::state::NamedState;
 /// decoder start at zero. There is no input feeding.
 ///
 /// Luong, Pham and Manning, "Effective approaches to attention-based neural machine translation", EMNLP 2015.
+///
+/// ```
+/// use burn::tensor::{Device, Int, Tensor};
+/// use seqzoo_models::Architecture;
+/// use seqzoo_models::layers::{AttentionScore, StackShape};
+/// use seqzoo_models::networks::{EncoderDecoder, EncoderDecoderShape, Generation};
+///
+/// let shape = EncoderDecoderShape {
+///     source_vocabulary: 30,
+///     target_vocabulary: 20,
+///     encoder: StackShape::plain(Architecture::BiGru, 8, vec![8]),
+///     decoder: StackShape::plain(Architecture::Gru, 8, vec![16]),
+///     attention: AttentionScore::General,
+///     dropout: 0.2,
+///     embedding_dropout: 0.0,
+/// };
+/// let model = EncoderDecoder::new(shape, 1, &Device::flex());
+/// let source = || Tensor::<2, Int>::from_data([[5, 9, 2, 7]], &Device::flex());
+/// let target = Tensor::from_data([[1, 8, 3]], &Device::flex());
+/// let (scores, _) = model.decode(model.encode(source(), &[4], None), target, &[3], None);
+/// assert_eq!(scores.dims(), [1, 3, 20]);
+/// let generation = Generation { bos: 1, eos: 2, suppressed: &[0], max_length: 10 };
+/// assert!(model.beam_search(source(), 4, &generation, 3).len() <= 3);
+/// ```
 #[derive(Module, Debug)]
 pub struct EncoderDecoder {
     source: Embedding,

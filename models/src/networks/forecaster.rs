@@ -14,6 +14,14 @@ use crate::layers::{Linear, Perceptron, PerceptronShape, Pooling, SequencePoolin
 use crate::names::{FieldNames, names};
 
 /// Forecast distribution of each future value, and its loss.
+///
+/// ```
+/// use seqzoo_models::networks::ForecastHead;
+///
+/// let head = ForecastHead::Quantiles(vec![0.1, 0.5, 0.9]);
+/// assert_eq!((head.output_size(), head.point_index()), (3, 1));
+/// assert_eq!(head.quantile(&[-1.0, 0.0, 2.0], 0.9), Some(2.0));
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub enum ForecastHead {
     /// One value; loss: mean squared error.
@@ -33,6 +41,19 @@ pub enum ForecastHead {
 /// ```
 ///
 /// The past is `[batch, time, features]`, a forecast is `[batch, horizon, k]` with k = 1, 2 or the number of quantiles.
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use seqzoo_models::Architecture;
+/// use seqzoo_models::layers::StackShape;
+/// use seqzoo_models::networks::{BackboneShape, ForecastHead, Forecaster, ForecasterShape};
+///
+/// let backbone = BackboneShape::Recurrent(StackShape::plain(Architecture::Lstm, 2, vec![16]));
+/// let shape = ForecasterShape { backbone, horizon: 7, head: ForecastHead::Gaussian, dropout: 0.1 };
+/// let forecaster = Forecaster::new(shape, 1, &Device::flex());
+/// let past = Tensor::ones([3, 30, 2], &Device::flex());
+/// assert_eq!(forecaster.forecast(past, &[30, 30, 12]).dims(), [3, 7, 2]);
+/// ```
 #[derive(Module, Debug)]
 pub struct Forecaster {
     backbone: Backbone,

@@ -24,6 +24,20 @@ use crate::names::{FieldNames, names};
 /// Tied embeddings need equal embedding and output sizes.
 ///
 /// Tied embeddings: Press and Wolf, "Using the output embedding to improve language models", EACL 2017.
+///
+/// ```
+/// use burn::tensor::{Device, Int, Tensor};
+/// use seqzoo_models::Architecture;
+/// use seqzoo_models::layers::StackShape;
+/// use seqzoo_models::networks::{LanguageModel, LanguageModelShape};
+///
+/// let stack = StackShape::plain(Architecture::Lstm, 16, vec![16]);
+/// let shape = LanguageModelShape { vocabulary: 50, stack, tied: true, dropout: 0.2, embedding_dropout: 0.0 };
+/// let model = LanguageModel::new(shape, 1, &Device::flex());
+/// let tokens = Tensor::<2, Int>::from_data([[5, 9, 2], [7, 1, 4]], &Device::flex());
+/// let output = model.forward(tokens, &[3, 3], None, None);
+/// assert_eq!(model.scores(output.features).dims(), [2, 3, 50]);
+/// ```
 #[derive(Module, Debug)]
 pub struct LanguageModel {
     embedding: Embedding,
@@ -178,6 +192,20 @@ impl LanguageModel {
 }
 
 /// A language model that processes one text token by token; on a CPU without allocating.
+///
+/// ```
+/// use burn::tensor::Device;
+/// use seqzoo_models::Architecture;
+/// use seqzoo_models::layers::StackShape;
+/// use seqzoo_models::networks::{LanguageModel, LanguageModelShape};
+///
+/// let stack = StackShape::plain(Architecture::Gru, 8, vec![16]);
+/// let shape = LanguageModelShape { vocabulary: 50, stack, tied: false, dropout: 0.0, embedding_dropout: 0.0 };
+/// let model = LanguageModel::new(shape, 1, &Device::flex());
+/// let (mut stream, mut scores) = (model.stream(&Device::flex()), Vec::new());
+/// [5, 9, 2].into_iter().for_each(|token| stream.step(token, &mut scores));
+/// assert_eq!(scores.len(), 50);
+/// ```
 #[derive(Debug)]
 pub struct TextReader<'a> {
     model: &'a LanguageModel,

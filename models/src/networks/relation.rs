@@ -26,6 +26,19 @@ use crate::names::{FieldNames, names};
 /// `[batch, labels]`.
 ///
 /// After Zhang and Wang, "Relation classification via recurrent neural network", 2015.
+///
+/// ```
+/// use burn::tensor::{Device, Int, Tensor};
+/// use seqzoo_models::Architecture;
+/// use seqzoo_models::layers::StackShape;
+/// use seqzoo_models::networks::{RelationClassifier, RelationShape};
+///
+/// let stack = StackShape::plain(Architecture::BiRnn, 8, vec![16]);
+/// let shape = RelationShape { vocabulary: 100, stack, labels: 4 };
+/// let classifier = RelationClassifier::new(shape, 1, &Device::flex());
+/// let tokens = Tensor::<2, Int>::from_data([[5, 9, 2, 7, 4]], &Device::flex());
+/// assert_eq!(classifier.forward(tokens, &[5], &[[0..2, 4..5]], None).dims(), [1, 4]);
+/// ```
 #[derive(Module, Debug)]
 pub struct RelationClassifier {
     embedding: Embedding,

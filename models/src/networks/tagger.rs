@@ -27,6 +27,30 @@ use crate::names::{FieldNames, names};
 /// `[batch, time, labels]`, zero at padding.
 ///
 /// Lample et al., "Neural architectures for named entity recognition", NAACL 2016.
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use seqzoo_models::Architecture;
+/// use seqzoo_models::layers::StackShape;
+/// use seqzoo_models::networks::{Tagger, TaggerInput, TaggerShape};
+///
+/// let shape = TaggerShape {
+///     vocabulary: 100,
+///     embedding_size: 8,
+///     character_encoder: None,
+///     stack: StackShape::plain(Architecture::BiLstm, 8, vec![16]),
+///     labels: 5,
+///     crf: true,
+///     dropout: 0.5,
+///     embedding_dropout: 0.0,
+/// };
+/// let tagger = Tagger::new(shape, 1, &Device::flex());
+/// let tokens = Tensor::from_data([[5, 9, 2], [7, 1, 0]], &Device::flex());
+/// let input = TaggerInput { tokens, lengths: vec![3, 2], characters: None };
+/// assert_eq!(tagger.emissions(&input, None).dims(), [2, 3, 5]);
+/// let (labels, _) = tagger.decode(&input, None);
+/// assert_eq!((labels[0].len(), labels[1].len()), (3, 2));
+/// ```
 #[derive(Module, Debug)]
 pub struct Tagger {
     embedding: Embedding,

@@ -110,6 +110,7 @@ impl CharacterEncoder {
     /// Sets how the layers are computed.
     pub fn set_execution(&mut self, execution: Execution) {
         self.stack.set_execution(execution);
+        self.pooling.set_execution(execution);
     }
 
     /// The word vector at each position, `[batch, time, output_size]`.

@@ -3,11 +3,11 @@
 use burn::module::{Module, Param};
 use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Int, Tensor, TensorData};
+use seqzoo_kernels::{Execution, Lengths, PackedWeights};
 use seqzoo_random::Key;
 use serde::{Deserialize, Serialize};
 
-use seqzoo_kernels::Lengths;
-
+use super::product;
 use crate::cell::zero_padding;
 use crate::init;
 use crate::names::{FieldNames, names};
@@ -60,6 +60,11 @@ pub struct SequencePooling {
 struct Scorer {
     weight: Param<Tensor<2>>,
     vector: Param<Tensor<2>>,
+    /// Packed weights of both products.
+    #[module(skip)]
+    packed: [PackedWeights; 2],
+    #[module(skip)]
+    execution: Execution,
 }
 
 /// Names of parameters in checkpoints.
@@ -72,8 +77,17 @@ impl SequencePooling {
         let attention = (pooling == Pooling::Attention).then(|| Scorer {
             weight: init::glorot_uniform([features, features], 1, key.offset(0), device),
             vector: init::glorot_uniform([features, 1], 1, key.offset(1), device),
+            packed: Default::default(),
+            execution: Execution::default(),
         });
         Self { attention, pooling }
+    }
+
+    /// Sets how the products are computed.
+    pub fn set_execution(&mut self, execution: Execution) {
+        if let Some(scorer) = &mut self.attention {
+            scorer.execution = execution;
+        }
     }
 
     /// Pools `outputs`, `[batch, time, features]`, into `[batch, features]`.
@@ -117,8 +131,9 @@ impl SequencePooling {
 impl Scorer {
     fn forward(&self, outputs: Tensor<3>, lengths: &Lengths) -> Tensor<2> {
         let [batch, time, features] = outputs.dims();
-        let rows = outputs.clone().reshape([batch * time, features]);
-        let scores = rows.matmul(self.weight.val()).tanh().matmul(self.vector.val()).reshape([batch, time]);
+        let hidden = product(outputs.clone(), self.weight.val(), None, &self.packed[0], self.execution).tanh();
+        let scores = product(hidden, self.vector.val(), None, &self.packed[1], self.execution);
+        let scores = scores.reshape([batch, time]);
         let scores = match lengths.padding(time, &scores.device()) {
             None => scores,
             Some(padding) => scores.mask_fill(padding, f32::MIN),

@@ -143,6 +143,7 @@ impl Classifier {
 impl Network for Classifier {
     fn set_execution(&mut self, execution: Execution) {
         self.stack.set_execution(execution);
+        self.pooling.set_execution(execution);
         self.output.set_execution(execution);
     }
 }

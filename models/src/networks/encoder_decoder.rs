@@ -458,6 +458,8 @@ impl Network for EncoderDecoder {
     fn set_execution(&mut self, execution: Execution) {
         self.encoder.set_execution(execution);
         self.decoder.set_execution(execution);
+        self.pooling.set_execution(execution);
+        self.attention.set_execution(execution);
         let linear = self.bridges.iter_mut().chain([&mut self.combine, &mut self.output]);
         linear.for_each(|linear| linear.set_execution(execution));
     }

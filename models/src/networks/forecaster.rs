@@ -309,7 +309,10 @@ impl Forecaster {
 impl Network for Forecaster {
     fn set_execution(&mut self, execution: Execution) {
         match &mut self.backbone {
-            Backbone::Recurrent(encoder) => encoder.stack.set_execution(execution),
+            Backbone::Recurrent(encoder) => {
+                encoder.stack.set_execution(execution);
+                encoder.pooling.set_execution(execution);
+            }
             Backbone::Perceptron(perceptron) => perceptron.set_execution(execution),
         }
         self.output.set_execution(execution);

@@ -3,7 +3,7 @@
 use burn::module::{Module, Param};
 use burn::nn::Embedding;
 use burn::tensor::{Device, Int, Tensor};
-use seqzoo_kernels::{self as kernels, Execution, Lengths, OutputLayer};
+use seqzoo_kernels::{self as kernels, Execution, Lengths, OutputLayer, PackedWeights};
 use seqzoo_random::{Key, Purpose};
 
 use super::{Network, cross_entropy, embed, evaluate_cross_entropy, mean_cross_entropy, spread};
@@ -11,7 +11,7 @@ use crate::dropout_key::DropoutKey;
 use crate::init;
 use crate::invalid_shape::{InvalidShape, expect_valid, positive, probability};
 use crate::layers::dropout::dropout;
-use crate::layers::{LayerState, Linear, Stack, StackOutput, StackShape, StackStream};
+use crate::layers::{LayerState, Linear, Stack, StackOutput, StackShape, StackStream, product};
 use crate::names::{FieldNames, names};
 
 /// Language model: embedding, recurrent stack, dropout, linear layer to the vocabulary.
@@ -143,11 +143,8 @@ impl LanguageModel {
         if let Some(output) = &self.output {
             return output.forward(features);
         }
-        let [batch, time, width] = features.dims();
         let (weight, bias) = self.output();
-        let scores = features.reshape([batch * time, width]).matmul(weight) + bias.unsqueeze();
-        let vocabulary = scores.dims()[1];
-        scores.reshape([batch, time, vocabulary])
+        product(features, weight, Some(bias), &PackedWeights::default(), self.stack.execution())
     }
 
     /// Mean cross-entropy in nats per token; `next`, `[batch · time]`, holds the next token at each time step.

@@ -131,6 +131,7 @@ impl RelationClassifier {
 impl Network for RelationClassifier {
     fn set_execution(&mut self, execution: Execution) {
         self.stack.set_execution(execution);
+        self.pooling.set_execution(execution);
         self.output.set_execution(execution);
     }
 }

@@ -6,7 +6,7 @@ use burn::module::Module;
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use seqzoo_kernels::{Activations, Engine, Execution, InstructionSet, devices, supports};
 use seqzoo_models::Architecture;
-use seqzoo_models::layers::{LayerState, Linear, Stack, StackShape};
+use seqzoo_models::layers::{Attention, AttentionScore, LayerState, Linear, Stack, StackShape};
 use seqzoo_models::networks::{LanguageModel, LanguageModelShape, Network};
 use seqzoo_models::state::NamedState;
 
@@ -390,4 +390,25 @@ fn requiring_a_missing_kernel_panics() {
     let (_, device) = devices().into_iter().find(|(_, device)| supports(device, DType::F32)).unwrap();
     let stack = Stack::new(StackShape::plain(Architecture::PeepholeLstm, 3, vec![3]), key(0), &device);
     stack.with_execution(fused_only()).forward(Tensor::zeros([1, 2, 3], &device), &[2], None, None);
+}
+
+#[test]
+fn tied_scores_and_attention_products_have_the_same_bits_alone_and_in_a_batch() {
+    for (_, device) in devices().into_iter().filter(|(_, device)| supports(device, DType::F32)) {
+        let stack = StackShape::plain(Architecture::Gru, 33, vec![33]);
+        let shape = LanguageModelShape { vocabulary: 70, stack, tied: true, dropout: 0.0, embedding_dropout: 0.0 };
+        let model = LanguageModel::new(shape, 1, &device);
+        let attention = Attention::new(AttentionScore::Additive, 33, 33, key(4), &device);
+        let features = tensor(numbers(7 * 5 * 33, 1), [7, 5, 33], &device);
+        let run = |features: Tensor<3>| {
+            let output = attention.forward(features.clone(), features.clone(), vec![5; features.dims()[0]].as_slice());
+            (values(model.scores(features)), values(output.weights))
+        };
+        let (scores, weights) = run(features.clone());
+        for row in 0..7 {
+            let alone = run(features.clone().narrow(0, row, 1));
+            assert!(alone.0 == scores[row * 5 * 70..][..5 * 70], "scores of row {row}");
+            assert!(alone.1 == weights[row * 5 * 5..][..5 * 5], "attention weights of row {row}");
+        }
+    }
 }

@@ -6,9 +6,7 @@ pub use weights::{Weights, split_gates};
 
 use burn::module::{Module, ModuleDisplay};
 use burn::tensor::{Bool, Device, Tensor};
-use seqzoo_kernels::{
-    self as kernels, Engine, Execution, Extra, Inputs, Lengths, Outputs, Recurrence, Request, Stream,
-};
+use seqzoo_kernels::{self as kernels, Engine, Execution, Extra, Inputs, Lengths, Outputs, Request, Stream};
 use seqzoo_random::Key;
 
 use crate::dropout_key::DropoutKey;
@@ -36,9 +34,9 @@ pub trait Cell: Module + ModuleDisplay {
         self.weights().project_input(input) + self.weights().bias().unsqueeze()
     }
 
-    /// The fused kernel of this cell, if there is one, with the parameters that are not in [`Weights`].
-    fn kernel(&self) -> Option<Recurrence> {
-        None
+    /// Parameters outside [`Weights`] for the cell's fused kernel, if it has one and needs them.
+    fn extra(&self) -> Extra {
+        Extra::None
     }
 
     /// Next state from the input projection of one time step and the current state.
@@ -50,6 +48,8 @@ pub trait Cell: Module + ModuleDisplay {
 /// Description of a cell, printed by `seqzoo describe`.
 #[derive(Debug, Clone, Copy)]
 pub struct CellInfo {
+    /// Names of its unidirectional and its bidirectional architecture in recipes; the first one is also that of its kernel.
+    pub names: [&'static str; 2],
     /// The cell in one sentence.
     pub summary: &'static str,
     /// The equations of one time step, as in the cell's documentation.
@@ -228,18 +228,16 @@ fn fused<C: Cell>(cell: &C, input: &Tensor<3>, options: &UnrollOptions<C::State>
     let unregularized = options.zoneout.rate == 0.0 && options.hidden_offset.is_none();
     let [batch, time, input_size] = input.dims();
     let sizes = [batch, time, input_size, cell.weights().hidden_size()];
-    let found = cell.kernel().filter(|_| unregularized).and_then(|recurrence| {
-        let request = Request { cell: recurrence.cell, device: &input.device(), dtype: input.dtype(), sizes };
-        Some((kernels::find(&request, options.execution)?, recurrence))
-    });
-    let Some((family, Recurrence { cell: name, extra })) = found else {
+    let [name, _] = C::INFO.names;
+    let request = Request { cell: name, device: &input.device(), dtype: input.dtype(), sizes };
+    let Some(family) = kernels::find(&request, options.execution).filter(|_| unregularized) else {
         assert!(
             options.execution.engine != Engine::Fused,
             "no fused kernel supports this cell, regularization and device"
         );
         return None;
     };
-    let inputs = kernel_inputs(cell, extra, input.clone(), options.initial_state.clone());
+    let inputs = kernel_inputs(cell, input.clone(), options.initial_state.clone());
     let reversed = options.direction == Direction::Backward;
     let Outputs { outputs, hidden, cell } =
         family.sequence(name, inputs, &options.lengths, reversed, options.execution);
@@ -247,8 +245,8 @@ fn fused<C: Cell>(cell: &C, input: &Tensor<3>, options: &UnrollOptions<C::State>
 }
 
 /// The inputs of a cell's kernel.
-fn kernel_inputs<C: Cell>(cell: &C, extra: Extra, input: Tensor<3>, initial: Option<C::State>) -> Inputs {
-    let weights = cell.weights();
+fn kernel_inputs<C: Cell>(cell: &C, input: Tensor<3>, initial: Option<C::State>) -> Inputs {
+    let (weights, extra) = (cell.weights(), cell.extra());
     let zeros = || C::State::zeros(input.dims()[0], weights.hidden_size(), &weights.weight_hh());
     let NamedState { hidden, cell } = initial.unwrap_or_else(zeros).named();
     let (weight_ih, bias, weight_hh) = (weights.weight_ih(), weights.bias(), weights.weight_hh());
@@ -261,10 +259,9 @@ fn kernel_inputs<C: Cell>(cell: &C, extra: Extra, input: Tensor<3>, initial: Opt
 ///
 /// For inference only: steps allocate no memory and record no gradients.
 pub fn stream<C: Cell>(cell: &C, initial: Option<C::State>, execution: Execution) -> Option<Stream> {
-    let Recurrence { cell: name, extra } = cell.kernel()?;
     let weights = cell.weights().weight_hh();
     let input = Tensor::zeros([1, 1, cell.weights().input_size()], (&weights.device(), weights.dtype()));
-    kernels::stream(name, kernel_inputs(cell, extra, input, initial), execution)
+    kernels::stream(C::INFO.names[0], kernel_inputs(cell, input, initial), execution)
 }
 
 /// Splits `[steps · batch, features]` into time steps by recursive halving: the backward pass of each split fills zeros

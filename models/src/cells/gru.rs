@@ -3,7 +3,7 @@
 use burn::module::{Module, Param};
 use burn::tensor::activation::sigmoid;
 use burn::tensor::{Device, Tensor};
-use seqzoo_kernels::{Extra, Recurrence};
+use seqzoo_kernels::Extra;
 use seqzoo_random::Key;
 
 use crate::cell::{Cell, CellInfo, Weights, split_gates};
@@ -50,6 +50,7 @@ impl Cell for Gru {
     type State = HiddenState;
 
     const INFO: CellInfo = CellInfo {
+        names: ["gru", "bigru"],
         summary: "reset and update gates, no separate cell state; the reset gate acts before the product",
         equations: "r = σ(x W_ir + h W_hr + b_r)      u = σ(x W_iu + h W_hu + b_u)\n\
                     n = tanh(x W_in + (r ⊙ h) W_hn + b_n)\n\
@@ -73,8 +74,8 @@ impl Cell for Gru {
         &self.weights
     }
 
-    fn kernel(&self) -> Option<Recurrence> {
-        Some(Recurrence { cell: "gru", extra: Extra::Weights(self.weight_hn.val()) })
+    fn extra(&self) -> Extra {
+        Extra::Weights(self.weight_hn.val())
     }
 
     fn step(&self, projected: Tensor<2>, HiddenState { hidden: h }: HiddenState) -> HiddenState {

@@ -52,6 +52,7 @@ impl Cell for LayerNormLstm {
     type State = LstmState;
 
     const INFO: CellInfo = CellInfo {
+        names: ["layer-norm-lstm", "bilayer-norm-lstm"],
         summary: "an LSTM with layer normalization of its products and its cell state",
         equations: "LN(a; γ) = γ ⊙ (a − mean(a)) / √(var(a) + 1e-5)\n\
                     [i f g o] = LN(x W_ih; γ_ih) + LN(h W_hh; γ_hh) + b\n\

@@ -3,7 +3,6 @@
 use burn::module::Module;
 use burn::tensor::activation::sigmoid;
 use burn::tensor::{Device, Tensor};
-use seqzoo_kernels::{Extra, Recurrence};
 use seqzoo_random::Key;
 
 use crate::cell::{Cell, CellInfo, Weights, split_gates};
@@ -46,6 +45,7 @@ impl Cell for Lstm {
     type State = LstmState;
 
     const INFO: CellInfo = CellInfo {
+        names: ["lstm", "bilstm"],
         summary: "input, forget and output gates control a separate cell state",
         equations: "i = σ(x W_ii + h W_hi + b_i)      f = σ(x W_if + h W_hf + b_f)\n\
                     g = tanh(x W_ig + h W_hg + b_g)   o = σ(x W_io + h W_ho + b_o)\n\
@@ -65,10 +65,6 @@ impl Cell for Lstm {
 
     fn weights(&self) -> &Weights {
         &self.weights
-    }
-
-    fn kernel(&self) -> Option<Recurrence> {
-        Some(Recurrence { cell: "lstm", extra: Extra::None })
     }
 
     fn step(&self, projected: Tensor<2>, LstmState { hidden: h, cell: c }: LstmState) -> LstmState {

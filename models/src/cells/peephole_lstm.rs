@@ -50,6 +50,7 @@ impl Cell for PeepholeLstm {
     type State = LstmState;
 
     const INFO: CellInfo = CellInfo {
+        names: ["peephole-lstm", "bipeephole-lstm"],
         summary: "an LSTM whose gates also see the cell state; can learn to time and count",
         equations: "i = σ(x W_ii + h W_hi + p_i ⊙ c + b_i)      f = σ(x W_if + h W_hf + p_f ⊙ c + b_f)\n\
                     g = tanh(x W_ig + h W_hg + b_g)\n\

@@ -3,7 +3,6 @@
 use burn::module::Module;
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
-use seqzoo_kernels::{Extra, Recurrence};
 use seqzoo_random::Key;
 
 use crate::cell::{Cell, CellInfo, Weights};
@@ -42,6 +41,7 @@ impl Cell for ReluRnn {
     type State = HiddenState;
 
     const INFO: CellInfo = CellInfo {
+        names: ["relu-rnn", "birelu-rnn"],
         summary: "a vanilla RNN with ReLU; its state can grow without bound",
         equations: "h' = max(0, x W_ih + h W_hh + b)",
         paper: "Le, Jaitly and Hinton, A simple way to initialize recurrent networks of rectified linear units, 2015",
@@ -58,10 +58,6 @@ impl Cell for ReluRnn {
 
     fn weights(&self) -> &Weights {
         &self.weights
-    }
-
-    fn kernel(&self) -> Option<Recurrence> {
-        Some(Recurrence { cell: "relu-rnn", extra: Extra::None })
     }
 
     fn step(&self, projected: Tensor<2>, HiddenState { hidden: h }: HiddenState) -> HiddenState {

@@ -2,7 +2,6 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use seqzoo_kernels::{Extra, Recurrence};
 use seqzoo_random::Key;
 
 use crate::cell::{Cell, CellInfo, Weights};
@@ -40,6 +39,7 @@ impl Cell for Rnn {
     type State = HiddenState;
 
     const INFO: CellInfo = CellInfo {
+        names: ["rnn", "birnn"],
         summary: "a single hidden state is both memory and output; gradients vanish over long distances",
         equations: "h' = tanh(x W_ih + h W_hh + b)",
         paper: "Elman, Finding structure in time, Cognitive Science 14, 1990",
@@ -56,10 +56,6 @@ impl Cell for Rnn {
 
     fn weights(&self) -> &Weights {
         &self.weights
-    }
-
-    fn kernel(&self) -> Option<Recurrence> {
-        Some(Recurrence { cell: "rnn", extra: Extra::None })
     }
 
     fn step(&self, projected: Tensor<2>, HiddenState { hidden: h }: HiddenState) -> HiddenState {

@@ -5,12 +5,11 @@ mod weights;
 pub use weights::{Weights, split_gates};
 
 use burn::module::{Module, ModuleDisplay};
-use burn::tensor::{Bool, Device, Tensor, TensorData};
-use seqzoo_kernels::{
-    self as kernels, Engine, Execution, Extra, Inputs, Lengths, Outputs, Recurrence, Request, Stream,
-};
-use seqzoo_random::{Key, RngExt};
+use burn::tensor::{Bool, Device, Tensor};
+use seqzoo_kernels::{self as kernels, Engine, Execution, Extra, Inputs, Lengths, Outputs, Request, Stream};
+use seqzoo_random::Key;
 
+use crate::dropout_key::DropoutKey;
 use crate::names::FieldNames;
 use crate::state::{NamedState, State};
 
@@ -35,9 +34,9 @@ pub trait Cell: Module + ModuleDisplay {
         self.weights().project_input(input) + self.weights().bias().unsqueeze()
     }
 
-    /// The fused kernel of this cell, if there is one, with the parameters that are not in [`Weights`].
-    fn kernel(&self) -> Option<Recurrence> {
-        None
+    /// Parameters outside [`Weights`] for the cell's fused kernel, if it has one and needs them.
+    fn extra(&self) -> Extra {
+        Extra::None
     }
 
     /// Next state from the input projection of one time step and the current state.
@@ -49,6 +48,8 @@ pub trait Cell: Module + ModuleDisplay {
 /// Description of a cell, printed by `seqzoo describe`.
 #[derive(Debug, Clone, Copy)]
 pub struct CellInfo {
+    /// Names of its unidirectional and its bidirectional architecture in recipes; the first one is also that of its kernel.
+    pub names: [&'static str; 2],
     /// The cell in one sentence.
     pub summary: &'static str,
     /// The equations of one time step, as in the cell's documentation.
@@ -85,6 +86,20 @@ pub struct UnrollOptions<S> {
     pub execution: Execution,
 }
 
+impl<S> UnrollOptions<S> {
+    /// Options for the forward direction, zero initial states and no regularization.
+    pub fn new(lengths: impl Into<Lengths>) -> Self {
+        Self {
+            lengths: lengths.into(),
+            initial_state: None,
+            direction: Direction::Forward,
+            zoneout: Zoneout::OFF,
+            hidden_offset: None,
+            execution: Execution::default(),
+        }
+    }
+}
+
 /// Direction in which a sequence is processed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
@@ -102,12 +117,12 @@ pub enum Direction {
 /// ```
 ///
 /// Krueger et al., "Zoneout: regularizing RNNs by randomly preserving hidden activations", ICLR 2017.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Zoneout {
     /// Probability of keeping the previous value, in [0, 1).
     pub rate: f64,
-    /// Random key for the masks in training; `None` at inference.
-    pub key: Option<Key>,
+    /// Keys of the masks in training.
+    pub dropout_key: DropoutKey,
 }
 
 /// Result of [`unroll`].
@@ -122,22 +137,19 @@ pub struct UnrollOutput<S> {
 
 impl Zoneout {
     /// No zoneout.
-    pub const OFF: Zoneout = Zoneout { rate: 0.0, key: None };
+    pub const OFF: Zoneout = Zoneout { rate: 0.0, dropout_key: DropoutKey::NONE };
 
-    fn apply<S: State>(self, new: S, old: S, step: usize) -> S {
+    fn apply<S: State>(&self, new: S, old: S, step: usize) -> S {
         if self.rate == 0.0 {
             return new;
         }
         let mut tensors = 0;
         new.zip_with(old, |new, old| {
             tensors += 1;
-            match self.key {
+            let key = self.dropout_key.offset(4 * step as u64 + tensors);
+            match key.mask(new.dims(), self.rate, &new.device()) {
                 None => new.clone() + (old - new) * self.rate,
-                Some(key) => {
-                    let keep =
-                        bernoulli_mask(new.dims(), self.rate, key.offset(4 * step as u64 + tensors), &new.device());
-                    new.mask_where(keep, old)
-                }
+                Some(keep) => new.mask_where(keep, old),
             }
         })
     }
@@ -151,6 +163,17 @@ impl Zoneout {
 /// # Panics
 /// If `input` does not match the cell's input size, the lengths do not match `input`, or [`Engine::Fused`] is required
 /// and no kernel supports the request.
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use seqzoo_models::cell::{Cell, UnrollOptions, unroll};
+/// use seqzoo_models::{Key, Purpose, cells::Gru};
+///
+/// let device = Device::flex();
+/// let gru = Gru::new(3, 4, Key::new(1, Purpose::Weights), &device);
+/// let result = unroll(&gru, Tensor::ones([2, 5, 3], &device), UnrollOptions::new(&[5, 2]));
+/// assert_eq!((result.outputs.dims(), result.final_state.hidden.dims()), ([2, 5, 4], [2, 4]));
+/// ```
 pub fn unroll<C: Cell>(cell: &C, input: Tensor<3>, options: UnrollOptions<C::State>) -> UnrollOutput<C::State> {
     let [batch, time, input_size] = input.dims();
     let (expected, hidden_size, lengths) =
@@ -205,18 +228,16 @@ fn fused<C: Cell>(cell: &C, input: &Tensor<3>, options: &UnrollOptions<C::State>
     let unregularized = options.zoneout.rate == 0.0 && options.hidden_offset.is_none();
     let [batch, time, input_size] = input.dims();
     let sizes = [batch, time, input_size, cell.weights().hidden_size()];
-    let found = cell.kernel().filter(|_| unregularized).and_then(|recurrence| {
-        let request = Request { cell: recurrence.cell, device: &input.device(), dtype: input.dtype(), sizes };
-        Some((kernels::find(&request, options.execution)?, recurrence))
-    });
-    let Some((family, Recurrence { cell: name, extra })) = found else {
+    let [name, _] = C::INFO.names;
+    let request = Request { cell: name, device: &input.device(), dtype: input.dtype(), sizes };
+    let Some(family) = kernels::find(&request, options.execution).filter(|_| unregularized) else {
         assert!(
             options.execution.engine != Engine::Fused,
             "no fused kernel supports this cell, regularization and device"
         );
         return None;
     };
-    let inputs = kernel_inputs(cell, extra, input.clone(), options.initial_state.clone());
+    let inputs = kernel_inputs(cell, input.clone(), options.initial_state.clone());
     let reversed = options.direction == Direction::Backward;
     let Outputs { outputs, hidden, cell } =
         family.sequence(name, inputs, &options.lengths, reversed, options.execution);
@@ -224,8 +245,8 @@ fn fused<C: Cell>(cell: &C, input: &Tensor<3>, options: &UnrollOptions<C::State>
 }
 
 /// The inputs of a cell's kernel.
-fn kernel_inputs<C: Cell>(cell: &C, extra: Extra, input: Tensor<3>, initial: Option<C::State>) -> Inputs {
-    let weights = cell.weights();
+fn kernel_inputs<C: Cell>(cell: &C, input: Tensor<3>, initial: Option<C::State>) -> Inputs {
+    let (weights, extra) = (cell.weights(), cell.extra());
     let zeros = || C::State::zeros(input.dims()[0], weights.hidden_size(), &weights.weight_hh());
     let NamedState { hidden, cell } = initial.unwrap_or_else(zeros).named();
     let (weight_ih, bias, weight_hh) = (weights.weight_ih(), weights.bias(), weights.weight_hh());
@@ -238,10 +259,9 @@ fn kernel_inputs<C: Cell>(cell: &C, extra: Extra, input: Tensor<3>, initial: Opt
 ///
 /// For inference only: steps allocate no memory and record no gradients.
 pub fn stream<C: Cell>(cell: &C, initial: Option<C::State>, execution: Execution) -> Option<Stream> {
-    let Recurrence { cell: name, extra } = cell.kernel()?;
     let weights = cell.weights().weight_hh();
     let input = Tensor::zeros([1, 1, cell.weights().input_size()], (&weights.device(), weights.dtype()));
-    kernels::stream(name, kernel_inputs(cell, extra, input, initial), execution)
+    kernels::stream(C::INFO.names[0], kernel_inputs(cell, input, initial), execution)
 }
 
 /// Splits `[steps · batch, features]` into time steps by recursive halving: the backward pass of each split fills zeros
@@ -272,11 +292,4 @@ pub fn zero_padding(input: Tensor<3>, lengths: &Lengths) -> Tensor<3> {
             input.mask_fill(padding, 0.0)
         }
     }
-}
-
-/// Bernoulli mask: each element is true with probability `rate`, drawn from `key`.
-pub fn bernoulli_mask<const D: usize>(shape: [usize; D], rate: f64, key: Key, device: &Device) -> Tensor<D, Bool> {
-    let mut stream = key.stream();
-    let values: Vec<bool> = (0..shape.iter().product()).map(|_| stream.random_bool(rate)).collect();
-    Tensor::from_data(TensorData::new(values, shape), device)
 }

@@ -21,6 +21,7 @@ pub use crf::Crf;
 pub use directions::{
     Bidirectional, LayerOptions, LayerOutput, LayerState, Regularization, SequenceLayer, Unidirectional,
 };
+pub(crate) use linear::product;
 pub use linear::{Linear, linear};
 pub use perceptron::{Perceptron, PerceptronShape};
 pub use pooling::{Pooling, SequencePooling};

@@ -23,10 +23,12 @@
 //! - [`networks`]: the networks that a recipe trains.
 //! - [`architecture`]: the architecture names that a recipe accepts.
 //! - [`parameters`]: parameters by name, and networks without their type; [`parameter_path`]: the names, as in checkpoints.
+//! - [`dropout_key`]: random keys of dropout masks.
 //! - [`invalid_shape`]: the error for invalid sizes and rates.
 
 pub mod cell;
 pub mod cells;
+pub mod dropout_key;
 pub mod init;
 pub mod invalid_shape;
 pub mod layers;
@@ -40,3 +42,4 @@ pub mod state;
 pub use invalid_shape::InvalidShape;
 pub use layers::architecture::{self, Architecture};
 pub use seqzoo_kernels::Lengths;
+pub use seqzoo_random::{Key, Purpose};

@@ -22,6 +22,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use seqzoo_kernels::{self as kernels, Execution, OutputInputs};
 use seqzoo_random::Key;
 
+use crate::dropout_key::DropoutKey;
 use crate::init;
 use crate::layers::dropout::embedding_dropout;
 use crate::names::{FieldNames, names};
@@ -55,8 +56,8 @@ fn spread(vocabulary: usize, size: usize, key: Key, device: &Device) -> Embeddin
 }
 
 /// The embeddings of `tokens`, `[batch, time, size]`, with embedding dropout at rate `dropped`, given a key.
-fn embed(table: &Embedding, tokens: Tensor<2, Int>, dropped: f64, dropout_key: Option<Key>) -> Tensor<3> {
-    embedding(embedding_dropout(table.weight.val(), dropped, dropout_key.map(|key| key.offset(1))), tokens)
+fn embed(table: &Embedding, tokens: Tensor<2, Int>, dropped: f64, dropout_key: &DropoutKey) -> Tensor<3> {
+    embedding(embedding_dropout(table.weight.val(), dropped, dropout_key.offset(1)), tokens)
 }
 
 /// Output layer and mean cross-entropy in nats: `features` is `[rows, features]`, `targets` one class per row. Uses one

@@ -49,6 +49,14 @@ pub fn gradient_norms(
 
 /// Gradient norms ([`gradient_norms`]) of a randomly initialized stack over `lag` + 1 time steps: 16 rows of uniform
 /// noise in ±1, with the projection of the last output onto a random vector as loss.
+///
+/// ```
+/// use burn::tensor::Device;
+/// use seqzoo_models::{Architecture, layers::StackShape, probe::initial_gradient_norms};
+///
+/// let shape = StackShape::plain(Architecture::Lstm, 4, vec![8]);
+/// assert_eq!(initial_gradient_norms(shape, 10, 1, &Device::flex()).len(), 11);
+/// ```
 pub fn initial_gradient_norms(shape: StackShape, lag: usize, seed: u64, device: &Device) -> Vec<f64> {
     let device = device.clone().autodiff();
     let (batch, time, features) = (16, lag + 1, shape.input_size);

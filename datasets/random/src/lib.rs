@@ -72,6 +72,14 @@ impl Key {
         }
         ChaCha8Rng::from_seed(bytes)
     }
+
+    /// The random stream of one example under this key, independent of that of any other example and of [`Key::stream`].
+    pub fn example_stream(self, example: u64) -> ChaCha8Rng {
+        let mut stream = self.stream();
+        // ChaCha has 2⁶⁴ streams for each key; the first one is `Key::stream`.
+        stream.set_stream(example.wrapping_add(1));
+        stream
+    }
 }
 
 #[cfg(test)]
@@ -83,6 +91,15 @@ mod tests {
         let mut stream = Key::new(42, Purpose::Weights).with_first(1).offset(2).stream();
         let drawn: Vec<u64> = (0..3).map(|_| stream.random()).collect();
         assert_eq!(drawn, GOLDEN);
+    }
+
+    #[test]
+    fn each_example_has_a_stream_of_its_own() {
+        let key = Key::new(1, Purpose::Dropout);
+        let streams = [key.stream(), key.example_stream(0), key.example_stream(1), key.offset(1).example_stream(0)];
+        let drawn: std::collections::BTreeSet<u64> = streams.into_iter().map(|mut stream| stream.random()).collect();
+        assert_eq!(drawn.len(), 4);
+        assert_eq!(key.example_stream(7).random::<u64>(), key.example_stream(7).random::<u64>());
     }
 
     /// Recorded output of this stream: detects a change of generator, which would break existing runs.

@@ -38,15 +38,6 @@ pub struct Request<'a> {
     pub sizes: [usize; 4],
 }
 
-/// A cell that may have a kernel, and the parameters that only it has.
-#[derive(Debug, Clone)]
-pub struct Recurrence {
-    /// Name of the cell, as in the list of architectures.
-    pub cell: &'static str,
-    /// Parameters besides input weights, recurrent weights and bias.
-    pub extra: Extra,
-}
-
 /// Parameters of the last gate of a GRU.
 #[derive(Debug, Clone)]
 pub enum Extra {
@@ -100,6 +91,9 @@ pub trait KernelFamily: Debug + Sync {
     /// Whether tensors of this type on this device are supported at all.
     fn supports(&self, device: &Device, dtype: DType) -> bool;
 
+    /// Names of the cells that have a kernel.
+    fn cells(&self) -> Vec<&'static str>;
+
     /// Whether there is a kernel for a recurrent cell.
     fn supports_sequence(&self, request: &Request) -> bool;
 
@@ -146,7 +140,7 @@ pub trait KernelFamily: Debug + Sync {
         None
     }
 
-    /// See [`update`](crate::update).
+    /// See [`update`](crate::update()).
     fn update(&self, _rule: Rule, _step: Step, _parameter: Parameter, _execution: Execution) -> Option<Updated> {
         None
     }

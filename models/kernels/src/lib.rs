@@ -30,14 +30,12 @@ mod update;
 pub use backend::{Backend, BackendError, devices};
 pub use execution::{Activations, Engine, Execution};
 pub use instructions::{Avx2, Avx512, InstructionSet};
-pub use kernel::{
-    Extra, Inputs, KernelFamily, LinearInputs, OutputInputs, Outputs, Parameter, Recurrence, Request, Updated,
-};
+pub use kernel::{Extra, Inputs, KernelFamily, LinearInputs, OutputInputs, Outputs, Parameter, Request, Updated};
 pub use lengths::Lengths;
 pub use packed::PackedWeights;
 pub use process::{pooled, prepare};
 pub use registry::{
-    evaluate_cross_entropy, find, is_finite, linear, mean_cross_entropy, output_layer, stream, sum_of_squares,
+    cells, evaluate_cross_entropy, find, is_finite, linear, mean_cross_entropy, output_layer, stream, sum_of_squares,
     supports, update,
 };
 pub use stream::{OutputLayer, Stream};

@@ -26,6 +26,11 @@ pub fn supports(device: &Device, dtype: DType) -> bool {
     family(device, dtype, Execution::default()).is_some()
 }
 
+/// Names of the cells that have a kernel in some family.
+pub fn cells() -> Vec<&'static str> {
+    FAMILIES.into_iter().flat_map(KernelFamily::cells).collect()
+}
+
 /// The family that has a kernel for a recurrent layer.
 pub fn find(request: &Request, execution: Execution) -> Option<&'static dyn KernelFamily> {
     family(request.device, request.dtype, execution).filter(|family| family.supports_sequence(request))

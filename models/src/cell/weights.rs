@@ -16,6 +16,15 @@ use crate::names::{FieldNames, names};
 /// Differences from PyTorch: matrices are stored transposed, there is one bias instead of two, and the initialization
 /// is Glorot-uniform (input), orthogonal (recurrent) and constant per gate (bias) instead of uniform in
 /// ±1/√hidden_size.
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use seqzoo_models::{Key, Purpose, cell::Weights};
+///
+/// let weights = Weights::new([3, 4], 2, [0.0, 1.0], Key::new(1, Purpose::Weights), &Device::flex());
+/// assert_eq!((weights.weight_ih().dims(), weights.weight_hh().dims()), ([3, 8], [4, 8]));
+/// assert_eq!(weights.project_input(Tensor::ones([5, 3], &Device::flex())).dims(), [5, 8]);
+/// ```
 #[derive(Module, Debug)]
 pub struct Weights {
     weight_ih: Param<Tensor<2>>,

@@ -3,7 +3,7 @@
 use burn::module::{Module, Param};
 use burn::tensor::activation::sigmoid;
 use burn::tensor::{Device, Tensor};
-use seqzoo_kernels::{Extra, Recurrence};
+use seqzoo_kernels::Extra;
 use seqzoo_random::Key;
 
 use crate::cell::{Cell, CellInfo, Weights, split_gates};
@@ -29,6 +29,17 @@ use crate::state::HiddenState;
 ///
 /// Cho et al., "Learning phrase representations using RNN encoder–decoder", EMNLP 2014, with the update gate inverted
 /// as in Chung et al., "Empirical evaluation of gated recurrent neural networks on sequence modeling", 2014.
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use seqzoo_models::{Key, Purpose, cell::Cell, cells::Gru, state::HiddenState};
+///
+/// let device = Device::flex();
+/// let cell = Gru::new(3, 4, Key::new(1, Purpose::Weights), &device);
+/// let state = HiddenState { hidden: Tensor::zeros([2, 4], &device) };
+/// let next = cell.step(cell.project(Tensor::ones([2, 3], &device)), state);
+/// assert_eq!(next.hidden.dims(), [2, 4]);
+/// ```
 #[derive(Module, Debug)]
 pub struct Gru {
     weights: Weights,
@@ -39,6 +50,7 @@ impl Cell for Gru {
     type State = HiddenState;
 
     const INFO: CellInfo = CellInfo {
+        names: ["gru", "bigru"],
         summary: "reset and update gates, no separate cell state; the reset gate acts before the product",
         equations: "r = σ(x W_ir + h W_hr + b_r)      u = σ(x W_iu + h W_hu + b_u)\n\
                     n = tanh(x W_in + (r ⊙ h) W_hn + b_n)\n\
@@ -62,8 +74,8 @@ impl Cell for Gru {
         &self.weights
     }
 
-    fn kernel(&self) -> Option<Recurrence> {
-        Some(Recurrence { cell: "gru", extra: Extra::Weights(self.weight_hn.val()) })
+    fn extra(&self) -> Extra {
+        Extra::Weights(self.weight_hn.val())
     }
 
     fn step(&self, projected: Tensor<2>, HiddenState { hidden: h }: HiddenState) -> HiddenState {

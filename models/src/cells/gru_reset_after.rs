@@ -3,7 +3,7 @@
 use burn::module::{Module, Param};
 use burn::tensor::activation::sigmoid;
 use burn::tensor::{Device, Tensor};
-use seqzoo_kernels::{Extra, Recurrence};
+use seqzoo_kernels::Extra;
 use seqzoo_random::Key;
 
 use crate::cell::{Cell, CellInfo, Weights, split_gates};
@@ -28,6 +28,17 @@ use crate::state::HiddenState;
 /// replaces (after Tallec and Ollivier, ICLR 2018).
 ///
 /// After Cho et al., EMNLP 2014, in the form of cuDNN; `reset_after=True` in Keras.
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use seqzoo_models::{Key, Purpose, cell::Cell, cells::GruResetAfter, state::HiddenState};
+///
+/// let device = Device::flex();
+/// let cell = GruResetAfter::new(3, 4, Key::new(1, Purpose::Weights), &device);
+/// let state = HiddenState { hidden: Tensor::zeros([2, 4], &device) };
+/// let next = cell.step(cell.project(Tensor::ones([2, 3], &device)), state);
+/// assert_eq!(next.hidden.dims(), [2, 4]);
+/// ```
 #[derive(Module, Debug)]
 pub struct GruResetAfter {
     weights: Weights,
@@ -38,6 +49,7 @@ impl Cell for GruResetAfter {
     type State = HiddenState;
 
     const INFO: CellInfo = CellInfo {
+        names: ["gru-reset-after", "bigru-reset-after"],
         summary: "the GRU of PyTorch and cuDNN: the reset gate acts after the product",
         equations: "r = σ(x W_ir + h W_hr + b_r)      z = σ(x W_iz + h W_hz + b_z)\n\
                     n = tanh(x W_in + b_n + r ⊙ (h W_hn + b_hn))\n\
@@ -61,8 +73,8 @@ impl Cell for GruResetAfter {
         &self.weights
     }
 
-    fn kernel(&self) -> Option<Recurrence> {
-        Some(Recurrence { cell: "gru-reset-after", extra: Extra::Bias(self.bias_hn.val()) })
+    fn extra(&self) -> Extra {
+        Extra::Bias(self.bias_hn.val())
     }
 
     fn step(&self, projected: Tensor<2>, HiddenState { hidden: h }: HiddenState) -> HiddenState {

@@ -28,6 +28,17 @@ const EPSILON: f64 = 1e-5;
 /// 0, and the forget gate's bias to 1 (Jozefowicz et al. 2015). PyTorch has no such cell.
 ///
 /// Ba, Kiros and Hinton, "Layer normalization", 2016, equations 20 to 22.
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use seqzoo_models::{Key, Purpose, cell::Cell, cells::LayerNormLstm, state::LstmState};
+///
+/// let device = Device::flex();
+/// let cell = LayerNormLstm::new(3, 4, Key::new(1, Purpose::Weights), &device);
+/// let state = LstmState { hidden: Tensor::zeros([2, 4], &device), cell: Tensor::zeros([2, 4], &device) };
+/// let next = cell.step(cell.project(Tensor::ones([2, 3], &device)), state);
+/// assert_eq!((next.hidden.dims(), next.cell.dims()), ([2, 4], [2, 4]));
+/// ```
 #[derive(Module, Debug)]
 pub struct LayerNormLstm {
     weights: Weights,
@@ -41,6 +52,7 @@ impl Cell for LayerNormLstm {
     type State = LstmState;
 
     const INFO: CellInfo = CellInfo {
+        names: ["layer-norm-lstm", "bilayer-norm-lstm"],
         summary: "an LSTM with layer normalization of its products and its cell state",
         equations: "LN(a; γ) = γ ⊙ (a − mean(a)) / √(var(a) + 1e-5)\n\
                     [i f g o] = LN(x W_ih; γ_ih) + LN(h W_hh; γ_hh) + b\n\

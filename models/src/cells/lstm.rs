@@ -3,7 +3,6 @@
 use burn::module::Module;
 use burn::tensor::activation::sigmoid;
 use burn::tensor::{Device, Tensor};
-use seqzoo_kernels::{Extra, Recurrence};
 use seqzoo_random::Key;
 
 use crate::cell::{Cell, CellInfo, Weights, split_gates};
@@ -26,6 +25,17 @@ use crate::state::LstmState;
 /// al. 2015).
 ///
 /// Hochreiter and Schmidhuber, Neural Computation 9, 1997; forget gate: Gers et al., Neural Computation 12, 2000.
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use seqzoo_models::{Key, Purpose, cell::Cell, cells::Lstm, state::LstmState};
+///
+/// let device = Device::flex();
+/// let cell = Lstm::new(3, 4, Key::new(1, Purpose::Weights), &device);
+/// let state = LstmState { hidden: Tensor::zeros([2, 4], &device), cell: Tensor::zeros([2, 4], &device) };
+/// let next = cell.step(cell.project(Tensor::ones([2, 3], &device)), state);
+/// assert_eq!((next.hidden.dims(), next.cell.dims()), ([2, 4], [2, 4]));
+/// ```
 #[derive(Module, Debug)]
 pub struct Lstm {
     weights: Weights,
@@ -35,6 +45,7 @@ impl Cell for Lstm {
     type State = LstmState;
 
     const INFO: CellInfo = CellInfo {
+        names: ["lstm", "bilstm"],
         summary: "input, forget and output gates control a separate cell state",
         equations: "i = σ(x W_ii + h W_hi + b_i)      f = σ(x W_if + h W_hf + b_f)\n\
                     g = tanh(x W_ig + h W_hg + b_g)   o = σ(x W_io + h W_ho + b_o)\n\
@@ -54,10 +65,6 @@ impl Cell for Lstm {
 
     fn weights(&self) -> &Weights {
         &self.weights
-    }
-
-    fn kernel(&self) -> Option<Recurrence> {
-        Some(Recurrence { cell: "lstm", extra: Extra::None })
     }
 
     fn step(&self, projected: Tensor<2>, LstmState { hidden: h, cell: c }: LstmState) -> LstmState {

@@ -27,6 +27,17 @@ use crate::state::LstmState;
 /// cell.
 ///
 /// Gers and Schmidhuber, "Recurrent nets that time and count", IJCNN 2000.
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use seqzoo_models::{Key, Purpose, cell::Cell, cells::PeepholeLstm, state::LstmState};
+///
+/// let device = Device::flex();
+/// let cell = PeepholeLstm::new(3, 4, Key::new(1, Purpose::Weights), &device);
+/// let state = LstmState { hidden: Tensor::zeros([2, 4], &device), cell: Tensor::zeros([2, 4], &device) };
+/// let next = cell.step(cell.project(Tensor::ones([2, 3], &device)), state);
+/// assert_eq!((next.hidden.dims(), next.cell.dims()), ([2, 4], [2, 4]));
+/// ```
 #[derive(Module, Debug)]
 pub struct PeepholeLstm {
     weights: Weights,
@@ -39,6 +50,7 @@ impl Cell for PeepholeLstm {
     type State = LstmState;
 
     const INFO: CellInfo = CellInfo {
+        names: ["peephole-lstm", "bipeephole-lstm"],
         summary: "an LSTM whose gates also see the cell state; can learn to time and count",
         equations: "i = σ(x W_ii + h W_hi + p_i ⊙ c + b_i)      f = σ(x W_if + h W_hf + p_f ⊙ c + b_f)\n\
                     g = tanh(x W_ig + h W_hg + b_g)\n\

@@ -3,7 +3,6 @@
 use burn::module::Module;
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
-use seqzoo_kernels::{Extra, Recurrence};
 use seqzoo_random::Key;
 
 use crate::cell::{Cell, CellInfo, Weights};
@@ -22,6 +21,17 @@ use crate::state::HiddenState;
 /// weights are initialized to an orthogonal matrix, where the paper uses the identity.
 ///
 /// Le, Jaitly and Hinton, "A simple way to initialize recurrent networks of rectified linear units", 2015.
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use seqzoo_models::{Key, Purpose, cell::Cell, cells::ReluRnn, state::HiddenState};
+///
+/// let device = Device::flex();
+/// let cell = ReluRnn::new(3, 4, Key::new(1, Purpose::Weights), &device);
+/// let state = HiddenState { hidden: Tensor::zeros([2, 4], &device) };
+/// let next = cell.step(cell.project(Tensor::ones([2, 3], &device)), state);
+/// assert_eq!(next.hidden.dims(), [2, 4]);
+/// ```
 #[derive(Module, Debug)]
 pub struct ReluRnn {
     weights: Weights,
@@ -31,6 +41,7 @@ impl Cell for ReluRnn {
     type State = HiddenState;
 
     const INFO: CellInfo = CellInfo {
+        names: ["relu-rnn", "birelu-rnn"],
         summary: "a vanilla RNN with ReLU; its state can grow without bound",
         equations: "h' = max(0, x W_ih + h W_hh + b)",
         paper: "Le, Jaitly and Hinton, A simple way to initialize recurrent networks of rectified linear units, 2015",
@@ -47,10 +58,6 @@ impl Cell for ReluRnn {
 
     fn weights(&self) -> &Weights {
         &self.weights
-    }
-
-    fn kernel(&self) -> Option<Recurrence> {
-        Some(Recurrence { cell: "relu-rnn", extra: Extra::None })
     }
 
     fn step(&self, projected: Tensor<2>, HiddenState { hidden: h }: HiddenState) -> HiddenState {

@@ -2,7 +2,6 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use seqzoo_kernels::{Extra, Recurrence};
 use seqzoo_random::Key;
 
 use crate::cell::{Cell, CellInfo, Weights};
@@ -20,6 +19,17 @@ use crate::state::HiddenState;
 /// Differences from PyTorch's `RNN`: those of [`Weights`]; the bias is initialized to 0.
 ///
 /// Elman, "Finding structure in time", Cognitive Science 14, 1990.
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use seqzoo_models::{Key, Purpose, cell::Cell, cells::Rnn, state::HiddenState};
+///
+/// let device = Device::flex();
+/// let cell = Rnn::new(3, 4, Key::new(1, Purpose::Weights), &device);
+/// let state = HiddenState { hidden: Tensor::zeros([2, 4], &device) };
+/// let next = cell.step(cell.project(Tensor::ones([2, 3], &device)), state);
+/// assert_eq!(next.hidden.dims(), [2, 4]);
+/// ```
 #[derive(Module, Debug)]
 pub struct Rnn {
     weights: Weights,
@@ -29,6 +39,7 @@ impl Cell for Rnn {
     type State = HiddenState;
 
     const INFO: CellInfo = CellInfo {
+        names: ["rnn", "birnn"],
         summary: "a single hidden state is both memory and output; gradients vanish over long distances",
         equations: "h' = tanh(x W_ih + h W_hh + b)",
         paper: "Elman, Finding structure in time, Cognitive Science 14, 1990",
@@ -45,10 +56,6 @@ impl Cell for Rnn {
 
     fn weights(&self) -> &Weights {
         &self.weights
-    }
-
-    fn kernel(&self) -> Option<Recurrence> {
-        Some(Recurrence { cell: "rnn", extra: Extra::None })
     }
 
     fn step(&self, projected: Tensor<2>, HiddenState { hidden: h }: HiddenState) -> HiddenState {

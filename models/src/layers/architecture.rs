@@ -13,7 +13,7 @@ use crate::state::State;
 
 /// Generates the names ([`Architecture`]) and layers ([`Recurrent`]) from the list of cells.
 macro_rules! architectures {
-    ($($file:ident::$cell:ident = $name:literal, $both:ident;)*) => {
+    ($($file:ident::$cell:ident, $both:ident;)*) => {
         /// A recurrent architecture: a cell, unidirectional or bidirectional.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub enum Architecture {
@@ -29,16 +29,8 @@ macro_rules! architectures {
 
         impl Architecture {
             /// All architectures, unidirectional first.
-            pub const ALL: [Architecture; 2 * [$($name),*].len()] =
+            pub const ALL: [Architecture; 2 * [$(stringify!($cell)),*].len()] =
                 [$(Architecture::$cell,)* $(Architecture::$both,)*];
-
-            /// Name in recipes and on the command line.
-            pub fn name(self) -> &'static str {
-                match self {
-                    $(Architecture::$cell => $name,)*
-                    $(Architecture::$both => concat!("bi", $name),)*
-                }
-            }
 
             /// The unidirectional architecture of the same cell.
             pub fn forward(self) -> Self {
@@ -126,6 +118,11 @@ macro_rules! architectures {
 cells!(architectures);
 
 impl Architecture {
+    /// Name in recipes and on the command line.
+    pub fn name(self) -> &'static str {
+        self.info().names[self.directions() - 1]
+    }
+
     /// The architecture with this name.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|architecture| architecture.name() == name)

@@ -4,10 +4,11 @@ use burn::module::{Module, Param};
 use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Tensor};
 use schemars::JsonSchema;
-use seqzoo_kernels::Lengths;
+use seqzoo_kernels::{Execution, Lengths, PackedWeights};
 use seqzoo_random::Key;
 use serde::{Deserialize, Serialize};
 
+use super::product;
 use crate::cell::zero_padding;
 use crate::init;
 use crate::names::{FieldNames, names};
@@ -36,6 +37,18 @@ pub enum AttentionScore {
 ///
 /// Luong, Pham and Manning, "Effective approaches to attention-based neural machine translation", EMNLP 2015; Bahdanau,
 /// Cho and Bengio, "Neural machine translation by jointly learning to align and translate", ICLR 2015.
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use seqzoo_models::layers::{Attention, AttentionScore};
+/// use seqzoo_models::{Key, Purpose};
+///
+/// let device = Device::flex();
+/// let attention = Attention::new(AttentionScore::General, 4, 6, Key::new(1, Purpose::Weights), &device);
+/// let (queries, memory) = (Tensor::ones([2, 3, 4], &device), Tensor::ones([2, 5, 6], &device));
+/// let output = attention.forward(queries, memory, &[5, 2]);
+/// assert_eq!((output.context.dims(), output.weights.dims()), ([2, 3, 6], [2, 3, 5]));
+/// ```
 #[derive(Module, Debug)]
 pub struct Attention {
     /// general: `[query_size, memory_size]`; additive: `[query_size, memory_size]` as W_q.
@@ -46,6 +59,11 @@ pub struct Attention {
     vector: Option<Param<Tensor<2>>>,
     #[module(skip)]
     score: AttentionScore,
+    /// Packed weights of the query, memory and vector products.
+    #[module(skip)]
+    packed: [PackedWeights; 3],
+    #[module(skip)]
+    execution: Execution,
 }
 
 /// Names of parameters in checkpoints.
@@ -78,7 +96,14 @@ impl Attention {
             weight_memory: additive.then(|| matrix([memory_size, memory_size], 1)),
             vector: additive.then(|| matrix([memory_size, 1], 2)),
             score,
+            packed: Default::default(),
+            execution: Execution::default(),
         }
+    }
+
+    /// Sets how the products are computed.
+    pub fn set_execution(&mut self, execution: Execution) {
+        self.execution = execution;
     }
 
     /// Attends from `queries`, `[batch, queries, query_size]`, to `memory`, `[batch, time, memory_size]`, with
@@ -97,14 +122,14 @@ impl Attention {
         let memory = zero_padding(memory, &lengths);
         let scores = match self.score {
             AttentionScore::Dot => queries.matmul(memory.clone().swap_dims(1, 2)),
-            AttentionScore::General => product(queries, &self.weight_query).matmul(memory.clone().swap_dims(1, 2)),
+            AttentionScore::General => self.product(queries, 0).matmul(memory.clone().swap_dims(1, 2)),
             AttentionScore::Additive => {
-                let queries = product(queries, &self.weight_query).unsqueeze_dim::<4>(2);
-                let memory = product(memory.clone(), &self.weight_memory).unsqueeze_dim::<4>(1);
+                let queries = self.product(queries, 0).unsqueeze_dim::<4>(2);
+                let memory = self.product(memory.clone(), 1).unsqueeze_dim::<4>(1);
                 let hidden = (queries + memory).tanh();
                 let width = hidden.dims()[3];
                 let hidden = hidden.reshape([batch, count * time, width]);
-                product(hidden, &self.vector).reshape([batch, count, time])
+                self.product(hidden, 2).reshape([batch, count, time])
             }
         };
         let scores = match lengths.padding(time, &scores.device()) {
@@ -114,11 +139,11 @@ impl Attention {
         let weights = softmax(scores, 2);
         AttentionOutput { context: weights.clone().matmul(memory), weights }
     }
-}
 
-/// `[batch, steps, features]` times `[features, columns]`.
-fn product(input: Tensor<3>, weight: &Option<Param<Tensor<2>>>) -> Tensor<3> {
-    let weight = weight.as_ref().expect("the weights of this score exist").val();
-    let ([batch, steps, features], [_, columns]) = (input.dims(), weight.dims());
-    input.reshape([batch * steps, features]).matmul(weight).reshape([batch, steps, columns])
+    /// `[batch, steps, features]` times the weights of one of the products.
+    fn product(&self, input: Tensor<3>, index: usize) -> Tensor<3> {
+        let weight = [&self.weight_query, &self.weight_memory, &self.vector][index];
+        let weight = weight.as_ref().expect("the weights of this score exist").val();
+        product(input, weight, None, &self.packed[index], self.execution)
+    }
 }

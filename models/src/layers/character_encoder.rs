@@ -7,7 +7,8 @@ use burn::tensor::{Device, Int, Tensor};
 use seqzoo_kernels::{Execution, Lengths};
 use seqzoo_random::Key;
 
-use super::{Pooling, SequencePooling, Stack, StackShape};
+use super::{Pooling, SequencePooling, Stack, StackRates, StackShape};
+use crate::dropout_key::DropoutKey;
 use crate::init;
 use crate::invalid_shape::{InvalidShape, positive};
 use crate::names::{FieldNames, names};
@@ -23,6 +24,22 @@ use crate::names::{FieldNames, names};
 ///
 /// Ling et al., "Finding function in form: compositional character models for open vocabulary word representation",
 /// EMNLP 2015.
+///
+/// ```
+/// use burn::tensor::{Device, Int, Tensor};
+/// use seqzoo_models::layers::{CharacterEncoder, CharacterEncoderShape, StackShape, WordCharacters};
+/// use seqzoo_models::{Architecture, Key, Purpose};
+///
+/// let device = Device::flex();
+/// let stack = StackShape::plain(Architecture::BiLstm, 3, vec![4]);
+/// let shape = CharacterEncoderShape { characters: 9, stack };
+/// let encoder = CharacterEncoder::new(shape, Key::new(1, Purpose::Weights), &device);
+/// // "to be or not to be" has four distinct words.
+/// let characters = Tensor::<2, Int>::from_data([[1, 2, 0], [3, 4, 0], [2, 5, 0], [6, 2, 1]], &device);
+/// let word_indices = Tensor::from_data([[0, 1, 2, 3, 0, 1]], &device);
+/// let words = WordCharacters { characters, lengths: vec![2, 2, 2, 3], word_indices };
+/// assert_eq!(encoder.forward(&words, None).dims(), [1, 6, 8]);
+/// ```
 #[derive(Module, Debug)]
 pub struct CharacterEncoder {
     embedding: Embedding,
@@ -65,6 +82,17 @@ impl CharacterEncoderShape {
     }
 }
 
+impl WordCharacters {
+    /// A number for each word that depends on its characters alone (FNV-1a).
+    fn identities(&self) -> Vec<u64> {
+        let [_, longest] = self.characters.dims();
+        let characters = self.characters.clone().try_into_vec_as::<i64>().expect("token ids can be read");
+        let hash = |hash: u64, &character: &i64| (hash ^ character as u64).wrapping_mul(0x0000_0100_0000_01b3);
+        let words = characters.chunks_exact(longest).zip(&self.lengths);
+        words.map(|(word, &length)| word[..length].iter().fold(0xcbf2_9ce4_8422_2325, hash)).collect()
+    }
+}
+
 impl CharacterEncoder {
     /// A character encoder with initial weights drawn from `key`; the character embedding is uniform in ±0.05.
     ///
@@ -82,10 +110,17 @@ impl CharacterEncoder {
     /// Sets how the layers are computed.
     pub fn set_execution(&mut self, execution: Execution) {
         self.stack.set_execution(execution);
+        self.pooling.set_execution(execution);
     }
 
     /// The word vector at each position, `[batch, time, output_size]`.
-    pub fn forward(&self, characters: &WordCharacters, dropout_key: Option<Key>) -> Tensor<3> {
+    ///
+    /// A word is dropped from alike wherever it stands in the batch: its characters are its example.
+    pub fn forward(&self, characters: &WordCharacters, dropout_key: impl Into<DropoutKey>) -> Tensor<3> {
+        let mut dropout_key = dropout_key.into();
+        if !dropout_key.is_none() && self.stack.shape().rates != StackRates::default() {
+            dropout_key = dropout_key.with_examples(characters.identities());
+        }
         let embedded = embedding(self.embedding.weight.val(), characters.characters.clone());
         let lengths = Lengths::from(&characters.lengths);
         let outputs = self.stack.forward(embedded, &lengths, None, dropout_key).outputs;

@@ -21,6 +21,17 @@ use crate::names::{FieldNames, names};
 /// `end` to 0. PyTorch has no CRF.
 ///
 /// Lafferty, McCallum and Pereira, "Conditional random fields", ICML 2001; on a BiLSTM: Lample et al., NAACL 2016.
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use seqzoo_models::{Key, Purpose, layers::Crf};
+///
+/// let device = Device::flex();
+/// let crf = Crf::new(3, Key::new(1, Purpose::Weights), &device);
+/// let emissions = Tensor::<3>::ones([2, 4, 3], &device);
+/// assert_eq!(crf.log_likelihood(emissions.clone(), &[vec![0, 1, 2, 0], vec![1, 1]]).dims(), [2]);
+/// assert_eq!(crf.decode(emissions, &[4, 2]).iter().map(Vec::len).collect::<Vec<_>>(), [4, 2]);
+/// ```
 #[derive(Module, Debug)]
 pub struct Crf {
     transition: Param<Tensor<2>>,

@@ -7,6 +7,7 @@ use seqzoo_random::Key;
 
 use super::dropout;
 use crate::cell::{Cell, Direction, UnrollOptions, UnrollOutput, Zoneout, stream, unroll};
+use crate::dropout_key::DropoutKey;
 use crate::names::{FieldNames, names};
 use crate::state::{NamedState, State};
 
@@ -41,6 +42,19 @@ pub struct LayerOptions {
     pub execution: Execution,
 }
 
+impl LayerOptions {
+    /// Options for zero initial states and no regularization.
+    pub fn new(lengths: impl Into<Lengths>) -> Self {
+        Self {
+            lengths: lengths.into(),
+            initial_state: None,
+            regularization: Regularization::OFF,
+            hidden_offset: None,
+            execution: Execution::default(),
+        }
+    }
+}
+
 /// The recurrent state of a layer.
 #[derive(Debug, Clone)]
 pub struct LayerState {
@@ -50,15 +64,15 @@ pub struct LayerState {
     pub backward: Option<NamedState>,
 }
 
-/// Regularization of a layer: rates in [0, 1), and the random key for the masks in training.
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// Regularization of a layer: rates in [0, 1), and the keys of the masks in training.
+#[derive(Debug, Clone)]
 pub struct Regularization {
     /// Dropout rate of the recurrent weights (DropConnect).
     pub recurrent_dropout: f64,
     /// Zoneout rate of the state's units.
     pub zoneout: f64,
-    /// `None` at inference.
-    pub key: Option<Key>,
+    /// Keys of the masks in training.
+    pub dropout_key: DropoutKey,
 }
 
 /// Output of a layer; `output_size` is `hidden_size` times the number of directions.
@@ -72,10 +86,22 @@ pub struct LayerOutput {
 
 impl Regularization {
     /// No regularization.
-    pub const OFF: Regularization = Regularization { recurrent_dropout: 0.0, zoneout: 0.0, key: None };
+    pub const OFF: Regularization =
+        Regularization { recurrent_dropout: 0.0, zoneout: 0.0, dropout_key: DropoutKey::NONE };
 }
 
 /// Unidirectional recurrent layer: processes each row from its first time step to its last valid one.
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use seqzoo_models::layers::{LayerOptions, SequenceLayer, Unidirectional};
+/// use seqzoo_models::{Key, Purpose, cells::Lstm};
+///
+/// let device = Device::flex();
+/// let layer = Unidirectional::<Lstm>::new(3, 4, Key::new(1, Purpose::Weights), &device);
+/// let output = layer.forward(Tensor::ones([2, 5, 3], &device), LayerOptions::new(&[5, 2]));
+/// assert_eq!((output.outputs.dims(), output.state.backward.is_some()), ([2, 5, 4], false));
+/// ```
 #[derive(Module, Debug)]
 pub struct Unidirectional<C> {
     forward: C,
@@ -87,6 +113,17 @@ pub struct Unidirectional<C> {
 /// Requires the whole sequence, so it cannot stream.
 ///
 /// Schuster and Paliwal, "Bidirectional recurrent neural networks", IEEE Transactions on Signal Processing 45, 1997.
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use seqzoo_models::layers::{LayerOptions, SequenceLayer, Bidirectional};
+/// use seqzoo_models::{Key, Purpose, cells::Lstm};
+///
+/// let device = Device::flex();
+/// let layer = Bidirectional::<Lstm>::new(3, 4, Key::new(1, Purpose::Weights), &device);
+/// let output = layer.forward(Tensor::ones([2, 5, 3], &device), LayerOptions::new(&[5, 2]));
+/// assert_eq!((output.outputs.dims(), output.state.backward.is_some()), ([2, 5, 8], true));
+/// ```
 #[derive(Module, Debug)]
 pub struct Bidirectional<C> {
     forward: C,
@@ -112,11 +149,11 @@ fn apply<C: Cell>(
     hidden_offset: Option<Tensor<3>>,
 ) -> (Tensor<3>, NamedState) {
     let LayerOptions { lengths, regularization, execution, .. } = options;
-    let key = regularization
-        .key
-        .map(|key| if direction == Direction::Backward { key.with_first(key.first() ^ BACKWARD) } else { key });
+    let dropout_key = regularization.dropout_key.part(if direction == Direction::Backward { BACKWARD } else { 0 });
+    // Zoneout and recurrent dropout draw from separate key ranges.
+    let connections = dropout_key.part(WEIGHTS).batch().filter(|_| regularization.recurrent_dropout > 0.0);
     let initial_state = initial.map(C::State::from_named);
-    let zoneout = Zoneout { rate: regularization.zoneout, key };
+    let zoneout = Zoneout { rate: regularization.zoneout, dropout_key };
     let unroll_options = UnrollOptions {
         lengths: lengths.clone(),
         initial_state,
@@ -125,17 +162,12 @@ fn apply<C: Cell>(
         hidden_offset,
         execution: *execution,
     };
-    let UnrollOutput { outputs, final_state } = match key {
-        // Zoneout and recurrent dropout draw from separate key ranges.
-        Some(key) if regularization.recurrent_dropout > 0.0 => {
-            let dropped = dropout::drop_connect(
-                cell.clone(),
-                regularization.recurrent_dropout,
-                key.with_first(key.first() ^ WEIGHTS),
-            );
+    let UnrollOutput { outputs, final_state } = match connections {
+        Some(key) => {
+            let dropped = dropout::drop_connect(cell.clone(), regularization.recurrent_dropout, key);
             unroll(&dropped, input, unroll_options)
         }
-        _ => unroll(cell, input, unroll_options),
+        None => unroll(cell, input, unroll_options),
     };
     (outputs, final_state.named())
 }

@@ -18,6 +18,15 @@ use crate::names::{FieldNames, names};
 ///
 /// Differences from PyTorch's `Linear`: the matrix is stored transposed, weights are initialized Glorot-uniform and
 /// biases to a constant.
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use seqzoo_models::{Key, Purpose, layers::Linear};
+///
+/// let device = Device::flex();
+/// let linear = Linear::new(3, 4, 0.0, Key::new(1, Purpose::Weights), &device);
+/// assert_eq!(linear.forward(Tensor::<3>::ones([2, 5, 3], &device)).dims(), [2, 5, 4]);
+/// ```
 #[derive(Module, Debug)]
 pub struct Linear {
     weight: Param<Tensor<2>>,
@@ -53,16 +62,7 @@ impl Linear {
 
     /// Applies the layer to the last dimension: `[…, input_size]` to `[…, output_size]`.
     pub fn forward<const D: usize>(&self, input: Tensor<D>) -> Tensor<D> {
-        let (weight, bias) = (self.weight.val(), self.bias.val());
-        let [features, classes] = weight.dims();
-        let mut shape = input.dims();
-        let rows = shape[..D - 1].iter().product();
-        let flat = input.reshape([rows, features]);
-        let inputs = LinearInputs { input: &flat, weight: &weight, bias: &bias };
-        let output = kernels::linear(inputs, &self.packed, self.execution)
-            .unwrap_or_else(|| module::linear(flat, weight, Some(bias)));
-        shape[D - 1] = classes;
-        output.reshape(shape)
+        product(input, self.weight.val(), Some(self.bias.val()), &self.packed, self.execution)
     }
 
     /// W, `[input_size, output_size]`.
@@ -79,4 +79,25 @@ impl Linear {
     pub fn set_execution(&mut self, execution: Execution) {
         self.execution = execution;
     }
+}
+
+/// x W + b over the last dimension: `[…, input_size]` to `[…, output_size]`. Uses the kernel of linear layers if available, so a row
+/// has the same bits alone and in a batch.
+pub(crate) fn product<const D: usize>(
+    input: Tensor<D>,
+    weight: Tensor<2>,
+    bias: Option<Tensor<1>>,
+    packed: &PackedWeights,
+    execution: Execution,
+) -> Tensor<D> {
+    let [features, columns] = weight.dims();
+    let mut shape = input.dims();
+    let rows = shape[..D - 1].iter().product();
+    let input = input.reshape([rows, features]);
+    let zeros = || Tensor::zeros([columns], (&input.device(), input.dtype()));
+    let kernel_bias = bias.clone().unwrap_or_else(zeros);
+    let inputs = LinearInputs { input: &input, weight: &weight, bias: &kernel_bias };
+    let output = kernels::linear(inputs, packed, execution).unwrap_or_else(|| module::linear(input, weight, bias));
+    shape[D - 1] = columns;
+    output.reshape(shape)
 }

@@ -17,6 +17,16 @@ use crate::names::{FieldNames, names};
 /// ```
 ///
 /// Input `[batch, window, features]`, output `[batch, last hidden size]`.
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use seqzoo_models::layers::{Perceptron, PerceptronShape};
+/// use seqzoo_models::{Key, Purpose};
+///
+/// let shape = PerceptronShape { window: 5, features: 2, hidden_sizes: vec![8, 4] };
+/// let perceptron = Perceptron::new(&shape, Key::new(1, Purpose::Weights), &Device::flex());
+/// assert_eq!(perceptron.forward(Tensor::ones([3, 5, 2], &Device::flex())).dims(), [3, 4]);
+/// ```
 #[derive(Module, Debug)]
 pub struct Perceptron {
     layers: Vec<Linear>,

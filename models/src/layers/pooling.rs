@@ -4,11 +4,11 @@ use burn::module::{Module, Param};
 use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use schemars::JsonSchema;
+use seqzoo_kernels::{Execution, Lengths, PackedWeights};
 use seqzoo_random::Key;
 use serde::{Deserialize, Serialize};
 
-use seqzoo_kernels::Lengths;
-
+use super::product;
 use crate::cell::zero_padding;
 use crate::init;
 use crate::names::{FieldNames, names};
@@ -40,6 +40,16 @@ pub enum Pooling {
 ///
 /// Attention after Yang et al., "Hierarchical attention networks for
 /// document classification", NAACL 2016, without its bias.
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use seqzoo_models::layers::{Pooling, SequencePooling};
+/// use seqzoo_models::{Key, Purpose};
+///
+/// let pooling = SequencePooling::new(Pooling::Attention, 4, Key::new(1, Purpose::Weights), &Device::flex());
+/// let outputs = Tensor::ones([2, 5, 4], &Device::flex());
+/// assert_eq!(pooling.forward(outputs, &[5, 2], 1).dims(), [2, 4]);
+/// ```
 #[derive(Module, Debug)]
 pub struct SequencePooling {
     attention: Option<Scorer>,
@@ -51,6 +61,11 @@ pub struct SequencePooling {
 struct Scorer {
     weight: Param<Tensor<2>>,
     vector: Param<Tensor<2>>,
+    /// Packed weights of both products.
+    #[module(skip)]
+    packed: [PackedWeights; 2],
+    #[module(skip)]
+    execution: Execution,
 }
 
 /// Names of parameters in checkpoints.
@@ -63,8 +78,17 @@ impl SequencePooling {
         let attention = (pooling == Pooling::Attention).then(|| Scorer {
             weight: init::glorot_uniform([features, features], 1, key.offset(0), device),
             vector: init::glorot_uniform([features, 1], 1, key.offset(1), device),
+            packed: Default::default(),
+            execution: Execution::default(),
         });
         Self { attention, pooling }
+    }
+
+    /// Sets how the products are computed.
+    pub fn set_execution(&mut self, execution: Execution) {
+        if let Some(scorer) = &mut self.attention {
+            scorer.execution = execution;
+        }
     }
 
     /// Pools `outputs`, `[batch, time, features]`, into `[batch, features]`.
@@ -108,8 +132,9 @@ impl SequencePooling {
 impl Scorer {
     fn forward(&self, outputs: Tensor<3>, lengths: &Lengths) -> Tensor<2> {
         let [batch, time, features] = outputs.dims();
-        let rows = outputs.clone().reshape([batch * time, features]);
-        let scores = rows.matmul(self.weight.val()).tanh().matmul(self.vector.val()).reshape([batch, time]);
+        let hidden = product(outputs.clone(), self.weight.val(), None, &self.packed[0], self.execution).tanh();
+        let scores = product(hidden, self.vector.val(), None, &self.packed[1], self.execution);
+        let scores = scores.reshape([batch, time]);
         let scores = match lengths.padding(time, &scores.device()) {
             None => scores,
             Some(padding) => scores.mask_fill(padding, f32::MIN),

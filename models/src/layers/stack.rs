@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Architecture, LayerOptions, LayerState, Linear, Recurrent, Regularization, dropout};
 use crate::cell::zero_padding;
+use crate::dropout_key::DropoutKey;
 use crate::invalid_shape::{InvalidShape, expect_valid, positive, probability};
 use crate::names::{FieldNames, names};
 
@@ -74,6 +75,18 @@ pub struct StackRates {
 ///
 /// Residual: He et al., CVPR 2016; highway: Srivastava et al., "Training very deep networks", NIPS 2015; dense: Huang
 /// et al., CVPR 2017.
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use seqzoo_models::layers::{Skip, Stack, StackShape};
+/// use seqzoo_models::{Architecture, Key, Purpose};
+///
+/// let device = Device::flex();
+/// let shape = StackShape { skip: Skip::Residual, ..StackShape::plain(Architecture::BiGru, 8, vec![4, 4]) };
+/// let stack = Stack::new(shape, Key::new(1, Purpose::Weights), &device);
+/// let output = stack.forward(Tensor::ones([2, 5, 8], &device), &[5, 2], None, None);
+/// assert_eq!((output.outputs.dims(), output.states.len()), ([2, 5, 8], 2));
+/// ```
 #[derive(Module, Debug)]
 pub struct Stack {
     layers: Vec<Recurrent>,
@@ -236,7 +249,7 @@ impl Stack {
         input: Tensor<3>,
         lengths: impl Into<Lengths>,
         initial: Option<Vec<LayerState>>,
-        dropout_key: Option<Key>,
+        dropout_key: impl Into<DropoutKey>,
     ) -> StackOutput {
         self.forward_with_hidden_offset(input, lengths, initial, dropout_key, None)
     }
@@ -251,27 +264,27 @@ impl Stack {
         input: Tensor<3>,
         lengths: impl Into<Lengths>,
         initial: Option<Vec<LayerState>>,
-        dropout_key: Option<Key>,
+        dropout_key: impl Into<DropoutKey>,
         mut hidden_offset: Option<Tensor<3>>,
     ) -> StackOutput {
-        let (rates, lengths) = (self.shape.rates, lengths.into());
+        let (rates, lengths, dropout_key) = (self.shape.rates, lengths.into(), dropout_key.into());
         let mut initial = initial.map(|states| {
             assert_eq!(states.len(), self.layers.len(), "initial states must match the number of layers");
             states.into_iter()
         });
         let (mut x, mut top, mut states) = (zero_padding(input, &lengths), None, Vec::new());
         for (index, layer) in self.layers.iter().enumerate() {
-            let key = dropout_key.map(|key| key.with_first(key.first() ^ (1 + index as u64) << 40));
+            let dropout_key = dropout_key.part((1 + index as u64) << 40);
             // Dropout applies to the layer's input, not to the skip connection.
-            let dropped = match key {
-                Some(key) if index > 0 => {
-                    let dropped = dropout::dropout(x.clone(), rates.dropout, Some(key.offset(1 << 20)));
-                    dropout::locked_dropout(dropped, rates.locked_dropout, key.offset(1 << 21))
+            let dropped = match index {
+                0 => x.clone(),
+                _ => {
+                    let dropped = dropout::dropout(x.clone(), rates.dropout, dropout_key.offset(1 << 20));
+                    dropout::locked_dropout(dropped, rates.locked_dropout, dropout_key.offset(1 << 21))
                 }
-                _ => x.clone(),
             };
-            let regularization =
-                Regularization { recurrent_dropout: rates.recurrent_dropout, zoneout: rates.zoneout, key };
+            let StackRates { recurrent_dropout, zoneout, .. } = rates;
+            let regularization = Regularization { recurrent_dropout, zoneout, dropout_key };
             let state = initial.as_mut().and_then(Iterator::next);
             let (lengths, execution) = (lengths.clone(), self.execution);
             let options = LayerOptions {

@@ -8,6 +8,7 @@ use seqzoo_kernels::{Execution, Lengths};
 use seqzoo_random::{Key, Purpose};
 
 use super::{Network, embed, table};
+use crate::dropout_key::DropoutKey;
 use crate::invalid_shape::{InvalidShape, expect_valid, positive, probability};
 use crate::layers::dropout::dropout;
 use crate::layers::{Linear, Pooling, SequencePooling, Stack, StackShape};
@@ -22,6 +23,20 @@ use crate::probe::gradient_norms;
 ///
 /// `E` is `[vocabulary, embedding_size]`, `s` is `[batch, output_size]`, `W` is `[output_size, labels]`; logits are
 /// `[batch, labels]`.
+///
+/// ```
+/// use burn::tensor::{Device, Int, Tensor};
+/// use seqzoo_models::Architecture;
+/// use seqzoo_models::layers::{Pooling, StackShape};
+/// use seqzoo_models::networks::{Classifier, ClassifierShape};
+///
+/// let stack = StackShape::plain(Architecture::BiLstm, 8, vec![16]);
+/// let (pooling, dropout, embedding_dropout) = (Pooling::Max, 0.5, 0.1);
+/// let shape = ClassifierShape { vocabulary: 100, stack, pooling, labels: 3, dropout, embedding_dropout };
+/// let classifier = Classifier::new(shape, 1, &Device::flex());
+/// let tokens = Tensor::<2, Int>::from_data([[5, 9, 2], [7, 1, 0]], &Device::flex());
+/// assert_eq!(classifier.forward(tokens, &[3, 2], None).dims(), [2, 3]);
+/// ```
 #[derive(Module, Debug)]
 pub struct Classifier {
     embedding: Embedding,
@@ -94,7 +109,7 @@ impl Classifier {
     /// If the labels do not match the tokens.
     pub fn gradient_norms(&self, tokens: Tensor<2, Int>, lengths: impl Into<Lengths>, labels: &[usize]) -> Vec<f64> {
         let lengths = lengths.into();
-        let input = embed(&self.embedding, tokens, 0.0, None);
+        let input = embed(&self.embedding, tokens, 0.0, &DropoutKey::NONE);
         let labels: Vec<i32> = labels.iter().map(|&label| label as i32).collect();
         let labels = Tensor::<2, Int>::from_data(TensorData::new(labels, [lengths.len(), 1]), &input.device());
         gradient_norms(&self.stack, input, &lengths, |outputs| {
@@ -111,10 +126,15 @@ impl Classifier {
     ///
     /// # Panics
     /// If there is not one length per row, or a length is 0 or exceeds `time`.
-    pub fn forward(&self, tokens: Tensor<2, Int>, lengths: impl Into<Lengths>, dropout_key: Option<Key>) -> Tensor<2> {
-        let lengths = lengths.into();
-        let input = embed(&self.embedding, tokens, self.embedding_dropout, dropout_key);
-        let outputs = self.stack.forward(input, &lengths, None, dropout_key).outputs;
+    pub fn forward(
+        &self,
+        tokens: Tensor<2, Int>,
+        lengths: impl Into<Lengths>,
+        dropout_key: impl Into<DropoutKey>,
+    ) -> Tensor<2> {
+        let (lengths, dropout_key) = (lengths.into(), dropout_key.into());
+        let input = embed(&self.embedding, tokens, self.embedding_dropout, &dropout_key);
+        let outputs = self.stack.forward(input, &lengths, None, &dropout_key).outputs;
         let pooled = self.pooling.forward(outputs, lengths, self.stack.shape().architecture.directions());
         self.output.forward(dropout(pooled, self.dropout, dropout_key))
     }
@@ -123,6 +143,7 @@ impl Classifier {
 impl Network for Classifier {
     fn set_execution(&mut self, execution: Execution) {
         self.stack.set_execution(execution);
+        self.pooling.set_execution(execution);
         self.output.set_execution(execution);
     }
 }

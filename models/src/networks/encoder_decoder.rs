@@ -9,6 +9,7 @@ use seqzoo_kernels::{Execution, Lengths};
 use seqzoo_random::{Key, Purpose};
 
 use super::{Network, cross_entropy, embed, table};
+use crate::dropout_key::DropoutKey;
 use crate::invalid_shape::{InvalidShape, expect_valid, positive, probability};
 use crate::layers::dropout::dropout;
 use crate::layers::{Attention, AttentionScore, LayerState, Linear, Pooling, SequencePooling, Stack, StackShape};
@@ -28,6 +29,30 @@ use crate::state::NamedState;
 /// decoder start at zero. There is no input feeding.
 ///
 /// Luong, Pham and Manning, "Effective approaches to attention-based neural machine translation", EMNLP 2015.
+///
+/// ```
+/// use burn::tensor::{Device, Int, Tensor};
+/// use seqzoo_models::Architecture;
+/// use seqzoo_models::layers::{AttentionScore, StackShape};
+/// use seqzoo_models::networks::{EncoderDecoder, EncoderDecoderShape, Generation};
+///
+/// let shape = EncoderDecoderShape {
+///     source_vocabulary: 30,
+///     target_vocabulary: 20,
+///     encoder: StackShape::plain(Architecture::BiGru, 8, vec![8]),
+///     decoder: StackShape::plain(Architecture::Gru, 8, vec![16]),
+///     attention: AttentionScore::General,
+///     dropout: 0.2,
+///     embedding_dropout: 0.0,
+/// };
+/// let model = EncoderDecoder::new(shape, 1, &Device::flex());
+/// let source = || Tensor::<2, Int>::from_data([[5, 9, 2, 7]], &Device::flex());
+/// let target = Tensor::from_data([[1, 8, 3]], &Device::flex());
+/// let (scores, _) = model.decode(model.encode(source(), &[4], None), target, &[3], None);
+/// assert_eq!(scores.dims(), [1, 3, 20]);
+/// let generation = Generation { bos: 1, eos: 2, suppressed: &[0], max_length: 10 };
+/// assert!(model.beam_search(source(), 4, &generation, 3).len() <= 3);
+/// ```
 #[derive(Module, Debug)]
 pub struct EncoderDecoder {
     source: Embedding,
@@ -198,11 +223,11 @@ impl EncoderDecoder {
         &self,
         source: Tensor<2, Int>,
         lengths: impl Into<Lengths>,
-        dropout_key: Option<Key>,
+        dropout_key: impl Into<DropoutKey>,
     ) -> EncodedSource {
-        let lengths = lengths.into();
+        let (lengths, dropout_key) = (lengths.into(), dropout_key.into());
         let directions = self.encoder.shape().architecture.directions();
-        let input = embed(&self.source, source, self.embedding_dropout, dropout_key);
+        let input = embed(&self.source, source, self.embedding_dropout, &dropout_key);
         let outputs = self.encoder.forward(input, &lengths, None, dropout_key).outputs;
         let last = self.pooling.forward(outputs.clone(), &lengths, directions);
         let start = |bridge: &Linear| {
@@ -220,12 +245,12 @@ impl EncoderDecoder {
         encoded: EncodedSource,
         target: Tensor<2, Int>,
         lengths: impl Into<Lengths>,
-        dropout_key: Option<Key>,
+        dropout_key: impl Into<DropoutKey>,
     ) -> (Tensor<3>, EncodedSource) {
         let EncodedSource { outputs: source, lengths: source_lengths, states } = encoded;
-        let dropout_key = dropout_key.map(|key| key.with_first(key.first() ^ (1 << 62)));
-        let input = embed(&self.target, target, self.embedding_dropout, dropout_key);
-        let decoded = self.decoder.forward(input, lengths, Some(states), dropout_key);
+        let dropout_key = dropout_key.into().part(1 << 62);
+        let input = embed(&self.target, target, self.embedding_dropout, &dropout_key);
+        let decoded = self.decoder.forward(input, lengths, Some(states), &dropout_key);
         let context = self.attention.forward(decoded.outputs.clone(), source.clone(), &source_lengths).context;
         let combined = self.combine.forward(Tensor::cat(vec![context, decoded.outputs], 2)).tanh();
         let encoded = EncodedSource { outputs: source, lengths: source_lengths, states: decoded.states };
@@ -243,7 +268,7 @@ impl EncoderDecoder {
         lengths: impl Into<Lengths>,
         bos: usize,
         target: &[Vec<usize>],
-        dropout_key: Option<Key>,
+        dropout_key: impl Into<DropoutKey>,
     ) -> Tensor<1> {
         let device = source.device();
         let time = target.iter().map(Vec::len).max().unwrap_or(0);
@@ -254,7 +279,8 @@ impl EncoderDecoder {
         let input: Vec<i32> = target.iter().flat_map(shifted).collect();
         let input = Tensor::<2, Int>::from_data(TensorData::new(input, [target.len(), time]), &device);
         let target_lengths: Vec<usize> = target.iter().map(Vec::len).collect();
-        let encoded = self.encode(source, lengths, dropout_key);
+        let dropout_key = dropout_key.into();
+        let encoded = self.encode(source, lengths, &dropout_key);
         cross_entropy(self.decode(encoded, input, &target_lengths, dropout_key).0, target)
     }
 
@@ -432,6 +458,8 @@ impl Network for EncoderDecoder {
     fn set_execution(&mut self, execution: Execution) {
         self.encoder.set_execution(execution);
         self.decoder.set_execution(execution);
+        self.pooling.set_execution(execution);
+        self.attention.set_execution(execution);
         let linear = self.bridges.iter_mut().chain([&mut self.combine, &mut self.output]);
         linear.for_each(|linear| linear.set_execution(execution));
     }

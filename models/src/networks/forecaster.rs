@@ -7,12 +7,21 @@ use seqzoo_kernels::{Execution, Lengths};
 use seqzoo_random::{Key, Purpose};
 
 use super::Network;
+use crate::dropout_key::DropoutKey;
 use crate::invalid_shape::{InvalidShape, expect_valid, positive, probability};
 use crate::layers::dropout::dropout;
 use crate::layers::{Linear, Perceptron, PerceptronShape, Pooling, SequencePooling, Stack, StackShape};
 use crate::names::{FieldNames, names};
 
 /// Forecast distribution of each future value, and its loss.
+///
+/// ```
+/// use seqzoo_models::networks::ForecastHead;
+///
+/// let head = ForecastHead::Quantiles(vec![0.1, 0.5, 0.9]);
+/// assert_eq!((head.output_size(), head.point_index()), (3, 1));
+/// assert_eq!(head.quantile(&[-1.0, 0.0, 2.0], 0.9), Some(2.0));
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub enum ForecastHead {
     /// One value; loss: mean squared error.
@@ -32,6 +41,19 @@ pub enum ForecastHead {
 /// ```
 ///
 /// The past is `[batch, time, features]`, a forecast is `[batch, horizon, k]` with k = 1, 2 or the number of quantiles.
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use seqzoo_models::Architecture;
+/// use seqzoo_models::layers::StackShape;
+/// use seqzoo_models::networks::{BackboneShape, ForecastHead, Forecaster, ForecasterShape};
+///
+/// let backbone = BackboneShape::Recurrent(StackShape::plain(Architecture::Lstm, 2, vec![16]));
+/// let shape = ForecasterShape { backbone, horizon: 7, head: ForecastHead::Gaussian, dropout: 0.1 };
+/// let forecaster = Forecaster::new(shape, 1, &Device::flex());
+/// let past = Tensor::ones([3, 30, 2], &Device::flex());
+/// assert_eq!(forecaster.forecast(past, &[30, 30, 12]).dims(), [3, 7, 2]);
+/// ```
 #[derive(Module, Debug)]
 pub struct Forecaster {
     backbone: Backbone,
@@ -240,12 +262,17 @@ impl Forecaster {
     ///
     /// # Panics
     /// If the lengths or, for a perceptron, the window do not match `past`.
-    pub fn forward(&self, past: Tensor<3>, lengths: impl Into<Lengths>, dropout_key: Option<Key>) -> Tensor<3> {
-        let lengths = lengths.into();
+    pub fn forward(
+        &self,
+        past: Tensor<3>,
+        lengths: impl Into<Lengths>,
+        dropout_key: impl Into<DropoutKey>,
+    ) -> Tensor<3> {
+        let (lengths, dropout_key) = (lengths.into(), dropout_key.into());
         let batch = lengths.len();
         let encoded = match &self.backbone {
             Backbone::Recurrent(Encoder { stack, pooling }) => {
-                let outputs = stack.forward(past, &lengths, None, dropout_key).outputs;
+                let outputs = stack.forward(past, &lengths, None, &dropout_key).outputs;
                 pooling.forward(outputs, lengths, stack.shape().architecture.directions())
             }
             Backbone::Perceptron(perceptron) => perceptron.forward(past),
@@ -273,7 +300,7 @@ impl Forecaster {
         past: Tensor<3>,
         lengths: impl Into<Lengths>,
         actual: Tensor<2>,
-        dropout_key: Option<Key>,
+        dropout_key: impl Into<DropoutKey>,
     ) -> Tensor<1> {
         self.head.loss(self.forward(past, lengths, dropout_key), actual)
     }
@@ -282,7 +309,10 @@ impl Forecaster {
 impl Network for Forecaster {
     fn set_execution(&mut self, execution: Execution) {
         match &mut self.backbone {
-            Backbone::Recurrent(encoder) => encoder.stack.set_execution(execution),
+            Backbone::Recurrent(encoder) => {
+                encoder.stack.set_execution(execution);
+                encoder.pooling.set_execution(execution);
+            }
             Backbone::Perceptron(perceptron) => perceptron.set_execution(execution),
         }
         self.output.set_execution(execution);

@@ -3,14 +3,15 @@
 use burn::module::{Module, Param};
 use burn::nn::Embedding;
 use burn::tensor::{Device, Int, Tensor};
-use seqzoo_kernels::{self as kernels, Execution, Lengths, OutputLayer};
+use seqzoo_kernels::{self as kernels, Execution, Lengths, OutputLayer, PackedWeights};
 use seqzoo_random::{Key, Purpose};
 
 use super::{Network, cross_entropy, embed, evaluate_cross_entropy, mean_cross_entropy, spread};
+use crate::dropout_key::DropoutKey;
 use crate::init;
 use crate::invalid_shape::{InvalidShape, expect_valid, positive, probability};
 use crate::layers::dropout::dropout;
-use crate::layers::{LayerState, Linear, Stack, StackOutput, StackShape, StackStream};
+use crate::layers::{LayerState, Linear, Stack, StackOutput, StackShape, StackStream, product};
 use crate::names::{FieldNames, names};
 
 /// Language model: embedding, recurrent stack, dropout, linear layer to the vocabulary.
@@ -23,6 +24,20 @@ use crate::names::{FieldNames, names};
 /// Tied embeddings need equal embedding and output sizes.
 ///
 /// Tied embeddings: Press and Wolf, "Using the output embedding to improve language models", EACL 2017.
+///
+/// ```
+/// use burn::tensor::{Device, Int, Tensor};
+/// use seqzoo_models::Architecture;
+/// use seqzoo_models::layers::StackShape;
+/// use seqzoo_models::networks::{LanguageModel, LanguageModelShape};
+///
+/// let stack = StackShape::plain(Architecture::Lstm, 16, vec![16]);
+/// let shape = LanguageModelShape { vocabulary: 50, stack, tied: true, dropout: 0.2, embedding_dropout: 0.0 };
+/// let model = LanguageModel::new(shape, 1, &Device::flex());
+/// let tokens = Tensor::<2, Int>::from_data([[5, 9, 2], [7, 1, 4]], &Device::flex());
+/// let output = model.forward(tokens, &[3, 3], None, None);
+/// assert_eq!(model.scores(output.features).dims(), [2, 3, 50]);
+/// ```
 #[derive(Module, Debug)]
 pub struct LanguageModel {
     embedding: Embedding,
@@ -115,10 +130,11 @@ impl LanguageModel {
         tokens: Tensor<2, Int>,
         lengths: impl Into<Lengths>,
         states: Option<Vec<LayerState>>,
-        dropout_key: Option<Key>,
+        dropout_key: impl Into<DropoutKey>,
     ) -> LanguageModelOutput {
-        let input = embed(&self.embedding, tokens, self.embedding_dropout, dropout_key);
-        let StackOutput { outputs, states } = self.stack.forward(input, lengths, states, dropout_key);
+        let dropout_key = dropout_key.into();
+        let input = embed(&self.embedding, tokens, self.embedding_dropout, &dropout_key);
+        let StackOutput { outputs, states } = self.stack.forward(input, lengths, states, &dropout_key);
         LanguageModelOutput { features: dropout(outputs, self.dropout, dropout_key), states }
     }
 
@@ -127,11 +143,8 @@ impl LanguageModel {
         if let Some(output) = &self.output {
             return output.forward(features);
         }
-        let [batch, time, width] = features.dims();
         let (weight, bias) = self.output();
-        let scores = features.reshape([batch * time, width]).matmul(weight) + bias.unsqueeze();
-        let vocabulary = scores.dims()[1];
-        scores.reshape([batch, time, vocabulary])
+        product(features, weight, Some(bias), &PackedWeights::default(), self.stack.execution())
     }
 
     /// Mean cross-entropy in nats per token; `next`, `[batch · time]`, holds the next token at each time step.
@@ -168,7 +181,7 @@ impl LanguageModel {
     ///
     /// # Panics
     /// If `next` does not match the tokens.
-    pub fn loss(&self, tokens: Tensor<2, Int>, next: &[Vec<usize>], dropout_key: Option<Key>) -> Tensor<1> {
+    pub fn loss(&self, tokens: Tensor<2, Int>, next: &[Vec<usize>], dropout_key: impl Into<DropoutKey>) -> Tensor<1> {
         let lengths: Vec<usize> = next.iter().map(Vec::len).collect();
         let result = self.forward(tokens, &lengths, None, dropout_key);
         cross_entropy(self.scores(result.features), next)
@@ -176,6 +189,20 @@ impl LanguageModel {
 }
 
 /// A language model that processes one text token by token; on a CPU without allocating.
+///
+/// ```
+/// use burn::tensor::Device;
+/// use seqzoo_models::Architecture;
+/// use seqzoo_models::layers::StackShape;
+/// use seqzoo_models::networks::{LanguageModel, LanguageModelShape};
+///
+/// let stack = StackShape::plain(Architecture::Gru, 8, vec![16]);
+/// let shape = LanguageModelShape { vocabulary: 50, stack, tied: false, dropout: 0.0, embedding_dropout: 0.0 };
+/// let model = LanguageModel::new(shape, 1, &Device::flex());
+/// let (mut stream, mut scores) = (model.stream(&Device::flex()), Vec::new());
+/// [5, 9, 2].into_iter().for_each(|token| stream.step(token, &mut scores));
+/// assert_eq!(scores.len(), 50);
+/// ```
 #[derive(Debug)]
 pub struct TextReader<'a> {
     model: &'a LanguageModel,

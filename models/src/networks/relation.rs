@@ -9,6 +9,7 @@ use seqzoo_kernels::{Execution, Lengths};
 use seqzoo_random::{Key, Purpose};
 
 use super::{Network, table};
+use crate::dropout_key::DropoutKey;
 use crate::invalid_shape::{InvalidShape, expect_valid, positive};
 use crate::layers::{Linear, Pooling, SequencePooling, Stack, StackShape};
 use crate::names::{FieldNames, names};
@@ -25,6 +26,19 @@ use crate::names::{FieldNames, names};
 /// `[batch, labels]`.
 ///
 /// After Zhang and Wang, "Relation classification via recurrent neural network", 2015.
+///
+/// ```
+/// use burn::tensor::{Device, Int, Tensor};
+/// use seqzoo_models::Architecture;
+/// use seqzoo_models::layers::StackShape;
+/// use seqzoo_models::networks::{RelationClassifier, RelationShape};
+///
+/// let stack = StackShape::plain(Architecture::BiRnn, 8, vec![16]);
+/// let shape = RelationShape { vocabulary: 100, stack, labels: 4 };
+/// let classifier = RelationClassifier::new(shape, 1, &Device::flex());
+/// let tokens = Tensor::<2, Int>::from_data([[5, 9, 2, 7, 4]], &Device::flex());
+/// assert_eq!(classifier.forward(tokens, &[5], &[[0..2, 4..5]], None).dims(), [1, 4]);
+/// ```
 #[derive(Module, Debug)]
 pub struct RelationClassifier {
     embedding: Embedding,
@@ -90,7 +104,7 @@ impl RelationClassifier {
         tokens: Tensor<2, Int>,
         lengths: impl Into<Lengths>,
         spans: &[[Range<usize>; 2]],
-        dropout_key: Option<Key>,
+        dropout_key: impl Into<DropoutKey>,
     ) -> Tensor<2> {
         let lengths = lengths.into();
         let directions = self.stack.shape().architecture.directions();
@@ -117,6 +131,7 @@ impl RelationClassifier {
 impl Network for RelationClassifier {
     fn set_execution(&mut self, execution: Execution) {
         self.stack.set_execution(execution);
+        self.pooling.set_execution(execution);
         self.output.set_execution(execution);
     }
 }

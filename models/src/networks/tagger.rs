@@ -8,6 +8,7 @@ use seqzoo_random::{Key, Purpose};
 
 use super::{Network, cross_entropy, embed, table};
 use crate::cell::zero_padding;
+use crate::dropout_key::DropoutKey;
 use crate::invalid_shape::{InvalidShape, expect_valid, positive, probability};
 use crate::layers::character_encoder::{CharacterEncoder, CharacterEncoderShape, WordCharacters};
 use crate::layers::dropout::dropout;
@@ -26,6 +27,30 @@ use crate::names::{FieldNames, names};
 /// `[batch, time, labels]`, zero at padding.
 ///
 /// Lample et al., "Neural architectures for named entity recognition", NAACL 2016.
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use seqzoo_models::Architecture;
+/// use seqzoo_models::layers::StackShape;
+/// use seqzoo_models::networks::{Tagger, TaggerInput, TaggerShape};
+///
+/// let shape = TaggerShape {
+///     vocabulary: 100,
+///     embedding_size: 8,
+///     character_encoder: None,
+///     stack: StackShape::plain(Architecture::BiLstm, 8, vec![16]),
+///     labels: 5,
+///     crf: true,
+///     dropout: 0.5,
+///     embedding_dropout: 0.0,
+/// };
+/// let tagger = Tagger::new(shape, 1, &Device::flex());
+/// let tokens = Tensor::from_data([[5, 9, 2], [7, 1, 0]], &Device::flex());
+/// let input = TaggerInput { tokens, lengths: vec![3, 2], characters: None };
+/// assert_eq!(tagger.emissions(&input, None).dims(), [2, 3, 5]);
+/// let (labels, _) = tagger.decode(&input, None);
+/// assert_eq!((labels[0].len(), labels[1].len()), (3, 2));
+/// ```
 #[derive(Module, Debug)]
 pub struct Tagger {
     embedding: Embedding,
@@ -135,18 +160,18 @@ impl Tagger {
     ///
     /// # Panics
     /// If the tagger has a character encoder and the sentences have no characters.
-    pub fn emissions(&self, sentences: &TaggerInput, dropout_key: Option<Key>) -> Tensor<3> {
+    pub fn emissions(&self, sentences: &TaggerInput, dropout_key: impl Into<DropoutKey>) -> Tensor<3> {
         let TaggerInput { tokens, lengths, characters } = sentences;
         let lengths = Lengths::from(lengths);
-        let dropped =
-            |tensor: Tensor<3>, index: u64| dropout(tensor, self.dropout, dropout_key.map(|key| key.offset(index)));
-        let mut input = embed(&self.embedding, tokens.clone(), self.embedding_dropout, dropout_key);
+        let dropout_key = dropout_key.into();
+        let dropped = |tensor: Tensor<3>, index: u64| dropout(tensor, self.dropout, dropout_key.offset(index));
+        let mut input = embed(&self.embedding, tokens.clone(), self.embedding_dropout, &dropout_key);
         if let Some(character_encoder) = &self.character_encoder {
             let characters = characters.as_ref().expect("a tagger with a character encoder needs characters");
-            let dropout_key = dropout_key.map(|key| key.with_first(key.first() ^ (1 << 62)));
-            input = Tensor::cat(vec![input, character_encoder.forward(characters, dropout_key)], 2);
+            let words = character_encoder.forward(characters, dropout_key.part(1 << 62));
+            input = Tensor::cat(vec![input, words], 2);
         }
-        let outputs = self.stack.forward(dropped(input, 2), &lengths, None, dropout_key).outputs;
+        let outputs = self.stack.forward(dropped(input, 2), &lengths, None, &dropout_key).outputs;
         zero_padding(self.output.forward(dropped(outputs, 3)), &lengths)
     }
 
@@ -154,7 +179,12 @@ impl Tagger {
     ///
     /// # Panics
     /// If the labels do not match the sentences.
-    pub fn loss(&self, sentences: &TaggerInput, labels: &[Vec<usize>], dropout_key: Option<Key>) -> Tensor<1> {
+    pub fn loss(
+        &self,
+        sentences: &TaggerInput,
+        labels: &[Vec<usize>],
+        dropout_key: impl Into<DropoutKey>,
+    ) -> Tensor<1> {
         let emissions = self.emissions(sentences, dropout_key);
         self.loss_of(emissions, labels)
     }

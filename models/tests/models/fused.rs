@@ -6,25 +6,20 @@ use burn::module::Module;
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use seqzoo_kernels::{Activations, Engine, Execution, InstructionSet, devices, supports};
 use seqzoo_models::Architecture;
-use seqzoo_models::layers::{LayerState, Linear, Stack, StackShape};
+use seqzoo_models::layers::{Attention, AttentionScore, LayerState, Linear, Stack, StackShape};
 use seqzoo_models::networks::{LanguageModel, LanguageModelShape, Network};
 use seqzoo_models::state::NamedState;
 
 use crate::support::{key, numbers, parameters, tensor, values, wide_gradients, with_parameters};
 
-/// The architectures that have a kernel.
-const FUSED: [Architecture; 10] = [
-    Architecture::Rnn,
-    Architecture::ReluRnn,
-    Architecture::Lstm,
-    Architecture::Gru,
-    Architecture::GruResetAfter,
-    Architecture::BiRnn,
-    Architecture::BiReluRnn,
-    Architecture::BiLstm,
-    Architecture::BiGru,
-    Architecture::BiGruResetAfter,
-];
+/// The architectures whose cells have a kernel.
+fn fused() -> Vec<Architecture> {
+    let cells = seqzoo_kernels::cells();
+    let all = Architecture::ALL.into_iter();
+    let fused: Vec<_> = all.filter(|architecture| cells.contains(&architecture.forward().name())).collect();
+    assert!(!cells.is_empty() && fused.len() == 2 * cells.len(), "kernels of {cells:?}, but cells of {fused:?}");
+    fused
+}
 
 /// What the loss depends on.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -142,7 +137,7 @@ fn kernels_equal_the_reference_loop_for_every_size_and_instruction_set() {
     let reference = Device::flex().autodiff();
     for (_, device) in devices().into_iter().filter(|(_, device)| supports(device, DType::F32)) {
         let device = device.autodiff();
-        for architecture in FUSED {
+        for architecture in fused() {
             let case = |(batch, time, hidden), ragged, loss| Case { batch, time, hidden, ragged, loss };
             for size in [(1, 1, 1), (1, 63, 7), (63, 1, 7), (3, 5, 1), (5, 4, 63), (63, 9, 63), (2, 300, 5)] {
                 for ragged in [false, true] {
@@ -176,7 +171,7 @@ fn results_are_bit_exactly_reproducible() {
 fn recomputed_activations_equal_kept_activations() {
     let (_, device) = devices().into_iter().find(|(_, device)| supports(device, DType::F32)).unwrap();
     let device = device.autodiff();
-    for architecture in FUSED {
+    for architecture in fused() {
         // More time steps than fit one block of products.
         let case = Case { batch: 9, time: 140, hidden: 20, ragged: true, loss: From::Everything };
         let with = |activations| {
@@ -191,7 +186,7 @@ fn recomputed_activations_equal_kept_activations() {
 #[test]
 fn streaming_equals_processing_the_whole_sequence() {
     let (_, device) = devices().into_iter().find(|(_, device)| supports(device, DType::F32)).unwrap();
-    for architecture in FUSED.into_iter().filter(|architecture| architecture.directions() == 1) {
+    for architecture in fused().into_iter().filter(|architecture| architecture.directions() == 1) {
         let stack = Stack::new(StackShape::plain(architecture, INPUT, vec![33, 70]), key(3), &device);
         let steps = numbers(12 * INPUT, 4);
         let input = |from: usize, to: usize| {
@@ -272,7 +267,7 @@ fn outputs_are_bit_exact_for_any_batch_and_number_of_threads() {
         let (lengths, time) = ([9, 1, 4, 9, 7, 3, 8, 2, 5, 6, 9], 9);
         let input = tensor(numbers(11 * time * INPUT, 4), [11, time, INPUT], &device);
         for (architecture, hidden) in
-            FUSED.into_iter().flat_map(|architecture| [(architecture, 21), (architecture, 300)])
+            fused().into_iter().flat_map(|architecture| [(architecture, 21), (architecture, 300)])
         {
             let stack = Stack::new(StackShape::plain(architecture, INPUT, vec![hidden]), key(2), &device);
             let output = Linear::new(stack.shape().output_size(), 5, 0.1, key(3), &device);
@@ -351,7 +346,7 @@ fn outputs_and_gradients(stack: &Stack, device: &Device) -> Vec<Vec<f64>> {
 fn cached_packed_weights_follow_every_update_of_the_weights() {
     for (_, device) in devices().into_iter().filter(|(_, device)| supports(device, DType::F32)) {
         let device = device.autodiff();
-        for architecture in FUSED {
+        for architecture in fused() {
             let shape = || StackShape::plain(architecture, INPUT, vec![7, 20]);
             let stack = Stack::new(shape(), key(0), &device);
             let first = outputs_and_gradients(&stack, &device);
@@ -374,7 +369,7 @@ fn cached_packed_weights_follow_every_update_of_the_weights() {
 #[test]
 fn layers_with_a_kernel_never_fall_back_to_the_loop() {
     for (_, device) in devices().into_iter().filter(|(_, device)| supports(device, DType::F32)) {
-        for architecture in FUSED {
+        for architecture in fused() {
             let stack = Stack::new(StackShape::plain(architecture, INPUT, vec![3, 4]), key(0), &device);
             let input = Tensor::zeros([2, 3, INPUT], &device);
             let auto = stack.forward(input.clone(), &[3, 1], None, None).outputs;
@@ -390,4 +385,25 @@ fn requiring_a_missing_kernel_panics() {
     let (_, device) = devices().into_iter().find(|(_, device)| supports(device, DType::F32)).unwrap();
     let stack = Stack::new(StackShape::plain(Architecture::PeepholeLstm, 3, vec![3]), key(0), &device);
     stack.with_execution(fused_only()).forward(Tensor::zeros([1, 2, 3], &device), &[2], None, None);
+}
+
+#[test]
+fn tied_scores_and_attention_products_have_the_same_bits_alone_and_in_a_batch() {
+    for (_, device) in devices().into_iter().filter(|(_, device)| supports(device, DType::F32)) {
+        let stack = StackShape::plain(Architecture::Gru, 33, vec![33]);
+        let shape = LanguageModelShape { vocabulary: 70, stack, tied: true, dropout: 0.0, embedding_dropout: 0.0 };
+        let model = LanguageModel::new(shape, 1, &device);
+        let attention = Attention::new(AttentionScore::Additive, 33, 33, key(4), &device);
+        let features = tensor(numbers(7 * 5 * 33, 1), [7, 5, 33], &device);
+        let run = |features: Tensor<3>| {
+            let output = attention.forward(features.clone(), features.clone(), vec![5; features.dims()[0]].as_slice());
+            (values(model.scores(features)), values(output.weights))
+        };
+        let (scores, weights) = run(features.clone());
+        for row in 0..7 {
+            let alone = run(features.clone().narrow(0, row, 1));
+            assert!(alone.0 == scores[row * 5 * 70..][..5 * 70], "scores of row {row}");
+            assert!(alone.1 == weights[row * 5 * 5..][..5 * 5], "attention weights of row {row}");
+        }
+    }
 }

@@ -8,6 +8,7 @@ use seqzoo_kernels::{Backend, Execution, Lengths, devices};
 use seqzoo_models::Architecture;
 use seqzoo_models::cell::{Cell, Direction, UnrollOptions, UnrollOutput, Zoneout, unroll};
 use seqzoo_models::cells::{Gru, Lstm, Rnn};
+use seqzoo_models::dropout_key::DropoutKey;
 use seqzoo_models::layers::dropout::{drop_connect, dropout, embedding_dropout, locked_dropout};
 use seqzoo_models::layers::{LayerState, Pooling, Skip, Stack, StackShape};
 use seqzoo_models::networks::{Classifier, ClassifierShape};
@@ -320,7 +321,7 @@ fn dropout_preserves_the_mean_and_is_determined_by_its_key() {
         assert!(once.iter().all(|&value| value == 0.0 || (value - 4.0 / 3.0).abs() < 1e-6));
         assert_eq!(once, drop(key));
         assert_ne!(once, drop(key.with_first(1)));
-        let steps = values(locked_dropout(ones.clone(), 0.25, key));
+        let steps = values(locked_dropout(ones.clone(), 0.25, Some(key)));
         assert!(
             steps.chunks(20 * 50).all(|row| row.chunks(50).all(|step| step == &row[..50])),
             "one mask for all steps"
@@ -373,8 +374,8 @@ fn zoneout_keeps_old_values_in_training_and_uses_the_expectation_at_inference() 
             [values(final_state.hidden), values(final_state.cell)]
         };
         let plain = run(Zoneout::OFF);
-        let noisy = run(Zoneout { rate: 0.3, key: Some(Key::new(1, Purpose::Dropout)) });
-        let expected = run(Zoneout { rate: 0.3, key: None });
+        let noisy = run(Zoneout { rate: 0.3, dropout_key: Some(Key::new(1, Purpose::Dropout)).into() });
+        let expected = run(Zoneout { rate: 0.3, dropout_key: DropoutKey::NONE });
         let mut masks = Vec::new();
         for (part, old) in [1.0, 2.0].into_iter().enumerate() {
             let kept: Vec<bool> = noisy[part].iter().map(|&value| value == old).collect();
@@ -388,7 +389,7 @@ fn zoneout_keeps_old_values_in_training_and_uses_the_expectation_at_inference() 
             masks.push(kept);
         }
         assert_ne!(masks[0], masks[1], "hidden state and cell state have different masks");
-        assert_eq!(noisy, run(Zoneout { rate: 0.3, key: Some(Key::new(1, Purpose::Dropout)) }));
+        assert_eq!(noisy, run(Zoneout { rate: 0.3, dropout_key: Some(Key::new(1, Purpose::Dropout)).into() }));
     }
 }
 

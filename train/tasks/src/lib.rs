@@ -31,7 +31,7 @@ use fields::Field;
 pub use prediction::{Command, Output, PredictError, Predictor, TextOptions};
 pub use spec::{Backbone, DropoutSettings, InvalidValue, MAX_COUNT, MAX_HIDDEN, ModelName, ModelSpec, NetworkSettings};
 pub use trained::{Codec, LoadError, TrainedModel};
-pub use training::{BatchLoss, DynTrainingTask, RecurrentState, TrainingTask};
+pub use training::{BatchLoss, DynTrainingTask, RecurrentState, StepKeys, TrainingTask};
 
 /// Declares the modules of the tasks and collects the `TASK` of each.
 macro_rules! tasks {

@@ -32,6 +32,11 @@ kernels! {
     gru_reset_after::GruResetAfter,
 }
 
+/// Names of the cells that have a kernel.
+pub(super) fn names() -> Vec<&'static str> {
+    KERNELS.iter().map(|kernel| kernel.cell()).collect()
+}
+
 /// The kernel of a cell.
 pub(super) fn find(cell: &str) -> Option<&'static dyn SequenceKernel> {
     KERNELS.iter().copied().find(|kernel| kernel.cell() == cell)

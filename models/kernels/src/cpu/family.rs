@@ -53,6 +53,10 @@ impl KernelFamily for Cpu {
         dtype == DType::F32 && is_cpu(device)
     }
 
+    fn cells(&self) -> Vec<&'static str> {
+        cells::names()
+    }
+
     fn supports_sequence(&self, request: &Request) -> bool {
         self.supports(request.device, request.dtype) && cells::find(request.cell).is_some()
     }

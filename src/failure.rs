@@ -83,7 +83,22 @@ impl From<InvalidShape> for Failure {
 
 impl From<DataError> for Failure {
     fn from(error: DataError) -> Self {
-        Self::new(DATA, error)
+        let code = if matches!(error, DataError::Setting { .. }) { CONFIGURATION } else { DATA };
+        Self::new(code, format!("{error}{}", way_out(&error)))
+    }
+}
+
+/// The commands and flags that help, in addition to the message of a library.
+fn way_out(error: &DataError) -> String {
+    match error {
+        DataError::Missing { dataset, .. } => format!(
+            "; `seqzoo data fetch {dataset} --data-dir DIR` downloads it, and --data-dir or SEQZOO_DATA_DIR names another \
+             folder; see `seqzoo data show {dataset}`"
+        ),
+        DataError::NoFile { format } if format == "csv" => "; name it with --csv FILE".to_owned(),
+        DataError::NoFile { .. } => "; name it with --text FILE".to_owned(),
+        DataError::Column { role: role @ ("time" | "target" | "features"), .. } => format!(" (--{role})"),
+        _ => String::new(),
     }
 }
 

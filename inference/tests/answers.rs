@@ -4,8 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use burn::tensor::Device;
-use seqzoo_datasets::agreement;
-use seqzoo_datasets::catalog::Data;
+use seqzoo_datasets::catalog::{Data, Dataset};
 use seqzoo_datasets::classification::{Classification, Split};
 use seqzoo_datasets::scores::{Metric, Scores};
 use seqzoo_inference::Model;
@@ -44,7 +43,9 @@ fn epoch(step: u64, accuracy: f64) -> Epoch {
 
 /// A hundred sentences of each split.
 fn small() -> Classification {
-    let mut data = agreement::load();
+    let Data::Labeled(mut data) = Dataset::named("agreement").unwrap().load(Path::new("")).unwrap() else {
+        panic!("a dataset for classification")
+    };
     for split in [&mut data.train, &mut data.validation, &mut data.test] {
         split.truncate(100);
     }
@@ -95,7 +96,7 @@ fn metrics_per_group_add_up_to_the_whole() {
     let evaluation = model.evaluate(&Data::Labeled(data.clone()), Split::Test).unwrap();
     let accuracy = evaluation.all.get(Metric::Accuracy).unwrap();
     for kind in ["attractors", "noun-verb pair"] {
-        let of_kind = || evaluation.groups.iter().filter(|((of, _), _)| *of == kind).map(|(_, scores)| scores);
+        let of_kind = || evaluation.groups.iter().filter(|((of, _), _)| **of == *kind).map(|(_, scores)| scores);
         let examples: usize = of_kind().map(|scores| scores.examples).sum();
         let correct: f64 = of_kind().map(|scores| scores.get(Metric::Accuracy).unwrap() * scores.examples as f64).sum();
         assert_eq!(examples, evaluation.all.examples);

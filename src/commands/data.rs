@@ -86,7 +86,7 @@ impl DataCommand {
 
 fn dataset(name: &str) -> Result<&'static Dataset, Failure> {
     Dataset::named(name).ok_or_else(|| {
-        let hint = did_you_mean(name, catalog::ALL.map(|dataset| dataset.name));
+        let hint = did_you_mean(name, catalog::all().iter().map(|dataset| dataset.name));
         Failure::new(USAGE, format!("no dataset `{name}`{hint}; `seqzoo list datasets` shows all"))
     })
 }
@@ -104,7 +104,7 @@ impl Fetch {
         let dataset = dataset(&self.name)?;
         let files = files(dataset)?;
         let dir = data_dir(self.folder.data_dir.as_deref());
-        let is_named = |path: &PathBuf| files.iter().any(|file| path.file_name() == Path::new(file.path).file_name());
+        let is_named = |path: &PathBuf| files.iter().any(|file| path.file_name() == Path::new(&file.path).file_name());
         if let Some(path) = self.from.iter().find(|path| !is_named(path)) {
             let names: Vec<&str> = files.iter().map(|file| name(file)).collect();
             let message = format!("--from {}: {} has {}", path.display(), dataset.name, names.join(", "));
@@ -112,8 +112,8 @@ impl Fetch {
         }
         say(format_args!("{}: {}", dataset.name, dataset.license));
         for file in files {
-            let target = dir.join(file.path);
-            let local = self.from.iter().find(|path| path.file_name() == Path::new(file.path).file_name());
+            let target = dir.join(&file.path);
+            let local = self.from.iter().find(|path| path.file_name() == Path::new(&file.path).file_name());
             if local.is_none() && check(file, &target).is_ok() {
                 say(format_args!("{} already exists", target.display()));
                 continue;
@@ -173,8 +173,8 @@ impl Verify {
         let dir = data_dir(self.folder.data_dir.as_deref());
         let mut out = io::stdout().lock();
         for file in dataset.files() {
-            let target = dir.join(file.path);
-            match (target.is_file(), file.sha256) {
+            let target = dir.join(&file.path);
+            match (target.is_file(), &file.sha256) {
                 (false, _) if file.optional => writeln!(out, "absent   {} (optional)", target.display())?,
                 (false, _) => writeln!(out, "absent   {}", target.display())?,
                 (true, None) => writeln!(out, "present  {} (no published checksum)", target.display())?,
@@ -203,7 +203,7 @@ impl Show {
         let mut out = io::stdout().lock();
         writeln!(out, "{}: {}\nlicense: {}", dataset.name, dataset.summary, dataset.license)?;
         for file in dataset.files() {
-            let digest = file.sha256.map_or_else(|| "unknown".to_owned(), str::to_owned);
+            let digest = file.sha256.as_deref().unwrap_or("unknown");
             let optional = if file.optional { " (optional)" } else { "" };
             writeln!(out, "\n{}\n  to DIR/{}{optional}\n  SHA-256 {digest}", file.url, file.path)?;
         }
@@ -215,8 +215,8 @@ impl Show {
 }
 
 /// The file name of a source.
-fn name(file: &Source) -> &'static str {
-    file.path.rsplit('/').next().unwrap_or(file.path)
+fn name(file: &Source) -> &str {
+    file.path.rsplit('/').next().unwrap_or(&file.path)
 }
 
 /// Checks that a file exists, is not empty and matches its published checksum.
@@ -234,7 +234,7 @@ fn check(file: &Source, path: &Path) -> Result<(), Failure> {
         }
     }
     let found: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    match file.sha256 {
+    match file.sha256.as_deref() {
         _ if bytes == 0 => Err(failed("empty; fetch it again".to_owned())),
         Some(expected) if expected != found => {
             Err(failed(format!("SHA-256 is {found}, expected {expected}; fetch it again")))

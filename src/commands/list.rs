@@ -47,7 +47,9 @@ impl Kind {
         match self {
             Kind::Recipes => SHIPPED.iter().map(|(name, _)| ((*name).to_owned(), recipe_summary(name))).collect(),
             Kind::Models => Architecture::ALL.map(|model| (model.name().to_owned(), model_summary(model))).to_vec(),
-            Kind::Datasets => catalog::ALL.map(|data| (data.name.to_owned(), data.summary.to_owned())).to_vec(),
+            Kind::Datasets => {
+                catalog::all().iter().map(|data| (data.name.to_owned(), data.summary.to_owned())).collect()
+            }
             Kind::Backends => Backend::ALL.map(|one| (one.name().to_owned(), backend_summary(one))).to_vec(),
         }
     }

@@ -116,7 +116,7 @@ impl Recipe {
     /// # Errors
     /// If there is none of that name.
     pub fn dataset(&self) -> Result<&'static Dataset, InvalidValue> {
-        let known = || catalog::ALL.map(|dataset| dataset.name);
+        let known = || catalog::all().iter().map(|dataset| dataset.name).collect::<Vec<_>>();
         Dataset::named(&self.dataset)
             .ok_or_else(|| invalid("dataset", &self.dataset, unknown_name(&self.dataset, &known())))
     }

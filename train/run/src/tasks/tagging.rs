@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use burn::tensor::Device;
 use seqzoo_datasets::batch::{self, BatchLimits};
 use seqzoo_datasets::cleaning::Cleaning;
-use seqzoo_datasets::scores::{ConfusionMatrix, Evaluation, Group, Metric, Scores};
+use seqzoo_datasets::scores::{self, ConfusionMatrix, Evaluation, Group, Metric, Scores};
 use seqzoo_datasets::tagging::{Sentence, Tagging};
 use seqzoo_datasets::text::{UNKNOWN, Vocabulary};
 use seqzoo_kernels::Execution;
@@ -228,7 +228,7 @@ impl SentenceTagger {
             rows.iter().zip(&predictions).flat_map(|(row, predicted)| pairs(&row.labels, predicted)).collect();
         let group = |token: &String| -> Vec<Group> {
             let known = if self.codec.knows(token) { "known" } else { "unknown" };
-            vec![("word", known.to_owned())]
+            vec![scores::group("word", known)]
         };
         let groups: Vec<Vec<Group>> = sentences.iter().flat_map(|sentence| sentence.tokens.iter().map(group)).collect();
         let names = &self.codec.labels;

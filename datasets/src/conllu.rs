@@ -12,7 +12,7 @@ use crate::DataError;
 use crate::reading::{BYTE_ORDER_MARK, Line, Lines, is_blank};
 
 /// Number of columns.
-const COLUMNS: usize = 10;
+pub(crate) const COLUMNS: usize = 10;
 /// 0-based index of the UPOS column.
 const UPOS: usize = 3;
 
@@ -215,6 +215,15 @@ impl Sentence {
     /// The UPOS tag of each word.
     pub fn tags(&self) -> Vec<&str> {
         self.words.iter().map(|word| &self.text[word.tag.clone()]).collect()
+    }
+
+    /// A column of each word; `index` is 0-based.
+    pub(crate) fn column(&self, index: usize) -> Vec<&str> {
+        let row = |word: &Word| {
+            let start = self.text[..word.form.start].rfind('\n').map_or(0, |end| end + 1);
+            self.text[start..].split(['\t', '\n']).nth(index).unwrap_or_default()
+        };
+        self.words.iter().map(row).collect()
     }
 
     /// The 1-based line number of each word: in its file, or in the sentence if it was not parsed from a file.

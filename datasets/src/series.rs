@@ -2,11 +2,17 @@
 
 use std::ops::Range;
 
-use crate::classification::Split;
-use crate::digest::Digest;
-use crate::scores::{Evaluation, Metric, Scores};
-use crate::timestamps::TimeStep;
 use serde::{Deserialize, Serialize};
+
+use crate::DataError;
+use crate::digest::Digest;
+use crate::records::{Records, Split};
+use crate::scores::{Evaluation, Group, Metric, Scores, group};
+use crate::settings::{Columns, Splits};
+use crate::timestamps::{TimeStep, shown};
+
+/// Minimum number of rows of a series to train on.
+const MIN_ROWS: usize = 30;
 
 /// A loaded time series with equal time steps.
 ///
@@ -64,6 +70,57 @@ pub struct RollingOrigin {
 }
 
 impl Series {
+    /// The series of records, by the columns `time`, `target` and `features`. The splits follow each other in time.
+    ///
+    /// # Errors
+    /// If there are fewer than 30 rows, a column is absent, a value is missing or not a finite number, the timestamps have no equal
+    /// steps, or a column is constant in the training split.
+    pub fn from_records(splits: &Splits, columns: &Columns) -> Result<Self, DataError> {
+        let mut records = splits.train.clone();
+        records.append(splits.validation.clone())?;
+        records.append(splits.test.clone())?;
+        let rows = records.len();
+        // An absent column is the more likely mistake.
+        let used = Used::find(&records, columns)?;
+        if rows < MIN_ROWS {
+            let detail = format!("{rows} rows are too few to train on; at least {MIN_ROWS} are needed");
+            return Err(DataError::of_records(records.file(), detail));
+        }
+        let train_end = splits.train.len();
+        let mut series = used.series(&records, None, splits.missing_steps)?;
+        (series.train_end, series.validation_end) = (train_end, train_end + splits.validation.len());
+        series.season = splits.season.or(series.season);
+        if splits.missing_steps > 0 {
+            series.first_step = 0;
+        }
+        series.refuse_constants(&records)?;
+        Ok(series)
+    }
+
+    /// The series of recent rows to forecast from, for a model trained on time steps of `step`: it may have any length and constant
+    /// columns, and ambiguous timestamps are resolved by `step`.
+    ///
+    /// # Errors
+    /// As [`Series::from_records`], except that one row suffices and columns may be constant.
+    pub fn recent(records: &Records, columns: &Columns, step: TimeStep) -> Result<Self, DataError> {
+        Used::find(records, columns)?.series(records, Some(step), 0)
+    }
+
+    fn refuse_constants(&self, records: &Records) -> Result<(), DataError> {
+        let constant = |column: &Column| column.is_constant(self.split(Split::Train));
+        let Some(index) = self.columns.iter().position(constant) else { return Ok(()) };
+        let Column { name, values } = &self.columns[index];
+        let (role, hint) = match index {
+            0 => ("target", "so there is nothing to learn: choose another target"),
+            _ => ("features", "so it carries no information: leave it out of the features"),
+        };
+        let train = &values[..self.train_end];
+        let exact = if train.iter().all(|value| *value == train[0]) { "" } else { " up to rounding" };
+        let detail = format!("{} is {}{exact} in all {} training rows, {hint}", shown(name), train[0], train.len());
+        let path = records.file().map(crate::reading::name);
+        Err(DataError::Column { path, line: None, role, detail })
+    }
+
     /// Number of rows.
     pub fn rows(&self) -> usize {
         self.timestamps.len()
@@ -122,7 +179,7 @@ impl Series {
         let origins = self.origins(split, window, horizon);
         let length = origins.len().div_ceil(folds.max(1)).max(1);
         let mut all = Errors::default();
-        let mut groups = Vec::new();
+        let mut groups: Vec<(Group, Scores)> = Vec::new();
         let mut ahead = vec![Errors::default(); if horizon > 1 { horizon } else { 0 }];
         for (number, fold) in (1..).zip(origins.chunks(length)) {
             let mut fold_errors = Errors::default();
@@ -137,10 +194,10 @@ impl Series {
                 }
             }
             let [first, last] = [fold[0], fold[fold.len() - 1]].map(|origin| &self.timestamps[origin]);
-            groups.push((("fold", format!("{number} ({first} to {last})")), fold_errors.scores()));
+            groups.push((group("fold", format!("{number} ({first} to {last})")), fold_errors.scores()));
         }
         let ahead = (1..).zip(ahead).filter(|(_, errors)| errors.requested > 0);
-        groups.extend(ahead.map(|(step, errors)| (("step ahead", step.to_string()), errors.scores())));
+        groups.extend(ahead.map(|(step, errors)| (group("step ahead", step.to_string()), errors.scores())));
         Evaluation { all: all.scores(), groups, ..Evaluation::default() }
     }
 
@@ -170,6 +227,74 @@ impl Series {
         }
         self.timestamps.iter().for_each(|time| digest.text(time));
         digest.finish()
+    }
+}
+
+/// The columns in use.
+struct Used<'a> {
+    time: Option<&'a String>,
+    /// The target first, with the role of each column.
+    numbers: Vec<(&'static str, &'a String)>,
+}
+
+impl<'a> Used<'a> {
+    fn find(records: &Records, columns: &'a Columns) -> Result<Self, DataError> {
+        Columns::need("target", columns.target.as_ref())?;
+        let target = columns.target.iter().map(|name| ("target", name));
+        let numbers: Vec<_> = target.chain(columns.features.iter().map(|name| ("features", name))).collect();
+        let time = columns.time.as_ref();
+        for (role, name) in time.map(|name| ("time", name)).into_iter().chain(numbers.iter().copied()) {
+            records.column(role, name)?;
+        }
+        let is_repeated = |index: &usize| numbers[..*index].iter().any(|(_, name)| *name == numbers[*index].1);
+        if let Some(index) = (0..numbers.len()).find(is_repeated) {
+            let detail = format!("{} occurs twice as target or feature; name it once", shown(numbers[index].1));
+            let path = records.file().map(crate::reading::name);
+            return Err(DataError::Column { path, line: None, role: "features", detail });
+        }
+        Ok(Self { time, numbers })
+    }
+
+    /// The series; `step` is used if the timestamps fit it, else the step is inferred. All rows are in its test split.
+    fn series(&self, records: &Records, step: Option<TimeStep>, missing: usize) -> Result<Series, DataError> {
+        let rows = records.len();
+        if rows == 0 {
+            return Err(DataError::of_records(records.file(), "no rows after the header; at least one is needed"));
+        }
+        let timestamps = match self.time {
+            Some(name) => {
+                let time = |(row, time): (usize, &std::sync::Arc<str>)| {
+                    records.present(row, name, time).map(|()| (**time).to_owned())
+                };
+                records.texts("time", name)?.iter().enumerate().map(time).collect::<Result<Vec<_>, _>>()?
+            }
+            None => (0..rows).map(|row| row.to_string()).collect(),
+        };
+        let line = |row: usize| records.place(row).map_or(row, |(_, line)| line);
+        let step = match step.filter(|step| step.separates(&timestamps)) {
+            Some(step) => step,
+            None if self.time.is_none() => TimeStep::Count(1),
+            None if rows == 1 => {
+                let only = shown(&timestamps[0]);
+                let detail = format!("{only} is the only timestamp; at least two are needed to find the step");
+                return Err(records.error(0, detail));
+            }
+            None => {
+                TimeStep::between(&timestamps, missing, line).map_err(|(row, detail)| records.error(row, detail))?
+            }
+        };
+        let column = |(role, name): &(&'static str, &String)| {
+            Ok(Column { name: (*name).clone(), values: records.numbers(role, name)? })
+        };
+        Ok(Series {
+            columns: self.numbers.iter().map(column).collect::<Result<_, DataError>>()?,
+            first_step: step.number(&timestamps[0]).unwrap_or(0),
+            timestamps,
+            step,
+            season: step.season(),
+            train_end: 0,
+            validation_end: 0,
+        })
     }
 }
 

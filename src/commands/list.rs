@@ -54,7 +54,7 @@ impl Kind {
             Kind::Datasets => {
                 catalog::all().iter().map(|data| (data.name.to_owned(), data.summary.to_owned())).collect()
             }
-            Kind::Formats => formats::ALL.map(|format| (format.name.to_owned(), format.summary.to_owned())).to_vec(),
+            Kind::Formats => formats::ALL.map(|format| (format.name.to_owned(), format_summary(format))).to_vec(),
             Kind::Tasks => seqzoo_tasks::ALL.map(|task| (task.name().to_owned(), task.summary().to_owned())).to_vec(),
             Kind::Backends => Backend::ALL.map(|one| (one.name().to_owned(), backend_summary(one))).to_vec(),
         }
@@ -73,6 +73,11 @@ names of models to probe, as in seqzoo probe 3xlstm+residual
   3xlstm            a stack of three equal layers
   3xlstm+residual   with skip connections: residual, highway or dense
 ";
+
+fn format_summary(format: &formats::Format) -> String {
+    let options: Vec<&str> = formats::COMMON.iter().chain(format.options).map(|(name, _)| *name).collect();
+    format!("{}; columns: {}; options: {}", format.summary, format.columns, options.join(", "))
+}
 
 fn recipe_summary(name: &str) -> String {
     let settings = Settings::read(name).expect("a test parses every shipped recipe");

@@ -11,6 +11,10 @@ use std::path::{Path, PathBuf};
 use crate::DataError;
 use crate::reading::{BYTE_ORDER_MARK, Line, Lines, is_blank};
 
+mod ids;
+
+use ids::{Id, Order};
+
 /// Number of columns.
 pub(crate) const COLUMNS: usize = 10;
 /// 0-based index of the UPOS column.
@@ -256,51 +260,6 @@ impl Display for Sentence {
 impl Display for Document {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.sentences.iter().try_for_each(|sentence| sentence.fmt(out))
-    }
-}
-
-/// The ID of a line.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Id {
-    Word(usize),
-    /// First and last word.
-    Multiword(usize, usize),
-    /// The preceding word, and the index of the node after that word.
-    Empty(usize, usize),
-}
-
-impl Id {
-    fn named(text: &str) -> Option<Self> {
-        let number = |text: &str| text.parse().ok().filter(|_| !text.starts_with('+'));
-        let pair = |mark| text.split_once(mark).and_then(|(left, right)| Some((number(left)?, number(right)?)));
-        let multiword = || pair('-').map(|(first, last)| Id::Multiword(first, last));
-        let empty = || pair('.').map(|(word, index)| Id::Empty(word, index));
-        number(text).map(Id::Word).or_else(multiword).or_else(empty)
-    }
-}
-
-/// State of the ID order check within a sentence.
-#[derive(Debug, Default)]
-struct Order {
-    /// The last word.
-    words: usize,
-    /// Number of empty nodes after it.
-    empty: usize,
-    /// The last word of a multiword token.
-    covered: usize,
-}
-
-impl Order {
-    /// Accepts the ID of the next line, or returns the expected IDs.
-    fn check(&mut self, id: Id) -> Result<(), String> {
-        let next = self.words + 1;
-        match id {
-            Id::Word(word) if word == next => (self.words, self.empty) = (next, 0),
-            Id::Multiword(first, last) if first == next && last >= next && self.covered < next => self.covered = last,
-            Id::Empty(word, index) if (word, index) == (self.words, self.empty + 1) => self.empty = index,
-            _ => return Err(format!("{next}, {next}-m or {}.{}", self.words, self.empty + 1)),
-        }
-        Ok(())
     }
 }
 

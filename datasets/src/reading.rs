@@ -47,9 +47,9 @@ pub fn open(path: &Path) -> Result<Box<dyn BufRead>, DataError> {
         true => containers::decompressed(io::stdin().lock()),
         false => containers::open_file(path),
     };
-    opened.map_err(|error| match error.kind() {
-        io::ErrorKind::InvalidData => DataError::damaged(path, error),
-        _ => DataError::unreadable(path, error),
+    opened.map_err(|error| match containers::is_damage(&error) {
+        true => DataError::damaged(path, error),
+        false => DataError::unreadable(path, error),
     })
 }
 

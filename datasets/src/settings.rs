@@ -1,20 +1,20 @@
 //! The data of a recipe: a dataset by name, or files of a known format, with columns by role, and the way they are split.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
-use crate::DataError;
 use crate::baselines::{Baseline, NaiveBayesFeatures};
 use crate::cleaning::Cleaning;
-use crate::formats::Format;
-use crate::generators::Generator;
-use crate::nearest::did_you_mean;
-use crate::published::Manifest;
-use crate::reading::{Input, Locator};
 use crate::records::{Records, Split};
-use crate::splitting::{self, SplitRule};
+use crate::splitting::SplitRule;
+
+mod columns;
+mod load;
+
+pub use columns::Columns;
+use load::Described;
 
 /// The `[data]` section of a recipe and of a dataset's description.
 ///
@@ -124,92 +124,6 @@ impl Paths {
     }
 }
 
-/// Columns by role: the names of the columns that a task reads.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Columns {
-    /// Text to classify, or running text.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub text: Option<String>,
-    /// Label of a text.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub label: Option<String>,
-    /// Tokens of a sentence.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub tokens: Option<String>,
-    /// Tags of the tokens.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub tags: Option<String>,
-    /// Source text of a pair.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub source: Option<String>,
-    /// Target text of a pair, or the series to forecast.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub target: Option<String>,
-    /// Timestamps of a series; without them, rows are numbered.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub time: Option<String>,
-    /// Features of a series, known up to the forecast origin.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub features: Vec<String>,
-    /// Groups for per-group metrics.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub groups: Vec<String>,
-}
-
-impl Columns {
-    fn is_empty(&self) -> bool {
-        *self == Self::default()
-    }
-
-    /// The names of all columns with a role.
-    pub fn names(&self) -> Vec<&str> {
-        let Self { text, label, tokens, tags, source, target, time, features, groups } = self;
-        let single = [text, label, tokens, tags, source, target, time].into_iter().flatten();
-        single.chain(features).chain(groups).map(String::as_str).collect()
-    }
-
-    /// The task that these columns allow: `classification` (text, label), `tagging` (tokens, tags), `transduction` (source, target),
-    /// `forecasting` (target) or `language-modeling` (text).
-    pub fn task(&self) -> Option<&'static str> {
-        match self {
-            Self { text: Some(_), label: Some(_), .. } => Some("classification"),
-            Self { tokens: Some(_), tags: Some(_), .. } => Some("tagging"),
-            Self { source: Some(_), target: Some(_), .. } => Some("transduction"),
-            Self { target: Some(_), .. } => Some("forecasting"),
-            Self { text: Some(_), .. } => Some("language-modeling"),
-            _ => None,
-        }
-    }
-
-    /// The name of the column with a role, as a value of `data.columns`.
-    ///
-    /// # Errors
-    /// If there is none.
-    pub fn need<'a>(role: &'static str, name: Option<&'a String>) -> Result<&'a str, DataError> {
-        let missing = || {
-            let field = format!("data.columns.{role}");
-            DataError::setting(field, "none", format!("name the column to use as {role}"))
-        };
-        name.map(String::as_str).ok_or_else(missing)
-    }
-
-    fn over(self, base: Self) -> Self {
-        let several = |own: Vec<String>, base| if own.is_empty() { base } else { own };
-        Self {
-            text: self.text.or(base.text),
-            label: self.label.or(base.label),
-            tokens: self.tokens.or(base.tokens),
-            tags: self.tags.or(base.tags),
-            source: self.source.or(base.source),
-            target: self.target.or(base.target),
-            time: self.time.or(base.time),
-            features: several(self.features, base.features),
-            groups: several(self.groups, base.groups),
-        }
-    }
-}
-
 /// A loaded dataset: the records of each split, and what tasks need to know of them.
 #[derive(Debug, Clone, Default)]
 pub struct Splits {
@@ -257,6 +171,11 @@ impl Splits {
 }
 
 impl DataSettings {
+    /// The values that are given, as TOML.
+    pub fn to_toml(&self) -> String {
+        toml::to_string(self).unwrap_or_default()
+    }
+
     /// The task that the data are for; `None` if neither it nor columns of a task are given.
     pub fn task(&self) -> Option<String> {
         let base = self.dataset.as_deref().and_then(|name| Described::named(name).ok());
@@ -268,48 +187,12 @@ impl DataSettings {
         self.task.clone().or_else(from_base).or_else(|| self.columns.task().map(str::to_owned))
     }
 
-    /// Loads the data; relative paths are below `data_dir`.
-    ///
-    /// # Errors
-    /// If a value is invalid, a file is missing or invalid, or a split would be empty.
-    pub fn load(&self, data_dir: &Path) -> Result<Splits, DataError> {
-        match self.dataset.as_deref().map(Described::named).transpose()? {
-            Some(Described::Generator(generator)) => self.generate(generator),
-            Some(Described::Published(manifest)) => {
-                let section = self.clone().over(manifest.section());
-                section.read(data_dir, Some((manifest, self)))
-            }
-            None => self.read(data_dir, None),
-        }
-    }
-
-    /// Loads a section of a manifest.
-    pub(crate) fn load_published(&self, data_dir: &Path, manifest: &Manifest) -> Result<Splits, DataError> {
-        self.read(data_dir, Some((manifest, &Self::default())))
-    }
-
-    /// The splits of a generator. Values that only data from files can have are errors.
-    fn generate(&self, generator: &Generator) -> Result<Splits, DataError> {
-        let Self { format, files, train, validation, test, split, .. } = self;
-        let paths = [("files", files), ("train", train), ("validation", validation), ("test", test)];
-        let given = paths.into_iter().find(|(_, paths)| !paths.is_empty()).map(|(field, _)| field);
-        let given = given.or(format.as_ref().map(|_| "format")).or(split.as_ref().map(|_| "split"));
-        if let Some(field) = given {
-            let expected = format!("dataset {} is generated, not read from files; leave it out", generator.name);
-            return Err(DataError::setting(format!("data.{field}"), "…", expected));
-        }
-        let splits = generator.splits();
-        let columns = self.columns.clone().over(splits.columns.clone());
-        let task = self.task.clone().unwrap_or_else(|| splits.task.clone());
-        let naive_bayes = self.naive_bayes.or(splits.naive_bayes);
-        Ok(Splits { columns, task, naive_bayes, ..splits })
-    }
-
     /// Values of `self`, else of `base`.
     fn over(self, base: Self) -> Self {
         // `files` and the files of single splits exclude each other.
-        let (own_files, own_splits) =
-            (!self.files.is_empty(), [&self.train, &self.validation, &self.test].iter().any(|paths| !paths.is_empty()));
+        let own_files = !self.files.is_empty();
+        let own_splits = [&self.train, &self.validation, &self.test].iter().any(|paths| !paths.is_empty());
+        let own_validation = !self.validation.is_empty();
         let several = |own: Paths, base: Paths, dropped: bool| match own.is_empty() && !dropped {
             true => base,
             false => own,
@@ -331,7 +214,8 @@ impl DataSettings {
             labels: if self.labels.is_empty() { base.labels } else { self.labels },
             cleaning: self.cleaning.or(base.cleaning),
             distinct: self.distinct.or(base.distinct),
-            split: self.split.or(base.split),
+            // A validation split with its own files needs no rule.
+            split: self.split.or(base.split.filter(|_| !own_validation)),
             naive_bayes: self.naive_bayes.or(base.naive_bayes),
             season: self.season.or(base.season),
             missing_steps: self.missing_steps.or(base.missing_steps),
@@ -339,153 +223,7 @@ impl DataSettings {
             options,
         }
     }
-
-    /// Reads the files; `published` is the manifest, and the values that replace some of its section.
-    fn read(&self, data_dir: &Path, published: Option<(&Manifest, &Self)>) -> Result<Splits, DataError> {
-        let Some(name) = &self.format else {
-            let known: Vec<&str> = crate::formats::ALL.iter().map(|format| format.name).collect();
-            let expected = format!("name a dataset (data.dataset) or the format of your files: {}", known.join(", "));
-            return Err(DataError::setting("data.format", "none", expected));
-        };
-        let format = Format::named(name)?;
-        format.check(&self.options)?;
-        if self.files.is_empty() && self.train.is_empty() {
-            return Err(DataError::NoFile { format: format.name.to_owned() });
-        }
-        if !self.files.is_empty() && !self.train.is_empty() {
-            let expected = "either files for all splits, or those of each split (train, validation, test)";
-            return Err(DataError::setting("data.files", shown(&self.files), expected));
-        }
-        let loader = Loader::new(self, format, data_dir, published);
-        let task = self.task().unwrap_or_default();
-        let rule = self.split.clone().unwrap_or_else(|| SplitRule::for_task(&task));
-        let [train, validation, test] = if self.files.is_empty() {
-            let train = loader.read("train", &self.train)?;
-            let (train, validation) = match self.validation.is_empty() {
-                true => splitting::split(train, &rule.without_test(), self)
-                    .map(|[train, validation, _]| (train, validation))?,
-                false => (train, loader.read("validation", &self.validation)?),
-            };
-            [train, validation, loader.read("test", &self.test)?]
-        } else {
-            splitting::split(loader.read("files", &self.files)?, &rule, self)?
-        };
-        Ok(Splits {
-            train,
-            validation,
-            test,
-            columns: self.columns.clone(),
-            labels: self.labels.clone(),
-            cleaning: self.cleaning.clone().unwrap_or_default(),
-            baselines: Vec::new(),
-            naive_bayes: (task == "classification").then(|| self.naive_bayes.unwrap_or_default()),
-            season: self.season,
-            missing_steps: self.missing_steps.unwrap_or(0),
-            task,
-        })
-    }
-
-    /// Applies the cleaning to all columns of text with a role.
-    fn clean(&self, records: &mut Records) {
-        let cleaning = self.cleaning.clone().unwrap_or_default();
-        let changed = |text: &str, cleaned: &str| (text != cleaned).then(|| cleaned.to_owned());
-        let Columns { text, tokens, source, target, .. } = &self.columns;
-        let target = target.as_ref().filter(|_| source.is_some());
-        for column in [text.as_ref(), source.as_ref(), target].into_iter().flatten() {
-            records.map_texts(column, |text| changed(text, &cleaning.apply(text)));
-        }
-        if let Some(column) = tokens {
-            records.map_texts(column, |token| changed(token, &cleaning.apply_to_token(token)));
-        }
-    }
 }
 
-fn shown(Paths(paths): &Paths) -> String {
-    paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
-}
-
-/// A dataset by name.
-enum Described {
-    Generator(&'static Generator),
-    Published(&'static Manifest),
-}
-
-impl Described {
-    fn named(name: &str) -> Result<Self, DataError> {
-        let generator = Generator::named(name).map(Self::Generator);
-        let unknown = || {
-            let generators = crate::generators::ALL.iter().map(|generator| generator.name);
-            let known: Vec<&str> =
-                generators.chain(Manifest::all().iter().map(|manifest| manifest.name.as_str())).collect();
-            let hint = did_you_mean(name, known.iter().copied());
-            DataError::setting("data.dataset", name, format!("unknown name{hint}; available: {}", known.join(", ")))
-        };
-        generator.or_else(|| Manifest::named(name).map(Self::Published)).ok_or_else(unknown)
-    }
-}
-
-/// Reads files of one format.
-struct Loader<'a> {
-    settings: &'a DataSettings,
-    format: &'static Format,
-    data_dir: &'a Path,
-    /// The manifest, and the values that replace some of its section.
-    published: Option<(&'a Manifest, &'a DataSettings)>,
-    locator: Locator<'a>,
-}
-
-impl<'a> Loader<'a> {
-    fn new(
-        settings: &'a DataSettings,
-        format: &'static Format,
-        data_dir: &'a Path,
-        published: Option<(&'a Manifest, &'a DataSettings)>,
-    ) -> Self {
-        let DataSettings { files, train, validation, test, archives, .. } = settings;
-        let locations = [files, train, validation, test].into_iter().flat_map(|Paths(paths)| paths);
-        let locator = Locator::new(data_dir, &archives.0, locations.map(PathBuf::as_path).collect());
-        Self { settings, format, data_dir, published, locator }
-    }
-
-    /// The manifest, if it describes the files of a field.
-    fn manifest(&self, field: &str) -> Option<&'a Manifest> {
-        let (manifest, own) = self.published?;
-        let own = match field {
-            "train" => &own.train,
-            "validation" => &own.validation,
-            "test" => &own.test,
-            _ => &own.files,
-        };
-        own.is_empty().then_some(manifest)
-    }
-
-    /// The cleaned records of all files of a field.
-    fn read(&self, field: &str, Paths(paths): &Paths) -> Result<Records, DataError> {
-        let manifest = self.manifest(field);
-        let names = self.settings.columns.names();
-        let mut records = Records::default();
-        for path in paths {
-            let found = self.locator.find(path, manifest.is_some())?;
-            let inputs: Vec<Input> = match (found, manifest) {
-                (Some(inputs), _) => inputs,
-                // The test split of a published dataset is often kept apart.
-                (None, Some(_)) if field == "test" => continue,
-                (None, Some(manifest)) => return Err(manifest.missing(self.data_dir, path)),
-                (None, None) => {
-                    let absent = std::io::Error::from(std::io::ErrorKind::NotFound);
-                    return Err(DataError::unreadable(&self.data_dir.join(path), absent));
-                }
-            };
-            for input in &inputs {
-                records.append(self.format.read(input, &self.settings.options, &names)?)?;
-            }
-        }
-        if let (Some(rows), Some(file)) = (self.settings.rows, records.file())
-            && records.len() != rows
-        {
-            return Err(DataError::damaged(file, format!("{} of {rows} rows", records.len())));
-        }
-        self.settings.clean(&mut records);
-        Ok(records)
-    }
-}
+#[cfg(test)]
+mod tests;

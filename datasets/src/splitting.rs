@@ -83,6 +83,22 @@ impl SplitRule {
         }
     }
 
+    /// Checks the values.
+    ///
+    /// # Errors
+    /// The first invalid one.
+    pub(crate) fn check(&self) -> Result<(), DataError> {
+        match self {
+            Self::Characters { validation, test }
+            | Self::Rows { validation, test }
+            | Self::Shuffle { validation, test, .. } => Fractions::new(*validation, *test).map(drop),
+            Self::Every { validation: validation @ (0 | 1) } => {
+                Err(DataError::setting("data.split.validation", validation, "a whole number from 2"))
+            }
+            Self::Every { .. } | Self::Time { .. } => Ok(()),
+        }
+    }
+
     /// The same rule without a test split.
     pub(crate) fn without_test(&self) -> Self {
         let mut rule = self.clone();
@@ -99,24 +115,21 @@ impl SplitRule {
 ///
 /// # Errors
 /// If a value of the rule is invalid, or there are too few records for it.
-pub(crate) fn split(records: Records, rule: &SplitRule, settings: &DataSettings) -> Result<[Records; 3], DataError> {
+pub(crate) fn split(records: &Records, rule: &SplitRule, settings: &DataSettings) -> Result<[Records; 3], DataError> {
     let columns = &settings.columns;
-    let records = if settings.distinct == Some(true) { distinct(&records, columns)? } else { records };
+    rule.check()?;
     let fractions = |validation: f64, test: f64| Fractions::new(validation, test);
     let splits = match rule {
-        SplitRule::Characters { validation, test } => characters(&records, columns, fractions(*validation, *test)?)?,
+        SplitRule::Characters { validation, test } => characters(records, columns, fractions(*validation, *test)?)?,
         SplitRule::Rows { validation, test } => {
             let (train, validation) = fractions(*validation, *test)?.ends(records.len());
-            consecutive(&records, train, validation)
+            consecutive(records, train, validation)
         }
         SplitRule::Shuffle { validation, test, seed, stratify } => {
             let order = Shuffle { fractions: fractions(*validation, *test)?, seed: *seed, stratify: *stratify };
-            order.split(&records, settings)?
+            order.split(records, settings)?
         }
         SplitRule::Every { validation } => {
-            if *validation < 2 {
-                return Err(DataError::setting("data.split.validation", validation, "a whole number from 2"));
-            }
             let (held_out, train): (Vec<_>, Vec<_>) = (0..records.len()).partition(|row| row % validation == 0);
             [records.select(&train), records.select(&held_out), records.select(&[])]
         }
@@ -135,7 +148,7 @@ pub(crate) fn split(records: Records, rule: &SplitRule, settings: &DataSettings)
                 let expected = "a timestamp after that of the validation split";
                 return Err(DataError::setting("data.split.test", test.as_deref().unwrap_or_default(), expected));
             }
-            consecutive(&records, train, end)
+            consecutive(records, train, end)
         }
     };
     if splits[0].is_empty() || splits[1].is_empty() {
@@ -257,7 +270,7 @@ impl Shuffle {
 }
 
 /// The first of all rows that are equal in the columns with a role.
-fn distinct(records: &Records, columns: &Columns) -> Result<Records, DataError> {
+pub(crate) fn distinct(records: &Records, columns: &Columns) -> Result<Records, DataError> {
     let mut seen: HashSet<Vec<&str>> = HashSet::new();
     let contents = contents(records, columns)?;
     let rows: Vec<usize> = (0..records.len()).filter(|&row| seen.insert(items(&contents, row).collect())).collect();
@@ -351,8 +364,7 @@ mod tests {
     fn consecutive_and_every_nth_rows() {
         let names: Vec<String> = (0..20).map(|row| format!("{row:02}")).collect();
         let records = records(&names.iter().map(String::as_str).collect::<Vec<_>>());
-        let of =
-            |text: &str| texts(&split(records.clone(), &rule(text), &settings()).unwrap()).map(|split| split.len());
+        let of = |text: &str| texts(&split(&records, &rule(text), &settings()).unwrap()).map(|split| split.len());
         assert_eq!(of("by = \"rows\"\nvalidation = 0.15\ntest = 0.15"), [14, 3, 3]);
         assert_eq!(of("by = \"every\"\nvalidation = 5"), [16, 4, 0]);
         assert_eq!(of("by = \"shuffle\"\nvalidation = 0.1\ntest = 0.1"), [16, 2, 2]);
@@ -365,7 +377,7 @@ mod tests {
             ("by = \"shuffle\"\nvalidation = 0.01", "20 rows are too few for all splits; at least 100 are needed"),
             ("by = \"time\"\nvalidation = \"05\"", "data.columns.time"),
         ] {
-            let error = split(records.clone(), &rule(text), &settings()).unwrap_err().to_string();
+            let error = split(&records, &rule(text), &settings()).unwrap_err().to_string();
             assert!(error.contains(part), "{error}");
         }
     }
@@ -378,10 +390,13 @@ mod tests {
             let names: Vec<String> = (0..count).flat_map(|row| [format!("a{row}"), format!("b{row}"), format!("a{row}")]).collect();
             let mut order: Vec<&str> = names.iter().map(String::as_str).collect();
             let shuffle = SplitRule::Shuffle { validation: 0.1, test: 0.1, seed, stratify: true };
-            let distinct = DataSettings { distinct: Some(true), ..settings() };
-            let splits = texts(&split(records(&order), &shuffle, &distinct).unwrap());
+            let of = |order: &[&str]| {
+                let settings = settings();
+                texts(&split(&distinct(&records(order), &settings.columns).unwrap(), &shuffle, &settings).unwrap())
+            };
+            let splits = of(&order);
             if reversed { order.reverse() } else { order.rotate_left(7) }
-            prop_assert_eq!(&texts(&split(records(&order), &shuffle, &distinct).unwrap()), &splits);
+            prop_assert_eq!(&of(&order), &splits);
             let tenth = (count + 5) / 10;
             for (texts, size) in splits.iter().zip([count - 2 * tenth, tenth, tenth]) {
                 for label in ["a", "b"] {

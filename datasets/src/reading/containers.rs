@@ -124,6 +124,7 @@ fn only(mut members: Vec<Member>) -> io::Result<Member> {
     if members.len() == 1 {
         return Ok(members.remove(0));
     }
+    members.sort_by(|a, b| a.path.cmp(&b.path));
     let shown: Vec<&str> = members.iter().take(3).map(|member| member.path.as_str()).collect();
     let more = if members.len() > 3 { ", …" } else { "" };
     let (count, shown) = (members.len(), shown.join(", "));
@@ -137,6 +138,12 @@ fn normalized(path: &str) -> String {
 /// Whether a path is hidden or belongs to the metadata that macOS adds to archives.
 pub(super) fn is_hidden(path: &str) -> bool {
     path.split('/').any(|part| part.starts_with('.') || part == "__MACOSX")
+}
+
+/// Whether an error comes from the contents of a compressed file or archive.
+pub(super) fn is_damage(error: &io::Error) -> bool {
+    use io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
+    matches!(error.kind(), InvalidData | InvalidInput | UnexpectedEof)
 }
 
 /// Reads the minimum number of bytes that decides which of `marks` the input begins with: a terminal may not have more yet.

@@ -209,3 +209,62 @@ fn walk(folder: &Path, path: &str, depth: usize, found: &mut Vec<Input>) -> Resu
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reading::{text, variants};
+
+    fn found(dir: &Path, location: &str) -> Result<Option<Vec<String>>, String> {
+        let location = Path::new(location);
+        let found = Locator::new(dir, &[], vec![location]).find(location, false);
+        let texts = |inputs: Vec<Input>| inputs.iter().map(|input| input.text().unwrap()).collect();
+        found.map(|found| found.map(texts)).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn files_are_found_in_folders_and_archives_sorted_by_path() {
+        let dir = tempfile::tempdir().unwrap();
+        let files: [(&str, &[u8]); 5] =
+            [("a/b.txt", b"b"), ("a/a.txt", b"a"), ("a/.hidden", b"x"), ("__MACOSX/a/a.txt", b"x"), ("c.txt", b"c")];
+        for (path, bytes) in files {
+            let path = dir.path().join("folder").join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, bytes).unwrap();
+        }
+        std::fs::write(dir.path().join("all.zip"), variants::zip(&files)).unwrap();
+        let mut tar = tar::Builder::new(Vec::new());
+        tar.append_dir_all(".", dir.path().join("folder")).unwrap();
+        std::fs::write(dir.path().join("all.tgz"), variants::gzip(&tar.into_inner().unwrap())).unwrap();
+        let texts = |texts: &[&str]| Ok(Some(texts.iter().map(|text| (*text).to_owned()).collect()));
+        for container in ["folder", "all.zip", "all.tgz"] {
+            let found = |path: &str| found(dir.path(), &format!("{container}/{path}"));
+            assert_eq!(found("a"), texts(&["a", "b"]), "{container}");
+            assert_eq!(found("c.txt"), texts(&["c"]));
+            assert_eq!(found("absent"), Ok(None));
+        }
+        for archive in ["all.zip", "all.tgz"] {
+            let error = text(&dir.path().join(archive)).unwrap_err().to_string();
+            let expected = "the archive has 3 files (a/a.txt, a/b.txt, c.txt): name one as ARCHIVE/FILE";
+            assert!(error.contains(archive) && error.contains(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_archive_of_one_file_is_read_as_that_file_and_damage_is_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("one.zip");
+        let bytes = variants::zip(&[("some/text.txt", &b"so it goes\n".repeat(99))]);
+        std::fs::write(&path, &bytes).unwrap();
+        assert_eq!(text(&path).unwrap().len(), 99 * 11);
+        for length in [bytes.len() - 1, bytes.len() / 2, 4] {
+            std::fs::write(&path, &bytes[..length]).unwrap();
+            let error = text(&path).unwrap_err().to_string();
+            assert!(error.contains("one.zip is damaged"), "{error}");
+        }
+        let mut flipped = bytes;
+        flipped[60] ^= 1;
+        std::fs::write(&path, flipped).unwrap();
+        assert!(text(&path).unwrap_err().to_string().contains("one.zip is damaged"));
+    }
+}

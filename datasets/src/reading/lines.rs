@@ -3,7 +3,7 @@
 use std::io::{self, BufRead, BufReader, Cursor, Read};
 use std::path::{Path, PathBuf};
 
-use super::containers::peek;
+use super::containers::{is_damage, peek};
 use super::encodings::{Encoding, MARKS, Utf16};
 use super::{BYTE_ORDER_MARK, open};
 use crate::DataError;
@@ -161,10 +161,9 @@ impl Iterator for Lines<'_> {
 
 /// The error for an I/O error after `lines` lines: damaged if decompression failed, else unreadable.
 fn failed(name: &Path, lines: usize, error: io::Error) -> DataError {
-    use io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
-    match error.kind() {
-        InvalidData | InvalidInput | UnexpectedEof => DataError::damaged(name, format!("after line {lines}: {error}")),
-        _ => DataError::unreadable(name, error),
+    match is_damage(&error) {
+        true => DataError::damaged(name, format!("after line {lines}: {error}")),
+        false => DataError::unreadable(name, error),
     }
 }
 

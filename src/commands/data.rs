@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use seqzoo_datasets::catalog::{self, Data, Dataset, Origin, Source};
 use seqzoo_datasets::classification::Split;
+use seqzoo_datasets::published::Manifest;
 use seqzoo_run::did_you_mean;
 use sha2::{Digest, Sha256};
 
@@ -58,7 +59,7 @@ struct Verify {
     folder: Folder,
 }
 
-/// Show a dataset's source, license and file locations.
+/// Show a dataset's source, license, format and file locations.
 ///
 /// Examples: `seqzoo data show ptb`, `seqzoo data show agreement`
 #[derive(Debug, Args)]
@@ -106,7 +107,7 @@ impl Fetch {
         let dir = data_dir(self.folder.data_dir.as_deref());
         let is_named = |path: &PathBuf| files.iter().any(|file| path.file_name() == Path::new(&file.path).file_name());
         if let Some(path) = self.from.iter().find(|path| !is_named(path)) {
-            let names: Vec<&str> = files.iter().map(|file| name(file)).collect();
+            let names: Vec<&str> = files.iter().map(name).collect();
             let message = format!("--from {}: {} has {}", path.display(), dataset.name, names.join(", "));
             return Err(Failure::new(USAGE, message));
         }
@@ -202,6 +203,9 @@ impl Show {
         let dataset = dataset(&self.name)?;
         let mut out = io::stdout().lock();
         writeln!(out, "{}: {}\nlicense: {}", dataset.name, dataset.summary, dataset.license)?;
+        if let Some(manifest) = Manifest::named(dataset.name) {
+            writeln!(out, "\nformat, columns and splits:\n{}", manifest.data.to_toml().trim_end())?;
+        }
         for file in dataset.files() {
             let digest = file.sha256.as_deref().unwrap_or("unknown");
             let optional = if file.optional { " (optional)" } else { "" };

@@ -4,6 +4,7 @@ use std::io::Write;
 
 use clap::{Args, ValueEnum};
 use seqzoo_datasets::catalog;
+use seqzoo_datasets::formats::{self, Format};
 use seqzoo_models::Architecture;
 use seqzoo_run::Backend;
 use seqzoo_run::recipe::SHIPPED;
@@ -12,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::failure::Failure;
 
-/// List recipes, models, datasets and backends.
+/// List recipes, models, datasets, file formats and backends.
 ///
 /// Examples: `seqzoo list`, `seqzoo list recipes --json`
 #[derive(Debug, Args)]
@@ -29,6 +30,7 @@ enum Kind {
     Recipes,
     Models,
     Datasets,
+    Formats,
     Backends,
 }
 
@@ -38,6 +40,7 @@ impl Kind {
             Kind::Recipes => "recipes",
             Kind::Models => "models",
             Kind::Datasets => "datasets",
+            Kind::Formats => "formats",
             Kind::Backends => "backends",
         }
     }
@@ -50,6 +53,7 @@ impl Kind {
             Kind::Datasets => {
                 catalog::all().iter().map(|data| (data.name.to_owned(), data.summary.to_owned())).collect()
             }
+            Kind::Formats => formats::ALL.map(|format| (format.name.to_owned(), format_summary(format))).to_vec(),
             Kind::Backends => Backend::ALL.map(|one| (one.name().to_owned(), backend_summary(one))).to_vec(),
         }
     }
@@ -67,6 +71,11 @@ names of models to probe, as in seqzoo probe 3xlstm+residual
   3xlstm            a stack of three equal layers
   3xlstm+residual   with skip connections: residual, highway or dense
 ";
+
+fn format_summary(format: &Format) -> String {
+    let options: Vec<&str> = formats::COMMON.iter().chain(format.options).map(|(name, _)| *name).collect();
+    format!("{}; columns: {}; options: {}", format.summary, format.columns, options.join(", "))
+}
 
 fn recipe_summary(name: &str) -> String {
     let settings = Settings::read(name).expect("a test parses every shipped recipe");

@@ -248,6 +248,9 @@ impl<'a> Loader<'a> {
         {
             return Err(DataError::damaged(file, format!("{} of {rows} rows", records.len())));
         }
+        if let (true, Some(file)) = (field != "files" && records.is_empty(), records.file()) {
+            return Err(DataError::invalid(file, format!("no rows for data.{field}")));
+        }
         self.settings.clean(&mut records);
         match self.settings.distinct {
             Some(true) => splitting::distinct(&records, &self.settings.columns),

@@ -140,6 +140,7 @@ fn errors_in_columns_and_labels_name_the_line() {
         ("train.csv", &reviews(20)),
         ("valid.csv", &(reviews(2) + "odd;review\n")),
         ("one.csv", "text\nx\ny\n"),
+        ("none.csv", "mark;text\n"),
     ]);
     let failure = |text: &str| {
         let load = || Data::from_splits(&settings(text).load(dir.path())?);
@@ -155,6 +156,9 @@ fn errors_in_columns_and_labels_name_the_line() {
     );
     let error = failure(&format!("{own}columns = {{ tokens = \"text\", tags = \"mark\" }}"));
     assert!(error.contains("column `mark` has text, not lists of texts"), "{error}");
+    let error =
+        failure("format = \"csv\"\ntrain = \"train.csv\"\nvalidation = \"none.csv\"\ncolumns = { text = \"text\" }");
+    assert_eq!(error, "none.csv: no rows for data.validation");
     let error = failure(&format!("{own}task = \"taging\""));
     assert!(error.contains("data.task = taging") && error.contains("did you mean `tagging`?"), "{error}");
     let error = failure("format = \"csv\"\nfiles = [\"train.csv\", \"one.csv\"]\ncolumns = { text = \"text\" }");

@@ -16,19 +16,20 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use clap::Args;
-use seqzoo_datasets::catalog::{Data, Kind, Origin};
+use seqzoo_datasets::catalog::{Data, Origin};
 use seqzoo_datasets::classification::Split;
 use seqzoo_datasets::corpus::Corpus;
-use seqzoo_datasets::series::{Framing, Series};
+use seqzoo_datasets::series::Series;
 use seqzoo_datasets::table::{self, CsvColumns};
-use seqzoo_datasets::timestamps::Step;
-use seqzoo_inference::Model;
+use seqzoo_datasets::timestamps::TimeStep;
+use seqzoo_inference::{Examples, Model};
 use seqzoo_models::Architecture;
 use seqzoo_run::did_you_mean;
 use seqzoo_run::folder::{DataPaths, Run};
-use seqzoo_run::recipe::{Recipe, SeriesSettings};
+use seqzoo_run::recipe::{DataSettings, Recipe};
 use seqzoo_run::settings::{Override, Settings};
 use seqzoo_run::{Backend, BackendError};
+use seqzoo_tasks::{Prepared, Task as _};
 
 use crate::failure::{CONFIGURATION, DATA, Failure, USAGE};
 use crate::say::{flag, say};
@@ -136,11 +137,21 @@ impl DataFolder {
         Ok(DataPaths { text, csv, data_dir })
     }
 
-    /// Loads a recipe's dataset and prints what it loads.
-    pub fn load(&self, recipe: &Recipe) -> Result<Data, Failure> {
+    /// Loads the examples of a recipe and prints what it loads.
+    pub fn load(&self, recipe: &Recipe) -> Result<Box<dyn Examples>, Failure> {
+        let data = self.read(recipe)?;
+        let Prepared { examples, note } = recipe.task()?.examples(data, &recipe.task)?;
+        if let Some(note) = note {
+            say(format_args!("note: {note}"));
+        }
+        Ok(examples)
+    }
+
+    fn read(&self, recipe: &Recipe) -> Result<Data, Failure> {
         if let Some(path) = &self.text {
-            if recipe.dataset()?.kind != Kind::Text {
-                let message = format!("--text: {} is not running text; --text is for language models", recipe.dataset);
+            if recipe.task()?.name() != seqzoo_tasks::language_model::TASK.name() {
+                let name = &recipe.data.dataset;
+                let message = format!("--text: {name} is not running text; --text is for language models");
                 return Err(Failure::new(USAGE, message));
             }
             say(format_args!("loading {} …", path.display()));
@@ -150,17 +161,13 @@ impl DataFolder {
             say(format_args!("loading {} …", path.display()));
             return Ok(Data::Series(series(path, recipe, None)?));
         }
-        say(format_args!("loading {} …", recipe.dataset));
-        let mut data = recipe.dataset()?.load(&data_dir(self.data_dir.as_deref()))?;
-        let left_out = data.leave_out_empty(recipe.text.level);
-        if left_out.count > 0 {
-            say(format_args!("note: {left_out}"));
-        }
-        Ok(data)
+        let dataset = recipe.dataset()?;
+        say(format_args!("loading {} …", dataset.name));
+        Ok(dataset.load(&data_dir(self.data_dir.as_deref()))?)
     }
 
     /// Loads a run's data from these flags, else from the recorded paths; warns if they differ from the training data.
-    pub fn load_of(&self, run: &Run) -> Result<Data, Failure> {
+    pub fn load_of(&self, run: &Run) -> Result<Box<dyn Examples>, Failure> {
         let data = self.find_of(run)?;
         if data.digest() != run.environment.data_digest {
             let why = self.of_run(run).difference(run);
@@ -170,7 +177,7 @@ impl DataFolder {
     }
 
     /// Loads the data of a resumed run; an error if they differ from the training data.
-    pub fn load_resumed(&self, run: &Run) -> Result<Data, Failure> {
+    pub fn load_resumed(&self, run: &Run) -> Result<Box<dyn Examples>, Failure> {
         let data = self.find_of(run)?;
         if data.digest() != run.environment.data_digest {
             let why = self.of_run(run).difference(run);
@@ -181,7 +188,7 @@ impl DataFolder {
         Ok(data)
     }
 
-    fn find_of(&self, run: &Run) -> Result<Data, Failure> {
+    fn find_of(&self, run: &Run) -> Result<Box<dyn Examples>, Failure> {
         let found = self.of_run(run);
         let DataPaths { text, csv, data_dir } = &run.environment.data;
         for (flag, recorded, path) in [("--text", text, &found.text), ("--csv", csv, &found.csv)] {
@@ -224,25 +231,21 @@ pub fn data_dir(given: Option<&Path>) -> PathBuf {
 }
 
 /// Reads the recipe's columns of a CSV file; with `step`, only recent rows to forecast from, in a model's time step.
-pub fn series(path: &Path, recipe: &Recipe, step: Option<Step>) -> Result<Series, Failure> {
+pub fn series(path: &Path, recipe: &Recipe, step: Option<TimeStep>) -> Result<Series, Failure> {
     if !matches!(recipe.dataset()?.origin, Origin::Table) {
-        let message = format!("--csv: dataset {} is not a table; use `seqzoo train forecast`", recipe.dataset);
+        let message = format!("--csv: dataset {} is not a table; use `seqzoo train forecast`", recipe.data.dataset);
         return Err(Failure::new(USAGE, message));
     }
-    let SeriesSettings { time, target, features, season, .. } = recipe.series.clone();
+    let DataSettings { time, target, features, .. } = recipe.data.clone();
     let Some(target) = target else {
         let message = "--target COLUMN is missing: name the column to forecast";
         return Err(Failure::new(USAGE, message));
     };
     let columns = CsvColumns { time, target, features };
-    let mut series = match step {
+    Ok(match step {
         None => table::read(path, &columns)?,
         Some(step) => table::read_recent(path, &columns, step)?,
-    };
-    if season > 0 {
-        series.season = Some(season);
-    }
-    Ok(series)
+    })
 }
 
 /// Replaces the escapes `\n` (newline), `\t` (tab) and `\\` (backslash) of a text; any other backslash stays.
@@ -270,33 +273,20 @@ pub fn architecture(name: &str) -> Result<Architecture, Failure> {
 }
 
 /// Checks that a split exists and is long enough to predict from.
-pub fn need(data: &Data, split: Split, recipe: &Recipe) -> Result<(), Failure> {
-    if let Data::Series(series) = data {
-        let Framing { window, horizon, .. } = recipe.series.framing();
-        if series.origins(split, window, horizon).is_empty() {
-            let (name, rows) = (split.name(), series.split(split).len());
-            let message = format!(
-                "the {name} split has {rows} rows, too few for a window of {window} and a horizon of {horizon}; reduce \
-                 them with --set series.window=N or --horizon N"
-            );
-            return Err(Failure::new(DATA, message));
-        }
-    }
-    if let Data::Text(corpus) = data {
-        let level = recipe.text.level;
-        if !corpus.split(split).is_empty() && level.tokens(corpus.split(split)).nth(1).is_none() {
-            let message = format!(
-                "the {} split has fewer than two tokens, so nothing to predict; use a longer text or change text.level",
-                split.name()
-            );
-            return Err(Failure::new(DATA, message));
-        }
-    }
-    if data.is_empty(split) {
-        let message = format!("{} has no {} split in these data; choose another split", recipe.dataset, split.name());
+pub fn need(examples: &dyn Examples, split: Split, recipe: &Recipe) -> Result<(), Failure> {
+    examples.check(split, &recipe.task).map_err(|message| Failure::new(DATA, message))?;
+    if examples.size(split).0 == 0 {
+        let (name, split) = (&recipe.data.dataset, split.name());
+        let message = format!("{name} has no {split} split in these data; choose another split");
         return Err(Failure::new(DATA, message));
     }
     Ok(())
+}
+
+/// The split to report: the one that the recipe expects a value on, else the test split, else the validation split.
+pub fn reported_split(recipe: &Recipe, examples: &dyn Examples) -> Result<Split, Failure> {
+    let without_test = || if examples.size(Split::Test).0 > 0 { Split::Test } else { Split::Validation };
+    Ok(recipe.expected_split()?.unwrap_or_else(without_test))
 }
 
 /// Flags that override a recipe's values.
@@ -312,17 +302,17 @@ pub struct Overrides {
     #[arg(long, value_name = "N")]
     epochs: Option<usize>,
     /// Timestamp column of the CSV file; without it, rows are numbered. An empty name selects the unnamed column. Short for
-    /// --set series.time=COLUMN
+    /// --set data.time=COLUMN
     #[arg(long, value_name = "COLUMN")]
     time: Option<String>,
-    /// Column of the CSV file to forecast. Short for --set series.target=COLUMN
+    /// Column of the CSV file to forecast. Short for --set data.target=COLUMN
     #[arg(long, value_name = "COLUMN")]
     target: Option<String>,
     /// Past covariates: columns known up to the present, separated by commas; may be repeated. Short for
-    /// --set series.features=[COLUMN, …]
+    /// --set data.features=[COLUMN, …]
     #[arg(long, value_name = "COLUMN,…")]
     features: Vec<String>,
-    /// Number of rows to forecast. Short for --set series.horizon=N
+    /// Number of rows to forecast. Short for --set task.horizon=N
     #[arg(long, value_name = "N")]
     horizon: Option<usize>,
 }
@@ -396,17 +386,17 @@ impl Overrides {
         }
         let quoted = |text: &String| serde_json::Value::from(text.as_str()).to_string();
         if let Some(time) = &self.time {
-            flag("--time", "series.time", quoted(time));
+            flag("--time", "data.time", quoted(time));
         }
         if let Some(target) = &self.target {
-            flag("--target", "series.target", quoted(target));
+            flag("--target", "data.target", quoted(target));
         }
         if !self.features.is_empty() {
             let features: Vec<String> = self.features(table)?.iter().map(quoted).collect();
-            flag("--features", "series.features", format!("[{}]", features.join(", ")));
+            flag("--features", "data.features", format!("[{}]", features.join(", ")));
         }
         if let Some(horizon) = self.horizon {
-            flag("--horizon", "series.horizon", horizon.to_string());
+            flag("--horizon", "task.horizon", horizon.to_string());
         }
         Ok(overrides)
     }

@@ -11,6 +11,7 @@ use seqzoo_run::checkpoint::CheckpointError;
 use seqzoo_run::folder::FolderError;
 use seqzoo_run::recipe::InvalidValue;
 use seqzoo_run::settings::SettingsError;
+use seqzoo_tasks::WrongData;
 use seqzoo_train::TrainError;
 
 use crate::say::say;
@@ -77,7 +78,7 @@ impl From<InvalidValue> for Failure {
 
 impl From<InvalidShape> for Failure {
     fn from(error: InvalidShape) -> Self {
-        Self::new(CONFIGURATION, format!("the recipe's sizes do not fit the data: {error}; change [network]"))
+        Self::new(CONFIGURATION, format!("the recipe's sizes do not fit the data: {error}; change [network] or [task]"))
     }
 }
 
@@ -89,12 +90,31 @@ impl From<DataError> for Failure {
 
 impl From<PredictError> for Failure {
     fn from(error: PredictError) -> Self {
-        let is_usage = matches!(
-            error,
-            PredictError::NoLabels | PredictError::NoWriter | PredictError::NoForecaster | PredictError::Unseen { .. }
-        );
-        let code = if is_usage { USAGE } else { DATA };
-        Self::new(code, error)
+        match error {
+            PredictError::NoTextInput => Self::new(
+                USAGE,
+                format!(
+                    "{error}; use `seqzoo generate` with a language model, `seqzoo forecast` with a forecaster, \
+                     `seqzoo evaluate` with any run"
+                ),
+            ),
+            PredictError::OutOfVocabulary { .. } => Self::new(USAGE, format!("--prompt: {error}")),
+            PredictError::NotClassifier
+            | PredictError::NotTagger
+            | PredictError::NotTransducer
+            | PredictError::NotLanguageModel
+            | PredictError::NotForecaster => Self::new(USAGE, format!("{error}; see `seqzoo list recipes`")),
+            PredictError::Empty { .. }
+            | PredictError::ColumnMismatch { .. }
+            | PredictError::StepMismatch { .. }
+            | PredictError::KindMismatch => Self::new(DATA, error),
+        }
+    }
+}
+
+impl From<WrongData> for Failure {
+    fn from(error: WrongData) -> Self {
+        Self::new(CONFIGURATION, format!("{error}; change data.dataset or task.kind"))
     }
 }
 
@@ -128,14 +148,14 @@ impl From<TrainError> for Failure {
     fn from(error: TrainError) -> Self {
         match error {
             TrainError::Diverged { .. } => Self::new(DIVERGED, error),
-            TrainError::BadData { .. } | TrainError::NoBatches | TrainError::Unmeasurable { .. } => {
+            TrainError::InvalidData { .. } | TrainError::NoBatches | TrainError::Unmeasurable { .. } => {
                 Self::new(DATA, error)
             }
             TrainError::NotDeterministic { .. } => Self::new(NOT_DETERMINISTIC, error),
-            TrainError::Foreign { .. } => Self::new(CONFIGURATION, error),
+            TrainError::OtherRun { .. } => Self::new(CONFIGURATION, error),
             TrainError::Checkpoint(error) => error.into(),
             TrainError::Folder(error) => error.into(),
-            TrainError::Unfit { .. } | TrainError::Lost { .. } => Self::new(STORAGE, error),
+            TrainError::Mismatch { .. } | TrainError::MissingCheckpoints { .. } => Self::new(STORAGE, error),
         }
     }
 }

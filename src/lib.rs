@@ -4,7 +4,8 @@
 //!
 //! - [`models`]: cells, layers, networks;
 //! - [`datasets`]: datasets, text, batches;
-//! - [`run`]: recipes, run folders, checkpoints, tasks;
+//! - [`tasks`]: classification, tagging, language modeling, sequence to sequence, forecasting;
+//! - [`run`]: recipes, run folders, checkpoints;
 //! - [`train`]: the training loop;
 //! - [`inference`]: loading a checkpoint, evaluating, predicting.
 //!
@@ -13,7 +14,7 @@
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let run = Run::find("last")?;
 //! let model = Model::open(&run.model("lstm"), &Backend::best()?.device()?)?;
-//! let prediction = &model.predict(&["the keys to the cabinet"])?[0];
+//! let prediction = &model.classifier()?.predictions(&["the keys to the cabinet"])?[0];
 //! println!("{} ({:.3})", prediction.label, prediction.probability);
 //! # Ok(()) }
 //! ```
@@ -22,4 +23,5 @@ pub use seqzoo_datasets as datasets;
 pub use seqzoo_inference as inference;
 pub use seqzoo_models as models;
 pub use seqzoo_run as run;
+pub use seqzoo_tasks as tasks;
 pub use seqzoo_train as train;

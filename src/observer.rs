@@ -41,7 +41,7 @@ impl Progress {
         let pace = Pace { started: Instant::now(), steps: 0, tokens: 0 };
         let epochs = recipe.training.epochs as u64;
         let model = model.to_owned();
-        let watched = recipe.stopping.metric;
+        let watched = recipe.stopping_metric();
         Self { model, epochs, bar, pace, last_line: Instant::now(), watched, metric: String::new() }
     }
 
@@ -93,17 +93,15 @@ impl Observer for Progress {
     fn epoch(&mut self, epoch: &Epoch, elapsed: Duration) {
         let Epoch { epoch, train_loss, validation, .. } = epoch;
         let tokens_per_second = self.pace.tokens as f64 / self.pace.started.elapsed().as_secs_f64().max(1e-9);
-        let value = |metric: Metric| {
-            let value = validation.get(metric)?;
-            Some(format!("  validation {} {value:.4}", metric.name()))
-        };
-        self.metric = value(self.watched).unwrap_or_default();
+        let described = |(name, value): (&str, f64)| format!("  validation {name} {value:.4}");
+        let watched = validation.iter().find(|(name, _)| *name == self.watched.name);
+        self.metric = watched.map(described).unwrap_or_default();
         self.last_line = Instant::now();
         self.line(&format!(
             "{}  epoch {epoch}/{}  train loss {train_loss:.4}{}  {tokens_per_second:.0} tokens/s  {}",
             self.model,
             self.epochs,
-            validation.metrics.keys().filter_map(|&metric| value(metric)).collect::<String>(),
+            validation.iter().map(described).collect::<String>(),
             duration(elapsed.as_secs_f64()),
         ));
     }

@@ -3,13 +3,13 @@
 use std::io::Write;
 
 use comfy_table::{CellAlignment, LineStyle, Table, TableStyle, presets};
-use seqzoo_datasets::catalog::Data;
 use seqzoo_datasets::classification::Split;
-use seqzoo_datasets::scores::{Confusion, Evaluation, Metric, Scores};
-use seqzoo_inference::{Model, PredictError, Sampling};
+use seqzoo_datasets::scores::{ConfusionMatrix, Evaluation, Metric, Scores};
+use seqzoo_inference::{Examples, Model, PredictError, Sampling};
 use seqzoo_run::folder::Run;
 use seqzoo_run::progress::{Ended, Progress};
 use seqzoo_run::recipe::Recipe;
+use seqzoo_tasks::Command;
 use serde_json::{Map, Value, json};
 
 use crate::failure::Failure;
@@ -53,7 +53,7 @@ impl Evaluated<'_> {
     /// Warning if the validation loss is far above that of the untrained model.
     fn warning(&self) -> Option<String> {
         let untrained = self.progress.divergence.untrained()?;
-        let loss = self.progress.best(self.recipe.stopping.metric)?.validation.get(Metric::Loss)?;
+        let loss = self.progress.best(self.recipe.stopping_metric())?.validation.get(Metric::LOSS)?;
         (loss > untrained.limit()).then(|| {
             format!(
                 "validation loss {loss:.4} is far above {:.4}, that of the untrained model: overfitting, or a learning \
@@ -65,7 +65,7 @@ impl Evaluated<'_> {
 
     /// Learning rate and number of epochs and updates, where models of a run have values of their own.
     fn budget(&self) -> Option<String> {
-        let best = self.progress.best(self.recipe.stopping.metric)?;
+        let best = self.progress.best(self.recipe.stopping_metric())?;
         let (rate, epochs) = (self.recipe.training.learning_rate, self.recipe.training.epochs);
         Some(format!("learning rate {rate:e}, best epoch {} of {epochs} ({} updates)", best.epoch, best.step))
     }
@@ -80,7 +80,7 @@ impl Evaluated<'_> {
         json!({
             "ended": ended, "epochs_done": self.progress.epoch, "epochs": self.recipe.training.epochs, "steps": self.progress.step,
             "learning_rate": self.recipe.training.learning_rate,
-            "best_epoch": self.progress.best(self.recipe.stopping.metric).map(|best| best.epoch),
+            "best_epoch": self.progress.best(self.recipe.stopping_metric()).map(|best| best.epoch),
         })
     }
 }
@@ -97,30 +97,28 @@ impl<'a> Report<'a> {
     }
 
     /// Evaluates a model and adds it.
-    pub fn add(&mut self, name: &'a str, model: &Model, data: &Data) -> Result<(), PredictError> {
-        let evaluation = model.evaluate(data, self.split)?;
+    pub fn add(&mut self, name: &'a str, model: &Model, examples: &dyn Examples) -> Result<(), PredictError> {
+        let evaluation = model.evaluate(examples, self.split)?;
         let recipe = model.recipe.clone();
         self.models.push(Evaluated { name, recipe, step: model.step, progress: model.progress.clone(), evaluation });
         if self.models.len() == 1 {
-            self.next = self.suggestion(name, model, data);
+            self.next = self.suggestion(name, model, examples);
         }
         Ok(())
     }
 
     /// Suggested command for a model; `None` if no prompt is in its vocabulary.
-    fn suggestion(&self, name: &str, model: &Model, data: &Data) -> Option<String> {
+    fn suggestion(&self, name: &str, model: &Model, examples: &dyn Examples) -> Option<String> {
         let recipe = &self.run.environment.settings.recipe;
         let dataset = recipe.dataset().ok()?;
         let path = quoted(&self.run.path);
-        let command = match data {
-            Data::Series(_) => format!("seqzoo forecast {path} --plot forecast.svg"),
-            Data::Text(corpus) => {
-                let prompt = prompt(model, dataset.example, corpus.split(Split::Train))?;
+        let command = match recipe.task().ok()?.command() {
+            Command::Forecast => format!("seqzoo forecast {path} --plot forecast.svg"),
+            Command::Generate => {
+                let prompt = prompt(model, dataset.example, examples.prompt_source()?)?;
                 format!("seqzoo generate {path} --prompt {}", in_quotes(prompt))
             }
-            Data::Labeled(_) | Data::Tagged(_) | Data::Pairs(_) => {
-                format!("seqzoo predict {path} {}", in_quotes(dataset.example))
-            }
+            Command::Predict => format!("seqzoo predict {path} {}", in_quotes(dataset.example)),
         };
         // Without --model a command uses the recipe's first model, which may not be trained yet.
         let model_flag = if recipe.models.first().is_some_and(|first| first == name) {
@@ -150,7 +148,7 @@ impl<'a> Report<'a> {
         let baselines = self.baselines.iter().map(|(name, found)| ((*name).to_owned(), evaluation(found)));
         json!({
             "recipe": settings.name, "run": self.run.path.display().to_string(), "seed": settings.recipe.training.seed,
-            "split": self.split.name(), "metric": self.main.name(), "value": self.value(),
+            "split": self.split.name(), "metric": self.main.name, "value": self.value(),
             "examples": self.models[0].evaluation.all.examples,
             "models": models.collect::<Map<_, _>>(), "baselines": baselines.collect::<Map<_, _>>(),
         })
@@ -196,7 +194,7 @@ impl<'a> Report<'a> {
             )?;
         }
         for (model, interval) in self.models.iter().filter_map(|model| Some((model, model.evaluation.interval?))) {
-            let (nominal, empirical) = (100.0 * interval.promised, 100.0 * interval.held);
+            let (nominal, empirical) = (100.0 * interval.nominal, 100.0 * interval.empirical);
             writeln!(out, "{}: empirical coverage {empirical:.1} % (nominal {nominal:.0} %)", model.name)?;
         }
         if let Some(next) = &self.next {
@@ -218,20 +216,23 @@ impl<'a> Report<'a> {
         table.load_style(plain());
         let title = [self.split.name().to_owned(), "examples".to_owned()];
         table.set_header(title.into_iter().chain(columns.iter().map(|(name, _)| (*name).to_owned())));
-        let mut row = |label: String, metric: Metric, scores: &dyn Fn(&Evaluation) -> Option<Scores>| {
+        let mut row = |label: String, metric: &str, scores: &dyn Fn(&Evaluation) -> Option<Scores>| {
             let examples = scores(columns[0].1).map_or_else(String::new, |scores| scores.examples.to_string());
-            let value = |found: &Evaluation| Some(format!("{:.4}", scores(found)?.get(metric)?));
+            let value = |found: &Evaluation| {
+                let scores = scores(found)?;
+                scores.iter().find(|(name, _)| *name == metric).map(|(_, value)| format!("{value:.4}"))
+            };
             let values = columns.iter().map(|(_, found)| value(found).unwrap_or_else(|| "-".to_owned()));
             table.add_row([label, examples].into_iter().chain(values));
         };
-        let metrics = self.models[0].evaluation.all.metrics.keys().copied();
-        for metric in std::iter::once(main).chain(metrics.filter(|&metric| metric != main)) {
-            row(metric.name().to_owned(), metric, &|found| Some(found.all.clone()));
+        let metrics = self.models[0].evaluation.all.iter().map(|(name, _)| name);
+        for metric in std::iter::once(main.name).chain(metrics.filter(|&name| name != main.name)) {
+            row(metric.to_owned(), metric, &|found| Some(found.all.clone()));
         }
         for (group, _) in &self.models[0].evaluation.groups {
             let of_group =
                 |found: &Evaluation| found.groups.iter().find(|(other, _)| other == group).map(|(_, s)| s.clone());
-            row(format!("{}, {}: {}", main.name(), group.0, group.1), main, &of_group);
+            row(format!("{}, {}: {}", main.name, group.0, group.1), main.name, &of_group);
         }
         table.column_iter_mut().skip(1).for_each(|column| column.set_cell_alignment(CellAlignment::Right));
         table
@@ -259,7 +260,7 @@ fn prompt<'a>(model: &Model, example: &'a str, text: &'a str) -> Option<&'a str>
     let sampling = Sampling { temperature: 1.0, top_k: 0, top_p: 1.0, seed: 0 };
     let known = |prompt: &&str| {
         let plain = !prompt.trim().is_empty() && !prompt.contains(char::is_control);
-        plain && model.write(prompt, sampling).is_ok()
+        plain && model.generate(prompt, sampling).is_ok()
     };
     let line = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
     let prefixes = line.match_indices(' ').map(|(end, _)| &line[..end]).take(PROMPT_WORDS);
@@ -293,8 +294,11 @@ fn evaluation(found: &Evaluation) -> Value {
         object["unknown-tokens"] = json!(unknown);
     }
     if let Some(confusion) = &found.confusion {
-        let each =
-            confusion.labels.iter().enumerate().map(|(number, label)| (label.clone(), json!(confusion.label(number))));
+        let each = confusion
+            .labels
+            .iter()
+            .enumerate()
+            .map(|(number, label)| (label.clone(), json!(confusion.label_scores(number))));
         object["labels"] = each.collect::<Map<_, _>>().into();
         object["confusion"] = json!(confusion);
     }
@@ -302,12 +306,12 @@ fn evaluation(found: &Evaluation) -> Value {
 }
 
 /// Metrics per label.
-fn labels(confusion: &Confusion) -> Table {
+fn labels(confusion: &ConfusionMatrix) -> Table {
     let mut table = Table::new();
     table.load_style(plain());
     table.set_header(["label", "examples", "precision", "recall", "f1"]);
     for (index, label) in confusion.labels.iter().enumerate() {
-        let scores = confusion.label(index);
+        let scores = confusion.label_scores(index);
         let shares = [scores.precision, scores.recall, scores.f1].map(|share| format!("{share:.4}"));
         table.add_row([label.clone(), scores.examples.to_string()].into_iter().chain(shares));
     }
@@ -316,7 +320,7 @@ fn labels(confusion: &Confusion) -> Table {
 }
 
 /// Confusion matrix: rows are actual labels, columns predicted ones.
-fn matrix(confusion: &Confusion) -> Table {
+fn matrix(confusion: &ConfusionMatrix) -> Table {
     let mut table = Table::new();
     table.load_style(plain());
     table.set_header(std::iter::once(String::new()).chain(confusion.labels.iter().cloned()));

@@ -12,6 +12,7 @@ use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::Instant;
 
 use peak_alloc::PeakAlloc;
+use seqzoo::run::checkpoint::FORMAT;
 use seqzoo::run::checkpoint::{self, Checkpoints, Files};
 use seqzoo::run::disk::RealDisk;
 use seqzoo::run::faults::POINTS;
@@ -24,19 +25,20 @@ static MEMORY: PeakAlloc = PeakAlloc;
 /// A small stateful language model with TBPTT, dropout and frequent checkpoints.
 const RECIPE: &str = r#"
 summary = "a small language model to be killed"
-dataset = "sentences"
 models = ["lstm"]
-[text]
+[data]
+dataset = "sentences"
+[task]
+kind = "language-model"
 level = "characters"
-[network]
 embedding_size = 4
+k1 = 9
+k2 = 12
+[network]
 hidden_sizes = [6, 5]
 [dropout]
 layers = 0.2
 output = 0.1
-[bptt]
-k1 = 9
-k2 = 12
 [training]
 seed = 3
 epochs = 2
@@ -47,10 +49,6 @@ every_steps = 4
 every_seconds = 0
 [stopping]
 metric = "loss"
-[expected]
-split = "validation"
-metric = "loss"
-value = 9.0
 "#;
 
 /// Four consecutive batches whose loss is always NaN: three are skipped, the fourth causes a rollback.
@@ -344,8 +342,9 @@ fn hostile(torture: &mut Torture) -> (Count, Count) {
         inside("not UTF-8", file, vec![0xff; 64]);
     }
     inside("a number too large", "progress.json", br#"{"step": 99999999999999999999999}"#.to_vec());
-    let other_format =
-        String::from_utf8(sound["about.json"].clone()).unwrap().replacen("\"format\": 2", "\"format\": 99", 1);
+    let about = String::from_utf8(sound["about.json"].clone()).unwrap();
+    let other_format = about.replacen(&format!("\"format\": {FORMAT}"), "\"format\": 99", 1);
+    assert_ne!(other_format, about);
     inside("another format", "about.json", other_format.into_bytes());
     // Valid files with an invalid manifest.
     let mut outside = |name: &str, manifest: Vec<u8>| {

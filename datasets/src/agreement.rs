@@ -21,14 +21,13 @@ use std::sync::Arc;
 
 use seqzoo_random::{IndexedRandom, Key, Purpose, Rng, RngExt, SliceRandom};
 
-use crate::catalog::{Data, Dataset, Kind, Origin};
+use crate::catalog::{Data, Dataset, Origin};
 use crate::classification::{Baseline, Classification, Example};
 use crate::cleaning::Cleaning;
 
 /// Metadata of the dataset.
 pub static DATASET: Dataset = Dataset {
     name: "agreement",
-    kind: Kind::Labels,
     summary: "30,000 generated sentences; predict the form of the verb, is or are; after Linzen et al. 2016. Built in",
     example: "the keys to the cabinet",
     license: "same as seqzoo",
@@ -410,7 +409,7 @@ mod tests {
     #[test]
     fn rules_without_syntax_reach_at_most_70_percent() {
         for (name, found) in load().baselines(Split::Test) {
-            let accuracy = found.all.get(Metric::Accuracy).unwrap();
+            let accuracy = found.all.get(Metric::ACCURACY).unwrap();
             assert!((0.3..=0.70).contains(&accuracy), "{name}: {accuracy}");
         }
     }

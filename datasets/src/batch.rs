@@ -9,7 +9,7 @@ const POOL: usize = 50;
 
 /// Upper bounds on the size of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
+pub struct BatchLimits {
     /// Maximum number of rows.
     pub rows: usize,
     /// Maximum number of tokens, padding included: rows times the size of the largest row. A batch of one row may exceed it.
@@ -19,9 +19,9 @@ pub struct Limits {
 /// The batches of one epoch as lists of indices, each example exactly once; the number of batches does not depend on the key.
 ///
 /// Examples are shuffled and sorted by length within pools of 50 batches, then the batches are shuffled. `sizes[i]` is the number
-/// of tokens of example `i`, counted as in [`Limits::tokens`]. Examples too large for a full batch are batched separately, by
+/// of tokens of example `i`, counted as in [`BatchLimits::tokens`]. Examples too large for a full batch are batched separately, by
 /// size.
-pub fn shuffled(lengths: &[usize], sizes: &[usize], limits: Limits, key: Key) -> Vec<Vec<usize>> {
+pub fn shuffled(lengths: &[usize], sizes: &[usize], limits: BatchLimits, key: Key) -> Vec<Vec<usize>> {
     let mut stream = key.stream();
     let mut order: Vec<usize> = (0..lengths.len()).collect();
     order.shuffle(&mut stream);
@@ -33,14 +33,14 @@ pub fn shuffled(lengths: &[usize], sizes: &[usize], limits: Limits, key: Key) ->
 }
 
 /// Batches for evaluation: sorted by length, each example exactly once; `sizes` as in [`shuffled`].
-pub fn sorted(lengths: &[usize], sizes: &[usize], limits: Limits) -> Vec<Vec<usize>> {
+pub fn sorted(lengths: &[usize], sizes: &[usize], limits: BatchLimits) -> Vec<Vec<usize>> {
     let (mut order, large) = separate_large((0..lengths.len()).collect(), sizes, limits);
     order.sort_by_key(|&index| lengths[index]);
     order.chunks(limits.rows).map(<[usize]>::to_vec).chain(large).collect()
 }
 
 /// Separates the examples too large for a full batch: the other examples, in order, and the batches of the large ones.
-fn separate_large(order: Vec<usize>, sizes: &[usize], limits: Limits) -> (Vec<usize>, Vec<Vec<usize>>) {
+fn separate_large(order: Vec<usize>, sizes: &[usize], limits: BatchLimits) -> (Vec<usize>, Vec<Vec<usize>>) {
     let full = limits.rows.min(order.len());
     let fits = |rows: usize, index: usize| rows.saturating_mul(sizes[index]) <= limits.tokens;
     let (order, mut large): (Vec<usize>, Vec<usize>) = order.into_iter().partition(|&index| fits(full, index));
@@ -97,7 +97,7 @@ mod tests {
         ) {
             let key = Key::new(seed, Purpose::Order).with_first(epoch);
             let sizes: Vec<usize> = lengths.iter().map(|length| length + length * length / 16).collect();
-            let limits = Limits { rows, tokens };
+            let limits = BatchLimits { rows, tokens };
             let batches = shuffled(&lengths, &sizes, limits, key);
             let every: Vec<usize> = (0..lengths.len()).collect();
             for batches in [&batches, &sorted(&lengths, &sizes, limits)] {
@@ -118,7 +118,7 @@ mod tests {
         ) {
             let key = Key::new(seed, Purpose::Order);
             let tokens = rows * lengths.iter().max().unwrap();
-            let [bounded, unbounded] = [tokens, UNBOUNDED].map(|tokens| Limits { rows, tokens });
+            let [bounded, unbounded] = [tokens, UNBOUNDED].map(|tokens| BatchLimits { rows, tokens });
             prop_assert_eq!(shuffled(&lengths, &lengths, bounded, key), shuffled(&lengths, &lengths, unbounded, key));
             prop_assert_eq!(sorted(&lengths, &lengths, bounded), sorted(&lengths, &lengths, unbounded));
         }
@@ -127,14 +127,14 @@ mod tests {
     #[test]
     fn long_rows_are_batched_separately() {
         let lengths = [3, 900, 2, 3, 4, 70, 60, 3];
-        let batches = sorted(&lengths, &lengths, Limits { rows: 3, tokens: 150 });
+        let batches = sorted(&lengths, &lengths, BatchLimits { rows: 3, tokens: 150 });
         assert_eq!(batches, [vec![2, 0, 3], vec![7, 4], vec![6, 5], vec![1]]);
     }
 
     #[test]
     fn epochs_have_different_orders() {
         let key = Key::new(3, Purpose::Order);
-        let of = |key| shuffled(&[5; 64], &[5; 64], Limits { rows: 4, tokens: UNBOUNDED }, key);
+        let of = |key| shuffled(&[5; 64], &[5; 64], BatchLimits { rows: 4, tokens: UNBOUNDED }, key);
         assert_ne!(of(key.with_first(0)), of(key.with_first(1)));
     }
 

@@ -3,13 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use crate::DataError;
-use crate::classification::{Classification, Example, Split};
+use crate::classification::{Classification, Split};
 use crate::corpus::Corpus;
-use crate::scores::Metric;
 use crate::series::Series;
 use crate::tagging::Tagging;
-use crate::text::Level;
-use crate::transduction::{Pair, Transduction};
+use crate::transduction::Transduction;
 
 /// Collects the `DATASET` of each module.
 macro_rules! datasets {
@@ -26,8 +24,6 @@ datasets![agreement, recall, names, imdb, pos, sentences, shakespeare, ptb, exec
 pub struct Dataset {
     /// The name in recipes.
     pub name: &'static str,
-    /// The prediction task.
-    pub kind: Kind,
     /// One line for listings.
     pub summary: &'static str,
     /// Example input for a trained model.
@@ -36,21 +32,6 @@ pub struct Dataset {
     pub license: &'static str,
     /// Source of the data.
     pub origin: Origin,
-}
-
-/// The prediction task of a dataset.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// Classification: one label per text.
-    Labels,
-    /// Language modeling: the next token of a text.
-    Text,
-    /// Tagging: one label per token of a sentence.
-    Tags,
-    /// Transduction (seq2seq): a target sequence for each source sequence.
-    Pairs,
-    /// Forecasting: the next values of a time series.
-    Series,
 }
 
 /// Source of a dataset.
@@ -73,7 +54,7 @@ pub enum Origin {
 #[derive(Debug, Clone, Copy)]
 pub struct Source {
     /// Download URL.
-    pub address: &'static str,
+    pub url: &'static str,
     /// Path relative to the data folder.
     pub path: &'static str,
     /// Hexadecimal SHA-256 digest; `None` if the publishers change the file or its digest is unknown.
@@ -109,45 +90,6 @@ impl Data {
         }
     }
 
-    /// Removes empty inputs: texts, sources and sentences without a token at `level`. Call it before training and evaluation,
-    /// so that every metric covers the same examples.
-    pub fn leave_out_empty(&mut self, level: Level) -> LeftOut {
-        let is_empty = |text: &str| level.tokens(text).next().is_none();
-        let mut left_out = LeftOut { level, count: 0, first: None };
-        match self {
-            Data::Labeled(Classification { labels, train, validation, test, .. }) => {
-                for split in [train, validation, test] {
-                    let describe = |example: &Example| format!("{:?} ({})", example.text, labels[example.label]);
-                    left_out.retain(split, |example| !is_empty(&example.text), describe);
-                }
-            }
-            Data::Pairs(Transduction { train, validation, test }) => {
-                for split in [train, validation, test] {
-                    let describe = |pair: &Pair| format!("{:?} (for {:?})", pair.source, pair.target);
-                    left_out.retain(split, |pair| !is_empty(&pair.source), describe);
-                }
-            }
-            Data::Tagged(Tagging { train, validation, test, .. }) => {
-                for split in [train, validation, test] {
-                    left_out.retain(split, |sentence| !sentence.tokens.is_empty(), |_| "a sentence".to_owned());
-                }
-            }
-            Data::Text(_) | Data::Series(_) => {}
-        }
-        left_out
-    }
-
-    /// Whether [`Data::leave_out_empty`] would remove anything.
-    pub fn has_empty(&self, level: Level) -> bool {
-        let is_empty = |text: &str| level.tokens(text).next().is_none();
-        Split::ALL.into_iter().any(|split| match self {
-            Data::Labeled(data) => data.split(split).iter().any(|example| is_empty(&example.text)),
-            Data::Pairs(data) => data.split(split).iter().any(|pair| is_empty(&pair.source)),
-            Data::Tagged(data) => data.split(split).iter().any(|sentence| sentence.tokens.is_empty()),
-            Data::Text(_) | Data::Series(_) => false,
-        })
-    }
-
     /// Whether a split is empty.
     pub fn is_empty(&self, split: Split) -> bool {
         match self {
@@ -160,62 +102,15 @@ impl Data {
     }
 }
 
-/// Examples removed because they have no token.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LeftOut {
-    level: Level,
-    /// Number of removed examples.
-    pub count: usize,
-    /// Description of the first one.
-    first: Option<String>,
-}
-
-impl LeftOut {
-    /// Keeps the examples that satisfy `keep` and counts the others.
-    fn retain<T>(&mut self, examples: &mut Vec<T>, keep: impl Fn(&T) -> bool, describe: impl Fn(&T) -> String) {
-        if let Some(first) = examples.iter().find(|example| !keep(example)) {
-            self.first.get_or_insert_with(|| describe(first));
-        }
-        let before = examples.len();
-        examples.retain(keep);
-        self.count += before - examples.len();
-    }
-}
-
-/// A note for the user; the text and label of the first example help to find it.
-impl std::fmt::Display for LeftOut {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { level, count, first } = self;
-        let (examples, were) = if *count == 1 { ("example", "was") } else { ("examples", "were") };
-        let first = first.as_deref().unwrap_or_default();
-        write!(
-            f,
-            "{count} {examples} without a token at text.level = {:?} {were} skipped; first: {first}",
-            level.name()
-        )
-    }
-}
-
-impl Kind {
-    /// The metrics of this task.
-    pub fn metrics(self) -> &'static [Metric] {
-        match self {
-            Kind::Labels | Kind::Tags => &[Metric::Accuracy, Metric::MacroF1, Metric::Loss],
-            Kind::Text | Kind::Pairs => &[Metric::Accuracy, Metric::Loss],
-            Kind::Series => &[Metric::Rmse, Metric::Loss],
-        }
-    }
-}
-
 impl Source {
     /// A required file.
-    pub const fn new(address: &'static str, path: &'static str, sha256: Option<&'static str>) -> Self {
-        Self { address, path, sha256, optional: false }
+    pub const fn new(url: &'static str, path: &'static str, sha256: Option<&'static str>) -> Self {
+        Self { url, path, sha256, optional: false }
     }
 
     /// An optional file.
-    pub const fn optional(address: &'static str, path: &'static str, sha256: Option<&'static str>) -> Self {
-        Self { address, path, sha256, optional: true }
+    pub const fn optional(url: &'static str, path: &'static str, sha256: Option<&'static str>) -> Self {
+        Self { url, path, sha256, optional: true }
     }
 
     /// Candidate paths: the path used by `data fetch`, then without some of its leading folders.
@@ -248,7 +143,7 @@ impl Dataset {
         match self.origin {
             Origin::BuiltIn(load) => Ok(load()),
             Origin::Files { load, .. } => load(dir),
-            Origin::Table => Err(DataError::NoTable),
+            Origin::Table => Err(DataError::NoCsv),
         }
     }
 
@@ -269,43 +164,9 @@ impl Dataset {
 
     /// How to download the dataset, for messages.
     pub fn hint(&self) -> String {
-        let first = self.files().first().map_or("", |file| file.address);
+        let first = self.files().first().map_or("", |file| file.url);
         let others = if self.files().len() > 1 { " and the other files" } else { "" };
         let name = self.name;
         format!("`seqzoo data fetch {name} --data-dir DIR` downloads {first}{others}; see `seqzoo data show {name}`")
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::tagging::Sentence;
-    use std::sync::Arc;
-
-    #[test]
-    fn examples_without_tokens_are_skipped_with_a_note() {
-        let example = |text: &str, label| Example { text: text.to_owned(), label, groups: Arc::default() };
-        let labeled = Classification {
-            labels: ["Korean", "Polish"].map(str::to_owned).to_vec(),
-            train: vec![example("Han", 0), example("-", 0), example("Wit", 1)],
-            validation: vec![example(" ;", 1), example("Lis", 1)],
-            ..Classification::default()
-        };
-        let mut data = Data::Labeled(labeled.clone());
-        assert_eq!([Level::Words, Level::Characters].map(|level| data.has_empty(level)), [true, false]);
-        let words = data.leave_out_empty(Level::Words);
-        let note = r#"2 examples without a token at text.level = "words" were skipped; first: "-" (Korean)"#;
-        assert_eq!((words.count, words.to_string()), (2, note.to_owned()));
-        let Data::Labeled(left) = &data else { unreachable!("its kind stays") };
-        let texts: Vec<&str> = left.train.iter().chain(&left.validation).map(|example| &*example.text).collect();
-        assert_eq!(texts, ["Han", "Wit", "Lis"]);
-        assert_eq!(data.leave_out_empty(Level::Words).count, 0);
-        assert_eq!(Data::Labeled(labeled).leave_out_empty(Level::Characters).count, 0, "every character is a token");
-
-        let pair = |source: &str| Pair { source: source.to_owned(), target: "-".to_owned(), groups: Arc::default() };
-        let mut pairs = Data::Pairs(Transduction { test: vec![pair("-"), pair("a")], ..Transduction::default() });
-        assert_eq!((pairs.leave_out_empty(Level::Words).count, pairs.leave_out_empty(Level::Words).count), (1, 0));
-        let mut tagged = Data::Tagged(Tagging { train: vec![Sentence::default()], ..Tagging::default() });
-        assert_eq!((tagged.leave_out_empty(Level::Words).count, tagged.is_empty(Split::Train)), (1, true));
     }
 }

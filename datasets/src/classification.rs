@@ -5,8 +5,8 @@ use std::sync::Arc;
 use crate::cleaning::Cleaning;
 use crate::digest::Digest;
 use crate::naive_bayes::NaiveBayes;
-use crate::scores::{Confusion, Evaluation, Group};
-use crate::text::Level;
+use crate::scores::{ConfusionMatrix, Evaluation, Group};
+use crate::text::Tokenization;
 
 /// A text and its label.
 #[derive(Debug, Clone, PartialEq)]
@@ -53,9 +53,9 @@ pub struct Classification {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bayes {
     /// Tokenization.
-    pub level: Level,
+    pub level: Tokenization,
     /// Maximum n of the n-grams, tuned from 1 up.
-    pub longest: usize,
+    pub max_n: usize,
 }
 
 /// A rule that predicts a label without training; `None` where it does not apply.
@@ -106,9 +106,9 @@ impl Classification {
             let predict = |example: &Example| (baseline.rule)(&example.text);
             (baseline.name, self.evaluate(split, predict))
         });
-        let bayes = self.bayes.map(|Bayes { level, longest }| {
-            let bayes = NaiveBayes::tuned(&self.train, &self.validation, self.labels.len(), level, longest);
-            ("naive Bayes", self.evaluate(split, |example| Some(bayes.answer(&example.text))))
+        let bayes = self.bayes.map(|Bayes { level, max_n }| {
+            let bayes = NaiveBayes::tuned(&self.train, &self.validation, self.labels.len(), level, max_n);
+            ("naive Bayes", self.evaluate(split, |example| Some(bayes.predict(&example.text))))
         });
         let first = ("most frequent label", self.evaluate(split, |_| Some(majority)));
         std::iter::once(first).chain(rules).chain(bayes).collect()
@@ -118,7 +118,7 @@ impl Classification {
     fn evaluate(&self, split: Split, predict: impl Fn(&Example) -> Option<usize>) -> Evaluation {
         let wrong = |label: usize| (label + 1) % self.labels.len().max(1);
         let pair = |example: &Example| (example.label, predict(example).unwrap_or_else(|| wrong(example.label)));
-        let confusion = Confusion::of(&self.labels, self.split(split).iter().map(pair));
+        let confusion = ConfusionMatrix::from_pairs(&self.labels, self.split(split).iter().map(pair));
         Evaluation { all: confusion.scores(), ..Evaluation::default() }
     }
 

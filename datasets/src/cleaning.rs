@@ -12,7 +12,7 @@ use crate::reading::BYTE_ORDER_MARK;
 /// A cleaning step; idempotent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Step {
+pub enum CleaningStep {
     /// Removes U+FEFF.
     ByteOrderMarks,
     /// Replaces each `<br />` by a space.
@@ -28,17 +28,17 @@ pub enum Step {
 /// The default, used for every dataset: remove byte-order marks, then NFC.
 ///
 /// ```
-/// use seqzoo_datasets::cleaning::{Cleaning, Step};
-/// let cleaning = Cleaning::default().with(Step::Trim);
+/// use seqzoo_datasets::cleaning::{Cleaning, CleaningStep};
+/// let cleaning = Cleaning::default().with(CleaningStep::Trim);
 /// assert_eq!(cleaning.apply("\u{feff} Zoe\u{308} "), "Zoë");
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Cleaning(Vec<Step>);
+pub struct Cleaning(Vec<CleaningStep>);
 
 impl Default for Cleaning {
     fn default() -> Self {
-        Self(vec![Step::ByteOrderMarks, Step::Nfc])
+        Self(vec![CleaningStep::ByteOrderMarks, CleaningStep::Nfc])
     }
 }
 
@@ -49,7 +49,7 @@ impl Cleaning {
     }
 
     /// Appends a step.
-    pub fn with(mut self, step: Step) -> Self {
+    pub fn with(mut self, step: CleaningStep) -> Self {
         self.0.push(step);
         self
     }
@@ -68,19 +68,19 @@ impl Cleaning {
     }
 }
 
-impl Step {
+impl CleaningStep {
     /// The text after this step; `None` if unchanged.
     fn apply(self, text: &str) -> Option<String> {
         const BREAK: &str = "<br />";
         match self {
-            Step::ByteOrderMarks => text.contains(BYTE_ORDER_MARK).then(|| text.replace(BYTE_ORDER_MARK, "")),
+            CleaningStep::ByteOrderMarks => text.contains(BYTE_ORDER_MARK).then(|| text.replace(BYTE_ORDER_MARK, "")),
             // Removing one may create another: `<br<br />/>`.
-            Step::HtmlLineBreaks => text.contains(BREAK).then(|| {
+            CleaningStep::HtmlLineBreaks => text.contains(BREAK).then(|| {
                 let text = text.replace(BREAK, " ");
                 self.apply(&text).unwrap_or(text)
             }),
-            Step::Nfc => (!is_nfc(text)).then(|| text.nfc().collect()),
-            Step::Trim => Some(text.trim()).filter(|trimmed| trimmed.len() < text.len()).map(str::to_owned),
+            CleaningStep::Nfc => (!is_nfc(text)).then(|| text.nfc().collect()),
+            CleaningStep::Trim => Some(text.trim()).filter(|trimmed| trimmed.len() < text.len()).map(str::to_owned),
         }
     }
 }
@@ -91,7 +91,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn all() -> Cleaning {
-        Cleaning::default().with(Step::HtmlLineBreaks).with(Step::Trim)
+        Cleaning::default().with(CleaningStep::HtmlLineBreaks).with(CleaningStep::Trim)
     }
 
     #[test]

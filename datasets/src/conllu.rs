@@ -63,7 +63,7 @@ impl Document {
 
 /// The error of a file without any sentence.
 pub fn no_sentences(name: &Path) -> DataError {
-    DataError::unfit(name, "empty; expected sentences in CoNLL-U format")
+    DataError::invalid(name, "empty; expected sentences in CoNLL-U format")
 }
 
 /// Whether a file name ends in `.conllu` or `.conllu.gz`, in any case.

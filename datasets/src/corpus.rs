@@ -9,7 +9,7 @@ use crate::digest::Digest;
 use crate::ngram::NGrams;
 use crate::reading;
 use crate::scores::{Evaluation, Metric, Scores};
-use crate::text::{Level, UNKNOWN, Vocabulary};
+use crate::text::{Tokenization, UNKNOWN, Vocabulary};
 
 /// Minimum number of characters of a corpus file.
 const MIN_CHARACTERS: usize = 100;
@@ -48,7 +48,7 @@ impl Corpus {
         if characters < MIN_CHARACTERS {
             let detail =
                 format!("{characters} characters are too few to train on; at least {MIN_CHARACTERS} are needed");
-            return Err(DataError::unfit(path, detail));
+            return Err(DataError::invalid(path, detail));
         }
         let cut = text.char_indices().nth(characters * 9 / 10).map_or(text.len(), |(cut, _)| cut);
         let (train, validation) = text.split_at(cut);
@@ -66,12 +66,17 @@ impl Corpus {
 
     /// Evaluates n-grams, of up to six characters or three words, on a split. They share the vocabulary of the model, with all
     /// unknown tokens as one event, so that the losses are comparable.
-    pub fn baselines(&self, split: Split, level: Level, vocabulary: &Vocabulary) -> Vec<(&'static str, Evaluation)> {
-        let longest = if level == Level::Characters { 6 } else { 3 };
+    pub fn baselines(
+        &self,
+        split: Split,
+        level: Tokenization,
+        vocabulary: &Vocabulary,
+    ) -> Vec<(&'static str, Evaluation)> {
+        let max_n = if level == Tokenization::Characters { 6 } else { 3 };
         let [train, text] = [&self.train, self.split(split)].map(|text| vocabulary.encode(level, text));
         let padding = 1;
-        let (examples, loss) = NGrams::of(&train, vocabulary.size() - padding, longest).loss(&text);
-        let all = Scores::new(examples, [(Metric::Loss, loss)]);
+        let (examples, loss) = NGrams::fit(&train, vocabulary.size() - padding, max_n).loss(&text);
+        let all = Scores::new(examples, [(Metric::LOSS, loss)]);
         vec![("n-grams", Evaluation { unknown: unknown_share(&text), ..Evaluation::of(all) })]
     }
 
@@ -91,17 +96,17 @@ mod tests {
     fn the_baseline_treats_all_unknown_tokens_as_one_event() {
         // `a` is known; `u` and `v` occur once each.
         let corpus = Corpus { train: "a u a v".to_owned(), validation: "a q a".to_owned(), test: String::new() };
-        let vocabulary = Vocabulary::of(Level::Words.tokens(&corpus.train), 2, 9);
-        let (name, found) = corpus.baselines(Split::Validation, Level::Words, &vocabulary).remove(0);
+        let vocabulary = Vocabulary::build(Tokenization::Words.tokens(&corpus.train), 2, 9);
+        let (name, found) = corpus.baselines(Split::Validation, Tokenization::Words, &vocabulary).remove(0);
         // Two events: P_0 = 1/2, P_1 = (2 + 2/2) / 6 each. Two unknown tokens follow `a`: P_2 = (2 + 1/2) / 3.
         // `a` follows an unknown token, P_2 = (1 + 1/2) / 2, and `a` with an unknown token: P_3 = (1 + 3/4) / 2.
         let loss = -((2.5f64 / 3.0).ln() + (1.75f64 / 2.0).ln()) / 2.0;
         assert_eq!((name, found.all.examples, found.unknown), ("n-grams", 2, Some(0.5)));
-        assert!((found.all.get(Metric::Loss).unwrap() - loss).abs() < 1e-12);
+        assert!((found.all.get(Metric::LOSS).unwrap() - loss).abs() < 1e-12);
         // Without known tokens there is a single event, with probability 1.
-        let none = Vocabulary::of(Level::Words.tokens(&corpus.train), 3, 9);
-        let (_, found) = corpus.baselines(Split::Validation, Level::Words, &none).remove(0);
-        assert_eq!((found.all.get(Metric::Loss), found.unknown), (Some(0.0), Some(1.0)));
+        let none = Vocabulary::build(Tokenization::Words.tokens(&corpus.train), 3, 9);
+        let (_, found) = corpus.baselines(Split::Validation, Tokenization::Words, &none).remove(0);
+        assert_eq!((found.all.get(Metric::LOSS), found.unknown), (Some(0.0), Some(1.0)));
     }
 
     #[test]

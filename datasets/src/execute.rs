@@ -20,14 +20,13 @@ use std::sync::Arc;
 
 use seqzoo_random::{Key, Purpose, Rng, RngExt, SliceRandom};
 
-use crate::catalog::{Data, Dataset, Kind, Origin};
+use crate::catalog::{Data, Dataset, Origin};
 use crate::scores::Group;
 use crate::transduction::{Pair, Transduction};
 
 /// Metadata of the dataset.
 pub static DATASET: Dataset = Dataset {
     name: "execute",
-    kind: Kind::Pairs,
     summary: "484,800 generated programs and their output; after Zaremba and Sutskever 2014. Built in",
     example: "print((12+7)-93)",
     license: "same as seqzoo",

@@ -10,16 +10,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::DataError;
-use crate::catalog::{Data, Dataset, Kind, Origin, Source};
+use crate::catalog::{Data, Dataset, Origin, Source};
 use crate::classification::{Bayes, Classification, Example};
-use crate::cleaning::{Cleaning, Step};
+use crate::cleaning::{Cleaning, CleaningStep};
 use crate::reading::{self, Lines};
-use crate::text::Level;
+use crate::text::Tokenization;
 
 /// Metadata of the dataset.
 pub static DATASET: Dataset = Dataset {
     name: "imdb",
-    kind: Kind::Labels,
     summary: "25,000 (or 50,000) movie reviews, positive or negative; Maas et al. 2011",
     example: "a slow start, but what a moving story!",
     license: "research use; cite Maas et al. 2011",
@@ -48,8 +47,8 @@ pub fn load(dir: &Path) -> Result<Classification, DataError> {
     reviews.sort_by(|a, b| a.path.cmp(&b.path));
     let mut data = Classification {
         labels: vec!["negative".to_owned(), "positive".to_owned()],
-        cleaning: Cleaning::default().with(Step::HtmlLineBreaks),
-        bayes: Some(Bayes { level: Level::Words, longest: 2 }),
+        cleaning: Cleaning::default().with(CleaningStep::HtmlLineBreaks),
+        bayes: Some(Bayes { level: Tokenization::Words, max_n: 2 }),
         ..Classification::default()
     };
     let mut in_train = 0;
@@ -237,6 +236,6 @@ mod tests {
     fn the_error_for_missing_data_names_the_url() {
         let dir = tempfile::tempdir().unwrap();
         let error = load(dir.path()).unwrap_err();
-        assert!(matches!(error, DataError::Missing { .. }) && error.to_string().contains(FILES[0].address), "{error}");
+        assert!(matches!(error, DataError::Missing { .. }) && error.to_string().contains(FILES[0].url), "{error}");
     }
 }

@@ -54,7 +54,7 @@ pub enum DataError {
     },
     /// The recipe trains on a CSV file, but none was given.
     #[error("this recipe trains on a CSV file: name it with --csv FILE")]
-    NoTable,
+    NoCsv,
     /// A file cannot be read.
     #[error("cannot read {}: {source}", path.display())]
     Unreadable {
@@ -65,7 +65,7 @@ pub enum DataError {
     },
     /// The contents of a file are not valid data.
     #[error("{}: {detail}", path.display())]
-    Unfit {
+    Invalid {
         /// The file.
         path: PathBuf,
         /// The reason.
@@ -96,8 +96,8 @@ impl DataError {
         Self::Unreadable { path: reading::name(path), source }
     }
 
-    pub(crate) fn unfit(path: &Path, detail: impl std::fmt::Display) -> Self {
-        Self::Unfit { path: reading::name(path), detail: detail.to_string() }
+    pub(crate) fn invalid(path: &Path, detail: impl std::fmt::Display) -> Self {
+        Self::Invalid { path: reading::name(path), detail: detail.to_string() }
     }
 
     pub(crate) fn line(path: &Path, line: usize, detail: impl std::fmt::Display) -> Self {

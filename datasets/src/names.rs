@@ -12,11 +12,11 @@ use std::sync::Arc;
 use seqzoo_random::{Key, Purpose, SliceRandom};
 
 use crate::DataError;
-use crate::catalog::{Data, Dataset, Kind, Origin, Source};
+use crate::catalog::{Data, Dataset, Origin, Source};
 use crate::classification::{Bayes, Classification, Example};
-use crate::cleaning::{Cleaning, Step};
+use crate::cleaning::{Cleaning, CleaningStep};
 use crate::reading::Lines;
-use crate::text::Level;
+use crate::text::Tokenization;
 
 /// The languages, in label order.
 pub const LANGUAGES: [&str; 18] = [
@@ -43,7 +43,6 @@ pub const LANGUAGES: [&str; 18] = [
 /// Metadata of the dataset.
 pub static DATASET: Dataset = Dataset {
     name: "names",
-    kind: Kind::Labels,
     summary: "18,012 surnames from 18 languages; predict the language; Robertson 2017",
     example: "Kowalczyk",
     license: "MIT",
@@ -85,8 +84,8 @@ pub fn load(dir: &Path) -> Result<Classification, DataError> {
     let folder = folder.ok_or_else(|| DATASET.missing(dir))?;
     let mut data = Classification {
         labels: LANGUAGES.map(str::to_owned).to_vec(),
-        cleaning: Cleaning::default().with(Step::Trim),
-        bayes: Some(Bayes { level: Level::Characters, longest: 5 }),
+        cleaning: Cleaning::default().with(CleaningStep::Trim),
+        bayes: Some(Bayes { level: Tokenization::Characters, max_n: 5 }),
         ..Classification::default()
     };
     for (label, language) in LANGUAGES.iter().enumerate() {
@@ -109,7 +108,7 @@ fn file(folder: &Path, language: &str) -> PathBuf {
 /// The distinct names of a file, sorted, so that the splits do not depend on the order of its lines.
 fn read(path: &Path, cleaning: &Cleaning) -> Result<Vec<String>, DataError> {
     if !path.is_file() {
-        return Err(DataError::unfit(path, format!("file not found; {}", DATASET.hint())));
+        return Err(DataError::invalid(path, format!("file not found; {}", DATASET.hint())));
     }
     let mut names = BTreeSet::new();
     for line in Lines::open(path)? {
@@ -128,8 +127,8 @@ fn read(path: &Path, cleaning: &Cleaning) -> Result<Vec<String>, DataError> {
         }
     }
     match names.len() {
-        0 => Err(DataError::unfit(path, format!("empty; {}", DATASET.hint()))),
-        1..MIN_NAMES => Err(DataError::unfit(
+        0 => Err(DataError::invalid(path, format!("empty; {}", DATASET.hint()))),
+        1..MIN_NAMES => Err(DataError::invalid(
             path,
             format!("{} distinct names are too few for three splits; at least {MIN_NAMES} are needed", names.len()),
         )),

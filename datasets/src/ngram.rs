@@ -14,7 +14,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 /// and Bell, "The zero-frequency problem", IEEE Transactions on Information Theory 37, 1991.
 #[derive(Debug, Clone)]
 pub struct NGrams {
-    longest: usize,
+    max_n: usize,
     events: usize,
     /// By hash of the context: the number of tokens after it, and how many of them are distinct.
     contexts: HashMap<u64, (u32, u32)>,
@@ -23,11 +23,11 @@ pub struct NGrams {
 }
 
 impl NGrams {
-    /// Counts n-grams of up to `longest` tokens; there are `events` possible tokens.
-    pub fn of(tokens: &[u32], events: usize, longest: usize) -> Self {
-        let mut model = Self { longest, events, contexts: HashMap::new(), grams: HashMap::new() };
+    /// Counts n-grams of up to `max_n` tokens; there are `events` possible tokens.
+    pub fn fit(tokens: &[u32], events: usize, max_n: usize) -> Self {
+        let mut model = Self { max_n, events, contexts: HashMap::new(), grams: HashMap::new() };
         for index in 0..tokens.len() {
-            for length in 0..longest.min(index + 1) {
+            for length in 0..max_n.min(index + 1) {
                 let context = &tokens[index - length..index];
                 let seen = model.grams.entry(hash(context, Some(tokens[index]))).or_default();
                 *seen += 1;
@@ -49,7 +49,7 @@ impl NGrams {
     /// The probability of `token` after `before`.
     fn probability(&self, before: &[u32], token: u32) -> f64 {
         let uniform = 1.0 / self.events as f64;
-        (0..self.longest.min(before.len() + 1)).fold(uniform, |shorter, length| {
+        (0..self.max_n.min(before.len() + 1)).fold(uniform, |shorter, length| {
             let context = &before[before.len() - length..];
             let Some(&(count, types)) = self.contexts.get(&hash(context, None)) else { return shorter };
             let seen = self.grams.get(&hash(context, Some(token))).copied().unwrap_or(0);
@@ -74,7 +74,7 @@ mod tests {
     fn probabilities_match_hand_computed_values_and_sum_to_one() {
         // The text `a b a c` over four events: unknown, a, b, c.
         let (unknown, a, b, c) = (1, 2, 3, 4);
-        let model = NGrams::of(&[a, b, a, c], 4, 3);
+        let model = NGrams::fit(&[a, b, a, c], 4, 3);
         let of = |before: &[u32], token: u32| model.probability(before, token);
         // Four tokens, three of them distinct: P_0 = 1/4, P_1(a) = (2 + 3/4) / 7, P_1(b) = P_1(c) = (1 + 3/4) / 7.
         assert!((of(&[], a) - 2.75 / 7.0).abs() < 1e-15);
@@ -92,7 +92,7 @@ mod tests {
     #[test]
     fn seen_sequences_have_lower_loss_than_unseen_and_unknown_ones() {
         let ids = |text: &str| -> Vec<u32> { text.chars().map(u32::from).collect() };
-        let model = NGrams::of(&ids("to be or not to be "), 8, 6);
+        let model = NGrams::fit(&ids("to be or not to be "), 8, 6);
         let loss = |text: &str| model.loss(&ids(text));
         let (count, to_be) = loss("to be");
         assert_eq!(count, 4);

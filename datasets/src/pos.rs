@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use crate::DataError;
-use crate::catalog::{Data, Dataset, Kind, Origin, Source};
+use crate::catalog::{Data, Dataset, Origin, Source};
 use crate::cleaning::Cleaning;
 use crate::conllu::Document;
 use crate::tagging::{Sentence, Tagging};
@@ -14,7 +14,6 @@ use crate::tagging::{Sentence, Tagging};
 /// Metadata of the dataset.
 pub static DATASET: Dataset = Dataset {
     name: "pos",
-    kind: Kind::Tags,
     summary: "16,622 sentences of English web text with part-of-speech tags; UD English EWT, Silveira et al. 2014",
     example: "Time flies like an arrow.",
     license: "CC BY-SA 4.0",
@@ -97,7 +96,7 @@ mod tests {
             std::fs::write(folder.join(format!("en_ewt-ud-{split}.conllu")), text).unwrap();
         };
         let failure = || load(dir.path()).unwrap_err().to_string();
-        assert!(failure().contains(FILES[0].address), "{}", failure());
+        assert!(failure().contains(FILES[0].url), "{}", failure());
         write("train", &conllu(&[("Dogs", "NOUN"), ("bark", "VERB"), (".", "PUNCT")]));
         assert!(failure().contains("en_ewt-ud-dev.conllu"), "{}", failure());
         for tag in ["NN", "_"] {

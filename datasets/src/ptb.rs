@@ -4,13 +4,12 @@
 use std::path::Path;
 
 use crate::DataError;
-use crate::catalog::{Data, Dataset, Kind, Origin, Source};
+use crate::catalog::{Data, Dataset, Origin, Source};
 use crate::corpus::{self, Corpus};
 
 /// Metadata of the dataset.
 pub static DATASET: Dataset = Dataset {
     name: "ptb",
-    kind: Kind::Text,
     summary: "1 million words of the Penn Treebank, vocabulary of 10,000 words; Mikolov et al. 2010",
     example: "the company said",
     license: "research use (Linguistic Data Consortium, LDC99T42)",
@@ -46,7 +45,7 @@ pub fn load(dir: &Path) -> Result<Corpus, DataError> {
         let path = folder.join(name);
         let text = corpus::text(&path)?;
         if text.split_whitespace().nth(1).is_none() {
-            return Err(DataError::unfit(&path, "fewer than two words: nothing to predict"));
+            return Err(DataError::invalid(&path, "fewer than two words: nothing to predict"));
         }
         Ok(text)
     };
@@ -61,7 +60,7 @@ mod tests {
     #[test]
     fn splits_are_files_and_errors_name_the_file() {
         let dir = tempfile::tempdir().unwrap();
-        assert!(load(dir.path()).unwrap_err().to_string().contains(FILES[0].address));
+        assert!(load(dir.path()).unwrap_err().to_string().contains(FILES[0].url));
         let write = |name: &str, bytes: &[u8]| std::fs::write(dir.path().join(name), bytes).unwrap();
         write("ptb.train.txt", b" no it was n't <unk> N \n so it goes \n");
         assert!(load(dir.path()).unwrap_err().to_string().contains("ptb.valid.txt"));

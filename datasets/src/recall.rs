@@ -8,24 +8,23 @@
 //! ```
 //!
 //! The label is one of twenty nouns, mentioned once, in the opening; everything else is independent of the noun. The filler
-//! between opening and closing has 0, 10, 25, 50 or 100 tokens, as counted by [`words`], equally often, and the nouns are balanced
-//! at each distance. The task tests memory only: searching the text for one of the twenty nouns is always correct, so this rule
-//! is not a baseline.
+//! between opening and closing has 0, 10, 25, 50 or 100 tokens, as counted by [`tokenize_words`], equally often, and the nouns are
+//! balanced at each distance. The task tests memory only: searching the text for one of the twenty nouns is always correct, so this
+//! rule is not a baseline.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
 use seqzoo_random::{IndexedRandom, Key, Purpose, Rng, RngExt};
 
-use crate::catalog::{Data, Dataset, Kind, Origin};
+use crate::catalog::{Data, Dataset, Origin};
 use crate::classification::{Classification, Example};
 use crate::cleaning::Cleaning;
-use crate::text::words;
+use crate::text::tokenize_words;
 
 /// Metadata of the dataset.
 pub static DATASET: Dataset = Dataset {
     name: "recall",
-    kind: Kind::Labels,
     summary: "27,500 generated texts; recall a word after 0 to 100 filler tokens. Built in",
     example: "When Anna tried to print her tickets, she found that the printer was out of toner. After installing the \
               toner, she finally printed her",
@@ -110,7 +109,7 @@ impl<R: Rng> Generator<R> {
         let mut left = tokens;
         while left > 0 {
             let sentence = self.sentence();
-            let count = words(&sentence).count();
+            let count = tokenize_words(&sentence).count();
             // No sentence fits into a remainder shorter than the shortest one.
             if count == left || count + SHORTEST <= left {
                 left -= count;
@@ -323,7 +322,7 @@ mod tests {
     use super::*;
     use crate::classification::Split;
     use crate::naive_bayes::NaiveBayes;
-    use crate::text::Level;
+    use crate::text::Tokenization;
     use std::collections::HashMap;
 
     #[test]
@@ -345,8 +344,8 @@ mod tests {
             let (opening, rest) = text.split_once('.').unwrap();
             let (filler, closing) = rest.rsplit_once('.').unwrap_or(("", rest));
             let filler = if filler.is_empty() { String::new() } else { format!("{filler}.") };
-            assert_eq!(*groups, [("filler tokens", words(&filler).count().to_string())], "{text}");
-            let nouns = |text: &str| words(text).filter(|word| NOUNS.contains(&&**word)).collect::<Vec<_>>();
+            assert_eq!(*groups, [("filler tokens", tokenize_words(&filler).count().to_string())], "{text}");
+            let nouns = |text: &str| tokenize_words(text).filter(|word| NOUNS.contains(&&**word)).collect::<Vec<_>>();
             assert_eq!((nouns(opening), nouns(rest)), (vec![NOUNS[label].to_owned()], vec![]), "{text}");
             assert!(["her", "his", "their", "our", "my"].iter().any(|owner| closing.ends_with(owner)), "{text}");
         }
@@ -357,11 +356,11 @@ mod tests {
         let data = load();
         let rest = |example: &Example| example.text.split_once('.').map(|(_, rest)| (rest.to_owned(), example.label));
         let [train, test] = [&data.train, &data.test].map(|split| split.iter().filter_map(rest).collect::<Vec<_>>());
-        let known: HashSet<String> = train.iter().flat_map(|(rest, _)| words(rest)).collect();
+        let known: HashSet<String> = train.iter().flat_map(|(rest, _)| tokenize_words(rest)).collect();
         assert!((300..600).contains(&known.len()), "{} words", known.len());
         let seen = train.iter().map(|(rest, label)| (&**rest, *label));
-        let model = NaiveBayes::fit(seen, NOUNS.len(), Level::Words, 2, 1.0);
-        let hits = test.iter().filter(|(rest, label)| model.answer(rest) == *label).count();
+        let model = NaiveBayes::fit(seen, NOUNS.len(), Tokenization::Words, 2, 1.0);
+        let hits = test.iter().filter(|(rest, label)| model.predict(rest) == *label).count();
         let [share, chance] = [hits as f64 / test.len() as f64, 1.0 / NOUNS.len() as f64];
         assert!((share - chance).abs() < 0.01, "{share}");
     }

@@ -2,38 +2,61 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// An evaluation metric.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Metric {
-    /// Share of labels, tokens or whole sequences predicted correctly; higher is better.
-    Accuracy,
-    /// Unweighted mean over labels of F1 = 2 · precision · recall / (precision + recall); higher is better.
-    MacroF1,
-    /// Mean loss in nats; lower is better.
-    Loss,
-    /// Root mean squared error, in the unit of the target; lower is better.
-    Rmse,
+/// An evaluation metric: its name, which values are better, and its unit. Each task lists its own.
+#[derive(Debug, Clone, Copy)]
+pub struct Metric {
+    /// Name in recipes, reports and JSON, such as "macro-f1".
+    pub name: &'static str,
+    /// Whether higher or lower values are better.
+    pub direction: Direction,
+    /// Unit of a value; empty for ratios.
+    pub unit: &'static str,
+}
+
+/// Which values of a metric are better.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// Higher values, as of an accuracy.
+    Higher,
+    /// Lower values, as of a loss.
+    Lower,
+}
+
+/// Metrics are equal if their names are.
+impl PartialEq for Metric {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
 }
 
 impl Metric {
-    /// Name in recipes and reports.
-    pub fn name(self) -> &'static str {
-        match self {
-            Metric::Accuracy => "accuracy",
-            Metric::MacroF1 => "macro-f1",
-            Metric::Loss => "loss",
-            Metric::Rmse => "rmse",
-        }
+    /// Share of labels, tokens or whole sequences predicted correctly.
+    pub const ACCURACY: Self = Self::higher("accuracy", "");
+    /// Unweighted mean over labels of F1 = 2 · precision · recall / (precision + recall).
+    pub const MACRO_F1: Self = Self::higher("macro-f1", "");
+    /// Mean loss.
+    pub const LOSS: Self = Self::lower("loss", "nats");
+    /// Root mean squared error.
+    pub const RMSE: Self = Self::lower("rmse", "unit of the target");
+
+    /// A metric of which higher values are better.
+    pub const fn higher(name: &'static str, unit: &'static str) -> Self {
+        Self { name, direction: Direction::Higher, unit }
+    }
+
+    /// A metric of which lower values are better.
+    pub const fn lower(name: &'static str, unit: &'static str) -> Self {
+        Self { name, direction: Direction::Lower, unit }
     }
 
     /// Whether `new` is better than `old`; NaN never is.
     pub fn is_better(self, new: f64, old: f64) -> bool {
-        match self {
-            Metric::Accuracy | Metric::MacroF1 => new > old,
-            Metric::Loss | Metric::Rmse => new < old,
+        match self.direction {
+            Direction::Higher => new > old,
+            Direction::Lower => new < old,
         }
     }
 
@@ -48,24 +71,70 @@ impl Metric {
 pub struct Scores {
     /// Number of predictions: labels of texts, tokens of running text, whole sequences, forecast values.
     pub examples: usize,
-    /// The computed metrics.
+    /// Values by the metric's name, in the order of reports.
     #[serde(flatten)]
-    pub metrics: BTreeMap<Metric, f64>,
+    metrics: Values,
+}
+
+/// Values by name, in insertion order; a map when serialized.
+#[derive(Debug, Clone, PartialEq, Default)]
+struct Values(Vec<(String, f64)>);
+
+impl Serialize for Values {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
+    }
+}
+
+impl<'de> Deserialize<'de> for Values {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Entries;
+        impl<'de> Visitor<'de> for Entries {
+            type Value = Values;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("numbers by the names of metrics")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Values, A::Error> {
+                let mut values = Vec::new();
+                while let Some(entry) = map.next_entry()? {
+                    values.push(entry);
+                }
+                Ok(Values(values))
+            }
+        }
+        deserializer.deserialize_map(Entries)
+    }
 }
 
 impl Scores {
     /// Scores with these metrics.
     pub fn new<const N: usize>(examples: usize, metrics: [(Metric, f64); N]) -> Self {
-        Self { examples, metrics: metrics.into() }
+        let values = metrics.map(|(metric, value)| (metric.name.to_owned(), value));
+        Self { examples, metrics: Values(values.into()) }
     }
 
     /// The value of a metric, if computed.
     pub fn get(&self, metric: Metric) -> Option<f64> {
-        self.metrics.get(&metric).copied()
+        self.iter().find(|(name, _)| *name == metric.name).map(|(_, value)| value)
+    }
+
+    /// Sets the value of a metric.
+    pub fn insert(&mut self, metric: Metric, value: f64) {
+        match self.metrics.0.iter_mut().find(|(name, _)| name == metric.name) {
+            Some((_, old)) => *old = value,
+            None => self.metrics.0.push((metric.name.to_owned(), value)),
+        }
+    }
+
+    /// Name and value of each metric, in the order of reports.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, f64)> {
+        self.metrics.0.iter().map(|(name, value)| (name.as_str(), *value))
     }
 
     /// Whether these scores are better than `other` in a metric.
-    pub fn better(&self, other: &Scores, metric: Metric) -> bool {
+    pub fn is_better(&self, other: &Scores, metric: Metric) -> bool {
         matches!((self.get(metric), other.get(metric)), (Some(new), Some(old)) if metric.is_better(new, old))
     }
 }
@@ -81,7 +150,7 @@ pub struct Evaluation {
     /// Scores per group, sorted by kind and value, numbers numerically.
     pub groups: Vec<(Group, Scores)>,
     /// Confusion matrix, if the predictions are labels.
-    pub confusion: Option<Confusion>,
+    pub confusion: Option<ConfusionMatrix>,
     /// Coverage of the prediction intervals, if the model has them.
     pub interval: Option<Interval>,
     /// Share of unknown tokens among the predicted ones. All unknown tokens are one event, so losses over different vocabularies
@@ -93,9 +162,9 @@ pub struct Evaluation {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Interval {
     /// Nominal coverage.
-    pub promised: f64,
+    pub nominal: f64,
     /// Empirical coverage: the share of actual values inside the interval.
-    pub held: f64,
+    pub empirical: f64,
 }
 
 impl Evaluation {
@@ -124,7 +193,7 @@ impl Evaluation {
     }
 
     /// Adds a confusion matrix.
-    pub fn with(self, confusion: Confusion) -> Self {
+    pub fn with_confusion(self, confusion: ConfusionMatrix) -> Self {
         Self { confusion: Some(confusion), ..self }
     }
 }
@@ -145,7 +214,7 @@ impl Ordered {
 
 /// Confusion matrix.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Confusion {
+pub struct ConfusionMatrix {
     /// Names of the labels.
     pub labels: Vec<String>,
     /// `counts[actual][predicted]`.
@@ -165,19 +234,19 @@ pub struct LabelScores {
     pub f1: f64,
 }
 
-impl Confusion {
+impl ConfusionMatrix {
     /// The confusion matrix of (actual, predicted) pairs.
     ///
     /// # Panics
     /// If an index is not below the number of labels.
-    pub fn of(labels: &[String], pairs: impl Iterator<Item = (usize, usize)>) -> Self {
+    pub fn from_pairs(labels: &[String], pairs: impl Iterator<Item = (usize, usize)>) -> Self {
         let mut counts = vec![vec![0; labels.len()]; labels.len()];
         pairs.for_each(|(actual, predicted)| counts[actual][predicted] += 1);
         Self { labels: labels.to_vec(), counts }
     }
 
     /// Precision, recall and F1 of a label.
-    pub fn label(&self, label: usize) -> LabelScores {
+    pub fn label_scores(&self, label: usize) -> LabelScores {
         let hits = self.counts[label][label] as f64;
         let examples: usize = self.counts[label].iter().sum();
         let predicted: usize = self.counts.iter().map(|row| row[label]).sum();
@@ -197,10 +266,10 @@ impl Confusion {
                 false => row[label] > 0,
             })
         };
-        let each: Vec<f64> = (0..count).filter(occurs).map(|label| self.label(label).f1).collect();
+        let each: Vec<f64> = (0..count).filter(occurs).map(|label| self.label_scores(label).f1).collect();
         let accuracy = hits as f64 / examples.max(1) as f64;
         let macro_f1 = each.iter().sum::<f64>() / each.len().max(1) as f64;
-        Scores::new(examples, [(Metric::Accuracy, accuracy), (Metric::MacroF1, macro_f1)])
+        Scores::new(examples, [(Metric::ACCURACY, accuracy), (Metric::MACRO_F1, macro_f1)])
     }
 }
 
@@ -213,16 +282,16 @@ mod tests {
         let labels = ["a", "b", "c", "d"].map(str::to_owned);
         // a: recall 2/3, precision 2/4; b: 1/4 and 1/2; c never occurs; d is predicted once, wrongly.
         let pairs = [(0, 0), (0, 0), (0, 1), (1, 1), (1, 0), (1, 0), (1, 3)];
-        let confusion = Confusion::of(&labels, pairs.into_iter());
-        let a = confusion.label(0);
+        let confusion = ConfusionMatrix::from_pairs(&labels, pairs.into_iter());
+        let a = confusion.label_scores(0);
         assert_eq!((a.examples, a.precision, a.recall), (3, 0.5, 2.0 / 3.0));
         assert!((a.f1 - 4.0 / 7.0).abs() < 1e-15);
-        let b = confusion.label(1);
+        let b = confusion.label_scores(1);
         assert_eq!((b.examples, b.precision, b.recall, b.f1), (4, 0.5, 0.25, 1.0 / 3.0));
         let scores = confusion.scores();
-        assert_eq!((scores.examples, scores.get(Metric::Accuracy)), (7, Some(3.0 / 7.0)));
+        assert_eq!((scores.examples, scores.get(Metric::ACCURACY)), (7, Some(3.0 / 7.0)));
         let macro_f1 = (4.0 / 7.0 + 1.0 / 3.0 + 0.0) / 3.0; // c does not occur and is excluded
-        assert!((scores.get(Metric::MacroF1).unwrap() - macro_f1).abs() < 1e-15);
+        assert!((scores.get(Metric::MACRO_F1).unwrap() - macro_f1).abs() < 1e-15);
     }
 
     #[test]
@@ -238,7 +307,7 @@ mod tests {
 
     #[test]
     fn metrics_have_a_direction_and_nan_is_never_better() {
-        for (metric, better, worse) in [(Metric::Accuracy, 0.9, 0.8), (Metric::Rmse, 1.0, 2.0)] {
+        for (metric, better, worse) in [(Metric::ACCURACY, 0.9, 0.8), (Metric::RMSE, 1.0, 2.0)] {
             assert!(metric.is_better(better, worse) && !metric.is_better(worse, better));
             assert!(metric.reaches(worse, worse) && !metric.reaches(f64::NAN, worse));
         }
@@ -246,7 +315,7 @@ mod tests {
 
     #[test]
     fn scores_are_serialized_flat() {
-        let scores = Scores::new(3, [(Metric::Loss, 0.5), (Metric::MacroF1, 0.25)]);
+        let scores = Scores::new(3, [(Metric::MACRO_F1, 0.25), (Metric::LOSS, 0.5)]);
         let text = serde_json::to_string(&scores).unwrap();
         assert_eq!(text, r#"{"examples":3,"macro-f1":0.25,"loss":0.5}"#);
         assert_eq!(serde_json::from_str::<Scores>(&text).unwrap(), scores);

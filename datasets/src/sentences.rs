@@ -1,14 +1,13 @@
 //! Built-in running text: the completed sentences of [`agreement`].
 
 use crate::agreement;
-use crate::catalog::{Data, Dataset, Kind, Origin};
+use crate::catalog::{Data, Dataset, Origin};
 use crate::classification::Example;
 use crate::corpus::Corpus;
 
 /// Metadata of the dataset.
 pub static DATASET: Dataset = Dataset {
     name: "sentences",
-    kind: Kind::Text,
     summary: "6,000 sentences of `agreement` as running text. Built in",
     example: "the keys to the cabinet ",
     license: "same as seqzoo",

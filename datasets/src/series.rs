@@ -5,7 +5,7 @@ use std::ops::Range;
 use crate::classification::Split;
 use crate::digest::Digest;
 use crate::scores::{Evaluation, Metric, Scores};
-use crate::timestamps::Step;
+use crate::timestamps::TimeStep;
 use serde::{Deserialize, Serialize};
 
 /// A loaded time series with equal time steps.
@@ -16,17 +16,17 @@ pub struct Series {
     /// The target first, then the features; all are known up to the forecast origin.
     pub columns: Vec<Column>,
     /// The timestamp of each row, as in its file.
-    pub times: Vec<String>,
+    pub timestamps: Vec<String>,
     /// The time step between consecutive rows.
-    pub step: Step,
-    /// The step number of row 0 in the calendar, see [`Step::number`]; with the season it determines the phase of each row.
-    pub first: i64,
+    pub step: TimeStep,
+    /// The step number of row 0 in the calendar, see [`TimeStep::number`]; with the season it determines the phase of each row.
+    pub first_step: i64,
     /// Length of the season in steps; `None` if unknown.
     pub season: Option<usize>,
     /// End of the training split `0..train` and start of the validation split.
-    pub train: usize,
+    pub train_end: usize,
     /// End of the validation split and start of the test split, which ends at the last row.
-    pub validation: usize,
+    pub validation_end: usize,
 }
 
 /// A named column of values.
@@ -54,7 +54,7 @@ const ROUNDING: f64 = 64.0 * f64::EPSILON;
 
 /// Parameters of rolling-origin evaluation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Framing {
+pub struct RollingOrigin {
     /// Length of the input window in rows.
     pub window: usize,
     /// Forecast horizon in rows.
@@ -66,15 +66,15 @@ pub struct Framing {
 impl Series {
     /// Number of rows.
     pub fn rows(&self) -> usize {
-        self.times.len()
+        self.timestamps.len()
     }
 
     /// The rows of a split.
     pub fn split(&self, split: Split) -> Range<usize> {
         match split {
-            Split::Train => 0..self.train,
-            Split::Validation => self.train..self.validation,
-            Split::Test => self.validation..self.rows(),
+            Split::Train => 0..self.train_end,
+            Split::Validation => self.train_end..self.validation_end,
+            Split::Test => self.validation_end..self.rows(),
         }
     }
 
@@ -115,10 +115,10 @@ impl Series {
     pub fn evaluate(
         &self,
         split: Split,
-        framing: Framing,
+        framing: RollingOrigin,
         mut forecast: impl FnMut(usize) -> Option<Vec<f64>>,
     ) -> Evaluation {
-        let Framing { window, horizon, folds } = framing;
+        let RollingOrigin { window, horizon, folds } = framing;
         let origins = self.origins(split, window, horizon);
         let length = origins.len().div_ceil(folds.max(1)).max(1);
         let mut all = Errors::default();
@@ -136,7 +136,7 @@ impl Series {
                         .for_each(|sum| sum.add(error));
                 }
             }
-            let [first, last] = [fold[0], fold[fold.len() - 1]].map(|origin| &self.times[origin]);
+            let [first, last] = [fold[0], fold[fold.len() - 1]].map(|origin| &self.timestamps[origin]);
             groups.push((("fold", format!("{number} ({first} to {last})")), fold_errors.scores()));
         }
         let ahead = (1..).zip(ahead).filter(|(_, errors)| errors.requested > 0);
@@ -145,7 +145,7 @@ impl Series {
     }
 
     /// Evaluates the persistence baseline on a split and, if the series has a season, the seasonal naive one.
-    pub fn baselines(&self, split: Split, framing: Framing) -> Vec<(&'static str, Evaluation)> {
+    pub fn baselines(&self, split: Split, framing: RollingOrigin) -> Vec<(&'static str, Evaluation)> {
         let horizon = framing.horizon;
         let persistence = self.evaluate(split, framing, |origin| Some(self.persistence(origin, horizon)));
         let seasonal = || self.evaluate(split, framing, |origin| self.seasonal_naive(origin, horizon));
@@ -156,19 +156,19 @@ impl Series {
 
     /// The timestamp `k` steps after the last row, in the format of the file.
     pub fn next_time(&self, k: usize) -> String {
-        let last = self.times.last().map_or("", String::as_str);
+        let last = self.timestamps.last().map_or("", String::as_str);
         self.step.next(last, k).unwrap_or_else(|| format!("{last} + {k}"))
     }
 
     /// SHA-256 digest of columns, times and split boundaries: equal digests mean equal data.
     pub fn digest(&self) -> String {
         let mut digest = Digest::new();
-        [self.rows(), self.train, self.validation].into_iter().for_each(|size| digest.number(size as u64));
+        [self.rows(), self.train_end, self.validation_end].into_iter().for_each(|size| digest.number(size as u64));
         for column in &self.columns {
             digest.text(&column.name);
             column.values.iter().for_each(|value| digest.number(value.to_bits()));
         }
-        self.times.iter().for_each(|time| digest.text(time));
+        self.timestamps.iter().for_each(|time| digest.text(time));
         digest.finish()
     }
 }
@@ -194,7 +194,7 @@ impl Errors {
     fn scores(self) -> Scores {
         let mut scores = Scores::new(self.forecast, []);
         if self.requested > 0 && self.forecast == self.requested {
-            scores.metrics.insert(Metric::Rmse, (self.squares / self.requested as f64).sqrt());
+            scores.insert(Metric::RMSE, (self.squares / self.requested as f64).sqrt());
         }
         scores
     }
@@ -203,33 +203,34 @@ impl Errors {
 /// Standardization of each column to mean 0 and standard deviation 1 over the training split; saved with every checkpoint.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Scaling {
+pub struct Standardization {
     /// Mean of each column over the training split.
     pub means: Vec<f64>,
     /// Standard deviation of each column over the training split; 1 for constant columns, see [`Column::is_constant`].
-    pub deviations: Vec<f64>,
+    #[serde(rename = "deviations")]
+    pub std: Vec<f64>,
 }
 
-impl Scaling {
+impl Standardization {
     /// Fits the scaling to the training split of a series.
     pub fn fit(series: &Series) -> Self {
         let fit = |column: &Column| {
-            let (mean, variance) = mean_and_variance(&column.values[..series.train]);
+            let (mean, variance) = mean_and_variance(&column.values[..series.train_end]);
             let varies = variance > 0.0 && !column.is_constant(series.split(Split::Train));
             (mean, if varies { variance.sqrt() } else { 1.0 })
         };
-        let (means, deviations) = series.columns.iter().map(fit).unzip();
-        Self { means, deviations }
+        let (means, std) = series.columns.iter().map(fit).unzip();
+        Self { means, std }
     }
 
     /// Standardizes a value of a column.
-    pub fn scaled(&self, column: usize, value: f64) -> f64 {
-        (value - self.means[column]) / self.deviations[column]
+    pub fn standardize(&self, column: usize, value: f64) -> f64 {
+        (value - self.means[column]) / self.std[column]
     }
 
-    /// Inverse of [`Scaling::scaled`] for the target.
-    pub fn unscaled(&self, value: f64) -> f64 {
-        value * self.deviations[0] + self.means[0]
+    /// Inverse of [`Standardization::standardize`] for the target.
+    pub fn inverse(&self, value: f64) -> f64 {
+        value * self.std[0] + self.means[0]
     }
 }
 
@@ -261,13 +262,13 @@ mod tests {
     fn series() -> impl Strategy<Value = Series> {
         let rows = prop::collection::vec((-50.0..50.0f64, 0.0..9.0f64), 0..40);
         (rows, 0.0..=1.0f64, 0.0..=1.0f64, prop::option::of(0..9usize)).prop_map(|(rows, late, early, season)| {
-            let validation = (late * rows.len() as f64) as usize;
-            let train = (early * validation as f64) as usize;
-            let times = (0..rows.len()).map(|row| row.to_string()).collect();
+            let validation_end = (late * rows.len() as f64) as usize;
+            let train_end = (early * validation_end as f64) as usize;
+            let timestamps = (0..rows.len()).map(|row| row.to_string()).collect();
             let (target, feature) = rows.into_iter().unzip();
             let columns = [("y", target), ("x", feature)];
             let columns = columns.map(|(name, values)| Column { name: name.to_owned(), values }).to_vec();
-            Series { columns, times, step: Step::Count(1), first: 0, season, train, validation }
+            Series { columns, timestamps, step: TimeStep::Count(1), first_step: 0, season, train_end, validation_end }
         })
     }
 
@@ -280,20 +281,20 @@ mod tests {
     proptest! {
         #[test]
         fn scaling_depends_on_the_training_split_only(series in series(), by in -1e6..1e6f64) {
-            prop_assert_eq!(Scaling::fit(&series), Scaling::fit(&changed(&series, series.train, by)));
+            prop_assert_eq!(Standardization::fit(&series), Standardization::fit(&changed(&series, series.train_end, by)));
         }
 
         #[test]
         fn scaling_standardizes_the_training_split_and_is_invertible(series in series()) {
-            let scaling = Scaling::fit(&series);
-            let scaled: Vec<f64> = series.target()[..series.train].iter().map(|&y| scaling.scaled(0, y)).collect();
+            let scaling = Standardization::fit(&series);
+            let scaled: Vec<f64> = series.target()[..series.train_end].iter().map(|&y| scaling.standardize(0, y)).collect();
             let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
-            if series.train > 1 {
+            if series.train_end > 1 {
                 let squares: Vec<f64> = scaled.iter().map(|value| value * value).collect();
                 prop_assert!(mean(&scaled).abs() < 1e-6 && (mean(&squares) - 1.0).abs() < 1e-6);
             }
             for (&value, scaled) in series.target().iter().zip(scaled) {
-                prop_assert!((scaling.unscaled(scaled) - value).abs() < 1e-9);
+                prop_assert!((scaling.inverse(scaled) - value).abs() < 1e-9);
             }
         }
 
@@ -313,7 +314,7 @@ mod tests {
                     prop_assert_eq!(*owner[row].get_or_insert(split), split);
                 }
                 let end = origins.iter().map(|&origin| origin + horizon).max().unwrap_or(0);
-                prop_assert!(split != Split::Train || end <= series.train);
+                prop_assert!(split != Split::Train || end <= series.train_end);
             }
         }
 
@@ -335,7 +336,7 @@ mod tests {
         #[test]
         fn the_digest_covers_values_and_split_boundaries(series in series(), row in 0..40usize) {
             let mut other = series.clone();
-            other.train += 1;
+            other.train_end += 1;
             prop_assert_ne!(series.digest(), other.digest());
             if row < series.rows() {
                 prop_assert_ne!(series.digest(), changed(&series, row, 1.0).digest());
@@ -347,8 +348,16 @@ mod tests {
     fn one(values: Vec<f64>) -> Series {
         let rows = values.len();
         let columns = vec![Column { name: "y".to_owned(), values }];
-        let times = (0..rows).map(|row| row.to_string()).collect();
-        Series { columns, times, step: Step::Count(1), first: 0, season: None, train: rows, validation: rows }
+        let timestamps = (0..rows).map(|row| row.to_string()).collect();
+        Series {
+            columns,
+            timestamps,
+            step: TimeStep::Count(1),
+            first_step: 0,
+            season: None,
+            train_end: rows,
+            validation_end: rows,
+        }
     }
 
     #[test]
@@ -361,8 +370,8 @@ mod tests {
             vec![7.0; 3],
             vec![0.0; 3],
         ] {
-            let scaling = Scaling::fit(&one(values.clone()));
-            assert_eq!(scaling.deviations, [1.0], "{values:?}");
+            let scaling = Standardization::fit(&one(values.clone()));
+            assert_eq!(scaling.std, [1.0], "{values:?}");
             assert!((scaling.means[0] - values[0]).abs() <= 1e-15 * values[0].abs(), "{values:?}");
         }
     }
@@ -373,40 +382,54 @@ mod tests {
         let deviation = (9999.0f64 / 12.0).sqrt();
         for base in [0.0, 1e9, 1.7e9, -1e12, 1e15, -4e15] {
             let series = one((0..10_000).map(|row| base + f64::from(row % 100)).collect());
-            let scaling = Scaling::fit(&series);
-            assert!((scaling.deviations[0] / deviation - 1.0).abs() < 1e-4, "{base} {scaling:?}");
+            let scaling = Standardization::fit(&series);
+            assert!((scaling.std[0] / deviation - 1.0).abs() < 1e-4, "{base} {scaling:?}");
             for step in [0.0, 49.0, 99.0] {
-                let scaled = scaling.scaled(0, base + step);
+                let scaled = scaling.standardize(0, base + step);
                 assert!((scaled - (step - 49.5) / deviation).abs() < 0.02, "{base} {scaling:?}");
                 assert!(base.abs() > 1e12 || (scaled - (step - 49.5) / deviation).abs() < 1e-5, "{base} {scaling:?}");
             }
         }
         // Differences of 1e-6 at magnitude 1e3 are not rounding.
-        let scaling = Scaling::fit(&one(vec![1_000.0, 1_000.000_001, 1_000.0, 1_000.000_001]));
-        assert!((scaling.deviations[0] / 5e-7 - 1.0).abs() < 1e-6, "{scaling:?}");
+        let scaling = Standardization::fit(&one(vec![1_000.0, 1_000.000_001, 1_000.0, 1_000.000_001]));
+        assert!((scaling.std[0] / 5e-7 - 1.0).abs() < 1e-6, "{scaling:?}");
     }
 
     #[test]
     fn baselines_match_hand_computed_forecasts() {
         let columns = vec![Column { name: "y".to_owned(), values: vec![1.0, 2.0, 3.0, 4.0, 5.0] }];
-        let times = (0..5).map(|row| row.to_string()).collect();
-        let series =
-            Series { columns, times, step: Step::Count(1), first: 0, season: Some(3), train: 3, validation: 4 };
+        let timestamps = (0..5).map(|row| row.to_string()).collect();
+        let series = Series {
+            columns,
+            timestamps,
+            step: TimeStep::Count(1),
+            first_step: 0,
+            season: Some(3),
+            train_end: 3,
+            validation_end: 4,
+        };
         assert_eq!(series.persistence(4, 2), [4.0, 4.0]);
         assert_eq!(series.seasonal_naive(4, 5), Some(vec![2.0, 3.0, 4.0, 2.0, 3.0]));
         assert_eq!(series.seasonal_naive(2, 1), None);
         assert_eq!(series.next_time(2), "6");
-        let scaling = Scaling::fit(&series);
-        assert_eq!((scaling.means[0], scaling.deviations[0]), (2.0, (2.0f64 / 3.0).sqrt()));
+        let scaling = Standardization::fit(&series);
+        assert_eq!((scaling.means[0], scaling.std[0]), (2.0, (2.0f64 / 3.0).sqrt()));
     }
 
     #[test]
     fn rolling_origin_errors_match_hand_computed_values() {
         let columns = vec![Column { name: "y".to_owned(), values: (0..10).map(f64::from).collect() }];
-        let times = (0..10).map(|row| row.to_string()).collect();
-        let series =
-            Series { columns, times, step: Step::Count(1), first: 0, season: Some(4), train: 4, validation: 6 };
-        let framing = Framing { window: 3, horizon: 2, folds: 2 };
+        let timestamps = (0..10).map(|row| row.to_string()).collect();
+        let series = Series {
+            columns,
+            timestamps,
+            step: TimeStep::Count(1),
+            first_step: 0,
+            season: Some(4),
+            train_end: 4,
+            validation_end: 6,
+        };
+        let framing = RollingOrigin { window: 3, horizon: 2, folds: 2 };
         // Origins 6, 7 and 8: the first step is 1 too low, the second 2; origin 8 has no forecast.
         let requested = std::cell::RefCell::new(Vec::new());
         let found = series.evaluate(Split::Test, framing, |origin| {
@@ -414,7 +437,7 @@ mod tests {
             (origin < 8).then(|| vec![origin as f64 - 1.0; 2])
         });
         assert_eq!(requested.into_inner(), [6, 7, 8]);
-        let rmse = |scores: &Scores| (scores.examples, scores.get(Metric::Rmse));
+        let rmse = |scores: &Scores| (scores.examples, scores.get(Metric::RMSE));
         assert_eq!(rmse(&found.all), (4, None), "no RMSE without all origins");
         let groups: Vec<_> = found.groups.iter().map(|((_, name), scores)| (name.as_str(), rmse(scores))).collect();
         let one = ("1 (6 to 7)", (4, Some(2.5f64.sqrt())));

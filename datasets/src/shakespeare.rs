@@ -4,13 +4,12 @@
 use std::path::Path;
 
 use crate::DataError;
-use crate::catalog::{Data, Dataset, Kind, Origin, Source};
+use crate::catalog::{Data, Dataset, Origin, Source};
 use crate::corpus::Corpus;
 
 /// Metadata of the dataset.
 pub static DATASET: Dataset = Dataset {
     name: "shakespeare",
-    kind: Kind::Text,
     summary: "1,115,394 characters of Shakespeare's plays; Karpathy 2015",
     example: "ROMEO:",
     license: "public domain",
@@ -39,7 +38,7 @@ mod tests {
     fn the_file_is_found_in_its_folder_or_reported_missing() {
         let dir = tempfile::tempdir().unwrap();
         let error = load(dir.path()).unwrap_err().to_string();
-        assert!(error.contains("no shakespeare data") && error.contains(FILES[0].address), "{error}");
+        assert!(error.contains("no shakespeare data") && error.contains(FILES[0].url), "{error}");
         let folder = dir.path().join("tiny_shakespeare");
         std::fs::create_dir(&folder).unwrap();
         std::fs::write(folder.join("input.txt"), "To be, or not. ".repeat(20)).unwrap();

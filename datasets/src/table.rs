@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 
 use csv::StringRecord;
 
-use crate::catalog::{Dataset, Kind, Origin};
+use crate::catalog::{Dataset, Origin};
 use crate::classification::Split;
 use crate::nearest::did_you_mean;
 use crate::series::{Column, Series};
-use crate::timestamps::{Step, shown};
+use crate::timestamps::{TimeStep, shown};
 use crate::{DataError, reading};
 
 /// Percentage of rows in the training split.
@@ -28,7 +28,6 @@ const MISSING: [&str; 4] = ["", "NA", "NAN", "NULL"];
 /// Metadata of the dataset.
 pub static DATASET: Dataset = Dataset {
     name: "table",
-    kind: Kind::Series,
     summary: "any CSV file with a header: --csv FILE --time COLUMN --target COLUMN",
     example: "",
     license: "that of the file",
@@ -38,7 +37,7 @@ pub static DATASET: Dataset = Dataset {
 /// The columns to use, by header name. An empty name refers to the column without a name.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CsvColumns {
-    /// Column of timestamps, in the formats of [`Step`]; if `None`, rows are numbered from 0.
+    /// Column of timestamps, in the formats of [`TimeStep`]; if `None`, rows are numbered from 0.
     pub time: Option<String>,
     /// Target column.
     pub target: String,
@@ -46,7 +45,7 @@ pub struct CsvColumns {
     pub features: Vec<String>,
 }
 
-/// Reads a series for training; the season follows from the step, see [`Step::season`].
+/// Reads a series for training; the season follows from the step, see [`TimeStep::season`].
 ///
 /// # Errors
 /// If the file cannot be read or is not such a table, a column is absent or ambiguous, there are fewer than 30 rows, a used value
@@ -57,7 +56,7 @@ pub fn read(path: &Path, columns: &CsvColumns) -> Result<Series, DataError> {
     let rows = table.rows.len();
     if rows < MIN_ROWS {
         let detail = format!("{rows} rows are too few to train on; at least {MIN_ROWS} are needed");
-        return Err(DataError::unfit(path, detail));
+        return Err(DataError::invalid(path, detail));
     }
     let series = table.series(used, None)?;
     refuse_constants(path, &series)?;
@@ -69,7 +68,7 @@ pub fn read(path: &Path, columns: &CsvColumns) -> Result<Series, DataError> {
 ///
 /// # Errors
 /// As [`read`], except that one row suffices and columns may be constant.
-pub fn read_recent(path: &Path, columns: &CsvColumns, step: Step) -> Result<Series, DataError> {
+pub fn read_recent(path: &Path, columns: &CsvColumns, step: TimeStep) -> Result<Series, DataError> {
     let table = Table::read(path)?;
     table.series(table.used(columns)?, Some(step))
 }
@@ -90,10 +89,10 @@ fn refuse_constants(path: &Path, series: &Series) -> Result<(), DataError> {
         0 => "so there is nothing to learn: choose another --target",
         _ => "so it carries no information: leave it out of --features",
     };
-    let train = &values[..series.train];
+    let train = &values[..series.train_end];
     let exact = if train.iter().all(|value| *value == train[0]) { "" } else { " up to rounding" };
     let found = format!("{} is {}{exact} in all {} training rows", shown(name), train[0], train.len());
-    Err(DataError::unfit(path, format!("{found}, {hint}")))
+    Err(DataError::invalid(path, format!("{found}, {hint}")))
 }
 
 /// Indices of the used columns.
@@ -130,7 +129,7 @@ impl Table {
         }
         if rows.is_empty() {
             let detail = format!("empty; expected a header and at least {MIN_ROWS} rows");
-            return Err(DataError::unfit(path, detail));
+            return Err(DataError::invalid(path, detail));
         }
         let header = rows.remove(0);
         let wanted = header.fields.len();
@@ -150,7 +149,7 @@ impl Table {
             let column = self.column("--features", name)?;
             if numbers.contains(&column) {
                 let detail = format!("{} occurs twice in --target and --features; name it once", shown(name));
-                return Err(DataError::unfit(&self.path, detail));
+                return Err(DataError::invalid(&self.path, detail));
             }
             numbers.push(column);
         }
@@ -158,10 +157,10 @@ impl Table {
     }
 
     /// The series of these columns; `step` is used if the timestamps fit it, else the step is inferred.
-    fn series(&self, used: Used, step: Option<Step>) -> Result<Series, DataError> {
+    fn series(&self, used: Used, step: Option<TimeStep>) -> Result<Series, DataError> {
         let rows = self.rows.len();
         if rows == 0 {
-            return Err(DataError::unfit(&self.path, "no rows after the header; at least one is needed"));
+            return Err(DataError::invalid(&self.path, "no rows after the header; at least one is needed"));
         }
         let times = match used.time {
             Some(column) => self.texts(column)?,
@@ -170,25 +169,24 @@ impl Table {
         let line = |row: usize| self.rows[row].line;
         let step = match step.filter(|step| step.separates(&times)) {
             Some(step) => step,
-            None if used.time.is_none() => Step::Count(1),
+            None if used.time.is_none() => TimeStep::Count(1),
             None if rows == 1 => {
                 let detail =
                     format!("{} is the only timestamp; at least two are needed to find the step", shown(&times[0]));
                 return Err(DataError::line(&self.path, line(0), detail));
             }
-            None => {
-                Step::between(&times, line).map_err(|(row, detail)| DataError::line(&self.path, line(row), detail))?
-            }
+            None => TimeStep::between(&times, line)
+                .map_err(|(row, detail)| DataError::line(&self.path, line(row), detail))?,
         };
         let columns = used.numbers.into_iter().map(|column| self.numbers(column)).collect::<Result<_, _>>()?;
         Ok(Series {
             columns,
-            first: step.number(&times[0]).unwrap_or(0),
-            times,
+            first_step: step.number(&times[0]).unwrap_or(0),
+            timestamps: times,
             step,
             season: step.season(),
-            train: rows * TRAIN / 100,
-            validation: rows * (TRAIN + VALIDATION) / 100,
+            train_end: rows * TRAIN / 100,
+            validation_end: rows * (TRAIN + VALIDATION) / 100,
         })
     }
 
@@ -266,7 +264,7 @@ fn records(path: &Path, text: &str) -> Result<Vec<Row>, DataError> {
     let mut rows: Vec<Row> = Vec::new();
     let (mut line, mut counted) = (1, 0);
     for fields in reader.records() {
-        let fields = fields.map_err(|error| DataError::unfit(path, error))?;
+        let fields = fields.map_err(|error| DataError::invalid(path, error))?;
         // The position of a record is the end of the previous one: possibly between CR and LF, or before empty lines.
         let end = fields.position().map_or(counted, |position| position.byte() as usize);
         let start = text.len() - text[end..].trim_start_matches(['\r', '\n']).len();
@@ -295,7 +293,7 @@ fn separator(text: &str) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::series::Scaling;
+    use crate::series::Standardization;
     use proptest::prelude::*;
 
     fn columns(time: Option<&str>, target: &str, features: &[&str]) -> CsvColumns {
@@ -330,11 +328,11 @@ mod tests {
     #[test]
     fn rows_become_columns_with_three_splits() {
         let series = parse(good(), &default_columns()).unwrap();
-        assert_eq!((series.rows(), series.train, series.validation), (40, 28, 34));
+        assert_eq!((series.rows(), series.train_end, series.validation_end), (40, 28, 34));
         assert_eq!((&*series.columns[0].name, &*series.columns[1].name), ("Load", "Wind"));
         assert_eq!((series.target()[1], series.columns[1].values[1]), (2.5, 98.0));
-        assert_eq!((series.step, series.season, series.first), (Step::Seconds(86_400), None, 19_723));
-        assert_eq!((&*series.times[31], &*series.next_time(20)), ("2024-02-01", "2024-02-29"));
+        assert_eq!((series.step, series.season, series.first_step), (TimeStep::Seconds(86_400), None, 19_723));
+        assert_eq!((&*series.timestamps[31], &*series.next_time(20)), ("2024-02-01", "2024-02-29"));
     }
 
     #[test]
@@ -357,18 +355,18 @@ mod tests {
     fn later_rows_do_not_affect_the_training_split() {
         let plain = parse(good(), &default_columns()).unwrap();
         let text = good();
-        let (before, after) = text.split_at(text.match_indices('\n').nth(plain.train).unwrap().0);
+        let (before, after) = text.split_at(text.match_indices('\n').nth(plain.train_end).unwrap().0);
         let later = parse(before.to_owned() + &after.replace(".5,", ".75,"), &default_columns()).unwrap();
         assert_ne!(later, plain);
-        assert_eq!(later.target()[..later.train], plain.target()[..plain.train]);
-        assert_eq!((later.train, Scaling::fit(&later)), (plain.train, Scaling::fit(&plain)));
+        assert_eq!(later.target()[..later.train_end], plain.target()[..plain.train_end]);
+        assert_eq!((later.train_end, Standardization::fit(&later)), (plain.train_end, Standardization::fit(&plain)));
     }
 
     #[test]
     fn rows_are_numbered_without_a_time_column() {
         let without = good().replace("2024-01-07,", "2024-01-09,");
         let series = parse(without, &columns(None, "Load", &[])).unwrap();
-        assert_eq!((series.step, &*series.times[39], &*series.next_time(1)), (Step::Count(1), "39", "40"));
+        assert_eq!((series.step, &*series.timestamps[39], &*series.next_time(1)), (TimeStep::Count(1), "39", "40"));
     }
 
     #[test]
@@ -477,25 +475,27 @@ mod tests {
 
     #[test]
     fn recent_tables_may_be_short_and_constant_and_use_the_step_of_the_model() {
-        let recent = |text: &str, time: Option<&str>, step: Step| {
+        let recent = |text: &str, time: Option<&str>, step: TimeStep| {
             let dir = tempfile::tempdir().unwrap();
             let path = dir.path().join("recent.csv");
             std::fs::write(&path, text).unwrap();
             read_recent(&path, &columns(time, "y", &[]), step)
         };
         let text = "month,y\n202401,7\n202402,7\n";
-        for (step, next) in [(Step::Months(1), "202403"), (Step::Weeks(1), "202403"), (Step::Count(1), "202403")] {
+        for (step, next) in
+            [(TimeStep::Months(1), "202403"), (TimeStep::Weeks(1), "202403"), (TimeStep::Count(1), "202403")]
+        {
             let series = recent(text, Some("month"), step).unwrap();
             assert_eq!((series.step, series.next_time(1).as_str(), series.target()), (step, next, &[7.0, 7.0][..]));
         }
-        assert_eq!(recent(text, Some("month"), Step::Months(1)).unwrap().next_time(11), "202501");
-        assert_eq!(recent("y\n7\n", None, Step::Count(1)).unwrap().rows(), 1);
-        assert_eq!(recent("month,y\n202452,7\n", Some("month"), Step::Weeks(1)).unwrap().next_time(1), "202501");
+        assert_eq!(recent(text, Some("month"), TimeStep::Months(1)).unwrap().next_time(11), "202501");
+        assert_eq!(recent("y\n7\n", None, TimeStep::Count(1)).unwrap().rows(), 1);
+        assert_eq!(recent("month,y\n202452,7\n", Some("month"), TimeStep::Weeks(1)).unwrap().next_time(1), "202501");
         for (text, step, part) in [
-            (text, Step::Seconds(60), "line 2: `202401` to `202402` could be months or weeks"),
-            ("month,y\n2024-01,7\n", Step::Weeks(1), "line 2: `2024-01` is the only timestamp"),
-            ("month,y\n", Step::Months(1), "no rows"),
-            ("month,y\n202401,\n", Step::Months(1), "line 2: missing value in column `y`"),
+            (text, TimeStep::Seconds(60), "line 2: `202401` to `202402` could be months or weeks"),
+            ("month,y\n2024-01,7\n", TimeStep::Weeks(1), "line 2: `2024-01` is the only timestamp"),
+            ("month,y\n", TimeStep::Months(1), "no rows"),
+            ("month,y\n202401,\n", TimeStep::Months(1), "line 2: missing value in column `y`"),
         ] {
             let error = recent(text, Some("month"), step).unwrap_err().to_string();
             assert!(error.contains(part), "{error}");

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use crate::classification::Split;
 use crate::digest::Digest;
 use crate::reading::BYTE_ORDER_MARK;
-use crate::scores::{Confusion, Evaluation};
+use crate::scores::{ConfusionMatrix, Evaluation};
 
 /// The tokens of a sentence and one label per token.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -61,7 +61,8 @@ impl Tagging {
         let by_word: HashMap<&str, usize> = by_word.iter().map(|(&word, counts)| (word, most(counts))).collect();
         let evaluate = |rule: &dyn Fn(&str) -> usize| {
             let tokens = self.split(split).iter().flat_map(|sentence| sentence.tokens.iter().zip(&sentence.labels));
-            let confusion = Confusion::of(&self.labels, tokens.map(|(token, &label)| (label, rule(token))));
+            let confusion =
+                ConfusionMatrix::from_pairs(&self.labels, tokens.map(|(token, &label)| (label, rule(token))));
             Evaluation { all: confusion.scores(), ..Evaluation::default() }
         };
         vec![
@@ -97,10 +98,10 @@ impl Tagging {
 /// converted.
 ///
 /// ```
-/// let tokens = seqzoo_datasets::tagging::tokens("I don't have $3,000 (in the U.S.)...");
+/// let tokens = seqzoo_datasets::tagging::tokenize("I don't have $3,000 (in the U.S.)...");
 /// assert_eq!(tokens, ["I", "do", "n't", "have", "$", "3,000", "(", "in", "the", "U.S.", ")", "..."]);
 /// ```
-pub fn tokens(text: &str) -> Vec<String> {
+pub fn tokenize(text: &str) -> Vec<String> {
     let mut tokens = Vec::new();
     for mut rest in text.replace(BYTE_ORDER_MARK, "").split_whitespace() {
         while let Some(start) = rest.chars().next() {
@@ -226,7 +227,7 @@ mod tests {
         let accuracies = |data: &Tagging| -> Vec<f64> {
             data.baselines(Split::Validation)
                 .iter()
-                .map(|(_, found)| found.all.get(Metric::Accuracy).unwrap())
+                .map(|(_, found)| found.all.get(Metric::ACCURACY).unwrap())
                 .collect()
         };
         // Predictions: A A A; and C (for `run`), B (for `set`), B (for words that occur once).
@@ -288,10 +289,10 @@ mod tests {
             (" \t\n", ""),
             ("\u{feff}Time \u{feff}", "Time"),
         ] {
-            assert_eq!(tokens(text).join(" "), expected);
-            assert_eq!(tokens(expected).join(" "), expected, "tokenization is idempotent");
+            assert_eq!(tokenize(text).join(" "), expected);
+            assert_eq!(tokenize(expected).join(" "), expected, "tokenization is idempotent");
         }
-        assert_eq!(tokens(&"a-".repeat(100_000)).len(), 2);
+        assert_eq!(tokenize(&"a-".repeat(100_000)).len(), 2);
     }
 
     proptest! {
@@ -299,7 +300,7 @@ mod tests {
         fn only_whitespace_is_lost(
             text in prop_oneof!["\\PC{0,60}", "([a-dA-Dnt5'’.,:/ -]|n't|'s|Mr\\.|U\\.S\\.){0,40}"]
         ) {
-            let tokens = tokens(&text);
+            let tokens = tokenize(&text);
             prop_assert!(tokens.iter().all(|token| !token.is_empty() && !token.contains(char::is_whitespace)));
             prop_assert_eq!(tokens.concat(), text.split_whitespace().collect::<String>());
         }

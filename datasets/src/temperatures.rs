@@ -10,15 +10,14 @@ use std::path::Path;
 use chrono::NaiveDate;
 
 use crate::DataError;
-use crate::catalog::{Data, Dataset, Kind, Origin, Source};
+use crate::catalog::{Data, Dataset, Origin, Source};
 use crate::series::Series;
 use crate::table::Table;
-use crate::timestamps::{Step, shown};
+use crate::timestamps::{TimeStep, shown};
 
 /// Metadata of the dataset.
 pub static DATASET: Dataset = Dataset {
     name: "temperatures",
-    kind: Kind::Series,
     summary: "3,650 daily minimum temperatures in Melbourne; Australian Bureau of Meteorology",
     example: "",
     license: "Australian Bureau of Meteorology, via the Time Series Data Library",
@@ -65,13 +64,13 @@ pub fn load(dir: &Path) -> Result<Series, DataError> {
     }
     Ok(Series {
         columns: vec![table.numbers(1)?],
-        times,
-        step: Step::Seconds(24 * 60 * 60),
+        timestamps: times,
+        step: TimeStep::Seconds(24 * 60 * 60),
         // With 365 rows per year, January 1 has phase 0.
-        first: 0,
+        first_step: 0,
         season: Some(YEAR),
-        train: TRAIN * YEAR,
-        validation: VALIDATION * YEAR,
+        train_end: TRAIN * YEAR,
+        validation_end: VALIDATION * YEAR,
     })
 }
 
@@ -85,7 +84,7 @@ fn day(row: usize) -> String {
 mod tests {
     use super::*;
     use crate::classification::Split;
-    use crate::series::Scaling;
+    use crate::series::Standardization;
 
     /// A file in the published format.
     fn published() -> String {
@@ -104,13 +103,13 @@ mod tests {
         let series = load_text(&published()).unwrap();
         let ends = Split::ALL.map(|split| {
             let rows = series.split(split);
-            (&*series.times[rows.start], &*series.times[rows.end - 1])
+            (&*series.timestamps[rows.start], &*series.timestamps[rows.end - 1])
         });
         let years = [("1981-01-01", "1987-12-31"), ("1988-01-01", "1988-12-30"), ("1989-01-01", "1990-12-31")];
         assert_eq!(ends, years);
-        assert!(!series.times.contains(&"1984-12-31".to_owned()));
+        assert!(!series.timestamps.contains(&"1984-12-31".to_owned()));
         assert_eq!([1, 32].map(|k| series.next_time(k)), ["1991-01-01", "1991-02-01"]);
-        assert_eq!(series.seasonal_naive(series.validation, 2), Some(vec![0.5, 1.5]));
+        assert_eq!(series.seasonal_naive(series.validation_end, 2), Some(vec![0.5, 1.5]));
     }
 
     #[test]
@@ -119,8 +118,8 @@ mod tests {
         let (before, after) = later.split_at(later.find("\"1988-01-01\"").unwrap());
         let later = load_text(&(before.to_owned() + &after.replace("\",", "\",7"))).unwrap();
         assert_ne!(later.target(), plain.target());
-        assert_eq!(later.target()[..later.train], plain.target()[..plain.train]);
-        assert_eq!((later.train, Scaling::fit(&later)), (plain.train, Scaling::fit(&plain)));
+        assert_eq!(later.target()[..later.train_end], plain.target()[..plain.train_end]);
+        assert_eq!((later.train_end, Standardization::fit(&later)), (plain.train_end, Standardization::fit(&plain)));
     }
 
     #[test]
@@ -140,6 +139,6 @@ mod tests {
             assert!(error.contains("daily-min-temperatures.csv") && error.contains(part), "{error}");
         }
         let error = load(tempfile::tempdir().unwrap().path()).unwrap_err().to_string();
-        assert!(error.contains(FILES[0].address), "{error}");
+        assert!(error.contains(FILES[0].url), "{error}");
     }
 }

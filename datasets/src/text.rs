@@ -15,10 +15,10 @@ pub const UNKNOWN: u32 = 1;
 /// separators.
 ///
 /// ```
-/// let words: Vec<String> = seqzoo_datasets::text::words("It's fine, REALLY!").collect();
+/// let words: Vec<String> = seqzoo_datasets::text::tokenize_words("It's fine, REALLY!").collect();
 /// assert_eq!(words, ["it's", "fine", ",", "really", "!"]);
 /// ```
-pub fn words(text: &str) -> impl Iterator<Item = String> {
+pub fn tokenize_words(text: &str) -> impl Iterator<Item = String> {
     let is_word = |c: char| c.is_alphanumeric() || c == '\'';
     let mut rest = text;
     std::iter::from_fn(move || {
@@ -37,8 +37,8 @@ pub fn words(text: &str) -> impl Iterator<Item = String> {
 /// Tokenization of a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Level {
-    /// The tokens of [`words`].
+pub enum Tokenization {
+    /// The tokens of [`tokenize_words`].
     #[default]
     Words,
     /// Single characters.
@@ -50,22 +50,22 @@ pub enum Level {
 /// The token of a line end.
 pub const END_OF_LINE: &str = "<eos>";
 
-impl Level {
+impl Tokenization {
     /// Name in recipes.
     pub fn name(self) -> &'static str {
         match self {
-            Level::Words => "words",
-            Level::Characters => "characters",
-            Level::Tokens => "tokens",
+            Tokenization::Words => "words",
+            Tokenization::Characters => "characters",
+            Tokenization::Tokens => "tokens",
         }
     }
 
     /// The tokens of a text.
     pub fn tokens(self, text: &str) -> Box<dyn Iterator<Item = String> + '_> {
         match self {
-            Level::Words => Box::new(words(text)),
-            Level::Characters => Box::new(text.chars().map(String::from)),
-            Level::Tokens => Box::new(text.split_inclusive('\n').flat_map(|line| {
+            Tokenization::Words => Box::new(tokenize_words(text)),
+            Tokenization::Characters => Box::new(text.chars().map(String::from)),
+            Tokenization::Tokens => Box::new(text.split_inclusive('\n').flat_map(|line| {
                 let end = line.ends_with('\n').then_some(END_OF_LINE);
                 line.split_whitespace().chain(end).map(str::to_owned)
             })),
@@ -73,14 +73,14 @@ impl Level {
     }
 
     /// Detokenizes one token: the separator from the token before it, and the token.
-    pub fn write(self, before: Option<&str>, token: &str) -> String {
+    pub fn detokenize(self, before: Option<&str>, token: &str) -> String {
         let mark = |token: &str| token.len() == 1 && ".,!?".contains(token);
         match (self, before) {
-            (Level::Characters, _) => token.to_owned(),
-            (Level::Tokens, _) if token == END_OF_LINE => "\n".to_owned(),
-            (Level::Tokens, None | Some(END_OF_LINE)) | (Level::Words, None) => token.to_owned(),
-            (Level::Words, _) if mark(token) => token.to_owned(),
-            (Level::Tokens | Level::Words, Some(_)) => format!(" {token}"),
+            (Tokenization::Characters, _) => token.to_owned(),
+            (Tokenization::Tokens, _) if token == END_OF_LINE => "\n".to_owned(),
+            (Tokenization::Tokens, None | Some(END_OF_LINE)) | (Tokenization::Words, None) => token.to_owned(),
+            (Tokenization::Words, _) if mark(token) => token.to_owned(),
+            (Tokenization::Tokens | Tokenization::Words, Some(_)) => format!(" {token}"),
         }
     }
 }
@@ -95,7 +95,7 @@ pub struct Vocabulary {
 
 impl Vocabulary {
     /// The tokens that occur at least `min_count` times, limited to the `max_size` most frequent.
-    pub fn of<T: Into<String>>(tokens: impl Iterator<Item = T>, min_count: usize, max_size: usize) -> Self {
+    pub fn build<T: Into<String>>(tokens: impl Iterator<Item = T>, min_count: usize, max_size: usize) -> Self {
         let mut counts: HashMap<String, usize> = HashMap::new();
         tokens.for_each(|token| *counts.entry(token.into()).or_default() += 1);
         let mut counted: Vec<_> = counts.into_iter().filter(|&(_, count)| count >= min_count).collect();
@@ -115,13 +115,13 @@ impl Vocabulary {
     }
 
     /// The id of a token; [`UNKNOWN`] if it is not in the vocabulary.
-    pub fn number(&self, token: &str) -> u32 {
+    pub fn id(&self, token: &str) -> u32 {
         self.ids.get(token).copied().unwrap_or(UNKNOWN)
     }
 
     /// The token ids of a text.
-    pub fn encode(&self, level: Level, text: &str) -> Vec<u32> {
-        level.tokens(text).map(|token| self.number(&token)).collect()
+    pub fn encode(&self, level: Tokenization, text: &str) -> Vec<u32> {
+        level.tokens(text).map(|token| self.id(&token)).collect()
     }
 }
 
@@ -141,7 +141,7 @@ impl From<Vocabulary> for Vec<String> {
 /// Truncation of long texts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Keep {
+pub enum Truncation {
     /// Keep the first tokens.
     #[default]
     First,
@@ -157,13 +157,13 @@ pub struct Encoder {
     #[serde(default = "Cleaning::none")]
     pub cleaning: Cleaning,
     /// Tokenization.
-    pub level: Level,
+    pub level: Tokenization,
     /// Vocabulary.
     pub vocabulary: Vocabulary,
     /// Maximum number of tokens per text.
     pub max_tokens: usize,
     /// Truncation of longer texts.
-    pub keep: Keep,
+    pub keep: Truncation,
 }
 
 impl Encoder {
@@ -171,8 +171,8 @@ impl Encoder {
     pub fn encode(&self, text: &str) -> Vec<u32> {
         let mut ids = self.vocabulary.encode(self.level, &self.cleaning.apply(text));
         match self.keep {
-            Keep::First => ids.truncate(self.max_tokens),
-            Keep::Last => drop(ids.drain(..ids.len().saturating_sub(self.max_tokens))),
+            Truncation::First => ids.truncate(self.max_tokens),
+            Truncation::Last => drop(ids.drain(..ids.len().saturating_sub(self.max_tokens))),
         }
         ids
     }
@@ -181,34 +181,35 @@ impl Encoder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cleaning::Step;
+    use crate::cleaning::CleaningStep;
     use proptest::prelude::*;
 
-    fn encoder(keep: Keep) -> Encoder {
-        let vocabulary = Vocabulary::of(words("b b b a a c c d"), 2, 3);
-        Encoder { cleaning: Cleaning::none(), level: Level::Words, vocabulary, max_tokens: 3, keep }
+    fn encoder(keep: Truncation) -> Encoder {
+        let vocabulary = Vocabulary::build(tokenize_words("b b b a a c c d"), 2, 3);
+        Encoder { cleaning: Cleaning::none(), level: Tokenization::Words, vocabulary, max_tokens: 3, keep }
     }
 
     #[test]
     fn tokenization_round_trips() {
         for (level, text) in [
-            (Level::Characters, "To be,\nor not"),
-            (Level::Words, "to be, or not to be. that"),
-            (Level::Tokens, "to <unk> N 's\n\nor not\n"),
+            (Tokenization::Characters, "To be,\nor not"),
+            (Tokenization::Words, "to be, or not to be. that"),
+            (Tokenization::Tokens, "to <unk> N 's\n\nor not\n"),
         ] {
             let tokens: Vec<String> = level.tokens(text).collect();
             let mut before = None;
-            let written: String = tokens.iter().map(|token| level.write(before.replace(token), token)).collect();
+            let written: String = tokens.iter().map(|token| level.detokenize(before.replace(token), token)).collect();
             assert_eq!(written, text);
         }
-        assert_eq!(Level::Tokens.tokens("a b\r\nc").collect::<Vec<_>>(), ["a", "b", END_OF_LINE, "c"]);
+        assert_eq!(Tokenization::Tokens.tokens("a b\r\nc").collect::<Vec<_>>(), ["a", "b", END_OF_LINE, "c"]);
     }
 
     #[test]
     fn text_is_cleaned_before_tokenization_except_by_older_encoders() {
-        let vocabulary = Vocabulary::of(Level::Characters.tokens("né"), 1, 9);
-        let cleaning = Cleaning::default().with(Step::Trim);
-        let encoder = Encoder { cleaning, level: Level::Characters, vocabulary, max_tokens: 9, keep: Keep::First };
+        let vocabulary = Vocabulary::build(Tokenization::Characters.tokens("né"), 1, 9);
+        let cleaning = Cleaning::default().with(CleaningStep::Trim);
+        let encoder =
+            Encoder { cleaning, level: Tokenization::Characters, vocabulary, max_tokens: 9, keep: Truncation::First };
         for text in ["né", " n\u{e9}\t", "\u{feff}ne\u{301}"] {
             assert_eq!(encoder.encode(text), encoder.encode("né"), "{text:?}");
         }
@@ -221,33 +222,33 @@ mod tests {
 
     #[test]
     fn frequent_tokens_come_first_and_ties_are_alphabetical() {
-        let vocabulary = encoder(Keep::First).vocabulary;
-        assert_eq!(["b", "a", "c", "d", "B"].map(|token| vocabulary.number(token)), [2, 3, 4, UNKNOWN, UNKNOWN]);
+        let vocabulary = encoder(Truncation::First).vocabulary;
+        assert_eq!(["b", "a", "c", "d", "B"].map(|token| vocabulary.id(token)), [2, 3, 4, UNKNOWN, UNKNOWN]);
         assert_eq!(vocabulary.size(), 5);
     }
 
     #[test]
     fn long_texts_are_truncated_at_either_end() {
-        assert_eq!(encoder(Keep::First).encode("a b c x"), [3, 2, 4]);
-        assert_eq!(encoder(Keep::Last).encode("a b c x"), [2, 4, UNKNOWN]);
-        assert_eq!(encoder(Keep::Last).encode("  ;; "), [0u32; 0]);
+        assert_eq!(encoder(Truncation::First).encode("a b c x"), [3, 2, 4]);
+        assert_eq!(encoder(Truncation::Last).encode("a b c x"), [2, 4, UNKNOWN]);
+        assert_eq!(encoder(Truncation::Last).encode("  ;; "), [0u32; 0]);
     }
 
     proptest! {
         #[test]
         fn words_of_any_text_are_not_empty_and_ignore_case(text in ".{0,80}") {
-            for word in words(&text) {
+            for word in tokenize_words(&text) {
                 prop_assert!(!word.is_empty() && !word.contains(char::is_whitespace));
             }
             let upper = text.to_ascii_uppercase();
             let lower = text.to_ascii_lowercase();
-            prop_assert!(words(&upper).eq(words(&lower)));
+            prop_assert!(tokenize_words(&upper).eq(tokenize_words(&lower)));
         }
 
         #[test]
         fn words_joined_by_spaces_are_tokenized_alike(text in "[a-zäß0-9'.,!? ]{0,60}") {
-            let once: Vec<String> = words(&text).collect();
-            prop_assert!(words(&once.join(" ")).eq(once.iter().cloned()));
+            let once: Vec<String> = tokenize_words(&text).collect();
+            prop_assert!(tokenize_words(&once.join(" ")).eq(once.iter().cloned()));
         }
     }
 }

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 /// The time step between consecutive rows of a series.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Step {
+pub enum TimeStep {
     /// This many months, at the same offset from the start of the month.
     Months(i64),
     /// This many months, at the same offset from the end of the month, such as its last day.
@@ -115,22 +115,22 @@ impl Format {
     }
 
     /// The unit step of timestamps in this format.
-    fn unit(self, timestamps: &[i64]) -> Step {
+    fn unit(self, timestamps: &[i64]) -> TimeStep {
         match self {
-            Self::Number => Step::Count(1),
-            Self::Date(..) => Step::of_calendar(timestamps),
-            Self::Week(Weekday::Sun, _) => Step::EpiWeeks(1),
-            Self::Week(..) => Step::Weeks(1),
+            Self::Number => TimeStep::Count(1),
+            Self::Date(..) => TimeStep::of_calendar(timestamps),
+            Self::Week(Weekday::Sun, _) => TimeStep::EpiWeeks(1),
+            Self::Week(..) => TimeStep::Weeks(1),
         }
     }
 
     /// Whether timestamps of this format can have such a step.
-    fn suits(self, step: Step) -> bool {
+    fn suits(self, step: TimeStep) -> bool {
         match step {
-            Step::Count(_) => self == Self::Number,
-            Step::Weeks(_) => matches!(self, Self::Week(Weekday::Mon, _)),
-            Step::EpiWeeks(_) => matches!(self, Self::Week(Weekday::Sun, _)),
-            Step::Months(_) | Step::MonthEnds(_) | Step::Seconds(_) => matches!(self, Self::Date(..)),
+            TimeStep::Count(_) => self == Self::Number,
+            TimeStep::Weeks(_) => matches!(self, Self::Week(Weekday::Mon, _)),
+            TimeStep::EpiWeeks(_) => matches!(self, Self::Week(Weekday::Sun, _)),
+            TimeStep::Months(_) | TimeStep::MonthEnds(_) | TimeStep::Seconds(_) => matches!(self, Self::Date(..)),
         }
     }
 
@@ -145,7 +145,7 @@ impl Format {
     }
 
     /// The step between all consecutive `times`, parsed in this format.
-    fn step(self, times: &[String], line: impl Fn(usize) -> usize) -> Result<Step, AtRow> {
+    fn step(self, times: &[String], line: impl Fn(usize) -> usize) -> Result<TimeStep, AtRow> {
         let parse = |(row, time): (usize, &String)| {
             let (found, first, name) = (shown(time), shown(&times[0]), self.name());
             let message = || {
@@ -181,7 +181,7 @@ fn start_of_week(year: i32, week: u32, first: Weekday) -> Option<i64> {
     Some(day.and_time(NaiveTime::MIN).and_utc().timestamp())
 }
 
-impl Step {
+impl TimeStep {
     /// The step between all consecutive `times`, at least two.
     ///
     /// # Errors
@@ -340,7 +340,7 @@ impl Step {
 }
 
 /// "1 month", "6 hours", "7 days", "2 epidemiological weeks", "10".
-impl fmt::Display for Step {
+impl fmt::Display for TimeStep {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         let (count, unit) = match *self {
             Self::Months(count) | Self::MonthEnds(count) => (count, "month"),
@@ -391,29 +391,29 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn between(times: &[&str]) -> Result<Step, (usize, String)> {
+    fn between(times: &[&str]) -> Result<TimeStep, (usize, String)> {
         let times: Vec<String> = times.iter().map(|&time| time.to_owned()).collect();
-        Step::between(&times, |row| row + 2)
+        TimeStep::between(&times, |row| row + 2)
     }
 
     #[test]
     fn steps_are_inferred_from_timestamps() {
         for (times, step, name, season) in [
-            (["1949-11", "1949-12", "1950-01"], Step::Months(1), "1 month", Some(12)),
-            (["1999-10-01", "2000-01-01", "2000-04-01"], Step::Months(3), "3 months", Some(4)),
-            (["2024-01-31", "2024-02-29", "2024-03-31"], Step::MonthEnds(1), "1 month", Some(12)),
-            (["2021-06-30", "2022-06-30", "2023-06-30"], Step::Months(12), "12 months", None),
-            (["2024-02-28", "2024-02-29", "2024-03-01"], Step::Seconds(DAY), "1 day", None),
-            (["2024-01-01", "2024-01-29", "2024-02-26"], Step::Seconds(28 * DAY), "28 days", None),
-            (["2024-02-28 22:00", "2024-02-28 23:00", "2024-02-29 00:00"], Step::Seconds(HOUR), "1 hour", Some(24)),
+            (["1949-11", "1949-12", "1950-01"], TimeStep::Months(1), "1 month", Some(12)),
+            (["1999-10-01", "2000-01-01", "2000-04-01"], TimeStep::Months(3), "3 months", Some(4)),
+            (["2024-01-31", "2024-02-29", "2024-03-31"], TimeStep::MonthEnds(1), "1 month", Some(12)),
+            (["2021-06-30", "2022-06-30", "2023-06-30"], TimeStep::Months(12), "12 months", None),
+            (["2024-02-28", "2024-02-29", "2024-03-01"], TimeStep::Seconds(DAY), "1 day", None),
+            (["2024-01-01", "2024-01-29", "2024-02-26"], TimeStep::Seconds(28 * DAY), "28 days", None),
+            (["2024-02-28 22:00", "2024-02-28 23:00", "2024-02-29 00:00"], TimeStep::Seconds(HOUR), "1 hour", Some(24)),
             (
                 ["1969-12-31T23:59:50", "1970-01-01T00:00:00", "1970-01-01T00:00:10"],
-                Step::Seconds(10),
+                TimeStep::Seconds(10),
                 "10 seconds",
                 Some(8640),
             ),
-            (["-5", "0", "5"], Step::Count(5), "5", None),
-            (["1980", "1981", "1982"], Step::Count(1), "1", None),
+            (["-5", "0", "5"], TimeStep::Count(5), "5", None),
+            (["1980", "1981", "1982"], TimeStep::Count(1), "1", None),
         ] {
             assert_eq!(between(&times), Ok(step));
             assert_eq!((&*step.to_string(), step.season()), (name, season));
@@ -423,16 +423,16 @@ mod tests {
 
     #[test]
     fn step_numbers_do_not_depend_on_the_first_row() {
-        let number = |step: Step, time: &str| step.number(time).unwrap();
-        assert_eq!(number(Step::Months(1), "1970-01"), 0);
-        assert_eq!([number(Step::Months(3), "1970-07"), number(Step::MonthEnds(1), "1969-12-31")], [2, -1]);
+        let number = |step: TimeStep, time: &str| step.number(time).unwrap();
+        assert_eq!(number(TimeStep::Months(1), "1970-01"), 0);
+        assert_eq!([number(TimeStep::Months(3), "1970-07"), number(TimeStep::MonthEnds(1), "1969-12-31")], [2, -1]);
         assert_eq!(
-            [number(Step::Seconds(3600), "1970-01-02 05:30"), number(Step::Seconds(DAY), "1969-12-31")],
+            [number(TimeStep::Seconds(3600), "1970-01-02 05:30"), number(TimeStep::Seconds(DAY), "1969-12-31")],
             [29, -1]
         );
-        assert_eq!((number(Step::Count(10), "40"), Step::Count(1).number("noon")), (4, None));
+        assert_eq!((number(TimeStep::Count(10), "40"), TimeStep::Count(1).number("noon")), (4, None));
         for (step, time) in
-            [(Step::Months(2), "2024-05"), (Step::Seconds(900), "2024-02-29 23:45"), (Step::Count(7), "21")]
+            [(TimeStep::Months(2), "2024-05"), (TimeStep::Seconds(900), "2024-02-29 23:45"), (TimeStep::Count(7), "21")]
         {
             let later = step.next(time, 30).unwrap();
             assert_eq!(number(step, &later) - number(step, time), 30);
@@ -440,33 +440,33 @@ mod tests {
     }
 
     /// A column of `rows` timestamps from `first` on.
-    fn column(first: &str, step: Step, rows: usize) -> Vec<String> {
+    fn column(first: &str, step: TimeStep, rows: usize) -> Vec<String> {
         (0..rows).map(|k| step.next(first, k).unwrap()).collect()
     }
 
     #[test]
     fn digits_are_dates_if_the_whole_column_is() {
         for (first, step, rows, last, next) in [
-            ("20240101", Step::Seconds(DAY), 31, "20240131", "20240201"),
-            ("20231231", Step::MonthEnds(1), 30, "20260531", "20260630"),
-            ("20240115", Step::Months(3), 30, "20310415", "20310715"),
-            ("199001", Step::Months(1), 36, "199212", "199301"),
-            ("199003", Step::Months(3), 30, "199706", "199709"),
-            ("202401", Step::Weeks(1), 52, "202452", "202501"),
+            ("20240101", TimeStep::Seconds(DAY), 31, "20240131", "20240201"),
+            ("20231231", TimeStep::MonthEnds(1), 30, "20260531", "20260630"),
+            ("20240115", TimeStep::Months(3), 30, "20310415", "20310715"),
+            ("199001", TimeStep::Months(1), 36, "199212", "199301"),
+            ("199003", TimeStep::Months(3), 30, "199706", "199709"),
+            ("202401", TimeStep::Weeks(1), 52, "202452", "202501"),
             // 2020 has a week 53 in both systems, 2015 in ISO 8601 only, 2014 in CDC weeks only.
-            ("202001", Step::Weeks(1), 53, "202053", "202101"),
-            ("201401", Step::Weeks(1), 105, "201553", "201601"),
-            ("201401", Step::EpiWeeks(1), 53, "201453", "201501"),
-            ("201440", Step::EpiWeeks(2), 30, "201545", "201547"),
-            ("2026-W01", Step::Weeks(1), 53, "2026-W53", "2027-W01"),
-            ("2024W40", Step::Weeks(1), 30, "2025W17", "2025W18"),
-            ("2024013100", Step::Seconds(HOUR), 48, "2024020123", "2024020200"),
-            ("202401312300", Step::Seconds(15 * MINUTE), 30, "202402010615", "202402010630"),
-            ("20240131235930", Step::Seconds(30), 30, "20240201001400", "20240201001430"),
+            ("202001", TimeStep::Weeks(1), 53, "202053", "202101"),
+            ("201401", TimeStep::Weeks(1), 105, "201553", "201601"),
+            ("201401", TimeStep::EpiWeeks(1), 53, "201453", "201501"),
+            ("201440", TimeStep::EpiWeeks(2), 30, "201545", "201547"),
+            ("2026-W01", TimeStep::Weeks(1), 53, "2026-W53", "2027-W01"),
+            ("2024W40", TimeStep::Weeks(1), 30, "2025W17", "2025W18"),
+            ("2024013100", TimeStep::Seconds(HOUR), 48, "2024020123", "2024020200"),
+            ("202401312300", TimeStep::Seconds(15 * MINUTE), 30, "202402010615", "202402010630"),
+            ("20240131235930", TimeStep::Seconds(30), 30, "20240201001400", "20240201001430"),
         ] {
             let times = column(first, step, rows);
             assert_eq!(times[rows - 1], last);
-            assert_eq!(Step::between(&times, |row| row + 2), Ok(step), "{first}");
+            assert_eq!(TimeStep::between(&times, |row| row + 2), Ok(step), "{first}");
             assert_eq!(step.next(last, 1).as_deref(), Some(next));
         }
     }
@@ -476,26 +476,26 @@ mod tests {
         for (first, size) in
             [("20240120", 1), ("202040", 1), ("2024013120", 1), ("1712010100", 3600), ("100101", 1), ("99999999", 1)]
         {
-            let times = column(first, Step::Count(size), 40);
-            assert_eq!(Step::between(&times, |row| row + 2), Ok(Step::Count(size)), "{first}");
+            let times = column(first, TimeStep::Count(size), 40);
+            assert_eq!(TimeStep::between(&times, |row| row + 2), Ok(TimeStep::Count(size)), "{first}");
         }
     }
 
     #[test]
     fn ambiguous_months_or_weeks_are_rejected_unless_the_step_is_known() {
         let times = ["202401", "202402", "202403"].map(str::to_owned);
-        let (row, detail) = Step::between(&times, |row| row + 2).unwrap_err();
+        let (row, detail) = TimeStep::between(&times, |row| row + 2).unwrap_err();
         assert!(row == 0 && detail.contains("months or weeks") && detail.contains("`2024-W01`"), "{detail}");
         for (step, separates) in [
-            (Step::Months(1), true),
-            (Step::Weeks(1), true),
-            (Step::Count(1), true),
-            (Step::Months(2), false),
-            (Step::Seconds(DAY), false),
+            (TimeStep::Months(1), true),
+            (TimeStep::Weeks(1), true),
+            (TimeStep::Count(1), true),
+            (TimeStep::Months(2), false),
+            (TimeStep::Seconds(DAY), false),
         ] {
             assert_eq!(step.separates(&times), separates, "{step:?}");
         }
-        assert!(Step::Weeks(1).separates(&times[..1]) && !Step::Weeks(1).separates(&[]));
+        assert!(TimeStep::Weeks(1).separates(&times[..1]) && !TimeStep::Weeks(1).separates(&[]));
     }
 
     #[test]
@@ -503,34 +503,34 @@ mod tests {
         let without = |first: &str, step, rows, left_out: &str| -> Vec<String> {
             column(first, step, rows).into_iter().filter(|time| time != left_out).collect()
         };
-        let mut typo = column("20240101", Step::Seconds(DAY), 31);
+        let mut typo = column("20240101", TimeStep::Seconds(DAY), 31);
         typo[14] = "20240151".to_owned();
-        let mut both = column("201401", Step::EpiWeeks(1), 53);
+        let mut both = column("201401", TimeStep::EpiWeeks(1), 53);
         both.push("201553".to_owned());
         for (times, part) in [
             (
-                without("199001", Step::Months(1), 36, "199101"),
+                without("199001", TimeStep::Months(1), 36, "199101"),
                 "1 step is missing between `199012` and `199102`, at a step of 1 month",
             ),
             (
-                without("202401", Step::Weeks(1), 52, "202413"),
+                without("202401", TimeStep::Weeks(1), 52, "202413"),
                 "1 step is missing between `202412` and `202414`, at a step of 1 week",
             ),
             (
-                without("20240101", Step::Seconds(DAY), 60, "20240201"),
+                without("20240101", TimeStep::Seconds(DAY), 60, "20240201"),
                 "between `20240131` and `20240202`, at a step of 1 day",
             ),
             (typo, "`20240151` does not have the format of `20240101` on line 2 (a date)"),
             (both, "`201453` does not have the format of `201401` on line 2 (an ISO 8601 week)"),
         ] {
-            let (_, detail) = Step::between(&times, |row| row + 2).unwrap_err();
+            let (_, detail) = TimeStep::between(&times, |row| row + 2).unwrap_err();
             assert!(detail.contains(part), "{detail}");
         }
     }
 
     #[test]
     fn month_ends_follow_month_ends() {
-        let next = |k| Step::MonthEnds(1).next("2023-12-31", k).unwrap();
+        let next = |k| TimeStep::MonthEnds(1).next("2023-12-31", k).unwrap();
         assert_eq!([1, 2, 4].map(next), ["2024-01-31", "2024-02-29", "2024-04-30"]);
     }
 
@@ -559,10 +559,10 @@ mod tests {
 
     #[test]
     fn out_of_range_timestamps_have_no_successor() {
-        assert_eq!(Step::Seconds(DAY).next("9999-12-31", 1), None);
-        assert_eq!(Step::Months(1).next("9999-12", usize::MAX), None);
-        assert_eq!(Step::Count(i64::MAX).next("3", 2), None);
-        assert_eq!(Step::Count(1).next("äö", 1), None);
+        assert_eq!(TimeStep::Seconds(DAY).next("9999-12-31", 1), None);
+        assert_eq!(TimeStep::Months(1).next("9999-12", usize::MAX), None);
+        assert_eq!(TimeStep::Count(i64::MAX).next("3", 2), None);
+        assert_eq!(TimeStep::Count(1).next("äö", 1), None);
     }
 
     proptest! {
@@ -573,13 +573,13 @@ mod tests {
             let pattern = if t { "%Y-%m-%dT%H:%M:%S" } else { "%Y-%m-%d %H:%M:%S" };
             let times: Vec<String> =
                 (0..30).map(|row| Format::Date(pattern, 19).format(second + row * size).unwrap()).collect();
-            prop_assert_eq!(Step::between(&times, |row| row), Ok(Step::Seconds(size)));
-            prop_assert_eq!(Step::Seconds(size).next(&times[3], 26), Some(times[29].clone()));
+            prop_assert_eq!(TimeStep::between(&times, |row| row), Ok(TimeStep::Seconds(size)));
+            prop_assert_eq!(TimeStep::Seconds(size).next(&times[3], 26), Some(times[29].clone()));
         }
 
         #[test]
         fn any_text_is_parsed_or_rejected(times in prop::collection::vec(".{0,20}|[0-9TW: -]{0,20}|[12][0-9]{3}[0-5][0-9]", 2..9)) {
-            let _ = Step::between(&times, |row| row);
+            let _ = TimeStep::between(&times, |row| row);
             for format in Format::all(&times[0]) {
                 prop_assert_eq!(format.parse(&times[0]).and_then(|timestamp| format.format(timestamp)), Some(times[0].clone()));
             }

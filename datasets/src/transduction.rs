@@ -46,7 +46,7 @@ impl Transduction {
         let Some((target, _)) = counts.into_iter().max_by_key(|&(_, count)| count) else { return Vec::new() };
         let correct: Vec<bool> = self.split(split).iter().map(|pair| pair.target == target).collect();
         let groups = self.split(split).iter().map(|pair| &*pair.groups);
-        vec![("most frequent target", Evaluation::by_group(groups, |indices| wholly_right(&correct, indices)))]
+        vec![("most frequent target", Evaluation::by_group(groups, |indices| exact_match(&correct, indices)))]
     }
 
     /// SHA-256 digest of the training and validation splits: equal digests mean equal training data.
@@ -61,10 +61,10 @@ impl Transduction {
 }
 
 /// Exact-match accuracy of the pairs at the given indices.
-pub fn wholly_right(correct: &[bool], indices: &mut dyn Iterator<Item = usize>) -> Scores {
+pub fn exact_match(correct: &[bool], indices: &mut dyn Iterator<Item = usize>) -> Scores {
     let indices: Vec<usize> = indices.collect();
     let hits = indices.iter().filter(|&&index| correct[index]).count();
-    Scores::new(indices.len(), [(Metric::Accuracy, hits as f64 / indices.len().max(1) as f64)])
+    Scores::new(indices.len(), [(Metric::ACCURACY, hits as f64 / indices.len().max(1) as f64)])
 }
 
 #[cfg(test)]
@@ -85,7 +85,7 @@ mod tests {
             ..Transduction::default()
         };
         let (name, found) = data.baselines(Split::Test).remove(0);
-        let accuracy = |scores: &Scores| (scores.examples, scores.get(Metric::Accuracy).unwrap());
+        let accuracy = |scores: &Scores| (scores.examples, scores.get(Metric::ACCURACY).unwrap());
         assert_eq!((name, accuracy(&found.all)), ("most frequent target", (5, 0.6)));
         let of_groups: Vec<_> =
             found.groups.iter().map(|((kind, value), scores)| (*kind, value.as_str(), accuracy(scores))).collect();

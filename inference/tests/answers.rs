@@ -5,24 +5,23 @@ use std::path::Path;
 
 use burn::tensor::Device;
 use seqzoo_datasets::agreement;
-use seqzoo_datasets::catalog::Data;
 use seqzoo_datasets::classification::{Classification, Split};
 use seqzoo_datasets::scores::{Metric, Scores};
 use seqzoo_inference::Model;
+use seqzoo_models::parameters::{self, Arrays};
 use seqzoo_run::devices;
 use seqzoo_run::disk::RealDisk;
 use seqzoo_run::folder::ModelFolder;
-use seqzoo_run::parameters::{self, Arrays};
 use seqzoo_run::progress::{About, Epoch, Progress, Snapshot};
 use seqzoo_run::settings::Settings;
-use seqzoo_run::tasks::Task;
-use seqzoo_run::tasks::classification::ClassificationTask;
+use seqzoo_tasks::TrainingTask;
+use seqzoo_tasks::classification::ClassificationTraining;
 
 /// Saves a network with weights initialized from `seed` as the checkpoint of a step.
 fn save(dir: &Path, data: &Classification, step: u64, seed: u64, history: &[Epoch], device: &Device) -> ModelFolder {
     let mut settings = Settings::read("agreement").unwrap();
     settings.recipe.training.seed = seed;
-    let task = ClassificationTask::new(&settings.recipe.spec("lstm").unwrap(), data).unwrap();
+    let task = ClassificationTraining::new(&settings.recipe.spec("lstm").unwrap(), data).unwrap();
     let progress = Progress { step, history: history.to_vec(), ..Progress::start() };
     let snapshot = Snapshot {
         about: About::now(settings.of_model("lstm").unwrap(), "lstm", &data.digest()),
@@ -39,7 +38,7 @@ fn save(dir: &Path, data: &Classification, step: u64, seed: u64, history: &[Epoc
 }
 
 fn epoch(step: u64, accuracy: f64) -> Epoch {
-    Epoch { step, epoch: step, train_loss: 1.0, validation: Scores::new(10, [(Metric::Accuracy, accuracy)]) }
+    Epoch { step, epoch: step, train_loss: 1.0, validation: Scores::new(10, [(Metric::ACCURACY, accuracy)]) }
 }
 
 /// A hundred sentences of each split.
@@ -59,11 +58,11 @@ fn predictions_do_not_depend_on_the_batch_and_are_bit_identical_after_reloading(
         let dir = tempfile::tempdir().unwrap();
         let folder = save(dir.path(), &data, 1, 3, &[], &device);
         let model = Model::open(&folder, &device).unwrap();
-        let together = model.predict(&texts).unwrap();
-        let reloaded = Model::open(&folder, &device).unwrap().predict(&texts).unwrap();
+        let together = model.classifier().unwrap().predictions(&texts).unwrap();
+        let reloaded = Model::open(&folder, &device).unwrap().classifier().unwrap().predictions(&texts).unwrap();
         assert_eq!(together, reloaded);
         for (text, prediction) in texts.iter().zip(&together) {
-            let alone = &model.predict(&[text]).unwrap()[0];
+            let alone = &model.classifier().unwrap().predictions(&[text]).unwrap()[0];
             for ((_, alone), (_, together)) in alone.probabilities.iter().zip(&prediction.probabilities) {
                 assert!((alone - together).abs() <= 1e-6, "{text}: {alone} alone, {together} in a batch");
             }
@@ -84,7 +83,10 @@ fn the_checkpoint_with_the_best_validation_metric_is_loaded() {
     assert_eq!((model.step, model.progress.step), (2, 3));
     let best = tempfile::tempdir().unwrap();
     let alone = Model::open(&save(best.path(), &data, 2, 2, &[], &device), &device).unwrap();
-    assert_eq!(model.predict(&["the keys"]).unwrap(), alone.predict(&["the keys"]).unwrap());
+    assert_eq!(
+        model.classifier().unwrap().predictions(&["the keys"]).unwrap(),
+        alone.classifier().unwrap().predictions(&["the keys"]).unwrap()
+    );
 }
 
 #[test]
@@ -92,17 +94,17 @@ fn metrics_per_group_add_up_to_the_whole() {
     let (data, (_, device)) = (small(), devices().remove(0));
     let dir = tempfile::tempdir().unwrap();
     let model = Model::open(&save(dir.path(), &data, 1, 3, &[], &device), &device).unwrap();
-    let evaluation = model.evaluate(&Data::Labeled(data.clone()), Split::Test).unwrap();
-    let accuracy = evaluation.all.get(Metric::Accuracy).unwrap();
+    let evaluation = model.evaluate(&data, Split::Test).unwrap();
+    let accuracy = evaluation.all.get(Metric::ACCURACY).unwrap();
     for kind in ["attractors", "noun-verb pair"] {
         let of_kind = || evaluation.groups.iter().filter(|((of, _), _)| *of == kind).map(|(_, scores)| scores);
         let examples: usize = of_kind().map(|scores| scores.examples).sum();
-        let correct: f64 = of_kind().map(|scores| scores.get(Metric::Accuracy).unwrap() * scores.examples as f64).sum();
+        let correct: f64 = of_kind().map(|scores| scores.get(Metric::ACCURACY).unwrap() * scores.examples as f64).sum();
         assert_eq!(examples, evaluation.all.examples);
         assert!((correct / examples as f64 - accuracy).abs() < 1e-12);
     }
     let texts: Vec<&str> = data.test.iter().map(|example| example.text.as_str()).collect();
-    let predictions = model.predict(&texts).unwrap();
+    let predictions = model.classifier().unwrap().predictions(&texts).unwrap();
     let hits = predictions.iter().zip(&data.test).filter(|(p, example)| p.label == data.labels[example.label]).count();
     assert_eq!(hits as f64 / 100.0, accuracy);
 }

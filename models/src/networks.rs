@@ -38,10 +38,10 @@ pub(crate) const NAMES: &[&[FieldNames]] = &[
     tagger::NAMES,
 ];
 
-/// A network whose recurrent layers can be computed in more than one way.
+/// A network whose layers can be computed in more than one way.
 pub trait Network: Module {
-    /// Sets how the layers are computed; [`Execution::default`] unless set.
-    fn set_execution(&mut self, execution: Execution);
+    /// Sets how the layers are computed; [`Execution::default`] unless set. A network without kernels ignores it.
+    fn set_execution(&mut self, _execution: Execution) {}
 }
 
 /// An embedding table, `[vocabulary, size]`, initialized uniformly in ±0.05, as in Keras.

@@ -8,6 +8,7 @@ use clap::{Args, Subcommand};
 use seqzoo_datasets::catalog::{self, Data, Dataset, Origin, Source};
 use seqzoo_datasets::classification::Split;
 use seqzoo_run::did_you_mean;
+use seqzoo_tasks::{Examples, Task};
 use sha2::{Digest, Sha256};
 
 use super::data_dir;
@@ -144,7 +145,7 @@ impl Fetch {
             None => {
                 let address = match &self.mirror {
                     Some(mirror) => format!("{}/{}", mirror.trim_end_matches('/'), name(file)),
-                    None => file.address.to_owned(),
+                    None => file.url.to_owned(),
                 };
                 say(format_args!("downloading {address} …"));
                 let failed = |error: ureq::Error| {
@@ -191,7 +192,11 @@ impl Verify {
             ));
         }
         let data = dataset.load(&dir)?;
-        let counts = Split::ALL.map(|split| format!("{} {}", split.name(), count(&data, split)));
+        let examples = prepared(data)?;
+        let counts = Split::ALL.map(|split| {
+            let (size, unit) = examples.size(split);
+            format!("{} {size} {unit}", split.name())
+        });
         writeln!(out, "{} can be read: {}", dataset.name, counts.join(", "))?;
         Ok(())
     }
@@ -205,7 +210,7 @@ impl Show {
         for file in dataset.files() {
             let digest = file.sha256.map_or_else(|| "unknown".to_owned(), str::to_owned);
             let optional = if file.optional { " (optional)" } else { "" };
-            writeln!(out, "\n{}\n  to DIR/{}{optional}\n  SHA-256 {digest}", file.address, file.path)?;
+            writeln!(out, "\n{}\n  to DIR/{}{optional}\n  SHA-256 {digest}", file.url, file.path)?;
         }
         if !dataset.files().is_empty() {
             writeln!(out, "\nnext: seqzoo data fetch {}", dataset.name)?;
@@ -243,14 +248,12 @@ fn check(file: &Source, path: &Path) -> Result<(), Failure> {
     }
 }
 
-/// Size of a split with its unit.
-fn count(data: &Data, split: Split) -> String {
-    let (count, unit) = match data {
-        Data::Labeled(data) => (data.split(split).len(), "texts"),
-        Data::Text(corpus) => (corpus.split(split).chars().count(), "characters"),
-        Data::Tagged(data) => (data.split(split).len(), "sentences"),
-        Data::Pairs(data) => (data.split(split).len(), "pairs"),
-        Data::Series(series) => (series.split(split).len(), "rows"),
+/// The examples of a dataset, with the default settings of its task.
+fn prepared(data: Data) -> Result<Box<dyn Examples>, Failure> {
+    let of = |task: &&'static dyn Task| {
+        let settings = task.resolve(toml::Table::new()).ok()?;
+        task.examples(data.clone(), &settings).ok()
     };
-    format!("{count} {unit}")
+    let found = seqzoo_tasks::ALL.iter().find_map(of);
+    Ok(found.ok_or_else(|| Failure::new(DATA, "no task reads this dataset"))?.examples)
 }

@@ -4,14 +4,13 @@ use std::io::Write;
 
 use burn::tensor::Device;
 use clap::Args;
-use seqzoo_datasets::catalog::Data;
 use seqzoo_datasets::classification::Split;
 use seqzoo_datasets::scores::Metric;
-use seqzoo_inference::Model;
+use seqzoo_inference::{Examples, Model};
 use seqzoo_run::did_you_mean;
 use seqzoo_run::folder::Run;
 
-use super::{BackendChoice, DataFolder, need};
+use super::{BackendChoice, DataFolder, need, reported_split};
 use crate::failure::{Failure, USAGE};
 use crate::report::Report;
 use crate::say::{quoted, say};
@@ -42,17 +41,11 @@ impl Evaluate {
     pub fn run(&self) -> Result<(), Failure> {
         let run = Run::find(&self.run)?;
         let recipe = &run.environment.settings.recipe;
-        let split = match &self.split {
-            None => recipe.reported_split()?,
-            Some(name) => Split::named(name).ok_or_else(|| {
-                let known = Split::ALL.map(Split::name);
-                let hint = did_you_mean(name, known);
-                Failure::new(USAGE, format!("--split {name}: no such split{hint}; choose from {}", known.join(", ")))
-            })?,
-        };
+        let split = self.split.as_deref().map(split).transpose()?;
         let (_, device) = self.backend.open(None)?;
         let data = self.data.load_of(&run)?;
-        let report = measure(&run, split, recipe.expected.metric, &data, &device)?;
+        let split = split.map_or_else(|| reported_split(recipe, &*data), Ok)?;
+        let report = measure(&run, split, recipe.reported_metric(), &*data, &device)?;
         if self.json {
             writeln!(std::io::stdout().lock(), "{}", report.json())?;
             return Ok(());
@@ -62,13 +55,22 @@ impl Evaluate {
     }
 }
 
+/// The split with a name.
+fn split(name: &str) -> Result<Split, Failure> {
+    Split::named(name).ok_or_else(|| {
+        let known = Split::ALL.map(Split::name);
+        let hint = did_you_mean(name, known);
+        Failure::new(USAGE, format!("--split {name}: no such split{hint}; choose from {}", known.join(", ")))
+    })
+}
+
 /// Evaluates the best checkpoint of each of a run's models, with `main` as the first metric. A damaged checkpoint is an
 /// error before any evaluation.
 pub fn measure<'a>(
     run: &'a Run,
     split: Split,
     main: Metric,
-    data: &Data,
+    data: &dyn Examples,
     device: &Device,
 ) -> Result<Report<'a>, Failure> {
     let recipe = &run.environment.settings.recipe;

@@ -7,10 +7,9 @@ use std::path::PathBuf;
 use clap::Args;
 use comfy_table::{CellAlignment, Table};
 use plotters::prelude::*;
-use seqzoo_inference::readable;
 use seqzoo_models::networks::ForecastHead;
 use seqzoo_run::folder::Run;
-use seqzoo_run::tasks::forecasting::Past;
+use seqzoo_tasks::forecasting::Past;
 use serde_json::{Map, Value, json};
 
 use super::{Answerer, series};
@@ -70,7 +69,7 @@ impl Forecast {
             None => forecaster.recent(),
             Some(path) => {
                 let series = series(path, &run.environment.settings.recipe, Some(forecaster.step()))?;
-                readable(forecaster, &series)?;
+                forecaster.check_series(&series)?;
                 let framing = forecaster.framing();
                 Past::of(&series, framing).ok_or_else(|| {
                     let (rows, window) = (series.rows(), framing.window);
@@ -110,7 +109,7 @@ impl Forecast {
         }
         match head {
             ForecastHead::Point => {
-                refused("this run makes point forecasts; train with --set series.distribution=gaussian".to_owned())
+                refused("this run makes point forecasts; train with --set task.distribution=gaussian".to_owned())
             }
             ForecastHead::Gaussian => Ok(requested),
             ForecastHead::Quantiles(known) => match requested.iter().find(|probability| !known.contains(probability)) {

@@ -54,7 +54,7 @@ impl Generate {
         let sampling = Sampling { temperature, top_k, top_p, seed };
         pooled(|| {
             let prompt = unescaped(&self.prompt);
-            let mut generated = model.write(&prompt, sampling)?;
+            let mut generated = model.generate(&prompt, sampling)?;
             let mut out = io::stdout().lock();
             write!(out, "{prompt}")?;
             out.flush()?;

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use seqzoo_datasets::DataError;
-use seqzoo_datasets::catalog::Kind;
 use seqzoo_datasets::conllu::{self, Sentence, Sentences};
 use seqzoo_datasets::reading::{Line, Lines, STANDARD_INPUT};
 use seqzoo_datasets::tagging;
-use seqzoo_inference::{Model, PredictError, Prediction};
+use seqzoo_inference::{Model, Output, PredictError, TextOptions};
+use seqzoo_tasks::tagging::tagged;
 use serde_json::{Map, Value, json};
 
 use super::{Answerer, unescaped};
@@ -86,7 +86,7 @@ impl Predict {
             ("--format conll", self.format() == Format::Conll),
             ("--input-format conllu", self.input_format == Some(InputFormat::Conllu)),
         ] {
-            if is_conllu && model.kind() != Kind::Tags {
+            if is_conllu && model.tagger().is_err() {
                 let message = format!("{flag}: run {} does not label tokens; CoNLL-U is for taggers", run.name());
                 return Err(Failure::new(USAGE, message));
             }
@@ -112,9 +112,7 @@ impl Predict {
         let mut looked_at = Vec::new();
         let is_conllu = match self.input_format {
             Some(format) => format == InputFormat::Conllu,
-            None => {
-                model.kind() == Kind::Tags && (conllu::is_named(path) || starts_as_conllu(&mut lines, &mut looked_at))
-            }
+            None => model.tagger().is_ok() && (conllu::is_named(path) || starts_as_conllu(&mut lines, &mut looked_at)),
         };
         let lines = looked_at.into_iter().chain(lines);
         let mut failed = Failed::default();
@@ -166,7 +164,7 @@ impl Predict {
             let batch: Vec<Result<Sentence, DataError>> = sentences.by_ref().take(batch_size).collect();
             let forms = |sentence: &Sentence| sentence.forms().into_iter().map(str::to_owned).collect();
             let tokens: Vec<Vec<String>> = batch.iter().flatten().map(forms).collect();
-            let mut labeled = tokens.iter().zip(model.tag(&tokens)?);
+            let mut labeled = tokens.iter().zip(model.tagger()?.predict_tags(&tokens)?);
             for sentence in &batch {
                 let output = match sentence {
                     Err(error) => self.failed(error, failed),
@@ -174,7 +172,7 @@ impl Predict {
                         let (tokens, labels) = labeled.next().expect("each sentence was labeled");
                         match self.format() {
                             Format::Conll => sentence.with_tags(&labels),
-                            Format::Table | Format::Json => self.tags(tokens, &labels),
+                            Format::Table | Format::Json => self.output("", tagged(tokens, &labels)),
                         }
                     }
                 };
@@ -187,29 +185,36 @@ impl Predict {
     /// The printed prediction of a text.
     fn prediction(&self, model: &Model, text: &str) -> Result<String, PredictError> {
         let unescaped = unescaped(text);
-        match model.kind() {
-            Kind::Tags => {
-                let tokens = [tagging::tokens(&unescaped)];
-                let labels = model.tag(&tokens)?.remove(0);
-                Ok(match self.format() {
-                    Format::Conll => Sentence::from_text(&unescaped, &tokens[0]).with_tags(&labels),
-                    Format::Table | Format::Json => self.tags(&tokens[0], &labels),
-                })
-            }
-            Kind::Pairs => Ok(self.transduced(text, &model.turn(&unescaped, self.beam.into())?)),
-            Kind::Labels | Kind::Text | Kind::Series => Ok(self.label(text, &model.predict(&[&unescaped])?.remove(0))),
+        if self.format() == Format::Conll {
+            let tokens = [tagging::tokenize(&unescaped)];
+            let labels = model.tagger()?.predict_tags(&tokens)?.remove(0);
+            return Ok(Sentence::from_text(&unescaped, &tokens[0]).with_tags(&labels));
         }
+        let options = TextOptions { beams: self.beam.into() };
+        let output = model.predictor().predict(&[&unescaped], options)?.remove(0);
+        Ok(self.output(text, output))
     }
 
     /// The printed prediction of a line without tokens.
     fn empty(&self, model: &Model, text: &str) -> String {
-        let object = match (self.format(), model.kind()) {
-            (Format::Table | Format::Conll, _) => return "\n".to_owned(),
-            (Format::Json, Kind::Tags) => json!({"tokens": [], "labels": []}),
-            (Format::Json, Kind::Pairs) => json!({"text": text, "answer": null, "probability": null, "answers": []}),
-            (Format::Json, _) => json!({"text": text, "label": null, "probability": null, "probabilities": {}}),
-        };
-        format!("{object}\n")
+        match self.format() {
+            Format::Table | Format::Conll => "\n".to_owned(),
+            Format::Json => self.output(text, model.predictor().empty_output()),
+        }
+    }
+
+    /// An output as one line, with the text unless the output shows it.
+    fn output(&self, text: &str, output: Output) -> String {
+        let Output { line, json, shows_input } = output;
+        match (self.format(), shows_input) {
+            (Format::Json, true) => format!("{}\n", Value::Object(json)),
+            (Format::Json, false) => {
+                let text = [("text".to_owned(), Value::from(text))];
+                format!("{}\n", Value::Object(text.into_iter().chain(json).collect::<Map<_, _>>()))
+            }
+            (Format::Table | Format::Conll, true) => format!("{line}\n"),
+            (Format::Table | Format::Conll, false) => format!("{line}  {text}\n"),
+        }
     }
 
     /// The printed error of an unreadable input, which is counted.
@@ -231,38 +236,6 @@ impl Predict {
         let mut out = io::stdout().lock();
         write!(out, "{text}")?;
         Ok(out.flush()?)
-    }
-
-    fn tags(&self, tokens: &[String], labels: &[&str]) -> String {
-        if self.format() == Format::Json {
-            return format!("{}\n", json!({"tokens": tokens, "labels": labels}));
-        }
-        let pairs: Vec<String> = tokens.iter().zip(labels).map(|(token, label)| format!("{token}/{label}")).collect();
-        format!("{}\n", pairs.join(" "))
-    }
-
-    fn transduced(&self, text: &str, answers: &[(String, f64)]) -> String {
-        let Some((answer, probability)) = answers.first() else { return "\n".to_owned() };
-        if self.format() == Format::Json {
-            let each: Vec<Value> = answers
-                .iter()
-                .map(|(answer, probability)| json!({"answer": answer, "probability": probability}))
-                .collect();
-            let object = json!({"text": text, "answer": answer, "probability": probability, "answers": each});
-            return format!("{object}\n");
-        }
-        format!("{answer:<10} {probability:.4}  {text}\n")
-    }
-
-    fn label(&self, text: &str, prediction: &Prediction) -> String {
-        let Prediction { label, probability, probabilities } = prediction;
-        if self.format() == Format::Json {
-            let each = probabilities.iter().map(|(label, probability)| (label.clone(), json!(probability)));
-            let each: Map<String, Value> = each.collect();
-            let object = json!({"text": text, "label": label, "probability": probability, "probabilities": each});
-            return format!("{object}\n");
-        }
-        format!("{label:<10} {probability:.4}  {text}\n")
     }
 }
 

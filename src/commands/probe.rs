@@ -9,8 +9,7 @@ use burn::tensor::Device;
 use clap::Args;
 use comfy_table::{CellAlignment, Table};
 use plotters::prelude::*;
-use seqzoo_datasets::catalog::Data;
-use seqzoo_datasets::classification::Example;
+use seqzoo_datasets::classification::{Classification, Example};
 use seqzoo_inference::{Model, PredictError};
 use seqzoo_models::Architecture;
 use seqzoo_models::layers::{Skip, StackShape};
@@ -19,7 +18,7 @@ use seqzoo_run::did_you_mean;
 use seqzoo_run::folder::Run;
 use serde_json::{Map, Value, json};
 
-use super::{BackendChoice, DataFolder, need};
+use super::{BackendChoice, DataFolder, need, reported_split};
 use crate::failure::{DATA, Failure, STORAGE, USAGE};
 use crate::say::say;
 
@@ -138,20 +137,21 @@ impl Probe {
         let models = recipe.models.iter().map(|name| Ok((name.clone(), Model::open(&run.model(name), device)?)));
         let models: Vec<(String, Model)> = models.collect::<Result<_, Failure>>()?;
         let data = self.data.load_of(run)?;
-        let split = recipe.reported_split()?;
-        need(&data, split, recipe)?;
-        let Data::Labeled(data) = data else { return Err(PredictError::NoLabels.into()) };
+        let split = reported_split(recipe, &*data)?;
+        need(&*data, split, recipe)?;
+        let data: &Classification = data.as_any().downcast_ref().ok_or(PredictError::NotClassifier)?;
         let mut measured = Vec::new();
         let mut count = 0;
         for (name, model) in models {
-            let read = |example: &Example| Ok((model.tokens_read(&example.text)?, example.clone()));
-            let mut examples = data.split(split).iter().map(read).collect::<Result<Vec<_>, PredictError>>()?;
+            let classifier = model.classifier()?;
+            let encoded = |example: &Example| (classifier.encode(&example.text).len(), example.clone());
+            let mut examples: Vec<(usize, Example)> = data.split(split).iter().map(encoded).collect();
             examples.retain(|&(tokens, _)| tokens > 0);
             examples.sort_by_key(|&(tokens, _)| Reverse(tokens));
             examples.truncate(EXAMPLES);
             count = examples.len();
             let examples: Vec<Example> = examples.into_iter().map(|(_, example)| example).collect();
-            let mut norms = model.reach(&examples)?;
+            let mut norms = classifier.gradient_norms_by_distance(&examples);
             norms.truncate(usize::from(self.lag) + 1);
             measured.push((name, norms));
         }

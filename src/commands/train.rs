@@ -8,22 +8,20 @@ use std::time::Duration;
 
 use burn::tensor::Device;
 use clap::Args;
-use seqzoo_datasets::catalog::Data;
 use seqzoo_datasets::classification::Split;
-use seqzoo_inference::Model;
+use seqzoo_inference::{Examples, Model};
 use seqzoo_run::disk::RealDisk;
-use seqzoo_run::folder::{Environment, ModelFolder, Run};
+use seqzoo_run::folder::{Environment, Run};
 use seqzoo_run::progress::{About, Ended};
 use seqzoo_run::recipe::Recipe;
 use seqzoo_run::settings::Settings;
-use seqzoo_run::tasks::{Task, Work, with_task};
-use seqzoo_train::range::{Tried, range_test, smoothed, suggestion};
-use seqzoo_train::{Job, Limits, Observer, Outcome, Stopped, TrainError, train};
+use seqzoo_train::range::{RangePoint, range_test, smoothed, suggestion};
+use seqzoo_train::{Job, Limits, Observer, Outcome, Stopped, train};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
 
 use super::evaluate::measure;
-use super::{BackendChoice, DataFolder, Overrides, need};
+use super::{BackendChoice, DataFolder, Overrides, need, reported_split};
 use crate::failure::{Failure, STORAGE};
 use crate::observer::Progress;
 use crate::say::{quoted, say};
@@ -67,7 +65,7 @@ pub struct Train {
 /// A run after training, finished or stopped at a limit.
 pub struct Trained {
     pub run: Run,
-    data: Data,
+    data: Box<dyn Examples>,
     device: Device,
 }
 
@@ -100,7 +98,7 @@ impl Train {
         }
         let Trained { run, data, device } = self.train()?;
         let recipe = &run.environment.settings.recipe;
-        let report = measure(&run, recipe.reported_split()?, recipe.expected.metric, &data, &device)?;
+        let report = measure(&run, reported_split(recipe, &*data)?, recipe.reported_metric(), &*data, &device)?;
         report.resumed_by(self.resume_command(&run)).print_table()
     }
 
@@ -114,19 +112,18 @@ impl Train {
             Some(run) => (self.data.load_resumed(run)?, self.data.of_run(run).paths(recipe)?),
             None => (self.data.load(recipe)?, self.data.paths(recipe)?),
         };
-        let split = recipe.reported_split()?;
-        for split in [Split::Train, Split::Validation, split] {
-            need(&data, split, recipe)?;
+        for split in [Split::Train, Split::Validation, reported_split(recipe, &*data)?] {
+            need(&*data, split, recipe)?;
         }
         let digest = data.digest();
         let run = match existing {
             Some(run) => run,
             None => {
                 // Check the models first: a rejected recipe leaves no folder behind.
-                recipe.specs()?.iter().try_for_each(|spec| with_task(spec, &data, Fits))?;
+                recipe.specs()?.iter().try_for_each(|spec| data.training(spec).map(drop))?;
                 let environment = Environment::now(settings.clone(), backend.name(), digest.clone());
                 let run = Run::create(self.out.as_deref(), environment)?;
-                run.note_elsewhere();
+                run.register_external();
                 run
             }
         };
@@ -146,12 +143,20 @@ impl Train {
         for spec in recipe.specs()? {
             let name = &spec.name;
             let about = About::now(settings.of_model(name)?, name, &digest);
-            let model = OneModel { about: &about, folder: &run.model(name), device: &device, limits };
-            say(format_args!("training {name}: {}", spec.summary()));
-            let outcome = with_task(&spec, &data, model)??;
+            say(format_args!("training {name}: {}", spec.backbone.summary()));
+            let task = data.training(&spec)?;
+            let mut progress = Progress::new(name, &about.settings.recipe);
+            if let Some(note) = task.note() {
+                progress.note(&note);
+            }
+            let folder = run.model(name);
+            let job = Job { task: &*task, about: &about, folder: &folder, disk: &RealDisk, device: &device, limits };
+            let outcome = train(&job, &mut progress);
+            progress.finish();
+            let outcome = outcome?;
             print_saving_time(name, &outcome);
-            print_end(name, &outcome, &spec.recipe, &resume);
-            if outcome.stopped == Stopped::Asked {
+            print_end(name, &outcome, &about.settings.recipe, &resume);
+            if outcome.stopped == Stopped::Requested {
                 return Err(signals.failure(&resume));
             }
         }
@@ -173,18 +178,19 @@ impl Train {
         let (_, device) = self.backend.open(None)?;
         let recipe = &settings.recipe;
         let data = self.data.load(recipe)?;
-        need(&data, Split::Train, recipe)?;
+        need(&*data, Split::Train, recipe)?;
         let recipe_name = self.recipe.as_deref().map_or_else(String::new, quoted);
         let given = format!("{recipe_name}{}{}{}", self.overrides.flag(), self.data.flag(), self.backend.flag());
         let specs = recipe.specs()?;
         for spec in &specs {
             let name = &spec.name;
             say(format_args!("running a learning-rate range test on {name} …"));
-            let tried = with_task(spec, &data, RangeTest { recipe: &spec.recipe, device: &device })??;
+            let own = recipe.of_model(name)?;
+            let tried = range_test(&*data.training(spec)?, &own, RANGE_UPDATES, &device)?;
             let mut out = std::io::stdout().lock();
             writeln!(out, "{name}: smoothed loss by learning rate (seed {})", recipe.training.seed)?;
             let mut shown = smoothed(&tried).into_iter().step_by(RANGE_UPDATES as usize / RANGE_LINES);
-            shown.try_for_each(|Tried { rate, loss }| writeln!(out, "  {rate:.1e}  {loss:.4}"))?;
+            shown.try_for_each(|RangePoint { rate, loss }| writeln!(out, "  {rate:.1e}  {loss:.4}"))?;
             let model = if specs.len() > 1 { format!("model.{name}.") } else { String::new() };
             match suggestion(&tried) {
                 Some(rate) => {
@@ -195,7 +201,7 @@ impl Train {
                     out,
                     "no suggestion for {name}: in {RANGE_UPDATES} updates the loss does not fall below its noise at \
                      any learning rate; the recipe uses {:e}",
-                    spec.recipe.training.learning_rate
+                    own.training.learning_rate
                 )?,
             }
         }
@@ -223,55 +229,9 @@ impl Train {
     }
 }
 
-/// No-op: building the task already checks that the model fits the data.
-struct Fits;
-
-impl Work for Fits {
-    type Outcome = ();
-
-    fn with<T: Task>(self, _: &T) {}
-}
-
-/// One model of a recipe that trains several.
-struct OneModel<'a> {
-    about: &'a About,
-    folder: &'a ModelFolder,
-    device: &'a Device,
-    limits: Limits<'a>,
-}
-
-impl Work for OneModel<'_> {
-    type Outcome = Result<Outcome, TrainError>;
-
-    fn with<T: Task>(self, task: &T) -> Self::Outcome {
-        let Self { about, folder, device, limits } = self;
-        let mut progress = Progress::new(&about.model, &about.settings.recipe);
-        if let Some(note) = task.note() {
-            progress.note(&note);
-        }
-        let outcome = train(&Job { task, about, folder, disk: &RealDisk, device, limits }, &mut progress);
-        progress.finish();
-        outcome
-    }
-}
-
 /// Number of updates of a learning-rate range test, and of printed lines.
 const RANGE_UPDATES: u32 = 300;
 const RANGE_LINES: usize = 20;
-
-/// Learning-rate range test of a task.
-struct RangeTest<'a> {
-    recipe: &'a Recipe,
-    device: &'a Device,
-}
-
-impl Work for RangeTest<'_> {
-    type Outcome = Result<Vec<Tried>, TrainError>;
-
-    fn with<T: Task>(self, task: &T) -> Self::Outcome {
-        range_test(task, self.recipe, RANGE_UPDATES, self.device)
-    }
-}
 
 /// Prints why training ended, unless it completed its epochs or was stopped by a signal.
 fn print_end(name: &str, outcome: &Outcome, recipe: &Recipe, resume: &str) {

@@ -39,12 +39,8 @@ pub struct Verify {
 impl Verify {
     pub fn run(&self) -> Result<(), Failure> {
         let recipe = self.overrides.settings(&self.recipe, self.data.table())?.recipe;
-        let (split, expected) = (recipe.reported_split()?, recipe.expected);
-        let Some(expected_value) = expected.value else {
-            return Err(Failure::new(
-                USAGE,
-                format!("recipe {} has no expected value: it trains on your own data", self.recipe),
-            ));
+        let Some((split, expected)) = recipe.expected_split()?.zip(recipe.expected.as_ref()) else {
+            return Err(Failure::new(USAGE, format!("recipe {} has no [expected] value to verify", self.recipe)));
         };
         let run = match &self.run {
             Some(name) => self.existing(name)?,
@@ -55,20 +51,20 @@ impl Verify {
         };
         let (_, device) = self.backend.open(None)?;
         let data = self.data.load_of(&run)?;
-        let report = measure(&run, split, expected.metric, &data, &device)?;
+        let metric = recipe.reported_metric();
+        let report = measure(&run, split, metric, &*data, &device)?;
         let (value, retrained) = (report.value(), self.run.is_none());
-        let met = expected.metric.reaches(value, expected_value);
+        let met = metric.reaches(value, expected.value);
         if self.json {
             let mut object = report.json();
-            object["expected"] = json!(expected_value);
+            object["expected"] = json!(expected.value);
             object["met"] = json!(met);
             object["retrained"] = json!(retrained);
             writeln!(std::io::stdout().lock(), "{object}")?;
         } else {
             report.print_table()?;
         }
-        let (metric, split) = (expected.metric.name(), &expected.split);
-        let summary = format!("{split} {metric} {value:.4}, expected {expected_value}");
+        let summary = format!("{} {} {value:.4}, expected {}", expected.split, metric.name, expected.value);
         if !met {
             return Err(Failure::new(CHECK, format!("{}: not met: {summary}", self.recipe)));
         }

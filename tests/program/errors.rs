@@ -37,7 +37,6 @@ fn invalid_values_are_rejected_by_field() {
         ("network.hidden_sizes=[-4]", "invalid value"),
         ("network.skip=highway", "joins 32 features to 128"),
         ("network.hidden_sizes=[]", "at least one layer"),
-        ("bptt.k2=3", "requires bptt.k1"),
         ("schedule.kind=cosin", "did you mean `cosine`?"),
         ("optimizer.momentum=1", "in [0, 1)"),
         ("checkpoints.keep=0", "from 1 to"),
@@ -45,9 +44,8 @@ fn invalid_values_are_rejected_by_field() {
         ("network.hidden_sizes=[4096,4096,4096,4096,4096,4096]", "more than 10⁹ parameters"),
         ("training.learning_rate=1e39", "in the range of f32"),
         ("models=[]", "at least one model"),
-        ("stopping.metric=f1", "unknown variant"),
-        ("stopping.metric=rmse", "agreement has metrics accuracy, macro-f1, loss"),
-        ("series.quantiles=[0.9, 0.1]", "increasing probabilities"),
+        ("stopping.metric=macrof1", "did you mean `macro-f1`?"),
+        ("stopping.metric=rmse", "task \"classification\" has the metrics accuracy, macro-f1, loss"),
         ("models=[\"lstm-0\"]", "unknown name"),
     ] {
         refused(
@@ -56,6 +54,16 @@ fn invalid_values_are_rejected_by_field() {
             3,
             &["--set", set.split('=').next().unwrap(), part],
         );
+    }
+    let both = ["train", "sentences", "--set", "task.k1=0", "--set", "task.k2=3"];
+    refused(&place, &both, 3, &["--set", "task.k2", "requires task.k1"]);
+    for (recipe, set, part) in [
+        ("forecast", "task.quantiles=[0.9, 0.1]", "increasing probabilities"),
+        ("pos", "task.level=words", "unknown field"),
+        ("names", "task.poling=max", "did you mean `task.pooling`?"),
+        ("names", "task.kind=tagger", "did you mean `tagging`?"),
+    ] {
+        refused(&place, &["train", recipe, "--set", set], 3, &["--set", set.split('=').next().unwrap(), part]);
     }
     assert!(!place.path("runs").exists(), "no run is created");
 }
@@ -69,6 +77,14 @@ fn errors_in_a_recipe_file_name_the_line_and_the_nearest_field() {
     fs::write(place.path("unknown.toml"), &unknown).unwrap();
     let parts = ["unknown.toml", &line(&unknown, "hiden_sizes"), "did you mean `hidden_sizes`?"];
     refused(&place, &["train", "unknown.toml"], 3, &parts);
+    let unread = recipe.replace("kind = \"classification\"", "kind = \"classification\"\ncrf = true");
+    fs::write(place.path("unread.toml"), &unread).unwrap();
+    refused(
+        &place,
+        &["train", "unread.toml"],
+        3,
+        &["unread.toml", &line(&unread, "crf = true"), "unknown field `crf`"],
+    );
     let wrong = recipe.replace("epochs = 4", "epochs = \"four\"");
     fs::write(place.path("wrong.toml"), &wrong).unwrap();
     refused(&place, &["train", "wrong.toml"], 3, &["wrong.toml", &line(&wrong, "\"four\""), "expected usize"]);

@@ -249,8 +249,8 @@ fn escapes_are_replaced_in_prompts_and_one_space_follows_a_prompt() {
     let place = Place::new();
     fs::write(place.path("text.txt"), "the dog saw the cat\nand\tso \\ the cat é\n".repeat(60)).unwrap();
     let train = |level: &str, out: &str| {
-        let level = format!("text.level={level}");
-        let data = ["--text", "text.txt", "--set", "training.batch_size=4", "--set", "network.tied=false"];
+        let level = format!("task.level={level}");
+        let data = ["--text", "text.txt", "--set", "training.batch_size=4", "--set", "task.tied=false"];
         place.ok(&[&["train", "sentences", "--set", &level, "--out", out][..], &data, &SMALL].concat());
     };
     train("characters", "characters");

@@ -158,10 +158,10 @@ fn fields_missing_in_an_older_run_have_their_defaults() {
     let before = place.ok(&["evaluate", "run"]).out;
     let file = place.path("run/env.json");
     let mut record: serde_json::Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
-    record["settings"]["recipe"].as_object_mut().unwrap().remove("series").unwrap();
-    record["settings"]["recipe"]["network"].as_object_mut().unwrap().remove("crf").unwrap();
+    record["settings"]["recipe"].as_object_mut().unwrap().remove("dropout").unwrap();
+    record["settings"]["recipe"]["task"].as_object_mut().unwrap().remove("keep").unwrap();
     let origins = record["settings"]["origins"].as_object_mut().unwrap();
-    origins.retain(|field, _| !field.starts_with("series.") && field != "network.crf");
+    origins.retain(|field, _| !field.starts_with("dropout.") && field != "task.keep");
     fs::write(&file, serde_json::to_vec(&record).unwrap()).unwrap();
     assert_eq!(place.ok(&["evaluate", "run"]).out, before);
     place.ok(&["train", "--resume", "run", "--max-steps", "3"]);

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-const SMALL: [&str; 8] = ["--horizon", "2", "--epochs", "1", "--set", "series.window=4", "--set", "models=[\"gru\"]"];
+const SMALL: [&str; 8] = ["--horizon", "2", "--epochs", "1", "--set", "task.window=4", "--set", "models=[\"gru\"]"];
 
 /// A CSV file with a row per timestamp and a periodic last column.
 fn table(header: &str, times: impl IntoIterator<Item = String>) -> String {
@@ -118,7 +118,7 @@ fn column_names_may_contain_commas_or_be_empty() {
     fs::write(place.path("data.csv"), table("Day,\"Wind, m/s\",Sun,Load", three)).unwrap();
     for (out, features) in [
         ("repeated", &["--features", "Wind, m/s", "--features", "Sun"][..]),
-        ("set", &["--set", "series.features=[\"Wind, m/s\", \"Sun\"]"]),
+        ("set", &["--set", "data.features=[\"Wind, m/s\", \"Sun\"]"]),
     ] {
         let trained = train(&place, out, &[&["--time", "Day", "--target", "Load"], features].concat());
         assert_eq!(trained.code, Some(0), "{}", trained.err);
@@ -257,7 +257,7 @@ fn the_printed_next_command_runs() {
         let file = format!("the {name}.txt");
         fs::write(place.path(&file), text).unwrap();
         let out = format!("{name}'s run");
-        let small = ["--set", "network.hidden_sizes=[8]", "--set", "network.embedding_size=8", "--max-steps", "1"];
+        let small = ["--set", "network.hidden_sizes=[8]", "--set", "task.embedding_size=8", "--max-steps", "1"];
         let trained = place.ok(&[&["train", recipe, "--text", &file, "--out", &out][..], &small].concat());
         run_next(&place, &trained.out);
     }

@@ -68,7 +68,7 @@ fn a_tagger_trains_reports_metrics_per_label_and_writes_conllu() {
     let refused = place.run(&["evaluate", "run"]);
     assert!(refused.code == Some(4) && refused.err.contains("en_ewt-ud-dev.conllu, line 4:"), "{}", refused.err);
     let refused = place.run(&["train", "agreement", "--set", "models=[\"lstm+crf\"]"]);
-    assert!(refused.code == Some(3) && refused.err.contains("only taggers"), "{}", refused.err);
+    assert!(refused.code == Some(3) && refused.err.contains("`+crf` is not an option of this task"), "{}", refused.err);
 }
 
 #[test]
@@ -105,13 +105,13 @@ fn a_csv_file_is_forecast_with_intervals_and_plotted() {
     let place = Place::new();
     fs::write(place.path("sales.csv"), table(300)).unwrap();
     let columns = ["--csv", "sales.csv", "--time", "day", "--target", "sold", "--features", "price"];
-    let small = ["--horizon", "3", "--epochs", "12", "--set", "series.window=14", "--out", "run"];
+    let small = ["--horizon", "3", "--epochs", "12", "--set", "task.window=14", "--out", "run"];
     let trained = place.ok(&[&["train", "forecast"][..], &columns, &small].concat()).out;
     for part in ["persistence", "perceptron", "fold: 1", "step ahead: 3", "(nominal 90 %)", "seqzoo forecast run"] {
         assert!(trained.contains(part), "no {part} in {trained}");
     }
     let report = place.json(&["evaluate", "run", "--csv", "sales.csv", "--json"]);
-    assert!(report["models"]["gru"]["interval"]["held"].as_f64().is_some_and(|held| held > 0.0), "{report}");
+    assert!(report["models"]["gru"]["interval"]["empirical"].as_f64().is_some_and(|share| share > 0.0), "{report}");
     let [model, naive] = ["models", "baselines"].map(|kind| report[kind].as_object().unwrap().clone());
     assert!(model["gru"]["rmse"].as_f64().unwrap() < naive["persistence"]["rmse"].as_f64().unwrap(), "{report}");
     let forecast = place.json(&["forecast", "run", "--json", "--plot", "next.svg", "--quantiles", "0.9,0.1"]);
@@ -127,8 +127,8 @@ fn a_csv_file_is_forecast_with_intervals_and_plotted() {
     assert_eq!(same["forecast"], forecast["forecast"]);
 
     // Raw quantiles of a barely trained network cross; reported ones do not.
-    let quantiles = ["--set", "series.distribution=quantiles", "--set", "series.quantiles=[0.1, 0.3, 0.5, 0.7, 0.9]"];
-    let hardly = ["--horizon", "3", "--max-steps", "3", "--set", "series.window=14", "--out", "quantiles"];
+    let quantiles = ["--set", "task.distribution=quantiles", "--set", "task.quantiles=[0.1, 0.3, 0.5, 0.7, 0.9]"];
+    let hardly = ["--horizon", "3", "--max-steps", "3", "--set", "task.window=14", "--out", "quantiles"];
     place.ok(&[&["train", "forecast"][..], &columns, &quantiles, &hardly].concat());
     let forecast = place.json(&["forecast", "quantiles", "--json"]);
     for row in forecast["forecast"].as_array().unwrap() {
@@ -145,14 +145,14 @@ fn a_csv_file_is_forecast_with_intervals_and_plotted() {
         (&["train", "forecast", "--csv", "sales.csv"], 2, "--target COLUMN"),
         (&["train", "forecast", "--csv", "sales.csv", "--target", "slod"], 4, "sold"),
         (&["train", "agreement", "--csv", "sales.csv"], 2, "is not a table"),
-        (&["train", "temperatures", "--target", "sold"], 3, "series.target"),
-        (&["train", "forecast", "--set", "series.quantiles=[0.1, 0.9]"], 3, "0.5, the point forecast"),
+        (&["train", "temperatures", "--target", "sold"], 3, "data.target"),
+        (&["train", "forecast", "--set", "task.quantiles=[0.1, 0.9]"], 3, "0.5, the point forecast"),
         (&["forecast", "run", "--plot", "next.png"], 2, "ends in .svg"),
         (&["forecast", "run", "--csv", "fewer.csv"], 4, "in steps of 1, but the data are in steps of 2"),
         (&["evaluate", "run", "--csv", "fewer.csv"], 4, "in steps of 1, but the data are in steps of 2"),
         (&["train", "forecast", "--csv", "sales.csv", "--target", "sold", "--horizon", "60"], 4, "split has 45 rows"),
         (&["forecast", "run", "--quantiles", "1.5"], 2, "between 0 and 1"),
-        (&["train", "agreement", "--set", "models=[\"perceptron\"]"], 3, "only series"),
+        (&["train", "agreement", "--set", "models=[\"perceptron\"]"], 3, "only forecasting"),
     ] {
         let ran = place.run(arguments);
         assert!(ran.code == Some(code) && ran.err.contains(part), "{arguments:?}: {:?} {}", ran.code, ran.err);
@@ -243,15 +243,14 @@ fn sizes_that_do_not_fit_the_data_are_rejected_by_field() {
         fs::write(place.path(&format!("data/ud_english_ewt/en_ewt-ud-{split}.conllu")), conllu(9)).unwrap();
     }
     fs::write(place.path("sales.csv"), table(300)).unwrap();
-    let table = ["--csv", "sales.csv", "--target", "sold", "--set", "series.window=14"];
+    let table = ["--csv", "sales.csv", "--target", "sold", "--set", "task.window=14"];
     for (recipe, data, model) in
         [("pos", &[][..], "bilstm"), ("forecast", &table[..], "gru"), ("execute", &[][..], "bilstm")]
     {
         let models = format!("models=[\"{model}\"]");
         let skip = ["--set", "network.skip=residual", "--set", "network.hidden_sizes=[16]", "--set", &models];
-        let width = if model == "gru" { 16 } else { 32 };
-        let size = format!("network.embedding_size={width}");
-        let ran = place.run(&[&["train", recipe, "--set", &size, "--out", recipe][..], &skip, data].concat());
+        let size: &[&str] = if model == "gru" { &[] } else { &["--set", "task.embedding_size=32"] };
+        let ran = place.run(&[&["train", recipe, "--out", recipe][..], size, &skip, data].concat());
         let named =
             ran.err.contains("do not fit the data") && ran.err.contains("skip") && ran.err.contains("[network]");
         assert!(ran.code == Some(3) && named, "{recipe}: {:?} {}", ran.code, ran.err);

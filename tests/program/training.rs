@@ -200,9 +200,9 @@ fn examples_without_a_token_are_left_out_of_training_and_every_metric() {
         fs::write(place.path(&format!("data/names/{language}.txt")), names).unwrap();
     }
     let small = ["--data-dir", "data", "--set", "network.hidden_sizes=[8]", "--epochs", "1"];
-    let words = ["--set", "text.level=words", "--set", "models=[\"birnn\"]"];
+    let words = ["--set", "task.level=words", "--set", "models=[\"birnn\"]"];
     let trained = place.ok(&[&["train", "names", "--out", "run"][..], &words, &small].concat());
-    let note = "10 examples without a token at text.level = \"words\" were skipped; first: ";
+    let note = "10 examples without a token at task.level = \"words\" were skipped; first: ";
     assert!(trained.err.contains(note) && trained.err.contains("(Korean)"), "{}", trained.err);
     let report = place.json(&["evaluate", "run", "--data-dir", "data", "--json"]);
     let marks = place.ok(&[&["train", "names", "--out", "marks"][..], &words[2..], &small].concat());
@@ -221,10 +221,10 @@ fn a_language_model_and_the_n_gram_baseline_predict_the_same_tokens() {
     // The first word of each line is in the vocabulary; the second occurs only once.
     let text: String = (0..600).map(|line| format!("the w{line}\n")).collect();
     fs::write(place.path("text.txt"), text).unwrap();
-    let small = ["--set", "text.level=tokens", "--set", "text.min_count=2", "--epochs", "1", "--out", "run"];
+    let small = ["--set", "task.level=tokens", "--set", "task.min_count=2", "--epochs", "1", "--out", "run"];
     let trained = place.ok(&[&["train", "sentences", "--text", "text.txt"][..], &small].concat());
     assert!(trained.out.contains("% of the tokens are unknown"), "{}", trained.out);
-    assert!(trained.err.contains("fewer than bptt.k1 + 1 = 51"), "{}", trained.err);
+    assert!(trained.err.contains("fewer than task.k1 + 1 = 51"), "{}", trained.err);
     let report = place.json(&["evaluate", "run", "--text", "text.txt", "--json"]);
     let (model, n_grams) = (&report["models"]["lstm"], &report["baselines"]["n-grams"]);
     assert_eq!(model["examples"], n_grams["examples"]);
@@ -269,7 +269,7 @@ fn data_without_batches_are_rejected_by_training_range_test_and_benchmark() {
     let place = Place::new();
     // The training split has one token, so nothing to predict.
     fs::write(place.path("one.txt"), "a".repeat(400)).unwrap();
-    let text = ["sentences", "--text", "one.txt", "--set", "text.level=words"];
+    let text = ["sentences", "--text", "one.txt", "--set", "task.level=words"];
     for command in [&["train"][..], &["train", "--find-rate"], &["bench", "training"]] {
         let refused = place.run(&[command, &text].concat());
         assert_eq!(refused.code, Some(4), "{command:?}: {}", refused.err);

@@ -1,52 +1,8 @@
-//! Gradients by parameter, their global norm, and clipping.
+//! Gradients by parameter: their global norm, clipping, and the contribution of a batch.
 
-use burn::module::{Module, ModuleVisitor, Param};
-use burn::tensor::{Gradients, Tensor};
+use burn::tensor::Tensor;
 use seqzoo_kernels::{Execution, is_finite, sum_of_squares};
-use seqzoo_run::parameters::ParameterPath;
-use std::collections::BTreeMap;
-
-/// The gradient of each parameter by its path, flattened to `[elements]`.
-pub type Flat = BTreeMap<String, Tensor<1>>;
-
-/// A module's parameters by path, flattened to `[elements]`, without autodiff.
-pub fn weights<M: Module>(module: &M) -> Flat {
-    collect(module, None)
-}
-
-/// The gradients of a module's parameters; parameters that the loss does not depend on are left out.
-pub fn of<M: Module>(module: &M, gradients: &Gradients) -> Flat {
-    collect(module, Some(gradients))
-}
-
-fn collect<M: Module>(module: &M, gradients: Option<&Gradients>) -> Flat {
-    struct Collector<'a> {
-        path: ParameterPath,
-        gradients: Option<&'a Gradients>,
-        flat: Flat,
-    }
-    impl ModuleVisitor for Collector<'_> {
-        fn enter_module(&mut self, name: &str, container: &str) {
-            self.path.enter(name, container);
-        }
-        fn exit_module(&mut self, _: &str, _: &str) {
-            self.path.exit();
-        }
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            let found = match self.gradients {
-                Some(gradients) => param.val().grad(gradients),
-                None => Some(param.val().inner()),
-            };
-            if let Some(found) = found {
-                let elements: usize = found.dims().iter().product();
-                self.flat.insert(self.path.name(), found.reshape([elements]));
-            }
-        }
-    }
-    let mut collector = Collector { path: ParameterPath::default(), gradients, flat: Flat::new() };
-    module.visit(&mut collector);
-    collector.flat
-}
+pub use seqzoo_models::parameters::Flat;
 
 /// Global norm of the gradients.
 #[derive(Debug, Clone, PartialEq)]
@@ -109,6 +65,47 @@ pub fn clip_factor(norm: f64, threshold: f64) -> f64 {
     if norm > threshold { threshold / norm } else { 1.0 }
 }
 
+/// What a batch contributes to an update.
+#[derive(Debug, Clone)]
+pub struct Contribution {
+    /// Gradients of the batch's mean loss.
+    pub gradients: Flat,
+    /// Number of predictions: the weight of the gradients and the loss in means over batches.
+    pub weight: f64,
+    /// Mean loss, in nats.
+    pub loss: f64,
+}
+
+/// A weighted sum of contributions, in the order in which they are added: the gradients of several batches before one update.
+#[derive(Debug, Clone, Default)]
+pub struct Accumulated {
+    /// Sum of weight · gradient, by parameter.
+    pub sum: Flat,
+    /// Sum of the weights.
+    pub weight: f64,
+    /// Number of contributions.
+    pub count: u64,
+}
+
+impl Accumulated {
+    /// Adds a contribution.
+    pub fn add(&mut self, contribution: Contribution) {
+        for (name, gradient) in contribution.gradients {
+            let weighted = gradient * contribution.weight;
+            let sum = self.sum.remove(&name).map_or(weighted.clone(), |sum| sum + weighted);
+            self.sum.insert(name, sum);
+        }
+        self.weight += contribution.weight;
+        self.count += 1;
+    }
+
+    /// The weighted mean of the gradients; `None` without a contribution. Starts anew.
+    pub fn take_mean(&mut self) -> Option<Flat> {
+        let Self { sum, weight, count } = std::mem::take(self);
+        (count > 0).then(|| sum.into_iter().map(|(name, sum)| (name, sum / weight)).collect())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -161,5 +158,21 @@ mod tests {
     #[test]
     fn clipping_leaves_small_norms_unchanged() {
         assert_eq!([clip_factor(0.5, 1.0), clip_factor(4.0, 1.0), clip_factor(1e20, 1.0)], [1.0, 0.25, 1e-20]);
+    }
+
+    #[test]
+    fn accumulated_gradients_are_the_mean_over_predictions() {
+        for one in flat(&[&[1.0, 2.0]]) {
+            let mut accumulated = Accumulated::default();
+            assert!(accumulated.take_mean().is_none());
+            for (factor, weight) in [(1.0, 30.0), (5.0, 10.0)] {
+                let gradients = one.iter().map(|(name, tensor)| (name.clone(), tensor.clone() * factor)).collect();
+                accumulated.add(Contribution { gradients, weight, loss: 0.0 });
+            }
+            assert_eq!((accumulated.count, accumulated.weight), (2, 40.0));
+            let mean = accumulated.take_mean().unwrap();
+            assert_eq!(read(vec![mean["0"].clone()]), [2.0, 4.0]);
+            assert_eq!((accumulated.count, accumulated.sum.len()), (0, 0));
+        }
     }
 }

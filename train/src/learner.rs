@@ -1,38 +1,37 @@
 //! The training loop: updates, validation after each epoch, checkpoints, and recovery from anomalies.
 
-mod error;
 mod newest;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use burn::module::Module;
 use burn::tensor::Device;
 use seqzoo_datasets::scores::{Metric, Scores};
+use seqzoo_models::parameters::{self, Array, Arrays};
 use seqzoo_run::checkpoint::{self, CheckpointError, Opened};
 use seqzoo_run::disk::Disk;
 use seqzoo_run::faults;
 use seqzoo_run::folder::{Journal, ModelFolder};
-use seqzoo_run::parameters::{self, Array, Arrays};
 use seqzoo_run::progress::{About, Ended, Epoch, Progress, Snapshot};
 use seqzoo_run::recipe::{OptimizerKind, Recipe};
 use seqzoo_run::record::{Divergence, Onset, Recovery};
-use seqzoo_run::tasks::{RecurrentState, Task};
+use seqzoo_tasks::{DynTrainingTask, RecurrentState};
 use serde_json::{Value, json};
 
+use crate::error::TrainError;
+use crate::gradients::Accumulated;
 use crate::optimizer::Optimizer;
 use crate::recovery::{self, ATTEMPTS_IN_A_RUN, Anomaly, RollbackContext, Site};
-use crate::step::{Batch, Setting, State};
-pub use error::TrainError;
+use crate::step::{Batch, Context, State};
 
 /// Number of updates between lines of `metrics.jsonl`, after one line per update for the first [`METRICS_FIRST`].
 const METRICS_EVERY: u64 = 50;
 const METRICS_FIRST: u64 = 10;
 
 /// A training job: one model of a run.
-pub struct Job<'a, T: Task, D: Disk> {
+pub struct Job<'a, D: Disk> {
     /// The task.
-    pub task: &'a T,
+    pub task: &'a dyn DynTrainingTask,
     /// Metadata of its checkpoints, including the recipe.
     pub about: &'a About,
     /// Folder of its checkpoints and journals.
@@ -45,9 +44,9 @@ pub struct Job<'a, T: Task, D: Disk> {
     pub limits: Limits<'a>,
 }
 
-impl<T: Task, D: Disk> Job<'_, T, D> {
-    fn setting(&self) -> Setting<'_, T> {
-        Setting { task: self.task, recipe: &self.about.settings.recipe, device: self.device }
+impl<D: Disk> Job<'_, D> {
+    fn context(&self) -> Context<'_> {
+        Context { task: self.task, recipe: &self.about.settings.recipe, device: self.device }
     }
 }
 
@@ -70,7 +69,7 @@ pub enum Stopped {
     /// A limit on steps or time was reached; training can be resumed.
     Limit,
     /// [`Limits::stop`] was set; training can be resumed.
-    Asked,
+    Requested,
 }
 
 /// Receives progress reports during training.
@@ -137,10 +136,10 @@ impl<E: Into<TrainError>> From<E> for Interrupt {
 ///
 /// # Errors
 /// [`TrainError`]; checkpoints saved before remain intact.
-pub fn train<T: Task, D: Disk>(job: &Job<T, D>, observer: &mut dyn Observer) -> Result<Outcome, TrainError> {
+pub fn train<D: Disk>(job: &Job<D>, observer: &mut dyn Observer) -> Result<Outcome, TrainError> {
     let mut clock = Clock::start();
     let mut learner = Learner::begin(job, &mut clock, observer)?;
-    let ended = |learner: &Learner<T, D>| learner.state.progress.ended(learner.recipe());
+    let ended = |learner: &Learner<D>| learner.state.progress.ended(learner.recipe());
     let nothing_left = ended(&learner).is_some();
     loop {
         match learner.run(&mut clock, observer) {
@@ -176,18 +175,18 @@ impl Clock {
     }
 }
 
-struct Learner<'a, T: Task, D: Disk> {
-    job: &'a Job<'a, T, D>,
-    state: State<T::Network>,
+struct Learner<'a, D: Disk> {
+    job: &'a Job<'a, D>,
+    state: State,
     /// Step of the checkpoint that was loaded.
     loaded_at: Option<u64>,
     saved_step: u64,
     gradient_norm: f64,
 }
 
-impl<'a, T: Task, D: Disk> Learner<'a, T, D> {
+impl<'a, D: Disk> Learner<'a, D> {
     /// Resumes from the latest usable checkpoint, or starts a new training.
-    fn begin(job: &'a Job<'a, T, D>, clock: &mut Clock, observer: &mut dyn Observer) -> Result<Self, TrainError> {
+    fn begin(job: &'a Job<'a, D>, clock: &mut Clock, observer: &mut dyn Observer) -> Result<Self, TrainError> {
         faults::point("rollback-load")
             .map_err(|source| CheckpointError::Unreadable { path: job.folder.path.clone(), source })?;
         let rollback = job.folder.rollback()?;
@@ -197,19 +196,19 @@ impl<'a, T: Task, D: Disk> Learner<'a, T, D> {
             return Self::resume(job, &opened, snapshot, rollback);
         }
         if job.folder.has(Journal::Metrics) && !from_start {
-            return Err(TrainError::Lost { path: job.folder.path.clone() });
+            return Err(TrainError::MissingCheckpoints { path: job.folder.path.clone() });
         }
-        job.folder.cut_metrics(0)?;
-        let mut state = State::fresh(&job.setting());
+        job.folder.truncate_metrics(0)?;
+        let mut state = State::initial(job.context());
         state.progress.recovery = rollback.unwrap_or_default();
-        state.progress.divergence = Divergence::new(State::untrained(&job.setting()));
+        state.progress.divergence = Divergence::new(State::untrained(job.context()));
         let mut learner = Self { job, state, loaded_at: None, saved_step: 0, gradient_norm: 0.0 };
         learner.save(clock)?;
         Ok(learner)
     }
 
     fn resume(
-        job: &'a Job<'a, T, D>,
+        job: &'a Job<'a, D>,
         opened: &Opened,
         snapshot: Snapshot,
         rollback: Option<Recovery>,
@@ -222,21 +221,21 @@ impl<'a, T: Task, D: Disk> Learner<'a, T, D> {
             (snapshot.task != job.task.files(), "vocabulary"),
         ];
         if let Some((_, what)) = differs.into_iter().find(|&(differs, _)| differs) {
-            return Err(TrainError::Foreign { path: opened.path.clone(), what });
+            return Err(TrainError::OtherRun { path: opened.path.clone(), what });
         }
         let settings = job.about.settings.recipe.optimizer;
         let step = snapshot.progress.step;
         let (mut optimizer, current) = Optimizer::from_arrays(settings, &snapshot.optimizer, step, job.device);
-        let network = job.task.network(&job.device.clone().autodiff());
-        let network = parameters::write(network, current.as_ref().unwrap_or(&snapshot.weights))
-            .map_err(|source| TrainError::Unfit { path: opened.path.clone(), source })?;
+        let mut network = job.task.network(&job.device.clone().autodiff());
+        parameters::write(&mut *network, current.as_ref().unwrap_or(&snapshot.weights))
+            .map_err(|source| TrainError::Mismatch { path: opened.path.clone(), source })?;
         let mut progress = snapshot.progress;
         if progress.divergence.untrained().is_none() {
             // Older versions did not save it; it is a function of the recipe and the data alone.
-            progress.divergence = Divergence::new(State::untrained(&job.setting()));
+            progress.divergence = Divergence::new(State::untrained(job.context()));
         }
         if let Some(recovery) = rollback.filter(|recovery| recovery.generation > progress.recovery.generation) {
-            if recovery::forgets(&recovery) {
+            if recovery::resets_optimizer(&recovery) {
                 optimizer = Optimizer::new(settings);
             }
             progress.recovery = recovery;
@@ -245,9 +244,12 @@ impl<'a, T: Task, D: Disk> Learner<'a, T, D> {
         let recurrent_state: RecurrentState =
             snapshot.recurrent_state.iter().map(|(name, array)| (name.clone(), array.tensor(device))).collect();
         let recurrent_state = (!recurrent_state.is_empty()).then_some(recurrent_state);
-        let accumulated =
-            snapshot.accumulated.iter().map(|(name, array)| (name.clone(), array.tensor(device))).collect();
-        job.folder.cut_metrics(progress.metrics_bytes)?;
+        let accumulated = Accumulated {
+            sum: snapshot.accumulated.iter().map(|(name, array)| (name.clone(), array.tensor(device))).collect(),
+            weight: progress.accumulated_weight,
+            count: progress.accumulated_batches,
+        };
+        job.folder.truncate_metrics(progress.metrics_bytes)?;
         let state = State { network, optimizer, recurrent_state, accumulated, progress };
         let learner = Self { job, state, loaded_at: Some(step), saved_step: step, gradient_norm: 0.0 };
         learner.prune()?;
@@ -275,7 +277,7 @@ impl<'a, T: Task, D: Disk> Learner<'a, T, D> {
             }
             let Some(scores) = self.validate(clock, observer)? else {
                 self.save(clock)?;
-                return Ok(self.limit_reached(clock).unwrap_or(Stopped::Asked));
+                return Ok(self.limit_reached(clock).unwrap_or(Stopped::Requested));
             };
             self.end_epoch(scores, clock)?;
             let epoch = self.state.progress.history.last().expect("an epoch was just recorded");
@@ -297,9 +299,9 @@ impl<'a, T: Task, D: Disk> Learner<'a, T, D> {
         let Progress { epoch, recovery, .. } = &self.state.progress;
         let batches = self.job.task.batches(*epoch);
         let count = batches.len() as u64;
-        let numbered = (0..).zip(batches).map(|(place, examples)| Batch {
-            place,
-            global_batch: epoch * count + place,
+        let numbered = (0..).zip(batches).map(|(index, examples)| Batch {
+            index,
+            global_batch: epoch * count + index,
             examples,
             is_last: false,
             batches_per_epoch: count,
@@ -318,7 +320,7 @@ impl<'a, T: Task, D: Disk> Learner<'a, T, D> {
     fn limit_reached(&self, clock: &Clock) -> Option<Stopped> {
         let Limits { stop, max_steps, max_time } = self.job.limits;
         if stop.load(Ordering::Relaxed) {
-            return Some(Stopped::Asked);
+            return Some(Stopped::Requested);
         }
         let too_many = max_steps.is_some_and(|most| self.state.progress.step >= most);
         let too_long = max_time.is_some_and(|most| clock.started.elapsed() >= most);
@@ -327,32 +329,32 @@ impl<'a, T: Task, D: Disk> Learner<'a, T, D> {
 
     /// Processes a batch. On an anomaly, the batch is retried, then skipped, and then training rolls back.
     fn process(&mut self, batch: &Batch, batches: u64, observer: &mut dyn Observer) -> Result<StepReport, Interrupt> {
-        let taken = match self.state.read(&self.job.setting(), batch, 0) {
+        let result = match self.state.step(self.job.context(), batch, 0) {
             Err(anomaly) if anomaly.site.is_of_a_batch() => {
                 self.log_event("retry", Some(batch), &anomaly, json!({}))?;
-                match self.state.read(&self.job.setting(), batch, 1) {
-                    Ok(taken) => {
+                match self.state.step(self.job.context(), batch, 1) {
+                    Ok(done) => {
                         self.glitch(&anomaly, observer)?;
-                        let mut taken = taken;
-                        taken.state.progress.recovery.glitches += 1;
-                        Ok(taken)
+                        let mut done = done;
+                        done.state.progress.recovery.nondeterministic_retries += 1;
+                        Ok(done)
                     }
                     again => again,
                 }
             }
-            taken => taken,
+            result => result,
         };
         let mut tokens = 0;
         let mut loss = f64::NAN;
-        match taken {
-            Ok(taken) => {
-                let updated = taken.state.progress.step > self.state.progress.step;
-                self.state = taken.state;
+        match result {
+            Ok(done) => {
+                let updated = done.state.progress.step > self.state.progress.step;
+                self.state = done.state;
                 self.state.progress.recovery.skips_in_a_row = 0;
-                (tokens, loss) = (taken.tokens, taken.loss);
-                self.gradient_norm = taken.gradient_norm.unwrap_or(self.gradient_norm);
+                (tokens, loss) = (done.tokens, done.loss);
+                self.gradient_norm = done.gradient_norm.unwrap_or(self.gradient_norm);
                 if updated {
-                    self.write_metrics(taken.loss, taken.learning_rate)?;
+                    self.write_metrics(done.loss, done.learning_rate)?;
                 }
             }
             Err(anomaly) if anomaly.site.is_of_a_batch() => {
@@ -363,7 +365,7 @@ impl<'a, T: Task, D: Disk> Learner<'a, T, D> {
                     return Err(roll_back(anomaly));
                 }
                 let skips = state.progress.recovery.skips;
-                let state = state.without(&self.job.setting(), batch).map_err(roll_back)?;
+                let state = state.skip(self.job.context(), batch).map_err(roll_back)?;
                 self.log_event("skip", Some(batch), &anomaly, json!({"skips": skips}))?;
                 observer.note(&format!("{anomaly} at step {}: batch skipped", self.state.progress.step));
                 self.state = state;
@@ -389,7 +391,7 @@ impl<'a, T: Task, D: Disk> Learner<'a, T, D> {
     /// Handles a retry with a different result: recorded the first time, an error the second time.
     fn glitch(&self, anomaly: &Anomaly, observer: &mut dyn Observer) -> Result<(), TrainError> {
         let Progress { step, recovery, .. } = &self.state.progress;
-        if recovery.glitches > 0 {
+        if recovery.nondeterministic_retries > 0 {
             self.log_event("stop", None, anomaly, json!({"diagnosis": "not deterministic"}))?;
             return Err(TrainError::NotDeterministic { anomaly: anomaly.clone(), step: *step });
         }
@@ -400,29 +402,29 @@ impl<'a, T: Task, D: Disk> Learner<'a, T, D> {
 
     /// Metrics on the validation split, retried once if they are not finite; `None` if training was stopped.
     fn validate(&mut self, clock: &Clock, observer: &mut dyn Observer) -> Result<Option<Scores>, Interrupt> {
-        let stop = || matches!(self.limit_reached(clock), Some(Stopped::Asked));
-        let network = self.state.optimizer.answering(self.state.network.clone()).valid();
+        let stop = || matches!(self.limit_reached(clock), Some(Stopped::Requested));
+        let network = self.state.optimizer.evaluation_network(&*self.state.network).boxed_valid();
         let measured = |attempt: u32| {
-            faults::moment(self.state.progress.step, self.state.progress.epoch, attempt);
-            let mut scores = self.job.task.validate(&network, self.job.device, &stop)?;
+            faults::set_batch(self.state.progress.step, self.state.progress.epoch, attempt);
+            let mut scores = self.job.task.validate(&*network, self.job.device, &stop)?;
             if let Some(value) = faults::value("metric") {
-                scores.metrics.insert(Metric::Loss, f64::from(value));
+                scores.insert(Metric::LOSS, f64::from(value));
             }
             Some(scores)
         };
-        let is_sound = |scores: &Scores| scores.metrics.values().all(|value| value.is_finite());
+        let is_sound = |scores: &Scores| scores.iter().all(|(_, value)| value.is_finite());
         let Some(scores) = measured(0) else { return Ok(None) };
         if is_sound(&scores) {
             return Ok(Some(scores));
         }
-        let value = scores.metrics.values().copied().find(|value| !value.is_finite()).unwrap_or(f64::NAN);
+        let value = scores.iter().map(|(_, value)| value).find(|value| !value.is_finite()).unwrap_or(f64::NAN);
         let anomaly = Anomaly { site: Site::Validation, name: None, value };
         self.log_event("retry", None, &anomaly, json!({}))?;
         match measured(1) {
             None => Ok(None),
             Some(scores) if is_sound(&scores) => {
                 self.glitch(&anomaly, observer)?;
-                self.state.progress.recovery.glitches += 1;
+                self.state.progress.recovery.nondeterministic_retries += 1;
                 Ok(Some(scores))
             }
             Some(_) => Err(Interrupt::RollBack { anomaly, batch: None }),
@@ -438,9 +440,9 @@ impl<'a, T: Task, D: Disk> Learner<'a, T, D> {
         done.history.push(epoch.clone());
         (done.epoch, done.batch, done.loss_sum, done.predictions) = (epoch.epoch, 0, 0.0, 0.0);
         self.state.recurrent_state = None;
-        let waited = done.epochs_since_best(recipe.stopping.metric);
+        let waited = done.epochs_since_best(recipe.stopping_metric());
         if recipe.optimizer.kind == OptimizerKind::Asgd && waited >= recipe.optimizer.averaging_patience as u64 {
-            self.state.optimizer.begin_averaging(&self.state.network, self.job.device);
+            self.state.optimizer.begin_averaging(&*self.state.network, self.job.device);
         }
         let line = serde_json::to_value(epoch).expect("made of numbers");
         self.state.progress.metrics_bytes += self.job.folder.append(Journal::Metrics, &line)?;
@@ -468,13 +470,19 @@ impl<'a, T: Task, D: Disk> Learner<'a, T, D> {
         };
         let snapshot = Snapshot {
             about: self.job.about.clone(),
-            progress: progress.clone(),
-            weights: parameters::read(&optimizer.answering(network.clone())),
-            optimizer: optimizer.to_arrays(network),
+            progress: Progress {
+                accumulated_batches: accumulated.count,
+                accumulated_weight: accumulated.weight,
+                ..progress.clone()
+            },
+            weights: parameters::read(&*optimizer.evaluation_network(&**network)),
+            optimizer: optimizer.to_arrays(&**network),
             recurrent_state: arrays(
                 recurrent_state.iter().flatten().map(|(name, tensor)| (name, Array::of(tensor.clone()))).collect(),
             ),
-            accumulated: arrays(accumulated.iter().map(|(name, tensor)| (name, Array::of(tensor.clone()))).collect()),
+            accumulated: arrays(
+                accumulated.sum.iter().map(|(name, tensor)| (name, Array::of(tensor.clone()))).collect(),
+            ),
             task: self.job.task.files(),
         };
         self.job.folder.sync_metrics()?;
@@ -491,7 +499,7 @@ impl<'a, T: Task, D: Disk> Learner<'a, T, D> {
         let mut keep: Vec<u64> = checkpoints.list()?.into_iter().rev().map(|(step, _)| step).collect();
         keep.dedup();
         keep.truncate(self.recipe().checkpoints.keep);
-        keep.extend(self.state.progress.best(self.recipe().stopping.metric).map(|epoch| epoch.step));
+        keep.extend(self.state.progress.best(self.recipe().stopping_metric()).map(|epoch| epoch.step));
         Ok(checkpoints.prune(&keep)?)
     }
 
@@ -504,7 +512,7 @@ impl<'a, T: Task, D: Disk> Learner<'a, T, D> {
             "value": anomaly.value.to_string(),
         });
         if let Some(batch) = batch {
-            line["batch"] = batch.place.into();
+            line["batch"] = batch.index.into();
         }
         for (name, value) in more.as_object().into_iter().flatten() {
             line[name] = value.clone();
@@ -527,7 +535,7 @@ impl<'a, T: Task, D: Disk> Learner<'a, T, D> {
             listed.into_iter().filter(|(_, path)| checkpoint::open(path).is_ok()).map(|(step, _)| step).collect();
         let batches = self.job.task.batches(*epoch).len() as u64;
         let onset = match anomaly.site {
-            Site::Exploded => self.state.progress.divergence.onset(),
+            Site::Divergence => self.state.progress.divergence.onset(),
             _ => None,
         };
         let found = Onset {
@@ -549,7 +557,7 @@ impl<'a, T: Task, D: Disk> Learner<'a, T, D> {
         let changes = json!({
             "attempt": next.region.map(|region| region.attempts), "of_run": next.generation, "back_to": next.target,
             "rate_factor": next.rate_factor, "clip_factor": next.clip_factor, "warm_up_from": next.warm_up_from,
-            "fresh_moments": recovery::forgets(&next), "postponed": next.postponed, "rejected": rejected,
+            "fresh_moments": recovery::resets_optimizer(&next), "postponed": next.postponed, "rejected": rejected,
             "first": first, "untrained_loss": self.state.progress.divergence.untrained().map(|untrained| untrained.loss),
         });
         self.log_event("roll back", batch, anomaly, changes)?;
@@ -567,16 +575,16 @@ impl<'a, T: Task, D: Disk> Learner<'a, T, D> {
     /// divergence.
     fn diagnose(&self, anomaly: &Anomaly, batch: Option<&Batch>) -> Result<TrainError, TrainError> {
         let Progress { step, epoch, .. } = self.state.progress;
-        let fresh = State::fresh(&self.job.setting());
+        let fresh = State::initial(self.job.context());
         let is_bad = batch.is_some_and(|batch| {
-            let read = fresh.read(&self.job.setting(), batch, 2);
+            let read = fresh.step(self.job.context(), batch, 2);
             read.is_err_and(|anomaly| matches!(anomaly.site, Site::Data | Site::Loss | Site::Gradient))
         });
         let diagnosis = if is_bad { "invalid data" } else { "diverged" };
         self.log_event("stop", batch, anomaly, json!({"diagnosis": diagnosis}))?;
         let anomaly = anomaly.clone();
         Ok(match batch.filter(|_| is_bad) {
-            Some(batch) => TrainError::BadData { anomaly, batch: batch.place + 1, pass: epoch + 1 },
+            Some(batch) => TrainError::InvalidData { anomaly, batch: batch.index + 1, epoch: epoch + 1 },
             None => TrainError::Diverged { anomaly, step },
         })
     }

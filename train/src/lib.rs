@@ -8,6 +8,7 @@
 //!
 //! Recipes, run folders and checkpoints live in `seqzoo_run`. Progress is reported to an [`Observer`]; nothing is printed.
 
+mod error;
 pub mod gradients;
 pub mod learner;
 pub mod optimizer;
@@ -17,5 +18,6 @@ pub mod schedule;
 pub mod speed;
 mod step;
 
-pub use learner::{Job, Limits, Observer, Outcome, StepReport, Stopped, TrainError, train};
+pub use error::TrainError;
+pub use learner::{Job, Limits, Observer, Outcome, StepReport, Stopped, train};
 pub use step::REFERENCE_BATCHES;

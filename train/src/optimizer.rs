@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Device, Tensor};
 use seqzoo_kernels::{self as kernels, Execution, Parameter, Rule, Step, Updated};
-use seqzoo_run::parameters::{self, Array, Arrays, ParameterPath};
+use seqzoo_models::parameters::{self, Array, Arrays, DynNetwork};
 use seqzoo_run::recipe::{OptimizerKind, OptimizerSettings};
 
 use crate::gradients::Flat;
@@ -31,7 +30,7 @@ use crate::gradients::Flat;
 pub struct Optimizer {
     settings: OptimizerSettings,
     /// State variables by parameter and symbol, such as `output.weight/m`.
-    memory: BTreeMap<String, Tensor<1>>,
+    state: BTreeMap<String, Tensor<1>>,
     /// Number of updates, t of the equations.
     updates: u64,
     /// Number of weight vectors in the mean; 0 before averaging begins.
@@ -59,62 +58,60 @@ const CURRENT: &str = "current";
 impl Optimizer {
     /// Creates an optimizer without state.
     pub fn new(settings: OptimizerSettings) -> Self {
-        Self { settings, memory: BTreeMap::new(), updates: 0, averaged: 0, execution: Execution::default() }
+        Self { settings, state: BTreeMap::new(), updates: 0, averaged: 0, execution: Execution::default() }
     }
 
-    /// Updates the module with `gradients`; parameters without a gradient are unchanged.
-    pub fn update<M: Module>(&mut self, module: M, gradients: Flat, update: Update) -> M {
+    /// Updates the network with `gradients`; parameters without a gradient are unchanged.
+    pub fn update(&mut self, network: &mut dyn DynNetwork, gradients: Flat, update: Update) {
         self.updates += 1;
         if self.averaged > 0 {
             self.averaged += 1;
         }
-        module.map(&mut Stepper {
-            path: ParameterPath::default(),
+        let mut stepper = Stepper {
             settings: self.settings,
-            memory: &mut self.memory,
+            state: &mut self.state,
             gradients,
             update,
             updates: self.updates,
             averaged: self.averaged,
             execution: self.execution,
-        })
+        };
+        network.change_parameters(&mut |name, shape, value| stepper.update_parameter(name, shape, value));
     }
 
-    /// Begins averaging the weights of `module`. No effect if averaging has begun or the optimizer is not ASGD.
-    pub fn begin_averaging<M: Module>(&mut self, module: &M, device: &Device) {
+    /// Begins averaging the weights of a network. No effect if averaging has begun or the optimizer is not ASGD.
+    pub fn begin_averaging(&mut self, network: &dyn DynNetwork, device: &Device) {
         if self.settings.kind != OptimizerKind::Asgd || self.averaged > 0 {
             return;
         }
         self.averaged = 1;
-        for (name, array) in parameters::read(module) {
-            self.memory.insert(format!("{name}/{MEAN}"), flat(&array, device));
+        for (name, array) in parameters::read(network) {
+            self.state.insert(format!("{name}/{MEAN}"), flat(&array, device));
         }
     }
 
-    /// The module for evaluation and inference: with mean weights once averaging has begun, else `module` itself.
+    /// The network for evaluation and inference: with mean weights once averaging has begun, else a copy of `network`.
     ///
     /// # Panics
-    /// If the mean weights belong to another module.
-    pub fn answering<M: Module>(&self, module: M) -> M {
-        if self.averaged == 0 {
-            return module;
+    /// If the mean weights belong to another network.
+    pub fn evaluation_network(&self, network: &dyn DynNetwork) -> Box<dyn DynNetwork> {
+        let mut network = network.boxed_clone();
+        if self.averaged > 0 {
+            network.change_parameters(&mut |name, _, _| Some(self.state[&format!("{name}/{MEAN}")].clone()));
         }
-        let mut weights = parameters::read(&module);
-        for (name, array) in &mut weights {
-            array.values = Array::of(self.memory[&format!("{name}/{MEAN}")].clone()).values;
-        }
-        parameters::write(module, &weights).expect("mean weights have the shapes of their parameters")
+        network
     }
 
-    /// The optimizer state by name; once averaging has begun, also the current weights of `module`.
-    pub fn to_arrays<M: Module>(&self, module: &M) -> Arrays {
+    /// The optimizer state by name; once averaging has begun, also the current weights of the network.
+    pub fn to_arrays(&self, network: &dyn DynNetwork) -> Arrays {
         let mut arrays: Arrays =
-            self.memory.iter().map(|(name, tensor)| (name.clone(), Array::of(tensor.clone()))).collect();
+            self.state.iter().map(|(name, tensor)| (name.clone(), Array::of(tensor.clone()))).collect();
         arrays.insert(UPDATES.to_owned(), of_count(self.updates));
         if self.averaged > 0 {
             arrays.insert(AVERAGED.to_owned(), of_count(self.averaged));
-            arrays
-                .extend(parameters::read(module).into_iter().map(|(name, array)| (format!("{name}/{CURRENT}"), array)));
+            arrays.extend(
+                parameters::read(network).into_iter().map(|(name, array)| (format!("{name}/{CURRENT}"), array)),
+            );
         }
         arrays
     }
@@ -128,23 +125,23 @@ impl Optimizer {
         step: u64,
         device: &Device,
     ) -> (Self, Option<Arrays>) {
-        let (mut memory, mut current) = (BTreeMap::new(), Arrays::new());
+        let (mut state, mut current) = (BTreeMap::new(), Arrays::new());
         for (name, array) in arrays {
             match name.strip_suffix(&format!("/{CURRENT}")) {
                 Some(name) => drop(current.insert(name.to_owned(), array.clone())),
                 None if [UPDATES, AVERAGED].contains(&name.as_str()) => {}
-                None => drop(memory.insert(name.clone(), flat(array, device))),
+                None => drop(state.insert(name.clone(), flat(array, device))),
             }
         }
         let updates = arrays.get(UPDATES).map_or(step, count);
         let averaged = arrays.get(AVERAGED).map_or(0, count);
         let execution = Execution::default();
-        (Self { settings, memory, updates, averaged, execution }, (averaged > 0).then_some(current))
+        (Self { settings, state, updates, averaged, execution }, (averaged > 0).then_some(current))
     }
 
     /// State variables by name.
-    pub fn memory(&self) -> impl Iterator<Item = (&String, &Tensor<1>)> {
-        self.memory.iter()
+    pub fn state(&self) -> impl Iterator<Item = (&String, &Tensor<1>)> {
+        self.state.iter()
     }
 }
 
@@ -171,9 +168,8 @@ fn corrections(beta_1: f64, beta_2: f64, updates: u64) -> (f64, f64) {
 }
 
 struct Stepper<'a> {
-    path: ParameterPath,
     settings: OptimizerSettings,
-    memory: &'a mut BTreeMap<String, Tensor<1>>,
+    state: &'a mut BTreeMap<String, Tensor<1>>,
     gradients: Flat,
     update: Update,
     updates: u64,
@@ -184,9 +180,9 @@ struct Stepper<'a> {
 impl Stepper<'_> {
     /// Updates a state variable by a function of its previous value, which is zero at first.
     fn update_state(&mut self, name: &str, like: &Tensor<1>, new: impl FnOnce(Tensor<1>) -> Tensor<1>) -> Tensor<1> {
-        let old = self.memory.remove(name).unwrap_or_else(|| like.zeros_like());
+        let old = self.state.remove(name).unwrap_or_else(|| like.zeros_like());
         let new = new(old);
-        self.memory.insert(name.to_owned(), new.clone());
+        self.state.insert(name.to_owned(), new.clone());
         new
     }
 
@@ -212,11 +208,11 @@ impl Stepper<'_> {
             OptimizerKind::RmsProp => return None,
         };
         let names: Vec<String> = variables.iter().map(|variable| format!("{name}/{variable}")).collect();
-        let old = names.iter().map(|name| self.memory.get(name).cloned().unwrap_or_else(|| g.zeros_like()));
+        let old = names.iter().map(|name| self.state.get(name).cloned().unwrap_or_else(|| g.zeros_like()));
         let state: Vec<Tensor<1>> = old.collect();
         let parameter = Parameter { value, gradient: g, state: &state };
         let Updated { value, state } = kernels::update(rule, shared, parameter, self.execution)?;
-        self.memory.extend(names.into_iter().zip(state));
+        self.state.extend(names.into_iter().zip(state));
         Some(value)
     }
 
@@ -255,47 +251,42 @@ impl Stepper<'_> {
             }
         }
     }
-}
 
-impl ModuleMapper for Stepper<'_> {
-    fn enter_module(&mut self, name: &str, container: &str) {
-        self.path.enter(name, container);
-    }
-
-    fn exit_module(&mut self, _: &str, _: &str) {
-        self.path.exit();
-    }
-
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let name = self.path.name();
-        let Some(gradient) = self.gradients.remove(&name) else { return param };
-        let old = param.val().inner();
-        let (shape, elements) = (old.dims(), gradient.dims());
-        let decays = D >= 2 && self.settings.weight_decay > 0.0;
-        let value = self.fused(&name, &gradient, &old.clone().reshape(elements), decays).unwrap_or_else(|| {
+    /// The new value of a parameter; `None` without a gradient.
+    fn update_parameter(&mut self, name: &str, shape: &[usize], old: Tensor<1>) -> Option<Tensor<1>> {
+        let gradient = self.gradients.remove(name)?;
+        let decays = shape.len() >= 2 && self.settings.weight_decay > 0.0;
+        let value = self.fused(name, &gradient, &old, decays).unwrap_or_else(|| {
             let factor = self.update.clip_factor;
             let gradient = if factor == 1.0 { gradient } else { gradient * factor };
-            old.clone().reshape(elements) - self.change(&name, gradient, decays.then(|| old.reshape(elements)))
+            old.clone() - self.change(name, gradient, decays.then_some(old))
         });
-        let value = value.reshape(shape);
         if self.averaged > 0 {
-            let new = value.clone().reshape(elements);
+            let new = value.clone();
             let count = self.averaged as f64;
             self.update_state(&format!("{name}/{MEAN}"), &new, |mean| mean.clone() + (new.clone() - mean) / count);
         }
-        param.map(|_| Tensor::from_inner(value).require_grad())
+        Some(value)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gradients;
-    use burn::nn::Linear;
+    use burn::module::{Module, Param};
     use burn::tensor::TensorData;
+    use seqzoo_models::networks::Network;
     use seqzoo_run::devices;
 
     const TARGET: [f32; 3] = [0.5, -2.0, 30.0];
+
+    #[derive(Module, Debug)]
+    struct Linear {
+        weight: Param<Tensor<2>>,
+        bias: Option<Param<Tensor<1>>>,
+    }
+
+    impl Network for Linear {}
 
     /// A weight `[1, 3]` and a bias `[3]`, with the loss Σ (θ − target)² / 2 of each.
     fn module(device: &Device) -> Linear {
@@ -307,7 +298,7 @@ mod tests {
         let (weight, bias) = (module.weight.val(), module.bias.as_ref().unwrap().val());
         let target = Tensor::<1>::from_data(TARGET, &weight.device());
         let loss = (weight - target.clone().unsqueeze()).square().sum() + (bias - target).square().sum();
-        gradients::of(module, &(loss * 0.5).backward())
+        DynNetwork::gradients(module, &(loss * 0.5).backward())
     }
 
     fn settings(kind: OptimizerKind) -> OptimizerSettings {
@@ -360,11 +351,11 @@ mod tests {
                     let gradients =
                         Flat::from([("weight".to_owned(), Tensor::from_data(data, &device.clone().inner()))]);
                     let update = Update { learning_rate: 0.1, clip_factor: 0.3 };
-                    module = optimizer.update(module, gradients, update);
+                    optimizer.update(&mut module, gradients, update);
                 }
-                let memory = optimizer.to_arrays(&module);
+                let state = optimizer.to_arrays(&module);
                 let mut all = parameters::read(&module).remove("weight").unwrap().values;
-                all.extend(memory.into_values().flat_map(|array| array.values));
+                all.extend(state.into_values().flat_map(|array| array.values));
                 all
             };
             let (fused, reference) = (updated(Execution::default()), updated(Execution::reference()));
@@ -385,7 +376,7 @@ mod tests {
                 for step in 1..=20 {
                     let update = Update { learning_rate: 0.1, clip_factor: 1.0 };
                     let gradients = gradients_of(&module);
-                    module = optimizer.update(module, gradients, update);
+                    optimizer.update(&mut module, gradients, update);
                     optimizer = Optimizer::from_arrays(settings, &optimizer.to_arrays(&module), 0, &plain).0;
                     for (numbers, decays) in expected.iter_mut().zip([true, false]) {
                         for (number, target) in numbers.iter_mut().zip(TARGET) {
@@ -416,15 +407,15 @@ mod tests {
         let mut seen = vec![parameters::read(&module)["weight"].values[2]];
         for _ in 0..5 {
             let gradients = gradients_of(&module);
-            module = optimizer.update(module, gradients, Update { learning_rate: 0.1, clip_factor: 1.0 });
+            optimizer.update(&mut module, gradients, Update { learning_rate: 0.1, clip_factor: 1.0 });
             seen.push(parameters::read(&module)["weight"].values[2]);
             let (restored, current) = Optimizer::from_arrays(settings, &optimizer.to_arrays(&module), 0, &plain);
             assert_eq!(current.unwrap(), parameters::read(&module));
             optimizer = restored;
         }
         let mean = seen.iter().sum::<f32>() / seen.len() as f32;
-        let answering = parameters::read(&optimizer.answering(module))["weight"].values[2];
-        assert!((answering - mean).abs() < 1e-5, "{answering}, not {mean}");
+        let evaluated = parameters::read(&*optimizer.evaluation_network(&module))["weight"].values[2];
+        assert!((evaluated - mean).abs() < 1e-5, "{evaluated}, not {mean}");
     }
 
     #[test]
@@ -436,11 +427,11 @@ mod tests {
             let (mut module, mut optimizer) = (module(&plain.clone().autodiff()), Optimizer::new(settings));
             for _ in 0..50 {
                 let gradients = gradients_of(&module);
-                module = optimizer.update(module, gradients, update);
+                optimizer.update(&mut module, gradients, update);
             }
             let before = parameters::read(&module)["bias"].values.clone();
             let gradients = gradients_of(&module);
-            module = Optimizer::new(settings).update(module, gradients, update);
+            Optimizer::new(settings).update(&mut module, gradients, update);
             for (before, after) in before.iter().zip(&parameters::read(&module)["bias"].values) {
                 // m / (1 − β₁) = g and √(v / (1 − β₂)) = |g|.
                 assert!(((before - after).abs() - 0.1).abs() < 1e-5, "{kind:?}: {before} to {after}");

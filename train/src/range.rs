@@ -2,10 +2,10 @@
 
 use burn::tensor::Device;
 use seqzoo_run::recipe::{Recipe, ScheduleKind};
-use seqzoo_run::tasks::Task;
+use seqzoo_tasks::DynTrainingTask;
 
-use crate::learner::TrainError;
-use crate::step::{self, Setting, State};
+use crate::error::TrainError;
+use crate::step::{self, Context, State};
 
 /// Lowest and highest learning rate of the test.
 const RATES: [f64; 2] = [1e-6, 10.0];
@@ -28,7 +28,7 @@ const EXPLODED: f64 = 3.0;
 
 /// Loss at one learning rate.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Tried {
+pub struct RangePoint {
     /// Learning rate of the update before the loss was measured.
     pub rate: f64,
     /// Mean loss of the batch.
@@ -42,27 +42,32 @@ pub struct Tried {
 ///
 /// # Errors
 /// If there are no batches, or the first training step fails because a value is not finite.
-pub fn range_test<T: Task>(task: &T, recipe: &Recipe, updates: u32, device: &Device) -> Result<Vec<Tried>, TrainError> {
+pub fn range_test(
+    task: &dyn DynTrainingTask,
+    recipe: &Recipe,
+    updates: u32,
+    device: &Device,
+) -> Result<Vec<RangePoint>, TrainError> {
     let mut recipe = recipe.clone();
     (recipe.schedule.kind, recipe.schedule.warmup_steps, recipe.training.accumulate) = (ScheduleKind::Constant, 0, 1);
-    let mut state = State::fresh(&Setting { task, recipe: &recipe, device });
-    let mut tried: Vec<Tried> = Vec::new();
+    let mut state = State::initial(Context { task, recipe: &recipe, device });
+    let mut tried: Vec<RangePoint> = Vec::new();
     let mut previous = None;
     for (update, batch) in (0..=updates).zip(step::batches(task)?) {
         let fraction = f64::from(update) / f64::from(updates.max(2) - 1);
         recipe.training.learning_rate = RATES[0] * (RATES[1] / RATES[0]).powf(fraction);
-        if batch.place == 0 {
+        if batch.index == 0 {
             state.recurrent_state = None;
         }
-        let taken = match state.read(&Setting { task, recipe: &recipe, device }, &batch, 0) {
+        let taken = match state.step(Context { task, recipe: &recipe, device }, &batch, 0) {
             Ok(taken) => taken,
             Err(anomaly) if previous.is_none() => {
-                return Err(TrainError::Unmeasurable { anomaly, batch: batch.place + 1, epoch: 1 });
+                return Err(TrainError::Unmeasurable { anomaly, batch: batch.index + 1, epoch: 1 });
             }
             Err(_) => break,
         };
         state = taken.state;
-        tried.extend(previous.map(|rate| Tried { rate, loss: taken.loss }));
+        tried.extend(previous.map(|rate| RangePoint { rate, loss: taken.loss }));
         previous = Some(recipe.training.learning_rate);
         if has_exploded(&tried) {
             break;
@@ -72,12 +77,12 @@ pub fn range_test<T: Task>(task: &T, recipe: &Recipe, updates: u32, device: &Dev
 }
 
 /// Exponentially smoothed losses, with bias correction.
-pub fn smoothed(tried: &[Tried]) -> Vec<Tried> {
+pub fn smoothed(tried: &[RangePoint]) -> Vec<RangePoint> {
     let (mut mean, mut weight) = (0.0, 0.0);
-    let smooth = |&Tried { rate, loss }: &Tried| {
+    let smooth = |&RangePoint { rate, loss }: &RangePoint| {
         mean = SMOOTHING * mean + (1.0 - SMOOTHING) * loss;
         weight = SMOOTHING * weight + (1.0 - SMOOTHING);
-        Tried { rate, loss: mean / weight }
+        RangePoint { rate, loss: mean / weight }
     };
     tried.iter().map(smooth).collect()
 }
@@ -90,7 +95,7 @@ struct Plateau {
 }
 
 impl Plateau {
-    fn of(tried: &[Tried]) -> Option<Self> {
+    fn of(tried: &[RangePoint]) -> Option<Self> {
         let lowest = tried.first()?.rate;
         let losses: Vec<f64> =
             tried.iter().take_while(|tried| tried.rate <= PLATEAU * lowest).map(|tried| tried.loss).collect();
@@ -106,14 +111,14 @@ impl Plateau {
     }
 }
 
-fn has_exploded(tried: &[Tried]) -> bool {
+fn has_exploded(tried: &[RangePoint]) -> bool {
     let Some((Plateau { mean, error }, last)) = Plateau::of(tried).zip(smoothed(tried).pop()) else { return false };
     last.loss > mean + EXPLODED * mean.abs() + ERRORS * error
 }
 
 /// Suggested learning rate: a tenth of the one with the smallest smoothed loss, but at least the first one at which it has
 /// decreased; `None` if it never falls below the noise of the plateau.
-pub fn suggestion(tried: &[Tried]) -> Option<f64> {
+pub fn suggestion(tried: &[RangePoint]) -> Option<f64> {
     let Plateau { mean, error } = Plateau::of(tried)?;
     // Means over the few losses within the plateau are as noisy as the losses.
     let mut smooth = smoothed(tried);
@@ -130,10 +135,10 @@ mod tests {
     use super::*;
 
     /// A range test of 100 updates: a curve over the learning rate plus pseudorandom noise of this amplitude.
-    fn tried(amplitude: f64, salt: u64, curve: impl Fn(f64) -> f64) -> Vec<Tried> {
+    fn tried(amplitude: f64, salt: u64, curve: impl Fn(f64) -> f64) -> Vec<RangePoint> {
         let noise = |k: u64| (((k + salt * 1_000).wrapping_mul(2_654_435_769) % 1_000_003) as f64 / 500_001.5) - 1.0;
         let rate = |k: u64| RATES[0] * (RATES[1] / RATES[0]).powf(k as f64 / 99.0);
-        (0..100).map(|k| Tried { rate: rate(k), loss: curve(rate(k)) + amplitude * noise(k) }).collect()
+        (0..100).map(|k| RangePoint { rate: rate(k), loss: curve(rate(k)) + amplitude * noise(k) }).collect()
     }
 
     #[test]

@@ -52,11 +52,11 @@ pub enum Site {
     /// A weight after an update.
     Weight,
     /// The optimizer state, after an update.
-    Moment,
+    OptimizerState,
     /// The recurrent state passed on to the next window.
     RecurrentState,
     /// Divergence: losses stay far above the untrained model's, see [`seqzoo_run::record::Divergence`].
-    Exploded,
+    Divergence,
     /// A metric of validation.
     Validation,
 }
@@ -68,9 +68,9 @@ impl std::fmt::Display for Anomaly {
             Site::Loss => "the loss",
             Site::Gradient => "the gradient",
             Site::Weight => "a weight",
-            Site::Moment => "the optimizer state",
+            Site::OptimizerState => "the optimizer state",
             Site::RecurrentState => "the recurrent state",
-            Site::Exploded => "the loss, persistently far above that of the untrained model,",
+            Site::Divergence => "the loss, persistently far above that of the untrained model,",
             Site::Validation => "the validation loss",
         };
         let of = self.name.as_ref().map_or_else(String::new, |name| format!(" of {name}"));
@@ -86,16 +86,16 @@ impl Site {
             Site::Loss => "loss",
             Site::Gradient => "gradient",
             Site::Weight => "weight",
-            Site::Moment => "moment",
+            Site::OptimizerState => "moment",
             Site::RecurrentState => "recurrent_state",
-            Site::Exploded => "exploded",
+            Site::Divergence => "exploded",
             Site::Validation => "validation",
         }
     }
 
     /// Whether the anomaly belongs to a single batch, so that a retry is meaningful.
     pub fn is_of_a_batch(self) -> bool {
-        !matches!(self, Site::Exploded | Site::Validation)
+        !matches!(self, Site::Divergence | Site::Validation)
     }
 }
 
@@ -164,7 +164,7 @@ pub fn roll_back(recovery: &Recovery, context: RollbackContext) -> Option<(Recov
 }
 
 /// Whether the rollback resets the optimizer state.
-pub fn forgets(recovery: &Recovery) -> bool {
+pub fn resets_optimizer(recovery: &Recovery) -> bool {
     recovery.region.is_some_and(|region| region.attempts >= ATTEMPTS_IN_A_REGION)
 }
 
@@ -182,7 +182,7 @@ mod tests {
         let mut recovery = Recovery::default();
         let mut found = Vec::new();
         while let Some((next, _)) = roll_back(&recovery, context(300, &checkpoints)) {
-            found.push((next.target, next.rate_factor, next.clip_factor, next.warm_up_from, forgets(&next)));
+            found.push((next.target, next.rate_factor, next.clip_factor, next.warm_up_from, resets_optimizer(&next)));
             recovery = next;
         }
         let round = |value: f64| (value * 1e6).round() / 1e6;

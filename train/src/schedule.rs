@@ -17,7 +17,7 @@ const REWARM_STEPS: u64 = 20;
 /// one-cycle  from `initial` up to 1 while t < rise, then down to `final`, each along half a cosine
 /// plateau    factor^n, n: number of times that `patience` epochs passed without improvement
 /// ```
-pub fn rate(recipe: &Recipe, progress: &Progress, batches_per_epoch: u64) -> f64 {
+pub fn learning_rate(recipe: &Recipe, progress: &Progress, batches_per_epoch: u64) -> f64 {
     let ScheduleSettings { kind, warmup_steps, factor, start_epoch, step_epochs, patience, .. } = recipe.schedule;
     let ScheduleSettings { initial_fraction: initial, rise_fraction: rise, final_fraction: last, .. } = recipe.schedule;
     let all = (batches_per_epoch * recipe.training.epochs as u64).max(1);
@@ -46,11 +46,11 @@ pub fn rate(recipe: &Recipe, progress: &Progress, batches_per_epoch: u64) -> f64
 
 /// Number of times that the validation metric has not improved for `patience` epochs.
 fn reductions(recipe: &Recipe, progress: &Progress, patience: u64) -> u64 {
-    let metric = recipe.stopping.metric;
+    let metric = recipe.stopping_metric();
     let (mut best, mut waited, mut reductions) = (None, 0, 0);
     for epoch in &progress.history {
         let scores = &epoch.validation;
-        if best.is_none_or(|best| scores.better(best, metric)) {
+        if best.is_none_or(|best| scores.is_better(best, metric)) {
             (best, waited) = (Some(scores), 0);
         } else {
             waited += 1;
@@ -83,7 +83,7 @@ mod tests {
     /// Learning rates at the start of each epoch of 100 updates.
     fn rates(recipe: &Recipe) -> Vec<f64> {
         let at = |epoch: u64| Progress { step: epoch * 100, epoch, ..Progress::start() };
-        (0..=10).map(|epoch| rate(recipe, &at(epoch), 100)).collect()
+        (0..=10).map(|epoch| learning_rate(recipe, &at(epoch), 100)).collect()
     }
 
     fn close(found: &[f64], expected: &[f64]) {
@@ -112,9 +112,9 @@ mod tests {
         close(&rates(&warm)[..3], &[1.0 / 200.0, 101.0 / 200.0, 1.0]);
         let mut progress = Progress { step: 1_000, ..Progress::start() };
         progress.recovery.rate_factor = 0.5;
-        close(&[rate(&warm, &progress, 100)], &[0.5]);
+        close(&[learning_rate(&warm, &progress, 100)], &[0.5]);
         progress.recovery.warm_up_from = Some(1_000);
-        close(&[rate(&warm, &progress, 100)], &[0.5 / 200.0]);
+        close(&[learning_rate(&warm, &progress, 100)], &[0.5 / 200.0]);
     }
 
     #[test]
@@ -125,9 +125,9 @@ mod tests {
         let found: Vec<f64> = (1..)
             .zip(accuracies)
             .map(|(epoch, accuracy)| {
-                let validation = Scores::new(1, [(Metric::Accuracy, accuracy)]);
+                let validation = Scores::new(1, [(Metric::ACCURACY, accuracy)]);
                 progress.history.push(Epoch { step: epoch, epoch, train_loss: 1.0, validation });
-                rate(&recipe, &progress, 100)
+                learning_rate(&recipe, &progress, 100)
             })
             .collect();
         close(&found, &[1.0, 1.0, 1.0, 0.5, 0.5, 0.5, 0.5, 0.25]);

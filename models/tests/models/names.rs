@@ -9,7 +9,7 @@ use seqzoo_models::networks::{
     BackboneShape, Classifier, ClassifierShape, EncoderDecoder, EncoderDecoderShape, ForecastHead, Forecaster,
     ForecasterShape, LanguageModel, LanguageModelShape, RelationClassifier, RelationShape, Tagger, TaggerShape,
 };
-use seqzoo_models::parameters::{ParameterPath, declared_name};
+use seqzoo_models::parameter_path::{ParameterPath, declared_name};
 
 use crate::support::key;
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{DType, Device, Gradients, Tensor, TensorData};
-use seqzoo_models::parameters::ParameterPath;
+use seqzoo_models::parameter_path::ParameterPath;
 use seqzoo_random::{Key, Purpose, RngExt};
 
 pub(crate) fn key(index: u64) -> Key {

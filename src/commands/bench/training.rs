@@ -2,13 +2,10 @@
 
 use std::io::Write;
 
-use burn::tensor::{DType, Device};
+use burn::tensor::DType;
 use clap::Args;
 use seqzoo_datasets::classification::Split;
 use seqzoo_kernels::{InstructionSet, supports};
-use seqzoo_run::recipe::ModelSpec;
-use seqzoo_run::tasks::{Task, Work, with_task};
-use seqzoo_train::TrainError;
 use seqzoo_train::speed::{Speed, speed};
 use serde_json::json;
 
@@ -42,12 +39,13 @@ impl Training {
         let recipe = &settings.recipe;
         let (backend, device) = self.backend.open(None)?;
         let data = self.data.load(recipe)?;
-        need(&data, Split::Train, recipe)?;
+        need(&*data, Split::Train, recipe)?;
         let fused = supports(&device, DType::F32);
         say(format_args!("{} backend, {}, {} threads", backend.name(), engine(fused), threads()));
         for spec in recipe.specs()? {
-            let timing = Timing { spec: &spec, batches: self.batches, device: &device };
-            let Speed { batches, tokens, seconds } = with_task(&spec, &data, timing)??;
+            let training = data.training(&spec)?;
+            let recipe = recipe.of_model(&spec.name)?;
+            let Speed { batches, tokens, seconds } = speed(&*training, &recipe, self.batches, &device)?;
             let name = &spec.name;
             let (tokens_per_second, memory) = (tokens as f64 / seconds, peak_memory().map(|bytes| bytes >> 20));
             let mut out = std::io::stdout().lock();
@@ -67,20 +65,5 @@ impl Training {
             }
         }
         Ok(())
-    }
-}
-
-/// Benchmark of a task's batches.
-struct Timing<'a> {
-    spec: &'a ModelSpec,
-    batches: u32,
-    device: &'a Device,
-}
-
-impl Work for Timing<'_> {
-    type Outcome = Result<Speed, TrainError>;
-
-    fn with<T: Task>(self, task: &T) -> Self::Outcome {
-        speed(task, &self.spec.recipe, self.batches, self.device)
     }
 }

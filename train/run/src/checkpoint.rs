@@ -5,7 +5,6 @@
 //! manifest last, renames the directory and flushes its parent. The latest checkpoint follows from the directory names; no
 //! pointer to it is stored.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -16,8 +15,7 @@ use sha2::{Digest, Sha256};
 use crate::disk::{self, Disk};
 use crate::faults;
 
-/// Files of a checkpoint: contents by name.
-pub type Files = BTreeMap<String, Vec<u8>>;
+pub use seqzoo_tasks::Files;
 
 const MANIFEST: &str = "manifest";
 const PREFIX: &str = "step-";
@@ -82,7 +80,7 @@ pub enum CheckpointError {
 }
 
 /// Format of runs and checkpoints that this version reads and writes.
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
 
 /// A file has a format that this version does not support.
 #[derive(Debug, thiserror::Error)]

@@ -51,7 +51,7 @@ mod points {
 
     /// Sets the current batch: its index in the run, its index in the epoch, and the attempt.
     #[inline(always)]
-    pub fn moment(_global_batch: u64, _batch: u64, _attempt: u32) {}
+    pub fn set_batch(_global_batch: u64, _batch: u64, _attempt: u32) {}
 }
 
 #[cfg(feature = "faults")]
@@ -209,7 +209,7 @@ mod points {
     }
 
     /// Sets the current batch: its index in the run, its index in the epoch, and the attempt.
-    pub fn moment(global_batch: u64, batch: u64, attempt: u32) {
+    pub fn set_batch(global_batch: u64, batch: u64, attempt: u32) {
         STATE.with_borrow_mut(|state| state.moment = (global_batch, batch, attempt));
     }
 }

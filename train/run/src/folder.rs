@@ -273,7 +273,7 @@ impl Run {
     }
 
     /// Records a run that was created outside `runs`, so that `last` finds it. Best effort: errors are ignored.
-    pub fn note_elsewhere(&self) {
+    pub fn register_external(&self) {
         let note = || {
             let run = fs::canonicalize(&self.path)?;
             if fs::canonicalize(RUNS).is_ok_and(|runs| run.parent() == Some(&runs)) {
@@ -520,7 +520,7 @@ impl ModelFolder {
     ///
     /// # Errors
     /// If reading or writing fails.
-    pub fn cut_metrics(&self, bytes: u64) -> Result<(), FolderError> {
+    pub fn truncate_metrics(&self, bytes: u64) -> Result<(), FolderError> {
         self.with_metrics(|file| {
             if file.metadata()?.len() <= bytes {
                 return Ok(());

@@ -1,4 +1,4 @@
-//! Runs: recipes, run folders, checkpoints and tasks. Training writes runs and inference reads them; both depend on this crate,
+//! Runs: recipes, run folders and checkpoints. Training writes runs and inference reads them; both depend on this crate,
 //! and neither on the other.
 //!
 //! ```text
@@ -17,12 +17,11 @@ pub mod checkpoint;
 pub mod disk;
 pub mod faults;
 pub mod folder;
-pub mod parameters;
 pub mod progress;
 pub mod recipe;
 pub mod record;
 pub mod settings;
-pub mod tasks;
+pub mod weights;
 
 pub use seqzoo_datasets::nearest::{did_you_mean, nearest};
 pub use seqzoo_kernels::{Backend, BackendError, devices};

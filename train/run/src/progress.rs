@@ -1,14 +1,16 @@
 //! Contents of a checkpoint: progress of the run, metadata and arrays.
 
-use burn::module::Module;
+use burn::tensor::Device;
 use seqzoo_datasets::scores::{Metric, Scores};
+use seqzoo_models::parameters::Arrays;
+use seqzoo_tasks::{Files, LoadError, Predictor};
 use serde::{Deserialize, Serialize};
 
-use crate::checkpoint::{CheckpointError, FORMAT, Files, Opened, check_format};
-use crate::parameters::{self, Arrays};
-use crate::recipe::{ModelSpec, Recipe, StoppingSettings};
+use crate::checkpoint::{CheckpointError, FORMAT, Opened, check_format};
+use crate::recipe::{ModelSpec, Recipe};
 use crate::record::{Divergence, Norms, Recovery};
 use crate::settings::Settings;
+use crate::weights;
 
 const ABOUT: &str = "about.json";
 const PROGRESS: &str = "progress.json";
@@ -105,7 +107,7 @@ impl Progress {
 
     /// The best epoch so far by a metric; the first of equal ones.
     pub fn best(&self, metric: Metric) -> Option<&Epoch> {
-        let better = |best: &Epoch, next: &Epoch| next.validation.better(&best.validation, metric);
+        let better = |best: &Epoch, next: &Epoch| next.validation.is_better(&best.validation, metric);
         self.history.iter().reduce(|best, next| if better(best, next) { next } else { best })
     }
 
@@ -116,7 +118,8 @@ impl Progress {
 
     /// Why training has ended, if it has.
     pub fn ended(&self, recipe: &Recipe) -> Option<Ended> {
-        let StoppingSettings { metric, patience } = recipe.stopping;
+        let metric = recipe.stopping_metric();
+        let patience = recipe.stopping.patience;
         let epochs = recipe.training.epochs as u64;
         if self.epoch >= epochs {
             return Some(Ended::Epochs(self.epoch));
@@ -128,7 +131,7 @@ impl Progress {
 }
 
 /// Why training has ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Ended {
     /// All epochs are done.
     Epochs(u64),
@@ -152,7 +155,7 @@ impl std::fmt::Display for Ended {
             Self::Early { epoch, epochs, metric, best } => write!(
                 f,
                 "stopped early after epoch {epoch} of {epochs}: validation {} has not improved since epoch {best}",
-                metric.name()
+                metric.name
             ),
         }
     }
@@ -170,17 +173,22 @@ impl Snapshot {
         settings.recipe.spec(model).map_err(damaged)
     }
 
-    /// Loads this checkpoint's weights into a network.
+    /// Opens the trained model.
     ///
     /// # Errors
-    /// If a tensor is missing, has another shape, or is not finite.
-    pub fn into_network<M: Module>(&self, opened: &Opened, network: M) -> Result<M, CheckpointError> {
-        let file = || opened.path.join(WEIGHTS);
+    /// If the recipe, a file of the task or a tensor is invalid, or a weight is not finite.
+    pub fn predictor(&self, opened: &Opened, device: &Device) -> Result<Box<dyn Predictor>, CheckpointError> {
+        let spec = self.spec(opened)?;
+        let damaged = |file: &str, detail: String| CheckpointError::damaged(opened.path.join(file), detail);
         let bad = self.weights.iter().find(|(_, array)| array.values.iter().any(|value| !value.is_finite()));
         if let Some((name, _)) = bad {
-            return Err(CheckpointError::damaged(file(), format!("{name} has values that are not finite")));
+            return Err(damaged(WEIGHTS, format!("{name} has values that are not finite")));
         }
-        parameters::write(network, &self.weights).map_err(|error| CheckpointError::damaged(file(), error))
+        let task = self.about.settings.recipe.task().map_err(|error| damaged(ABOUT, error.to_string()))?;
+        task.open(&spec, &self.task, &self.weights, device).map_err(|error| match error {
+            LoadError::File { file, detail } => damaged(&file, detail),
+            LoadError::Weights(mismatch) => damaged(WEIGHTS, mismatch.to_string()),
+        })
     }
 
     /// Name and value of the first tensor element that is not finite.
@@ -225,11 +233,11 @@ impl Snapshot {
         let mut files = self.task.clone();
         files.insert(ABOUT.to_owned(), json(&self.about));
         files.insert(PROGRESS.to_owned(), json(&self.progress));
-        files.insert(WEIGHTS.to_owned(), parameters::to_safetensors(&self.weights));
-        files.insert(OPTIMIZER.to_owned(), parameters::to_safetensors(&self.optimizer));
+        files.insert(WEIGHTS.to_owned(), weights::to_safetensors(&self.weights));
+        files.insert(OPTIMIZER.to_owned(), weights::to_safetensors(&self.optimizer));
         for (name, arrays) in [(RECURRENT_STATE, &self.recurrent_state), (ACCUMULATED, &self.accumulated)] {
             if !arrays.is_empty() {
-                files.insert(name.to_owned(), parameters::to_safetensors(arrays));
+                files.insert(name.to_owned(), weights::to_safetensors(arrays));
             }
         }
         files
@@ -242,7 +250,7 @@ impl Snapshot {
     pub fn of(opened: &Opened) -> Result<Self, CheckpointError> {
         let about = About::of(opened)?;
         let arrays = |name: &str| {
-            let arrays = parameters::from_safetensors(opened.file(name)?);
+            let arrays = weights::from_safetensors(opened.file(name)?);
             arrays.map_err(|error| CheckpointError::damaged(opened.path.join(name), error))
         };
         let some = |name: &str| if opened.files.contains_key(name) { arrays(name) } else { Ok(Arrays::new()) };

@@ -3,29 +3,22 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use burn::module::Module;
 use seqzoo_datasets::catalog::{self, Dataset, Origin};
 use seqzoo_datasets::classification::Split;
-use seqzoo_models::init::reinitialize_uniform;
-use seqzoo_random::{Key, Purpose};
+use seqzoo_tasks::{self as tasks, MAX_HIDDEN, ModelName, Task};
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
-use crate::did_you_mean;
-
-mod model_spec;
 mod per_model;
 pub(crate) mod renamed;
 mod sections;
 
-pub use model_spec::{Backbone, ModelSpec};
-pub(crate) use sections::MAX_BATCH_TOKENS;
 pub use sections::{
-    BpttSettings, CharacterSettings, CheckpointSettings, DistributionKind, DropoutSettings, Expected, NetworkSettings,
-    OptimizerKind, OptimizerSettings, ScheduleKind, ScheduleSettings, SeriesSettings, StoppingSettings, TextSettings,
-    TrainingSettings,
+    CheckpointSettings, DataSettings, Expected, OptimizerKind, OptimizerSettings, ScheduleKind, ScheduleSettings,
+    StoppingSettings, TrainingSettings,
 };
 pub use seqzoo_datasets::scores::Metric;
+pub use seqzoo_tasks::{DropoutSettings, InvalidValue, ModelSpec, NetworkSettings};
 
 /// Embeds files of `train/recipes`.
 macro_rules! shipped {
@@ -50,27 +43,21 @@ shipped![
     "forecast"
 ];
 
-/// A recipe: dataset, models and hyperparameters of one experiment.
+/// A recipe: data, task, models and hyperparameters of one experiment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Recipe {
     /// One-sentence summary.
     pub summary: String,
-    /// Name of the dataset.
-    pub dataset: String,
-    /// Models to train and compare, see [`ModelSpec`]; the first is the main one.
+    /// Models to train and compare, see [`ModelName`]; the first is the main one.
     pub models: Vec<String>,
-    /// Encoding of text as token ids.
-    #[serde(default)]
-    pub text: TextSettings,
-    /// Architecture of the network.
+    /// The data to train on.
+    pub data: DataSettings,
+    /// The task and its settings, with every default filled in, see [`Task::resolve`].
+    #[serde(deserialize_with = "tasks::deserialize_section")]
+    pub task: Table,
+    /// Layers of the network.
     pub network: NetworkSettings,
-    /// Character encoder of a tagger.
-    #[serde(default)]
-    pub characters: CharacterSettings,
-    /// Columns, windows and forecast distribution of a series.
-    #[serde(default)]
-    pub series: SeriesSettings,
     /// Dropout and zoneout.
     #[serde(default)]
     pub dropout: DropoutSettings,
@@ -82,9 +69,6 @@ pub struct Recipe {
     /// Learning rate schedule.
     #[serde(default)]
     pub schedule: ScheduleSettings,
-    /// Truncated backpropagation through time, for running text.
-    #[serde(default)]
-    pub bptt: BpttSettings,
     /// Checkpoint intervals.
     #[serde(default)]
     pub checkpoints: CheckpointSettings,
@@ -94,20 +78,9 @@ pub struct Recipe {
     /// Per-model values that replace the common ones, by model name: `[model.rnn.training]`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub model: BTreeMap<String, Table>,
-    /// Metric that the first model is expected to reach.
-    pub expected: Expected,
-}
-
-/// An invalid value of a recipe field.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-#[error("{field} = {value}: {expected}")]
-pub struct InvalidValue {
-    /// The field, `section.field`.
-    pub field: Cow<'static, str>,
-    /// The value.
-    pub value: String,
-    /// Valid values.
-    pub expected: String,
+    /// Value that the first model is expected to reach, for `verify`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected: Option<Expected>,
 }
 
 impl Recipe {
@@ -116,9 +89,40 @@ impl Recipe {
     /// # Errors
     /// If there is none of that name.
     pub fn dataset(&self) -> Result<&'static Dataset, InvalidValue> {
-        let known = || catalog::ALL.map(|dataset| dataset.name);
-        Dataset::named(&self.dataset)
-            .ok_or_else(|| invalid("dataset", &self.dataset, unknown_name(&self.dataset, &known())))
+        let known = catalog::ALL.map(|dataset| dataset.name);
+        let name = &self.data.dataset;
+        Dataset::named(name).ok_or_else(|| InvalidValue::unknown("data.dataset", name, &known))
+    }
+
+    /// The task.
+    ///
+    /// # Errors
+    /// If there is none of that name.
+    pub fn task(&self) -> Result<&'static dyn Task, InvalidValue> {
+        tasks::of(&self.task)
+    }
+
+    /// The validation metric by which checkpoints are compared; of an invalid recipe, the loss.
+    pub fn stopping_metric(&self) -> Metric {
+        self.check_stopping_metric().unwrap_or(Metric::LOSS)
+    }
+
+    fn check_stopping_metric(&self) -> Result<Metric, InvalidValue> {
+        let task = self.task()?;
+        match self.stopping.metric.as_str() {
+            "" => Ok(task.metrics()[0]),
+            name => tasks::metric(task, "stopping.metric", name),
+        }
+    }
+
+    /// The reported metric: the expected one, else that by which checkpoints are compared.
+    pub fn reported_metric(&self) -> Metric {
+        self.check_expected_metric().ok().flatten().unwrap_or_else(|| self.stopping_metric())
+    }
+
+    fn check_expected_metric(&self) -> Result<Option<Metric>, InvalidValue> {
+        let Some(expected) = &self.expected else { return Ok(None) };
+        tasks::metric(self.task()?, "expected.metric", &expected.metric).map(Some)
     }
 
     /// The models, the main one first.
@@ -139,14 +143,39 @@ impl Recipe {
         }
     }
 
-    /// The reported split.
+    /// The split that the recipe expects a value on; `None` without such a value.
     ///
     /// # Errors
     /// If there is none of that name.
-    pub fn reported_split(&self) -> Result<Split, InvalidValue> {
-        let split = &self.expected.split;
-        let known = || Split::ALL.map(Split::name);
-        Split::named(split).ok_or_else(|| invalid("expected.split", split, unknown_name(split, &known())))
+    pub fn expected_split(&self) -> Result<Option<Split>, InvalidValue> {
+        let Some(Expected { split, .. }) = &self.expected else { return Ok(None) };
+        let known = Split::ALL.map(Split::name);
+        Split::named(split).map(Some).ok_or_else(|| InvalidValue::unknown("expected.split", split, &known))
+    }
+
+    /// Parses a model name: the model with its own values.
+    ///
+    /// # Errors
+    /// If the name is not valid.
+    pub fn spec(&self, name: &str) -> Result<ModelSpec, InvalidValue> {
+        let parsed = ModelName::parse(name)?;
+        let Recipe { network, dropout, task, training, .. } = self.of_model(name)?;
+        Ok(ModelSpec {
+            name: name.to_owned(),
+            backbone: parsed.backbone,
+            network,
+            dropout,
+            task,
+            batch: training.limits(),
+            seed: training.seed,
+        })
+    }
+
+    /// Names the metric by which checkpoints are compared, if the recipe leaves it to the task.
+    pub(crate) fn fill_in_metric(&mut self) {
+        if let Ok(metric) = self.check_stopping_metric() {
+            self.stopping.metric = metric.name.to_owned();
+        }
     }
 
     /// Whether a run of this recipe can be resumed with `other`: they differ only in limits and checkpoint intervals.
@@ -161,23 +190,15 @@ impl Recipe {
     /// # Errors
     /// The first invalid value.
     pub fn validate(&self) -> Result<(), InvalidValue> {
-        let kind = self.dataset()?.kind;
+        let task = self.task()?;
+        let dataset = self.dataset()?;
         self.specs()?;
-        self.reported_split()?;
-        for (field, metric) in [("stopping.metric", self.stopping.metric), ("expected.metric", self.expected.metric)] {
-            if !kind.metrics().contains(&metric) {
-                let known: Vec<&str> = kind.metrics().iter().map(|metric| metric.name()).collect();
-                let expected = format!("{} has metrics {}", self.dataset, known.join(", "));
-                return Err(invalid(field, metric.name(), expected));
-            }
-        }
+        self.expected_split()?;
+        self.check_stopping_metric()?;
+        self.check_expected_metric()?;
         let training = self.training;
         let TrainingSettings { epochs, batch_size, accumulate, learning_rate, clip_norm, clip_value, .. } = training;
         let positive = [
-            ("text.min_count", self.text.min_count),
-            ("text.max_vocabulary", self.text.max_vocabulary),
-            ("text.max_tokens", self.text.max_tokens),
-            ("network.embedding_size", self.network.embedding_size),
             ("training.epochs", epochs),
             ("training.batch_size", batch_size),
             ("training.max_batch_tokens", training.max_batch_tokens),
@@ -217,19 +238,8 @@ impl Recipe {
         if let Some(size) = self.network.hidden_sizes.iter().find(|size| !(1..=MAX_HIDDEN).contains(*size)) {
             return Err(invalid("network.hidden_sizes", size, format!("whole numbers from 1 to {MAX_HIDDEN}")));
         }
-        if self.network.embedding_size > 1 << 16 {
-            let value = self.network.embedding_size;
-            return Err(invalid("network.embedding_size", value, "a whole number from 1 to 65,536".to_owned()));
-        }
-        let BpttSettings { k1, k2 } = self.bptt;
-        if let Some((field, value)) = [("bptt.k1", k1), ("bptt.k2", k2)].into_iter().find(|&(_, k)| k > 1 << 24) {
-            return Err(invalid(field, value, "a whole number from 0 to 16,777,216".to_owned()));
-        }
-        if k1 == 0 && k2 > 0 {
-            return Err(invalid("bptt.k2", k2, "requires bptt.k1, the number of steps between updates".to_owned()));
-        }
-        if let Some(value) = self.expected.value.filter(|value| !(value.is_finite() && *value >= 0.0)) {
-            return Err(invalid("expected.value", value, "a non-negative number".to_owned()));
+        if let Some(value) = self.expected.as_ref().map(|expected| expected.value).filter(|value| !value.is_finite()) {
+            return Err(invalid("expected.value", value, "a finite number".to_owned()));
         }
         let DropoutSettings { embedding, layers, locked, recurrent, output, zoneout } = self.dropout;
         let OptimizerSettings { beta_1, beta_2, alpha, momentum, .. } = self.optimizer;
@@ -249,43 +259,17 @@ impl Recipe {
         if let Some((field, value)) = rates.into_iter().find(|(_, value)| !(0.0..1.0).contains(value)) {
             return Err(invalid(field, value, "a number in [0, 1)".to_owned()));
         }
-        self.series.validate()?;
-        let SeriesSettings { time, target, features, .. } = &self.series;
-        let columns = [
-            ("series.time", time.clone()),
-            ("series.target", target.clone()),
-            ("series.features", (!features.is_empty()).then(|| features.join(", "))),
-        ];
-        let named = columns.into_iter().find_map(|(field, value)| Some((field, value?)));
-        if !matches!(self.dataset()?.origin, Origin::Table)
-            && let Some((field, value)) = named
-        {
-            return Err(invalid(field, value, format!("{} has no choice of columns", self.dataset)));
+        let named = self.data.columns().next();
+        if let Some((field, value)) = named.filter(|_| !matches!(dataset.origin, Origin::Table)) {
+            return Err(invalid(field, value, format!("{} has no choice of columns", dataset.name)));
         }
         for spec in self.specs()? {
-            spec.validate(kind)?;
+            task.check(&spec)?;
         }
         self.validate_per_model()
     }
-
-    /// Reinitializes a network according to `network.init_range`; unchanged if that is 0.
-    pub fn begin<M: Module>(&self, network: M) -> M {
-        let key = Key::new(self.training.seed, Purpose::Weights).with_first(u64::MAX);
-        if self.network.init_range == 0.0 {
-            network
-        } else {
-            reinitialize_uniform(network, self.network.init_range, key)
-        }
-    }
 }
-
-/// Maximum hidden size of a layer: orthogonal initialization takes time cubic in the size.
-const MAX_HIDDEN: usize = 4_096;
 
 fn invalid(field: impl Into<Cow<'static, str>>, value: impl ToString, expected: String) -> InvalidValue {
-    InvalidValue { field: field.into(), value: value.to_string(), expected }
-}
-
-fn unknown_name(name: &str, known: &[&str]) -> String {
-    format!("unknown name{}; available: {}", did_you_mean(name, known.iter().copied()), known.join(", "))
+    InvalidValue::new(field, value, expected)
 }

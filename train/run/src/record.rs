@@ -162,7 +162,7 @@ pub struct Recovery {
     /// Total number of skipped batches.
     pub skips: u64,
     /// Number of batches with a different result on retry.
-    pub glitches: u32,
+    pub nondeterministic_retries: u32,
 }
 
 /// Region of updates with anomalies.
@@ -187,7 +187,7 @@ impl Default for Recovery {
             recent_skips: Vec::new(),
             skips_in_a_row: 0,
             skips: 0,
-            glitches: 0,
+            nondeterministic_retries: 0,
         }
     }
 }
@@ -199,8 +199,11 @@ impl Recovery {
         if self.skips > 0 {
             parts.push(format!("{} skipped", count(self.skips, "batch", "batches")));
         }
-        if self.glitches > 0 {
-            parts.push(format!("{} gave a different result on retry", count(self.glitches.into(), "batch", "batches")));
+        if self.nondeterministic_retries > 0 {
+            parts.push(format!(
+                "{} gave a different result on retry",
+                count(self.nondeterministic_retries.into(), "batch", "batches")
+            ));
         }
         if self.generation > 0 {
             parts.push(format!("rolled back {}", count(self.generation.into(), "time", "times")));

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
+use seqzoo_datasets::catalog::Origin;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
@@ -154,17 +155,20 @@ impl Settings {
     fn parse(name: &str, file: &str, text: &str) -> Result<Self, SettingsError> {
         let malformed =
             |line: usize, message: String| SettingsError::Malformed { file: file.to_owned(), line, message };
-        let recipe: Recipe = toml::from_str(text).map_err(|error| match renamed::first_in(text) {
+        let mut recipe: Recipe = toml::from_str(text).map_err(|error| match renamed::first_in(text) {
             Some((line, message)) => malformed(line, message),
             None => {
+                let message = error.message();
+                // The task parses its own section, whose errors have no position.
+                let key = message.split('`').nth(1).filter(|_| message.starts_with("unknown field"));
+                let in_task = key.and_then(|key| renamed::line_of(text, &format!("task.{key}")));
                 let line = error.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1);
-                malformed(line, with_nearest(error.message()))
+                malformed(in_task.unwrap_or(line), with_nearest(message))
             }
         })?;
+        recipe.fill_in_metric();
         recipe.validate().map_err(|source| {
-            let key = source.field.rsplit('.').next().unwrap_or(&source.field);
-            let is_key = |line: &str| line.split('=').next().is_some_and(|start| start.trim() == key);
-            let line = text.lines().position(is_key).map_or_else(String::new, |line| format!(", line {}", line + 1));
+            let line = renamed::line_of(text, &source.field).map_or_else(String::new, |line| format!(", line {line}"));
             SettingsError::Invalid { file: format!("{file}{line}"), source }
         })?;
         let written = flatten(&text.parse().expect("what parsed as a recipe is a table"));
@@ -235,7 +239,9 @@ impl Settings {
             let own = models.iter_mut().filter_map(|(_, own)| own.get_mut(section)?.as_table_mut());
             own.for_each(|fields| drop(fields.remove(key)));
         }
-        values.try_into().map_err(|error: toml::de::Error| with_nearest(error.message()))
+        let mut recipe: Recipe = values.try_into().map_err(|error: toml::de::Error| with_nearest(error.message()))?;
+        recipe.fill_in_metric();
+        Ok(recipe)
     }
 
     /// Settings with which a run that was started with `self` is resumed: as recorded, except for limits and checkpoint intervals.
@@ -283,7 +289,7 @@ impl Settings {
     /// # Errors
     /// If the recipe has no such model.
     pub fn of_model(&self, name: &str) -> Result<Self, InvalidValue> {
-        let recipe = Recipe { models: vec![name.to_owned()], ..self.recipe.spec(name)?.recipe };
+        let recipe = Recipe { models: vec![name.to_owned()], ..self.recipe.of_model(name)? };
         let mut origins = self.origins.clone();
         for (field, origin) in &self.origins {
             if let Some((model, common)) = in_model(field) {
@@ -361,12 +367,15 @@ fn insert(values: &mut Table, field: &str, value: Value) {
 }
 
 /// All recipe fields with their values; optional fields that are not set have the default of their type.
-fn fields(recipe: &Recipe) -> BTreeMap<String, Value> {
-    let mut recipe = recipe.clone();
-    recipe.series.time.get_or_insert_default();
-    recipe.series.target.get_or_insert_default();
-    recipe.expected.value.get_or_insert_default();
-    flatten(&table(&recipe))
+pub(crate) fn fields(recipe: &Recipe) -> BTreeMap<String, Value> {
+    let mut fields = flatten(&table(recipe));
+    if recipe.dataset().is_ok_and(|dataset| matches!(dataset.origin, Origin::Table)) {
+        let none = || Value::String(String::new());
+        fields.entry("data.time".to_owned()).or_insert_with(none);
+        fields.entry("data.target".to_owned()).or_insert_with(none);
+        fields.entry("data.features".to_owned()).or_insert_with(|| Value::Array(Vec::new()));
+    }
+    fields
 }
 
 /// Flattens a table to its leaves by `section.field`.

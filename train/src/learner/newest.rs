@@ -8,7 +8,8 @@ use seqzoo_run::progress::Snapshot;
 use seqzoo_run::record::Recovery;
 use serde_json::json;
 
-use super::{Observer, TrainError};
+use super::Observer;
+use crate::error::TrainError;
 
 /// The latest checkpoint that is valid, finite and not rolled back; later ones are quarantined and reported.
 pub(super) fn newest(

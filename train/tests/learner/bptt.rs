@@ -5,14 +5,13 @@ use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use seqzoo_datasets::corpus::Corpus;
 use seqzoo_models::networks::LanguageModel;
+use seqzoo_models::parameters::{Array, DynNetwork, Flat};
 use seqzoo_random::{Key, Purpose};
 use seqzoo_run::devices;
-use seqzoo_run::parameters::Array;
-use seqzoo_run::recipe::{BpttSettings, Recipe};
+use seqzoo_run::recipe::Recipe;
 use seqzoo_run::settings::{Override, Settings};
-use seqzoo_run::tasks::Task;
-use seqzoo_run::tasks::language_model::{Codec, LanguageModelTask, Window, windows};
-use seqzoo_train::gradients::{self, Flat};
+use seqzoo_tasks::TrainingTask;
+use seqzoo_tasks::language_model::{Codec, LanguageModelTraining, Window, windows};
 
 use crate::Trial;
 
@@ -29,11 +28,11 @@ fn values(k1: usize, k2: usize) -> Vec<(String, String)> {
     let values = [
         ("training.batch_size", "2"),
         ("training.epochs", "3"),
-        ("network.embedding_size", "3"),
+        ("task.embedding_size", "3"),
         ("network.hidden_sizes", "[4, 3]"),
         ("dropout.output", "0"),
-        ("bptt.k1", &k1.to_string()),
-        ("bptt.k2", &k2.to_string()),
+        ("task.k1", &k1.to_string()),
+        ("task.k2", &k2.to_string()),
     ];
     values.map(|(field, value)| (field.to_owned(), value.to_owned())).to_vec()
 }
@@ -43,8 +42,8 @@ fn settings(k1: usize, k2: usize) -> Settings {
     Settings::resolve("sentences", &values(k1, k2).into_iter().map(set).collect::<Vec<_>>()).unwrap()
 }
 
-fn task(recipe: &Recipe, model: &str) -> LanguageModelTask {
-    LanguageModelTask::new(&recipe.spec(model).unwrap(), &corpus()).unwrap()
+fn task(recipe: &Recipe, model: &str) -> LanguageModelTraining {
+    LanguageModelTraining::new(&recipe.spec(model).unwrap(), &corpus()).unwrap()
 }
 
 /// Loss of a window in two forward passes: everything before it without gradients, then the window.
@@ -95,15 +94,16 @@ fn gradients_match_a_direct_computation() {
                 let tokens = codec.encode(&corpus().train);
                 let rows: Vec<Vec<u32>> = tokens.chunks(STEPS + 1).map(<[u32]>::to_vec).collect();
                 let network = task.network(&device);
-                let windows = windows(STEPS, BpttSettings { k1, k2 });
+                let windows = windows(STEPS, k1, k2);
                 assert_eq!(task.batches(0).len(), windows.len());
                 let mut recurrent_state = None;
                 for (index, window) in windows.into_iter().enumerate() {
                     let noise = Key::new(1, Purpose::Dropout);
                     let read = task.loss(&network, &[index], recurrent_state.as_ref(), noise, &device);
                     recurrent_state = read.recurrent_state;
-                    let found = gradients::of(&network, &read.loss.backward());
-                    let expected = gradients::of(&network, &direct_loss(&network, &rows, window, &device).backward());
+                    let found = DynNetwork::gradients(&network, &read.loss.backward());
+                    let expected =
+                        DynNetwork::gradients(&network, &direct_loss(&network, &rows, window, &device).backward());
                     let error = relative_difference(&found, &expected);
                     assert!(error < 1e-4, "{model}, TBPTT({k1}, {k2}), window {index}: {error}");
                 }

@@ -53,7 +53,7 @@ fn stopping_after_any_batch_even_during_accumulation_is_bit_exact() {
         let stop: &'static AtomicBool = Box::leak(Box::default());
         let task = Shaken { stop_at: Some((batch, stop)), ..Shaken::default() };
         let (result, _) = trial.train(&task, &RealDisk, Limits { stop, ..NO_LIMITS });
-        assert_eq!(result.unwrap(), Stopped::Asked);
+        assert_eq!(result.unwrap(), Stopped::Requested);
         let progress = trial.newest().progress;
         assert_eq!(progress.epoch * 10 + progress.batch, batch as u64, "stopped within one batch");
         trial.to_the_end(&Shaken::default());
@@ -96,7 +96,7 @@ fn a_stop_during_validation_takes_effect_and_validation_runs_on_resume() {
     let stop: &'static AtomicBool = Box::leak(Box::default());
     let task = Shaken { stop_in_validation: Some(stop), ..Shaken::default() };
     let (result, _) = trial.train(&task, &RealDisk, Limits { stop, ..NO_LIMITS });
-    assert_eq!(result.unwrap(), Stopped::Asked);
+    assert_eq!(result.unwrap(), Stopped::Requested);
     let progress = trial.newest().progress;
     assert_eq!((progress.step, progress.epoch, progress.batch, progress.history.len()), (10, 0, 10, 0));
     trial.to_the_end(&Shaken::default());
@@ -110,7 +110,7 @@ fn the_latest_and_the_best_checkpoints_are_kept() {
     trial.until(&Shaken::default(), 27);
     let steps =
         || -> Vec<u64> { trial.folder().checkpoints().list().unwrap().into_iter().map(|(step, _)| step).collect() };
-    let best = trial.newest().progress.best(trial.settings.recipe.stopping.metric).unwrap().step;
+    let best = trial.newest().progress.best(trial.settings.recipe.stopping_metric()).unwrap().step;
     let mut expected = vec![best, 24, 27];
     expected.dedup();
     assert_eq!(steps(), expected);
@@ -139,7 +139,7 @@ fn a_checkpoint_of_another_dataset_is_refused() {
     trial.to_the_end(&Shaken::default());
     trial.digest = "other data";
     let (result, _) = trial.train(&Shaken::default(), &RealDisk, NO_LIMITS);
-    assert!(matches!(result, Err(TrainError::Foreign { what: "data", .. })), "{result:?}");
+    assert!(matches!(result, Err(TrainError::OtherRun { what: "data", .. })), "{result:?}");
 }
 
 #[test]
@@ -185,7 +185,7 @@ fn early_stopping_names_the_metric_the_best_epoch_and_the_last() {
     // The learning rate is negligible: the first epoch remains the best.
     let values = [("training.learning_rate", "1e-30"), ("stopping.patience", "2"), ("training.epochs", "9")];
     let ended = Trial::new(&values).outcome_of(&Shaken::default()).ended.unwrap();
-    assert_eq!(ended, Ended::Early { epoch: 3, epochs: 9, metric: Metric::Accuracy, best: 1 });
+    assert_eq!(ended, Ended::Early { epoch: 3, epochs: 9, metric: Metric::ACCURACY, best: 1 });
     assert_eq!(
         ended.to_string(),
         "stopped early after epoch 3 of 9: validation accuracy has not improved since epoch 1"

@@ -47,7 +47,7 @@ fn a_value_that_is_not_finite_at_any_site_is_detected_at_once_and_never_saved() 
                 trial.assert_sound();
                 // Nothing was lost: the batch was retried from the state before it.
                 assert_eq!(trial.newest().weights, whole.newest().weights, "{context}");
-                assert_eq!(trial.newest().progress.recovery.glitches, 1, "{context}");
+                assert_eq!(trial.newest().progress.recovery.nondeterministic_retries, 1, "{context}");
                 let summary = trial.newest().progress.recovery.summary().unwrap();
                 assert!(summary.contains("1 batch gave a different result"), "{summary}");
             }
@@ -187,7 +187,7 @@ fn accumulated_gradients_are_applied_after_a_skipped_last_batch_only_if_everythi
         let armed = faults::arm(&format!("loss=nan@9+,weights={value}@9+")).unwrap();
         let (result, _) = trial.train(&Shaken::default(), &RealDisk, NO_LIMITS);
         drop(armed);
-        assert!(matches!(result, Err(TrainError::BadData { batch: 10, .. })), "{result:?}");
+        assert!(matches!(result, Err(TrainError::InvalidData { batch: 10, .. })), "{result:?}");
         let events = trial.events();
         let rollback = events.iter().find(|event| event["event"] == "roll back").unwrap();
         assert_eq!((&rollback["site"], &rollback["tensor"]), (&"weight".into(), &"theta".into()));

@@ -18,7 +18,7 @@ use seqzoo_run::disk::{Disk, RealDisk};
 use seqzoo_run::folder::ModelFolder;
 use seqzoo_run::progress::{About, Epoch, Snapshot};
 use seqzoo_run::settings::{Override, Settings};
-use seqzoo_run::tasks::Task;
+use seqzoo_tasks::DynTrainingTask;
 use seqzoo_train::{Job, Limits, Observer, Outcome, StepReport, Stopped, TrainError, train};
 use serde_json::Value;
 
@@ -73,18 +73,23 @@ impl Trial {
         self.dir.path().join(name)
     }
 
-    fn train(&self, task: &impl Task, disk: &impl Disk, limits: Limits) -> (Result<Stopped, TrainError>, Vec<String>) {
+    fn train(
+        &self,
+        task: &dyn DynTrainingTask,
+        disk: &impl Disk,
+        limits: Limits,
+    ) -> (Result<Stopped, TrainError>, Vec<String>) {
         let (outcome, notes) = self.trained(task, disk, limits);
         (outcome.map(|outcome| outcome.stopped), notes)
     }
 
-    fn outcome_of(&self, task: &impl Task) -> Outcome {
+    fn outcome_of(&self, task: &dyn DynTrainingTask) -> Outcome {
         self.trained(task, &RealDisk, NO_LIMITS).0.unwrap()
     }
 
     fn trained(
         &self,
-        task: &impl Task,
+        task: &dyn DynTrainingTask,
         disk: &impl Disk,
         limits: Limits,
     ) -> (Result<Outcome, TrainError>, Vec<String>) {
@@ -95,12 +100,12 @@ impl Trial {
         (train(&job, &mut notes), notes.0)
     }
 
-    fn until(&self, task: &impl Task, step: u64) {
+    fn until(&self, task: &dyn DynTrainingTask, step: u64) {
         let paused = Limits { max_steps: Some(step), ..NO_LIMITS };
         assert_eq!(self.train(task, &RealDisk, paused).0.unwrap(), Stopped::Limit);
     }
 
-    fn to_the_end(&self, task: &impl Task) -> Vec<String> {
+    fn to_the_end(&self, task: &dyn DynTrainingTask) -> Vec<String> {
         let (result, notes) = self.train(task, &RealDisk, NO_LIMITS);
         assert_eq!(result.unwrap(), Stopped::Finished);
         notes

@@ -29,7 +29,7 @@ fn a_persistently_invalid_batch_ends_training_within_the_budget() {
     let trial = Trial::new(&[("training.epochs", "400"), ("checkpoints.every_steps", "5")]);
     let _armed = faults::arm("activation=nan@2+").unwrap();
     let (result, _) = trial.train(&Series(Architecture::Rnn), &RealDisk, NO_LIMITS);
-    let Err(error @ TrainError::BadData { batch: 3, .. }) = result else { panic!("{result:?}") };
+    let Err(error @ TrainError::InvalidData { batch: 3, .. }) = result else { panic!("{result:?}") };
     assert!(error.to_string().contains("invalid data: the loss is NaN in batch 3 of epoch"), "{error}");
     let rollbacks = trial.decisions().iter().filter(|event| *event == "roll back").count();
     assert!((1..=ATTEMPTS_IN_A_RUN as usize).contains(&rollbacks), "{rollbacks}");

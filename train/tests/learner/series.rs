@@ -7,11 +7,12 @@ use seqzoo_datasets::scores::{Metric, Scores};
 use seqzoo_models::Architecture;
 use seqzoo_models::layers::dropout::dropout;
 use seqzoo_models::layers::{LayerState, Stack, StackShape, linear};
+use seqzoo_models::networks::Network;
 use seqzoo_models::state::NamedState;
 use seqzoo_random::{Key, Purpose};
 use seqzoo_run::checkpoint::Files;
 use seqzoo_run::faults;
-use seqzoo_run::tasks::{BatchLoss, RecurrentState, Task};
+use seqzoo_tasks::{BatchLoss, RecurrentState, TrainingTask};
 
 const ROWS: usize = 2;
 const WINDOW: usize = 4;
@@ -23,6 +24,8 @@ pub(crate) struct Reader {
     stack: Stack,
     output: Linear,
 }
+
+impl Network for Reader {}
 
 pub(crate) struct Series(pub(crate) Architecture);
 
@@ -59,7 +62,7 @@ fn fold(states: Vec<LayerState>) -> RecurrentState {
     [("hidden".to_owned(), hidden.inner())].into_iter().chain(cell).collect()
 }
 
-impl Task for Series {
+impl TrainingTask for Series {
     type Network = Reader;
 
     fn network(&self, device: &Device) -> Reader {
@@ -78,7 +81,7 @@ impl Task for Series {
         true
     }
 
-    fn defect(&self, batch: &[usize]) -> Option<(String, f32)> {
+    fn invalid_value(&self, batch: &[usize]) -> Option<(String, f32)> {
         let bad = Self::input(batch).into_iter().find(|value| !value.is_finite())?;
         Some(("series".to_owned(), bad))
     }
@@ -93,10 +96,7 @@ impl Task for Series {
     ) -> BatchLoss {
         let input = Self::tensor(Self::input(batch), device);
         let read = network.stack.forward(input, &[WINDOW; ROWS], recurrent_state.map(unfold), Some(noise));
-        let mut outputs = dropout(read.outputs, 0.2, Some(noise));
-        if let Some(value) = faults::value("activation") {
-            outputs = outputs * value;
-        }
+        let outputs = dropout(read.outputs, 0.2, Some(noise));
         let predicted = network.output.forward(outputs.reshape([ROWS * WINDOW, HIDDEN]));
         let actual = Self::tensor(Self::values(batch[0] * WINDOW + 1, WINDOW), device).reshape([ROWS * WINDOW, 1]);
         let loss = (predicted - actual).square().mean();
@@ -108,7 +108,7 @@ impl Task for Series {
         let predicted = network.output.forward(read.outputs.reshape([ROWS * WINDOW, HIDDEN]));
         let actual = Self::tensor(Self::values(101, WINDOW), device).reshape([ROWS * WINDOW, 1]);
         let loss = f64::from((predicted - actual).square().mean().into_scalar::<f32>());
-        Some(Scores::new(ROWS * WINDOW, [(Metric::Accuracy, 1.0 / (1.0 + loss)), (Metric::Loss, loss)]))
+        Some(Scores::new(ROWS * WINDOW, [(Metric::ACCURACY, 1.0 / (1.0 + loss)), (Metric::LOSS, loss)]))
     }
 
     fn files(&self) -> Files {

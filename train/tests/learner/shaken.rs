@@ -6,15 +6,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
 use seqzoo_datasets::scores::{Metric, Scores};
+use seqzoo_models::networks::Network;
 use seqzoo_random::{Key, RngExt};
 use seqzoo_run::checkpoint::Files;
-use seqzoo_run::tasks::{BatchLoss, RecurrentState, Task};
+use seqzoo_tasks::{BatchLoss, RecurrentState, TrainingTask};
 use seqzoo_train::REFERENCE_BATCHES;
 
 #[derive(Module, Debug)]
 pub(crate) struct Scalar {
     theta: Param<Tensor<1>>,
 }
+
+impl Network for Scalar {}
 
 #[derive(Default)]
 pub(crate) struct Shaken {
@@ -34,7 +37,7 @@ pub(crate) struct Shaken {
     pub(crate) stop_in_validation: Option<&'static AtomicBool>,
 }
 
-impl Task for Shaken {
+impl TrainingTask for Shaken {
     type Network = Scalar;
 
     fn network(&self, device: &Device) -> Scalar {
@@ -83,7 +86,7 @@ impl Task for Shaken {
         }
         let theta = f64::from(network.theta.val().into_scalar::<f32>());
         let accuracy = 1.0 / (1.0 + (theta - 3.0).abs());
-        Some(Scores::new(1, [(Metric::Accuracy, accuracy), (Metric::Loss, (theta - 3.0).powi(2))]))
+        Some(Scores::new(1, [(Metric::ACCURACY, accuracy), (Metric::LOSS, (theta - 3.0).powi(2))]))
     }
 
     fn files(&self) -> Files {

@@ -3,28 +3,40 @@
 //! For a fair comparison, each model can have the learning rate and the budget that suit it. The dataset, its encoding and the
 //! metrics are common to all models.
 
+use seqzoo_tasks::ModelName;
 use toml::{Table, Value};
 
 use super::{InvalidValue, Recipe, invalid};
 use crate::did_you_mean;
 
 /// Sections with per-model values.
-const SECTIONS: [&str; 8] =
-    ["network", "characters", "dropout", "training", "optimizer", "schedule", "bptt", "stopping"];
+const SECTIONS: [&str; 7] = ["task", "network", "dropout", "training", "optimizer", "schedule", "stopping"];
 
 /// Fields of those sections that are common to all models of a run.
-const SHARED: [&str; 2] = ["training.seed", "stopping.metric"];
+const SHARED: [&str; 3] = ["training.seed", "stopping.metric", "task.kind"];
 
 impl Recipe {
-    /// Recipe of one model: its per-model values replace the common ones.
+    /// Recipe of one model: its per-model values, and those that its name encodes, replace the common ones.
     ///
     /// # Errors
     /// If a section or field does not exist or cannot be set per model, or a value has the wrong type.
     pub fn of_model(&self, name: &str) -> Result<Recipe, InvalidValue> {
+        let parsed = ModelName::parse(name)?;
         let mut recipe = self.clone();
-        let Some(own) = std::mem::take(&mut recipe.model).remove(name) else { return Ok(recipe) };
-        let mut values = Table::try_from(&recipe).expect("a recipe can be serialized to TOML");
-        for (section, fields) in &own {
+        if let Some(own) = std::mem::take(&mut recipe.model).remove(name) {
+            recipe = recipe.with_own(name, &own)?;
+        }
+        if !parsed.hidden_sizes.is_empty() {
+            recipe.network.hidden_sizes.clone_from(&parsed.hidden_sizes);
+        }
+        parsed.set_options(name, &mut recipe.task)?;
+        Ok(recipe)
+    }
+
+    fn with_own(&self, name: &str, own: &Table) -> Result<Recipe, InvalidValue> {
+        let shared = self.task()?.shared();
+        let mut values = Table::try_from(self).expect("a recipe can be serialized to TOML");
+        for (section, fields) in own {
             let field = format!("model.{name}.{section}");
             let (true, Some(fields)) = (SECTIONS.contains(&section.as_str()), fields.as_table()) else {
                 let hint = did_you_mean(section, SECTIONS);
@@ -33,7 +45,8 @@ impl Recipe {
             };
             let common = values[section].as_table_mut().expect("sections are tables");
             for (key, value) in fields {
-                check_field(&format!("{field}.{key}"), &format!("{section}.{key}"), value, common)?;
+                let is_shared = section == "task" && shared.contains(&key.as_str());
+                check_field(&format!("{field}.{key}"), &format!("{section}.{key}"), is_shared, value, common)?;
                 common.insert(key.clone(), value.clone());
             }
         }
@@ -59,9 +72,15 @@ impl Recipe {
 }
 
 /// Checks a per-model field: it must exist, not be shared by all models, and have the type of the common value.
-fn check_field(qualified: &str, field: &str, value: &Value, section: &Table) -> Result<(), InvalidValue> {
+fn check_field(
+    qualified: &str,
+    field: &str,
+    is_shared: bool,
+    value: &Value,
+    section: &Table,
+) -> Result<(), InvalidValue> {
     let key = field.rsplit('.').next().unwrap_or(field);
-    if SHARED.contains(&field) {
+    if is_shared || SHARED.contains(&field) {
         return Err(invalid(qualified.to_owned(), value, format!("set {field} instead: all models of a run share it")));
     }
     if !section.contains_key(key) {
@@ -110,18 +129,18 @@ mod tests {
         let values =
             [("training.epochs", "4"), ("model.rnn.training.epochs", "9"), ("model.rnn.optimizer.kind", "sgd")];
         let recipe = agreement(&values).unwrap().recipe;
-        let epochs = |name: &str| recipe.spec(name).unwrap().recipe.training.epochs;
+        let epochs = |name: &str| recipe.of_model(name).unwrap().training.epochs;
         assert_eq!((epochs("lstm"), epochs("rnn")), (4, 9));
-        let rnn = recipe.spec("rnn").unwrap().recipe;
+        let rnn = recipe.of_model("rnn").unwrap();
         assert_eq!(rnn.training.seed, recipe.training.seed);
-        assert_eq!(rnn.spec("rnn").unwrap().recipe, rnn, "a resolved recipe resolves to itself");
+        assert_eq!(rnn.of_model("rnn").unwrap(), rnn, "a resolved recipe resolves to itself");
     }
 
     #[test]
     fn a_later_common_value_replaces_those_of_single_models() {
         let values = [("model.rnn.training.epochs", "9"), ("training.epochs", "2")];
         let settings = agreement(&values).unwrap();
-        assert_eq!(settings.recipe.spec("rnn").unwrap().recipe.training.epochs, 2);
+        assert_eq!(settings.recipe.of_model("rnn").unwrap().training.epochs, 2);
         assert!(!settings.origins.contains_key("model.rnn.training.epochs"));
     }
 
@@ -143,12 +162,23 @@ mod tests {
     }
 
     #[test]
+    fn a_name_sets_sizes_and_options() {
+        let recipe = Settings::read("pos").unwrap().recipe;
+        let sized = recipe.of_model("bilstm-7+crf").unwrap();
+        assert_eq!((sized.network.hidden_sizes.as_slice(), sized.task["crf"].as_bool()), (&[7][..], Some(true)));
+        assert_eq!(recipe.task["crf"].as_bool(), Some(false));
+        let same = Settings::read("names").unwrap().recipe;
+        assert_eq!(same.of_model("bilstm").unwrap(), same, "a plain name changes nothing");
+    }
+
+    #[test]
     fn invalid_per_model_values_are_refused_by_field() {
         for (field, value, expected) in [
             ("model.gru.training.epochs", "3", "one of the recipe's models, lstm, rnn"),
             ("model.rnn.training.epoch", "3", "did you mean `training.epochs`?"),
             ("model.rnn.trainin.epochs", "3", "did you mean `training.epochs`?"),
-            ("model.rnn.text.level", "words", "one of the sections"),
+            ("model.rnn.task.level", "words", "task.level instead"),
+            ("model.rnn.data.dataset", "names", "one of the sections"),
             ("model.rnn.training.seed", "3", "training.seed instead"),
             ("model.rnn.training.epochs", "many", "a value of type integer"),
             ("model.rnn.training.epochs", "0", "model.rnn.training.epochs = 0"),

@@ -1,195 +1,36 @@
 //! The sections of a recipe, with their defaults.
 
-use seqzoo_datasets::batch::Limits;
-use seqzoo_datasets::scores::Metric;
-use seqzoo_datasets::series::Framing;
-use seqzoo_datasets::text::{Keep, Level};
-use seqzoo_models::layers::{AttentionScore, Pooling, Skip};
-use seqzoo_models::networks::ForecastHead;
+use seqzoo_datasets::batch::BatchLimits;
+use seqzoo_tasks::MAX_BATCH_TOKENS;
 use serde::{Deserialize, Serialize};
 
-use super::{InvalidValue, invalid};
-
-/// How text is encoded as token ids.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct TextSettings {
-    /// The unit of tokenization.
-    pub level: Level,
-    /// Minimum count of a token in the training split; rarer tokens are unknown.
-    pub min_count: usize,
-    /// Maximum size of the vocabulary, most frequent tokens first.
-    pub max_vocabulary: usize,
-    /// Maximum number of tokens per text; longer texts are truncated.
-    pub max_tokens: usize,
-    /// Which end of a text is kept when it is truncated.
-    pub keep: Keep,
-}
-
-impl Default for TextSettings {
-    fn default() -> Self {
-        Self { level: Level::Words, min_count: 1, max_vocabulary: 20_000, max_tokens: 400, keep: Keep::First }
-    }
-}
-
-/// Architecture of the network.
+/// The data to train on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct NetworkSettings {
-    /// Size of token embeddings.
-    pub embedding_size: usize,
-    /// Hidden size of each recurrent layer, per direction, first layer first.
-    pub hidden_sizes: Vec<usize>,
-    /// Skip connections between layers.
-    #[serde(default)]
-    pub skip: Skip,
-    /// Whether residual and highway connections use a linear projection where sizes differ.
-    #[serde(default)]
-    pub projection: bool,
-    /// Pooling of the outputs over time into one vector (classification, relations).
-    #[serde(default)]
-    pub pooling: Pooling,
-    /// Whether a language model ties the weights of its output layer to the embedding.
-    #[serde(default)]
-    pub tied: bool,
-    /// Attention score of an encoder-decoder.
-    #[serde(default)]
-    pub attention: AttentionScore,
-    /// Whether a tagger has a conditional random field (CRF) as its output layer.
-    #[serde(default)]
-    pub crf: bool,
-    /// All weights are initialized uniformly in ±`init_range`; 0: each layer's own initialization.
-    #[serde(default)]
-    pub init_range: f64,
-}
-
-/// A tagger's character encoder: a recurrent layer of the model's own architecture over the characters of each word.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct CharacterSettings {
-    /// Size of character embeddings.
-    pub embedding_size: usize,
-    /// Hidden size, per direction; 0: no character encoder.
-    pub hidden_size: usize,
-}
-
-/// Columns, windows and forecast distribution of a series.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct SeriesSettings {
+pub struct DataSettings {
+    /// Name of the dataset.
+    pub dataset: String,
     /// Column of timestamps of a CSV file; without one, rows are numbered. An empty name is that of the column without a name.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time: Option<String>,
     /// Column of a CSV file to forecast.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
     /// Columns of a CSV file used as features; their values are known up to the forecast origin.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub features: Vec<String>,
-    /// Number of past rows that the model reads.
-    pub window: usize,
-    /// Forecast horizon, in rows.
-    pub horizon: usize,
-    /// Forecast distribution of each future value.
-    pub distribution: DistributionKind,
-    /// Probabilities of the forecast quantiles, increasing; 0.5 is the point forecast.
-    pub quantiles: Vec<f64>,
-    /// Seasonal period in rows; 0: that of the dataset or of its time step.
-    pub season: usize,
-    /// Whether the seasonal phase (as sine and cosine) is an input.
-    pub calendar: bool,
-    /// Whether inputs and forecasts of the target are differences from its last known value, which makes the model
-    /// independent of the level; Zeng et al., "Are transformers effective for time series forecasting?", AAAI 2023.
-    pub difference: bool,
-    /// Number of consecutive periods of equal length for which errors are reported separately.
-    pub folds: usize,
 }
 
-impl Default for SeriesSettings {
-    fn default() -> Self {
-        Self {
-            time: None,
-            target: None,
-            features: Vec::new(),
-            window: 30,
-            horizon: 1,
-            distribution: DistributionKind::Gaussian,
-            quantiles: vec![0.05, 0.25, 0.5, 0.75, 0.95],
-            season: 0,
-            calendar: false,
-            difference: false,
-            folds: 4,
-        }
-    }
-}
-
-impl SeriesSettings {
-    /// Window, horizon and folds.
-    pub fn framing(&self) -> Framing {
-        Framing { window: self.window, horizon: self.horizon, folds: self.folds }
-    }
-
-    /// The forecast head for the chosen distribution.
-    pub fn head(&self) -> ForecastHead {
-        match self.distribution {
-            DistributionKind::Point => ForecastHead::Point,
-            DistributionKind::Gaussian => ForecastHead::Gaussian,
-            DistributionKind::Quantiles => ForecastHead::Quantiles(self.quantiles.clone()),
-        }
-    }
-
-    /// Refuses what no forecaster can have.
-    pub(super) fn validate(&self) -> Result<(), InvalidValue> {
-        let sizes = [
-            ("series.window", self.window),
-            ("series.horizon", self.horizon),
-            ("series.folds", self.folds),
-            ("series.season", self.season.max(1)),
+impl DataSettings {
+    /// The fields that choose columns, and their values.
+    pub(super) fn columns(&self) -> impl Iterator<Item = (&'static str, String)> {
+        let columns = [
+            ("data.time", self.time.clone()),
+            ("data.target", self.target.clone()),
+            ("data.features", (!self.features.is_empty()).then(|| self.features.join(", "))),
         ];
-        if let Some((field, value)) = sizes.into_iter().find(|&(_, value)| value == 0 || value > MAX_STEPS) {
-            return Err(invalid(field, value, format!("a whole number from 1 to {MAX_STEPS}")));
-        }
-        let rising = self.quantiles.windows(2).all(|pair| pair[0] < pair[1]);
-        let inside = self.quantiles.iter().all(|&probability| probability > 0.0 && probability < 1.0);
-        if !rising || !inside || !self.quantiles.contains(&0.5) {
-            let expected = "increasing probabilities between 0 and 1, including 0.5, the point forecast";
-            let expected = expected.to_owned();
-            return Err(invalid("series.quantiles", format!("{:?}", self.quantiles), expected));
-        }
-        Ok(())
+        columns.into_iter().filter_map(|(field, value)| Some((field, value?)))
     }
-}
-
-/// Rows of a window or a horizon at most.
-const MAX_STEPS: usize = 1 << 20;
-
-/// A forecast distribution, see [`ForecastHead`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum DistributionKind {
-    /// One value.
-    Point,
-    /// Mean and standard deviation.
-    Gaussian,
-    /// The values at some probabilities.
-    Quantiles,
-}
-
-/// Dropout and zoneout rates, in [0, 1).
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct DropoutSettings {
-    /// Embedding dropout: drops token types, each at all of its occurrences in the batch.
-    pub embedding: f64,
-    /// Dropout between layers, with a new mask at each step.
-    pub layers: f64,
-    /// Locked (variational) dropout between layers: the same mask at each step.
-    pub locked: f64,
-    /// Recurrent dropout: drops recurrent weights (DropConnect).
-    pub recurrent: f64,
-    /// Dropout on the input of the output layer.
-    pub output: f64,
-    /// Zoneout: probability that a unit of the state keeps its previous value.
-    pub zoneout: f64,
 }
 
 /// How the network is trained.
@@ -227,8 +68,8 @@ pub struct TrainingSettings {
 
 impl TrainingSettings {
     /// The most that a batch holds.
-    pub fn limits(&self) -> Limits {
-        Limits { rows: self.batch_size, tokens: self.max_batch_tokens }
+    pub fn limits(&self) -> BatchLimits {
+        BatchLimits { rows: self.batch_size, tokens: self.max_batch_tokens }
     }
 }
 
@@ -243,9 +84,6 @@ fn max_batch_tokens() -> usize {
 fn unit() -> f64 {
     1.0
 }
-
-/// Padded tokens of a batch at most, in training by default and in evaluation always: with 400 tokens a sequence, 163 of them.
-pub(crate) const MAX_BATCH_TOKENS: usize = 1 << 16;
 
 /// The optimizer; each kind reads the fields that its equations name.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -365,19 +203,6 @@ impl ScheduleKind {
     }
 }
 
-/// Truncated backpropagation through time, TBPTT(k1, k2), for running text.
-///
-/// Every `k1` steps there is one update: from the stored state `k2` steps back, those steps are recomputed with the current
-/// weights, and the losses of the last `k1` of them (of all, where `k2` < `k1`) are backpropagated. Williams and Peng 1990.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct BpttSettings {
-    /// Steps between updates; 0: the whole text.
-    pub k1: usize,
-    /// Steps of backpropagation per update; 0: `k1`.
-    pub k2: usize,
-}
-
 /// When checkpoints are saved, in addition to the end of each epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -397,30 +222,29 @@ impl Default for CheckpointSettings {
 }
 
 /// Early stopping and the choice of the best checkpoint.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct StoppingSettings {
-    /// The validation metric by which checkpoints are compared.
-    pub metric: Metric,
+    /// The validation metric by which checkpoints are compared [default: the task's main metric]
+    pub metric: String,
     /// Epochs without a better value after which training ends.
     pub patience: usize,
 }
 
 impl Default for StoppingSettings {
     fn default() -> Self {
-        Self { metric: Metric::Accuracy, patience: 3 }
+        Self { metric: String::new(), patience: 3 }
     }
 }
 
-/// The metric that a recipe's first model is expected to reach.
+/// The value that a shipped recipe's first model is expected to reach.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Expected {
     /// The reported split.
     pub split: String,
     /// The metric.
-    pub metric: Metric,
-    /// Its expected value: a minimum for accuracy and macro-f1, a maximum for loss and rmse; none for a user's own data.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub value: Option<f64>,
+    pub metric: String,
+    /// Its expected value: a minimum if higher values are better, else a maximum.
+    pub value: f64,
 }

@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
+use seqzoo_models::parameters;
 use seqzoo_run::checkpoint::CheckpointError;
 use seqzoo_run::folder::FolderError;
-use seqzoo_run::parameters::ParameterError;
 
 use crate::recovery::{ATTEMPTS_IN_A_REGION, ATTEMPTS_IN_A_RUN, Anomaly};
 
@@ -26,7 +26,7 @@ pub enum TrainError {
     /// The training split has no batches.
     #[error(
         "the training split has no batches: it is empty or too short for one batch; use more training data, or reduce \
-         training.batch_size, series.window or series.horizon"
+         training.batch_size, task.window or task.horizon"
     )]
     NoBatches,
     /// A range test or speed measurement met an anomaly.
@@ -44,16 +44,16 @@ pub enum TrainError {
     },
     /// A batch causes an anomaly even with freshly initialized weights.
     #[error(
-        "invalid data: {anomaly} in batch {batch} of epoch {pass}, even with freshly initialized weights; inspect the \
+        "invalid data: {anomaly} in batch {batch} of epoch {epoch}, even with freshly initialized weights; inspect the \
          examples of that batch; see events.jsonl for what was tried"
     )]
-    BadData {
+    InvalidData {
         /// The last anomaly.
         anomaly: Anomaly,
         /// Index of the batch in its epoch, counted from 1.
         batch: u64,
         /// Index of the epoch, counted from 1.
-        pass: u64,
+        epoch: u64,
     },
     /// Twice, retrying a batch from the same state gave a different result.
     #[error(
@@ -74,24 +74,24 @@ pub enum TrainError {
     Folder(#[from] FolderError),
     /// The tensors of a checkpoint do not match the recipe's network.
     #[error("checkpoint {}: {source}", path.display())]
-    Unfit {
+    Mismatch {
         /// The checkpoint.
         path: PathBuf,
         /// The mismatch.
-        source: ParameterError,
+        source: parameters::Mismatch,
     },
     /// A model has metrics but no checkpoint.
     #[error(
         "{} has metrics but no checkpoint, and they are not overwritten; restore its checkpoints, or start a new run",
         path.display()
     )]
-    Lost {
+    MissingCheckpoints {
         /// The model's folder.
         path: PathBuf,
     },
     /// A checkpoint belongs to another run.
     #[error("checkpoint {} belongs to another run: its {what} differs", path.display())]
-    Foreign {
+    OtherRun {
         /// The checkpoint.
         path: PathBuf,
         /// The part that differs.

@@ -1,7 +1,7 @@
 //! Text generation: sampling the next token from a language model's scores.
 
 use seqzoo_random::{Key, Purpose, RngExt};
-use seqzoo_run::tasks::language_model::{TextModel, TextReader};
+use seqzoo_tasks::language_model::{TextModel, TextReader};
 
 /// Sampling parameters.
 ///
@@ -25,7 +25,7 @@ pub struct Sampling {
 
 /// Generated text: an endless iterator over tokens as text, each with the separator before it.
 #[derive(Debug)]
-pub struct Writing<'a> {
+pub struct GeneratedText<'a> {
     model: &'a TextModel,
     reader: TextReader<'a>,
     sampling: Sampling,
@@ -34,7 +34,7 @@ pub struct Writing<'a> {
     generated: u64,
 }
 
-impl<'a> Writing<'a> {
+impl<'a> GeneratedText<'a> {
     /// Starts after the prompt's tokens; `is_separated`: the prompt ends in white space.
     pub(crate) fn after(model: &'a TextModel, prompt: &[u32], is_separated: bool, sampling: Sampling) -> Self {
         let mut reader = model.reader();
@@ -48,7 +48,7 @@ impl<'a> Writing<'a> {
     }
 }
 
-impl Iterator for Writing<'_> {
+impl Iterator for GeneratedText<'_> {
     type Item = String;
 
     fn next(&mut self) -> Option<String> {
@@ -60,7 +60,7 @@ impl Iterator for Writing<'_> {
         self.reader.step(id as u32, &mut self.scores);
         let codec = self.model.codec();
         let token = codec.vocabulary.token(id as u32)?;
-        Some(codec.level.write(self.previous.replace(token.to_owned()).as_deref(), token))
+        Some(codec.level.detokenize(self.previous.replace(token.to_owned()).as_deref(), token))
     }
 }
 

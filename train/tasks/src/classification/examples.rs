@@ -1,0 +1,66 @@
+//! Labeled texts.
+
+use std::borrow::Cow;
+
+use seqzoo_datasets::classification::{Classification, Example, Split};
+use seqzoo_datasets::text::Tokenization;
+
+use super::Settings;
+use crate::skipped::Skipped;
+use crate::Prepared;
+
+fn has_token(text: &str, level: Tokenization) -> bool {
+    level.tokens(text).next().is_some()
+}
+
+/// Removes texts without a token, so that every metric covers the same examples.
+pub(super) fn prepare(mut data: Classification, settings: &Settings) -> Prepared {
+    let level = settings.level;
+    let mut skipped = Skipped::default();
+    let Classification { labels, train, validation, test, .. } = &mut data;
+    for split in [train, validation, test] {
+        let describe = |example: &Example| format!("{:?} ({})", example.text, labels[example.label]);
+        skipped.retain(split, |example| has_token(&example.text, level), describe);
+    }
+    Prepared { examples: Box::new(data), note: skipped.note(level) }
+}
+
+/// The data without texts that have no token.
+pub(super) fn with_tokens(data: &Classification, level: Tokenization) -> Cow<'_, Classification> {
+    let is_empty = |example: &Example| !has_token(&example.text, level);
+    if !Split::ALL.into_iter().any(|split| data.split(split).iter().any(is_empty)) {
+        return Cow::Borrowed(data);
+    }
+    let mut data = data.clone();
+    for split in [&mut data.train, &mut data.validation, &mut data.test] {
+        split.retain(|example| has_token(&example.text, level));
+    }
+    Cow::Owned(data)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Examples;
+    use std::sync::Arc;
+
+    #[test]
+    fn texts_without_tokens_are_skipped_with_a_note() {
+        let example = |text: &str, label| Example { text: text.to_owned(), label, groups: Arc::default() };
+        let data = Classification {
+            labels: ["Korean", "Polish"].map(str::to_owned).to_vec(),
+            train: vec![example("Han", 0), example("-", 0), example("Wit", 1)],
+            validation: vec![example(" ;", 1), example("Lis", 1)],
+            ..Classification::default()
+        };
+        let prepared = prepare(data.clone(), &Settings::default());
+        let note = r#"2 examples without a token at task.level = "words" were skipped; first: "-" (Korean)"#;
+        assert_eq!(prepared.note.as_deref(), Some(note));
+        let sizes = |examples: &dyn Examples| Split::ALL.map(|split| examples.size(split).0);
+        assert_eq!(sizes(&*prepared.examples), [2, 1, 0]);
+        assert_eq!(sizes(&*with_tokens(&data, Tokenization::Words)), [2, 1, 0]);
+        let characters = prepare(data.clone(), &Settings { level: Tokenization::Characters, ..Settings::default() });
+        assert_eq!((characters.note, sizes(&*characters.examples)), (None, [3, 2, 0]));
+        assert!(matches!(with_tokens(&data, Tokenization::Characters), Cow::Borrowed(_)));
+    }
+}

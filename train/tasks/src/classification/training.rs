@@ -1,0 +1,102 @@
+//! Training of text classifiers.
+
+use burn::tensor::activation::log_softmax;
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use seqzoo_datasets::batch;
+use seqzoo_datasets::classification::{Classification, Example};
+use seqzoo_datasets::scores::Scores;
+use seqzoo_datasets::text::{Encoder, Vocabulary};
+use seqzoo_models::InvalidShape;
+use seqzoo_models::networks::Classifier;
+use seqzoo_random::Key;
+
+use super::predict::{log_probabilities, score};
+use super::{Codec, Settings};
+use crate::{BatchLoss, Codec as _, Files, ModelSpec, RecurrentState, TrainingTask, rectangle};
+
+/// An encoded text.
+#[derive(Debug, Clone)]
+struct Encoded {
+    tokens: Vec<u32>,
+    label: usize,
+}
+
+/// Training of a text classifier.
+#[derive(Debug, Clone)]
+pub struct ClassificationTraining {
+    codec: Codec,
+    spec: ModelSpec,
+    train: Vec<Encoded>,
+    validation: Vec<Encoded>,
+}
+
+impl ClassificationTraining {
+    /// The training of a model, with the vocabulary of the training split. Texts without a token are left out.
+    ///
+    /// # Errors
+    /// If the model does not fit the data's sizes.
+    pub fn new(spec: &ModelSpec, data: &Classification) -> Result<Self, InvalidShape> {
+        let Settings { level, min_count, max_vocabulary, max_tokens, keep, .. } = spec.settings();
+        let cleaning = data.cleaning.clone();
+        let tokens = |example: &Example| level.tokens(&cleaning.apply(&example.text)).collect::<Vec<_>>();
+        let words = data.train.iter().flat_map(tokens);
+        let vocabulary = Vocabulary::build(words, min_count, max_vocabulary);
+        let encoder = Encoder {
+            cleaning: cleaning.clone(),
+            level,
+            vocabulary,
+            max_tokens,
+            keep,
+        };
+        let encode = |examples: &[Example]| -> Vec<Encoded> {
+            let encoded = |example: &Example| Encoded { tokens: encoder.encode(&example.text), label: example.label };
+            examples.iter().map(encoded).filter(|example| !example.tokens.is_empty()).collect()
+        };
+        let (train, validation) = (encode(&data.train), encode(&data.validation));
+        let codec = Codec { encoder, labels: data.labels.clone() };
+        codec.check(spec)?;
+        Ok(Self { codec, spec: spec.clone(), train, validation })
+    }
+
+}
+
+impl TrainingTask for ClassificationTraining {
+    type Network = Classifier;
+
+    fn network(&self, device: &Device) -> Classifier {
+        self.spec.initialize(self.codec.network(&self.spec, device))
+    }
+
+    fn batches(&self, epoch: u64) -> Vec<Vec<usize>> {
+        let lengths: Vec<usize> = self.train.iter().map(|example| example.tokens.len()).collect();
+        batch::shuffled(&lengths, &lengths, self.spec.batch, self.spec.order(epoch))
+    }
+
+    fn loss(
+        &self,
+        network: &Classifier,
+        batch: &[usize],
+        _: Option<&RecurrentState>,
+        noise: Key,
+        device: &Device,
+    ) -> BatchLoss {
+        let (tokens, lengths) = rectangle(batch.iter().map(|&index| self.train[index].tokens.as_slice()), device);
+        let labels: Vec<i32> = batch.iter().map(|&index| self.train[index].label as i32).collect();
+        let labels = Tensor::<2, Int>::from_data(TensorData::new(labels, [batch.len(), 1]), device);
+        let logits = network.forward(tokens, &lengths, Some(noise));
+        let loss = log_softmax(logits, 1).gather(1, labels).mean().neg();
+        BatchLoss { loss, weight: batch.len() as f64, tokens: lengths.iter().sum(), recurrent_state: None }
+    }
+
+    fn validate(&self, network: &Classifier, device: &Device, stop: &dyn Fn() -> bool) -> Option<Scores> {
+        let rows: Vec<&[u32]> = self.validation.iter().map(|example| example.tokens.as_slice()).collect();
+        let labels: Vec<usize> = self.validation.iter().map(|example| example.label).collect();
+        let predictions = log_probabilities(network, &rows, device, stop)?;
+        Some(score(&self.codec.labels, &predictions, &labels, &mut (0..labels.len())))
+    }
+
+    fn files(&self) -> Files {
+        self.codec.files()
+    }
+}
+

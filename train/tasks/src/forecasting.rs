@@ -1,0 +1,279 @@
+//! Forecasting of time series.
+
+mod predict;
+mod settings;
+mod training;
+
+use std::any::Any;
+
+use burn::tensor::{Device, Tensor, TensorData};
+use seqzoo_datasets::catalog::Data;
+use seqzoo_datasets::classification::{Split};
+use seqzoo_datasets::scores::Metric;
+use seqzoo_datasets::series::{RollingOrigin, Standardization, Series};
+use seqzoo_datasets::timestamps::TimeStep;
+use seqzoo_models::InvalidShape;
+use seqzoo_models::layers::PerceptronShape;
+use seqzoo_models::networks::{Forecaster, ForecasterShape, BackboneShape};
+use seqzoo_models::parameters::Arrays;
+use serde::{Deserialize, Serialize};
+use toml::Table;
+
+use crate::{DynTrainingTask, Examples, 
+    Backbone, Command, Files, InvalidValue, LoadError, ModelSpec, Predictor, Prepared, Task, WrongData, resolve,
+};
+pub use predict::SeriesForecaster;
+pub use settings::{DistributionKind, Settings};
+pub use training::ForecastingTraining;
+
+/// The task.
+pub static TASK: Forecast = Forecast;
+
+/// Forecasting: the next values of a time series.
+#[derive(Debug)]
+pub struct Forecast;
+
+impl Task for Forecast {
+    fn name(&self) -> &'static str {
+        "forecasting"
+    }
+
+    fn summary(&self) -> &'static str {
+        "the next values of a time series"
+    }
+
+    fn metrics(&self) -> &'static [Metric] {
+        &[Metric::RMSE, Metric::LOSS]
+    }
+
+    fn command(&self) -> Command {
+        Command::Forecast
+    }
+
+    fn resolve(&self, given: Table) -> Result<Table, toml::de::Error> {
+        resolve::<Settings>(given)
+    }
+
+    fn shared(&self) -> &'static [&'static str] {
+        &["window", "horizon", "season", "folds"]
+    }
+
+    fn check(&self, spec: &ModelSpec) -> Result<(), InvalidValue> {
+        spec.settings::<Settings>().check()?;
+        if spec.dropout.embedding > 0.0 {
+            let expected = "0: a series has no token embeddings";
+            return Err(InvalidValue::new("dropout.embedding", spec.dropout.embedding, expected));
+        }
+        match spec.backbone {
+            // The input size depends on the number of columns.
+            Backbone::Recurrent(_) => spec.check_recurrent(None).map(drop),
+            Backbone::Perceptron if spec.network.hidden_sizes.is_empty() => {
+                Err(InvalidValue::new("network.hidden_sizes", "[]", "at least one layer"))
+            }
+            Backbone::Perceptron => Ok(()),
+        }
+    }
+
+    fn examples(&self, data: Data, settings: &Table) -> Result<Prepared, WrongData> {
+        let Data::Series(mut series) = data else {
+            return Err(WrongData { task: self.name(), needed: "series of numbers" });
+        };
+        let Settings { season, .. } = crate::spec::settings(settings);
+        if season > 0 {
+            series.season = Some(season);
+        }
+        Ok(Prepared { examples: Box::new(series), note: None })
+    }
+
+    fn open(
+        &self,
+        spec: &ModelSpec,
+        files: &Files,
+        weights: &Arrays,
+        device: &Device,
+    ) -> Result<Box<dyn Predictor>, LoadError> {
+        Ok(Box::new(SeriesForecaster::open(spec, files, weights, device)?))
+    }
+}
+
+impl Examples for Series {
+    fn digest(&self) -> String {
+        Series::digest(self)
+    }
+
+    fn size(&self, split: Split) -> (usize, &'static str) {
+        (self.split(split).len(), "rows")
+    }
+
+    fn check(&self, split: Split, settings: &Table) -> Result<(), String> {
+        let RollingOrigin { window, horizon, .. } = crate::spec::settings::<Settings>(settings).framing();
+        if !self.origins(split, window, horizon).is_empty() {
+            return Ok(());
+        }
+        let (name, rows) = (split.name(), self.split(split).len());
+        Err(format!(
+            "the {name} split has {rows} rows, too few for a window of {window} and a horizon of {horizon}; reduce \
+             task.window or task.horizon"
+        ))
+    }
+
+    fn training(&self, spec: &ModelSpec) -> Result<Box<dyn DynTrainingTask>, InvalidShape> {
+        Ok(Box::new(ForecastingTraining::new(spec, self)?))
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+/// Number of windows per batch for evaluation.
+const EVALUATION_BATCH: usize = 512;
+
+/// Columns, scaling and recent past of a series. With the weights, it is all that inference needs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Codec {
+    /// Names of the columns, the target first.
+    pub columns: Vec<String>,
+    /// Time step between two rows.
+    pub step: TimeStep,
+    /// Scaling, fitted on the training split only.
+    pub scaling: Standardization,
+    /// Number of rows of a season, whose phase is an input feature; 0: none.
+    pub season: usize,
+    /// Whether the target is encoded and forecast as the difference from its last known value.
+    pub difference: bool,
+    /// The last window of the series trained on, `[rows][columns]`.
+    pub recent: Vec<Vec<f64>>,
+    /// Number of the first of those rows, as [`Series::first`] counts.
+    pub number: i64,
+    /// Timestamps of those rows.
+    pub times: Vec<String>,
+    /// Timestamps of the horizon after them.
+    pub next: Vec<String>,
+}
+
+/// Past window of a series, with timestamps.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Past {
+    /// `[rows][columns]`.
+    pub rows: Vec<Vec<f64>>,
+    /// Number of the first row, as [`Series::first`] counts.
+    pub number: i64,
+    /// Timestamp of each row.
+    pub times: Vec<String>,
+    /// Timestamp of each forecast row.
+    pub next: Vec<String>,
+}
+
+impl Past {
+    /// The last `window` rows of a series and the timestamps of the next `horizon` rows; `None` if it is too short.
+    pub fn of(series: &Series, RollingOrigin { window, horizon, .. }: RollingOrigin) -> Option<Self> {
+        let first = series.rows().checked_sub(window)?;
+        let row = |row: usize| series.columns.iter().map(|column| column.values[row]).collect();
+        Some(Self {
+            rows: (first..series.rows()).map(row).collect(),
+            number: series.first_step + first as i64,
+            times: series.timestamps[first..].to_vec(),
+            next: (1..=horizon).map(|k| series.next_time(k)).collect(),
+        })
+    }
+}
+
+impl Codec {
+    /// The codec of a series and a recipe's model.
+    fn of(spec: &ModelSpec, series: &Series) -> Self {
+        let settings: Settings = spec.settings();
+        let past = Past::of(series, settings.framing());
+        let past = past.unwrap_or(Past { rows: Vec::new(), number: 0, times: Vec::new(), next: Vec::new() });
+        Self {
+            columns: series.columns.iter().map(|column| column.name.clone()).collect(),
+            step: series.step,
+            scaling: Standardization::fit(series),
+            season: if settings.calendar { series.season.unwrap_or(0) } else { 0 },
+            difference: settings.difference,
+            recent: past.rows,
+            number: past.number,
+            times: past.times,
+            next: past.next,
+        }
+    }
+
+    /// Number of input features per row: the scaled columns and the season's phase as a point on the unit circle.
+    fn features(&self) -> usize {
+        self.columns.len() + if self.season > 0 { 2 } else { 0 }
+    }
+
+    /// Scaled offset of the target, given its last known value.
+    fn origin(&self, last: f64) -> f64 {
+        if self.difference { self.scaling.standardize(0, last) } else { 0.0 }
+    }
+
+    /// A predicted value in the target's unit.
+    fn unscaled(&self, predicted: f32, last: f64) -> f64 {
+        self.scaling.inverse(f64::from(predicted) + self.origin(last))
+    }
+
+    /// Appends the input features of row `number`.
+    fn encode(&self, number: i64, row: impl Iterator<Item = f64>, last: f64, into: &mut Vec<f32>) {
+        let from = |column: usize| if column == 0 { self.origin(last) } else { 0.0 };
+        into.extend(row.enumerate().map(|(column, value)| (self.scaling.standardize(column, value) - from(column)) as f32));
+        if self.season > 0 {
+            let phase = number.rem_euclid(self.season as i64) as f64 / self.season as f64;
+            let phase = std::f64::consts::TAU * phase;
+            into.extend([phase.sin() as f32, phase.cos() as f32]);
+        }
+    }
+
+    /// Input windows that end before each origin, `[origins, window, features]`.
+    fn windows(&self, series: &Series, origins: &[usize], window: usize, device: &Device) -> Tensor<3> {
+        let mut values = Vec::with_capacity(origins.len() * window * self.features());
+        for &origin in origins {
+            let last = series.target()[origin - 1];
+            for number in origin - window..origin {
+                let row = series.columns.iter().map(|column| column.values[number]);
+                self.encode(series.first_step + number as i64, row, last, &mut values);
+            }
+        }
+        Tensor::from_data(TensorData::new(values, [origins.len(), window, self.features()]), device)
+    }
+
+    fn shape(&self, spec: &ModelSpec) -> ForecasterShape {
+        let settings: Settings = spec.settings();
+        let past = match spec.backbone {
+            Backbone::Recurrent(_) => BackboneShape::Recurrent(spec.stack(self.features())),
+            Backbone::Perceptron => BackboneShape::Perceptron(PerceptronShape {
+                window: settings.window,
+                features: self.features(),
+                hidden_sizes: spec.network.hidden_sizes.clone(),
+            }),
+        };
+        let dropout = spec.dropout.output;
+        ForecasterShape { backbone: past, horizon: settings.horizon, head: settings.head(), dropout }
+    }
+}
+
+impl crate::Codec for Codec {
+    type Network = Forecaster;
+
+    fn check(&self, spec: &ModelSpec) -> Result<(), InvalidShape> {
+        let columns = self.columns.len();
+        let RollingOrigin { window, horizon, .. } = spec.settings::<Settings>().framing();
+        let fits = columns > 0
+            && [self.scaling.means.len(), self.scaling.std.len()] == [columns; 2]
+            && self.recent.iter().all(|row| row.len() == columns)
+            && [self.recent.len(), self.times.len()] == [window; 2]
+            && self.next.len() == horizon;
+        if !fits {
+            return Err(InvalidShape::new(
+                "recent",
+                "its columns or rows do not match the window, the horizon or each other",
+            ));
+        }
+        self.shape(spec).check()
+    }
+
+    fn network(&self, spec: &ModelSpec, device: &Device) -> Forecaster {
+        Forecaster::new(self.shape(spec), spec.seed, device)
+    }
+}

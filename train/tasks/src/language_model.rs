@@ -1,0 +1,182 @@
+//! Language modeling with truncated backpropagation through time (TBPTT).
+
+mod predict;
+mod rows;
+mod settings;
+mod training;
+mod windows;
+
+use std::any::Any;
+
+use burn::tensor::Device;
+use seqzoo_datasets::catalog::Data;
+use seqzoo_datasets::classification::{Split};
+use seqzoo_datasets::cleaning::Cleaning;
+use seqzoo_datasets::corpus::Corpus;
+use seqzoo_datasets::scores::Metric;
+use seqzoo_datasets::text::{Tokenization, Vocabulary};
+use seqzoo_models::InvalidShape;
+pub use seqzoo_models::networks::TextReader;
+use seqzoo_models::networks::{LanguageModel, LanguageModelShape};
+use seqzoo_models::parameters::Arrays;
+use serde::{Deserialize, Serialize};
+use toml::Table;
+
+use crate::{DynTrainingTask, Examples, Command, Files, InvalidValue, LoadError, ModelSpec, Predictor, Prepared, Task, WrongData, resolve};
+pub use predict::TextModel;
+pub use settings::Settings;
+pub use training::LanguageModelTraining;
+pub use windows::{Window, windows};
+
+/// The task.
+pub static TASK: PredictNextToken = PredictNextToken;
+
+/// Language modeling: the next token of a text.
+#[derive(Debug)]
+pub struct PredictNextToken;
+
+impl Task for PredictNextToken {
+    fn name(&self) -> &'static str {
+        "language-model"
+    }
+
+    fn summary(&self) -> &'static str {
+        "the next token of a text"
+    }
+
+    fn metrics(&self) -> &'static [Metric] {
+        &[Metric::LOSS, Metric::ACCURACY]
+    }
+
+    fn command(&self) -> Command {
+        Command::Generate
+    }
+
+    fn resolve(&self, given: Table) -> Result<Table, toml::de::Error> {
+        resolve::<Settings>(given)
+    }
+
+    fn shared(&self) -> &'static [&'static str] {
+        &["level", "min_count", "max_vocabulary"]
+    }
+
+    fn check(&self, spec: &ModelSpec) -> Result<(), InvalidValue> {
+        let settings: Settings = spec.settings();
+        settings.check()?;
+        let stack = spec.check_recurrent(Some(settings.embedding_size))?;
+        let shape = LanguageModelShape {
+            vocabulary: 1,
+            stack,
+            tied: settings.tied,
+            dropout: spec.dropout.output,
+            embedding_dropout: spec.dropout.embedding,
+        };
+        shape.check().map_err(|invalid| {
+            let (field, value) = match invalid.field.as_str() {
+                "stack.architecture" => ("models", spec.name.clone()),
+                "tied" => ("task.tied", "true".to_owned()),
+                _ => ("network.hidden_sizes", format!("{:?}", spec.network.hidden_sizes)),
+            };
+            InvalidValue::new(field, value, invalid.reason)
+        })
+    }
+
+    fn examples(&self, data: Data, _: &Table) -> Result<Prepared, WrongData> {
+        let Data::Text(corpus) = data else { return Err(WrongData { task: self.name(), needed: "running text" }) };
+        Ok(Prepared { examples: Box::new(corpus), note: None })
+    }
+
+    fn open(
+        &self,
+        spec: &ModelSpec,
+        files: &Files,
+        weights: &Arrays,
+        device: &Device,
+    ) -> Result<Box<dyn Predictor>, LoadError> {
+        Ok(Box::new(TextModel::open(spec, files, weights, device)?))
+    }
+}
+
+impl Examples for Corpus {
+    fn digest(&self) -> String {
+        Corpus::digest(self)
+    }
+
+    fn size(&self, split: Split) -> (usize, &'static str) {
+        (self.split(split).chars().count(), "characters")
+    }
+
+    fn check(&self, split: Split, settings: &Table) -> Result<(), String> {
+        let Settings { level, .. } = crate::spec::settings(settings);
+        let text = self.split(split);
+        match text.is_empty() || level.tokens(text).nth(1).is_some() {
+            true => Ok(()),
+            false => Err(format!(
+                "the {} split has fewer than two tokens, so nothing to predict; use a longer text or change task.level",
+                split.name()
+            )),
+        }
+    }
+
+    fn training(&self, spec: &ModelSpec) -> Result<Box<dyn DynTrainingTask>, InvalidShape> {
+        Ok(Box::new(LanguageModelTraining::new(spec, self)?))
+    }
+
+    fn prompt_source(&self) -> Option<&str> {
+        Some(&self.train)
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+/// Cleaning, tokenization and vocabulary. With the weights, it is all that inference needs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Codec {
+    /// Cleaning of texts before encoding; codecs of older versions have none.
+    #[serde(default = "Cleaning::none")]
+    pub cleaning: Cleaning,
+    /// Level of tokenization.
+    pub level: Tokenization,
+    /// Vocabulary of tokens.
+    pub vocabulary: Vocabulary,
+}
+
+impl Codec {
+    fn shape(&self, spec: &ModelSpec) -> LanguageModelShape {
+        let Settings { embedding_size, tied, .. } = spec.settings();
+        LanguageModelShape {
+            vocabulary: self.vocabulary.size(),
+            stack: spec.stack(embedding_size),
+            tied,
+            dropout: spec.dropout.output,
+            embedding_dropout: spec.dropout.embedding,
+        }
+    }
+}
+
+impl crate::Codec for Codec {
+    type Network = LanguageModel;
+
+    fn check(&self, spec: &ModelSpec) -> Result<(), InvalidShape> {
+        self.shape(spec).check()
+    }
+
+    fn network(&self, spec: &ModelSpec, device: &Device) -> LanguageModel {
+        LanguageModel::new(self.shape(spec), spec.seed, device)
+    }
+}
+
+impl Codec {
+    /// Tokens of a text.
+    pub fn tokens(&self, text: &str) -> Vec<String> {
+        self.level.tokens(&self.cleaning.apply(text)).collect()
+    }
+
+    /// Token ids of a text.
+    pub fn encode(&self, text: &str) -> Vec<u32> {
+        self.vocabulary.encode(self.level, &self.cleaning.apply(text))
+    }
+}

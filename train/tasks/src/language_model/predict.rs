@@ -1,0 +1,120 @@
+//! Metrics of trained language models.
+
+use std::any::Any;
+
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use seqzoo_datasets::classification::Split;
+use seqzoo_datasets::corpus::{Corpus, unknown_share};
+use seqzoo_datasets::scores::{Evaluation, Metric, Scores};
+use seqzoo_models::networks::LanguageModel;
+
+use super::rows::{EVALUATION_STEPS, EvaluationRows};
+use super::{Codec, TextReader, Window, windows};
+use crate::{Examples, PredictError, Predictor, TrainedModel, examples_as};
+
+/// A trained language model with its codec.
+pub type TextModel = TrainedModel<Codec>;
+
+impl TextModel {
+    /// The codec.
+    pub fn codec(&self) -> &Codec {
+        &self.codec
+    }
+
+    /// Processes a text token by token.
+    pub fn reader(&self) -> TextReader<'_> {
+        self.network.stream(&self.device)
+    }
+
+    /// Metrics of next-token prediction on a text.
+    pub fn evaluate_text(&self, text: &str) -> Evaluation {
+        let tokens = self.codec.encode(text);
+        let rows = EvaluationRows::new(&tokens);
+        let all = score(&self.network, &rows, &self.device, &|| false).expect("never stopped");
+        Evaluation { unknown: unknown_share(&tokens), ..Evaluation::of(all) }
+    }
+}
+
+impl Predictor for TextModel {
+    fn evaluate(&self, examples: &dyn Examples, split: Split) -> Result<Evaluation, PredictError> {
+        Ok(self.evaluate_text(examples_as::<Corpus>(examples)?.split(split)))
+    }
+
+    fn baselines(
+        &self,
+        examples: &dyn Examples,
+        split: Split,
+    ) -> Result<Vec<(&'static str, Evaluation)>, PredictError> {
+        Ok(examples_as::<Corpus>(examples)?.baselines(split, self.codec.level, &self.codec.vocabulary))
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+/// Metrics on rows, window by window, with the recurrent state passed on; `None` if stopped.
+pub(super) fn score(network: &LanguageModel, text: &EvaluationRows, device: &Device, stop: &dyn Fn() -> bool) -> Option<Scores> {
+    let (mut correct, mut loss, mut examples, mut states) = (0.0, 0.0, 0, None);
+    let rows = &text.rows;
+    let count = rows.rows.len();
+    for window in windows(rows.steps(), EVALUATION_STEPS, 0) {
+        if stop() {
+            return None;
+        }
+        let Window { start, end, .. } = window;
+        let read = network.forward(rows.tokens(start, end, device), &vec![end - start; count], states, None);
+        let (mut features, mut next) = (read.features, rows.next(start, end));
+        let counted = text.counted(start, end);
+        if counted.len() < next.len() {
+            features = select(features, &counted);
+            next = counted.iter().map(|&index| next[index]).collect();
+        }
+        let (mean, hits) = network.evaluate(features, &next);
+        correct += hits as f64;
+        loss += mean * next.len() as f64;
+        examples += next.len();
+        states = Some(read.states);
+    }
+    let count = examples.max(1) as f64;
+    Some(Scores::new(examples, [(Metric::ACCURACY, correct / count), (Metric::LOSS, loss / count)]))
+}
+
+/// Selects steps of `[rows, time, features]` by their row-major index: `[1, steps, features]`.
+fn select(features: Tensor<3>, indices: &[usize]) -> Tensor<3> {
+    let [rows, time, width] = features.dims();
+    let selected: Vec<i32> = indices.iter().map(|&index| index as i32).collect();
+    let selected = Tensor::<1, Int>::from_data(TensorData::new(selected, [indices.len()]), &features.device());
+    features.reshape([rows * time, width]).select(0, selected).reshape([1, indices.len(), width])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::LanguageModelTraining;
+    use super::super::rows::Rows;
+    use super::*;
+    use crate::{Codec as _, TrainingTask as _, test_spec};
+    use seqzoo_kernels::devices;
+
+    #[test]
+    fn evaluation_metrics_do_not_depend_on_the_rows() {
+        let text: String = (0..3_500u32).map(|i| char::from(b'a' + (i * i % 19 % 7) as u8)).collect();
+        let corpus = Corpus { train: text.clone(), validation: text, test: String::new() };
+        let spec = test_spec("language-model", "level = \"characters\"\nk1 = 50", "lstm-8");
+        let task = LanguageModelTraining::new(&spec, &corpus).unwrap();
+        let device = devices().remove(0).1;
+        let network = task.network(&device);
+        let codec: Codec = serde_json::from_slice(&task.files()[Codec::FILE]).unwrap();
+        let validation = EvaluationRows::new(&codec.encode(&corpus.validation));
+        let whole =
+            EvaluationRows { rows: Rows { rows: vec![codec.encode(&corpus.train)] }, counted_from: vec![0] };
+        assert_eq!((validation.rows.rows.len(), whole.rows.steps()), (3, 3_499));
+        let of = |text: &EvaluationRows| score(&network, text, &device, &|| false).unwrap();
+        let (cut, whole) = (of(&validation), of(&whole));
+        assert_eq!((cut.examples, whole.examples), (3_499, 3_499));
+        for metric in [Metric::LOSS, Metric::ACCURACY] {
+            let (cut, whole) = (cut.get(metric).unwrap(), whole.get(metric).unwrap());
+            assert!((cut - whole).abs() < 1e-5, "{cut} is not {whole}");
+        }
+    }
+}

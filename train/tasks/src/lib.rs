@@ -1,0 +1,259 @@
+//! Kinds of sequence prediction.
+//!
+//! A [`Task`] turns records into examples, examples into a loss, and a network's output into predictions and metrics. Each is a
+//! module with its settings, examples, training and prediction; [`ALL`] lists them. Training ([`TrainingTask`]) and prediction
+//! ([`Predictor`]) are separate, so that inference needs no loss.
+
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use seqzoo_datasets::batch::{self, BatchLimits, Padded};
+use seqzoo_datasets::catalog::Data;
+use seqzoo_datasets::classification::Split;
+use seqzoo_datasets::nearest::did_you_mean;
+use seqzoo_datasets::scores::Metric;
+use seqzoo_models::InvalidShape;
+use seqzoo_models::parameters::Arrays;
+use serde::Serialize;
+use serde::de::{DeserializeOwned, Error as _};
+use toml::{Table, Value};
+
+mod prediction;
+mod skipped;
+mod spec;
+mod trained;
+mod training;
+
+pub use prediction::{Command, Output, PredictError, Predictor, TextOptions};
+pub use spec::{Backbone, DropoutSettings, InvalidValue, MAX_HIDDEN, ModelName, ModelSpec, NetworkSettings};
+pub use trained::{Codec, LoadError, TrainedModel};
+pub use training::{BatchLoss, DynTrainingTask, RecurrentState, TrainingTask};
+
+/// Declares the modules of the tasks and collects the `TASK` of each.
+macro_rules! tasks {
+    ($($module:ident),* $(,)?) => {
+        $(pub mod $module;)*
+
+        /// Every task, in listing order.
+        pub static ALL: [&dyn Task; [$(stringify!($module)),*].len()] = [$(&$module::TASK),*];
+    };
+}
+
+tasks![classification, tagging, language_model, seq2seq, forecasting];
+
+/// The key of a recipe's `[task]` section that names the task.
+pub const KIND: &str = "kind";
+
+/// Files by name, such as those of a checkpoint.
+pub type Files = BTreeMap<String, Vec<u8>>;
+
+/// A kind of sequence prediction.
+pub trait Task: Debug + Sync {
+    /// Name in recipes.
+    fn name(&self) -> &'static str;
+
+    /// One line for listings.
+    fn summary(&self) -> &'static str;
+
+    /// The metrics, the main one first.
+    fn metrics(&self) -> &'static [Metric];
+
+    /// What a trained model is used for.
+    fn command(&self) -> Command {
+        Command::Predict
+    }
+
+    /// The settings with every default filled in.
+    ///
+    /// # Errors
+    /// If a key is unknown or a value has the wrong type.
+    fn resolve(&self, given: Table) -> Result<Table, toml::de::Error>;
+
+    /// Settings on which the examples depend, so that all models of a run share them.
+    fn shared(&self) -> &'static [&'static str];
+
+    /// Checks the settings of a model, as far as possible without data.
+    ///
+    /// # Errors
+    /// The first invalid value.
+    fn check(&self, spec: &ModelSpec) -> Result<(), InvalidValue>;
+
+    /// The examples of a dataset, with a note for the user on what was skipped.
+    ///
+    /// # Errors
+    /// If the dataset is for another task.
+    fn examples(&self, data: Data, settings: &Table) -> Result<Prepared, WrongData>;
+
+    /// Opens a trained model: `files` are the task's files of its checkpoint, `weights` its parameters.
+    ///
+    /// # Errors
+    /// If files or weights are missing, damaged or inconsistent.
+    fn open(
+        &self,
+        spec: &ModelSpec,
+        files: &Files,
+        weights: &Arrays,
+        device: &Device,
+    ) -> Result<Box<dyn Predictor>, LoadError>;
+}
+
+/// The examples of all splits of a dataset, as a task reads them.
+pub trait Examples: Debug {
+    /// SHA-256 digest of the training and validation splits: equal digests mean equal training data.
+    fn digest(&self) -> String;
+
+    /// Size of a split and its unit, such as 120 "texts".
+    fn size(&self, split: Split) -> (usize, &'static str);
+
+    /// Checks that there is something to predict in a split that is not empty.
+    ///
+    /// # Errors
+    /// What is lacking, and the way out.
+    fn check(&self, _split: Split, _settings: &Table) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// The training of a model on these examples.
+    ///
+    /// # Errors
+    /// If the model does not fit the sizes of the data.
+    fn training(&self, spec: &ModelSpec) -> Result<Box<dyn DynTrainingTask>, InvalidShape>;
+
+    /// Text of the training split from which to suggest a prompt, if it is running text.
+    fn prompt_source(&self) -> Option<&str> {
+        None
+    }
+
+    /// The examples in their own type.
+    fn as_any(&self) -> &dyn Any;
+}
+
+/// Examples, and a note on what was skipped.
+#[derive(Debug)]
+pub struct Prepared {
+    /// The examples.
+    pub examples: Box<dyn Examples>,
+    /// A note for the user.
+    pub note: Option<String>,
+}
+
+/// A dataset that is for another task.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the dataset has no {needed}, which task {task:?} needs")]
+pub struct WrongData {
+    /// The task.
+    pub task: &'static str,
+    /// What it needs.
+    pub needed: &'static str,
+}
+
+/// The task with a name.
+pub fn named(name: &str) -> Option<&'static dyn Task> {
+    ALL.into_iter().find(|task| task.name() == name)
+}
+
+/// The task of a recipe's `[task]` section.
+///
+/// # Errors
+/// If its `kind` is missing or unknown.
+pub fn of(section: &Table) -> Result<&'static dyn Task, InvalidValue> {
+    let known = ALL.map(Task::name);
+    match section.get(KIND).map(|kind| (kind, kind.as_str())) {
+        Some((_, Some(name))) => named(name).ok_or_else(|| InvalidValue::unknown("task.kind", name, &known)),
+        Some((kind, None)) => Err(InvalidValue::new("task.kind", kind, format!("one of {}", known.join(", ")))),
+        None => Err(InvalidValue::new("task.kind", "unset", format!("one of {}", known.join(", ")))),
+    }
+}
+
+/// The `[task]` section with every default filled in, `kind` first; for serde.
+///
+/// # Errors
+/// If the task or a key is unknown, or a value has the wrong type.
+pub fn deserialize_section<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Table, D::Error> {
+    let given = <Table as serde::Deserialize>::deserialize(deserializer)?;
+    let task = of(&given).map_err(D::Error::custom)?;
+    let values = task.resolve(spec::own(&given)).map_err(|error| D::Error::custom(error.message()))?;
+    let kind = (KIND.to_owned(), Value::String(task.name().to_owned()));
+    Ok(std::iter::once(kind).chain(values).collect())
+}
+
+/// Fills in the defaults of a task's settings.
+fn resolve<S: Serialize + DeserializeOwned>(given: Table) -> Result<Table, toml::de::Error> {
+    let settings: S = given.try_into()?;
+    Ok(Table::try_from(&settings).expect("settings can be serialized to TOML"))
+}
+
+/// The metric of a task with a name.
+///
+/// # Errors
+/// If the task has none of that name.
+pub fn metric(task: &dyn Task, field: &'static str, name: &str) -> Result<Metric, InvalidValue> {
+    let found = task.metrics().iter().find(|metric| metric.name == name).copied();
+    found.ok_or_else(|| {
+        let known: Vec<&str> = task.metrics().iter().map(|metric| metric.name).collect();
+        let hint = did_you_mean(name, known.iter().copied());
+        let expected = format!("task {:?} has the metrics {}{hint}", task.name(), known.join(", "));
+        InvalidValue::new(field, name, expected)
+    })
+}
+
+/// Limits of batches for evaluation and prediction.
+const fn evaluation_limits(rows: usize) -> BatchLimits {
+    BatchLimits { rows, tokens: MAX_BATCH_TOKENS }
+}
+
+/// Padded tokens of a batch at most, in training by default and in evaluation always: with 400 tokens a sequence, 163 of them.
+pub const MAX_BATCH_TOKENS: usize = 1 << 16;
+
+/// Rows of token numbers as one rectangle, `[rows, time]`, and how many of each are true.
+fn rectangle<'a>(rows: impl Iterator<Item = &'a [u32]> + Clone, device: &Device) -> (Tensor<2, Int>, Vec<usize>) {
+    let Padded { tokens, lengths, time } = batch::pad(rows);
+    (Tensor::from_data(TensorData::new(tokens, [lengths.len(), time]), device), lengths)
+}
+
+/// The evaluation of examples of the expected type, or an error.
+fn examples_as<T: 'static>(examples: &dyn Examples) -> Result<&T, PredictError> {
+    examples.as_any().downcast_ref().ok_or(PredictError::KindMismatch)
+}
+
+/// A model of a task with these settings, for tests.
+#[cfg(test)]
+fn test_spec(task: &str, settings: &str, model: &str) -> ModelSpec {
+    let task = named(task).unwrap();
+    let name = ModelName::parse(model).unwrap();
+    ModelSpec {
+        name: model.to_owned(),
+        backbone: name.backbone,
+        network: NetworkSettings {
+            hidden_sizes: name.hidden_sizes,
+            skip: Default::default(),
+            projection: false,
+            init_range: 0.0,
+        },
+        dropout: DropoutSettings::default(),
+        task: task.resolve(settings.parse().unwrap()).unwrap(),
+        batch: BatchLimits { rows: 10, tokens: MAX_BATCH_TOKENS },
+        seed: 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_that_the_task_does_not_read_is_refused_and_defaults_are_filled_in() {
+        for task in ALL {
+            let resolved = task.resolve(Table::new()).unwrap();
+            assert_eq!(task.resolve(resolved.clone()).unwrap(), resolved, "{}", task.name());
+            let error = task.resolve("keys = 1".parse().unwrap()).unwrap_err().to_string();
+            assert!(error.contains("unknown field `keys`, expected"), "{error}");
+            assert!(task.shared().iter().all(|key| resolved.contains_key(*key)), "{}", task.name());
+            assert!(!task.metrics().is_empty() && !task.summary().is_empty());
+        }
+        let names: std::collections::BTreeSet<&str> = ALL.iter().map(|task| task.name()).collect();
+        assert_eq!(names.len(), ALL.len());
+    }
+}

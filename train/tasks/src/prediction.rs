@@ -1,0 +1,138 @@
+//! What inference needs to know of a task.
+
+use std::any::Any;
+use std::fmt::Debug;
+
+use seqzoo_datasets::classification::Split;
+use seqzoo_datasets::scores::Evaluation;
+use seqzoo_datasets::timestamps::TimeStep;
+use serde_json::{Map, Value};
+
+use crate::Examples;
+
+/// What a trained model is used for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Command {
+    /// Predictions for texts, see [`Predictor::predict`].
+    Predict,
+    /// Generation of text from a prompt.
+    Generate,
+    /// Forecasts after the last rows of a series.
+    Forecast,
+}
+
+/// A trained model of a task.
+pub trait Predictor: Debug + Send + Sync {
+    /// Metrics on a split, over examples that have a token.
+    ///
+    /// # Errors
+    /// If the examples are of another task or do not fit the model.
+    fn evaluate(&self, examples: &dyn Examples, split: Split) -> Result<Evaluation, PredictError>;
+
+    /// Metrics of the baselines on the same examples (for language models, tokens).
+    ///
+    /// # Errors
+    /// If the examples are of another task.
+    fn baselines(&self, examples: &dyn Examples, split: Split)
+    -> Result<Vec<(&'static str, Evaluation)>, PredictError>;
+
+    /// Predictions for texts, in their order. Batching changes results only by rounding.
+    ///
+    /// # Errors
+    /// If a text has no token, or the model does not predict from single texts.
+    fn predict(&self, _texts: &[&str], _options: TextOptions) -> Result<Vec<Output>, PredictError> {
+        Err(PredictError::NoTextInput)
+    }
+
+    /// The output for a text without a token.
+    fn empty_output(&self) -> Output {
+        Output::new(String::new(), [])
+    }
+
+    /// The predictor in its own type.
+    fn as_any(&self) -> &dyn Any;
+}
+
+/// Options of predictions for texts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TextOptions {
+    /// Beam width of sequence-to-sequence models, and number of hypotheses in the output; others ignore it.
+    pub beams: usize,
+}
+
+impl Default for TextOptions {
+    fn default() -> Self {
+        Self { beams: 1 }
+    }
+}
+
+/// A prediction, to be shown.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Output {
+    /// As one line, without its line end.
+    pub line: String,
+    /// As a JSON object.
+    pub json: Map<String, Value>,
+    /// Whether it shows the input, as tagged tokens do.
+    pub shows_input: bool,
+}
+
+impl Output {
+    /// An output that does not show its input.
+    pub fn new<const N: usize>(line: String, json: [(&str, Value); N]) -> Self {
+        let json = json.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+        Self { line, json, shows_input: false }
+    }
+}
+
+/// Error of a prediction.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PredictError {
+    /// A text has no token.
+    #[error("the text is empty: it has no token")]
+    Empty {
+        /// Index of the text in the input.
+        index: usize,
+    },
+    /// The model does not predict from single texts.
+    #[error("this model does not predict from a text")]
+    NoTextInput,
+    /// The model is not a classifier.
+    #[error("this model is not a classifier")]
+    NotClassifier,
+    /// The model is not a tagger.
+    #[error("this model is not a tagger")]
+    NotTagger,
+    /// The model is not a sequence-to-sequence model.
+    #[error("this model is not a sequence-to-sequence model")]
+    NotTransducer,
+    /// The model is not a language model.
+    #[error("this model is not a language model")]
+    NotLanguageModel,
+    /// The model is not a forecaster.
+    #[error("this model is not a forecaster")]
+    NotForecaster,
+    /// A series does not have the model's columns.
+    #[error("the columns do not match: this model needs {needed}, in this order")]
+    ColumnMismatch {
+        /// The model's columns.
+        needed: String,
+    },
+    /// A series has a different time step.
+    #[error("this model forecasts in steps of {needed}, but the data are in steps of {found}; resample them")]
+    StepMismatch {
+        /// Time step of the training data.
+        needed: TimeStep,
+        /// Time step of the data.
+        found: TimeStep,
+    },
+    /// A prompt has a token outside the vocabulary.
+    #[error("`{}` is not in the model's vocabulary; use tokens of its training text", .token.replace('\n', "\\n"))]
+    OutOfVocabulary {
+        /// The token.
+        token: String,
+    },
+    /// The data are of another task than the model.
+    #[error("the data are of another kind than those the model was trained on")]
+    KindMismatch,
+}

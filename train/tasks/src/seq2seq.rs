@@ -1,0 +1,208 @@
+//! Sequence-to-sequence models (seq2seq): a target sequence for each source sequence.
+
+mod examples;
+mod predict;
+mod settings;
+mod training;
+
+use std::any::Any;
+
+use burn::tensor::Device;
+use seqzoo_datasets::catalog::Data;
+use seqzoo_datasets::classification::{Split};
+use seqzoo_datasets::cleaning::Cleaning;
+use seqzoo_datasets::scores::Metric;
+use seqzoo_datasets::text::{Tokenization, PADDING, UNKNOWN, Vocabulary};
+use seqzoo_datasets::transduction::{Pair, Transduction};
+use seqzoo_models::InvalidShape;
+use seqzoo_models::layers::{AttentionScore, StackShape};
+use seqzoo_models::networks::{EncoderDecoder, EncoderDecoderShape, Generation};
+use seqzoo_models::parameters::Arrays;
+use serde::{Deserialize, Serialize};
+use toml::Table;
+
+use crate::{DynTrainingTask, Examples, Files, InvalidValue, LoadError, ModelSpec, Predictor, Prepared, Task, WrongData, resolve};
+pub use predict::Transducer;
+pub use settings::Settings;
+pub use training::Seq2SeqTraining;
+
+/// The task.
+pub static TASK: Seq2Seq = Seq2Seq;
+
+/// Sequence to sequence: a target sequence for each source sequence.
+#[derive(Debug)]
+pub struct Seq2Seq;
+
+impl Task for Seq2Seq {
+    fn name(&self) -> &'static str {
+        "seq2seq"
+    }
+
+    fn summary(&self) -> &'static str {
+        "a target sequence for each source sequence"
+    }
+
+    fn metrics(&self) -> &'static [Metric] {
+        &[Metric::ACCURACY, Metric::LOSS]
+    }
+
+    fn resolve(&self, given: Table) -> Result<Table, toml::de::Error> {
+        resolve::<Settings>(given)
+    }
+
+    fn shared(&self) -> &'static [&'static str] {
+        &["level", "min_count", "max_vocabulary"]
+    }
+
+    fn check(&self, spec: &ModelSpec) -> Result<(), InvalidValue> {
+        let settings: Settings = spec.settings();
+        settings.check()?;
+        let stack = spec.check_recurrent(Some(settings.embedding_size))?;
+        if settings.attention == AttentionScore::Dot && stack.architecture.directions() > 1 {
+            let expected = "general or additive: a bidirectional encoder is wider than the decoder";
+            return Err(InvalidValue::new("task.attention", "dot", expected));
+        }
+        Ok(())
+    }
+
+    fn examples(&self, data: Data, settings: &Table) -> Result<Prepared, WrongData> {
+        let Data::Pairs(data) = data else {
+            return Err(WrongData { task: self.name(), needed: "pairs of source and target sequences" });
+        };
+        Ok(examples::prepare(data, &crate::spec::settings(settings)))
+    }
+
+    fn open(
+        &self,
+        spec: &ModelSpec,
+        files: &Files,
+        weights: &Arrays,
+        device: &Device,
+    ) -> Result<Box<dyn Predictor>, LoadError> {
+        Ok(Box::new(Transducer::open(spec, files, weights, device)?))
+    }
+}
+
+impl Examples for Transduction {
+    fn digest(&self) -> String {
+        Transduction::digest(self)
+    }
+
+    fn size(&self, split: Split) -> (usize, &'static str) {
+        (self.split(split).len(), "pairs")
+    }
+
+    fn training(&self, spec: &ModelSpec) -> Result<Box<dyn DynTrainingTask>, InvalidShape> {
+        Ok(Box::new(Seq2SeqTraining::new(spec, self)?))
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+/// Token id of the decoder's first input.
+const BEGIN: usize = PADDING as usize;
+
+/// Token ids that are never generated.
+const SUPPRESSED: [usize; 2] = [PADDING as usize, UNKNOWN as usize];
+
+/// Source and target vocabularies. With the weights, it is all that inference needs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Codec {
+    /// Cleaning of texts before encoding; codecs of older versions have none.
+    #[serde(default = "Cleaning::none")]
+    pub cleaning: Cleaning,
+    /// Level of tokenization.
+    pub level: Tokenization,
+    /// Source vocabulary.
+    pub source: Vocabulary,
+    /// Target vocabulary; the id after its last one is the end-of-sequence token.
+    pub target: Vocabulary,
+    /// Maximum number of generated tokens.
+    pub longest: usize,
+}
+
+impl Codec {
+    /// Id of the end-of-sequence token.
+    fn end(&self) -> usize {
+        self.target.size()
+    }
+
+    /// Settings to generate at most `max_length` tokens.
+    fn generation(&self, max_length: usize) -> Generation<'static> {
+        Generation { bos: BEGIN, eos: self.end(), suppressed: &SUPPRESSED, max_length }
+    }
+
+    fn encode(&self, pair: &Pair) -> Encoded {
+        let target = self.target_ids(&pair.target).into_iter().map(|id| id as usize);
+        let source = self.source.encode(self.level, &self.cleaning.apply(&pair.source));
+        Encoded { source, target: target.chain([self.end()]).collect() }
+    }
+
+    fn target_ids(&self, text: &str) -> Vec<u32> {
+        self.target.encode(self.level, &self.cleaning.apply(text))
+    }
+
+    /// Share of unknown tokens in the targets; `None` if there is no token.
+    fn unknown_share(&self, pairs: &[Pair]) -> Option<f64> {
+        let tokens = || pairs.iter().flat_map(|pair| self.target_ids(&pair.target));
+        let unknown = tokens().filter(|&id| id == UNKNOWN).count();
+        let count = tokens().count();
+        (count > 0).then(|| unknown as f64 / count as f64)
+    }
+
+    /// Whether generated tokens equal those of a target, unknown ones included.
+    fn matches(&self, generated: &[usize], target: &str) -> bool {
+        let token = |&id: &usize| self.target.token(u32::try_from(id).ok()?);
+        let cleaned = self.cleaning.apply(target);
+        let expected: Vec<String> = self.level.tokens(&cleaned).collect();
+        generated.iter().map(token).eq(expected.iter().map(|token| Some(token.as_str())))
+    }
+
+    fn decode(&self, generated: &[usize]) -> String {
+        let mut previous = None;
+        let token = |&id: &usize| {
+            let token = self.target.token(u32::try_from(id).ok()?)?;
+            Some(self.level.detokenize(previous.replace(token), token))
+        };
+        generated.iter().filter_map(token).collect()
+    }
+}
+
+/// An encoded pair; the target ends with the end-of-sequence token.
+#[derive(Debug, Clone)]
+struct Encoded {
+    source: Vec<u32>,
+    target: Vec<usize>,
+}
+
+impl Codec {
+    fn shape(&self, spec: &ModelSpec) -> EncoderDecoderShape {
+        let settings: Settings = spec.settings();
+        let encoder = spec.stack(settings.embedding_size);
+        let decoder = StackShape { architecture: encoder.architecture.forward(), ..encoder.clone() };
+        EncoderDecoderShape {
+            source_vocabulary: self.source.size(),
+            target_vocabulary: self.target.size() + 1,
+            encoder,
+            decoder,
+            attention: settings.attention,
+            dropout: spec.dropout.output,
+            embedding_dropout: spec.dropout.embedding,
+        }
+    }
+}
+
+impl crate::Codec for Codec {
+    type Network = EncoderDecoder;
+
+    fn check(&self, spec: &ModelSpec) -> Result<(), InvalidShape> {
+        self.shape(spec).check()
+    }
+
+    fn network(&self, spec: &ModelSpec, device: &Device) -> EncoderDecoder {
+        EncoderDecoder::new(self.shape(spec), spec.seed, device)
+    }
+}

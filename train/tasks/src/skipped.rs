@@ -1,0 +1,41 @@
+//! Examples that are skipped because they have no token.
+
+use seqzoo_datasets::text::Tokenization;
+
+/// Counts skipped examples.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Skipped {
+    count: usize,
+    /// Description of the first one.
+    first: Option<String>,
+}
+
+impl Skipped {
+    /// Keeps the examples that satisfy `keep` and counts the others.
+    pub(crate) fn retain<T>(
+        &mut self,
+        examples: &mut Vec<T>,
+        keep: impl Fn(&T) -> bool,
+        describe: impl Fn(&T) -> String,
+    ) {
+        if let Some(first) = examples.iter().find(|example| !keep(example)) {
+            self.first.get_or_insert_with(|| describe(first));
+        }
+        let before = examples.len();
+        examples.retain(keep);
+        self.count += before - examples.len();
+    }
+
+    /// A note for the user, if any example was skipped; the first one helps to find it.
+    pub(crate) fn note(&self, level: Tokenization) -> Option<String> {
+        let Self { count, first } = self;
+        let (examples, were) = if *count == 1 { ("example", "was") } else { ("examples", "were") };
+        let first = first.as_deref().unwrap_or_default();
+        (*count > 0).then(|| {
+            format!(
+                "{count} {examples} without a token at task.level = {:?} {were} skipped; first: {first}",
+                level.name()
+            )
+        })
+    }
+}

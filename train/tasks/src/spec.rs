@@ -1,0 +1,294 @@
+//! What a task needs to know of a model: its architecture, its regularization, its batches, and the task's own settings.
+
+use std::borrow::Cow;
+
+use burn::module::Module;
+use seqzoo_datasets::batch::BatchLimits;
+use seqzoo_datasets::nearest::did_you_mean;
+use seqzoo_models::Architecture;
+use seqzoo_models::init::reinitialize_uniform;
+use seqzoo_models::layers::stack::StackRates;
+use seqzoo_models::layers::{Skip, StackShape};
+use seqzoo_random::{Key, Purpose};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use toml::{Table, Value};
+
+use crate::KIND;
+
+/// An invalid value of a recipe field.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[error("{field} = {value}: {expected}")]
+pub struct InvalidValue {
+    /// The field, `section.field`.
+    pub field: Cow<'static, str>,
+    /// The value.
+    pub value: String,
+    /// Valid values.
+    pub expected: String,
+}
+
+impl InvalidValue {
+    /// An invalid value of a field, with what is expected.
+    pub fn new(field: impl Into<Cow<'static, str>>, value: impl ToString, expected: impl Into<String>) -> Self {
+        Self { field: field.into(), value: value.to_string(), expected: expected.into() }
+    }
+
+    /// An unknown name, with the nearest known one.
+    pub fn unknown(field: &'static str, name: &str, known: &[&str]) -> Self {
+        let hint = did_you_mean(name, known.iter().copied());
+        Self::new(field, name, format!("unknown name{hint}; available: {}", known.join(", ")))
+    }
+}
+
+/// Checks that sizes are between 1 and `most`.
+pub(crate) fn check_sizes<const N: usize>(sizes: [(&'static str, usize); N], most: usize) -> Result<(), InvalidValue> {
+    match sizes.into_iter().find(|(_, size)| !(1..=most).contains(size)) {
+        Some((field, size)) => Err(InvalidValue::new(field, size, format!("a whole number from 1 to {most}"))),
+        None => Ok(()),
+    }
+}
+
+/// Maximum of counts and sizes that nothing else limits.
+pub(crate) const MAX_COUNT: usize = 1 << 24;
+
+/// Maximum size of an embedding.
+pub(crate) const MAX_EMBEDDING: usize = 1 << 16;
+
+/// Maximum hidden size of a layer: orthogonal initialization takes time cubic in the size.
+pub const MAX_HIDDEN: usize = 4_096;
+
+/// Maximum number of parameters of a recurrent stack; 16 GB with gradients and moments.
+const MAX_PARAMETERS: u128 = 1_000_000_000;
+
+/// Layers of the network.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NetworkSettings {
+    /// Hidden size of each recurrent layer, per direction, first layer first.
+    pub hidden_sizes: Vec<usize>,
+    /// Skip connections between layers.
+    #[serde(default)]
+    pub skip: Skip,
+    /// Whether residual and highway connections use a linear projection where sizes differ.
+    #[serde(default)]
+    pub projection: bool,
+    /// All weights are initialized uniformly in ±`init_range`; 0: each layer's own initialization.
+    #[serde(default)]
+    pub init_range: f64,
+}
+
+/// Dropout and zoneout rates, in [0, 1).
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DropoutSettings {
+    /// Embedding dropout: drops token types, each at all of its occurrences in the batch.
+    pub embedding: f64,
+    /// Dropout between layers, with a new mask at each step.
+    pub layers: f64,
+    /// Locked (variational) dropout between layers: the same mask at each step.
+    pub locked: f64,
+    /// Recurrent dropout: drops recurrent weights (DropConnect).
+    pub recurrent: f64,
+    /// Dropout on the input of the output layer.
+    pub output: f64,
+    /// Zoneout: probability that a unit of the state keeps its previous value.
+    pub zoneout: f64,
+}
+
+/// The sequence model of a network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Backbone {
+    /// A recurrent architecture.
+    Recurrent(Architecture),
+    /// Multilayer perceptron over a window of fixed length.
+    Perceptron,
+}
+
+/// The name of [`Backbone::Perceptron`].
+const PERCEPTRON: &str = "perceptron";
+
+impl Backbone {
+    /// One-line description.
+    pub fn summary(self) -> &'static str {
+        match self {
+            Self::Recurrent(architecture) => architecture.info().summary,
+            Self::Perceptron => "multilayer perceptron with ReLU over a window of fixed length",
+        }
+    }
+}
+
+/// A model's name: an architecture, optionally followed by the hidden size of each layer and by options of the task.
+///
+/// ```text
+/// lstm      lstm-50      birnn-20      gru-64-32      bilstm+crf      perceptron-64
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModelName<'a> {
+    /// The sequence model.
+    pub backbone: Backbone,
+    /// Hidden size of each layer; empty: the recipe's.
+    pub hidden_sizes: Vec<usize>,
+    /// Settings of the task that the name turns on.
+    pub options: Vec<&'a str>,
+}
+
+impl<'a> ModelName<'a> {
+    /// Parses a name.
+    ///
+    /// # Errors
+    /// If it is not valid.
+    pub fn parse(name: &'a str) -> Result<Self, InvalidValue> {
+        let mut parts = name.split('+');
+        let plain = parts.next().unwrap_or_default();
+        let recurrent = Architecture::ALL.map(|architecture| (architecture.name(), Backbone::Recurrent(architecture)));
+        let backbones = || recurrent.into_iter().chain([(PERCEPTRON, Backbone::Perceptron)]);
+        let found = backbones().find_map(|(name, kind)| Some((kind, hidden_sizes(plain.strip_prefix(name)?)?)));
+        let known: Vec<&str> = backbones().map(|(name, _)| name).collect();
+        let (backbone, hidden_sizes) = found.ok_or_else(|| InvalidValue::unknown("models", name, &known))?;
+        Ok(Self { backbone, hidden_sizes, options: parts.collect() })
+    }
+
+    /// Sets the options in a task's settings.
+    ///
+    /// # Errors
+    /// If an option is not a setting of the task that is true or false.
+    pub fn set_options(&self, name: &str, settings: &mut Table) -> Result<(), InvalidValue> {
+        for option in &self.options {
+            let known = || settings.iter().filter(|(_, value)| value.is_bool()).map(|(key, _)| key.as_str());
+            if !known().any(|key| key == *option) {
+                let known = match known().next() {
+                    None => "none".to_owned(),
+                    Some(_) => known().map(|key| format!("+{key}")).collect::<Vec<_>>().join(", "),
+                };
+                let expected = format!("`+{option}` is not an option of this task; its options: {known}");
+                return Err(InvalidValue::new("models", name, expected));
+            }
+            settings.insert((*option).to_owned(), Value::Boolean(true));
+        }
+        Ok(())
+    }
+}
+
+/// Parses the hidden sizes of a suffix such as `-64-32`; empty if there is no suffix.
+fn hidden_sizes(text: &str) -> Option<Vec<usize>> {
+    if text.is_empty() {
+        return Some(Vec::new());
+    }
+    let size = |size: &str| size.parse().ok().filter(|size| (1..=MAX_HIDDEN).contains(size));
+    text.strip_prefix('-')?.split('-').map(size).collect()
+}
+
+/// A model of a recipe, with all values that its task reads.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ModelSpec {
+    /// The name in recipes, reports and folders.
+    pub name: String,
+    /// The sequence model.
+    pub backbone: Backbone,
+    /// Layers of the network.
+    pub network: NetworkSettings,
+    /// Dropout and zoneout.
+    pub dropout: DropoutSettings,
+    /// The task's settings, with every default filled in.
+    pub task: Table,
+    /// BatchLimits of training batches.
+    pub batch: BatchLimits,
+    /// Random seed of weights, order of examples and dropout masks.
+    pub seed: u64,
+}
+
+impl ModelSpec {
+    /// The task's settings in their own type.
+    ///
+    /// # Panics
+    /// If they are those of another task.
+    pub fn settings<S: DeserializeOwned>(&self) -> S {
+        settings(&self.task)
+    }
+
+    /// The recurrent layers over inputs of a size.
+    ///
+    /// # Panics
+    /// If the backbone is a perceptron, which [`ModelSpec::check_recurrent`] refuses.
+    pub fn stack(&self, input_size: usize) -> StackShape {
+        let Backbone::Recurrent(architecture) = self.backbone else { panic!("a perceptron has no recurrent layers") };
+        let DropoutSettings { layers: dropout, locked, recurrent, zoneout, .. } = self.dropout;
+        StackShape {
+            architecture,
+            input_size,
+            hidden_sizes: self.network.hidden_sizes.clone(),
+            skip: self.network.skip,
+            projection: self.network.projection,
+            rates: StackRates { dropout, locked_dropout: locked, recurrent_dropout: recurrent, zoneout },
+        }
+    }
+
+    /// Checks that the model has recurrent layers, over inputs of a size; `None` if the size depends on the data, so that skip
+    /// connections are checked later.
+    pub(crate) fn check_recurrent(&self, input_size: Option<usize>) -> Result<StackShape, InvalidValue> {
+        if self.backbone == Backbone::Perceptron {
+            return Err(InvalidValue::new("models", &self.name, "only forecasting supports a perceptron"));
+        }
+        let sizes = || format!("{:?}", self.network.hidden_sizes);
+        let stack = match input_size {
+            Some(size) => self.stack(size),
+            None => StackShape { skip: Skip::None, ..self.stack(1) },
+        };
+        stack.check().map_err(|invalid| InvalidValue::new("network.hidden_sizes", sizes(), invalid.reason))?;
+        if stack.parameters() > MAX_PARAMETERS {
+            let expected = format!("{} would have more than 10⁹ parameters", self.name);
+            return Err(InvalidValue::new("network.hidden_sizes", sizes(), expected));
+        }
+        Ok(stack)
+    }
+
+    /// Reinitializes a network according to `network.init_range`; unchanged if that is 0.
+    pub(crate) fn initialize<M: Module>(&self, network: M) -> M {
+        let range = self.network.init_range;
+        let key = Key::new(self.seed, Purpose::Weights).with_first(u64::MAX);
+        if range == 0.0 { network } else { reinitialize_uniform(network, range, key) }
+    }
+
+    /// The key of an epoch's order of examples.
+    pub(crate) fn order(&self, epoch: u64) -> Key {
+        Key::new(self.seed, Purpose::Order).with_first(epoch)
+    }
+}
+
+/// A task's settings in their own type.
+pub(crate) fn settings<S: DeserializeOwned>(table: &Table) -> S {
+    own(table).try_into().expect("settings were resolved by their task")
+}
+
+/// The settings without the key that names the task.
+pub(crate) fn own(table: &Table) -> Table {
+    let mut own = table.clone();
+    own.remove(KIND);
+    own
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_encodes_architecture_sizes_and_options_or_is_refused() {
+        let sizes = |name| ModelName::parse(name).map(|found| found.hidden_sizes);
+        assert_eq!(sizes("bilstm"), Ok(vec![]));
+        assert_eq!(sizes("bilstm-50"), Ok(vec![50]));
+        assert_eq!(sizes("gru-reset-after-64-32"), Ok(vec![64, 32]));
+        let crf = ModelName::parse("bilstm-7+crf").unwrap();
+        assert_eq!((crf.options.as_slice(), crf.hidden_sizes.as_slice()), (&["crf"][..], &[7][..]));
+        for name in ["lstm-", "lstm-0", "lstm-x", "lstm50", "-50", "", "+crf", "lstm-5000"] {
+            assert!(sizes(name).is_err(), "{name}");
+        }
+        let mut settings: Table = "crf = false\nmin_count = 2".parse().unwrap();
+        crf.set_options("bilstm-7+crf", &mut settings).unwrap();
+        assert_eq!(settings["crf"], Value::Boolean(true));
+        for name in ["lstm+tanh", "lstm+min_count", "lstm+"] {
+            let error = ModelName::parse(name).unwrap().set_options(name, &mut settings).unwrap_err();
+            assert!(error.expected.contains("its options: +crf"), "{error}");
+        }
+    }
+}

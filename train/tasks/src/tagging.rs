@@ -1,0 +1,199 @@
+//! Sequence tagging: a label for each token of a sentence.
+
+mod examples;
+mod predict;
+mod settings;
+mod training;
+
+use std::any::Any;
+use std::borrow::Cow;
+
+use burn::tensor::Device;
+use seqzoo_datasets::catalog::Data;
+use seqzoo_datasets::classification::{Split};
+use seqzoo_datasets::cleaning::Cleaning;
+use seqzoo_datasets::scores::Metric;
+use seqzoo_datasets::tagging::Tagging;
+use seqzoo_datasets::text::{UNKNOWN, Vocabulary};
+use seqzoo_models::InvalidShape;
+use seqzoo_models::layers::{CharacterEncoderShape, StackShape};
+use seqzoo_models::networks::{Tagger, TaggerShape};
+use seqzoo_models::parameters::Arrays;
+use serde::{Deserialize, Serialize};
+use toml::Table;
+
+use crate::{DynTrainingTask, Examples, Files, InvalidValue, LoadError, ModelSpec, Predictor, Prepared, Task, WrongData, resolve};
+pub use predict::{SentenceTagger, tagged};
+pub use settings::Settings;
+pub use training::TaggingTraining;
+
+/// The task.
+pub static TASK: Tag = Tag;
+
+/// Sequence tagging: one label per token of a sentence.
+#[derive(Debug)]
+pub struct Tag;
+
+impl Task for Tag {
+    fn name(&self) -> &'static str {
+        "tagging"
+    }
+
+    fn summary(&self) -> &'static str {
+        "one label per token of a sentence"
+    }
+
+    fn metrics(&self) -> &'static [Metric] {
+        &[Metric::ACCURACY, Metric::MACRO_F1, Metric::LOSS]
+    }
+
+    fn resolve(&self, given: Table) -> Result<Table, toml::de::Error> {
+        resolve::<Settings>(given)
+    }
+
+    fn shared(&self) -> &'static [&'static str] {
+        &["min_count", "max_vocabulary", "max_tokens"]
+    }
+
+    fn check(&self, spec: &ModelSpec) -> Result<(), InvalidValue> {
+        spec.settings::<Settings>().check()?;
+        // The input size depends on the vocabulary of characters.
+        spec.check_recurrent(None).map(drop)
+    }
+
+    fn examples(&self, data: Data, _: &Table) -> Result<Prepared, WrongData> {
+        let Data::Tagged(data) = data else {
+            return Err(WrongData { task: self.name(), needed: "sentences with a label per token" });
+        };
+        Ok(examples::prepare(data))
+    }
+
+    fn open(
+        &self,
+        spec: &ModelSpec,
+        files: &Files,
+        weights: &Arrays,
+        device: &Device,
+    ) -> Result<Box<dyn Predictor>, LoadError> {
+        Ok(Box::new(SentenceTagger::open(spec, files, weights, device)?))
+    }
+}
+
+impl Examples for Tagging {
+    fn digest(&self) -> String {
+        Tagging::digest(self)
+    }
+
+    fn size(&self, split: Split) -> (usize, &'static str) {
+        (self.split(split).len(), "sentences")
+    }
+
+    fn training(&self, spec: &ModelSpec) -> Result<Box<dyn DynTrainingTask>, InvalidShape> {
+        Ok(Box::new(TaggingTraining::new(spec, self)?))
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+/// Maximum number of characters of a word; longer ones are web addresses and the like.
+const MAX_CHARACTERS: usize = 64;
+
+/// Vocabularies of words and characters, and label names. With the weights, it is all that inference needs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Codec {
+    /// Cleaning of each token before encoding; codecs of older versions have none.
+    #[serde(default = "Cleaning::none")]
+    pub cleaning: Cleaning,
+    /// Vocabulary of lowercased words.
+    pub words: Vocabulary,
+    /// Vocabulary of characters, in their original case.
+    pub letters: Vocabulary,
+    /// Names of the labels.
+    pub labels: Vec<String>,
+}
+
+/// An encoded sentence.
+#[derive(Debug, Clone)]
+struct Encoded {
+    words: Vec<u32>,
+    /// Character ids of each word.
+    characters: Vec<Vec<u32>>,
+    labels: Vec<usize>,
+}
+
+impl Codec {
+    fn of(spec: &ModelSpec, data: &Tagging) -> Self {
+        let Settings { min_count, max_vocabulary, .. } = spec.settings();
+        let cleaning = Cleaning::default();
+        let tokens = data.train.iter().flat_map(|sentence| &sentence.tokens);
+        let tokens: Vec<_> = tokens.map(|token| cleaning.apply_to_token(token)).collect();
+        let words = tokens.iter().map(|token| token.to_lowercase());
+        let characters = tokens.iter().flat_map(|token| token.chars().map(String::from));
+        Self {
+            cleaning: cleaning.clone(),
+            words: Vocabulary::build(words, min_count, max_vocabulary),
+            letters: Vocabulary::build(characters, 1, max_vocabulary),
+            labels: data.labels.clone(),
+        }
+    }
+
+    fn encode(&self, tokens: &[String], labels: &[usize]) -> Encoded {
+        let tokens: Vec<_> = tokens.iter().map(|token| self.cleaning.apply_to_token(token)).collect();
+        let characters = |token: &Cow<str>| {
+            let known = token.chars().take(MAX_CHARACTERS).map(|c| self.letters.id(c.encode_utf8(&mut [0; 4])));
+            let known: Vec<u32> = known.collect();
+            // The character encoder needs at least one character.
+            if known.is_empty() { vec![UNKNOWN] } else { known }
+        };
+        Encoded {
+            words: tokens.iter().map(|token| self.words.id(&token.to_lowercase())).collect(),
+            characters: tokens.iter().map(characters).collect(),
+            labels: labels.to_vec(),
+        }
+    }
+
+    /// Whether a token is in the vocabulary of words.
+    fn knows(&self, token: &str) -> bool {
+        self.words.id(&self.cleaning.apply_to_token(token).to_lowercase()) != UNKNOWN
+    }
+
+    fn shape(&self, spec: &ModelSpec) -> TaggerShape {
+        let settings: Settings = spec.settings();
+        let Settings { embedding_size, character_embedding_size, character_hidden_size, .. } = settings;
+        let character_encoder = (character_hidden_size > 0).then(|| CharacterEncoderShape {
+            characters: self.letters.size(),
+            stack: StackShape::plain(
+                spec.stack(embedding_size).architecture,
+                character_embedding_size,
+                vec![character_hidden_size],
+            ),
+        });
+        let characters =
+            character_encoder.as_ref().map_or(0, |character_encoder| character_encoder.stack.output_size());
+        TaggerShape {
+            vocabulary: self.words.size(),
+            embedding_size,
+            character_encoder,
+            stack: spec.stack(embedding_size + characters),
+            labels: self.labels.len(),
+            crf: settings.crf,
+            dropout: spec.dropout.output,
+            embedding_dropout: spec.dropout.embedding,
+        }
+    }
+}
+
+impl crate::Codec for Codec {
+    type Network = Tagger;
+
+    fn check(&self, spec: &ModelSpec) -> Result<(), InvalidShape> {
+        self.shape(spec).check()
+    }
+
+    fn network(&self, spec: &ModelSpec, device: &Device) -> Tagger {
+        Tagger::new(self.shape(spec), spec.seed, device)
+    }
+}

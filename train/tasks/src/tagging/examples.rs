@@ -1,0 +1,16 @@
+//! Sentences with a label per token.
+
+use seqzoo_datasets::tagging::{Sentence, Tagging};
+use seqzoo_datasets::text::Tokenization;
+
+use crate::skipped::Skipped;
+use crate::Prepared;
+
+/// Removes sentences without a token, so that every metric covers the same examples.
+pub(super) fn prepare(mut data: Tagging) -> Prepared {
+    let mut skipped = Skipped::default();
+    for split in [&mut data.train, &mut data.validation, &mut data.test] {
+        skipped.retain(split, |sentence: &Sentence| !sentence.tokens.is_empty(), |_| "a sentence".to_owned());
+    }
+    Prepared { examples: Box::new(data), note: skipped.note(Tokenization::Tokens) }
+}

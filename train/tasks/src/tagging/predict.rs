@@ -1,0 +1,151 @@
+//! Predictions and metrics of trained taggers.
+
+use std::any::Any;
+use std::collections::HashMap;
+
+use burn::tensor::Device;
+use seqzoo_datasets::batch::{self, BatchLimits};
+use seqzoo_datasets::classification::Split;
+use seqzoo_datasets::scores::{ConfusionMatrix, Evaluation, Group, Metric};
+use seqzoo_datasets::tagging::{self, Sentence, Tagging};
+use seqzoo_models::layers::WordCharacters;
+use seqzoo_models::networks::{TaggerInput, Tagger};
+use serde_json::json;
+
+use super::{Codec, Encoded};
+use crate::{
+    Examples, Output, PredictError, Predictor, TextOptions, TrainedModel, evaluation_limits, examples_as, rectangle,
+};
+
+/// Batches for evaluation and prediction.
+const EVALUATION: BatchLimits = evaluation_limits(128);
+
+/// A trained tagger with its codec.
+pub type SentenceTagger = TrainedModel<Codec>;
+
+impl SentenceTagger {
+    /// Predicted labels of the tokens of each sentence. Batching changes results only by rounding.
+    ///
+    /// # Errors
+    /// If a sentence has no token.
+    pub fn predict_tags(&self, tokens: &[Vec<String>]) -> Result<Vec<Vec<&str>>, PredictError> {
+        if let Some(index) = tokens.iter().position(Vec::is_empty) {
+            return Err(PredictError::Empty { index });
+        }
+        let rows: Vec<Encoded> = tokens.iter().map(|tokens| self.codec.encode(tokens, &[])).collect();
+        let rows: Vec<&Encoded> = rows.iter().collect();
+        let (predictions, _) = predict(&self.network, &rows, false, &self.device, &|| false).expect("never stopped");
+        let name = |label: usize| self.codec.labels[label].as_str();
+        Ok(predictions.into_iter().map(|predicted| predicted.into_iter().map(name).collect()).collect())
+    }
+
+    /// Metrics on the tokens of sentences, grouped by known and unknown words.
+    pub fn evaluate_sentences(&self, sentences: &[Sentence]) -> Evaluation {
+        let rows: Vec<Encoded> =
+            sentences.iter().map(|sentence| self.codec.encode(&sentence.tokens, &sentence.labels)).collect();
+        let rows: Vec<&Encoded> = rows.iter().collect();
+        let (predictions, loss) = predict(&self.network, &rows, true, &self.device, &|| false).expect("never stopped");
+        let pairs: Vec<(usize, usize)> =
+            rows.iter().zip(&predictions).flat_map(|(row, predicted)| pairs(&row.labels, predicted)).collect();
+        let group = |token: &String| -> Vec<Group> {
+            let known = if self.codec.knows(token) { "known" } else { "unknown" };
+            vec![("word", known.to_owned())]
+        };
+        let groups: Vec<Vec<Group>> = sentences.iter().flat_map(|sentence| sentence.tokens.iter().map(group)).collect();
+        let names = &self.codec.labels;
+        let score = |indices: &mut dyn Iterator<Item = usize>| ConfusionMatrix::from_pairs(names, indices.map(|i| pairs[i])).scores();
+        let mut evaluation = Evaluation::by_group(groups.iter().map(Vec::as_slice), score);
+        evaluation.all.insert(Metric::LOSS, loss);
+        evaluation.with_confusion(ConfusionMatrix::from_pairs(names, pairs.iter().copied()))
+    }
+}
+
+impl Predictor for SentenceTagger {
+    fn evaluate(&self, examples: &dyn Examples, split: Split) -> Result<Evaluation, PredictError> {
+        let sentences = examples_as::<Tagging>(examples)?.split(split);
+        let with_tokens: Vec<Sentence> =
+            sentences.iter().filter(|sentence| !sentence.tokens.is_empty()).cloned().collect();
+        Ok(self.evaluate_sentences(&with_tokens))
+    }
+
+    fn baselines(
+        &self,
+        examples: &dyn Examples,
+        split: Split,
+    ) -> Result<Vec<(&'static str, Evaluation)>, PredictError> {
+        Ok(examples_as::<Tagging>(examples)?.baselines(split))
+    }
+
+    fn predict(&self, texts: &[&str], _: TextOptions) -> Result<Vec<Output>, PredictError> {
+        let tokens: Vec<Vec<String>> = texts.iter().map(|text| tagging::tokenize(text)).collect();
+        let labels = self.predict_tags(&tokens)?;
+        Ok(tokens.iter().zip(&labels).map(|(tokens, labels)| tagged(tokens, labels)).collect())
+    }
+
+    fn empty_output(&self) -> Output {
+        tagged(&[], &[])
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+/// The output for a sentence: `token/LABEL` pairs separated by spaces.
+pub fn tagged(tokens: &[String], labels: &[&str]) -> Output {
+    let pairs: Vec<String> = tokens.iter().zip(labels).map(|(token, label)| format!("{token}/{label}")).collect();
+    let json = [("tokens", json!(tokens)), ("labels", json!(labels))];
+    Output { shows_input: true, ..Output::new(pairs.join(" "), json) }
+}
+
+pub(super) fn pairs<'a>(actual: &'a [usize], predicted: &'a [usize]) -> impl Iterator<Item = (usize, usize)> + 'a {
+    actual.iter().copied().zip(predicted.iter().copied())
+}
+
+/// Pads rows to one rectangle, with the characters of each distinct word once.
+pub(super) fn sentences(rows: &[&Encoded], device: &Device) -> TaggerInput {
+    let mut distinct: Vec<&[u32]> = Vec::new();
+    let mut index_of: HashMap<&[u32], u32> = HashMap::new();
+    let word_indices: Vec<Vec<u32>> = rows
+        .iter()
+        .map(|row| {
+            let index = |characters| {
+                *index_of.entry(characters).or_insert_with(|| {
+                    distinct.push(characters);
+                    distinct.len() as u32 - 1
+                })
+            };
+            row.characters.iter().map(Vec::as_slice).map(index).collect()
+        })
+        .collect();
+    let (tokens, lengths) = rectangle(rows.iter().map(|row| row.words.as_slice()), device);
+    let (characters, word_lengths) = rectangle(distinct.iter().copied(), device);
+    let (word_indices, _) = rectangle(word_indices.iter().map(Vec::as_slice), device);
+    TaggerInput { tokens, lengths, characters: Some(WordCharacters { characters, lengths: word_lengths, word_indices }) }
+}
+
+/// Predicted labels of each row and, if `with_loss`, the mean loss per token; `None` if stopped.
+pub(super) fn predict(
+    network: &Tagger,
+    rows: &[&Encoded],
+    with_loss: bool,
+    device: &Device,
+    stop: &dyn Fn() -> bool,
+) -> Option<(Vec<Vec<usize>>, f64)> {
+    let lengths: Vec<usize> = rows.iter().map(|row| row.words.len()).collect();
+    let mut all = vec![Vec::new(); rows.len()];
+    let (mut sum, mut tokens) = (0.0, 0);
+    for batch in batch::sorted(&lengths, &lengths, EVALUATION) {
+        if stop() {
+            return None;
+        }
+        let rows: Vec<&Encoded> = batch.iter().map(|&index| rows[index]).collect();
+        let labels: Vec<Vec<usize>> = rows.iter().map(|row| row.labels.clone()).collect();
+        let (predictions, loss) = network.decode(&sentences(&rows, device), with_loss.then_some(&labels[..]));
+        let count: usize = rows.iter().map(|row| row.words.len()).sum();
+        sum += loss.unwrap_or(0.0) * count as f64;
+        tokens += count;
+        batch.iter().zip(predictions).for_each(|(&index, predicted)| all[index] = predicted);
+    }
+    Some((all, sum / tokens.max(1) as f64))
+}

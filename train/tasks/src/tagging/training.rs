@@ -1,0 +1,85 @@
+//! Training of taggers.
+
+use burn::tensor::Device;
+use seqzoo_datasets::batch;
+use seqzoo_datasets::scores::{ConfusionMatrix, Metric, Scores};
+use seqzoo_datasets::tagging::{Sentence, Tagging};
+use seqzoo_models::InvalidShape;
+use seqzoo_models::networks::Tagger;
+use seqzoo_random::Key;
+
+use super::predict::{pairs, predict, sentences};
+use super::{Codec, Encoded, Settings};
+use crate::{BatchLoss, Codec as _, Files, ModelSpec, RecurrentState, TrainingTask};
+
+/// Training of a tagger.
+#[derive(Debug, Clone)]
+pub struct TaggingTraining {
+    codec: Codec,
+    spec: ModelSpec,
+    train: Vec<Encoded>,
+    validation: Vec<Encoded>,
+}
+
+impl TaggingTraining {
+    /// The training of a model, with the vocabularies of the training split, whose sentences are truncated to
+    /// `task.max_tokens`. Sentences without a token are left out.
+    ///
+    /// # Errors
+    /// If the model does not fit the data's sizes.
+    pub fn new(spec: &ModelSpec, data: &Tagging) -> Result<Self, InvalidShape> {
+        let codec = Codec::of(spec, data);
+        let Settings { max_tokens, .. } = spec.settings();
+        let encode = |sentence: &Sentence, most: usize| {
+            let length = most.min(sentence.tokens.len());
+            codec.encode(&sentence.tokens[..length], &sentence.labels[..length])
+        };
+        let [train, validation] = [&data.train, &data.validation]
+            .map(|sentences| sentences.iter().filter(|sentence| !sentence.tokens.is_empty()));
+        let train = train.map(|sentence| encode(sentence, max_tokens)).collect();
+        let validation = validation.map(|sentence| encode(sentence, usize::MAX)).collect();
+        codec.check(spec)?;
+        Ok(Self { codec, spec: spec.clone(), train, validation })
+    }
+}
+
+impl TrainingTask for TaggingTraining {
+    type Network = Tagger;
+
+    fn network(&self, device: &Device) -> Tagger {
+        self.spec.initialize(self.codec.network(&self.spec, device))
+    }
+
+    fn batches(&self, epoch: u64) -> Vec<Vec<usize>> {
+        let lengths: Vec<usize> = self.train.iter().map(|sentence| sentence.words.len()).collect();
+        batch::shuffled(&lengths, &lengths, self.spec.batch, self.spec.order(epoch))
+    }
+
+    fn loss(
+        &self,
+        network: &Tagger,
+        batch: &[usize],
+        _: Option<&RecurrentState>,
+        noise: Key,
+        device: &Device,
+    ) -> BatchLoss {
+        let rows: Vec<&Encoded> = batch.iter().map(|&index| &self.train[index]).collect();
+        let labels: Vec<Vec<usize>> = rows.iter().map(|row| row.labels.clone()).collect();
+        let tokens = labels.iter().map(Vec::len).sum();
+        let loss = network.loss(&sentences(&rows, device), &labels, Some(noise));
+        BatchLoss { loss, weight: tokens as f64, tokens, recurrent_state: None }
+    }
+
+    fn validate(&self, network: &Tagger, device: &Device, stop: &dyn Fn() -> bool) -> Option<Scores> {
+        let rows: Vec<&Encoded> = self.validation.iter().collect();
+        let (predictions, loss) = predict(network, &rows, true, device, stop)?;
+        let pairs = rows.iter().zip(&predictions).flat_map(|(row, predicted)| pairs(&row.labels, predicted));
+        let mut scores = ConfusionMatrix::from_pairs(&self.codec.labels, pairs).scores();
+        scores.insert(Metric::LOSS, loss);
+        Some(scores)
+    }
+
+    fn files(&self) -> Files {
+        self.codec.files()
+    }
+}

@@ -1,0 +1,78 @@
+//! Trained networks with their codecs.
+
+use burn::tensor::Device;
+use seqzoo_models::InvalidShape;
+use seqzoo_models::networks::Network;
+use seqzoo_models::parameters::{self, Arrays};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::{Files, ModelSpec};
+
+/// Encoder of inputs and decoder of outputs. With the weights, it is all that inference needs.
+pub trait Codec: Serialize + DeserializeOwned {
+    /// The network that the codec encodes for.
+    type Network: Network + 'static;
+
+    /// Name of its file in a checkpoint.
+    const FILE: &'static str = "codec.json";
+
+    /// Checks that a model fits the codec's sizes.
+    ///
+    /// # Errors
+    /// Names the invalid field.
+    fn check(&self, spec: &ModelSpec) -> Result<(), InvalidShape>;
+
+    /// Builds the network, with its layers' default initialization.
+    ///
+    /// # Panics
+    /// If [`Codec::check`] fails.
+    fn network(&self, spec: &ModelSpec, device: &Device) -> Self::Network;
+
+    /// The codec's files in a checkpoint.
+    fn files(&self) -> Files {
+        let json = serde_json::to_vec(self).expect("made of strings and finite numbers");
+        Files::from([(Self::FILE.to_owned(), json)])
+    }
+}
+
+/// Error of opening a trained model.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LoadError {
+    /// A file is missing, damaged, or does not fit the model.
+    #[error("{file}: {detail}")]
+    File {
+        /// Name of the file in the checkpoint.
+        file: String,
+        /// What is wrong.
+        detail: String,
+    },
+    /// The weights do not fit the network.
+    #[error(transparent)]
+    Weights(#[from] parameters::Mismatch),
+}
+
+/// A trained network with its codec.
+#[derive(Debug, Clone)]
+pub struct TrainedModel<C: Codec> {
+    pub(crate) codec: C,
+    pub(crate) spec: ModelSpec,
+    pub(crate) network: C::Network,
+    pub(crate) device: Device,
+}
+
+impl<C: Codec> TrainedModel<C> {
+    /// Opens a network and its codec.
+    ///
+    /// # Errors
+    /// If the codec's file is missing or damaged, or the weights do not fit.
+    pub(crate) fn open(spec: &ModelSpec, files: &Files, weights: &Arrays, device: &Device) -> Result<Self, LoadError> {
+        let invalid = |detail: String| LoadError::File { file: C::FILE.to_owned(), detail };
+        let json = files.get(C::FILE).ok_or_else(|| invalid("the file is missing".to_owned()))?;
+        let codec: C = serde_json::from_slice(json).map_err(|error| invalid(error.to_string()))?;
+        codec.check(spec).map_err(|error| invalid(error.to_string()))?;
+        let mut network = codec.network(spec, device);
+        parameters::write(&mut network, weights)?;
+        Ok(Self { codec, spec: spec.clone(), network, device: device.clone() })
+    }
+}

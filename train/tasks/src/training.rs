@@ -1,0 +1,152 @@
+//! What the learner needs to know of a task.
+
+use std::collections::BTreeMap;
+
+use burn::tensor::{Device, Tensor};
+use seqzoo_datasets::scores::Scores;
+use seqzoo_models::networks::Network;
+use seqzoo_models::parameters::DynNetwork;
+use seqzoo_random::Key;
+
+use crate::Files;
+
+/// The state that a network carries from batch to batch, by name, without gradients: `[rows, hidden_size]` each.
+pub type RecurrentState = BTreeMap<String, Tensor<2>>;
+
+/// The training of one network on the examples of a dataset.
+pub trait TrainingTask {
+    /// The network that is trained.
+    type Network: Network;
+
+    /// A network with initial weights, a function of the run's seed alone.
+    fn network(&self, device: &Device) -> Self::Network;
+
+    /// The batches of an epoch, as lists of examples or windows; a pure function of the run's seed and `epoch`.
+    fn batches(&self, epoch: u64) -> Vec<Vec<usize>>;
+
+    /// Whether a batch continues where the one before it ended, so that their order is fixed. Each epoch starts anew.
+    fn is_stateful(&self) -> bool {
+        false
+    }
+
+    /// The name of a batch's numbers and the first of them that is not finite, if there is one.
+    fn invalid_value(&self, _batch: &[usize]) -> Option<(String, f32)> {
+        None
+    }
+
+    /// The mean loss of a batch, from `recurrent_state` on; `noise` is the key of this step's dropout masks.
+    fn loss(
+        &self,
+        network: &Self::Network,
+        batch: &[usize],
+        recurrent_state: Option<&RecurrentState>,
+        noise: Key,
+        device: &Device,
+    ) -> BatchLoss;
+
+    /// Metrics on the validation split, without dropout; `None` if `stop` asked to end it.
+    fn validate(&self, network: &Self::Network, device: &Device, stop: &dyn Fn() -> bool) -> Option<Scores>;
+
+    /// A note for the user before training, if any.
+    fn note(&self) -> Option<String> {
+        None
+    }
+
+    /// Files that prediction needs in addition to weights, such as the encoder.
+    fn files(&self) -> Files;
+}
+
+/// Loss of a batch.
+#[derive(Debug, Clone)]
+pub struct BatchLoss {
+    /// Mean over predictions, `[1]`.
+    pub loss: Tensor<1>,
+    /// Number of predictions: the weight of the batch in a mean over batches.
+    pub weight: f64,
+    /// Number of tokens in the batch, padding excluded.
+    pub tokens: usize,
+    /// The state after the batch, for the next one.
+    pub recurrent_state: Option<RecurrentState>,
+}
+
+/// [`TrainingTask`] without the type of its network. Every training task is one.
+///
+/// # Panics
+/// Methods that are given a network of another task.
+pub trait DynTrainingTask {
+    /// See [`TrainingTask::network`].
+    fn network(&self, device: &Device) -> Box<dyn DynNetwork>;
+
+    /// See [`TrainingTask::batches`].
+    fn batches(&self, epoch: u64) -> Vec<Vec<usize>>;
+
+    /// See [`TrainingTask::is_stateful`].
+    fn is_stateful(&self) -> bool;
+
+    /// See [`TrainingTask::invalid_value`].
+    fn invalid_value(&self, batch: &[usize]) -> Option<(String, f32)>;
+
+    /// See [`TrainingTask::loss`].
+    fn loss(
+        &self,
+        network: &dyn DynNetwork,
+        batch: &[usize],
+        recurrent_state: Option<&RecurrentState>,
+        noise: Key,
+        device: &Device,
+    ) -> BatchLoss;
+
+    /// See [`TrainingTask::validate`].
+    fn validate(&self, network: &dyn DynNetwork, device: &Device, stop: &dyn Fn() -> bool) -> Option<Scores>;
+
+    /// See [`TrainingTask::note`].
+    fn note(&self) -> Option<String>;
+
+    /// See [`TrainingTask::files`].
+    fn files(&self) -> Files;
+}
+
+impl<T: TrainingTask<Network: 'static>> DynTrainingTask for T {
+    fn network(&self, device: &Device) -> Box<dyn DynNetwork> {
+        Box::new(TrainingTask::network(self, device))
+    }
+
+    fn batches(&self, epoch: u64) -> Vec<Vec<usize>> {
+        TrainingTask::batches(self, epoch)
+    }
+
+    fn is_stateful(&self) -> bool {
+        TrainingTask::is_stateful(self)
+    }
+
+    fn invalid_value(&self, batch: &[usize]) -> Option<(String, f32)> {
+        TrainingTask::invalid_value(self, batch)
+    }
+
+    fn loss(
+        &self,
+        network: &dyn DynNetwork,
+        batch: &[usize],
+        recurrent_state: Option<&RecurrentState>,
+        noise: Key,
+        device: &Device,
+    ) -> BatchLoss {
+        TrainingTask::loss(self, own(network), batch, recurrent_state, noise, device)
+    }
+
+    fn validate(&self, network: &dyn DynNetwork, device: &Device, stop: &dyn Fn() -> bool) -> Option<Scores> {
+        TrainingTask::validate(self, own(network), device, stop)
+    }
+
+    fn note(&self) -> Option<String> {
+        TrainingTask::note(self)
+    }
+
+    fn files(&self) -> Files {
+        TrainingTask::files(self)
+    }
+}
+
+fn own<N: 'static>(network: &dyn DynNetwork) -> &N {
+    network.as_any().downcast_ref().expect("the network is the one that this task built")
+}

@@ -1,6 +1,7 @@
 //! The command-line program: parses arguments and dispatches commands.
 
 mod commands;
+mod explain;
 mod failure;
 mod observer;
 mod report;

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::cleaning::Cleaning;
@@ -35,15 +36,15 @@ pub fn tokenize_words(text: &str) -> impl Iterator<Item = String> {
 }
 
 /// Tokenization of a text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Tokenization {
-    /// The tokens of [`tokenize_words`].
+    /// Lower-case words (letters, digits and apostrophes) and the marks `. , ! ?`, see [`tokenize_words`].
     #[default]
     Words,
     /// Single characters.
     Characters,
-    /// Tokens separated by whitespace, and [`END_OF_LINE`] at each line end: for text that is already tokenized.
+    /// Tokens separated by whitespace, and `<eos>` at each line end: for text that is already tokenized.
     Tokens,
 }
 
@@ -139,7 +140,7 @@ impl From<Vocabulary> for Vec<String> {
 }
 
 /// Truncation of long texts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Truncation {
     /// Keep the first tokens.

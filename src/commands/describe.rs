@@ -10,16 +10,21 @@ use seqzoo_run::settings::{Settings, is_file};
 use seqzoo_run::{Backend, BackendError, did_you_mean};
 
 use super::Overrides;
+use crate::explain;
 use crate::failure::{Failure, USAGE};
 use crate::say::quoted;
 
-/// Print a model's equations, shapes and cost, or a recipe's values and their origins.
+/// Print a model's equations, shapes and cost, or a recipe's values and their origins, or the meaning of a recipe's field.
 ///
-/// Examples: `seqzoo describe lstm`, `seqzoo describe agreement`
+/// Examples: `seqzoo describe lstm`, `seqzoo describe agreement`, `seqzoo describe --explain training.clip_norm`
 #[derive(Debug, Args)]
 pub struct Describe {
     /// Model or recipe.
-    name: String,
+    #[arg(required_unless_present = "explain")]
+    name: Option<String>,
+    /// Explain a field of recipes: meaning, default, valid values and the tasks that read it; `all` prints docs/recipes.md.
+    #[arg(long, value_name = "FIELD", conflicts_with = "name")]
+    explain: Option<String>,
     /// Input size for a model's shapes and cost.
     #[arg(long, default_value_t = 128, value_parser = clap::value_parser!(u32).range(1..=65_536))]
     input_size: u32,
@@ -33,15 +38,22 @@ pub struct Describe {
 
 impl Describe {
     pub fn run(&self) -> Result<(), Failure> {
-        if let Some(model) = Architecture::from_name(&self.name) {
+        let name = match (&self.explain, &self.name) {
+            (Some(field), _) => {
+                let text = if field == "all" { explain::reference() } else { explain::explain(field)? };
+                return Ok(std::io::stdout().lock().write_all(text.as_bytes())?);
+            }
+            (None, name) => name.as_deref().expect("clap requires it without --explain"),
+        };
+        if let Some(model) = Architecture::from_name(name) {
             return self.model(model);
         }
-        if is_file(&self.name) || SHIPPED.iter().any(|(name, _)| *name == self.name) {
-            return recipe(&Overrides::default().settings(&self.name, None)?, &self.name);
+        if is_file(name) || SHIPPED.iter().any(|(shipped, _)| *shipped == name) {
+            return recipe(&Overrides::default().settings(name, None)?, name);
         }
         let known = Architecture::ALL.map(Architecture::name).into_iter().chain(SHIPPED.map(|(name, _)| name));
-        let hint = did_you_mean(&self.name, known);
-        Err(Failure::new(USAGE, format!("no model or recipe `{}`{hint}; `seqzoo list` shows all", self.name)))
+        let hint = did_you_mean(name, known);
+        Err(Failure::new(USAGE, format!("no model or recipe `{name}`{hint}; `seqzoo list` shows all")))
     }
 
     fn model(&self, model: Architecture) -> Result<(), Failure> {

@@ -3,12 +3,11 @@
 use burn::tensor::{Device, Tensor};
 use seqzoo_kernels::{Activations, Execution};
 use seqzoo_models::parameters::{self, DynNetwork};
-use seqzoo_random::{Key, Purpose};
 use seqzoo_run::faults;
 use seqzoo_run::progress::Progress;
 use seqzoo_run::recipe::Recipe;
 use seqzoo_run::record::{Onset, Untrained};
-use seqzoo_tasks::{BatchLoss, DynTrainingTask, RecurrentState};
+use seqzoo_tasks::{BatchLoss, DynTrainingTask, RecurrentState, StepKeys};
 
 use crate::error::TrainError;
 use crate::gradients::{self, Accumulated, Contribution, Flat, Norm};
@@ -106,8 +105,8 @@ impl State {
         let mut losses = Vec::new();
         for (global_batch, examples) in (0..).zip(context.task.batches(0)).take(REFERENCE_BATCHES) {
             faults::set_batch(global_batch, global_batch, 1);
-            let noise = Key::new(context.recipe.training.seed, Purpose::Dropout).with_first(global_batch);
-            let found = context.task.loss(&*network, &examples, recurrent_state.as_ref(), noise, &device);
+            let keys = StepKeys::new(context.recipe.training.seed, global_batch, 0);
+            let found = context.task.loss(&*network, &examples, recurrent_state.as_ref(), keys, &device);
             losses.push(f64::from(found.loss.into_scalar::<f32>()));
             recurrent_state = found.recurrent_state;
         }
@@ -150,7 +149,8 @@ impl State {
         if let Some((name, value)) = task.invalid_value(&batch.examples) {
             return Err(found(Site::Data, Some(name), value.into()));
         }
-        let noise = Key::new(recipe.training.seed, Purpose::Dropout).with_first(batch.global_batch);
+        let epoch = batch.global_batch / batch.batches_per_epoch;
+        let keys = StepKeys::new(recipe.training.seed, batch.global_batch, epoch);
         let device = device.clone().autodiff();
         let activations = if recipe.training.recompute { Activations::Recomputed } else { Activations::Kept };
         self.network.set_execution(Execution { activations, ..Execution::default() });
@@ -160,7 +160,7 @@ impl State {
             scale(&mut *network, value, parameters::read(&*self.network).len() - 1);
         }
         let BatchLoss { mut loss, weight, tokens, mut recurrent_state } =
-            task.loss(&*network, &batch.examples, self.recurrent_state.as_ref(), noise, &device);
+            task.loss(&*network, &batch.examples, self.recurrent_state.as_ref(), keys, &device);
         if let Some(value) = faults::value("loss") {
             loss = loss * value;
         }

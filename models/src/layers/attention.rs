@@ -3,6 +3,7 @@
 use burn::module::{Module, Param};
 use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Tensor};
+use schemars::JsonSchema;
 use seqzoo_kernels::{Execution, Lengths, PackedWeights};
 use seqzoo_random::Key;
 use serde::{Deserialize, Serialize};
@@ -13,7 +14,7 @@ use crate::init;
 use crate::names::{FieldNames, names};
 
 /// Score function between a query q and a memory m.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum AttentionScore {
     /// q · m, for queries and memories of equal size.

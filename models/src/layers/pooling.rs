@@ -3,6 +3,7 @@
 use burn::module::{Module, Param};
 use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Int, Tensor, TensorData};
+use schemars::JsonSchema;
 use seqzoo_kernels::{Execution, Lengths, PackedWeights};
 use seqzoo_random::Key;
 use serde::{Deserialize, Serialize};
@@ -13,7 +14,7 @@ use crate::init;
 use crate::names::{FieldNames, names};
 
 /// Pooling method.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Pooling {
     /// The final hidden state of each direction.

@@ -3,6 +3,7 @@
 use burn::module::Module;
 use burn::tensor::activation::sigmoid;
 use burn::tensor::{Device, Tensor};
+use schemars::JsonSchema;
 use seqzoo_kernels::{Execution, Lengths, Stream};
 use seqzoo_random::Key;
 use serde::{Deserialize, Serialize};
@@ -14,7 +15,7 @@ use crate::invalid_shape::{InvalidShape, expect_valid, positive, probability};
 use crate::names::{FieldNames, names};
 
 /// Skip connection around each layer, from its input x and its output h.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Skip {
     /// h.

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 
 use seqzoo_datasets::catalog::{self, Dataset, Origin};
 use seqzoo_datasets::classification::Split;
-use seqzoo_tasks::{self as tasks, MAX_HIDDEN, ModelName, Task};
+use seqzoo_tasks::fields::{self, Field};
+use seqzoo_tasks::{self as tasks, ModelName, Task};
 use serde::{Deserialize, Serialize};
-use toml::Table;
+use toml::{Table, Value};
 
 mod per_model;
 pub(crate) mod renamed;
@@ -109,9 +110,9 @@ impl Recipe {
 
     fn check_stopping_metric(&self) -> Result<Metric, InvalidValue> {
         let task = self.task()?;
-        match self.stopping.metric.as_str() {
-            "" => Ok(task.metrics()[0]),
-            name => tasks::metric(task, "stopping.metric", name),
+        match &self.stopping.metric {
+            None => Ok(task.metrics()[0]),
+            Some(name) => tasks::metric(task, "stopping.metric", name),
         }
     }
 
@@ -174,7 +175,7 @@ impl Recipe {
     /// Names the metric by which checkpoints are compared, if the recipe leaves it to the task.
     pub(crate) fn fill_in_metric(&mut self) {
         if let Ok(metric) = self.check_stopping_metric() {
-            self.stopping.metric = metric.name.to_owned();
+            self.stopping.metric = Some(metric.name.to_owned());
         }
     }
 
@@ -196,68 +197,11 @@ impl Recipe {
         self.expected_split()?;
         self.check_stopping_metric()?;
         self.check_expected_metric()?;
-        let training = self.training;
-        let TrainingSettings { epochs, batch_size, accumulate, learning_rate, clip_norm, clip_value, .. } = training;
-        let positive = [
-            ("training.epochs", epochs),
-            ("training.batch_size", batch_size),
-            ("training.max_batch_tokens", training.max_batch_tokens),
-            ("training.accumulate", accumulate),
-            ("stopping.patience", self.stopping.patience),
-            ("optimizer.averaging_patience", self.optimizer.averaging_patience),
-            ("schedule.step_epochs", usize::try_from(self.schedule.step_epochs).unwrap_or(usize::MAX)),
-            ("schedule.patience", usize::try_from(self.schedule.patience).unwrap_or(usize::MAX)),
-            ("checkpoints.keep", self.checkpoints.keep),
-        ];
-        if let Some((field, value)) = positive.into_iter().find(|&(_, value)| value == 0 || value > 1 << 24) {
-            return Err(invalid(field, value, "a whole number from 1 to 16,777,216".to_owned()));
-        }
-        let largest = f64::from(f32::MAX);
-        if !(learning_rate > 0.0 && learning_rate <= largest) {
-            let expected = "a number above 0 in the range of f32".to_owned();
-            return Err(invalid("training.learning_rate", learning_rate, expected));
-        }
-        let none_or_more = [
-            ("training.clip_norm", clip_norm),
-            ("training.clip_value", clip_value),
-            ("network.init_range", self.network.init_range),
-            ("optimizer.weight_decay", self.optimizer.weight_decay),
-            ("optimizer.epsilon", self.optimizer.epsilon),
-        ];
-        if let Some((field, value)) = none_or_more.into_iter().find(|(_, value)| !(0.0..=largest).contains(value)) {
-            return Err(invalid(field, value, "a non-negative number in the range of f32".to_owned()));
-        }
-        let unit = [
-            ("schedule.factor", self.schedule.factor),
-            ("schedule.final_fraction", self.schedule.final_fraction),
-            ("schedule.initial_fraction", self.schedule.initial_fraction),
-        ];
-        if let Some((field, value)) = unit.into_iter().find(|(_, value)| !(0.0..=1.0).contains(value)) {
-            return Err(invalid(field, value, "a number in [0, 1]".to_owned()));
-        }
-        if let Some(size) = self.network.hidden_sizes.iter().find(|size| !(1..=MAX_HIDDEN).contains(*size)) {
-            return Err(invalid("network.hidden_sizes", size, format!("whole numbers from 1 to {MAX_HIDDEN}")));
-        }
-        if let Some(value) = self.expected.as_ref().map(|expected| expected.value).filter(|value| !value.is_finite()) {
-            return Err(invalid("expected.value", value, "a finite number".to_owned()));
-        }
-        let DropoutSettings { embedding, layers, locked, recurrent, output, zoneout } = self.dropout;
-        let OptimizerSettings { beta_1, beta_2, alpha, momentum, .. } = self.optimizer;
-        let rates = [
-            ("dropout.embedding", embedding),
-            ("dropout.layers", layers),
-            ("dropout.locked", locked),
-            ("dropout.recurrent", recurrent),
-            ("dropout.output", output),
-            ("dropout.zoneout", zoneout),
-            ("optimizer.beta_1", beta_1),
-            ("optimizer.beta_2", beta_2),
-            ("optimizer.alpha", alpha),
-            ("optimizer.momentum", momentum),
-            ("schedule.rise_fraction", self.schedule.rise_fraction),
-        ];
-        if let Some((field, value)) = rates.into_iter().find(|(_, value)| !(0.0..1.0).contains(value)) {
-            return Err(invalid(field, value, "a number in [0, 1)".to_owned()));
+        let values = Table::try_from(self).expect("a recipe can be serialized to TOML");
+        for Section { name, fields, .. } in Section::all(task) {
+            if let Some(values) = values.get(name).and_then(Value::as_table) {
+                fields::check(name, &fields, values)?;
+            }
         }
         let named = self.data.columns().next();
         if let Some((field, value)) = named.filter(|_| !matches!(dataset.origin, Origin::Table)) {
@@ -267,6 +211,48 @@ impl Recipe {
             task.check(&spec)?;
         }
         self.validate_per_model()
+    }
+}
+
+/// A section of a recipe.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Section {
+    /// Its name in TOML.
+    pub name: &'static str,
+    /// What it is for.
+    pub meaning: &'static str,
+    /// Its fields.
+    pub fields: Vec<Field>,
+}
+
+impl Section {
+    /// The sections of a recipe for a task, in the order of recipes.
+    pub fn all(task: &dyn Task) -> Vec<Self> {
+        let section = |name, meaning, fields| Self { name, meaning, fields };
+        vec![
+            section("data", "The data to train on.", fields::of::<DataSettings>()),
+            section("task", "The task and its settings.", task.fields()),
+            section("network", "Layers of the network.", fields::of::<NetworkSettings>()),
+            section("dropout", "Dropout and zoneout, in training only.", fields::of::<DropoutSettings>()),
+            section("training", "How the network is trained.", fields::of::<TrainingSettings>()),
+            section(
+                "optimizer",
+                "The optimizer; each kind reads the fields that its equations name.",
+                fields::of::<OptimizerSettings>(),
+            ),
+            section("schedule", "The learning rate schedule.", fields::of::<ScheduleSettings>()),
+            section(
+                "checkpoints",
+                "When checkpoints are saved, in addition to the end of each epoch.",
+                fields::of::<CheckpointSettings>(),
+            ),
+            section(
+                "stopping",
+                "Early stopping and the choice of the best checkpoint.",
+                fields::of::<StoppingSettings>(),
+            ),
+            section("expected", "The value that `verify` checks; optional.", fields::of::<Expected>()),
+        ]
     }
 }
 

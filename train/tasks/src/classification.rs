@@ -18,6 +18,7 @@ use seqzoo_models::parameters::Arrays;
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
+use crate::fields::{self, Field};
 use crate::{DynTrainingTask, Examples, Files, InvalidValue, LoadError, ModelSpec, Predictor, Prepared, Task, WrongData, resolve};
 pub use predict::{Prediction, TextClassifier, most_probable};
 pub use settings::Settings;
@@ -47,13 +48,16 @@ impl Task for Classify {
         resolve::<Settings>(given)
     }
 
+    fn fields(&self) -> Vec<Field> {
+        fields::of::<Settings>()
+    }
+
     fn shared(&self) -> &'static [&'static str] {
         &["level", "min_count", "max_vocabulary", "max_tokens", "keep"]
     }
 
     fn check(&self, spec: &ModelSpec) -> Result<(), InvalidValue> {
         let settings: Settings = spec.settings();
-        settings.check()?;
         spec.check_recurrent(Some(settings.embedding_size)).map(drop)
     }
 

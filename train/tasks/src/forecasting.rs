@@ -19,6 +19,7 @@ use seqzoo_models::parameters::Arrays;
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
+use crate::fields::{self, Field};
 use crate::{DynTrainingTask, Examples, 
     Backbone, Command, Files, InvalidValue, LoadError, ModelSpec, Predictor, Prepared, Task, WrongData, resolve,
 };
@@ -52,6 +53,10 @@ impl Task for Forecast {
 
     fn resolve(&self, given: Table) -> Result<Table, toml::de::Error> {
         resolve::<Settings>(given)
+    }
+
+    fn fields(&self) -> Vec<Field> {
+        fields::of::<Settings>()
     }
 
     fn shared(&self) -> &'static [&'static str] {

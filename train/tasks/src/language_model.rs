@@ -22,6 +22,7 @@ use seqzoo_models::parameters::Arrays;
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
+use crate::fields::{self, Field};
 use crate::{DynTrainingTask, Examples, Command, Files, InvalidValue, LoadError, ModelSpec, Predictor, Prepared, Task, WrongData, resolve};
 pub use predict::TextModel;
 pub use settings::Settings;
@@ -54,6 +55,10 @@ impl Task for PredictNextToken {
 
     fn resolve(&self, given: Table) -> Result<Table, toml::de::Error> {
         resolve::<Settings>(given)
+    }
+
+    fn fields(&self) -> Vec<Field> {
+        fields::of::<Settings>()
     }
 
     fn shared(&self) -> &'static [&'static str] {

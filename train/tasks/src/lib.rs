@@ -20,16 +20,18 @@ use serde::Serialize;
 use serde::de::{DeserializeOwned, Error as _};
 use toml::{Table, Value};
 
+pub mod fields;
 mod prediction;
 mod skipped;
 mod spec;
 mod trained;
 mod training;
 
+use fields::Field;
 pub use prediction::{Command, Output, PredictError, Predictor, TextOptions};
-pub use spec::{Backbone, DropoutSettings, InvalidValue, MAX_HIDDEN, ModelName, ModelSpec, NetworkSettings};
+pub use spec::{Backbone, DropoutSettings, InvalidValue, MAX_COUNT, MAX_HIDDEN, ModelName, ModelSpec, NetworkSettings};
 pub use trained::{Codec, LoadError, TrainedModel};
-pub use training::{BatchLoss, DynTrainingTask, RecurrentState, TrainingTask};
+pub use training::{BatchLoss, DynTrainingTask, RecurrentState, StepKeys, TrainingTask};
 
 /// Declares the modules of the tasks and collects the `TASK` of each.
 macro_rules! tasks {
@@ -71,10 +73,14 @@ pub trait Task: Debug + Sync {
     /// If a key is unknown or a value has the wrong type.
     fn resolve(&self, given: Table) -> Result<Table, toml::de::Error>;
 
+    /// The settings: meaning, default and valid values of each.
+    fn fields(&self) -> Vec<Field>;
+
     /// Settings on which the examples depend, so that all models of a run share them.
     fn shared(&self) -> &'static [&'static str];
 
-    /// Checks the settings of a model, as far as possible without data.
+    /// Checks the settings of a model, as far as possible without data. Bounds of single [fields](Task::fields) are checked by the
+    /// caller.
     ///
     /// # Errors
     /// The first invalid value.

@@ -21,6 +21,7 @@ use seqzoo_models::parameters::Arrays;
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
+use crate::fields::{self, Field};
 use crate::{DynTrainingTask, Examples, Files, InvalidValue, LoadError, ModelSpec, Predictor, Prepared, Task, WrongData, resolve};
 pub use predict::Transducer;
 pub use settings::Settings;
@@ -50,13 +51,16 @@ impl Task for Seq2Seq {
         resolve::<Settings>(given)
     }
 
+    fn fields(&self) -> Vec<Field> {
+        fields::of::<Settings>()
+    }
+
     fn shared(&self) -> &'static [&'static str] {
         &["level", "min_count", "max_vocabulary"]
     }
 
     fn check(&self, spec: &ModelSpec) -> Result<(), InvalidValue> {
         let settings: Settings = spec.settings();
-        settings.check()?;
         let stack = spec.check_recurrent(Some(settings.embedding_size))?;
         if settings.attention == AttentionScore::Dot && stack.architecture.directions() > 1 {
             let expected = "general or additive: a bidirectional encoder is wider than the decoder";

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use burn::module::Module;
+use schemars::JsonSchema;
 use seqzoo_datasets::batch::BatchLimits;
 use seqzoo_datasets::nearest::did_you_mean;
 use seqzoo_models::Architecture;
@@ -41,16 +42,8 @@ impl InvalidValue {
     }
 }
 
-/// Checks that sizes are between 1 and `most`.
-pub(crate) fn check_sizes<const N: usize>(sizes: [(&'static str, usize); N], most: usize) -> Result<(), InvalidValue> {
-    match sizes.into_iter().find(|(_, size)| !(1..=most).contains(size)) {
-        Some((field, size)) => Err(InvalidValue::new(field, size, format!("a whole number from 1 to {most}"))),
-        None => Ok(()),
-    }
-}
-
 /// Maximum of counts and sizes that nothing else limits.
-pub(crate) const MAX_COUNT: usize = 1 << 24;
+pub const MAX_COUNT: usize = 1 << 24;
 
 /// Maximum size of an embedding.
 pub(crate) const MAX_EMBEDDING: usize = 1 << 16;
@@ -62,10 +55,11 @@ pub const MAX_HIDDEN: usize = 4_096;
 const MAX_PARAMETERS: u128 = 1_000_000_000;
 
 /// Layers of the network.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NetworkSettings {
     /// Hidden size of each recurrent layer, per direction, first layer first.
+    #[schemars(inner(range(min = 1, max = MAX_HIDDEN)))]
     pub hidden_sizes: Vec<usize>,
     /// Skip connections between layers.
     #[serde(default)]
@@ -75,24 +69,31 @@ pub struct NetworkSettings {
     pub projection: bool,
     /// All weights are initialized uniformly in ±`init_range`; 0: each layer's own initialization.
     #[serde(default)]
+    #[schemars(range(min = 0.0))]
     pub init_range: f64,
 }
 
 /// Dropout and zoneout rates, in [0, 1).
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct DropoutSettings {
     /// Embedding dropout: drops token types, each at all of its occurrences in the batch.
+    #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
     pub embedding: f64,
     /// Dropout between layers, with a new mask at each step.
+    #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
     pub layers: f64,
     /// Locked (variational) dropout between layers: the same mask at each step.
+    #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
     pub locked: f64,
     /// Recurrent dropout: drops recurrent weights (DropConnect).
+    #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
     pub recurrent: f64,
     /// Dropout on the input of the output layer.
+    #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
     pub output: f64,
     /// Zoneout: probability that a unit of the state keeps its previous value.
+    #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
     pub zoneout: f64,
 }
 

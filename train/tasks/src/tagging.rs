@@ -22,6 +22,7 @@ use seqzoo_models::parameters::Arrays;
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
+use crate::fields::{self, Field};
 use crate::{DynTrainingTask, Examples, Files, InvalidValue, LoadError, ModelSpec, Predictor, Prepared, Task, WrongData, resolve};
 pub use predict::{SentenceTagger, tagged};
 pub use settings::Settings;
@@ -51,12 +52,15 @@ impl Task for Tag {
         resolve::<Settings>(given)
     }
 
+    fn fields(&self) -> Vec<Field> {
+        fields::of::<Settings>()
+    }
+
     fn shared(&self) -> &'static [&'static str] {
         &["min_count", "max_vocabulary", "max_tokens"]
     }
 
     fn check(&self, spec: &ModelSpec) -> Result<(), InvalidValue> {
-        spec.settings::<Settings>().check()?;
         // The input size depends on the vocabulary of characters.
         spec.check_recurrent(None).map(drop)
     }

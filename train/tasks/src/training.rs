@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use burn::tensor::{Device, Tensor};
 use seqzoo_datasets::scores::Scores;
+use seqzoo_models::dropout_key::DropoutKey;
 use seqzoo_models::networks::Network;
 use seqzoo_models::parameters::DynNetwork;
-use seqzoo_random::Key;
+use seqzoo_random::{Key, Purpose};
 
 use crate::Files;
 
@@ -34,13 +35,13 @@ pub trait TrainingTask {
         None
     }
 
-    /// The mean loss of a batch, from `recurrent_state` on; `noise` is the key of this step's dropout masks.
+    /// The mean loss of a batch, from `recurrent_state` on; `keys` are those of this step's dropout masks.
     fn loss(
         &self,
         network: &Self::Network,
         batch: &[usize],
         recurrent_state: Option<&RecurrentState>,
-        noise: Key,
+        keys: StepKeys,
         device: &Device,
     ) -> BatchLoss;
 
@@ -54,6 +55,30 @@ pub trait TrainingTask {
 
     /// Files that prediction needs in addition to weights, such as the encoder.
     fn files(&self) -> Files;
+}
+
+/// Random keys of a training step.
+#[derive(Debug, Clone, Copy)]
+pub struct StepKeys {
+    /// Differs in each step.
+    pub batch: Key,
+    /// Differs in each epoch.
+    pub epoch: Key,
+}
+
+impl StepKeys {
+    /// The keys of a run's step: the index of its batch in the run, and its epoch.
+    pub fn new(seed: u64, global_batch: u64, epoch: u64) -> Self {
+        let key = Key::new(seed, Purpose::Dropout);
+        Self { batch: key.with_first(global_batch), epoch: key.with_first(epoch) }
+    }
+
+    /// The keys of the dropout masks of these examples, one per row: what is dropped from an example depends on the epoch and the
+    /// example, not on its batch.
+    pub fn dropout(self, examples: &[usize]) -> DropoutKey {
+        let examples: Vec<u64> = examples.iter().map(|&example| example as u64).collect();
+        DropoutKey::new(self.batch, self.epoch, &examples)
+    }
 }
 
 /// Loss of a batch.
@@ -92,7 +117,7 @@ pub trait DynTrainingTask {
         network: &dyn DynNetwork,
         batch: &[usize],
         recurrent_state: Option<&RecurrentState>,
-        noise: Key,
+        keys: StepKeys,
         device: &Device,
     ) -> BatchLoss;
 
@@ -128,10 +153,10 @@ impl<T: TrainingTask<Network: 'static>> DynTrainingTask for T {
         network: &dyn DynNetwork,
         batch: &[usize],
         recurrent_state: Option<&RecurrentState>,
-        noise: Key,
+        keys: StepKeys,
         device: &Device,
     ) -> BatchLoss {
-        TrainingTask::loss(self, own(network), batch, recurrent_state, noise, device)
+        TrainingTask::loss(self, own(network), batch, recurrent_state, keys, device)
     }
 
     fn validate(&self, network: &dyn DynNetwork, device: &Device, stop: &dyn Fn() -> bool) -> Option<Scores> {

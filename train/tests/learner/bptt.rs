@@ -6,12 +6,11 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use seqzoo_datasets::corpus::Corpus;
 use seqzoo_models::networks::LanguageModel;
 use seqzoo_models::parameters::{Array, DynNetwork, Flat};
-use seqzoo_random::{Key, Purpose};
 use seqzoo_run::devices;
 use seqzoo_run::recipe::Recipe;
 use seqzoo_run::settings::{Override, Settings};
-use seqzoo_tasks::TrainingTask;
 use seqzoo_tasks::language_model::{Codec, LanguageModelTraining, Window, windows};
+use seqzoo_tasks::{StepKeys, TrainingTask};
 
 use crate::Trial;
 
@@ -98,8 +97,8 @@ fn gradients_match_a_direct_computation() {
                 assert_eq!(task.batches(0).len(), windows.len());
                 let mut recurrent_state = None;
                 for (index, window) in windows.into_iter().enumerate() {
-                    let noise = Key::new(1, Purpose::Dropout);
-                    let read = task.loss(&network, &[index], recurrent_state.as_ref(), noise, &device);
+                    let keys = StepKeys::new(1, 0, 0);
+                    let read = task.loss(&network, &[index], recurrent_state.as_ref(), keys, &device);
                     recurrent_state = read.recurrent_state;
                     let found = DynNetwork::gradients(&network, &read.loss.backward());
                     let expected =

@@ -12,7 +12,7 @@ use seqzoo_models::state::NamedState;
 use seqzoo_random::{Key, Purpose};
 use seqzoo_run::checkpoint::Files;
 use seqzoo_run::faults;
-use seqzoo_tasks::{BatchLoss, RecurrentState, TrainingTask};
+use seqzoo_tasks::{BatchLoss, RecurrentState, StepKeys, TrainingTask};
 
 const ROWS: usize = 2;
 const WINDOW: usize = 4;
@@ -91,12 +91,12 @@ impl TrainingTask for Series {
         network: &Reader,
         batch: &[usize],
         recurrent_state: Option<&RecurrentState>,
-        noise: Key,
+        keys: StepKeys,
         device: &Device,
     ) -> BatchLoss {
         let input = Self::tensor(Self::input(batch), device);
-        let read = network.stack.forward(input, &[WINDOW; ROWS], recurrent_state.map(unfold), Some(noise));
-        let outputs = dropout(read.outputs, 0.2, Some(noise));
+        let read = network.stack.forward(input, &[WINDOW; ROWS], recurrent_state.map(unfold), Some(keys.batch));
+        let outputs = dropout(read.outputs, 0.2, Some(keys.batch));
         let predicted = network.output.forward(outputs.reshape([ROWS * WINDOW, HIDDEN]));
         let actual = Self::tensor(Self::values(batch[0] * WINDOW + 1, WINDOW), device).reshape([ROWS * WINDOW, 1]);
         let loss = (predicted - actual).square().mean();

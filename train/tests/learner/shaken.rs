@@ -7,9 +7,9 @@ use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
 use seqzoo_datasets::scores::{Metric, Scores};
 use seqzoo_models::networks::Network;
-use seqzoo_random::{Key, RngExt};
+use seqzoo_random::RngExt;
 use seqzoo_run::checkpoint::Files;
-use seqzoo_tasks::{BatchLoss, RecurrentState, TrainingTask};
+use seqzoo_tasks::{BatchLoss, RecurrentState, StepKeys, TrainingTask};
 use seqzoo_train::REFERENCE_BATCHES;
 
 #[derive(Module, Debug)]
@@ -53,7 +53,7 @@ impl TrainingTask for Shaken {
         network: &Scalar,
         batch: &[usize],
         _: Option<&RecurrentState>,
-        noise: Key,
+        keys: StepKeys,
         device: &Device,
     ) -> BatchLoss {
         self.losses.set(self.losses.get() + 1);
@@ -64,9 +64,9 @@ impl TrainingTask for Shaken {
         if self.huge {
             return BatchLoss { loss: network.theta.val().sum() * 1e-3, weight, tokens, recurrent_state };
         }
-        let perturbation: f32 = noise.stream().random_range(-0.5..0.5) + batch[0] as f32 * 0.01;
+        let perturbation: f32 = keys.batch.stream().random_range(-0.5..0.5) + batch[0] as f32 * 0.01;
         let begun = match self.bad_from {
-            Some(batch) => noise.first() >= batch,
+            Some(batch) => keys.batch.first() >= batch,
             None => self.losses.get() > 12 + REFERENCE_BATCHES,
         };
         let bad = begun && self.bad_losses.get() > 0;

@@ -1,11 +1,12 @@
 //! The sections of a recipe, with their defaults.
 
+use schemars::JsonSchema;
 use seqzoo_datasets::batch::BatchLimits;
-use seqzoo_tasks::MAX_BATCH_TOKENS;
+use seqzoo_tasks::{MAX_BATCH_TOKENS, MAX_COUNT};
 use serde::{Deserialize, Serialize};
 
 /// The data to train on.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DataSettings {
     /// Name of the dataset.
@@ -34,31 +35,38 @@ impl DataSettings {
 }
 
 /// How the network is trained.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TrainingSettings {
     /// Random seed: weights, order of examples, dropout masks.
     #[serde(default)]
     pub seed: u64,
     /// Maximum number of epochs.
+    #[schemars(range(min = 1, max = MAX_COUNT))]
     pub epochs: usize,
     /// Sequences per batch; for running text, the number of parallel streams.
+    #[schemars(range(min = 1, max = MAX_COUNT))]
     pub batch_size: usize,
     /// Padded tokens per batch at most, rows times the longest: long sequences make smaller batches, one that is longer
     /// still a batch of its own. Running text and series have windows of one length, so batches of them are not cut.
     #[serde(default = "max_batch_tokens")]
+    #[schemars(range(min = 1, max = MAX_COUNT))]
     pub max_batch_tokens: usize,
     /// Number of batches per update (gradient accumulation), weighted by their predictions.
     #[serde(default = "one")]
+    #[schemars(range(min = 1, max = MAX_COUNT))]
     pub accumulate: usize,
     /// Learning rate, before schedule and recovery.
+    #[schemars(extend("exclusiveMinimum" = 0.0))]
     pub learning_rate: f64,
     /// Largest norm of the gradient of all parameters together; 0 leaves it as it is. Pascanu et al. 2013 find results
     /// insensitive to the threshold; 1 is customary for classifiers.
     #[serde(default = "unit")]
+    #[schemars(range(min = 0.0))]
     pub clip_norm: f64,
     /// Largest magnitude of each element of the gradient, before its norm is measured; 0 leaves it as it is.
     #[serde(default)]
+    #[schemars(range(min = 0.0))]
     pub clip_value: f64,
     /// Whether the backward pass recomputes the gates of recurrent layers instead of keeping them: less memory for long
     /// sequences, more time, the same result to the bit. Ignored where no kernel is used.
@@ -86,24 +94,31 @@ fn unit() -> f64 {
 }
 
 /// The optimizer; each kind reads the fields that its equations name.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct OptimizerSettings {
     /// The optimizer's name.
     pub kind: OptimizerKind,
     /// Adam, AdamW: decay rate of the first moment, β₁.
+    #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
     pub beta_1: f64,
     /// Adam, AdamW: decay rate of the second moment, β₂.
+    #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
     pub beta_2: f64,
     /// RMSprop: smoothing constant α.
+    #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
     pub alpha: f64,
     /// Adam, AdamW, RMSprop: ε, added to the denominator.
+    #[schemars(range(min = 0.0))]
     pub epsilon: f64,
     /// SGD, RMSprop: momentum.
+    #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
     pub momentum: f64,
     /// Weight decay of matrices; biases and gains are not decayed. Decoupled from the gradient in AdamW only.
+    #[schemars(range(min = 0.0))]
     pub weight_decay: f64,
     /// ASGD: epochs without improvement after which averaging begins (NT-ASGD; Merity et al. 2018).
+    #[schemars(range(min = 1, max = MAX_COUNT))]
     pub averaging_patience: usize,
 }
 
@@ -123,7 +138,7 @@ impl Default for OptimizerSettings {
 }
 
 /// The name of an optimizer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum OptimizerKind {
     /// Stochastic gradient descent, with momentum if given.
@@ -139,7 +154,7 @@ pub enum OptimizerKind {
 }
 
 /// The learning rate schedule; each kind reads the fields that its equation names.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ScheduleSettings {
     /// The schedule's name.
@@ -147,18 +162,24 @@ pub struct ScheduleSettings {
     /// Number of updates of linear warm-up, with any schedule.
     pub warmup_steps: u64,
     /// step, plateau: factor of each reduction.
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub factor: f64,
     /// step: epochs before the first reduction; 0: `step_epochs`.
     pub start_epoch: u64,
     /// step: epochs between reductions.
+    #[schemars(range(min = 1, max = MAX_COUNT))]
     pub step_epochs: u64,
     /// plateau: epochs without improvement before each reduction.
+    #[schemars(range(min = 1, max = MAX_COUNT))]
     pub patience: u64,
     /// linear, cosine, one-cycle: final learning rate, as a fraction of the peak.
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub final_fraction: f64,
     /// one-cycle: fraction of all updates with a rising learning rate.
+    #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
     pub rise_fraction: f64,
     /// one-cycle: initial learning rate, as a fraction of the peak.
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub initial_fraction: f64,
 }
 
@@ -179,7 +200,7 @@ impl Default for ScheduleSettings {
 }
 
 /// The name of a schedule.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ScheduleKind {
     /// Constant.
@@ -204,7 +225,7 @@ impl ScheduleKind {
 }
 
 /// When checkpoints are saved, in addition to the end of each epoch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct CheckpointSettings {
     /// Updates between checkpoints; 0: only by time.
@@ -212,6 +233,7 @@ pub struct CheckpointSettings {
     /// Seconds between checkpoints; 0: only by updates.
     pub every_seconds: u64,
     /// Number of checkpoints to keep in addition to the best one.
+    #[schemars(range(min = 1, max = MAX_COUNT))]
     pub keep: usize,
 }
 
@@ -222,23 +244,24 @@ impl Default for CheckpointSettings {
 }
 
 /// Early stopping and the choice of the best checkpoint.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct StoppingSettings {
-    /// The validation metric by which checkpoints are compared [default: the task's main metric]
-    pub metric: String,
+    /// The validation metric by which checkpoints are compared; if not set, the task's main metric.
+    pub metric: Option<String>,
     /// Epochs without a better value after which training ends.
+    #[schemars(range(min = 1, max = MAX_COUNT))]
     pub patience: usize,
 }
 
 impl Default for StoppingSettings {
     fn default() -> Self {
-        Self { metric: String::new(), patience: 3 }
+        Self { metric: None, patience: 3 }
     }
 }
 
 /// The value that a shipped recipe's first model is expected to reach.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Expected {
     /// The reported split.

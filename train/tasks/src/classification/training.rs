@@ -8,11 +8,10 @@ use seqzoo_datasets::scores::Scores;
 use seqzoo_datasets::text::{Encoder, Vocabulary};
 use seqzoo_models::InvalidShape;
 use seqzoo_models::networks::Classifier;
-use seqzoo_random::Key;
 
 use super::predict::{log_probabilities, score};
 use super::{Codec, Settings};
-use crate::{BatchLoss, Codec as _, Files, ModelSpec, RecurrentState, TrainingTask, rectangle};
+use crate::{BatchLoss, Codec as _, Files, ModelSpec, RecurrentState, StepKeys, TrainingTask, rectangle};
 
 /// An encoded text.
 #[derive(Debug, Clone)]
@@ -77,13 +76,13 @@ impl TrainingTask for ClassificationTraining {
         network: &Classifier,
         batch: &[usize],
         _: Option<&RecurrentState>,
-        noise: Key,
+        keys: StepKeys,
         device: &Device,
     ) -> BatchLoss {
         let (tokens, lengths) = rectangle(batch.iter().map(|&index| self.train[index].tokens.as_slice()), device);
         let labels: Vec<i32> = batch.iter().map(|&index| self.train[index].label as i32).collect();
         let labels = Tensor::<2, Int>::from_data(TensorData::new(labels, [batch.len(), 1]), device);
-        let logits = network.forward(tokens, &lengths, Some(noise));
+        let logits = network.forward(tokens, &lengths, keys.dropout(batch));
         let loss = log_softmax(logits, 1).gather(1, labels).mean().neg();
         BatchLoss { loss, weight: batch.len() as f64, tokens: lengths.iter().sum(), recurrent_state: None }
     }
@@ -100,3 +99,32 @@ impl TrainingTask for ClassificationTraining {
     }
 }
 
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{DropoutSettings, StepKeys, test_spec};
+    use seqzoo_kernels::devices;
+    use std::sync::Arc;
+
+    #[test]
+    fn dropout_of_an_example_depends_on_neither_its_batch_nor_its_place() {
+        let example = |text: &str, label| Example { text: text.to_owned(), label, groups: Arc::default() };
+        let train = vec![example("a b c", 0), example("c d", 1), example("b", 0), example("d a", 1)];
+        let data = Classification { labels: vec!["x".to_owned(), "y".to_owned()], train, ..Classification::default() };
+        let dropout = DropoutSettings { output: 0.5, layers: 0.5, ..DropoutSettings::default() };
+        let spec = ModelSpec { dropout, ..test_spec("classification", "", "lstm-6-6") };
+        let task = ClassificationTraining::new(&spec, &data).unwrap();
+        let (_, device) = devices().remove(0);
+        let network = TrainingTask::network(&task, &device.clone().autodiff());
+        let loss = |batch: &[usize], keys: StepKeys| -> f32 {
+            let found = TrainingTask::loss(&task, &network, batch, None, keys, &device.clone().autodiff());
+            found.loss.into_scalar()
+        };
+        let alone: Vec<f32> = (0..4).map(|index| loss(&[index], StepKeys::new(1, index as u64, 2))).collect();
+        for order in [[0, 1, 2, 3], [3, 1, 0, 2]] {
+            let together = loss(&order, StepKeys::new(1, 9, 2));
+            assert!((together - alone.iter().sum::<f32>() / 4.0).abs() < 1e-5, "{together} {alone:?}");
+        }
+        assert_ne!(loss(&[0], StepKeys::new(1, 0, 3)), alone[0], "another epoch has other masks");
+    }
+}

@@ -175,8 +175,7 @@ impl<'a> Coverage<'a> {
 mod tests {
     use super::*;
     use super::super::ForecastingTraining;
-    use crate::{TrainingTask as _, test_spec};
-    use seqzoo_random::{Key, Purpose};
+    use crate::{StepKeys, TrainingTask as _, test_spec};
     use seqzoo_datasets::scores::Metric;
     use seqzoo_datasets::series::Column;
     use seqzoo_kernels::devices;
@@ -210,9 +209,9 @@ mod tests {
         let loss = |series: &Series| -> Vec<f32> {
             let task = task(series);
             let network = task.network(&device.clone().autodiff());
-            let noise = Key::new(1, Purpose::Dropout);
+            let keys = StepKeys::new(1, 0, 0);
             let of = |batch: Vec<usize>| {
-                task.loss(&network, &batch, None, noise, &device.clone().autodiff()).loss.into_scalar()
+                task.loss(&network, &batch, None, keys, &device.clone().autodiff()).loss.into_scalar()
             };
             task.batches(0).into_iter().map(of).collect()
         };

@@ -2,23 +2,27 @@
 
 use seqzoo_datasets::series::RollingOrigin;
 use seqzoo_models::networks::ForecastHead;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::InvalidValue;
 
 /// The `[task]` section of a forecasting recipe.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// Number of past rows that the model reads.
+    #[schemars(range(min = 1, max = MAX_STEPS))]
     pub window: usize,
     /// Forecast horizon, in rows.
+    #[schemars(range(min = 1, max = MAX_STEPS))]
     pub horizon: usize,
     /// Forecast distribution of each future value.
     pub distribution: DistributionKind,
     /// Probabilities of the forecast quantiles, increasing; 0.5 is the point forecast.
     pub quantiles: Vec<f64>,
     /// Seasonal period in rows; 0: that of the dataset or of its time step.
+    #[schemars(range(max = MAX_STEPS))]
     pub season: usize,
     /// Whether the seasonal phase (as sine and cosine) is an input.
     pub calendar: bool,
@@ -26,6 +30,7 @@ pub struct Settings {
     /// independent of the level; Zeng et al., "Are transformers effective for time series forecasting?", AAAI 2023.
     pub difference: bool,
     /// Number of consecutive periods of equal length for which errors are reported separately.
+    #[schemars(range(min = 1, max = MAX_STEPS))]
     pub folds: usize,
 }
 
@@ -60,15 +65,6 @@ impl Settings {
     }
 
     pub(super) fn check(&self) -> Result<(), InvalidValue> {
-        let sizes = [
-            ("task.window", self.window),
-            ("task.horizon", self.horizon),
-            ("task.folds", self.folds),
-            ("task.season", self.season.max(1)),
-        ];
-        if let Some((field, value)) = sizes.into_iter().find(|&(_, value)| value == 0 || value > MAX_STEPS) {
-            return Err(InvalidValue::new(field, value, format!("a whole number from 1 to {MAX_STEPS}")));
-        }
         let rising = self.quantiles.windows(2).all(|pair| pair[0] < pair[1]);
         let inside = self.quantiles.iter().all(|&probability| probability > 0.0 && probability < 1.0);
         if !rising || !inside || !self.quantiles.contains(&0.5) {
@@ -83,7 +79,7 @@ impl Settings {
 const MAX_STEPS: usize = 1 << 20;
 
 /// A forecast distribution, see [`ForecastHead`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum DistributionKind {
     /// One value.

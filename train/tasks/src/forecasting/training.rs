@@ -8,10 +8,9 @@ use seqzoo_datasets::series::{RollingOrigin, Series};
 use seqzoo_models::InvalidShape;
 use seqzoo_models::networks::Forecaster;
 use seqzoo_models::parameters::Array;
-use seqzoo_random::Key;
 
 use super::{Codec, EVALUATION_BATCH, Settings};
-use crate::{BatchLoss, Codec as _, Files, ModelSpec, RecurrentState, TrainingTask};
+use crate::{BatchLoss, Codec as _, Files, ModelSpec, RecurrentState, StepKeys, TrainingTask};
 
 /// Training of a forecaster.
 #[derive(Debug, Clone)]
@@ -76,13 +75,13 @@ impl TrainingTask for ForecastingTraining {
         network: &Forecaster,
         batch: &[usize],
         _: Option<&RecurrentState>,
-        noise: Key,
+        keys: StepKeys,
         device: &Device,
     ) -> BatchLoss {
         let RollingOrigin { window, horizon, .. } = self.framing();
         let origins: Vec<usize> = batch.iter().map(|&index| self.origins[index]).collect();
         let past = self.codec.windows(&self.series, &origins, window, device);
-        let loss = network.loss(past, &vec![window; origins.len()], self.targets(&origins, device), Some(noise));
+        let loss = network.loss(past, &vec![window; origins.len()], self.targets(&origins, device), keys.dropout(batch));
         BatchLoss {
             loss,
             weight: (origins.len() * horizon) as f64,

@@ -10,12 +10,11 @@ use seqzoo_models::InvalidShape;
 use seqzoo_models::layers::LayerState;
 use seqzoo_models::networks::LanguageModel;
 use seqzoo_models::state::NamedState;
-use seqzoo_random::Key;
 
 use super::predict::score;
 use super::rows::{EvaluationRows, Rows};
 use super::{Codec, Settings, Window, windows};
-use crate::{BatchLoss, Codec as _, Files, ModelSpec, RecurrentState, TrainingTask};
+use crate::{BatchLoss, Codec as _, Files, ModelSpec, RecurrentState, StepKeys, TrainingTask};
 
 /// Training of a language model.
 #[derive(Debug, Clone)]
@@ -67,13 +66,14 @@ impl TrainingTask for LanguageModelTraining {
         network: &LanguageModel,
         batch: &[usize],
         recurrent_state: Option<&RecurrentState>,
-        noise: Key,
+        keys: StepKeys,
         device: &Device,
     ) -> BatchLoss {
         let Window { start, gradient_from, loss_from, carry_at, end } = self.windows[batch[0]];
         let rows = self.train.rows.len();
         // Dropout keys differ by segment, in the bits above those that count steps.
-        let segment_key = |number: u64| Some(noise.with_first(noise.first() ^ (number << 56)));
+        let key = keys.batch;
+        let segment_key = |number: u64| Some(key.with_first(key.first() ^ (number << 56)));
         let mut states = recurrent_state.map(|recurrent_state| unfold(recurrent_state, network.depth()));
         let mut passed_on = None;
         let mut features = Vec::new();

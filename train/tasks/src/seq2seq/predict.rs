@@ -9,9 +9,9 @@ use seqzoo_datasets::classification::Split;
 use seqzoo_datasets::scores::{Evaluation, Metric};
 use seqzoo_datasets::text::Tokenization;
 use seqzoo_datasets::transduction::{Pair, Transduction, exact_match};
+use seqzoo_models::dropout_key::DropoutKey;
 use seqzoo_models::layers::AttentionScore;
 use seqzoo_models::networks::EncoderDecoder;
-use seqzoo_random::Key;
 use serde_json::{Value, json};
 
 use super::{BEGIN, Codec, Encoded, Settings, examples};
@@ -154,11 +154,11 @@ fn sources(pairs: &[&Encoded], device: &Device) -> (Tensor<2, Int>, Vec<usize>) 
 }
 
 /// The mean loss per target token under teacher forcing, and the number of target tokens.
-pub(super) fn mean_loss(network: &EncoderDecoder, pairs: &[&Encoded], noise: Option<Key>, device: &Device) -> (Tensor<1>, usize) {
+pub(super) fn mean_loss(network: &EncoderDecoder, pairs: &[&Encoded], dropout_key: impl Into<DropoutKey>, device: &Device) -> (Tensor<1>, usize) {
     let (source, lengths) = sources(pairs, device);
     let targets: Vec<Vec<usize>> = pairs.iter().map(|pair| pair.target.clone()).collect();
     let tokens = targets.iter().map(Vec::len).sum();
-    (network.loss(source, &lengths, BEGIN, &targets, noise), tokens)
+    (network.loss(source, &lengths, BEGIN, &targets, dropout_key), tokens)
 }
 
 #[cfg(test)]

@@ -2,22 +2,25 @@
 
 use seqzoo_datasets::text::Tokenization;
 use seqzoo_models::layers::AttentionScore;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::InvalidValue;
-use crate::spec::{MAX_COUNT, MAX_EMBEDDING, check_sizes};
+use crate::spec::{MAX_COUNT, MAX_EMBEDDING};
 
 /// The `[task]` section of a sequence-to-sequence recipe.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// Unit of tokenization, of sources and targets.
     pub level: Tokenization,
     /// Minimum count of a token in the training split, on its side; rarer tokens are unknown.
+    #[schemars(range(min = 1, max = MAX_COUNT))]
     pub min_count: usize,
     /// Maximum size of each vocabulary, most frequent tokens first.
+    #[schemars(range(min = 1, max = MAX_COUNT))]
     pub max_vocabulary: usize,
     /// Size of token embeddings.
+    #[schemars(range(min = 1, max = MAX_EMBEDDING))]
     pub embedding_size: usize,
     /// Attention score.
     pub attention: AttentionScore,
@@ -32,12 +35,5 @@ impl Default for Settings {
             embedding_size: 64,
             attention: AttentionScore::default(),
         }
-    }
-}
-
-impl Settings {
-    pub(super) fn check(&self) -> Result<(), InvalidValue> {
-        check_sizes([("task.min_count", self.min_count), ("task.max_vocabulary", self.max_vocabulary)], MAX_COUNT)?;
-        check_sizes([("task.embedding_size", self.embedding_size)], MAX_EMBEDDING)
     }
 }

@@ -9,11 +9,10 @@ use seqzoo_datasets::transduction::{Pair, Transduction, exact_match};
 use seqzoo_models::InvalidShape;
 use seqzoo_models::layers::AttentionScore;
 use seqzoo_models::networks::EncoderDecoder;
-use seqzoo_random::Key;
 
 use super::predict::{evaluate, extents, mean_loss};
 use super::{Codec, Encoded, Settings};
-use crate::{BatchLoss, Codec as _, Files, ModelSpec, RecurrentState, TrainingTask};
+use crate::{BatchLoss, Codec as _, Files, ModelSpec, RecurrentState, StepKeys, TrainingTask};
 
 /// Training of an encoder–decoder.
 #[derive(Debug, Clone)]
@@ -75,11 +74,11 @@ impl TrainingTask for Seq2SeqTraining {
         network: &EncoderDecoder,
         batch: &[usize],
         _: Option<&RecurrentState>,
-        noise: Key,
+        keys: StepKeys,
         device: &Device,
     ) -> BatchLoss {
         let pairs: Vec<&Encoded> = batch.iter().map(|&index| &self.train[index]).collect();
-        let (loss, target_tokens) = mean_loss(network, &pairs, Some(noise), device);
+        let (loss, target_tokens) = mean_loss(network, &pairs, keys.dropout(batch), device);
         let source_tokens: usize = pairs.iter().map(|pair| pair.source.len()).sum();
         BatchLoss { loss, weight: target_tokens as f64, tokens: source_tokens + target_tokens, recurrent_state: None }
     }

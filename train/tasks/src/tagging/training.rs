@@ -6,11 +6,10 @@ use seqzoo_datasets::scores::{ConfusionMatrix, Metric, Scores};
 use seqzoo_datasets::tagging::{Sentence, Tagging};
 use seqzoo_models::InvalidShape;
 use seqzoo_models::networks::Tagger;
-use seqzoo_random::Key;
 
 use super::predict::{pairs, predict, sentences};
 use super::{Codec, Encoded, Settings};
-use crate::{BatchLoss, Codec as _, Files, ModelSpec, RecurrentState, TrainingTask};
+use crate::{BatchLoss, Codec as _, Files, ModelSpec, RecurrentState, StepKeys, TrainingTask};
 
 /// Training of a tagger.
 #[derive(Debug, Clone)]
@@ -60,13 +59,13 @@ impl TrainingTask for TaggingTraining {
         network: &Tagger,
         batch: &[usize],
         _: Option<&RecurrentState>,
-        noise: Key,
+        keys: StepKeys,
         device: &Device,
     ) -> BatchLoss {
         let rows: Vec<&Encoded> = batch.iter().map(|&index| &self.train[index]).collect();
         let labels: Vec<Vec<usize>> = rows.iter().map(|row| row.labels.clone()).collect();
         let tokens = labels.iter().map(Vec::len).sum();
-        let loss = network.loss(&sentences(&rows, device), &labels, Some(noise));
+        let loss = network.loss(&sentences(&rows, device), &labels, keys.dropout(batch));
         BatchLoss { loss, weight: tokens as f64, tokens, recurrent_state: None }
     }
 

@@ -1,0 +1,185 @@
+//! The fields of recipes: what each means, its default and valid values, and which tasks read it.
+
+use std::fmt::Write as _;
+
+use seqzoo_run::did_you_mean;
+use seqzoo_run::recipe::Section;
+use seqzoo_tasks::fields::{Field, Values};
+use seqzoo_tasks::{KIND, Task};
+
+use crate::failure::{Failure, USAGE};
+
+/// A field with its section and the tasks that read it.
+struct Entry {
+    section: &'static str,
+    field: Field,
+    tasks: Vec<&'static str>,
+}
+
+impl Entry {
+    fn name(&self) -> String {
+        format!("{}.{}", self.section, self.field.name)
+    }
+
+    fn default(&self) -> String {
+        match &self.field.default {
+            Some(default) => default.to_string(),
+            None if self.field.is_optional => "not set".to_owned(),
+            None => "required".to_owned(),
+        }
+    }
+
+    fn read_by(&self) -> String {
+        if self.tasks.len() == seqzoo_tasks::ALL.len() { "every task".to_owned() } else { self.tasks.join(", ") }
+    }
+}
+
+/// Every field; one that means the same for several tasks has one entry.
+fn entries() -> Vec<Entry> {
+    let names = seqzoo_tasks::ALL.map(|task| (task.name().to_owned(), task.summary().to_owned())).to_vec();
+    let kind = Field {
+        name: KIND.to_owned(),
+        meaning: "The task.".to_owned(),
+        default: None,
+        is_optional: false,
+        values: Values::Names(names),
+    };
+    let mut entries = vec![Entry { section: "task", field: kind, tasks: seqzoo_tasks::ALL.map(Task::name).to_vec() }];
+    for task in seqzoo_tasks::ALL {
+        for Section { name: section, fields, .. } in Section::all(task) {
+            for field in fields {
+                match entries.iter_mut().find(|entry| entry.section == section && entry.field == field) {
+                    Some(entry) => entry.tasks.push(task.name()),
+                    None => entries.push(Entry { section, field, tasks: vec![task.name()] }),
+                }
+            }
+        }
+    }
+    entries
+}
+
+/// Explains a field, given as `section.field` or `field`.
+///
+/// # Errors
+/// If there is no such field.
+pub fn explain(name: &str) -> Result<String, Failure> {
+    let entries = entries();
+    let matches = |entry: &&Entry| entry.name() == name || entry.field.name == name;
+    let found: Vec<&Entry> = entries.iter().filter(matches).collect();
+    if found.is_empty() {
+        let mut known: Vec<String> = entries.iter().map(Entry::name).collect();
+        known.extend(entries.iter().map(|entry| entry.field.name.clone()));
+        let hint = did_you_mean(name, known.iter().map(String::as_str));
+        let message = format!("--explain {name}: no recipe has this field{hint}; docs/recipes.md lists all");
+        return Err(Failure::new(USAGE, message));
+    }
+    let mut text = String::new();
+    for (index, entry) in found.into_iter().enumerate() {
+        let separator = if index > 0 { "\n" } else { "" };
+        let _ = writeln!(text, "{separator}{}\n  {}", entry.name(), entry.field.meaning);
+        let _ = writeln!(text, "  default  {}", entry.default());
+        let _ = writeln!(text, "  values   {}", entry.field.values);
+        if let Values::Names(names) = &entry.field.values {
+            let width = names.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+            for (name, meaning) in names {
+                let _ = writeln!(text, "{}", format!("             {name:width$}  {meaning}").trim_end());
+            }
+        }
+        let _ = writeln!(text, "  read by  {}", entry.read_by());
+    }
+    Ok(text)
+}
+
+/// The reference of all fields, as Markdown: docs/recipes.md.
+pub fn reference() -> String {
+    let mut text = String::from(
+        "# Recipes\n\n\
+         A recipe is a TOML file: `seqzoo train FILE.toml`. This page lists every field with its meaning, default, valid values and the tasks \
+         that read it; `seqzoo describe --explain FIELD` prints one of them, `seqzoo describe RECIPE` all values of a recipe with their \
+         origins. It is generated from the doc comments of the code: `seqzoo describe --explain all > docs/recipes.md`.\n\n\
+         - A field that the task does not read is an error, as is an unknown one; the message names the nearest.\n\
+         - `--set section.field=value` overrides a field, `SEQZOO_SECTION_FIELD` in the environment too, with lower precedence.\n\
+         - `[model.NAME.section]` sets a field for one model of the recipe, such as `[model.rnn.training]`. Models share the data, what the \
+         examples depend on, the seed and the stopping metric.\n\n\
+         At the top level stand `summary`, one sentence, and `models`, a list of names such as `\"lstm\"`, `\"gru-64-32\"` or \
+         `\"bilstm+crf\"` (`seqzoo list models` explains them); the first is the main one.\n",
+    );
+    let entries = entries();
+    let any = seqzoo_tasks::ALL[0];
+    for Section { name, meaning, .. } in Section::all(any) {
+        let _ = write!(text, "\n## [{name}]\n\n{meaning}\n");
+        if name != "task" {
+            table(&mut text, entries.iter().filter(|entry| entry.section == name));
+            continue;
+        }
+        text.push_str("`kind` names the task; the other fields are its own.\n");
+        for task in seqzoo_tasks::ALL {
+            let _ = write!(text, "\n### kind = \"{}\": {}\n", task.name(), task.summary());
+            let shared = task.shared().iter().map(|field| format!("`{field}`")).collect::<Vec<_>>().join(", ");
+            let metrics = task.metrics().iter().map(|metric| format!("`{}`", metric.name));
+            let metrics = metrics.collect::<Vec<_>>().join(", ");
+            let _ = write!(text, "\nMetrics: {metrics}. The same for all models of a run: {shared}.\n");
+            let own = |entry: &&Entry| {
+                entry.section == "task" && entry.field.name != KIND && entry.tasks.contains(&task.name())
+            };
+            table(&mut text, entries.iter().filter(own));
+        }
+    }
+    text
+}
+
+fn table<'a>(text: &mut String, entries: impl Iterator<Item = &'a Entry>) {
+    text.push_str("\n| field | meaning | default | values |\n|---|---|---|---|\n");
+    for entry in entries {
+        let values = match &entry.field.values {
+            Values::Names(names) => {
+                let each = |(name, meaning): &(String, String)| match meaning.is_empty() {
+                    true => format!("`{name}`"),
+                    false => format!("`{name}`: {meaning}"),
+                };
+                names.iter().map(each).collect::<Vec<_>>().join("<br>")
+            }
+            other => other.to_string(),
+        };
+        let Entry { field, .. } = entry;
+        let default = match &field.default {
+            Some(default) => format!("`{default}`"),
+            None => entry.default(),
+        };
+        let escaped = |text: &str| text.replace('|', "\\|");
+        let (meaning, values) = (escaped(&field.meaning), escaped(&values));
+        let _ = writeln!(text, "| `{}` | {meaning} | {default} | {values} |", field.name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reference_of_recipes_is_up_to_date() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/recipes.md");
+        let written = std::fs::read_to_string(path).unwrap_or_default();
+        assert!(
+            written == reference(),
+            "docs/recipes.md is outdated; renew it with `cargo run --release -- describe --explain all > docs/recipes.md`"
+        );
+    }
+
+    #[test]
+    fn every_field_has_a_meaning() {
+        for entry in entries() {
+            assert!(!entry.field.meaning.is_empty(), "{}", entry.name());
+        }
+    }
+
+    #[test]
+    fn a_field_is_explained_by_its_full_or_short_name() {
+        let pooling = explain("task.pooling").unwrap();
+        assert_eq!(pooling, explain("pooling").unwrap());
+        assert!(pooling.contains("default  \"last\"") && pooling.contains("read by  classification\n"), "{pooling}");
+        assert!(explain("training.epochs").unwrap().contains("default  required"));
+        assert!(explain("seed").unwrap().contains("read by  every task"));
+        assert!(explain("trainng.epochs").err().unwrap().to_string().contains("did you mean `training.epochs`?"));
+    }
+}

@@ -11,7 +11,7 @@ use seqzoo_random::{Key, Rng, RngExt};
 /// function of the key and the example alone, not of its row in the batch or of the other examples. Embedding dropout and
 /// DropConnect have one mask for the whole batch.
 ///
-/// Networks take `impl Into<DropoutKey>`: `None`, or `Some(key)` with a key that differs in each step, for which row numbers stand for
+/// Networks take `impl Into<DropoutKey>`: `None`, or `Some(key)` with a key that differs in each step, with row numbers as
 /// examples, or keys from [`DropoutKey::new`].
 ///
 /// ```
@@ -34,7 +34,7 @@ pub struct DropoutKey(Option<Keys>);
 struct Keys {
     batch: Key,
     epoch: Key,
-    /// The example in each row; `None` if row numbers stand for examples.
+    /// The example in each row; `None` if the row number is the example.
     examples: Option<Arc<[u64]>>,
 }
 

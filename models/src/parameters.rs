@@ -40,6 +40,9 @@ impl Array {
     }
 }
 
+/// The new value of a parameter, given its name, shape and value; `None` keeps it.
+pub type Change<'a> = dyn FnMut(&str, &[usize], Tensor<1>) -> Option<Tensor<1>> + 'a;
+
 /// A network without its type: what training and loading need to know of it.
 ///
 /// Every [`Network`] is one. Parameters are visited by name; their values are flattened to `[elements]` and not tracked by
@@ -58,7 +61,7 @@ pub trait DynNetwork: Debug + Send {
     fn visit_parameters(&self, visit: &mut dyn FnMut(&str, &[usize], Tensor<1>));
 
     /// Replaces each parameter for which `change`, given its name, shape and value, returns a new value.
-    fn change_parameters(&mut self, change: &mut dyn FnMut(&str, &[usize], Tensor<1>) -> Option<Tensor<1>>);
+    fn change_parameters(&mut self, change: &mut Change);
 
     /// The gradients by parameter; parameters on which the loss does not depend are left out.
     fn gradients(&self, gradients: &Gradients) -> Flat;
@@ -90,7 +93,7 @@ impl<N: Network + 'static> DynNetwork for N {
         self.visit(&mut Visitor { path: ParameterPath::default(), visit });
     }
 
-    fn change_parameters(&mut self, change: &mut dyn FnMut(&str, &[usize], Tensor<1>) -> Option<Tensor<1>>) {
+    fn change_parameters(&mut self, change: &mut Change) {
         *self = self.clone().map(&mut Mapper { path: ParameterPath::default(), change });
     }
 
@@ -141,7 +144,7 @@ impl ModuleVisitor for Visitor<'_> {
 
 struct Mapper<'a> {
     path: ParameterPath,
-    change: &'a mut dyn FnMut(&str, &[usize], Tensor<1>) -> Option<Tensor<1>>,
+    change: &'a mut Change<'a>,
 }
 
 impl ModuleMapper for Mapper<'_> {

@@ -1,7 +1,7 @@
 //! Instruction sets, with proof of their detection.
 //!
 //! Functions compiled for an instruction set must only run on machines that have it. [`Avx512`] and [`Avx2`] are zero-sized tokens that
-//! only detection constructs, so whoever holds an [`InstructionSet`] may call the functions compiled for it.
+//! only detection constructs, so an [`InstructionSet`] proves that the functions compiled for it may be called.
 
 use std::fmt;
 use std::sync::OnceLock;

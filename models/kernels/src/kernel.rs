@@ -1,7 +1,7 @@
 //! The contract of kernels.
 //!
-//! A [`KernelFamily`] computes fused operations on one kind of device. It says which requests it supports; whoever asks for anything
-//! else gets `None` and computes it with Burn's own operations, so kernels change speed and nothing else.
+//! A [`KernelFamily`] computes fused operations on one kind of device. It declares which requests it supports; for any other
+//! request, the caller gets `None` and computes with Burn's own operations, so kernels change speed and nothing else.
 //!
 //! For recurrent cells:
 //!
@@ -25,7 +25,7 @@ use crate::packed::PackedWeights;
 use crate::stream::{OutputLayer, Stream};
 use crate::update::{Rule, Step};
 
-/// What a recurrent layer asks for.
+/// A recurrent layer to compute.
 #[derive(Debug, Clone)]
 pub struct Request<'a> {
     /// Name of the cell, as in the list of architectures.

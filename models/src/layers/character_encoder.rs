@@ -115,7 +115,7 @@ impl CharacterEncoder {
 
     /// The word vector at each position, `[batch, time, output_size]`.
     ///
-    /// A word is dropped from alike wherever it stands in the batch: its characters are its example.
+    /// Dropout masks belong to a word's characters, so every occurrence of a word has the same vector.
     pub fn forward(&self, characters: &WordCharacters, dropout_key: impl Into<DropoutKey>) -> Tensor<3> {
         let mut dropout_key = dropout_key.into();
         if !dropout_key.is_none() && self.stack.shape().rates != StackRates::default() {

@@ -1,5 +1,6 @@
 //! Tests of cells, layers and networks.
 
+mod docs; // every cell, layer and network has an example
 mod dropout; // masks belong to examples
 mod fused; // kernels equal the reference loop
 mod golden; // every cell equals PyTorch, forward and backward

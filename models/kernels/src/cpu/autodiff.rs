@@ -1,8 +1,8 @@
 //! Automatic differentiation of the operations on whole sequences.
 //!
 //! A node of Burn's graph has one differentiable output, but a sequence has up to three: its outputs, the last hidden state and the
-//! last cell state. The node of the sequence is that of the outputs. The last states are children of it, which hand their gradients
-//! over through a [`Deferred`] value; the node of the sequence, which is always visited later, consumes them.
+//! last cell state. The node of the sequence is that of the outputs. The last states are children of it, which pass their gradients
+//! on through a [`Deferred`] value; the node of the sequence, which is always visited later, consumes them.
 
 use burn::backend::autodiff::Autodiff;
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
@@ -79,7 +79,7 @@ impl<B: SequenceOps> Backward<B, 7> for SequenceBackward {
     }
 }
 
-/// The backward pass of a last state, hidden or cell. Its node is a child of the outputs' node, to which it hands its gradient.
+/// The backward pass of a last state, hidden or cell. Its node is a child of the outputs' node, to which it passes its gradient.
 #[derive(Debug)]
 struct LastStateBackward;
 

@@ -1,6 +1,6 @@
 //! Pooled memory, reused from call to call.
 //!
-//! Buffers are not cleared: whoever takes one writes each element before reading it. The pool never holds more buffers than were
+//! Buffers are not cleared: the user of a buffer writes each element before reading it. The pool never holds more buffers than were
 //! in use at the same time.
 
 use std::ops::{Deref, DerefMut};
@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 /// Floats of any value. Dropping a buffer returns its memory to the pool.
 #[derive(Debug, Default)]
 pub(crate) struct Buffer {
-    /// May be longer than what was asked for.
+    /// May be longer than requested.
     values: Vec<f32>,
     count: usize,
 }
@@ -23,9 +23,9 @@ impl Buffer {
             return Self::default();
         }
         let mut pool = POOL.lock().unwrap_or_else(PoisonError::into_inner);
-        let fits = (0..pool.len()).filter(|&place| pool[place].len() >= count).min_by_key(|&place| pool[place].len());
-        let largest = || (0..pool.len()).max_by_key(|&place| pool[place].len());
-        let taken = fits.or_else(largest).map(|place| pool.swap_remove(place));
+        let fits = (0..pool.len()).filter(|&index| pool[index].len() >= count).min_by_key(|&index| pool[index].len());
+        let largest = || (0..pool.len()).max_by_key(|&index| pool[index].len());
+        let taken = fits.or_else(largest).map(|index| pool.swap_remove(index));
         drop(pool);
         let values = taken.filter(|values| values.len() >= count).unwrap_or_else(|| vec![0.0; count]);
         Self { values, count }

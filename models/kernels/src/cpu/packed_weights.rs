@@ -1,8 +1,8 @@
 //! Packed weights that are kept from call to call.
 //!
 //! A cache entry belongs to the memory that it was packed from. It holds the source tensors, so that this memory is neither freed nor
-//! reused, nor written to: Burn's CPU tensors copy on write as soon as they are shared. Whoever asks with tensors in the same
-//! memory therefore gets the right weights, and whoever asks with others (after an update, or for another network) gets new ones.
+//! reused, nor written to: Burn's CPU tensors copy on write as soon as they are shared. Tensors in the same memory
+//! therefore get the cached weights, and others (after an update, or of another network) get new ones.
 //! An entry can never be stale.
 
 use std::fmt;

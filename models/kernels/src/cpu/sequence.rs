@@ -158,7 +158,7 @@ mod tests {
         ];
         let values: Vec<Vec<f32>> = (1..).zip(sizes).map(|(salt, count)| numbers(count, salt)).collect();
         let [input, weight_ih, bias, weight_hh, extra, hidden, cell] =
-            [0, 1, 2, 3, 4, 5, 6].map(|place| &values[place][..]);
+            [0, 1, 2, 3, 4, 5, 6].map(|index| &values[index][..]);
         let inputs = Inputs { input, weight_ih, bias, weight_hh, extra, hidden, cell };
         let weights = ForwardWeights::pack::<E>(&dimensions, &inputs);
         let made = forward::<E>(shape, &inputs, &weights, execution, true);

@@ -82,8 +82,8 @@ pub(super) fn update(rule: Rule, step: Step, parameter: Parameter, execution: Ex
     let state: Option<Vec<CpuSlice>> = state.iter().map(CpuSlice::of).collect();
     let (state, count) = (state?, old.slice().len());
     let instructions = execution.instructions;
-    let old_state = |place: usize| state.get(place).map_or(&[][..], CpuSlice::slice);
-    let new_len = |place: usize| if place < state.len() { count } else { 0 };
+    let old_state = |index: usize| state.get(index).map_or(&[][..], CpuSlice::slice);
+    let new_len = |index: usize| if index < state.len() { count } else { 0 };
     let mut new = [count, new_len(0), new_len(1)].map(Box::new_uninit_slice);
     let [new_value, new_first, new_second] = &mut new;
     // An empty buffer has empty chunks, so that chunks of all buffers pair up.

@@ -18,7 +18,7 @@ pub(crate) trait RowBlock<const ROWS: usize>: Copy {
     /// The element `term` of row `row`.
     ///
     /// # Safety
-    /// `term` is less than the number of terms that were asked for.
+    /// `term` is less than the number of requested terms.
     #[allow(unsafe_code)]
     unsafe fn at(&self, row: usize, term: usize) -> f32;
 }

@@ -126,7 +126,8 @@ impl DataArgs {
     /// Paths of a run's data: these flags, else the run's record.
     pub fn for_run(&self, run: &Run) -> Self {
         let DataPaths { text, csv, data_dir } = run.environment.data.clone();
-        let given = data_dir_given(self.data_dir.as_deref());
+        let is_published = run.environment.settings.recipe.data.dataset.is_some();
+        let given = if is_published { data_dir_given(self.data_dir.as_deref()) } else { self.data_dir.clone() };
         Self {
             // --data-dir selects a dataset of that folder, in place of a recorded text.
             text: self.text.clone().or(text.filter(|_| self.data_dir.is_none())),
@@ -158,7 +159,7 @@ impl DataArgs {
         }
         let data = settings.load(&self.base(&settings))?;
         let Prepared { examples, note } = recipe.task()?.examples(&data, &recipe.task)?;
-        if let Some(note) = note {
+        for note in data.notes.iter().chain(&note) {
             say(format_args!("note: {note}"));
         }
         Ok(examples)
@@ -185,12 +186,12 @@ impl DataArgs {
         Ok(recipe.data.clone())
     }
 
-    /// The folder of relative paths: that of published datasets, or the working directory for a user's own files.
+    /// The folder of relative paths: the data folder for published datasets, the working directory for files of the user's own.
     fn base(&self, settings: &DataSettings) -> PathBuf {
         match (&self.data_dir, settings.dataset.is_some()) {
             (Some(dir), _) => dir.clone(),
             (None, true) => data_dir(None),
-            (None, false) => data_dir_given(None).unwrap_or_default(),
+            (None, false) => PathBuf::from("."),
         }
     }
 

@@ -2,9 +2,13 @@
 
 use std::fmt::Write as _;
 
+use seqzoo_datasets::baselines::NaiveBayesFeatures;
+use seqzoo_datasets::cleaning::CleaningStep;
+use seqzoo_datasets::formats;
+use seqzoo_datasets::splitting::SplitRule;
 use seqzoo_run::did_you_mean;
 use seqzoo_run::recipe::Section;
-use seqzoo_tasks::fields::{Field, Values};
+use seqzoo_tasks::fields::{self, Alternative, Field, Values};
 use seqzoo_tasks::{KIND, Task};
 
 use crate::failure::{Failure, USAGE};
@@ -21,16 +25,16 @@ impl Entry {
         format!("{}.{}", self.section, self.field.name)
     }
 
-    fn default(&self) -> String {
-        match &self.field.default {
-            Some(default) => default.to_string(),
-            None if self.field.is_optional => "not set".to_owned(),
-            None => "required".to_owned(),
-        }
-    }
-
     fn read_by(&self) -> String {
         if self.tasks.len() == seqzoo_tasks::ALL.len() { "every task".to_owned() } else { self.tasks.join(", ") }
+    }
+}
+
+fn default(field: &Field) -> String {
+    match &field.default {
+        Some(default) => default.to_string(),
+        None if field.is_optional => "not set".to_owned(),
+        None => "required".to_owned(),
     }
 }
 
@@ -44,10 +48,12 @@ fn entries() -> Vec<Entry> {
         is_optional: false,
         values: Values::Names(names),
     };
-    let mut entries = vec![Entry { section: "task", field: kind, tasks: seqzoo_tasks::ALL.map(Task::name).to_vec() }];
+    let every = || seqzoo_tasks::ALL.map(Task::name).to_vec();
+    let mut entries = vec![Entry { section: "task", field: kind, tasks: every() }];
     for task in seqzoo_tasks::ALL {
         for Section { name: section, fields, .. } in Section::all(task) {
-            for field in fields {
+            let is_read = |field: &Field| section != "data.columns" || task.roles().contains(&field.name.as_str());
+            for field in fields.into_iter().filter(is_read) {
                 match entries.iter_mut().find(|entry| entry.section == section && entry.field == field) {
                     Some(entry) => entry.tasks.push(task.name()),
                     None => entries.push(Entry { section, field, tasks: vec![task.name()] }),
@@ -55,6 +61,22 @@ fn entries() -> Vec<Entry> {
             }
         }
     }
+    for Alternative { fields, .. } in fields::alternatives::<SplitRule>("by") {
+        for field in fields {
+            if !entries.iter().any(|entry| entry.section == "data.split" && entry.field == field) {
+                entries.push(Entry { section: "data.split", field, tasks: every() });
+            }
+        }
+    }
+    let rules = fields::alternatives::<SplitRule>("by").into_iter().map(|rule| (rule.name, rule.meaning)).collect();
+    let by = Field {
+        name: "by".to_owned(),
+        meaning: "The rule that divides rows into splits.".to_owned(),
+        default: None,
+        is_optional: false,
+        values: Values::Names(rules),
+    };
+    entries.push(Entry { section: "data.split", field: by, tasks: every() });
     entries
 }
 
@@ -77,7 +99,7 @@ pub fn explain(name: &str) -> Result<String, Failure> {
     for (index, entry) in found.into_iter().enumerate() {
         let separator = if index > 0 { "\n" } else { "" };
         let _ = writeln!(text, "{separator}{}\n  {}", entry.name(), entry.field.meaning);
-        let _ = writeln!(text, "  default  {}", entry.default());
+        let _ = writeln!(text, "  default  {}", default(&entry.field));
         let _ = writeln!(text, "  values   {}", entry.field.values);
         if let Values::Names(names) = &entry.field.values {
             let width = names.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
@@ -109,7 +131,10 @@ pub fn reference() -> String {
     for Section { name, meaning, .. } in Section::all(any) {
         let _ = write!(text, "\n## [{name}]\n\n{meaning}\n");
         if name != "task" {
-            table(&mut text, entries.iter().filter(|entry| entry.section == name));
+            table(&mut text, entries.iter().filter(|entry| entry.section == name).map(|entry| &entry.field));
+            if name == "data" {
+                data_tables(&mut text);
+            }
             continue;
         }
         text.push_str("`kind` names the task; the other fields are its own.\n");
@@ -122,16 +147,48 @@ pub fn reference() -> String {
             let own = |entry: &&Entry| {
                 entry.section == "task" && entry.field.name != KIND && entry.tasks.contains(&task.name())
             };
-            table(&mut text, entries.iter().filter(own));
+            table(&mut text, entries.iter().filter(own).map(|entry| &entry.field));
         }
     }
     text
 }
 
-fn table<'a>(text: &mut String, entries: impl Iterator<Item = &'a Entry>) {
+/// The tables of `[data]`, whose keys depend on their other values.
+fn data_tables(text: &mut String) {
+    text.push_str(
+        "\n### [data.split]\n\n`by` is the rule that divides the rows of `files`; the other keys depend on it. Without this table, a tenth of the \
+         rows is the validation split: the last characters of running text, the last rows of a series (which also has a test split of 15 %), \
+         else rows drawn at random.\n",
+    );
+    for Alternative { name, meaning, fields } in fields::alternatives::<SplitRule>("by") {
+        let _ = write!(text, "\n`by = \"{name}\"`: {meaning}\n");
+        table(text, fields.iter());
+    }
+    text.push_str("\n### [data.options]\n\nOptions of the format.\n\n| format | option | meaning |\n|---|---|---|\n");
+    for (option, meaning) in formats::COMMON {
+        let _ = writeln!(text, "| every format | `{option}` | {} |", escaped(meaning));
+    }
+    for format in formats::ALL {
+        for (option, meaning) in format.options {
+            let _ = writeln!(text, "| `{}` | `{option}` | {} |", format.name, escaped(meaning));
+        }
+    }
+    text.push_str("\n### data.cleaning\n\nA list of steps, `[\"byte-order-marks\", \"nfc\"]` if not set.\n\n| step | meaning |\n|---|---|\n");
+    for (name, meaning) in fields::names::<CleaningStep>() {
+        let _ = writeln!(text, "| `{name}` | {} |", escaped(&meaning));
+    }
+    text.push_str("\n### [data.naive_bayes]\n\nFeatures of the naive Bayes baseline.\n");
+    table(text, fields::of::<NaiveBayesFeatures>().iter());
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('|', "\\|")
+}
+
+fn table<'a>(text: &mut String, fields: impl Iterator<Item = &'a Field>) {
     text.push_str("\n| field | meaning | default | values |\n|---|---|---|---|\n");
-    for entry in entries {
-        let values = match &entry.field.values {
+    for field in fields {
+        let values = match &field.values {
             Values::Names(names) => {
                 let each = |(name, meaning): &(String, String)| match meaning.is_empty() {
                     true => format!("`{name}`"),
@@ -141,12 +198,10 @@ fn table<'a>(text: &mut String, entries: impl Iterator<Item = &'a Entry>) {
             }
             other => other.to_string(),
         };
-        let Entry { field, .. } = entry;
         let default = match &field.default {
             Some(default) => format!("`{default}`"),
-            None => entry.default(),
+            None => default(field),
         };
-        let escaped = |text: &str| text.replace('|', "\\|");
         let (meaning, values) = (escaped(&field.meaning), escaped(&values));
         let _ = writeln!(text, "| `{}` | {meaning} | {default} | {values} |", field.name);
     }

@@ -99,8 +99,8 @@ fn way_out(error: &DataError) -> String {
             "; `seqzoo data fetch {dataset} --data-dir DIR` downloads it, and --data-dir or SEQZOO_DATA_DIR names another \
              folder; see `seqzoo data show {dataset}`"
         ),
-        DataError::NoFile { format } if format == "csv" => "; name it with --csv FILE".to_owned(),
-        DataError::NoFile { .. } => "; name it with --text FILE".to_owned(),
+        DataError::NoFile { format } if format == "csv" => ", or with --csv FILE if it is a series".to_owned(),
+        DataError::NoFile { format } if format == "text" => ", or with --text FILE".to_owned(),
         DataError::Column { role: role @ ("time" | "target" | "features"), .. } => format!(" (--{role})"),
         _ => String::new(),
     }
@@ -157,7 +157,9 @@ impl From<FolderError> for Failure {
             FolderError::Exists(path) => {
                 format!("; name another folder with --out, or resume it with `seqzoo train --resume {}`", quoted(path))
             }
-            FolderError::NotFound { known, .. } if known.is_empty() => "; `seqzoo train agreement` creates one".to_owned(),
+            FolderError::NotFound { known, .. } if known.is_empty() => {
+                "; `seqzoo train agreement` creates one".to_owned()
+            }
             _ => String::new(),
         };
         Self::new(code, format!("{error}{way_out}"))

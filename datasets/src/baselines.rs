@@ -1,5 +1,6 @@
 //! Baselines that a dataset declares.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::text::Tokenization;
@@ -14,7 +15,7 @@ pub struct Baseline {
 }
 
 /// Features of the naive Bayes baseline.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NaiveBayesFeatures {
     /// Tokenization.

@@ -7,7 +7,8 @@ use crate::DataError;
 use crate::generators;
 use crate::published::Manifest;
 pub use crate::published::Source;
-use crate::settings::{DataSettings, Splits};
+use crate::settings::DataSettings;
+use crate::splits::Splits;
 
 /// A dataset and its metadata.
 #[derive(Debug)]

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use crate::DataError;
 pub use crate::baselines::{Baseline, NaiveBayesFeatures};
 use crate::cleaning::Cleaning;
+use crate::columns::Columns;
 use crate::digest::Digest;
 use crate::naive_bayes::NaiveBayes;
 use crate::records::Records;
 pub use crate::records::Split;
 use crate::scores::{ConfusionMatrix, Evaluation, Group};
-use crate::settings::{Columns, Splits};
+use crate::splits::Splits;
 
 /// A text and its label.
 #[derive(Debug, Clone, PartialEq)]
@@ -66,7 +67,10 @@ impl Classification {
             let indices = label_indices(&labels);
             let example = |row: usize| {
                 let label = indices.get(&*names[row]).copied().ok_or_else(|| {
-                    let expected = format!("expected one of {}, as in the training split", shown_labels(&labels));
+                    let expected = format!(
+                        "expected one of {}; name all labels in data.labels, or stratify the splits",
+                        shown_labels(&labels)
+                    );
                     records.error(row, format!("invalid label {:?}: {expected}", &*names[row]))
                 })?;
                 Ok(Example { text: (*texts[row]).to_owned(), label, groups: groups[row].clone() })

@@ -3,11 +3,13 @@
 use std::path::Path;
 
 use crate::DataError;
+use crate::columns::Columns;
 use crate::digest::Digest;
 use crate::ngram::NGrams;
 use crate::records::{Records, Split};
 use crate::scores::{Evaluation, Metric, Scores};
-use crate::settings::{Columns, DataSettings, Paths, Splits};
+use crate::settings::{DataSettings, Paths};
+use crate::splits::Splits;
 use crate::text::{Tokenization, UNKNOWN, Vocabulary};
 
 /// Share of unknown tokens among the predicted ones, all but the first; `None` if there are none.

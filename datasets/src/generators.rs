@@ -3,8 +3,9 @@
 //! A generator is one file in this folder and one line in the list below.
 
 use crate::baselines::Baseline;
+use crate::columns::Columns;
 use crate::records::Records;
-use crate::settings::{Columns, Splits};
+use crate::splits::Splits;
 
 /// Collects the `GENERATOR` of each module.
 macro_rules! generators {

@@ -1,7 +1,7 @@
 //! Datasets described, not programmed: formats, generators, the text pipeline, batching, metrics.
 //!
 //! - [`settings`] is the `[data]` section of a recipe: a dataset by name, or files with a format, columns by role and a split rule.
-//!   Loading it yields [`records`]: named columns, one [`Splits`](settings::Splits) for each dataset.
+//!   Loading it yields [`records`]: named columns, one [`Splits`](splits::Splits) for each dataset.
 //! - [`formats`] read files as records, one file per format, over [`reading`], which handles containers, encodings and lines.
 //!   [`generators`] yield records without files. [`published`] has one manifest per published dataset; [`splitting`] divides records
 //!   into splits; [`cleaning`] normalizes text.
@@ -18,11 +18,13 @@ pub mod batch;
 pub mod catalog;
 pub mod classification;
 pub mod cleaning;
+pub mod columns;
 pub mod conllu;
 pub mod corpus;
 mod digest;
 pub mod formats;
 pub mod generators;
+mod loading;
 pub mod naive_bayes;
 pub mod nearest;
 pub mod ngram;
@@ -32,6 +34,7 @@ pub mod records;
 pub mod scores;
 pub mod series;
 pub mod settings;
+pub mod splits;
 pub mod splitting;
 pub mod table;
 pub mod tagging;
@@ -58,7 +61,7 @@ pub enum DataError {
         url: String,
     },
     /// Data of the user's own are needed, but no file was given.
-    #[error("this recipe trains on a {format} file of yours, but none is given")]
+    #[error("this recipe trains on a {format} file of yours, but none is given: name it in data.files")]
     NoFile {
         /// The format of the file.
         format: String,

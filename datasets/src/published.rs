@@ -91,7 +91,7 @@ impl Manifest {
     ///
     /// # Errors
     /// [`DataError`], which names the file and the fix.
-    pub fn load(&self, data_dir: &Path) -> Result<crate::settings::Splits, DataError> {
+    pub fn load(&self, data_dir: &Path) -> Result<crate::splits::Splits, DataError> {
         self.section().load_published(data_dir, self)
     }
 

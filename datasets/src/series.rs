@@ -3,10 +3,11 @@
 use std::ops::Range;
 
 use crate::DataError;
+use crate::columns::Columns;
 use crate::digest::Digest;
 use crate::records::{Records, Split};
 use crate::scores::{Evaluation, Group, Metric, Scores, group};
-use crate::settings::{Columns, Splits};
+use crate::splits::Splits;
 use crate::timestamps::{TimeStep, shown};
 
 mod standardization;

@@ -7,16 +7,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
-use crate::baselines::{Baseline, NaiveBayesFeatures};
+use crate::baselines::NaiveBayesFeatures;
 use crate::cleaning::Cleaning;
-use crate::records::{Records, Split};
+use crate::columns::Columns;
 use crate::splitting::SplitRule;
-
-mod columns;
-mod load;
-
-pub use columns::Columns;
-use load::Described;
 
 /// The `[data]` section of a recipe and of a dataset's description.
 ///
@@ -40,10 +34,11 @@ pub struct DataSettings {
     /// Name of a published or generated dataset.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dataset: Option<String>,
-    /// Name of a [format](crate::formats).
+    /// Format of the files; `seqzoo list formats` shows all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub format: Option<String>,
-    /// Files or folders that `split` divides into all splits; relative to the data folder, like the following.
+    /// Files or folders that `split` divides into all splits. Relative paths, here and below, start at the working directory, or at the data
+    /// folder if `dataset` is given.
     #[serde(skip_serializing_if = "Paths::is_empty")]
     #[schemars(with = "Vec<String>")]
     pub files: Paths,
@@ -128,52 +123,13 @@ impl From<Paths> for OneOrMany {
 }
 
 impl Paths {
-    fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
-}
 
-/// A loaded dataset: the records of each split, and what tasks need to know of them.
-#[derive(Debug, Clone, Default)]
-pub struct Splits {
-    /// Training split.
-    pub train: Records,
-    /// Validation split.
-    pub validation: Records,
-    /// Test split; empty if there is none.
-    pub test: Records,
-    /// Columns by role.
-    pub columns: Columns,
-    /// Names of the labels or tags, in order; empty: those of the training split, in alphabetical order.
-    pub labels: Vec<String>,
-    /// Cleaning already applied to texts and tokens; a model needs it for new ones too.
-    pub cleaning: Cleaning,
-    /// Rule-based baselines.
-    pub baselines: Vec<Baseline>,
-    /// Features of the naive Bayes baseline; `None` to omit it.
-    pub naive_bayes: Option<NaiveBayesFeatures>,
-    /// Length of the season of a series in rows; `None`: that of its time step.
-    pub season: Option<usize>,
-    /// Number of time steps that a series may lack.
-    pub missing_steps: usize,
-}
-
-impl Splits {
-    /// The records of a split.
-    pub fn split(&self, split: Split) -> &Records {
-        match split {
-            Split::Train => &self.train,
-            Split::Validation => &self.validation,
-            Split::Test => &self.test,
-        }
-    }
-
-    /// Names of the labels in a column of the training split, if they are not given.
-    pub(crate) fn labels_of<'a>(&'a self, found: impl Iterator<Item = &'a str>) -> Vec<String> {
-        if !self.labels.is_empty() {
-            return self.labels.clone();
-        }
-        found.collect::<std::collections::BTreeSet<_>>().into_iter().map(str::to_owned).collect()
+    /// The paths, for messages.
+    pub(crate) fn shown(&self) -> String {
+        self.0.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -183,23 +139,13 @@ impl DataSettings {
         toml::to_string(self).unwrap_or_default()
     }
 
-    /// The task that the columns are for, see [`Columns::task`].
-    pub fn task(&self) -> Option<&'static str> {
-        let base = match self.dataset.as_deref().and_then(|name| Described::named(name).ok()) {
-            Some(Described::Generator(generator)) => generator.columns(),
-            Some(Described::Published(manifest)) => manifest.data.columns.clone(),
-            None => Columns::default(),
-        };
-        self.columns.clone().over(base).task()
-    }
-
     /// The files, for messages.
     pub fn shown_files(&self) -> String {
-        load::shown(if self.files.is_empty() { &self.train } else { &self.files })
+        if self.files.is_empty() { &self.train } else { &self.files }.shown()
     }
 
     /// Values of `self`, else of `base`.
-    fn over(self, base: Self) -> Self {
+    pub(crate) fn over(self, base: Self) -> Self {
         // `files` and the files of single splits exclude each other.
         let own_files = !self.files.is_empty();
         let own_splits = [&self.train, &self.validation, &self.test].iter().any(|paths| !paths.is_empty());
@@ -234,6 +180,3 @@ impl DataSettings {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -3,15 +3,16 @@
 use std::cmp::Ordering;
 use std::collections::HashSet;
 
+use schemars::JsonSchema;
 use seqzoo_random::{Key, Purpose, SliceRandom};
 use serde::{Deserialize, Serialize};
 
 use crate::DataError;
+use crate::columns::Columns;
 use crate::records::{Column, Records};
-use crate::settings::{Columns, DataSettings};
 
 /// How records are divided into splits. Fractions are rounded to whole ten-thousandths.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "by", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum SplitRule {
     /// Running text: the last characters are the test split, those before them the validation split.
@@ -99,6 +100,17 @@ impl SplitRule {
         }
     }
 
+    /// Its name in `data.split.by`.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Characters { .. } => "characters",
+            Self::Rows { .. } => "rows",
+            Self::Shuffle { .. } => "shuffle",
+            Self::Every { .. } => "every",
+            Self::Time { .. } => "time",
+        }
+    }
+
     /// The same rule without a test split.
     pub(crate) fn without_test(&self) -> Self {
         let mut rule = self.clone();
@@ -115,8 +127,12 @@ impl SplitRule {
 ///
 /// # Errors
 /// If a value of the rule is invalid, or there are too few records for it.
-pub(crate) fn split(records: &Records, rule: &SplitRule, settings: &DataSettings) -> Result<[Records; 3], DataError> {
-    let columns = &settings.columns;
+pub(crate) fn split(
+    records: &Records,
+    rule: &SplitRule,
+    columns: &Columns,
+    labels: &[String],
+) -> Result<[Records; 3], DataError> {
     rule.check()?;
     let fractions = |validation: f64, test: f64| Fractions::new(validation, test);
     let splits = match rule {
@@ -127,7 +143,7 @@ pub(crate) fn split(records: &Records, rule: &SplitRule, settings: &DataSettings
         }
         SplitRule::Shuffle { validation, test, seed, stratify } => {
             let order = Shuffle { fractions: fractions(*validation, *test)?, seed: *seed, stratify: *stratify };
-            order.split(records, settings)?
+            order.split(records, columns, labels)?
         }
         SplitRule::Every { validation } => {
             let (held_out, train): (Vec<_>, Vec<_>) = (0..records.len()).partition(|row| row % validation == 0);
@@ -230,15 +246,21 @@ struct Shuffle {
 }
 
 impl Shuffle {
-    fn split(&self, records: &Records, settings: &DataSettings) -> Result<[Records; 3], DataError> {
-        let compare = comparison(records, &settings.columns)?;
+    fn split(&self, records: &Records, columns: &Columns, labels: &[String]) -> Result<[Records; 3], DataError> {
+        let compare = comparison(records, columns)?;
         let mut splits = [Vec::new(), Vec::new(), Vec::new()];
-        for (index, (name, mut rows)) in self.groups(records, settings)?.into_iter().enumerate() {
+        for (index, (name, mut rows)) in self.groups(records, columns, labels)?.into_iter().enumerate() {
             let minimum = self.fractions.minimum();
             if rows.len() < minimum {
+                let way_out = match name {
+                    Some(_) => "or data.split.stratify = false, or this label merged with another",
+                    None => "or larger fractions in data.split, or files of their own for the splits",
+                };
                 let of = name.map_or_else(String::new, |name| format!(" of `{name}`"));
-                let detail =
-                    format!("{} rows{of} are too few for all splits; at least {minimum} are needed", rows.len());
+                let detail = format!(
+                    "{} rows{of} are too few for all splits; at least {minimum} are needed, {way_out}",
+                    rows.len()
+                );
                 let file = rows.first().and_then(|&row| Some(records.place(row)?.0)).or(records.file());
                 return Err(DataError::of_records(file, detail));
             }
@@ -254,17 +276,17 @@ impl Shuffle {
     }
 
     /// The rows of each label, in the order of the labels; all rows if they are not stratified.
-    fn groups(&self, records: &Records, settings: &DataSettings) -> Result<Groups, DataError> {
+    fn groups(&self, records: &Records, columns: &Columns, labels: &[String]) -> Result<Groups, DataError> {
         if !self.stratify {
             return Ok(vec![(None, (0..records.len()).collect())]);
         }
-        let labels = records.texts("label", Columns::need("label", settings.columns.label.as_ref())?)?;
-        let mut names = settings.labels.clone();
+        let found = records.texts("label", Columns::need("label", columns.label.as_ref())?)?;
+        let mut names = labels.to_vec();
         if names.is_empty() {
-            let distinct: std::collections::BTreeSet<&str> = labels.iter().map(|label| &**label).collect();
+            let distinct: std::collections::BTreeSet<&str> = found.iter().map(|label| &**label).collect();
             names = distinct.into_iter().map(str::to_owned).collect();
         }
-        let rows = |name: &String| (0..labels.len()).filter(|&row| *labels[row] == **name).collect();
+        let rows = |name: &String| (0..found.len()).filter(|&row| *found[row] == **name).collect();
         Ok(names.iter().map(|name| (Some(name.clone()), rows(name))).collect())
     }
 }
@@ -332,9 +354,8 @@ mod tests {
         Records::new([("text", Column::text(texts.iter().copied())), ("label", Column::text(labels))])
     }
 
-    fn settings() -> DataSettings {
-        let columns = Columns { text: Some("text".to_owned()), label: Some("label".to_owned()), ..Columns::default() };
-        DataSettings { columns, ..DataSettings::default() }
+    fn columns() -> Columns {
+        Columns { text: Some("text".to_owned()), label: Some("label".to_owned()), ..Columns::default() }
     }
 
     fn texts(splits: &[Records; 3]) -> [Vec<String>; 3] {
@@ -364,7 +385,7 @@ mod tests {
     fn consecutive_and_every_nth_rows() {
         let names: Vec<String> = (0..20).map(|row| format!("{row:02}")).collect();
         let records = records(&names.iter().map(String::as_str).collect::<Vec<_>>());
-        let of = |text: &str| texts(&split(&records, &rule(text), &settings()).unwrap()).map(|split| split.len());
+        let of = |text: &str| texts(&split(&records, &rule(text), &columns(), &[]).unwrap()).map(|split| split.len());
         assert_eq!(of("by = \"rows\"\nvalidation = 0.15\ntest = 0.15"), [14, 3, 3]);
         assert_eq!(of("by = \"every\"\nvalidation = 5"), [16, 4, 0]);
         assert_eq!(of("by = \"shuffle\"\nvalidation = 0.1\ntest = 0.1"), [16, 2, 2]);
@@ -377,7 +398,7 @@ mod tests {
             ("by = \"shuffle\"\nvalidation = 0.01", "20 rows are too few for all splits; at least 100 are needed"),
             ("by = \"time\"\nvalidation = \"05\"", "data.columns.time"),
         ] {
-            let error = split(&records, &rule(text), &settings()).unwrap_err().to_string();
+            let error = split(&records, &rule(text), &columns(), &[]).unwrap_err().to_string();
             assert!(error.contains(part), "{error}");
         }
     }
@@ -391,8 +412,8 @@ mod tests {
             let mut order: Vec<&str> = names.iter().map(String::as_str).collect();
             let shuffle = SplitRule::Shuffle { validation: 0.1, test: 0.1, seed, stratify: true };
             let of = |order: &[&str]| {
-                let settings = settings();
-                texts(&split(&distinct(&records(order), &settings.columns).unwrap(), &shuffle, &settings).unwrap())
+                let columns = columns();
+                texts(&split(&distinct(&records(order), &columns).unwrap(), &shuffle, &columns, &[]).unwrap())
             };
             let splits = of(&order);
             if reversed { order.reverse() } else { order.rotate_left(7) }

@@ -8,11 +8,11 @@ use std::path::Path;
 use toml::Table;
 
 use crate::DataError;
+use crate::columns::Columns;
 use crate::formats::Format;
 use crate::reading::Input;
 use crate::records::Records;
 use crate::series::Series;
-use crate::settings::Columns;
 use crate::timestamps::TimeStep;
 
 /// Reads a series to forecast from, for a model trained on time steps of `step`, see [`Series::recent`].

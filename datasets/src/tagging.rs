@@ -5,11 +5,12 @@ use std::collections::HashMap;
 
 use crate::DataError;
 use crate::classification::{label_indices, shown_labels};
+use crate::columns::Columns;
 use crate::digest::Digest;
 use crate::reading::BYTE_ORDER_MARK;
 use crate::records::{Records, Split};
 use crate::scores::{ConfusionMatrix, Evaluation};
-use crate::settings::{Columns, Splits};
+use crate::splits::Splits;
 
 /// The tokens of a sentence and one label per token.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -42,6 +43,11 @@ impl Tagging {
         let tokens = Columns::need("tokens", columns.tokens.as_ref())?;
         let tags = Columns::need("tags", columns.tags.as_ref())?;
         let labels = splits.labels_of(splits.train.lists("tags", tags)?.iter().flatten().map(String::as_str));
+        if labels.len() < 2 {
+            let detail =
+                format!("only the tag `{}` occurs in the training split; at least two are needed", labels.concat());
+            return Err(DataError::of_records(splits.train.file(), detail));
+        }
         let indices = label_indices(&labels);
         let sentences = |records: &Records| {
             if records.is_empty() {

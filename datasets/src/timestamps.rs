@@ -58,8 +58,13 @@ impl TimeStep {
             );
             return Err((0, detail));
         }
+        let is_date = |time: &&String| Format::Date(COMPACT, 8).parse(time).is_some();
+        let dates = times.iter().filter(is_date).count();
         if let Some(index) = candidates.iter().position(|(_, step)| step.is_ok()) {
-            return candidates.swap_remove(index).1;
+            // Whole numbers of which all but a few are dates are dates with mistakes.
+            let mistaken = candidates[index].0 == Format::Number && 10 * dates >= 9 * times.len();
+            let date = candidates.iter().position(|(format, _)| *format == Format::Date(COMPACT, 8));
+            return candidates.swap_remove(date.filter(|_| mistaken).unwrap_or(index)).1;
         }
         // No format fits: report the error of the format that parses most rows. Numbers count less, since any digits are a number.
         let parsed = |format: Format| {

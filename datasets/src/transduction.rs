@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::DataError;
+use crate::columns::Columns;
 use crate::digest::Digest;
 use crate::records::{Records, Split};
 use crate::scores::{Evaluation, Group, Metric, Scores};
-use crate::settings::{Columns, Splits};
+use crate::splits::Splits;
 
 /// A source text and its target.
 #[derive(Debug, Clone, PartialEq)]

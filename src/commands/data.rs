@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 use seqzoo_datasets::catalog::{self, Dataset, Origin, Source};
 use seqzoo_datasets::classification::Split;
 use seqzoo_datasets::published::Manifest;
-use seqzoo_datasets::settings::Splits;
+use seqzoo_datasets::splits::Splits;
 use seqzoo_run::did_you_mean;
 use seqzoo_tasks::Examples;
 use sha2::{Digest, Sha256};

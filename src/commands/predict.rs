@@ -27,7 +27,8 @@ use crate::failure::{DATA, Failure, USAGE};
 pub struct Predict {
     #[command(flatten)]
     answerer: ModelArgs,
-    /// Text to predict from, or - for standard input, one text per line. Escapes: \n newline, \t tab, \\ backslash.
+    /// Text to predict from, or - for standard input, one text per line. Escapes, in this argument alone: \n newline, \t tab,
+    /// \\ backslash.
     #[arg(required_unless_present = "file", conflicts_with = "file", allow_hyphen_values = true)]
     text: Option<String>,
     /// File with one text per line, optionally gzipped, or - for standard input. Taggers also accept CoNLL-U, detected
@@ -92,7 +93,9 @@ impl Predict {
             }
         }
         match (&self.file, self.text.as_deref()) {
-            (None, Some(text)) if text != STANDARD_INPUT => self.print(&self.prediction(&model, text)?),
+            (None, Some(text)) if text != STANDARD_INPUT => {
+                self.print(&self.prediction(&model, text, &unescaped(text))?)
+            }
             (path, _) => self.bulk(&model, path.as_deref().unwrap_or(Path::new(STANDARD_INPUT))),
         }
     }
@@ -136,7 +139,7 @@ impl Predict {
         for line in lines {
             let prediction = match line {
                 Err(error) => self.failed(&error, failed),
-                Ok(Line { text, .. }) => match self.prediction(model, &text) {
+                Ok(Line { text, .. }) => match self.prediction(model, &text, &text) {
                     Err(PredictError::Empty { .. }) => self.empty(model, &text),
                     prediction => prediction?,
                 },
@@ -182,17 +185,16 @@ impl Predict {
         Ok(())
     }
 
-    /// The printed prediction of a text.
-    fn prediction(&self, model: &Model, text: &str) -> Result<String, PredictError> {
-        let unescaped = unescaped(text);
+    /// The printed prediction of a text, which is shown as it was given.
+    fn prediction(&self, model: &Model, given: &str, text: &str) -> Result<String, PredictError> {
         if self.format() == Format::Conll {
-            let tokens = [tagging::tokenize(&unescaped)];
+            let tokens = [tagging::tokenize(text)];
             let labels = model.tagger()?.predict_tags(&tokens)?.remove(0);
-            return Ok(Sentence::from_text(&unescaped, &tokens[0]).with_tags(&labels));
+            return Ok(Sentence::from_text(text, &tokens[0]).with_tags(&labels));
         }
         let options = TextOptions { beams: self.beam.into() };
-        let output = model.predictor().predict(&[&unescaped], options)?.remove(0);
-        Ok(self.output(text, output))
+        let output = model.predictor().predict(&[text], options)?.remove(0);
+        Ok(self.output(given, output))
     }
 
     /// The printed prediction of a line without tokens.

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::evaluate::evaluate_run;
 use super::train::Train;
 use super::{BackendArgs, DataArgs, Overrides, runs};
-use crate::failure::{CHECK, Failure, USAGE};
+use crate::failure::{CHECK, CONFIGURATION, Failure, USAGE};
 
 /// Check that a recipe reaches its expected metric, by training it or on an existing run.
 ///
@@ -40,7 +40,10 @@ impl Verify {
     pub fn run(&self) -> Result<(), Failure> {
         let recipe = self.overrides.settings(&self.recipe, self.data.table())?.recipe;
         let Some((split, expected)) = recipe.expected_split()?.zip(recipe.expected.as_ref()) else {
-            return Err(Failure::new(USAGE, format!("recipe {} has no [expected] value to verify", self.recipe)));
+            return Err(Failure::new(
+                CONFIGURATION,
+                format!("recipe {} has no [expected] value to verify", self.recipe),
+            ));
         };
         let run = match &self.run {
             Some(name) => self.existing(name)?,

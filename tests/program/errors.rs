@@ -1,4 +1,4 @@
-use crate::{TestDir, Finished};
+use crate::{Finished, TestDir};
 use std::fs;
 
 /// Runs and asserts the exit code and a message that contains each of `parts`, without a panic.
@@ -165,7 +165,7 @@ fn nothing_is_overwritten() {
     let place = TestDir::new();
     fs::create_dir(place.path("mine")).unwrap();
     fs::write(place.path("mine/letter.txt"), "dear").unwrap();
-    let parts = ["--out mine", "exists already", "--resume"];
+    let parts = ["mine exists already", "exists already", "--resume"];
     refused(&place, &["train", "agreement", "--out", "mine"], 2, &parts);
     assert_eq!(fs::read_dir(place.path("mine")).unwrap().count(), 1);
 }

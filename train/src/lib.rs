@@ -10,6 +10,7 @@
 
 mod error;
 pub mod gradients;
+mod job;
 pub mod learner;
 pub mod optimizer;
 pub mod range;
@@ -19,5 +20,6 @@ pub mod speed;
 mod step;
 
 pub use error::TrainError;
-pub use learner::{Job, Limits, Observer, Outcome, StepReport, Stopped, train};
+pub use job::{Job, Limits, Observer, Outcome, StepReport, Stopped};
+pub use learner::train;
 pub use step::REFERENCE_BATCHES;

@@ -7,12 +7,13 @@ use tempfile::TempDir;
 use super::*;
 use crate::catalog::Dataset;
 use crate::classification::Classification;
+use crate::columns::Columns;
 use crate::corpus::Corpus;
 use crate::generators;
 use crate::reading::variants;
 use crate::records::Split;
 use crate::series::{Series, Standardization};
-use crate::settings::{Columns, Splits};
+use crate::splits::Splits;
 use crate::tagging::{Sentence, Tagging};
 use crate::transduction::Transduction;
 

@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use seqzoo_datasets::catalog::{self, Dataset};
+use seqzoo_datasets::DataError;
+use seqzoo_datasets::catalog::Dataset;
 use seqzoo_datasets::classification::Split;
 use seqzoo_tasks::fields::{self, Field};
 use seqzoo_tasks::{self as tasks, ModelName, Task};
@@ -18,8 +19,9 @@ pub use sections::{
     CheckpointSettings, Expected, OptimizerKind, OptimizerSettings, ScheduleKind, ScheduleSettings, StoppingSettings,
     TrainingSettings,
 };
+pub use seqzoo_datasets::columns::Columns;
 pub use seqzoo_datasets::scores::Metric;
-pub use seqzoo_datasets::settings::{Columns, DataSettings};
+pub use seqzoo_datasets::settings::DataSettings;
 pub use seqzoo_tasks::{DropoutSettings, InvalidValue, ModelSpec, NetworkSettings};
 
 /// Embeds files of `train/recipes`.
@@ -193,11 +195,14 @@ impl Recipe {
     /// The first invalid value.
     pub fn validate(&self) -> Result<(), InvalidValue> {
         let task = self.task()?;
-        if let Some(name) = &self.data.dataset
-            && self.dataset().is_none()
-        {
-            let known: Vec<&str> = catalog::all().iter().map(|dataset| dataset.name).collect();
-            return Err(InvalidValue::unknown("data.dataset", name, &known));
+        self.data.check().map_err(|error| match error {
+            DataError::Setting { field, value, expected } => InvalidValue::new(field, value, expected),
+            other => InvalidValue::new("data", self.data_name(), other.to_string()),
+        })?;
+        let columns = Table::try_from(&self.data.columns).unwrap_or_default();
+        if let Some((role, column)) = columns.iter().find(|(role, _)| !task.roles().contains(&role.as_str())) {
+            let expected = format!("task {} does not read it; it reads {}", task.name(), task.roles().join(", "));
+            return Err(InvalidValue::new(format!("data.columns.{role}"), column, expected));
         }
         self.specs()?;
         self.expected_split()?;

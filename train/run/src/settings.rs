@@ -100,6 +100,9 @@ pub enum SettingsError {
     },
 }
 
+/// Fields that are tables, whose keys depend on their other values.
+const TABLES: [&str; 3] = ["data.options", "data.split", "data.naive_bayes"];
+
 /// Whether a recipe is given as a file: its name ends in `.toml`, in lower or upper case.
 pub fn is_file(recipe: &str) -> bool {
     Path::new(recipe).extension().is_some_and(|end| end.eq_ignore_ascii_case("toml"))
@@ -217,7 +220,11 @@ impl Settings {
         let mut values = table(&self.recipe);
         let known = known_fields(&self.recipe);
         let common = in_model(&change.field).map_or(change.field.as_str(), |(_, common)| common);
-        let Some(current) = known.get(common) else {
+        let is_in_table = TABLES
+            .iter()
+            .any(|table| common.strip_prefix(table).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')));
+        let anything = Value::Table(Table::new());
+        let Some(current) = known.get(common).or(is_in_table.then_some(&anything)) else {
             if let Some(new) = renamed::new_name(common) {
                 return Err(format!("this field was renamed to {new}"));
             }
@@ -313,7 +320,7 @@ impl Settings {
         let mut section = String::new();
         let values = flatten(&table(&self.recipe));
         let mut fields: Vec<&String> = values.keys().collect();
-        fields.sort_by_key(|field| field.contains('.'));
+        fields.sort_by_key(|field| field.rsplit_once('.').map(|(section, _)| section));
         for field in fields {
             let (parent, key) = field.rsplit_once('.').unwrap_or(("", field));
             if parent != section {

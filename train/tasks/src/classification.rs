@@ -11,7 +11,7 @@ use burn::tensor::Device;
 use seqzoo_datasets::DataError;
 use seqzoo_datasets::classification::{Classification, Split};
 use seqzoo_datasets::scores::Metric;
-use seqzoo_datasets::settings::Splits;
+use seqzoo_datasets::splits::Splits;
 use seqzoo_datasets::text::Encoder;
 use seqzoo_models::InvalidShape;
 use seqzoo_models::networks::{Classifier, ClassifierShape};
@@ -53,6 +53,10 @@ impl Task for Classify {
         fields::of::<Settings>()
     }
 
+    fn roles(&self) -> &'static [&'static str] {
+        &["text", "label", "groups"]
+    }
+
     fn shared(&self) -> &'static [&'static str] {
         &["level", "min_count", "max_vocabulary", "max_tokens", "keep"]
     }
@@ -64,7 +68,7 @@ impl Task for Classify {
 
     fn examples(&self, data: &Splits, settings: &Table) -> Result<Prepared, DataError> {
         let data = Classification::from_records(data, &data.columns)?;
-        Ok(examples::prepare(data, &crate::spec::settings(settings)))
+        examples::prepare(data, &crate::spec::settings(settings))
     }
 
     fn open(

@@ -160,11 +160,14 @@ fn meaning(description: &Value) -> String {
     line.replace("[`", "`").replace("`]", "`")
 }
 
-/// The fields of a section, in the order of their declaration.
+/// The fields of a section, sorted by name.
 pub fn of<S: JsonSchema>() -> Vec<Field> {
     let schema = schema_for!(S);
-    let object = |key: &str| schema.get(key).and_then(Value::as_object).cloned().unwrap_or_default();
-    let (properties, definitions) = (object("properties"), object("$defs"));
+    let definitions = schema.get("$defs").and_then(Value::as_object).cloned().unwrap_or_default();
+    schema.as_object().map_or_else(Vec::new, |schema| properties(schema, &definitions))
+}
+
+fn properties(schema: &Map<String, Value>, definitions: &Map<String, Value>) -> Vec<Field> {
     let required: Vec<&str> =
         schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
     let field = |(name, schema): (&String, &Value)| {
@@ -175,10 +178,45 @@ pub fn of<S: JsonSchema>() -> Vec<Field> {
             meaning: meaning(schema.get("description").unwrap_or(&Value::Null)),
             default: schema.get("default").filter(|default| !default.is_null()).cloned(),
             is_optional: !required.contains(&name.as_str()),
-            values: Values::of(schema, &definitions),
+            values: Values::of(schema, definitions),
         }
     };
-    properties.iter().map(field).collect()
+    schema.get("properties").and_then(Value::as_object).into_iter().flatten().map(field).collect()
+}
+
+/// One alternative of a table whose key `tag` chooses the other keys.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Alternative {
+    /// The value of the tag.
+    pub name: String,
+    /// What it means.
+    pub meaning: String,
+    /// The other keys.
+    pub fields: Vec<Field>,
+}
+
+/// The alternatives of a table, by its key `tag`.
+pub fn alternatives<S: JsonSchema>(tag: &str) -> Vec<Alternative> {
+    let schema = schema_for!(S);
+    let definitions = schema.get("$defs").and_then(Value::as_object).cloned().unwrap_or_default();
+    let alternative = |schema: &Value| {
+        let fields = properties(schema.as_object()?, &definitions);
+        Some(Alternative {
+            name: schema["properties"][tag]["const"].as_str()?.to_owned(),
+            meaning: meaning(&schema["description"]),
+            fields: fields.into_iter().filter(|field| field.name != tag).collect(),
+        })
+    };
+    schema.get("oneOf").and_then(Value::as_array).into_iter().flatten().filter_map(alternative).collect()
+}
+
+/// The names of an enum, each with its meaning.
+pub fn names<S: JsonSchema>() -> Vec<(String, String)> {
+    let schema = schema_for!(S);
+    match schema.as_object().map(|schema| Values::of(schema, &Map::new())) {
+        Some(Values::Names(names)) => names,
+        _ => Vec::new(),
+    }
 }
 
 /// Checks the values of a section against the bounds of its fields.

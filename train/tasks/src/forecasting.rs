@@ -10,7 +10,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use seqzoo_datasets::DataError;
 use seqzoo_datasets::classification::{Split};
 use seqzoo_datasets::scores::Metric;
-use seqzoo_datasets::settings::Splits;
+use seqzoo_datasets::splits::Splits;
 use seqzoo_datasets::series::{RollingOrigin, Standardization, Series};
 use seqzoo_datasets::timestamps::TimeStep;
 use seqzoo_models::InvalidShape;
@@ -58,6 +58,10 @@ impl Task for Forecast {
 
     fn fields(&self) -> Vec<Field> {
         fields::of::<Settings>()
+    }
+
+    fn roles(&self) -> &'static [&'static str] {
+        &["target", "time", "features"]
     }
 
     fn shared(&self) -> &'static [&'static str] {

@@ -14,7 +14,7 @@ use seqzoo_datasets::classification::{Split};
 use seqzoo_datasets::cleaning::Cleaning;
 use seqzoo_datasets::corpus::Corpus;
 use seqzoo_datasets::scores::Metric;
-use seqzoo_datasets::settings::Splits;
+use seqzoo_datasets::splits::Splits;
 use seqzoo_datasets::text::{Tokenization, Vocabulary};
 use seqzoo_models::InvalidShape;
 pub use seqzoo_models::networks::TextReader;
@@ -60,6 +60,10 @@ impl Task for PredictNextToken {
 
     fn fields(&self) -> Vec<Field> {
         fields::of::<Settings>()
+    }
+
+    fn roles(&self) -> &'static [&'static str] {
+        &["text"]
     }
 
     fn shared(&self) -> &'static [&'static str] {

@@ -14,7 +14,7 @@ use seqzoo_datasets::batch::{self, BatchLimits, Padded};
 use seqzoo_datasets::classification::Split;
 use seqzoo_datasets::nearest::did_you_mean;
 use seqzoo_datasets::scores::Metric;
-use seqzoo_datasets::settings::Splits;
+use seqzoo_datasets::splits::Splits;
 use seqzoo_models::InvalidShape;
 use seqzoo_models::parameters::Arrays;
 use serde::Serialize;
@@ -22,6 +22,7 @@ use serde::de::{DeserializeOwned, Error as _};
 use toml::{Table, Value};
 
 pub mod fields;
+mod invalid_value;
 mod prediction;
 mod skipped;
 mod spec;
@@ -29,8 +30,9 @@ mod trained;
 mod training;
 
 use fields::Field;
+pub use invalid_value::InvalidValue;
 pub use prediction::{Command, Output, PredictError, Predictor, TextOptions};
-pub use spec::{Backbone, DropoutSettings, InvalidValue, MAX_COUNT, MAX_HIDDEN, ModelName, ModelSpec, NetworkSettings};
+pub use spec::{Backbone, DropoutSettings, MAX_COUNT, MAX_HIDDEN, ModelName, ModelSpec, NetworkSettings};
 pub use trained::{Codec, LoadError, TrainedModel};
 pub use training::{BatchLoss, DynTrainingTask, RecurrentState, StepKeys, TrainingTask};
 
@@ -76,6 +78,9 @@ pub trait Task: Debug + Sync {
 
     /// The settings: meaning, default and valid values of each.
     fn fields(&self) -> Vec<Field>;
+
+    /// Roles of the columns that the task reads, see [`Columns`](seqzoo_datasets::columns::Columns).
+    fn roles(&self) -> &'static [&'static str];
 
     /// Settings on which the examples depend, so that all models of a run share them.
     fn shared(&self) -> &'static [&'static str];
@@ -215,25 +220,10 @@ fn examples_as<T: 'static>(examples: &dyn Examples) -> Result<&T, PredictError> 
     examples.as_any().downcast_ref().ok_or(PredictError::KindMismatch)
 }
 
-/// A model of a task with these settings, for tests.
+/// A model of a task with these settings, as TOML, for tests.
 #[cfg(test)]
 fn test_spec(task: &str, settings: &str, model: &str) -> ModelSpec {
-    let task = named(task).unwrap();
-    let name = ModelName::parse(model).unwrap();
-    ModelSpec {
-        name: model.to_owned(),
-        backbone: name.backbone,
-        network: NetworkSettings {
-            hidden_sizes: name.hidden_sizes,
-            skip: Default::default(),
-            projection: false,
-            init_range: 0.0,
-        },
-        dropout: DropoutSettings::default(),
-        task: task.resolve(settings.parse().unwrap()).unwrap(),
-        batch: BatchLimits { rows: 10, tokens: MAX_BATCH_TOKENS },
-        seed: 1,
-    }
+    ModelSpec::new(model, named(task).unwrap(), settings.parse().unwrap()).unwrap()
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use seqzoo_datasets::DataError;
 use seqzoo_datasets::classification::{Split};
 use seqzoo_datasets::cleaning::Cleaning;
 use seqzoo_datasets::scores::Metric;
-use seqzoo_datasets::settings::Splits;
+use seqzoo_datasets::splits::Splits;
 use seqzoo_datasets::text::{Tokenization, PADDING, UNKNOWN, Vocabulary};
 use seqzoo_datasets::transduction::{Pair, Transduction};
 use seqzoo_models::InvalidShape;
@@ -54,6 +54,10 @@ impl Task for Seq2Seq {
 
     fn fields(&self) -> Vec<Field> {
         fields::of::<Settings>()
+    }
+
+    fn roles(&self) -> &'static [&'static str] {
+        &["source", "target", "groups"]
     }
 
     fn shared(&self) -> &'static [&'static str] {

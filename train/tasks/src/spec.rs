@@ -1,11 +1,8 @@
 //! What a task needs to know of a model: its architecture, its regularization, its batches, and the task's own settings.
 
-use std::borrow::Cow;
-
 use burn::module::Module;
 use schemars::JsonSchema;
 use seqzoo_datasets::batch::BatchLimits;
-use seqzoo_datasets::nearest::did_you_mean;
 use seqzoo_models::Architecture;
 use seqzoo_models::init::reinitialize_uniform;
 use seqzoo_models::layers::stack::StackRates;
@@ -15,32 +12,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
-use crate::KIND;
-
-/// An invalid value of a recipe field.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-#[error("{field} = {value}: {expected}")]
-pub struct InvalidValue {
-    /// The field, `section.field`.
-    pub field: Cow<'static, str>,
-    /// The value.
-    pub value: String,
-    /// Valid values.
-    pub expected: String,
-}
-
-impl InvalidValue {
-    /// An invalid value of a field, with what is expected.
-    pub fn new(field: impl Into<Cow<'static, str>>, value: impl ToString, expected: impl Into<String>) -> Self {
-        Self { field: field.into(), value: value.to_string(), expected: expected.into() }
-    }
-
-    /// An unknown name, with the nearest known one.
-    pub fn unknown(field: &'static str, name: &str, known: &[&str]) -> Self {
-        let hint = did_you_mean(name, known.iter().copied());
-        Self::new(field, name, format!("unknown name{hint}; available: {}", known.join(", ")))
-    }
-}
+use crate::{InvalidValue, KIND, MAX_BATCH_TOKENS, Task, fields};
 
 /// Maximum of counts and sizes that nothing else limits.
 pub const MAX_COUNT: usize = 1 << 24;
@@ -200,6 +172,39 @@ pub struct ModelSpec {
 }
 
 impl ModelSpec {
+    /// A model without regularization, whose name has the hidden sizes, with batches of 32 and seed 0.
+    ///
+    /// ```
+    /// use seqzoo_tasks::{ModelSpec, tagging};
+    ///
+    /// let spec = ModelSpec::new("bilstm-64+crf", &tagging::TASK, "min_count = 2".parse().unwrap()).unwrap();
+    /// assert_eq!(spec.network.hidden_sizes, [64]);
+    /// assert!(spec.settings::<tagging::Settings>().crf);
+    /// ```
+    ///
+    /// # Errors
+    /// If the name or a setting is invalid.
+    pub fn new(name: &str, task: &dyn Task, settings: Table) -> Result<Self, InvalidValue> {
+        let parsed = ModelName::parse(name)?;
+        let invalid = |error: toml::de::Error| InvalidValue::new("task", task.name(), error.message());
+        let mut settings = task.resolve(settings).map_err(invalid)?;
+        parsed.set_options(name, &mut settings)?;
+        fields::check("task", &task.fields(), &settings)?;
+        let network =
+            NetworkSettings { hidden_sizes: parsed.hidden_sizes, skip: Skip::None, projection: false, init_range: 0.0 };
+        let spec = Self {
+            name: name.to_owned(),
+            backbone: parsed.backbone,
+            network,
+            dropout: DropoutSettings::default(),
+            task: settings,
+            batch: BatchLimits { rows: 32, tokens: MAX_BATCH_TOKENS },
+            seed: 0,
+        };
+        task.check(&spec)?;
+        Ok(spec)
+    }
+
     /// The task's settings in their own type.
     ///
     /// # Panics

@@ -13,7 +13,7 @@ use seqzoo_datasets::DataError;
 use seqzoo_datasets::classification::{Split};
 use seqzoo_datasets::cleaning::Cleaning;
 use seqzoo_datasets::scores::Metric;
-use seqzoo_datasets::settings::Splits;
+use seqzoo_datasets::splits::Splits;
 use seqzoo_datasets::tagging::Tagging;
 use seqzoo_datasets::text::{UNKNOWN, Vocabulary};
 use seqzoo_models::InvalidShape;
@@ -55,6 +55,10 @@ impl Task for Tag {
 
     fn fields(&self) -> Vec<Field> {
         fields::of::<Settings>()
+    }
+
+    fn roles(&self) -> &'static [&'static str] {
+        &["tokens", "tags"]
     }
 
     fn shared(&self) -> &'static [&'static str] {

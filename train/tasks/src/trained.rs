@@ -66,7 +66,7 @@ impl<C: Codec> TrainedModel<C> {
     ///
     /// # Errors
     /// If the codec's file is missing or damaged, or the weights do not fit.
-    pub(crate) fn open(spec: &ModelSpec, files: &Files, weights: &Arrays, device: &Device) -> Result<Self, LoadError> {
+    pub fn open(spec: &ModelSpec, files: &Files, weights: &Arrays, device: &Device) -> Result<Self, LoadError> {
         let invalid = |detail: String| LoadError::File { file: C::FILE.to_owned(), detail };
         let json = files.get(C::FILE).ok_or_else(|| invalid("the file is missing".to_owned()))?;
         let codec: C = serde_json::from_slice(json).map_err(|error| invalid(error.to_string()))?;

@@ -60,7 +60,7 @@ impl Recipe {
             if !self.models.contains(name) {
                 let hint = did_you_mean(name, self.models.iter().map(String::as_str));
                 let expected = format!("one of the recipe's models, {}{hint}", self.models.join(", "));
-                return Err(invalid(format!("model.{name}"), own, expected));
+                return Err(invalid(format!("model.{name}"), "…", expected));
             }
             let alone = Recipe { models: vec![name.clone()], ..self.of_model(name)? };
             alone

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use seqzoo_datasets::DataError;
 use seqzoo_datasets::classification::{Classification, Example, Split};
 use seqzoo_datasets::text::Tokenization;
 
@@ -14,7 +15,10 @@ fn has_token(text: &str, level: Tokenization) -> bool {
 }
 
 /// Removes texts without a token, so that every metric covers the same examples.
-pub(super) fn prepare(mut data: Classification, settings: &Settings) -> Prepared {
+///
+/// # Errors
+/// If fewer than two labels have a text left in the training split.
+pub(super) fn prepare(mut data: Classification, settings: &Settings) -> Result<Prepared, DataError> {
     let level = settings.level;
     let mut skipped = Skipped::default();
     let Classification { labels, train, validation, test, .. } = &mut data;
@@ -22,7 +26,17 @@ pub(super) fn prepare(mut data: Classification, settings: &Settings) -> Prepared
         let describe = |example: &Example| format!("{:?} ({})", example.text, labels[example.label]);
         skipped.retain(split, |example| has_token(&example.text, level), describe);
     }
-    Prepared { examples: Box::new(data), note: skipped.note(level) }
+    let mut labels = data.train.iter().map(|example| example.label);
+    let first = labels.next();
+    if labels.all(|label| Some(label) == first) {
+        let value = first.map_or("none", |label| &data.labels[label]).to_owned();
+        let expected = format!(
+            "at least two labels are needed in the training split, over texts with a token at task.level = {:?}",
+            level.name()
+        );
+        return Err(DataError::Setting { field: "data.columns.label".to_owned(), value, expected });
+    }
+    Ok(Prepared { examples: Box::new(data), note: skipped.note(level) })
 }
 
 /// The data without texts that have no token.
@@ -53,14 +67,26 @@ mod tests {
             validation: vec![example(" ;", 1), example("Lis", 1)],
             ..Classification::default()
         };
-        let prepared = prepare(data.clone(), &Settings::default());
+        let prepared = prepare(data.clone(), &Settings::default()).unwrap();
         let note = r#"2 examples without a token at task.level = "words" were skipped; first: "-" (Korean)"#;
         assert_eq!(prepared.note.as_deref(), Some(note));
         let sizes = |examples: &dyn Examples| Split::ALL.map(|split| examples.size(split).0);
         assert_eq!(sizes(&*prepared.examples), [2, 1, 0]);
         assert_eq!(sizes(&*with_tokens(&data, Tokenization::Words)), [2, 1, 0]);
-        let characters = prepare(data.clone(), &Settings { level: Tokenization::Characters, ..Settings::default() });
+        let characters = prepare(data.clone(), &Settings { level: Tokenization::Characters, ..Settings::default() }).unwrap();
         assert_eq!((characters.note, sizes(&*characters.examples)), (None, [3, 2, 0]));
         assert!(matches!(with_tokens(&data, Tokenization::Characters), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn a_single_label_left_in_the_training_split_is_an_error() {
+        let example = |text: &str, label| Example { text: text.to_owned(), label, groups: Arc::default() };
+        let data = Classification {
+            labels: ["a", "b"].map(str::to_owned).to_vec(),
+            train: vec![example("-", 0), example("Wit", 1)],
+            ..Classification::default()
+        };
+        let error = prepare(data, &Settings::default()).unwrap_err().to_string();
+        assert!(error.starts_with("data.columns.label = b: at least two labels"), "{error}");
     }
 }

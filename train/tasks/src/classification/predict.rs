@@ -33,6 +33,28 @@ pub struct Prediction {
 }
 
 /// A trained text classifier with its codec.
+///
+/// ```
+/// use burn::tensor::Device;
+/// use seqzoo_datasets::classification::{Classification, Example};
+/// use seqzoo_models::parameters::read;
+/// use seqzoo_tasks::classification::{TASK, TextClassifier};
+/// use seqzoo_tasks::{Examples, ModelSpec};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let (device, labels) = (Device::flex(), ["bad", "good"].map(str::to_owned).to_vec());
+/// let example = |text: &str, label| Example { text: text.to_owned(), label, groups: [].into() };
+/// let train = vec![example("a dull film", 0), example("a fine film", 1)];
+/// let data = Classification { labels, train, ..Classification::default() };
+/// let spec = ModelSpec::new("bilstm-8", &TASK, "pooling = 'max'".parse()?)?;
+/// let training = data.training(&spec)?;
+/// let weights = read(&*training.network(&device)); // untrained
+/// let model = TextClassifier::open(&spec, &training.files(), &weights, &device)?;
+/// let prediction = &model.predictions(&["a fine film"])?[0];
+/// let total: f64 = prediction.probabilities.iter().map(|(_, probability)| probability).sum();
+/// assert!((total - 1.0).abs() < 1e-6 && model.labels().contains(&prediction.label));
+/// # Ok(()) }
+/// ```
 pub type TextClassifier = TrainedModel<Codec>;
 
 impl TextClassifier {

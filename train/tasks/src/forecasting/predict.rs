@@ -14,6 +14,35 @@ use super::{Codec, EVALUATION_BATCH, Past, Settings};
 use crate::{Examples, PredictError, Predictor, TrainedModel, examples_as};
 
 /// A trained forecaster with its codec.
+///
+/// ```
+/// use burn::tensor::Device;
+/// use seqzoo_datasets::series::{Column, Series};
+/// use seqzoo_datasets::timestamps::TimeStep;
+/// use seqzoo_models::parameters::read;
+/// use seqzoo_tasks::forecasting::{SeriesForecaster, TASK};
+/// use seqzoo_tasks::{Examples, ModelSpec};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let device = Device::flex();
+/// let values = (0..40).map(|row| f64::from(row % 7)).collect();
+/// let data = Series {
+///     columns: vec![Column { name: "sales".to_owned(), values }],
+///     timestamps: (0..40).map(|row| row.to_string()).collect(),
+///     step: TimeStep::Count(1),
+///     first_step: 0,
+///     season: Some(7),
+///     train_end: 30,
+///     validation_end: 35,
+/// };
+/// let spec = ModelSpec::new("gru-8", &TASK, "window = 7\nhorizon = 2".parse()?)?;
+/// let training = data.training(&spec)?;
+/// let weights = read(&*training.network(&device)); // untrained
+/// let model = SeriesForecaster::open(&spec, &training.files(), &weights, &device)?;
+/// let forecast = model.forecast(&model.recent()); // mean and standard deviation of the next two values
+/// assert_eq!((forecast.len(), forecast[0].len()), (2, 2));
+/// # Ok(()) }
+/// ```
 pub type SeriesForecaster = TrainedModel<Codec>;
 
 impl SeriesForecaster {

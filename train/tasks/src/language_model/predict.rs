@@ -13,6 +13,28 @@ use super::{Codec, TextReader, Window, windows};
 use crate::{Examples, PredictError, Predictor, TrainedModel, examples_as};
 
 /// A trained language model with its codec.
+///
+/// ```
+/// use burn::tensor::Device;
+/// use seqzoo_datasets::corpus::Corpus;
+/// use seqzoo_models::parameters::read;
+/// use seqzoo_tasks::language_model::{TASK, TextModel};
+/// use seqzoo_tasks::{Examples, ModelSpec};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let device = Device::flex();
+/// let data = Corpus { train: "to be or not to be ".repeat(9), ..Corpus::default() };
+/// let spec = ModelSpec::new("lstm-8", &TASK, "level = 'characters'".parse()?)?;
+/// let training = data.training(&spec)?;
+/// let weights = read(&*training.network(&device)); // untrained
+/// let model = TextModel::open(&spec, &training.files(), &weights, &device)?;
+/// let (mut stream, mut scores) = (model.reader(), Vec::new());
+/// for token in model.codec().encode("to b") {
+///     stream.step(token, &mut scores); // scores of the next token
+/// }
+/// assert_eq!(scores.len(), model.codec().vocabulary.size());
+/// # Ok(()) }
+/// ```
 pub type TextModel = TrainedModel<Codec>;
 
 impl TextModel {

@@ -23,6 +23,26 @@ use crate::{
 const EVALUATION: BatchLimits = evaluation_limits(256);
 
 /// A trained encoder–decoder with its codec.
+///
+/// ```
+/// use burn::tensor::Device;
+/// use seqzoo_datasets::transduction::{Pair, Transduction};
+/// use seqzoo_models::parameters::read;
+/// use seqzoo_tasks::seq2seq::{TASK, Transducer};
+/// use seqzoo_tasks::{Examples, ModelSpec};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let device = Device::flex();
+/// let pair = |source: &str, target: &str| Pair { source: source.into(), target: target.into(), groups: [].into() };
+/// let data = Transduction { train: vec![pair("1+1", "2"), pair("2+1", "3")], ..Transduction::default() };
+/// let spec = ModelSpec::new("bilstm-8", &TASK, "level = 'characters'".parse()?)?;
+/// let training = data.training(&spec)?;
+/// let weights = read(&*training.network(&device)); // untrained
+/// let model = Transducer::open(&spec, &training.files(), &weights, &device)?;
+/// let hypotheses = model.transduce("1+2", 2)?; // beam search
+/// assert!(hypotheses[0].1 >= hypotheses[1].1);
+/// # Ok(()) }
+/// ```
 pub type Transducer = TrainedModel<Codec>;
 
 impl Transducer {

@@ -21,6 +21,26 @@ use crate::{
 const EVALUATION: BatchLimits = evaluation_limits(128);
 
 /// A trained tagger with its codec.
+///
+/// ```
+/// use burn::tensor::Device;
+/// use seqzoo_datasets::tagging::{Sentence, Tagging};
+/// use seqzoo_models::parameters::read;
+/// use seqzoo_tasks::tagging::{SentenceTagger, TASK};
+/// use seqzoo_tasks::{Examples, ModelSpec};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let (device, labels) = (Device::flex(), ["DET", "NOUN"].map(str::to_owned).to_vec());
+/// let tokens = ["the", "film"].map(str::to_owned).to_vec();
+/// let train = vec![Sentence { tokens: tokens.clone(), labels: vec![0, 1] }];
+/// let data = Tagging { labels, train, ..Tagging::default() };
+/// let spec = ModelSpec::new("bigru-8+crf", &TASK, Default::default())?;
+/// let training = data.training(&spec)?;
+/// let weights = read(&*training.network(&device)); // untrained
+/// let model = SentenceTagger::open(&spec, &training.files(), &weights, &device)?;
+/// assert_eq!(model.predict_tags(&[tokens])?[0].len(), 2);
+/// # Ok(()) }
+/// ```
 pub type SentenceTagger = TrainedModel<Codec>;
 
 impl SentenceTagger {

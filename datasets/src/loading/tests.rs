@@ -4,6 +4,7 @@ use super::*;
 use crate::DataError;
 use crate::classification::Classification;
 use crate::corpus::Corpus;
+use crate::records::Split;
 use crate::tagging::Tagging;
 
 fn settings(text: &str) -> DataSettings {

@@ -1,20 +1,33 @@
 //! Loading: from settings to the records of each split.
 
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
 use toml::Table;
 
-use super::{Columns, DataSettings, Paths, Splits};
 use crate::DataError;
+use crate::columns::Columns;
 use crate::formats::Format;
 use crate::generators::Generator;
 use crate::nearest::did_you_mean;
 use crate::published::Manifest;
 use crate::reading::{Input, Locator};
 use crate::records::Records;
+use crate::settings::{DataSettings, Paths};
+use crate::splits::Splits;
 use crate::splitting::{self, SplitRule};
 
 impl DataSettings {
+    /// The task that the columns are for, see [`Columns::task`].
+    pub fn task(&self) -> Option<&'static str> {
+        let base = match self.dataset.as_deref().and_then(|name| Described::named(name).ok()) {
+            Some(Described::Generator(generator)) => generator.columns(),
+            Some(Described::Published(manifest)) => manifest.data.columns.clone(),
+            None => Columns::default(),
+        };
+        self.columns.clone().over(base).task()
+    }
+
     /// Checks the values, without reading any data.
     ///
     /// # Errors
@@ -78,11 +91,11 @@ impl DataSettings {
         let given = of_splits.into_iter().find(|(_, paths)| !paths.is_empty());
         if let (false, Some((field, paths))) = (self.files.is_empty(), given) {
             let expected = "give files (data.files) for all splits, or those of each split (data.train, …), not both";
-            return Err(DataError::setting(format!("data.{field}"), shown(paths), expected));
+            return Err(DataError::setting(format!("data.{field}"), paths.shown(), expected));
         }
         if let (true, true, Some((field, paths))) = (self.files.is_empty(), self.train.is_empty(), given) {
             let expected = "needs the files of the training split too (data.train)";
-            return Err(DataError::setting(format!("data.{field}"), shown(paths), expected));
+            return Err(DataError::setting(format!("data.{field}"), paths.shown(), expected));
         }
         let task = self.task();
         let readers = [
@@ -105,7 +118,21 @@ impl DataSettings {
         }
         let rule = self.split.clone().unwrap_or_else(|| SplitRule::for_task(task));
         rule.check()?;
-        Ok((format, task, rule))
+        let refused = match (task, &rule) {
+            (
+                Some("forecasting"),
+                SplitRule::Shuffle { .. } | SplitRule::Every { .. } | SplitRule::Characters { .. },
+            ) => Some("rows or time: a series is split in its order"),
+            (Some("language-model"), SplitRule::Time { .. }) => Some("characters, or rows of several texts"),
+            (Some("classification" | "tagging" | "seq2seq"), SplitRule::Characters { .. }) => {
+                Some("shuffle, rows or every: only running text is split by characters")
+            }
+            _ => None,
+        };
+        match refused {
+            Some(expected) => Err(DataError::setting("data.split.by", rule.name(), expected)),
+            None => Ok((format, task, rule)),
+        }
     }
 
     /// The values that are given, by key.
@@ -121,11 +148,12 @@ impl DataSettings {
         }
         let loader = Loader::new(self, format, data_dir, published);
         let [train, validation, test] = if !self.files.is_empty() {
-            splitting::split(&loader.read("files", &self.files)?, &rule, self)?
+            splitting::split(&loader.read("files", &self.files)?, &rule, &self.columns, &self.labels)?
         } else {
             let train = loader.read("train", &self.train)?;
             let (train, validation) = if self.validation.is_empty() {
-                let [train, validation, _] = splitting::split(&train, &rule.without_test(), self)?;
+                let [train, validation, _] =
+                    splitting::split(&train, &rule.without_test(), &self.columns, &self.labels)?;
                 (train, validation)
             } else {
                 (train, loader.read("validation", &self.validation)?)
@@ -143,6 +171,7 @@ impl DataSettings {
             naive_bayes: (task == Some("classification")).then(|| self.naive_bayes.unwrap_or_default()),
             season: self.season,
             missing_steps: self.missing_steps.unwrap_or(0),
+            notes: loader.notes.into_inner(),
         })
     }
 
@@ -161,18 +190,14 @@ impl DataSettings {
     }
 }
 
-pub(super) fn shown(Paths(paths): &Paths) -> String {
-    paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
-}
-
 /// A dataset by name.
-pub(super) enum Described {
+enum Described {
     Generator(&'static Generator),
     Published(&'static Manifest),
 }
 
 impl Described {
-    pub(super) fn named(name: &str) -> Result<Self, DataError> {
+    fn named(name: &str) -> Result<Self, DataError> {
         let generator = Generator::named(name).map(Self::Generator);
         let unknown = || {
             let generators = crate::generators::ALL.iter().map(|generator| generator.name);
@@ -193,6 +218,8 @@ struct Loader<'a> {
     /// The manifest, and the values that replace some of its section.
     published: Option<(&'a Manifest, &'a DataSettings)>,
     locator: Locator<'a>,
+    /// What was skipped, for the user.
+    notes: RefCell<Vec<String>>,
 }
 
 impl<'a> Loader<'a> {
@@ -205,7 +232,7 @@ impl<'a> Loader<'a> {
         let DataSettings { files, train, validation, test, archives, .. } = settings;
         let locations = [files, train, validation, test].into_iter().flat_map(|Paths(paths)| paths);
         let locator = Locator::new(data_dir, &archives.0, locations.map(PathBuf::as_path).collect());
-        Self { settings, format, data_dir, published, locator }
+        Self { settings, format, data_dir, published, locator, notes: RefCell::default() }
     }
 
     /// The manifest, if it describes the files of a field.
@@ -250,9 +277,30 @@ impl<'a> Loader<'a> {
             return Err(DataError::invalid(file, format!("no rows for data.{field}")));
         }
         self.settings.clean(&mut records);
+        let records = self.with_labels(records)?;
         match self.settings.distinct {
             Some(true) => splitting::distinct(&records, &self.settings.columns),
             _ => Ok(records),
         }
     }
+
+    /// The records without those that lack their label.
+    fn with_labels(&self, records: Records) -> Result<Records, DataError> {
+        let Columns { text: Some(_), label: Some(name), .. } = &self.settings.columns else { return Ok(records) };
+        let labels = records.texts("label", name)?;
+        let (labeled, missing): (Vec<usize>, Vec<usize>) =
+            (0..records.len()).partition(|&row| !labels[row].trim().is_empty());
+        let Some(&first) = missing.first() else { return Ok(records) };
+        let (rows, were) = if missing.len() == 1 { ("row", "was") } else { ("rows", "were") };
+        let place = match records.place(first) {
+            Some((file, line)) => format!("; first: {}, line {line}", crate::reading::name(file).display()),
+            None => String::new(),
+        };
+        let note = format!("{} {rows} without a label {were} skipped{place}", missing.len());
+        self.notes.borrow_mut().push(note);
+        Ok(records.select(&labeled))
+    }
 }
+
+#[cfg(test)]
+mod tests;

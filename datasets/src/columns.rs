@@ -39,7 +39,7 @@ pub struct Columns {
 }
 
 impl Columns {
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
@@ -75,7 +75,7 @@ impl Columns {
         name.map(String::as_str).ok_or_else(missing)
     }
 
-    pub(super) fn over(self, base: Self) -> Self {
+    pub(crate) fn over(self, base: Self) -> Self {
         let several = |own: Vec<String>, base| if own.is_empty() { base } else { own };
         Self {
             text: self.text.or(base.text),

@@ -1,0 +1,52 @@
+//! A loaded dataset.
+
+use crate::baselines::{Baseline, NaiveBayesFeatures};
+use crate::cleaning::Cleaning;
+use crate::columns::Columns;
+use crate::records::{Records, Split};
+
+/// A loaded dataset: the records of each split, and what tasks need to know of them.
+#[derive(Debug, Clone, Default)]
+pub struct Splits {
+    /// Training split.
+    pub train: Records,
+    /// Validation split.
+    pub validation: Records,
+    /// Test split; empty if there is none.
+    pub test: Records,
+    /// Columns by role.
+    pub columns: Columns,
+    /// Names of the labels or tags, in order; empty: those of the training split, in alphabetical order.
+    pub labels: Vec<String>,
+    /// Cleaning already applied to texts and tokens; a model needs it for new ones too.
+    pub cleaning: Cleaning,
+    /// Rule-based baselines.
+    pub baselines: Vec<Baseline>,
+    /// Features of the naive Bayes baseline; `None` to omit it.
+    pub naive_bayes: Option<NaiveBayesFeatures>,
+    /// Length of the season of a series in rows; `None`: that of its time step.
+    pub season: Option<usize>,
+    /// Number of time steps that a series may lack.
+    pub missing_steps: usize,
+    /// What was skipped while loading, for the user.
+    pub notes: Vec<String>,
+}
+
+impl Splits {
+    /// The records of a split.
+    pub fn split(&self, split: Split) -> &Records {
+        match split {
+            Split::Train => &self.train,
+            Split::Validation => &self.validation,
+            Split::Test => &self.test,
+        }
+    }
+
+    /// Names of the labels in a column of the training split, if they are not given.
+    pub(crate) fn labels_of<'a>(&'a self, found: impl Iterator<Item = &'a str>) -> Vec<String> {
+        if !self.labels.is_empty() {
+            return self.labels.clone();
+        }
+        found.collect::<std::collections::BTreeSet<_>>().into_iter().map(str::to_owned).collect()
+    }
+}

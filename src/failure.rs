@@ -157,7 +157,9 @@ impl From<FolderError> for Failure {
             FolderError::Exists(path) => {
                 format!("; name another folder with --out, or resume it with `seqzoo train --resume {}`", quoted(path))
             }
-            FolderError::NotFound { known, .. } if known.is_empty() => "; `seqzoo train agreement` creates one".to_owned(),
+            FolderError::NotFound { known, .. } if known.is_empty() => {
+                "; `seqzoo train agreement` creates one".to_owned()
+            }
             _ => String::new(),
         };
         Self::new(code, format!("{error}{way_out}"))

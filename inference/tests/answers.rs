@@ -12,7 +12,7 @@ use seqzoo_models::parameters::{self, Arrays};
 use seqzoo_run::devices;
 use seqzoo_run::disk::RealDisk;
 use seqzoo_run::folder::ModelFolder;
-use seqzoo_run::progress::{Metadata, Epoch, Progress, Snapshot};
+use seqzoo_run::progress::{Epoch, Metadata, Progress, Snapshot};
 use seqzoo_run::settings::Settings;
 use seqzoo_tasks::TrainingTask;
 use seqzoo_tasks::classification::ClassificationTraining;

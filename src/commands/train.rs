@@ -12,7 +12,7 @@ use seqzoo_datasets::classification::Split;
 use seqzoo_inference::{Examples, Model};
 use seqzoo_run::disk::RealDisk;
 use seqzoo_run::folder::{Environment, Run};
-use seqzoo_run::progress::{Metadata, EndReason};
+use seqzoo_run::progress::{EndReason, Metadata};
 use seqzoo_run::recipe::Recipe;
 use seqzoo_run::settings::Settings;
 use seqzoo_train::range::{RangePoint, range_test, smoothed, suggestion};

@@ -1,4 +1,4 @@
-use crate::{TestDir, Finished};
+use crate::{Finished, TestDir};
 use std::fs;
 
 /// Runs and asserts the exit code and a message that contains each of `parts`, without a panic.

@@ -1,4 +1,4 @@
-use crate::{TestDir, Finished};
+use crate::{Finished, TestDir};
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::process::Stdio;

@@ -2,8 +2,8 @@
 
 mod architecture; // ARCHITECTURE.md against the code
 mod errors; // bad input: message, exit code, nothing overwritten
-mod listings; // list, describe, help
 mod inputs; // input texts, files and runs
+mod listings; // list, describe, help
 mod resume; // signals, limits, damaged checkpoints
 mod tables; // CSV files as series: columns, timestamps; recorded data paths; the printed next command
 mod tasks; // taggers, sequence-to-sequence models, forecasters; verify, data

@@ -1,4 +1,4 @@
-use crate::{TestDir, Finished};
+use crate::{Finished, TestDir};
 use std::fs;
 use std::path::Path;
 use std::process::Command;

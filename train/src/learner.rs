@@ -12,7 +12,7 @@ use seqzoo_run::checkpoint::{self, CheckpointError, Opened};
 use seqzoo_run::disk::Disk;
 use seqzoo_run::faults;
 use seqzoo_run::folder::{Journal, ModelFolder};
-use seqzoo_run::progress::{Metadata, EndReason, Epoch, Progress, Snapshot};
+use seqzoo_run::progress::{EndReason, Epoch, Metadata, Progress, Snapshot};
 use seqzoo_run::recipe::{OptimizerKind, Recipe};
 use seqzoo_run::record::{Divergence, Onset, Recovery};
 use seqzoo_tasks::{DynTrainingTask, RecurrentState};

@@ -5,7 +5,7 @@ use clap::Args;
 use seqzoo_kernels::pooled;
 use serde_json::Value;
 
-use super::{BenchArgs, SHAPES, Case, layer, median, numbers, read, wait};
+use super::{BenchArgs, Case, SHAPES, layer, median, numbers, read, wait};
 use crate::failure::Failure;
 
 /// Benchmark inference of recurrent layers: whole batches without autodiff, and single steps of one sequence.

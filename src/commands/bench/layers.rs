@@ -6,7 +6,7 @@ use burn::tensor::{Device, Distribution, Tensor};
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::{BenchArgs, SHAPES, Case, layer, median, numbers, read, wait};
+use super::{BenchArgs, Case, SHAPES, layer, median, numbers, read, wait};
 use crate::failure::Failure;
 
 /// Benchmark recurrent layers: forward alone, and forward with backward.

@@ -258,7 +258,8 @@ fn recovered(run: &Path) -> Result<Environment, FolderError> {
             false => format!("is not a run: it has neither {ENVIRONMENT} nor a folder MODEL/{CHECKPOINTS}"),
         }));
     }
-    let about = |model: &ModelFolder| -> Result<Metadata, CheckpointError> { Metadata::of(&model.checkpoints().newest()?.0) };
+    let about =
+        |model: &ModelFolder| -> Result<Metadata, CheckpointError> { Metadata::of(&model.checkpoints().newest()?.0) };
     let mut errors = Vec::new();
     for model in &models {
         match about(model) {

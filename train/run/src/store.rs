@@ -129,13 +129,13 @@ impl RunStore {
 
     /// Paths of runs created outside the root, which may no longer exist.
     fn elsewhere(&self) -> Vec<PathBuf> {
-    let text = fs::read_to_string(self.root.join(ELSEWHERE)).unwrap_or_default();
-    let lines = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let mut paths: Vec<PathBuf> = lines.filter_map(|line| Some(PathBuf::from(line["path"].as_str()?))).collect();
-    paths.sort();
-    paths.dedup();
-    paths
-}
+        let text = fs::read_to_string(self.root.join(ELSEWHERE)).unwrap_or_default();
+        let lines = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let mut paths: Vec<PathBuf> = lines.filter_map(|line| Some(PathBuf::from(line["path"].as_str()?))).collect();
+        paths.sort();
+        paths.dedup();
+        paths
+    }
 }
 
 /// Opens the runs among `paths`; also returns the errors of those that cannot be opened.

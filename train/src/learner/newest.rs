@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use seqzoo_run::checkpoint::{self, QuarantineReason, CheckpointError, Opened};
+use seqzoo_run::checkpoint::{self, CheckpointError, Opened, QuarantineReason};
 use seqzoo_run::folder::{Journal, ModelFolder};
 use seqzoo_run::progress::Snapshot;
 use seqzoo_run::record::Recovery;
@@ -37,7 +37,8 @@ pub(super) fn newest(
             }
         }
     }
-    let is_rolled_back = |(_, _, reason, _): &(u64, _, QuarantineReason, String)| *reason == QuarantineReason::RolledBack;
+    let is_rolled_back =
+        |(_, _, reason, _): &(u64, _, QuarantineReason, String)| *reason == QuarantineReason::RolledBack;
     if found.is_none() && !rejected.is_empty() && !rejected.iter().any(is_rolled_back) {
         let skipped = rejected.into_iter().map(|(_, _, _, why)| why).collect();
         return Err(CheckpointError::NoneUsable { dir: folder.path.join("checkpoints"), skipped }.into());

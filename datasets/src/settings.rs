@@ -1,4 +1,4 @@
-//! The data of a recipe: a dataset by name, or files of a known format, with columns by role, and the way they are split.
+//! The data of a recipe: a named dataset, or files of a known format with columns by role and a split rule.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -18,10 +18,10 @@ mod load;
 pub use columns::Columns;
 use load::Described;
 
-/// The `[data]` section of a recipe and of a dataset's description.
+/// The `[data]` section of a recipe and of a manifest.
 ///
-/// `dataset` takes the section of that dataset, and every other key given replaces that of the dataset; or `format` and files describe
-/// data of one's own:
+/// Either `dataset` names a dataset, whose own section supplies the defaults of all other fields, or `format` and `files` describe the
+/// user's own data:
 ///
 /// ```
 /// # use seqzoo_datasets::settings::DataSettings;
@@ -37,64 +37,77 @@ use load::Described;
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct DataSettings {
-    /// Name of a published or generated dataset.
+    /// Name of a published or generated dataset, as listed by `seqzoo list datasets`. A published dataset supplies the defaults of all other
+    /// fields of this section; of a generated one, only `columns` and `naive_bayes` can be set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dataset: Option<String>,
-    /// Name of a [format](crate::formats).
+    /// Format of the files, such as `csv` or `conllu`; `seqzoo list formats` shows all. Required without `dataset`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub format: Option<String>,
-    /// Files or folders that `split` divides into all splits; relative to the data folder, like the following.
+    /// Files or folders, as one path or a list, that `split` divides into the training, validation and test split. Relative paths start at
+    /// `--data-dir` or `SEQZOO_DATA_DIR`; if neither is set, at `data` for a `dataset`, else at the working directory.
     #[serde(skip_serializing_if = "Paths::is_empty")]
     #[schemars(with = "Vec<String>")]
     pub files: Paths,
-    /// Files or folders of the training split; `split` takes the validation split from them if that has none of its own.
+    /// Files or folders of the training split, instead of `files`; without `validation`, `split` divides them into a training and a
+    /// validation split.
     #[serde(skip_serializing_if = "Paths::is_empty")]
     #[schemars(with = "Vec<String>")]
     pub train: Paths,
-    /// Files or folders of the validation split.
+    /// Files or folders of the validation split; requires `train`.
     #[serde(skip_serializing_if = "Paths::is_empty")]
     #[schemars(with = "Vec<String>")]
     pub validation: Paths,
-    /// Files or folders of the test split.
+    /// Files or folders of the test split; requires `train`.
     #[serde(skip_serializing_if = "Paths::is_empty")]
     #[schemars(with = "Vec<String>")]
     pub test: Paths,
-    /// Archives that contain the files, if these are not found in the data folder; the first archive that exists is used.
+    /// Tar or zip archives to search for files that do not exist on disk; only the first archive that exists is used.
     #[serde(skip_serializing_if = "Paths::is_empty")]
     #[schemars(with = "Vec<String>")]
     pub archives: Paths,
-    /// Columns by role.
+    /// Column names by role, such as `{ text = "review", label = "sentiment" }`; the roles determine the task.
     #[serde(skip_serializing_if = "Columns::is_empty")]
     #[schemars(with = "BTreeMap<String, String>")]
     pub columns: Columns,
-    /// Names of the labels or tags, in order, and no others; by default, those of the training split in alphabetical order.
+    /// classification, tagging: all labels or tags, in order; any other one in the data is an error. By default, those of the training
+    /// split, sorted.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub labels: Vec<String>,
-    /// Cleaning of texts and tokens, applied to new texts too.
+    /// Cleaning steps for texts and tokens, applied in this order: `byte-order-marks` removes U+FEFF, `nfc` applies Unicode normalization
+    /// form C, `html-line-breaks` replaces `<br />` by a space, `trim` removes leading and trailing whitespace. By default,
+    /// `byte-order-marks` and `nfc`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Vec<String>>")]
     pub cleaning: Option<Cleaning>,
-    /// Whether rows that equal an earlier row in all columns with a role are left out.
+    /// Whether to remove rows that repeat an earlier row in all columns with a role except `features` and `groups`; by default, false.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub distinct: Option<bool>,
-    /// Division into splits.
+    /// Rule that divides the rows into splits. `{ by = "shuffle", validation = 0.1, test = 0.1, seed = 0, stratify = true }` shuffles them,
+    /// with the same fractions of each label if stratified; `{ by = "rows", validation = 0.15, test = 0.15 }` uses the last rows, `by =
+    /// "characters"` the last characters of running text; `{ by = "every", validation = 5 }` uses every fifth row for validation;
+    /// `{ by = "time", validation = "1988-01-01", test = "1989-01-01" }` names the first timestamps of the splits. By default, a tenth of
+    /// the characters is the validation split for language models, 15 % and 15 % of the rows are the validation and test splits for
+    /// forecasting, and a shuffled tenth is the validation split otherwise.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "BTreeMap<String, String>")]
     pub split: Option<SplitRule>,
-    /// Features of the naive Bayes baseline of a classification dataset.
+    /// classification: features of the naive Bayes baseline, n-grams of 1 to `max_n` tokens; `level` is a tokenization as in `task.level`.
+    /// For files, by default `{ level = "words", max_n = 2 }`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "BTreeMap<String, String>")]
     pub naive_bayes: Option<NaiveBayesFeatures>,
-    /// Length of the season of a series in rows; by default, that of its time step.
+    /// forecasting: seasonal period in rows; by default derived from the time step. `task.season` takes precedence.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub season: Option<usize>,
-    /// Number of time steps that a series may lack; its rows are numbered from the first one on, as if none were missing.
+    /// forecasting: maximum total number of missing time steps; by default 0. Rows around a gap are treated as consecutive, and the
+    /// seasonal phase then counts rows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub missing_steps: Option<usize>,
-    /// Number of rows that a file must have, as published.
+    /// Expected number of rows of `files`, or of each split with its own files; any other number is an error.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rows: Option<usize>,
-    /// Options of the format.
+    /// Options of the format, such as `{ separator = ";" }`; `seqzoo list formats` shows those of each format.
     #[serde(skip_serializing_if = "Table::is_empty")]
     #[schemars(with = "BTreeMap<String, String>")]
     pub options: Table,
@@ -133,7 +146,7 @@ impl Paths {
     }
 }
 
-/// A loaded dataset: the records of each split, and what tasks need to know of them.
+/// A loaded dataset: the records of each split and their description.
 #[derive(Debug, Clone, Default)]
 pub struct Splits {
     /// Training split.
@@ -144,17 +157,17 @@ pub struct Splits {
     pub test: Records,
     /// Columns by role.
     pub columns: Columns,
-    /// Names of the labels or tags, in order; empty: those of the training split, in alphabetical order.
+    /// All labels or tags, in order; empty: those of the training split, sorted.
     pub labels: Vec<String>,
-    /// Cleaning already applied to texts and tokens; a model needs it for new ones too.
+    /// Cleaning steps that were applied to these texts and tokens.
     pub cleaning: Cleaning,
     /// Rule-based baselines.
     pub baselines: Vec<Baseline>,
     /// Features of the naive Bayes baseline; `None` to omit it.
     pub naive_bayes: Option<NaiveBayesFeatures>,
-    /// Length of the season of a series in rows; `None`: that of its time step.
+    /// Seasonal period of a series in rows; `None`: derived from its time step.
     pub season: Option<usize>,
-    /// Number of time steps that a series may lack.
+    /// Maximum total number of missing time steps of a series.
     pub missing_steps: usize,
 }
 
@@ -168,7 +181,7 @@ impl Splits {
         }
     }
 
-    /// Names of the labels in a column of the training split, if they are not given.
+    /// The labels: those of the settings, else the distinct ones in `found`, sorted.
     pub(crate) fn labels_of<'a>(&'a self, found: impl Iterator<Item = &'a str>) -> Vec<String> {
         if !self.labels.is_empty() {
             return self.labels.clone();
@@ -178,12 +191,12 @@ impl Splits {
 }
 
 impl DataSettings {
-    /// The values that are given, as TOML.
+    /// The fields that are set, as TOML.
     pub fn to_toml(&self) -> String {
         toml::to_string(self).unwrap_or_default()
     }
 
-    /// The task that the columns are for, see [`Columns::task`].
+    /// The task that the columns determine, see [`Columns::task`].
     pub fn task(&self) -> Option<&'static str> {
         let base = match self.dataset.as_deref().and_then(|name| Described::named(name).ok()) {
             Some(Described::Generator(generator)) => generator.columns(),
@@ -193,12 +206,12 @@ impl DataSettings {
         self.columns.clone().over(base).task()
     }
 
-    /// The files, for messages.
+    /// Paths of the files, for messages.
     pub fn shown_files(&self) -> String {
         load::shown(if self.files.is_empty() { &self.train } else { &self.files })
     }
 
-    /// Values of `self`, else of `base`.
+    /// Each value of `self`, or of `base` where `self` has none.
     fn over(self, base: Self) -> Self {
         // `files` and the files of single splits exclude each other.
         let own_files = !self.files.is_empty();
@@ -224,7 +237,7 @@ impl DataSettings {
             labels: if self.labels.is_empty() { base.labels } else { self.labels },
             cleaning: self.cleaning.or(base.cleaning),
             distinct: self.distinct.or(base.distinct),
-            // A validation split with its own files needs no rule.
+            // A validation split with its own files makes the rule unnecessary.
             split: self.split.or(base.split.filter(|_| !own_validation)),
             naive_bayes: self.naive_bayes.or(base.naive_bayes),
             season: self.season.or(base.season),

@@ -17,7 +17,7 @@ pub fn unknown_share(tokens: &[u32]) -> Option<f64> {
     Some(unknown as f64 / predicted.len() as f64)
 }
 
-/// Running text, split.
+/// A loaded dataset for language modeling: running text.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Corpus {
     /// Training split.
@@ -29,10 +29,10 @@ pub struct Corpus {
 }
 
 impl Corpus {
-    /// The texts of records, by the column `text`; rows without a line end get one between them.
+    /// Converts records, using the column `text`; a line end is added between rows that have none.
     ///
     /// # Errors
-    /// If the column is absent.
+    /// If the column is missing.
     pub fn from_records(splits: &Splits, columns: &Columns) -> Result<Self, DataError> {
         let name = Columns::need("text", columns.text.as_ref())?;
         let text =

@@ -34,10 +34,10 @@ pub struct Tagging {
 }
 
 impl Tagging {
-    /// The sentences of records, by the columns `tokens` and `tags`.
+    /// Converts records, using the columns `tokens` and `tags`.
     ///
     /// # Errors
-    /// If a column is absent, a tag is not among those of the dataset, or a sentence has not one tag per token.
+    /// If a column is missing, a tag is not among those of the dataset, or a sentence does not have one tag per token.
     pub fn from_records(splits: &Splits, columns: &Columns) -> Result<Self, DataError> {
         let tokens = Columns::need("tokens", columns.tokens.as_ref())?;
         let tags = Columns::need("tags", columns.tags.as_ref())?;

@@ -1,4 +1,4 @@
-//! Datasets for transduction (seq2seq).
+//! Datasets for sequence-to-sequence models (seq2seq).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ pub struct Pair {
     pub groups: Arc<[Group]>,
 }
 
-/// A loaded dataset for transduction.
+/// A loaded dataset for sequence-to-sequence models.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Transduction {
     /// Training split.
@@ -32,10 +32,10 @@ pub struct Transduction {
 }
 
 impl Transduction {
-    /// The pairs of records, by the columns `source`, `target` and `groups`.
+    /// Converts records, using the columns `source`, `target` and `groups`.
     ///
     /// # Errors
-    /// If a column is absent.
+    /// If a column is missing.
     pub fn from_records(splits: &Splits, columns: &Columns) -> Result<Self, DataError> {
         let source = Columns::need("source", columns.source.as_ref())?;
         let target = Columns::need("target", columns.target.as_ref())?;

@@ -40,7 +40,7 @@ pub struct Job<'a, D: Disk> {
     pub disk: &'a D,
     /// Device, without autodiff.
     pub device: &'a Device,
-    /// When training pauses.
+    /// Limits of this call.
     pub limits: Limits<'a>,
 }
 
@@ -53,7 +53,7 @@ impl<D: Disk> Job<'_, D> {
 /// Limits at which training pauses before its end.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits<'a> {
-    /// Set from outside to stop training, for instance by a signal handler.
+    /// Flag that stops training when it is set, for instance by a signal handler.
     pub stop: &'a AtomicBool,
     /// Maximum number of updates, counted from the start of the run.
     pub max_steps: Option<u64>,
@@ -64,7 +64,7 @@ pub struct Limits<'a> {
 /// Why training stopped without an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stopped {
-    /// All epochs are done, or early stopping applied.
+    /// All epochs are done, or training stopped early.
     Finished,
     /// A limit on steps or time was reached; training can be resumed.
     Limit,
@@ -106,7 +106,7 @@ pub struct StepReport {
 pub struct Outcome {
     /// Why training stopped.
     pub stopped: Stopped,
-    /// Why the run has ended, if it has.
+    /// Why training of the model has ended, if it has.
     pub ended: Option<EndReason>,
     /// Whether the run had already ended, so that this call trained nothing.
     pub nothing_left: bool,
@@ -162,7 +162,7 @@ pub fn train<D: Disk>(job: &Job<D>, observer: &mut dyn Observer) -> Result<Outco
     }
 }
 
-/// Start of training, total time spent saving checkpoints, and time of the last save.
+/// Start time, total time spent saving checkpoints, and time of the last save.
 struct Clock {
     started: Instant,
     saving: Duration,
@@ -185,7 +185,7 @@ struct Learner<'a, D: Disk> {
 }
 
 impl<'a, D: Disk> Learner<'a, D> {
-    /// Resumes from the latest usable checkpoint, or starts a new training.
+    /// Resumes from the latest usable checkpoint, or starts from initial weights.
     fn begin(job: &'a Job<'a, D>, clock: &mut Clock, observer: &mut dyn Observer) -> Result<Self, TrainError> {
         faults::point("rollback-load")
             .map_err(|source| CheckpointError::Unreadable { path: job.folder.path.clone(), source })?;
@@ -388,7 +388,7 @@ impl<'a, D: Disk> Learner<'a, D> {
         Ok(())
     }
 
-    /// Handles a retry with a different result: recorded the first time, an error the second time.
+    /// Handles a retry with a different result, which is recorded the first time and an error the second time.
     fn glitch(&self, anomaly: &Anomaly, observer: &mut dyn Observer) -> Result<(), TrainError> {
         let Progress { step, recovery, .. } = &self.state.progress;
         if recovery.nondeterministic_retries > 0 {

@@ -130,10 +130,10 @@ impl Examples for Series {
     }
 }
 
-/// Number of windows per batch for evaluation.
+/// Number of windows per batch in evaluation.
 const EVALUATION_BATCH: usize = 512;
 
-/// Columns, scaling and recent past of a series. With the weights, it is all that inference needs.
+/// Columns, standardization and last window of a series.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Codec {
@@ -143,26 +143,26 @@ pub struct Codec {
     pub step: TimeStep,
     /// Scaling, fitted on the training split only.
     pub scaling: Standardization,
-    /// Number of rows of a season, whose phase is an input feature; 0: none.
+    /// Seasonal period in rows, whose phase is an input feature; 0: no such feature.
     pub season: usize,
     /// Whether the target is encoded and forecast as the difference from its last known value.
     pub difference: bool,
-    /// The last window of the series trained on, `[rows][columns]`.
+    /// Values of the last window of the training data, `[rows][columns]`.
     pub recent_rows: Vec<Vec<f64>>,
-    /// Number of the first of those rows, as [`Series::first`] counts.
+    /// Step number of the first of these rows, see [`Series::first_step`].
     pub first_row: i64,
-    /// Timestamps of those rows.
+    /// Timestamps of these rows.
     pub times: Vec<String>,
-    /// Timestamps of the horizon after them.
+    /// Timestamps of the rows of the horizon after them.
     pub next_times: Vec<String>,
 }
 
 /// Past window of a series, with timestamps.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Past {
-    /// `[rows][columns]`.
+    /// Values, `[rows][columns]`.
     pub rows: Vec<Vec<f64>>,
-    /// Number of the first row, as [`Series::first`] counts.
+    /// Step number of the first row, see [`Series::first_step`].
     pub first_row: i64,
     /// Timestamp of each row.
     pub times: Vec<String>,
@@ -208,7 +208,7 @@ impl Codec {
         self.columns.len() + if self.season > 0 { 2 } else { 0 }
     }
 
-    /// Scaled offset of the target, given its last known value.
+    /// Offset subtracted from scaled values of the target, given its last known value.
     fn origin(&self, last: f64) -> f64 {
         if self.difference { self.scaling.standardize(0, last) } else { 0.0 }
     }
@@ -271,7 +271,7 @@ impl crate::Codec for Codec {
         if !fits {
             return Err(InvalidShape::new(
                 "recent_rows",
-                "its columns or rows do not match the window, the horizon or each other",
+                "the numbers of columns or rows do not match the window, the horizon or each other",
             ));
         }
         self.shape(spec).check()

@@ -118,7 +118,7 @@ impl Examples for Corpus {
         match text.is_empty() || level.tokens(text).nth(1).is_some() {
             true => Ok(()),
             false => Err(format!(
-                "the {} split has fewer than two tokens, so nothing to predict; use a longer text or change task.level",
+                "the {} split has fewer than two tokens, so there is nothing to predict; use a longer text or change task.level",
                 split.name()
             )),
         }
@@ -137,14 +137,14 @@ impl Examples for Corpus {
     }
 }
 
-/// Cleaning, tokenization and vocabulary. With the weights, it is all that inference needs.
+/// Cleaning, tokenization and vocabulary.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Codec {
-    /// Cleaning of texts before encoding; codecs of older versions have none.
+    /// Cleaning of texts before encoding; none in codecs saved by older versions.
     #[serde(default = "Cleaning::none")]
     pub cleaning: Cleaning,
-    /// Level of tokenization.
+    /// Unit of tokenization.
     pub level: Tokenization,
     /// Vocabulary of tokens.
     pub vocabulary: Vocabulary,

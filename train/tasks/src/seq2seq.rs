@@ -1,4 +1,4 @@
-//! Sequence-to-sequence models (seq2seq): a target sequence for each source sequence.
+//! Sequence to sequence (seq2seq): a target sequence for each source sequence.
 
 mod examples;
 mod predict;
@@ -64,7 +64,7 @@ impl Task for Seq2Seq {
         let settings: Settings = spec.settings();
         let stack = spec.check_recurrent(Some(settings.embedding_size))?;
         if settings.attention == AttentionScore::Dot && stack.architecture.directions() > 1 {
-            let expected = "general or additive: a bidirectional encoder is wider than the decoder";
+            let expected = "general or additive: the outputs of a bidirectional encoder are larger than the decoder's state";
             return Err(InvalidValue::new("task.attention", "dot", expected));
         }
         Ok(())
@@ -110,18 +110,18 @@ const BEGIN: usize = PADDING as usize;
 /// Token ids that are never generated.
 const SUPPRESSED: [usize; 2] = [PADDING as usize, UNKNOWN as usize];
 
-/// Source and target vocabularies. With the weights, it is all that inference needs.
+/// Source and target vocabularies.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Codec {
-    /// Cleaning of texts before encoding; codecs of older versions have none.
+    /// Cleaning of texts before encoding; none in codecs saved by older versions.
     #[serde(default = "Cleaning::none")]
     pub cleaning: Cleaning,
-    /// Level of tokenization.
+    /// Unit of tokenization.
     pub level: Tokenization,
     /// Source vocabulary.
     pub source: Vocabulary,
-    /// Target vocabulary; the id after its last one is the end-of-sequence token.
+    /// Target vocabulary; its size is the id of the end-of-sequence token.
     pub target: Vocabulary,
     /// Maximum number of generated tokens.
     pub max_length: usize,

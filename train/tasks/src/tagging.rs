@@ -1,4 +1,4 @@
-//! Sequence tagging: a label for each token of a sentence.
+//! Sequence tagging: one label per token of a sentence.
 
 mod examples;
 mod predict;
@@ -99,14 +99,14 @@ impl Examples for Tagging {
     }
 }
 
-/// Maximum number of characters of a word; longer ones are web addresses and the like.
+/// Maximum number of characters per word; longer words, such as web addresses, are truncated.
 const MAX_CHARACTERS: usize = 64;
 
-/// Vocabularies of words and characters, and label names. With the weights, it is all that inference needs.
+/// Vocabularies of words and characters, and names of the labels.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Codec {
-    /// Cleaning of each token before encoding; codecs of older versions have none.
+    /// Cleaning of each token before encoding; none in codecs saved by older versions.
     #[serde(default = "Cleaning::none")]
     pub cleaning: Cleaning,
     /// Vocabulary of lowercased words.
@@ -117,7 +117,7 @@ pub struct Codec {
     pub labels: Vec<String>,
 }
 
-/// An encoded sentence.
+/// A sentence encoded as ids.
 #[derive(Debug, Clone)]
 struct Encoded {
     words: Vec<u32>,

@@ -30,10 +30,10 @@ pub struct ClassificationTraining {
 }
 
 impl ClassificationTraining {
-    /// The training of a model, with the vocabulary of the training split. Texts without a token are left out.
+    /// Training of a model, with the vocabulary of the training split. Texts without a token are skipped.
     ///
     /// # Errors
-    /// If the model does not fit the data's sizes.
+    /// If the sizes of the model do not match the data.
     pub fn new(spec: &ModelSpec, data: &Classification) -> Result<Self, InvalidShape> {
         let Settings { level, min_count, max_vocabulary, max_tokens, keep, .. } = spec.settings();
         let cleaning = data.cleaning.clone();

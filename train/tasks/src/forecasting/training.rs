@@ -22,10 +22,10 @@ pub struct ForecastingTraining {
 }
 
 impl ForecastingTraining {
-    /// The training of a model.
+    /// Training of a model.
     ///
     /// # Errors
-    /// If the model does not fit the data's sizes.
+    /// If the sizes of the model do not match the data.
     pub fn new(spec: &ModelSpec, series: &Series) -> Result<Self, InvalidShape> {
         let RollingOrigin { window, horizon, .. } = spec.settings::<Settings>().framing();
         let codec = Codec::of(spec, series);

@@ -27,10 +27,10 @@ pub struct LanguageModelTraining {
 }
 
 impl LanguageModelTraining {
-    /// The training of a model, with the vocabulary of the training split.
+    /// Training of a model, with the vocabulary of the training split.
     ///
     /// # Errors
-    /// If the model does not fit the data's sizes.
+    /// If the sizes of the model do not match the data.
     pub fn new(spec: &ModelSpec, corpus: &Corpus) -> Result<Self, InvalidShape> {
         let Settings { level, min_count, max_vocabulary, k1, k2, .. } = spec.settings();
         let cleaning = Cleaning::default();
@@ -71,7 +71,7 @@ impl TrainingTask for LanguageModelTraining {
     ) -> BatchLoss {
         let Window { start, gradient_from, loss_from, state_at, end } = self.windows[batch[0]];
         let rows = self.train.rows.len();
-        // Dropout keys differ by segment, in the bits above those that count steps.
+        // Dropout keys differ by segment, in bits above those of the step.
         let key = keys.batch;
         let segment_key = |number: u64| Some(key.with_first(key.first() ^ (number << 56)));
         let mut states = recurrent_state.map(|recurrent_state| unfold(recurrent_state, network.depth()));
@@ -129,7 +129,7 @@ impl TrainingTask for LanguageModelTraining {
         };
         let note = || {
             format!(
-                "{rows} rows of {length} training tokens each, fewer than task.k1 + 1 = {window}, shorten the context; {advice}"
+                "the training text is split into {rows} rows of {length} tokens each, fewer than task.k1 + 1 = {window}, which shortens the context; {advice}"
             )
         };
         (length < window).then(note)

@@ -26,7 +26,7 @@ const EVALUATION: BatchLimits = evaluation_limits(256);
 pub type Transducer = TrainedModel<Codec>;
 
 impl Transducer {
-    /// Target texts for a source by beam search with `width` beams, with their probabilities, the most probable first.
+    /// Beam search with the given width: target texts for a source with their probabilities, the most probable first.
     ///
     /// # Errors
     /// If the source has no token.
@@ -42,7 +42,7 @@ impl Transducer {
         Ok(hypotheses.into_iter().map(|found| (self.codec.decode(&found.tokens), found.log_probability.exp())).collect())
     }
 
-    /// Level of tokenization.
+    /// Unit of tokenization.
     pub fn level(&self) -> Tokenization {
         self.codec.level
     }
@@ -101,11 +101,11 @@ impl Predictor for Transducer {
     }
 }
 
-/// Length of each pair's source, and its size in padded tokens in a batch of pairs that are not longer.
+/// Length of each pair's source, and size of the pair in tokens, as batch limits count them.
 ///
-/// The length of a pair is that of its longer side; source and target are both padded to it, and attention has a weight
-/// for each combination of a source and a target token. A weight takes far less memory than a token's state: in additive
-/// attention it is a vector, counted as 1/8 of a token, otherwise a scalar, counted as 1/256.
+/// The length of a pair is that of its longer side, to which source and target are padded, and attention has a weight for each
+/// combination of a source and a target token. A weight needs far less memory than the state of a token: it counts as 1/8 of a token in
+/// additive attention, where it is a vector, and as 1/256 otherwise, where it is a scalar.
 pub(super) fn extents(pairs: &[Encoded], attention: AttentionScore) -> (Vec<usize>, Vec<usize>) {
     let weights_per_token = if attention == AttentionScore::Additive { 8 } else { 256 };
     let size = |pair: &Encoded| {
@@ -115,7 +115,7 @@ pub(super) fn extents(pairs: &[Encoded], attention: AttentionScore) -> (Vec<usiz
     pairs.iter().map(|pair| (pair.source.len(), size(pair))).unzip()
 }
 
-/// Which targets greedy decoding generates exactly, and the mean loss per token; `None` if stopped.
+/// Whether greedy decoding generates each target exactly, and the mean loss per token; `None` if stopped.
 ///
 /// Generated tokens are compared with the target's text: a token outside the vocabulary is never generated, so it never
 /// matches.

@@ -24,11 +24,10 @@ pub struct Seq2SeqTraining {
 }
 
 impl Seq2SeqTraining {
-    /// The training of a model, with the vocabularies of the training split. Pairs whose source has no token are left
-    /// out.
+    /// Training of a model, with the vocabularies of the training split. Pairs whose source has no token are skipped.
     ///
     /// # Errors
-    /// If the model does not fit the data's sizes.
+    /// If the sizes of the model do not match the data.
     pub fn new(spec: &ModelSpec, data: &Transduction) -> Result<Self, InvalidShape> {
         let Settings { level, min_count, max_vocabulary, .. } = spec.settings();
         let cleaning = Cleaning::default();

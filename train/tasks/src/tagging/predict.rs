@@ -102,7 +102,7 @@ pub(super) fn pairs<'a>(actual: &'a [usize], predicted: &'a [usize]) -> impl Ite
     actual.iter().copied().zip(predicted.iter().copied())
 }
 
-/// Pads rows to one rectangle, with the characters of each distinct word once.
+/// Pads rows to a batch, with the characters of each distinct word once.
 pub(super) fn sentences(rows: &[&Encoded], device: &Device) -> TaggerInput {
     let mut distinct: Vec<&[u32]> = Vec::new();
     let mut index_of: HashMap<&[u32], u32> = HashMap::new();

@@ -11,7 +11,7 @@
 //! - [`text`] encodes text as token ids, [`batch`] groups examples of similar length, [`scores`] computes metrics, [`baselines`],
 //!   [`naive_bayes`] and [`ngram`] are baselines, and [`nearest`] suggests corrections for misspelled names.
 //!
-//! This crate knows nothing about networks.
+//! This crate does not depend on models.
 
 pub mod baselines;
 pub mod batch;

@@ -35,7 +35,7 @@ pub struct Settings {
 ///
 /// `n(g, c)` is the count of `g` in the training texts of label `c`, `n(c)` its sum over all `g`, and `V` the vocabulary of n-grams of
 /// all training texts; other n-grams are ignored. An n-gram has 1 to `max_n` consecutive tokens, including a boundary marker at
-/// either end of the text, but is not a marker alone. Labels without training texts are never predicted; ties go to the first
+/// either end of the text, but never consists of a marker only. Labels without training texts are never predicted; ties go to the first
 /// label.
 #[derive(Debug, Clone)]
 pub struct NaiveBayes {

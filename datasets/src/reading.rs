@@ -22,7 +22,7 @@ pub use input::Input;
 pub(crate) use input::Locator;
 pub use lines::{Line, Lines};
 
-/// The path that stands for standard input.
+/// The path of standard input.
 pub const STANDARD_INPUT: &str = "-";
 
 /// U+FEFF, the byte-order mark.

@@ -306,7 +306,7 @@ impl Records {
         Ok((0..self.rows).map(of_row).collect())
     }
 
-    /// An error if a text stands for a missing value.
+    /// Checks that a text is not a representation of a missing value.
     pub(crate) fn present(&self, row: usize, column: &str, text: &str) -> Result<(), DataError> {
         if MISSING.contains(&&*text.to_uppercase()) {
             let detail = format!("missing value in column {}; fill it in or end the series there", shown(column));

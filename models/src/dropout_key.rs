@@ -8,7 +8,7 @@ use seqzoo_random::{Key, Rng, RngExt};
 /// Random keys of the dropout masks of a training step; none at inference, where nothing is dropped.
 ///
 /// Masks are drawn on the host, so they are identical on every backend and when a step is repeated. What is dropped from an example is a
-/// function of the key and the example alone, not of its row in the batch or of the other examples. Embedding dropout and
+/// function of the key and the example only, not of its row in the batch or of the other examples. Embedding dropout and
 /// DropConnect have one mask for the whole batch.
 ///
 /// Networks take `impl Into<DropoutKey>`: `None`, or `Some(key)` with a key that differs in each step, with row numbers as

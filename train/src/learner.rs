@@ -231,7 +231,7 @@ impl<'a, D: Disk> Learner<'a, D> {
             .map_err(|source| TrainError::Mismatch { path: opened.path.clone(), source })?;
         let mut progress = snapshot.progress;
         if progress.divergence.untrained().is_none() {
-            // Older versions did not save it; it is a function of the recipe and the data alone.
+            // Older versions did not save it, but it is a function of the recipe and the data.
             progress.divergence = Divergence::new(State::untrained(job.context()));
         }
         if let Some(recovery) = rollback.filter(|recovery| recovery.generation > progress.recovery.generation) {
@@ -294,7 +294,7 @@ impl<'a, D: Disk> Learner<'a, D> {
         &self.job.about.settings.recipe
     }
 
-    /// The batches of this epoch in order. Postponed batches come last; stateful tasks, whose order is fixed, leave them out.
+    /// The batches of this epoch, in order. Postponed batches come last, or are skipped in stateful tasks, whose order is fixed.
     fn batches(&self) -> Vec<Batch> {
         let Progress { epoch, recovery, .. } = &self.state.progress;
         let batches = self.job.task.batches(*epoch);

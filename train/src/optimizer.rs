@@ -21,7 +21,7 @@ use crate::gradients::Flat;
 /// asgd     as sgd; once averaging has begun, the model uses the mean of θ over updates
 /// ```
 ///
-/// The optimizer counts its own updates t: after a reset it restarts at t = 1, whatever the step of the run, so that the bias
+/// The optimizer counts its own updates t: after a reset it restarts at t = 1, regardless of the step of the run, so that the bias
 /// correction matches the moments.
 ///
 /// Equations and defaults as in PyTorch, except that weight decay excludes biases and gains (one dimension). Kingma and Ba, ICLR 2015;

@@ -90,7 +90,7 @@ fn values_replace_those_of_a_dataset() {
     assert_eq!(text("dataset = \"ptb\"", Split::Validation), "so it goes\n");
     let own = "dataset = \"ptb\"\nvalidation = \"own.txt\"";
     assert_eq!([text(own, Split::Train), text(own, Split::Validation)], ["no it was n't\n", "quite another text\n"]);
-    // The files of a dataset may lack folders, those of a user may not.
+    // Folders of a path may be missing for a published dataset, but not for the user's own files.
     let error = settings("dataset = \"ptb\"\nvalidation = \"ptb/own.txt\"").load(dir.path()).unwrap_err().to_string();
     assert!(error.starts_with("cannot read ") && error.contains("ptb/own.txt"), "{error}");
     let error = settings("dataset = \"ptb\"\noptions = { encodng = \"latin-1\" }").check().unwrap_err().to_string();

@@ -1,21 +1,21 @@
-# Short names for plain cargo; `cargo test --release` alone suffices.
+# Shortcuts for cargo commands; `cargo test --release` alone runs all tests.
 
 # All tests
 test:
     cargo test --release
 
-# The main job, data built in
+# Train the main example; its dataset is built in
 demo:
     cargo run --release -- train agreement
 
-# What a run survives, in full: about 6 minutes; the last line is JSON
+# Fault injection on the real program, full version: about 6 minutes; the last line is JSON
 torture:
     SEQZOO_TORTURE=full cargo test --release --test torture
 
-# Any bytes as a checkpoint's files, for 20 minutes; needs `cargo install cargo-fuzz` and a nightly toolchain
+# Fuzz the checkpoint reader for 20 minutes; needs `cargo install cargo-fuzz` and a nightly toolchain
 fuzz:
     cargo +nightly fuzz run checkpoint -- -max_total_time=1200
 
-# Everything that must hold before a change lands
+# All checks that a change must pass
 ci:
     .ci/run

@@ -55,7 +55,7 @@ impl BackendArgs {
         self.backend.as_ref().map_or_else(String::new, |name| format!(" --backend {name}"))
     }
 
-    /// The named backend, else the run's recorded one if linked in, else the best.
+    /// Opens the backend of the flag, else the recorded one of the run if it is linked in, else the best one.
     pub fn open(&self, recorded: Option<&str>) -> Result<(Backend, Device), BackendError> {
         let backend = match (&self.backend, recorded.and_then(|name| Backend::named(name).ok())) {
             (Some(name), _) => Backend::named(name)?,
@@ -96,7 +96,7 @@ impl ModelArgs {
     }
 }
 
-/// Paths of the data. A run records them, so that later commands need no flags.
+/// Paths of the data. A run records them, so that later commands do not need the flags.
 #[derive(Debug, Clone, Args)]
 pub struct DataArgs {
     /// Folder of the downloaded datasets [default: data] [env: SEQZOO_DATA_DIR]
@@ -136,7 +136,7 @@ impl DataArgs {
         }
     }
 
-    /// Absolute paths for the run's record; a path that is not UTF-8 is left out.
+    /// Absolute paths for the run's record; paths that are not UTF-8 are omitted.
     pub fn paths(&self, recipe: &Recipe) -> Result<DataPaths, Failure> {
         let absolute = |path: &Path| std::path::absolute(path).ok().filter(|path| path.to_str().is_some());
         let [text, csv] = [&self.text, &self.csv].map(|path| path.as_deref().and_then(absolute));
@@ -149,7 +149,7 @@ impl DataArgs {
         Ok(DataPaths { text, csv, data_dir })
     }
 
-    /// Loads the examples of a recipe and prints what it loads.
+    /// Loads the examples of a recipe and prints their source.
     pub fn load(&self, recipe: &Recipe) -> Result<Box<dyn Examples>, Failure> {
         let settings = self.settings(recipe)?;
         match (self.text.as_ref().or(self.csv.as_ref()), &settings.dataset) {
@@ -165,7 +165,7 @@ impl DataArgs {
         Ok(examples)
     }
 
-    /// The recipe's data section, with the file of `--text` or `--csv`.
+    /// The recipe's data settings, with the file of `--text` or `--csv`.
     fn settings(&self, recipe: &Recipe) -> Result<DataSettings, Failure> {
         let file = |path: &Path| Paths(vec![std::path::absolute(path).unwrap_or_else(|_| path.to_owned())]);
         if let Some(path) = &self.text {
@@ -224,17 +224,21 @@ impl DataArgs {
             if recorded == path
                 && let Some(path) = path.as_ref().filter(|path| !path.is_file())
             {
-                let message = format!("run {} was trained on {}, which is gone", run.name(), path.display());
+                let message = format!("run {} was trained on {}, which no longer exists", run.name(), path.display());
                 return Err(Failure::new(DATA, format!("{message}; name the file with {flag} FILE")));
             }
         }
         if let Some(dir) = data_dir.as_ref().filter(|_| found.data_dir.is_none() && found.text.is_none()) {
-            say(format_args!("note: run {} was trained on data in {}, which is gone", run.name(), dir.display()));
+            say(format_args!(
+                "note: run {} was trained on data in {}, which no longer exists",
+                run.name(),
+                dir.display()
+            ));
         }
         found.load(&run.environment.settings.recipe)
     }
 
-    /// Why the data differ from the run's.
+    /// How the data differ from those of the run.
     fn difference(&self, run: &Run) -> String {
         let recorded = &run.environment.data;
         let paths = [(&self.text, &recorded.text), (&self.csv, &recorded.csv), (&self.data_dir, &recorded.data_dir)];
@@ -242,8 +246,8 @@ impl DataArgs {
         match paths.into_iter().find_map(|(path, recorded)| Some((absolute(path.as_ref()?), recorded))) {
             Some((path, Some(recorded))) if path == *recorded => format!("{} has changed since", path.display()),
             Some((path, Some(recorded))) => format!("it was trained on {}, not {}", recorded.display(), path.display()),
-            Some((path, None)) => format!("{} holds other data", path.display()),
-            None => "they are other data or have changed since".to_owned(),
+            Some((path, None)) => format!("{} contains different data", path.display()),
+            None => "the files are different or have changed since".to_owned(),
         }
     }
 }
@@ -259,7 +263,7 @@ pub fn data_dir(given: Option<&Path>) -> PathBuf {
     data_dir_given(given).unwrap_or_else(|| PathBuf::from("data"))
 }
 
-/// Checks that a recipe trains on a table of the user's own, and that its target column is named.
+/// Checks that a recipe trains on a CSV file of the user, and that its target column is specified.
 fn check_table(recipe: &Recipe) -> Result<(), Failure> {
     let is_table = recipe.dataset().is_some_and(|dataset| matches!(dataset.origin, Origin::Table));
     if !is_table && recipe.data.format.as_deref() != Some("csv") {
@@ -272,7 +276,7 @@ fn check_table(recipe: &Recipe) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Recent rows of a CSV file in a model's time step, to forecast from.
+/// Reads the rows of a CSV file to forecast from, for a model with time steps of `step`.
 pub fn recent_rows(path: &Path, recipe: &Recipe, step: TimeStep) -> Result<Series, Failure> {
     check_table(recipe)?;
     Ok(table::read_recent(path, &recipe.data.columns, step)?)
@@ -313,7 +317,7 @@ pub fn check_split(examples: &dyn Examples, split: Split, recipe: &Recipe) -> Re
     Ok(())
 }
 
-/// The split to report: the one that the recipe expects a value on, else the test split, else the validation split.
+/// The split to report: that of `[expected]`, else the test split, else the validation split.
 pub fn reported_split(recipe: &Recipe, examples: &dyn Examples) -> Result<Split, Failure> {
     let without_test = || if examples.size(Split::Test).0 > 0 { Split::Test } else { Split::Validation };
     Ok(recipe.expected_split()?.unwrap_or_else(without_test))

@@ -1,4 +1,4 @@
-//! The fields of recipes: what each means, its default and valid values, and which tasks read it.
+//! Explanation of recipe fields: meaning, default, valid values, and the tasks that use them.
 
 use std::fmt::Write as _;
 
@@ -13,7 +13,7 @@ use seqzoo_tasks::{KIND, Task};
 
 use crate::failure::{Failure, USAGE};
 
-/// A field with its section and the tasks that read it.
+/// A field with its section and the tasks that use it.
 struct Entry {
     section: &'static str,
     field: Field,
@@ -25,7 +25,7 @@ impl Entry {
         format!("{}.{}", self.section, self.field.name)
     }
 
-    fn read_by(&self) -> String {
+    fn used_by(&self) -> String {
         if self.tasks.len() == seqzoo_tasks::ALL.len() { "every task".to_owned() } else { self.tasks.join(", ") }
     }
 }
@@ -43,7 +43,7 @@ fn entries() -> Vec<Entry> {
     let names = seqzoo_tasks::ALL.map(|task| (task.name().to_owned(), task.summary().to_owned())).to_vec();
     let kind = Field {
         name: KIND.to_owned(),
-        meaning: "The task.".to_owned(),
+        meaning: "Name of the task, which determines the other fields of this section.".to_owned(),
         default: None,
         is_optional: false,
         values: Values::Names(names),
@@ -107,7 +107,7 @@ pub fn explain(name: &str) -> Result<String, Failure> {
                 let _ = writeln!(text, "{}", format!("             {name:width$}  {meaning}").trim_end());
             }
         }
-        let _ = writeln!(text, "  read by  {}", entry.read_by());
+        let _ = writeln!(text, "  used by  {}", entry.used_by());
     }
     Ok(text)
 }
@@ -116,15 +116,18 @@ pub fn explain(name: &str) -> Result<String, Failure> {
 pub fn reference() -> String {
     let mut text = String::from(
         "# Recipes\n\n\
-         A recipe is a TOML file: `seqzoo train FILE.toml`. This page lists every field with its meaning, default, valid values and the tasks \
-         that read it; `seqzoo describe --explain FIELD` prints one of them, `seqzoo describe RECIPE` all values of a recipe with their \
-         origins. It is generated from the doc comments of the code: `seqzoo describe --explain all > docs/recipes.md`.\n\n\
-         - A field that the task does not read is an error, as is an unknown one; the message names the nearest.\n\
-         - `--set section.field=value` overrides a field, `SEQZOO_SECTION_FIELD` in the environment too, with lower precedence.\n\
-         - `[model.NAME.section]` sets a field for one model of the recipe, such as `[model.rnn.training]`. Models share the data, what the \
-         examples depend on, the seed and the stopping metric.\n\n\
-         At the top level stand `summary`, one sentence, and `models`, a list of names such as `\"lstm\"`, `\"gru-64-32\"` or \
-         `\"bilstm+crf\"` (`seqzoo list models` explains them); the first is the main one.\n",
+         A recipe is a TOML file that describes one experiment; `seqzoo train FILE.toml` trains it. This page lists all fields with meaning, \
+         default and valid values, in the sections in which they occur. `seqzoo describe --explain FIELD` explains a single field, \
+         and `seqzoo describe RECIPE` prints all values of a recipe with their origins.\n\n\
+         - Unknown fields, and fields of another task, are errors; the message suggests the nearest name.\n\
+         - `--set section.field=value` overrides a field, and so does the environment variable `SEQZOO_SECTION_FIELD`; the flag takes \
+         precedence.\n\
+         - `[model.NAME.section]` sets fields of one model only, such as `[model.rnn.training]`. The data, the task's shared fields \
+         (listed per task), the seed and the stopping metric are the same for all models.\n\n\
+         The two fields at the top level are `summary`, one sentence, and `models`, a list of model names such as `\"lstm\"`, \
+         `\"gru-64-32\"` or `\"bilstm+crf\"` (`seqzoo list models` explains them). The first model is the default of commands that use \
+         a single one.\n\n\
+         This page is generated from the doc comments of the code by `seqzoo describe --explain all > docs/recipes.md`.\n",
     );
     let entries = entries();
     let any = seqzoo_tasks::ALL[0];
@@ -137,13 +140,13 @@ pub fn reference() -> String {
             }
             continue;
         }
-        text.push_str("`kind` names the task; the other fields are its own.\n");
+        text.push_str("`kind` is the name of the task, which determines the other fields.\n");
         for task in seqzoo_tasks::ALL {
             let _ = write!(text, "\n### kind = \"{}\": {}\n", task.name(), task.summary());
             let shared = task.shared().iter().map(|field| format!("`{field}`")).collect::<Vec<_>>().join(", ");
             let metrics = task.metrics().iter().map(|metric| format!("`{}`", metric.name));
             let metrics = metrics.collect::<Vec<_>>().join(", ");
-            let _ = write!(text, "\nMetrics: {metrics}. The same for all models of a run: {shared}.\n");
+            let _ = write!(text, "\nMetrics: {metrics}. Shared by all models of a run: {shared}.\n");
             let own = |entry: &&Entry| {
                 entry.section == "task" && entry.field.name != KIND && entry.tasks.contains(&task.name())
             };
@@ -217,7 +220,7 @@ mod tests {
         let written = std::fs::read_to_string(path).unwrap_or_default();
         assert!(
             written == reference(),
-            "docs/recipes.md is outdated; renew it with `cargo run --release -- describe --explain all > docs/recipes.md`"
+            "docs/recipes.md is outdated; regenerate it with `cargo run --release -- describe --explain all > docs/recipes.md`"
         );
     }
 
@@ -232,9 +235,9 @@ mod tests {
     fn a_field_is_explained_by_its_full_or_short_name() {
         let pooling = explain("task.pooling").unwrap();
         assert_eq!(pooling, explain("pooling").unwrap());
-        assert!(pooling.contains("default  \"last\"") && pooling.contains("read by  classification\n"), "{pooling}");
+        assert!(pooling.contains("default  \"last\"") && pooling.contains("used by  classification\n"), "{pooling}");
         assert!(explain("training.epochs").unwrap().contains("default  required"));
-        assert!(explain("seed").unwrap().contains("read by  every task"));
+        assert!(explain("seed").unwrap().contains("used by  every task"));
         assert!(explain("trainng.epochs").err().unwrap().to_string().contains("did you mean `training.epochs`?"));
     }
 }

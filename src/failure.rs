@@ -15,7 +15,7 @@ use seqzoo_train::TrainError;
 
 use crate::say::{quoted, say};
 
-/// Error message and exit code of a failed command.
+/// Error message and exit code of a failed command; 0 and no message after a closed pipe.
 #[derive(Debug)]
 pub struct Failure {
     code: u8,
@@ -92,7 +92,7 @@ impl From<DataError> for Failure {
     }
 }
 
-/// The commands and flags that help, in addition to the message of a library.
+/// Commands and flags that fix an error, appended to the message of the library.
 fn way_out(error: &DataError) -> String {
     match error {
         DataError::Missing { dataset, .. } => format!(

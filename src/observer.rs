@@ -10,7 +10,7 @@ use seqzoo_train::{Observer, StepReport};
 
 use crate::say::say;
 
-/// Interval between two plain lines within an epoch.
+/// Minimum interval between plain lines within an epoch.
 const LINE_EVERY: Duration = Duration::from_secs(15);
 
 /// Training progress of one model.

@@ -63,7 +63,7 @@ impl Evaluated<'_> {
         })
     }
 
-    /// Learning rate and number of epochs and updates, where models of a run have values of their own.
+    /// Learning rate and number of epochs and updates, if models of the run have per-model values.
     fn budget(&self) -> Option<String> {
         let best = self.progress.best(self.recipe.stopping_metric())?;
         let (rate, epochs) = (self.recipe.training.learning_rate, self.recipe.training.epochs);

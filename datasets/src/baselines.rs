@@ -1,4 +1,4 @@
-//! Baselines that a dataset declares.
+//! Baselines declared by datasets.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -18,9 +18,9 @@ pub struct Baseline {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NaiveBayesFeatures {
-    /// Tokenization.
+    /// Unit of tokenization.
     pub level: Tokenization,
-    /// Maximum n of the n-grams, tuned from 1 up.
+    /// Maximum n of the n-grams; n is tuned on the validation split, from 1 to this maximum.
     pub max_n: usize,
 }
 

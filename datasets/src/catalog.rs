@@ -15,7 +15,7 @@ use crate::splits::Splits;
 pub struct Dataset {
     /// The name in recipes.
     pub name: &'static str,
-    /// The task that its columns are for.
+    /// Name of the task that its columns determine.
     pub task: &'static str,
     /// One line for listings.
     pub summary: &'static str,
@@ -37,11 +37,11 @@ pub enum Origin {
         /// The published files.
         files: &'static [Source],
     },
-    /// A CSV file of the user's own, see [`table`](crate::table).
+    /// A CSV file of the user, see [`table`](crate::table).
     Table,
 }
 
-/// Every dataset, in listing order: the generated ones, then those of files.
+/// Every dataset, in listing order: generated datasets first.
 pub fn all() -> &'static [Dataset] {
     static ALL: LazyLock<Vec<Dataset>> = LazyLock::new(|| {
         let generated = generators::ALL.iter().map(|generator| Dataset {
@@ -79,7 +79,7 @@ impl Dataset {
         }
     }
 
-    /// Loads the dataset; published files are searched in `dir`.
+    /// Loads the dataset; published files are searched for in `dir`.
     ///
     /// # Errors
     /// [`DataError`], which names the file and the fix.

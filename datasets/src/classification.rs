@@ -36,7 +36,7 @@ pub struct Classification {
     pub validation: Vec<Example>,
     /// Test split; empty if its file is missing.
     pub test: Vec<Example>,
-    /// Cleaning already applied to these texts; a model needs it for new texts too.
+    /// Cleaning steps that were applied to these texts, and that a model applies to new ones.
     pub cleaning: Cleaning,
     /// Rule-based baselines.
     pub baselines: Vec<Baseline>,
@@ -45,10 +45,10 @@ pub struct Classification {
 }
 
 impl Classification {
-    /// The texts and labels of records, by the columns `text`, `label` and `groups`.
+    /// Converts records, using the columns `text`, `label` and `groups`.
     ///
     /// # Errors
-    /// If a column is absent, a label is not among those of the dataset, or there are fewer than two labels.
+    /// If a column is missing, a label is not among those of the dataset, or there are fewer than two labels.
     pub fn from_records(splits: &Splits, columns: &Columns) -> Result<Self, DataError> {
         let text = Columns::need("text", columns.text.as_ref())?;
         let label = Columns::need("label", columns.label.as_ref())?;

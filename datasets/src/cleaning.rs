@@ -1,6 +1,6 @@
 //! Text cleaning before tokenization.
 //!
-//! The steps are saved by name with the encoder of a model, so that prediction cleans text exactly as training did.
+//! The steps are saved by name with the codec of a model, so that prediction cleans texts with them, too.
 
 use std::borrow::Cow;
 
@@ -18,7 +18,7 @@ pub enum CleaningStep {
     ByteOrderMarks,
     /// Replaces each `<br />` by a space.
     HtmlLineBreaks,
-    /// Unicode normalization form C (composed characters).
+    /// Applies Unicode normalization form C (composed characters).
     Nfc,
     /// Removes leading and trailing whitespace.
     Trim,
@@ -26,7 +26,7 @@ pub enum CleaningStep {
 
 /// A sequence of cleaning steps.
 ///
-/// The default, used for every dataset: remove byte-order marks, then NFC.
+/// The default removes byte-order marks and applies NFC.
 ///
 /// ```
 /// use seqzoo_datasets::cleaning::{Cleaning, CleaningStep};

@@ -5,35 +5,35 @@ use serde::{Deserialize, Serialize};
 
 use crate::DataError;
 
-/// Columns by role: the names of the columns that a task reads.
+/// Names of the columns that a task uses, by role.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Columns {
-    /// Text to classify, or running text.
+    /// classification, language-model: column of the texts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
-    /// Label of a text.
+    /// classification: column of the label of each text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
-    /// Tokens of a sentence.
+    /// tagging: column of the tokens of each sentence.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tokens: Option<String>,
-    /// Tags of the tokens.
+    /// tagging: column of the tags, one per token.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tags: Option<String>,
-    /// Source text of a pair.
+    /// seq2seq: column of the source texts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
-    /// Target text of a pair, or the series to forecast.
+    /// seq2seq: column of the target texts; forecasting: column to forecast.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
-    /// Timestamps of a series; without them, rows are numbered.
+    /// forecasting: column of the timestamps, in order and with equal steps; without it, rows are numbered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub time: Option<String>,
-    /// Features of a series, known up to the forecast origin.
+    /// forecasting: further input columns (past covariates), known up to the forecast origin.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub features: Vec<String>,
-    /// Groups for per-group metrics.
+    /// classification, seq2seq: columns whose values define groups, for which metrics are reported separately.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<String>,
 }
@@ -50,7 +50,7 @@ impl Columns {
         single.chain(features).chain(groups).map(String::as_str).collect()
     }
 
-    /// The task that these columns allow: `classification` (text, label), `tagging` (tokens, tags), `seq2seq` (source, target),
+    /// The task that these columns determine: `classification` (text, label), `tagging` (tokens, tags), `seq2seq` (source, target),
     /// `forecasting` (target) or `language-model` (text).
     pub fn task(&self) -> Option<&'static str> {
         match self {
@@ -63,10 +63,10 @@ impl Columns {
         }
     }
 
-    /// The name of the column with a role, as a value of `data.columns`.
+    /// The name of the column with a required role.
     ///
     /// # Errors
-    /// If there is none.
+    /// If no column has the role.
     pub fn need<'a>(role: &'static str, name: Option<&'a String>) -> Result<&'a str, DataError> {
         let missing = || {
             let field = format!("data.columns.{role}");

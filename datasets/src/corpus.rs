@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::DataError;
+use crate::cleaning::Cleaning;
 use crate::columns::Columns;
 use crate::digest::Digest;
 use crate::ngram::NGrams;
@@ -19,7 +20,7 @@ pub fn unknown_share(tokens: &[u32]) -> Option<f64> {
     Some(unknown as f64 / predicted.len() as f64)
 }
 
-/// Running text, split.
+/// A loaded dataset for language modeling: running text.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Corpus {
     /// Training split.
@@ -28,18 +29,25 @@ pub struct Corpus {
     pub validation: String,
     /// Test split; may be empty.
     pub test: String,
+    /// Cleaning applied to these texts; a model needs it for new texts too.
+    pub cleaning: Cleaning,
 }
 
 impl Corpus {
-    /// The texts of records, by the column `text`; rows without a line end get one between them.
+    /// Converts records, using the column `text`; a line end is added between rows that have none.
     ///
     /// # Errors
-    /// If the column is absent.
+    /// If the column is missing.
     pub fn from_records(splits: &Splits, columns: &Columns) -> Result<Self, DataError> {
         let name = Columns::need("text", columns.text.as_ref())?;
         let text =
             |records: &Records| if records.is_empty() { Ok(String::new()) } else { records.joined("text", name) };
-        Ok(Self { train: text(&splits.train)?, validation: text(&splits.validation)?, test: text(&splits.test)? })
+        Ok(Self {
+            train: text(&splits.train)?,
+            validation: text(&splits.validation)?,
+            test: text(&splits.test)?,
+            cleaning: splits.cleaning.clone(),
+        })
     }
 
     /// Reads a text file as a corpus; the last tenth becomes the validation split.
@@ -94,7 +102,7 @@ mod tests {
     #[test]
     fn the_baseline_treats_all_unknown_tokens_as_one_event() {
         // `a` is known; `u` and `v` occur once each.
-        let corpus = Corpus { train: "a u a v".to_owned(), validation: "a q a".to_owned(), test: String::new() };
+        let corpus = Corpus { train: "a u a v".to_owned(), validation: "a q a".to_owned(), ..Corpus::default() };
         let vocabulary = Vocabulary::build(Tokenization::Words.tokens(&corpus.train), 2, 9);
         let (name, found) = corpus.baselines(Split::Validation, Tokenization::Words, &vocabulary).remove(0);
         // Two events: P_0 = 1/2, P_1 = (2 + 2/2) / 6 each. Two unknown tokens follow `a`: P_2 = (2 + 1/2) / 3.

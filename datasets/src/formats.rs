@@ -1,8 +1,8 @@
-//! File formats: each reads a file as [`Records`], over the one reading layer.
+//! File formats: each parses a file into [`Records`].
 //!
 //! A format is one file in this folder and one line in the list below. It declares its name, the columns that it yields, and the
-//! options that it reads; [`Format::read`] refuses any other option. Containers, encodings and line ends are the business of
-//! [`reading`](crate::reading), the choice of columns that of [`DataSettings`](crate::settings::DataSettings).
+//! options that it accepts; [`Format::read`] rejects any other option. [`reading`](crate::reading) handles containers, encodings and line
+//! ends, and [`DataSettings`](crate::settings::DataSettings) selects the columns.
 
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
@@ -49,7 +49,7 @@ pub(crate) struct Request<'a> {
     pub input: &'a Input,
     /// Options of the format, by name.
     options: Table,
-    /// Names of the columns in use; a format may leave out any other.
+    /// Names of the columns in use; a format may omit all others.
     pub columns: &'a [&'a str],
 }
 
@@ -67,7 +67,7 @@ impl Format {
     /// The format with this name.
     ///
     /// # Errors
-    /// If there is none.
+    /// If there is no such format.
     pub fn named(name: &str) -> Result<&'static Self, DataError> {
         let known = || ALL.iter().map(|format| format.name);
         let unknown = || {
@@ -101,7 +101,7 @@ impl Format {
     /// Checks the names of options.
     ///
     /// # Errors
-    /// The first unknown one, with the nearest known one.
+    /// The first unknown option, with the nearest known one.
     pub fn check(&self, options: &Table) -> Result<(), DataError> {
         let known = || COMMON.iter().chain(self.options).map(|(name, _)| *name);
         let Some(unknown) = options.keys().find(|option| !known().any(|name| name == option.as_str())) else {

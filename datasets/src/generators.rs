@@ -1,6 +1,6 @@
-//! Generated datasets: each yields [`Records`], identical on every machine.
+//! Generated datasets: each generates [`Records`] that are identical on every machine.
 //!
-//! A generator is one file in this folder and one line in the list below.
+//! To add a generator, add a file to this folder and its name to the list below.
 
 use crate::baselines::Baseline;
 use crate::columns::Columns;

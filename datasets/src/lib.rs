@@ -1,17 +1,17 @@
-//! Datasets described, not programmed: formats, generators, the text pipeline, batching, metrics.
+//! Datasets: formats, generators, splits, text encoding, batching, metrics.
 //!
 //! - [`settings`] is the `[data]` section of a recipe: a dataset by name, or files with a format, columns by role and a split rule.
-//!   Loading it yields [`records`]: named columns, one [`Splits`](splits::Splits) for each dataset.
-//! - [`formats`] read files as records, one file per format, over [`reading`], which handles containers, encodings and lines.
-//!   [`generators`] yield records without files. [`published`] has one manifest per published dataset; [`splitting`] divides records
+//!   Loading it yields [`Splits`](splits::Splits): the [`records`] of each split, as named columns.
+//! - [`formats`] parse files into records, one module per format, on top of [`reading`], which handles containers, encodings and lines.
+//!   [`generators`] generate records. [`published`] has one manifest per published dataset; [`splitting`] divides records
 //!   into splits; [`cleaning`] normalizes text.
-//! - [`classification`], [`corpus`], [`tagging`], [`transduction`] and [`series`] are the dataset types of tasks, made from records;
+//! - [`classification`], [`corpus`], [`tagging`], [`transduction`] and [`series`] are the dataset types of the tasks, converted from records;
 //!   [`catalog`] is the list of all datasets; [`conllu`] parses and writes CoNLL-U, [`table`] reads a CSV file as a series, and
 //!   [`timestamps`] finds the time step of a series.
 //! - [`text`] encodes text as token ids, [`batch`] groups examples of similar length, [`scores`] computes metrics, [`baselines`],
 //!   [`naive_bayes`] and [`ngram`] are baselines, and [`nearest`] suggests corrections for misspelled names.
 //!
-//! This crate knows nothing about networks.
+//! This crate does not depend on models.
 
 pub mod baselines;
 pub mod batch;
@@ -44,8 +44,7 @@ pub mod transduction;
 
 use std::path::{Path, PathBuf};
 
-/// An error in loading data; each variant names the file or field, what was expected, and the fix. It never names flags: only the
-/// program has them.
+/// Error of loading data. Each variant names the file or field, what was expected, and the fix; the program adds command-line flags.
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
     /// A file of a published dataset was not found.
@@ -57,11 +56,11 @@ pub enum DataError {
         dir: PathBuf,
         /// The file, relative to the folder.
         file: String,
-        /// Where it is published.
+        /// URL at which it is published.
         url: String,
     },
-    /// Data of the user's own are needed, but no file was given.
-    #[error("this recipe trains on a {format} file of yours, but none is given: name it in data.files")]
+    /// The recipe needs a file of the user, but none is specified.
+    #[error("this recipe trains on your own {format} file, but none is specified: set data.files")]
     NoFile {
         /// The format of the file.
         format: String,
@@ -76,14 +75,14 @@ pub enum DataError {
         /// Valid values.
         expected: String,
     },
-    /// A column that is needed is absent, ambiguous or of another kind.
+    /// A required column is missing, ambiguous or of the wrong type.
     #[error("{}{detail}", located(path.as_deref(), *line))]
     Column {
         /// The file.
         path: Option<PathBuf>,
         /// 1-based line number of the column names.
         line: Option<usize>,
-        /// What the column is needed for: a field of `data.columns`.
+        /// Role of the column: a field of `data.columns`.
         role: &'static str,
         /// What was found, what was expected, and the fix.
         detail: String,

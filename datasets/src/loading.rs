@@ -1,4 +1,4 @@
-//! Loading: from settings to the records of each split.
+//! Loads the records of each split from data settings.
 
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
@@ -31,7 +31,7 @@ impl DataSettings {
     /// Checks the values, without reading any data.
     ///
     /// # Errors
-    /// The first invalid one.
+    /// The first invalid value.
     pub fn check(&self) -> Result<(), DataError> {
         match self.dataset.as_deref().map(Described::named).transpose()? {
             Some(Described::Generator(generator)) => self.check_generated(generator),
@@ -40,7 +40,7 @@ impl DataSettings {
         }
     }
 
-    /// Loads the data; relative paths are below `data_dir`.
+    /// Loads the data; relative paths start at `data_dir`.
     ///
     /// # Errors
     /// If a value is invalid, a file is missing or invalid, or a split would be empty.
@@ -66,12 +66,12 @@ impl DataSettings {
         self.read(data_dir, Some((manifest, &Self::default())))
     }
 
-    /// Refuses values that only data from files have.
+    /// Refuses fields that apply only to data from files.
     fn check_generated(&self, generator: &Generator) -> Result<(), DataError> {
         let read = ["dataset", "columns", "naive_bayes"];
         match self.values().into_iter().find(|(key, _)| !read.contains(&key.as_str())) {
             Some((key, value)) => {
-                let expected = format!("dataset {} is generated, not read from files; leave it out", generator.name);
+                let expected = format!("not applicable: dataset {} is generated; remove this field", generator.name);
                 Err(DataError::setting(format!("data.{key}"), value, expected))
             }
             None => Ok(()),
@@ -112,7 +112,7 @@ impl DataSettings {
             }
         }
         if let (Some(rule), false) = (&self.split, self.validation.is_empty()) {
-            let expected = "is not needed, since the validation split has its own files; leave one of the two out";
+            let expected = "conflicts with data.validation, the files of the validation split; remove one of the two";
             let value = toml::to_string(rule).unwrap_or_default().trim().replace('\n', ", ");
             return Err(DataError::setting("data.split", value, expected));
         }
@@ -135,12 +135,12 @@ impl DataSettings {
         }
     }
 
-    /// The values that are given, by key.
+    /// The fields that are set, by key.
     fn values(&self) -> Table {
         Table::try_from(self).unwrap_or_default()
     }
 
-    /// Reads the files; `published` is the manifest, and the values that replace some of its section.
+    /// Reads the files; `published` is the manifest and the values that override its section.
     fn read(&self, data_dir: &Path, published: Option<(&Manifest, &Self)>) -> Result<Splits, DataError> {
         let (format, task, rule) = self.check_files()?;
         if self.files.is_empty() && self.train.is_empty() {
@@ -175,7 +175,7 @@ impl DataSettings {
         })
     }
 
-    /// Applies the cleaning to all columns of text with a role.
+    /// Cleans the columns with the role text, source, target of a pair, or tokens.
     fn clean(&self, records: &mut Records) {
         let cleaning = self.cleaning.clone().unwrap_or_default();
         let changed = |text: &str, cleaned: &str| (text != cleaned).then(|| cleaned.to_owned());
@@ -215,7 +215,7 @@ struct Loader<'a> {
     settings: &'a DataSettings,
     format: &'static Format,
     data_dir: &'a Path,
-    /// The manifest, and the values that replace some of its section.
+    /// The manifest and the values that override its section.
     published: Option<(&'a Manifest, &'a DataSettings)>,
     locator: Locator<'a>,
     /// What was skipped, for the user.
@@ -256,7 +256,7 @@ impl<'a> Loader<'a> {
             let found = self.locator.find(path, manifest.is_some())?;
             let inputs: Vec<Input> = match (found, manifest) {
                 (Some(inputs), _) => inputs,
-                // The test split of a published dataset is often kept apart.
+                // Copies of a published dataset often lack the test split.
                 (None, Some(_)) if field == "test" => continue,
                 (None, Some(manifest)) => return Err(manifest.missing(self.data_dir, path)),
                 (None, None) => {

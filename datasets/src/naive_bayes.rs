@@ -33,9 +33,9 @@ pub struct Settings {
 /// P(g | c)      = (n(g, c) + smoothing) / (n(c) + smoothing |V|)
 /// ```
 ///
-/// `n(g, c)` is the count of `g` in the training texts of label `c`, `n(c)` its sum over all `g`, and `V` the set of n-grams of
+/// `n(g, c)` is the count of `g` in the training texts of label `c`, `n(c)` its sum over all `g`, and `V` the vocabulary of n-grams of
 /// all training texts; other n-grams are ignored. An n-gram has 1 to `max_n` consecutive tokens, including a boundary marker at
-/// either end of the text, but is not a marker alone. Labels without training texts are never predicted; ties go to the first
+/// either end of the text, but never consists of a marker only. Labels without training texts are never predicted; ties go to the first
 /// label.
 #[derive(Debug, Clone)]
 pub struct NaiveBayes {

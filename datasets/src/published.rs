@@ -1,6 +1,6 @@
 //! Published datasets: one manifest per dataset in `datasets/published`, with its metadata, files, and `[data]` section.
 //!
-//! A new dataset of a known format is one TOML file, and its name in the list below.
+//! To add a dataset of a known format, add a TOML file, and its name to the list below.
 
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
@@ -19,7 +19,7 @@ macro_rules! published {
 
 published!["names", "imdb", "pos", "shakespeare", "ptb", "temperatures", "table"];
 
-/// The description of a dataset.
+/// The manifest of a dataset: metadata, files, and `[data]` section.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
@@ -78,7 +78,7 @@ impl Manifest {
         Self::all().iter().find(|manifest| manifest.name == name)
     }
 
-    /// The `[data]` section. If it names no files, the published ones are those of all splits.
+    /// The `[data]` section; if it specifies no files, all splits come from the published files.
     pub fn section(&self) -> DataSettings {
         let mut section = self.data.clone();
         if [&section.files, &section.train].iter().all(|Paths(paths)| paths.is_empty()) {

@@ -1,4 +1,4 @@
-//! Text input: the layer below every format, dataset and prediction.
+//! Text input for formats, datasets and prediction.
 //!
 //! - Input is a file, a file in an archive, or standard input if the path is `-`.
 //! - Gzip and zip are detected by their first bytes, not by the file name, and decompressed; tar archives are known by their names.
@@ -22,7 +22,7 @@ pub use input::Input;
 pub(crate) use input::Locator;
 pub use lines::{Line, Lines};
 
-/// The path that stands for standard input.
+/// The path of standard input.
 pub const STANDARD_INPUT: &str = "-";
 
 /// U+FEFF, the byte-order mark.

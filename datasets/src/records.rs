@@ -1,4 +1,4 @@
-//! Records: what formats and generators yield, as named columns of equal length.
+//! Records: rows of data as named columns of equal length, as formats and generators yield them.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -12,11 +12,11 @@ use crate::timestamps::shown;
 /// A split of a dataset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Split {
-    /// For training.
+    /// Training split.
     Train,
-    /// For early stopping and model selection.
+    /// Validation split: for early stopping and model selection.
     Validation,
-    /// For reporting only.
+    /// Test split: for reporting only.
     Test,
 }
 
@@ -80,7 +80,7 @@ impl Column {
         }
     }
 
-    /// Appends a column of the same kind; returns whether it is of the same kind.
+    /// Appends a column of the same type; returns false if the types differ.
     fn append(&mut self, other: Self) -> bool {
         match (self, other) {
             (Column::Text(texts), Column::Text(more)) => texts.extend(more),
@@ -92,7 +92,7 @@ impl Column {
     }
 }
 
-/// The lines that a row was read from, for messages.
+/// File and lines of a row, for messages.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Place {
     /// Index into the files of the records.
@@ -111,12 +111,12 @@ pub struct Records {
     files: Vec<PathBuf>,
     /// One per row, or none if the rows are generated.
     places: Vec<Place>,
-    /// Line of the column names, if the first file has such a line.
+    /// 1-based line of the column names, if the first file has one.
     header: Option<usize>,
 }
 
 impl Records {
-    /// Records that come from no file.
+    /// Generated records.
     ///
     /// # Panics
     /// If the columns differ in length.
@@ -187,10 +187,10 @@ impl Records {
         Some((&self.files[place.file], place.line))
     }
 
-    /// The column with this name; `role` is what it is needed for.
+    /// The column with this name; `role` is its role in messages.
     ///
     /// # Errors
-    /// If there is none, or several.
+    /// If there is no such column, or more than one.
     pub fn column(&self, role: &'static str, name: &str) -> Result<&Column, DataError> {
         let indices: Vec<usize> = (0..self.columns.len()).filter(|&index| self.columns[index].0 == name).collect();
         match indices[..] {
@@ -203,7 +203,7 @@ impl Records {
                 };
                 let hint = did_you_mean(name, self.names());
                 let all = self.names().map(shown).collect::<Vec<_>>().join(", ");
-                Err(self.wrong_column(role, format!("no {column}, named as {role}{hint}; the columns are {all}")))
+                Err(self.wrong_column(role, format!("no {column} to use as {role}{hint}; the columns are {all}")))
             }
             _ => {
                 let (last, others) = indices.split_last().expect("at least two match");
@@ -230,7 +230,7 @@ impl Records {
         }
     }
 
-    /// The texts of a column as one running text, with a line end between rows that have none.
+    /// The texts of a column as one running text; a line end is added between rows that have none.
     ///
     /// # Errors
     /// If there is no such column, or it has no texts.
@@ -256,7 +256,7 @@ impl Records {
         }
     }
 
-    /// The numbers of a column, parsed if it has texts. They are finite as 32-bit floats.
+    /// The numbers of a column, parsed if it has texts; each is finite as a 32-bit float.
     ///
     /// # Errors
     /// If there is no such column, a value is missing, or it is not a finite number.
@@ -285,7 +285,7 @@ impl Records {
         }
     }
 
-    /// The groups of each row, from columns of texts; rows of equal groups share them.
+    /// The groups of each row, from columns of texts; rows with equal groups share memory.
     ///
     /// # Errors
     /// If a column is absent, or has no texts.
@@ -306,7 +306,7 @@ impl Records {
         Ok((0..self.rows).map(of_row).collect())
     }
 
-    /// An error if a text stands for a missing value.
+    /// Checks that a text is not a representation of a missing value.
     pub(crate) fn present(&self, row: usize, column: &str, text: &str) -> Result<(), DataError> {
         if MISSING.contains(&&*text.to_uppercase()) {
             let detail = format!("missing value in column {}; fill it in or end the series there", shown(column));
@@ -353,10 +353,13 @@ impl Records {
             if same {
                 return Ok(());
             }
-            return Err(DataError::of_records(file.as_deref(), "columns of another kind than in the files before"));
+            return Err(DataError::of_records(
+                file.as_deref(),
+                "columns differ in type from those of the previous files",
+            ));
         }
         let expected = self.names().map(shown).collect::<Vec<_>>().join(", ");
-        let detail = format!("the columns are {found}, but those of the files before are {expected}");
+        let detail = format!("the columns are {found}, but those of the previous files are {expected}");
         Err(DataError::of_records(other.file(), detail))
     }
 

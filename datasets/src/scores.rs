@@ -67,7 +67,7 @@ impl Metric {
     }
 }
 
-/// Metrics of a set of predictions.
+/// Metrics of predictions.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Scores {
     /// Number of predictions: labels of texts, tokens of running text, whole sequences, forecast values.
@@ -160,7 +160,7 @@ pub struct Evaluation {
     pub confusion: Option<ConfusionMatrix>,
     /// Coverage of the prediction intervals, if the model has them.
     pub interval: Option<Interval>,
-    /// Share of unknown tokens among the predicted ones. All unknown tokens are one event, so losses over different vocabularies
+    /// Share of unknown tokens among the predicted ones. All unknown tokens have the same id, so losses over different vocabularies
     /// are not comparable. `None` where no tokens are predicted.
     pub unknown: Option<f64>,
 }

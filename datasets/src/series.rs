@@ -19,7 +19,7 @@ const MIN_ROWS: usize = 30;
 
 /// A loaded time series with equal time steps.
 ///
-/// Every column and `times` have one value per row; `train` ≤ `validation` ≤ rows.
+/// Every column and `timestamps` have one value per row; `train_end` ≤ `validation_end` ≤ rows.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Series {
     /// The target first, then the features; all are known up to the forecast origin.
@@ -28,9 +28,9 @@ pub struct Series {
     pub timestamps: Vec<String>,
     /// The time step between consecutive rows.
     pub step: TimeStep,
-    /// The step number of row 0 in the calendar, see [`TimeStep::number`]; with the season it determines the phase of each row.
+    /// Step number of row 0, see [`TimeStep::number`]; with the season, it determines the seasonal phase of each row.
     pub first_step: i64,
-    /// Length of the season in steps; `None` if unknown.
+    /// Seasonal period in steps; `None` if unknown.
     pub season: Option<usize>,
     /// End of the training split `0..train` and start of the validation split.
     pub train_end: usize,
@@ -73,17 +73,17 @@ pub struct RollingOrigin {
 }
 
 impl Series {
-    /// The series of records, by the columns `time`, `target` and `features`. The splits follow each other in time.
+    /// Converts records, using the columns `time`, `target` and `features`. The splits must be consecutive in time.
     ///
     /// # Errors
-    /// If there are fewer than 30 rows, a column is absent, a value is missing or not a finite number, the timestamps have no equal
-    /// steps, or a column is constant in the training split.
+    /// If there are fewer than 30 rows, a column is missing, a value is missing or not a finite number, the steps between timestamps are
+    /// not equal, or a column is constant in the training split.
     pub fn from_records(splits: &Splits, columns: &Columns) -> Result<Self, DataError> {
         let mut records = splits.train.clone();
         records.append(splits.validation.clone())?;
         records.append(splits.test.clone())?;
         let rows = records.len();
-        // An absent column is the more likely mistake.
+        // Report a missing column first: it is the more likely mistake.
         let used = Used::find(&records, columns)?;
         if rows < MIN_ROWS {
             let detail = format!("{rows} rows are too few to train on; at least {MIN_ROWS} are needed");
@@ -100,8 +100,8 @@ impl Series {
         Ok(series)
     }
 
-    /// The series of recent rows to forecast from, for a model trained on time steps of `step`: it may have any length and constant
-    /// columns, and ambiguous timestamps are resolved by `step`.
+    /// Converts recent rows to forecast from, for a model trained on time steps of `step`. Any length and constant columns are valid, and
+    /// `step` resolves ambiguous timestamps.
     ///
     /// # Errors
     /// As [`Series::from_records`], except that one row suffices and columns may be constant.

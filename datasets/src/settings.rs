@@ -1,4 +1,4 @@
-//! The data of a recipe: a dataset by name, or files of a known format, with columns by role, and the way they are split.
+//! The data of a recipe: a named dataset, or files of a known format with columns by role and a split rule.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -12,10 +12,10 @@ use crate::cleaning::Cleaning;
 use crate::columns::Columns;
 use crate::splitting::SplitRule;
 
-/// The `[data]` section of a recipe and of a dataset's description.
+/// The `[data]` section of a recipe and of a manifest.
 ///
-/// `dataset` takes the section of that dataset, and every other key given replaces that of the dataset; or `format` and files describe
-/// data of one's own:
+/// Either `dataset` names a dataset, whose own section supplies the defaults of all other fields, or `format` and `files` describe the
+/// user's own data:
 ///
 /// ```
 /// # use seqzoo_datasets::settings::DataSettings;
@@ -31,65 +31,77 @@ use crate::splitting::SplitRule;
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct DataSettings {
-    /// Name of a published or generated dataset.
+    /// Name of a published or generated dataset, as listed by `seqzoo list datasets`. A published dataset supplies the defaults of all other
+    /// fields of this section; of a generated one, only `columns` and `naive_bayes` can be set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dataset: Option<String>,
-    /// Format of the files; `seqzoo list formats` shows all.
+    /// Format of the files, such as `csv` or `conllu`; `seqzoo list formats` shows all. Required without `dataset`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub format: Option<String>,
-    /// Files or folders that `split` divides into all splits. Relative paths, here and below, start at the working directory, or at the data
-    /// folder if `dataset` is given.
+    /// Files or folders, as one path or a list, that `split` divides into the training, validation and test split. Relative paths start at
+    /// the data folder (`data`, `SEQZOO_DATA_DIR` or `--data-dir`) for a `dataset`, else at the working directory or `--data-dir`.
     #[serde(skip_serializing_if = "Paths::is_empty")]
     #[schemars(with = "Vec<String>")]
     pub files: Paths,
-    /// Files or folders of the training split; `split` takes the validation split from them if that has none of its own.
+    /// Files or folders of the training split, instead of `files`; without `validation`, `split` divides them into a training and a
+    /// validation split.
     #[serde(skip_serializing_if = "Paths::is_empty")]
     #[schemars(with = "Vec<String>")]
     pub train: Paths,
-    /// Files or folders of the validation split.
+    /// Files or folders of the validation split; requires `train`.
     #[serde(skip_serializing_if = "Paths::is_empty")]
     #[schemars(with = "Vec<String>")]
     pub validation: Paths,
-    /// Files or folders of the test split.
+    /// Files or folders of the test split; requires `train`.
     #[serde(skip_serializing_if = "Paths::is_empty")]
     #[schemars(with = "Vec<String>")]
     pub test: Paths,
-    /// Archives that contain the files, if these are not found in the data folder; the first archive that exists is used.
+    /// Tar or zip archives to search for files that do not exist on disk; only the first archive that exists is used.
     #[serde(skip_serializing_if = "Paths::is_empty")]
     #[schemars(with = "Vec<String>")]
     pub archives: Paths,
-    /// Columns by role.
+    /// Column names by role, such as `{ text = "review", label = "sentiment" }`; the roles determine the task.
     #[serde(skip_serializing_if = "Columns::is_empty")]
     #[schemars(with = "BTreeMap<String, String>")]
     pub columns: Columns,
-    /// Names of the labels or tags, in order, and no others; by default, those of the training split in alphabetical order.
+    /// classification, tagging: all labels or tags, in order; any other one in the data is an error. By default, those of the training
+    /// split, sorted.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub labels: Vec<String>,
-    /// Cleaning of texts and tokens, applied to new texts too.
+    /// Cleaning steps for texts and tokens, applied in this order: `byte-order-marks` removes U+FEFF, `nfc` applies Unicode normalization
+    /// form C, `html-line-breaks` replaces `<br />` by a space, `trim` removes leading and trailing whitespace. By default,
+    /// `byte-order-marks` and `nfc`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Vec<String>>")]
     pub cleaning: Option<Cleaning>,
-    /// Whether rows that equal an earlier row in all columns with a role are left out.
+    /// Whether to remove rows that repeat an earlier row in all columns with a role except `features` and `groups`; by default, false.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub distinct: Option<bool>,
-    /// Division into splits.
+    /// Rule that divides the rows into splits. `{ by = "shuffle", validation = 0.1, test = 0.1, seed = 0, stratify = true }` shuffles them,
+    /// with the same fractions of each label if stratified; `{ by = "rows", validation = 0.15, test = 0.15 }` uses the last rows, `by =
+    /// "characters"` the last characters of running text; `{ by = "every", validation = 5 }` uses every fifth row for validation;
+    /// `{ by = "time", validation = "1988-01-01", test = "1989-01-01" }` names the first timestamps of the splits. By default, a tenth of
+    /// the characters is the validation split for language models, 15 % and 15 % of the rows are the validation and test splits for
+    /// forecasting, and a shuffled tenth is the validation split otherwise.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "BTreeMap<String, String>")]
     pub split: Option<SplitRule>,
-    /// Features of the naive Bayes baseline of a classification dataset.
+    /// classification: features of the naive Bayes baseline, n-grams of 1 to `max_n` tokens; `level` is a tokenization as in `task.level`.
+    /// For files, by default `{ level = "words", max_n = 2 }`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "BTreeMap<String, String>")]
     pub naive_bayes: Option<NaiveBayesFeatures>,
-    /// Length of the season of a series in rows; by default, that of its time step.
+    /// forecasting: seasonal period in rows; by default derived from the time step. `task.season` takes precedence.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub season: Option<usize>,
-    /// Number of time steps that a series may lack; its rows are numbered from the first one on, as if none were missing.
+    /// forecasting: maximum total number of missing time steps; by default 0. Rows around a gap are treated as consecutive, and the
+    /// seasonal phase then counts rows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub missing_steps: Option<usize>,
-    /// Number of rows that a file must have, as published.
+    /// Expected number of rows of `files`, or of each split with its own files; any other number is an error.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rows: Option<usize>,
-    /// Options of the format.
+    /// Options of the format, such as `{ separator = ";" }`; `seqzoo list formats` shows those of each format.
     #[serde(skip_serializing_if = "Table::is_empty")]
     #[schemars(with = "BTreeMap<String, String>")]
     pub options: Table,
@@ -134,7 +146,7 @@ impl Paths {
 }
 
 impl DataSettings {
-    /// The values that are given, as TOML.
+    /// The fields that are set, as TOML.
     pub fn to_toml(&self) -> String {
         toml::to_string(self).unwrap_or_default()
     }
@@ -170,7 +182,7 @@ impl DataSettings {
             labels: if self.labels.is_empty() { base.labels } else { self.labels },
             cleaning: self.cleaning.or(base.cleaning),
             distinct: self.distinct.or(base.distinct),
-            // A validation split with its own files needs no rule.
+            // A validation split with its own files makes the rule unnecessary.
             split: self.split.or(base.split.filter(|_| !own_validation)),
             naive_bayes: self.naive_bayes.or(base.naive_bayes),
             season: self.season.or(base.season),

@@ -1,4 +1,4 @@
-//! Division of records into training, validation and test split.
+//! Rules that divide records into training, validation and test split.
 
 use std::cmp::Ordering;
 use std::collections::HashSet;
@@ -11,11 +11,11 @@ use crate::DataError;
 use crate::columns::Columns;
 use crate::records::{Column, Records};
 
-/// How records are divided into splits. Fractions are rounded to whole ten-thousandths.
+/// Rule that divides records into splits. Fractions are rounded to four decimal places.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "by", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum SplitRule {
-    /// Running text: the last characters are the test split, those before them the validation split.
+    /// Consecutive splits of running text: the last characters are the test split, those before them the validation split.
     Characters {
         /// Fraction of the validation split.
         validation: f64,
@@ -23,7 +23,7 @@ pub enum SplitRule {
         #[serde(default, skip_serializing_if = "is_zero")]
         test: f64,
     },
-    /// The last rows are the test split, those before them the validation split.
+    /// Consecutive splits: the last rows are the test split, those before them the validation split.
     Rows {
         /// Fraction of the validation split.
         validation: f64,
@@ -31,27 +31,27 @@ pub enum SplitRule {
         #[serde(default, skip_serializing_if = "is_zero")]
         test: f64,
     },
-    /// The rows are sorted, so that their order in files does not matter, and shuffled: the first ones are the validation split,
-    /// the next ones the test split.
+    /// Random splits: the rows are sorted, so that their order in files does not matter, and shuffled; the first ones are the validation
+    /// split, the next ones the test split.
     Shuffle {
         /// Fraction of the validation split.
         validation: f64,
         /// Fraction of the test split.
         #[serde(default, skip_serializing_if = "is_zero")]
         test: f64,
-        /// Random seed; the seed of a run does not affect its splits.
+        /// Random seed; the seed of a run does not affect the splits.
         #[serde(default)]
         seed: u64,
-        /// Whether each label has its fractions in every split.
+        /// Whether the fractions hold for each label (stratified splits).
         #[serde(default)]
         stratify: bool,
     },
-    /// Every nth row, from the first one on, is the validation split; there is no test split.
+    /// Every n-th row, starting with the first, is the validation split; there is no test split.
     Every {
-        /// n.
+        /// The interval n.
         validation: usize,
     },
-    /// A series: the splits start at the rows of these timestamps.
+    /// Consecutive splits of a time series, which start at the rows with these timestamps.
     Time {
         /// First timestamp of the validation split.
         validation: String,
@@ -71,7 +71,7 @@ type Groups = Vec<(Option<String>, Vec<usize>)>;
 /// Unit of fractions.
 const UNITS: usize = 10_000;
 
-/// Minimum number of characters of a running text that is divided.
+/// Minimum number of characters of a running text.
 const MIN_CHARACTERS: usize = 100;
 
 impl SplitRule {
@@ -87,14 +87,14 @@ impl SplitRule {
     /// Checks the values.
     ///
     /// # Errors
-    /// The first invalid one.
+    /// The first invalid value.
     pub(crate) fn check(&self) -> Result<(), DataError> {
         match self {
             Self::Characters { validation, test }
             | Self::Rows { validation, test }
             | Self::Shuffle { validation, test, .. } => Fractions::new(*validation, *test).map(drop),
             Self::Every { validation: validation @ (0 | 1) } => {
-                Err(DataError::setting("data.split.validation", validation, "a whole number from 2"))
+                Err(DataError::setting("data.split.validation", validation, "an integer of at least 2"))
             }
             Self::Every { .. } | Self::Time { .. } => Ok(()),
         }
@@ -123,7 +123,7 @@ impl SplitRule {
     }
 }
 
-/// The training, validation and test split of records.
+/// Divides records into training, validation and test split.
 ///
 /// # Errors
 /// If a value of the rule is invalid, or there are too few records for it.
@@ -184,7 +184,7 @@ struct Fractions {
 impl Fractions {
     fn new(validation: f64, test: f64) -> Result<Self, DataError> {
         let units = |field: &str, fraction: f64, least: f64| {
-            let expected = format!("a fraction from {least}, below 1 together with that of the other split");
+            let expected = format!("a fraction of at least {least}, and below 1 in total with that of the other split");
             match (least..1.0).contains(&fraction) && validation + test < 1.0 {
                 true => Ok((fraction * UNITS as f64).round() as usize),
                 false => Err(DataError::setting(format!("data.split.{field}"), fraction, expected)),
@@ -205,7 +205,7 @@ impl Fractions {
         (size(self.validation), size(self.test))
     }
 
-    /// Minimum number of rows of which each split has at least one.
+    /// Minimum number of rows for which every split has at least one row.
     fn minimum(self) -> usize {
         let smallest = [self.validation, self.test].into_iter().filter(|&units| units > 0).min();
         smallest.map_or(1, |units| UNITS.div_ceil(units))
@@ -291,7 +291,7 @@ impl Shuffle {
     }
 }
 
-/// The first of all rows that are equal in the columns with a role.
+/// Removes rows that repeat an earlier row in all columns of text with a role.
 pub(crate) fn distinct(records: &Records, columns: &Columns) -> Result<Records, DataError> {
     let mut seen: HashSet<Vec<&str>> = HashSet::new();
     let contents = contents(records, columns)?;
@@ -392,9 +392,9 @@ mod tests {
         for (text, part) in [
             ("by = \"rows\"\nvalidation = 0.6\ntest = 0.5", "data.split.validation = 0.6"),
             ("by = \"rows\"\nvalidation = -0.1", "data.split.validation = -0.1"),
-            ("by = \"rows\"\nvalidation = 0.0", "data.split.validation = 0: a fraction from 0.0001"),
+            ("by = \"rows\"\nvalidation = 0.0", "data.split.validation = 0: a fraction of at least 0.0001"),
             ("by = \"rows\"\nvalidation = 0.96", "20 rows are too few"),
-            ("by = \"every\"\nvalidation = 1", "a whole number from 2"),
+            ("by = \"every\"\nvalidation = 1", "an integer of at least 2"),
             ("by = \"shuffle\"\nvalidation = 0.01", "20 rows are too few for all splits; at least 100 are needed"),
             ("by = \"time\"\nvalidation = \"05\"", "data.columns.time"),
         ] {

@@ -1,4 +1,4 @@
-//! A CSV file of the user's own, as a time series; the format is [`csv`](crate::formats).
+//! Time series in CSV files of the user, to forecast from; the format is `csv`, see [`formats`](crate::formats).
 //!
 //! Rows must be in time order with equal steps: missing and duplicate steps are errors, since a model treats all steps as equal. The
 //! first 70% of the rows are the training split, the next 15% the validation split, the rest the test split.
@@ -156,12 +156,12 @@ mod tests {
             (
                 one("Wind", "Wnd"),
                 vec![
-                    "line 1: no column `Wind`, named as features",
+                    "line 1: no column `Wind` to use as features",
                     "did you mean `Wnd`?); the columns are `Day`, `Load`, `Wnd`, `Note`",
                 ],
             ),
-            (one("Load", "load"), vec!["no column `Load`, named as target", "did you mean `load`"]),
-            (one("Day", "Date"), vec!["no column `Day`, named as time"]),
+            (one("Load", "load"), vec!["no column `Load` to use as target", "did you mean `load`"]),
+            (one("Day", "Date"), vec!["no column `Day` to use as time"]),
             (one("2024-01-01", "1/1/24"), vec!["line 2: `1/1/24` is not a timestamp: expected `2024-01-31`"]),
             (one("2024-01-04", "4 Jan"), vec!["line 5: `4 Jan` does not have the format of `2024-01-01` on line 2"]),
             (
@@ -207,7 +207,7 @@ mod tests {
         assert_eq!(series, parse(good(), &default_columns()).unwrap());
         assert_eq!(parse(unnamed.replace(',', "\t"), &columns(Some(""), "Load", &["Wind"])).unwrap(), series);
         let error = parse(good(), &columns(Some(""), "Load", &[])).unwrap_err().to_string();
-        assert!(error.contains("line 1: no column without a name, named as time; the columns are `Day`"), "{error}");
+        assert!(error.contains("line 1: no column without a name to use as time; the columns are `Day`"), "{error}");
         let two = unnamed.replacen("Note", "", 1);
         let error = parse(two, &columns(Some(""), "Load", &[])).unwrap_err().to_string();
         assert!(

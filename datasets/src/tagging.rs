@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use crate::DataError;
 use crate::classification::{label_indices, shown_labels};
+use crate::cleaning::Cleaning;
 use crate::columns::Columns;
 use crate::digest::Digest;
 use crate::reading::BYTE_ORDER_MARK;
@@ -32,13 +33,15 @@ pub struct Tagging {
     pub validation: Vec<Sentence>,
     /// Test split; empty if its file is missing.
     pub test: Vec<Sentence>,
+    /// Cleaning applied to these texts; a model needs it for new texts too.
+    pub cleaning: Cleaning,
 }
 
 impl Tagging {
-    /// The sentences of records, by the columns `tokens` and `tags`.
+    /// Converts records, using the columns `tokens` and `tags`.
     ///
     /// # Errors
-    /// If a column is absent, a tag is not among those of the dataset, or a sentence has not one tag per token.
+    /// If a column is missing, a tag is not among those of the dataset, or a sentence does not have one tag per token.
     pub fn from_records(splits: &Splits, columns: &Columns) -> Result<Self, DataError> {
         let tokens = Columns::need("tokens", columns.tokens.as_ref())?;
         let tags = Columns::need("tags", columns.tags.as_ref())?;
@@ -73,7 +76,8 @@ impl Tagging {
             (0..records.len()).map(sentence).collect::<Result<Vec<_>, DataError>>()
         };
         let [train, validation, test] = [&splits.train, &splits.validation, &splits.test].map(sentences);
-        Ok(Self { train: train?, validation: validation?, test: test?, labels })
+        let cleaning = splits.cleaning.clone();
+        Ok(Self { train: train?, validation: validation?, test: test?, labels, cleaning })
     }
 
     /// The sentences of a split.
@@ -263,7 +267,7 @@ mod tests {
             labels: ["A", "B", "C"].map(str::to_owned).to_vec(),
             train: vec![sentence("run/0 run/2 run/2 set/1 set/0"), sentence("set/1 go/1 see/1 be/0 of/0 of/0")],
             validation: vec![sentence("run/0 set/1"), sentence("unheard/2")],
-            test: Vec::new(),
+            ..Tagging::default()
         }
     }
 

@@ -1,4 +1,4 @@
-//! From text to token ids: tokenizer, vocabulary, encoder.
+//! Tokenizers, vocabularies and encoders: from text to token ids.
 
 use std::collections::HashMap;
 
@@ -12,8 +12,8 @@ pub const PADDING: u32 = 0;
 /// Token id of every token outside the vocabulary.
 pub const UNKNOWN: u32 = 1;
 
-/// Tokenizes text into lower-case words (letters, digits, apostrophes) and the marks `. , ! ?`; all other characters are
-/// separators.
+/// Tokenizes text into lowercase words (letters, digits, apostrophes) and the punctuation marks `. , ! ?`; all other characters
+/// are separators.
 ///
 /// ```
 /// let words: Vec<String> = seqzoo_datasets::text::tokenize_words("It's fine, REALLY!").collect();
@@ -35,16 +35,16 @@ pub fn tokenize_words(text: &str) -> impl Iterator<Item = String> {
     })
 }
 
-/// Tokenization of a text.
+/// Unit of tokenization.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Tokenization {
-    /// Lower-case words (letters, digits and apostrophes) and the marks `. , ! ?`, see [`tokenize_words`].
+    /// Lowercase words (letters, digits and apostrophes) and the punctuation marks `. , ! ?`; all else separates words.
     #[default]
     Words,
     /// Single characters.
     Characters,
-    /// Tokens separated by whitespace, and `<eos>` at each line end: for text that is already tokenized.
+    /// Whitespace-separated tokens, with `<eos>` at the end of each line: for text that is already tokenized.
     Tokens,
 }
 
@@ -139,14 +139,14 @@ impl From<Vocabulary> for Vec<String> {
     }
 }
 
-/// Truncation of long texts.
+/// End of a long text that is kept when it is truncated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Truncation {
-    /// Keep the first tokens.
+    /// The first `max_tokens` tokens.
     #[default]
     First,
-    /// Keep the last tokens.
+    /// The last `max_tokens` tokens.
     Last,
 }
 
@@ -168,7 +168,7 @@ pub struct Encoder {
 }
 
 impl Encoder {
-    /// The token ids of `text`; empty if it has no tokens.
+    /// The token ids of a text; empty if it has no tokens.
     pub fn encode(&self, text: &str) -> Vec<u32> {
         let mut ids = self.vocabulary.encode(self.level, &self.cleaning.apply(text));
         match self.keep {

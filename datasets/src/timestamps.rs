@@ -1,8 +1,7 @@
 //! Timestamp formats, and the time step of a series.
 //!
-//! Timestamps of digits only (`20240131`, `202401`, `202452`, `2024013113`) may be dates or plain numbers. The whole column
-//! decides: it holds dates if every value is a date and the steps are equal, else numbers. The same rule decides whether six digits
-//! are months or weeks. Weeks are ISO 8601 weeks (`202452`, `2024-W52`), unless only the epidemiological weeks of the CDC (Sunday
+//! Timestamps of digits only (`20240131`, `202401`, `202452`, `2024013113`) may be dates or plain numbers. They are dates if every value
+//! of the column is a date and the steps are equal, else numbers. The same rule determines whether six digits are months or weeks. Weeks are ISO 8601 weeks (`202452`, `2024-W52`), unless only the epidemiological weeks of the CDC (Sunday
 //! to Saturday) fit the column: the two systems have week 53 in different years.
 
 use std::collections::HashMap;
@@ -28,7 +27,7 @@ pub enum TimeStep {
     EpiWeeks(i64),
     /// This many seconds.
     Seconds(i64),
-    /// This difference, for timestamps that are whole numbers.
+    /// This difference, for timestamps that are integers.
     Count(i64),
 }
 

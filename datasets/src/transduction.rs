@@ -1,9 +1,10 @@
-//! Datasets for transduction (seq2seq).
+//! Datasets for sequence-to-sequence models (seq2seq).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::DataError;
+use crate::cleaning::Cleaning;
 use crate::columns::Columns;
 use crate::digest::Digest;
 use crate::records::{Records, Split};
@@ -21,7 +22,7 @@ pub struct Pair {
     pub groups: Arc<[Group]>,
 }
 
-/// A loaded dataset for transduction.
+/// A loaded dataset for sequence-to-sequence models.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Transduction {
     /// Training split.
@@ -30,13 +31,15 @@ pub struct Transduction {
     pub validation: Vec<Pair>,
     /// Test split; empty if its file is missing.
     pub test: Vec<Pair>,
+    /// Cleaning applied to these texts; a model needs it for new texts too.
+    pub cleaning: Cleaning,
 }
 
 impl Transduction {
-    /// The pairs of records, by the columns `source`, `target` and `groups`.
+    /// Converts records, using the columns `source`, `target` and `groups`.
     ///
     /// # Errors
-    /// If a column is absent.
+    /// If a column is missing.
     pub fn from_records(splits: &Splits, columns: &Columns) -> Result<Self, DataError> {
         let source = Columns::need("source", columns.source.as_ref())?;
         let target = Columns::need("target", columns.target.as_ref())?;
@@ -54,7 +57,8 @@ impl Transduction {
             Ok((0..records.len()).map(pair).collect())
         };
         let [train, validation, test] = [&splits.train, &splits.validation, &splits.test].map(pairs);
-        Ok(Self { train: train?, validation: validation?, test: test? })
+        let cleaning = splits.cleaning.clone();
+        Ok(Self { train: train?, validation: validation?, test: test?, cleaning })
     }
 
     /// The pairs of a split.
@@ -137,7 +141,13 @@ mod tests {
         };
         let split = |pairs: &[&Pair]| pairs.iter().map(|&pair| pair.clone()).collect();
         let digest = |train: &[&Pair], validation: &[&Pair], test: &[&Pair]| {
-            Transduction { train: split(train), validation: split(validation), test: split(test) }.digest()
+            Transduction {
+                train: split(train),
+                validation: split(validation),
+                test: split(test),
+                ..Transduction::default()
+            }
+            .digest()
         };
         let [a, b, c] = &[pair("1+1", "2"), pair("1+", "12"), pair("1+1", "3")];
         let one = digest(&[a], &[b], &[]);

@@ -106,7 +106,7 @@ mod tests {
 
     #[test]
     fn draws_select_tokens_by_probability() {
-        // Without the first, which is not a known token: e², e², e¹, e⁰ in this order.
+        // Weights in this order, without the first token, which is unknown: e², e², e¹, e⁰.
         let total = 2.0 * 2f64.exp() + 1f64.exp() + 1.0;
         let at = |mass: f64| drawn(1.0, 0, 1.0, mass / total);
         assert_eq!([0.0, 7.3, 7.5, 14.7, 14.9, 17.4, 17.6].map(at), [2, 2, 4, 4, 3, 3, 1]);

@@ -57,7 +57,7 @@ impl Model {
         Ok(Self { step: opened.step, recipe, progress, predictor })
     }
 
-    /// The predictor, whatever its task.
+    /// The predictor of any task.
     pub fn predictor(&self) -> &dyn Predictor {
         &*self.predictor
     }
@@ -124,7 +124,7 @@ impl Model {
         Ok(GeneratedText::after(model, &tokens, is_separated, sampling))
     }
 
-    /// Metrics of the model on a split; examples without a token are left out.
+    /// Metrics of the model on a split; examples without a token are skipped.
     ///
     /// # Errors
     /// If the examples are of another task than the model.

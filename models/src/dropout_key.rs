@@ -5,10 +5,10 @@ use std::sync::Arc;
 use burn::tensor::{Bool, Device, Tensor, TensorData};
 use seqzoo_random::{Key, Rng, RngExt};
 
-/// Keys of the dropout masks of a training step; none at inference, when nothing is dropped.
+/// Random keys of the dropout masks of a training step; none at inference, where nothing is dropped.
 ///
 /// Masks are drawn on the host, so they are identical on every backend and when a step is repeated. What is dropped from an example is a
-/// function of the key and the example alone, not of its row in the batch or of the other examples. Embedding dropout and
+/// function of the key and the example only, not of its row in the batch or of the other examples. Embedding dropout and
 /// DropConnect have one mask for the whole batch.
 ///
 /// Networks take `impl Into<DropoutKey>`: `None`, or `Some(key)` with a key that differs in each step, with row numbers as
@@ -65,12 +65,12 @@ impl DropoutKey {
         Self(self.0.as_ref().map(|keys| Keys { examples: Some(examples.into()), ..keys.clone() }))
     }
 
-    /// The keys of a part of the network; `bits` are those of the first index that tell parts apart.
+    /// The keys of a component of the network; `bits` are the bits of the first index that identify the component.
     pub(crate) fn part(&self, bits: u64) -> Self {
         self.map(|key| key.with_first(key.first() ^ bits))
     }
 
-    /// The keys of one mask of a part.
+    /// The keys of one mask of a component.
     pub(crate) fn offset(&self, mask: u64) -> Self {
         self.map(|key| key.offset(mask))
     }

@@ -22,7 +22,7 @@
 //! - [`layers`]: bidirectional layers, stacks with skip connections, dropout, pooling, attention, CRF.
 //! - [`networks`]: the networks that a recipe trains.
 //! - [`architecture`]: the architecture names that a recipe accepts.
-//! - [`parameters`]: parameters by name, and networks without their type; [`parameter_path`]: the names, as in checkpoints.
+//! - [`parameters`]: parameters by name, and type-erased networks; [`parameter_path`]: names of parameters in checkpoints.
 //! - [`dropout_key`]: random keys of dropout masks.
 //! - [`invalid_shape`]: the error for invalid sizes and rates.
 

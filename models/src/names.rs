@@ -1,7 +1,7 @@
 //! Names of parameters in checkpoints, declared next to the fields that hold them.
 //!
 //! Burn visits the parameters of a module by the names of Rust's fields and types. [`FieldNames`] maps them to names that do not change
-//! when code is renamed; [`parameters`](crate::parameters) puts them together.
+//! when code is renamed; [`parameter_path`](crate::parameter_path) joins them to full names.
 
 /// Names in checkpoints of the fields of a struct, or of the variants of an enum.
 #[derive(Debug, Clone, Copy)]

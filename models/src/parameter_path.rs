@@ -1,7 +1,7 @@
 //! Names of parameters, as in checkpoints.
 //!
-//! The name of a parameter is its path: the declared names of the fields that lead to it, joined by dots. A layer of a list has its index, and
-//! a recurrent layer also the name of its cell and direction:
+//! The name of a parameter is its path: the declared names of the fields that lead to it, joined by dots. Layers of a list add their index,
+//! recurrent layers also the name of the cell and the direction:
 //!
 //! | name | parameter |
 //! |---|---|
@@ -13,7 +13,7 @@
 //! | `summary.attention.vector` | scorer of an attention pooling |
 //! | `output.weight`, `output.bias`, `tied_bias` | output layer; bias of one that is tied to the embedding |
 //!
-//! `models/tests/golden/parameters.txt` lists the parameters of every network. Names never change: old checkpoints have them. Each module
+//! `models/tests/golden/parameters.txt` lists the parameters of every network. Names never change, since existing checkpoints contain them. Each module
 //! declares the names of its fields next to them, a cell in its [`INFO`](crate::cell::Cell::INFO); renaming a field changes the declaration's
 //! left side only.
 

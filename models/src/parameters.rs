@@ -1,4 +1,4 @@
-//! Parameters by name, and networks without their type.
+//! Parameters by name, and type-erased networks.
 
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -43,9 +43,9 @@ impl Array {
 /// The new value of a parameter, given its name, shape and value; `None` keeps it.
 pub type Change<'a> = dyn FnMut(&str, &[usize], Tensor<1>) -> Option<Tensor<1>> + 'a;
 
-/// A network without its type: what training and loading need to know of it.
+/// A type-erased network, as training and loading use it.
 ///
-/// Every [`Network`] is one. Parameters are visited by name; their values are flattened to `[elements]` and not tracked by
+/// It is implemented for every [`Network`]. Parameters are visited by name; their values are flattened to `[elements]` and not tracked by
 /// autodiff.
 pub trait DynNetwork: Debug + Send {
     /// A copy, which shares its tensors with the original until either is changed.
@@ -63,10 +63,10 @@ pub trait DynNetwork: Debug + Send {
     /// Replaces each parameter for which `change`, given its name, shape and value, returns a new value.
     fn change_parameters(&mut self, change: &mut Change);
 
-    /// The gradients by parameter; parameters on which the loss does not depend are left out.
+    /// The gradients by parameter; parameters on which the loss does not depend are omitted.
     fn gradients(&self, gradients: &Gradients) -> Flat;
 
-    /// The network, to be downcast to its type.
+    /// The network, for downcasting to its concrete type.
     fn as_any(&self) -> &dyn Any;
 }
 
@@ -192,7 +192,7 @@ pub fn read(network: &dyn DynNetwork) -> Arrays {
 pub struct Mismatch {
     /// Parameters without a tensor.
     pub missing: Vec<String>,
-    /// Tensors that the network has no parameter for.
+    /// Tensors without a parameter in the network.
     pub unexpected: Vec<String>,
     /// Tensors of another shape than their parameter: name, shape of the tensor, shape of the parameter.
     pub misshaped: Vec<(String, Vec<usize>, Vec<usize>)>,
@@ -221,7 +221,7 @@ impl fmt::Display for Mismatch {
 /// Replaces all parameters of a network.
 ///
 /// # Errors
-/// If a tensor is missing, unexpected or misshaped; the network is unchanged.
+/// If a tensor is missing, unexpected or of the wrong shape; the network is then unchanged.
 pub fn write(network: &mut dyn DynNetwork, arrays: &Arrays) -> Result<(), Mismatch> {
     let mismatch = compare(network, arrays);
     if !mismatch.is_empty() {

@@ -85,7 +85,7 @@ const SHAPES: [Shape; 10] = [
     [128, 200, 256, 512],
 ];
 
-/// Floating-point operations per shape, which limit its number of measurements.
+/// Number of floating-point operations per shape after which, beyond three measurements, no more are made.
 const ENOUGH: f64 = 4e11;
 
 /// Case of a measurement.

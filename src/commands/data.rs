@@ -255,7 +255,7 @@ fn check(file: &Source, path: &Path) -> Result<(), Failure> {
 
 /// The examples of a dataset, with the default settings of its task.
 fn prepared(dataset: &Dataset, data: &Splits) -> Result<Box<dyn Examples>, Failure> {
-    let task = seqzoo_tasks::named(dataset.task).ok_or_else(|| Failure::new(DATA, "no task reads this dataset"))?;
+    let task = seqzoo_tasks::named(dataset.task).ok_or_else(|| Failure::new(DATA, "no task supports this dataset"))?;
     let settings = task.resolve(toml::Table::new()).map_err(|error| Failure::new(CONFIGURATION, error))?;
     Ok(task.examples(data, &settings)?.examples)
 }

@@ -22,7 +22,7 @@ pub struct Describe {
     /// Model or recipe.
     #[arg(required_unless_present = "explain")]
     name: Option<String>,
-    /// Explain a field of recipes: meaning, default, valid values and the tasks that read it; `all` prints docs/recipes.md.
+    /// Explain a recipe field: meaning, default, valid values, and the tasks that use it; `all` prints the reference of all fields.
     #[arg(long, value_name = "FIELD", conflicts_with = "name")]
     explain: Option<String>,
     /// Input size for a model's shapes and cost.

@@ -39,7 +39,7 @@ pub struct Generate {
 
 fn temperature(text: &str) -> Result<f64, String> {
     let number: f64 = text.parse().map_err(|_| "expected a number".to_owned())?;
-    if number.is_finite() && number >= 0.0 { Ok(number) } else { Err("expected a number from 0".to_owned()) }
+    if number.is_finite() && number >= 0.0 { Ok(number) } else { Err("expected a number of at least 0".to_owned()) }
 }
 
 fn probability(text: &str) -> Result<f64, String> {

@@ -17,7 +17,7 @@ use crate::failure::{DATA, Failure, USAGE};
 
 /// Predict with a run's best checkpoint: one prediction per text.
 ///
-/// A file or standard input holds one text per line; predictions are printed in order, as lines arrive. A line without
+/// A file or standard input contains one text per line; predictions are printed in order, as lines arrive. A line without
 /// tokens, such as a blank one, has an empty prediction. An unreadable line prints an error in its place, and the exit
 /// code is 4.
 ///
@@ -161,7 +161,7 @@ impl Predict {
         if sentences.peek().is_none() {
             return Err(conllu::no_sentences(path).into());
         }
-        // An interactive writer waits for the prediction of each sentence.
+        // Predict each sentence at once for interactive input.
         let batch_size = if path == Path::new(STANDARD_INPUT) { 1 } else { BATCH_SIZE };
         while sentences.peek().is_some() {
             let batch: Vec<Result<Sentence, DataError>> = sentences.by_ref().take(batch_size).collect();

@@ -131,7 +131,7 @@ impl Probe {
         Ok(())
     }
 
-    /// Norms of a run's models on their longest examples, by tokens read, and a description of the measurement.
+    /// Norms of a run's models on their longest examples, by number of encoded tokens, and a description of the measurement.
     fn of_run(&self, run: &Run, device: &Device) -> Result<(Vec<Norms>, String), Failure> {
         let recipe = &run.environment.settings.recipe;
         let models = recipe.models.iter().map(|name| Ok((name.clone(), Model::open(&run.model(name), device)?)));

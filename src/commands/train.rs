@@ -47,7 +47,7 @@ pub struct Train {
     /// learning rate for each model.
     #[arg(long, conflicts_with_all = ["resume", "out"])]
     find_rate: bool,
-    /// Suggest a clipping threshold from the gradient norms seen in training.
+    /// After training, suggest a clipping threshold from the gradient norms that occurred.
     #[arg(long)]
     suggest_clip: bool,
     /// Resume a run from its latest valid checkpoint; without RUN, the last run.

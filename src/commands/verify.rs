@@ -77,7 +77,7 @@ impl Verify {
         Ok(())
     }
 
-    /// Opens a run of the recipe, with whatever overrides it was trained.
+    /// Opens a run of the recipe, which may have been trained with any overrides.
     fn existing(&self, name: &str) -> Result<Run, Failure> {
         let run = runs().find(name)?;
         let recipe = &run.environment.settings.name;

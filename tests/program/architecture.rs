@@ -1,4 +1,4 @@
-//! ARCHITECTURE.md against the code: its picture of the tree, its import arrows, and no circles among modules.
+//! Checks ARCHITECTURE.md against the code: the layout, the imports of packages, and cycles among modules.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -75,7 +75,7 @@ fn packages() -> BTreeMap<String, PathBuf> {
     folders.map(|folder| folder.strip_prefix(".").map(Path::to_owned).unwrap_or(folder)).map(named).collect()
 }
 
-/// The packages of ours that each package depends on.
+/// The packages of this workspace that each package depends on.
 fn dependencies() -> Graph {
     let of = |(name, folder): (String, PathBuf)| {
         let manifest: toml::Table = read(folder.join("Cargo.toml")).parse().unwrap();
@@ -236,7 +236,7 @@ fn every_pictured_path_exists_and_every_source_is_pictured() {
     for path in &pictured {
         assert!(root().join(path).exists(), "ARCHITECTURE.md shows {}, which does not exist", path.display());
     }
-    // A folder stands for its files, unless some of them are listed one by one.
+    // A listed folder covers all of its files, unless some of them are listed separately.
     let lists_files =
         |folder: &Path| pictured.iter().any(|path| path.parent() == Some(folder) && path.extension().is_some());
     for source in sources() {

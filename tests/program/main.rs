@@ -4,6 +4,7 @@ mod architecture; // ARCHITECTURE.md against the code
 mod errors; // bad input: message, exit code, nothing overwritten
 mod inputs; // input texts, files and runs
 mod listings; // list, describe, help
+mod own_data; // recipes with a [data] section of the user's own
 mod resume; // signals, limits, damaged checkpoints
 mod tables; // CSV files as series: columns, timestamps; recorded data paths; the printed next command
 mod tasks; // taggers, sequence-to-sequence models, forecasters; verify, data
@@ -48,6 +49,11 @@ impl TestDir {
 
     pub(crate) fn run(&self, arguments: &[&str]) -> Finished {
         self.command(arguments).output().unwrap().into()
+    }
+
+    /// Runs in a folder of this directory.
+    pub(crate) fn run_in(&self, folder: &str, arguments: &[&str]) -> Finished {
+        self.command(arguments).current_dir(self.path(folder)).output().unwrap().into()
     }
 
     /// Runs and asserts success.

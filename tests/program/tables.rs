@@ -200,10 +200,10 @@ fn a_run_records_the_paths_of_its_table_and_text() {
 
     fs::rename(&file, place.path("moved.txt")).unwrap();
     let gone = elsewhere(&place, &["evaluate", path]);
-    assert!(gone.code == Some(4) && gone.err.contains("my text.txt, which is gone"), "{}", gone.err);
+    assert!(gone.code == Some(4) && gone.err.contains("my text.txt, which no longer exists"), "{}", gone.err);
     assert!(gone.err.contains("--text FILE"), "{}", gone.err);
     let refused = elsewhere(&place, &["train", "--resume", path]);
-    assert!(refused.code == Some(4) && refused.err.contains("which is gone"), "{}", refused.err);
+    assert!(refused.code == Some(4) && refused.err.contains("which no longer exists"), "{}", refused.err);
     fs::write(place.path("moved.txt"), "So it goes, and so it went. ".repeat(300)).unwrap();
     let found = place.ok(&["evaluate", "text", "--text", "moved.txt"]);
     assert!(!found.err.contains("warning"), "{}", found.err);
@@ -237,7 +237,7 @@ fn a_run_records_its_data_folder() {
     assert!(found.code == Some(0) && found.err.contains("my data has changed since"), "{}", found.err);
     fs::remove_dir_all(place.path("my data")).unwrap();
     let gone = elsewhere(&place, &["evaluate", path, "--json"]);
-    assert!(gone.code == Some(4) && gone.err.contains("my data, which is gone"), "{}", gone.err);
+    assert!(gone.code == Some(4) && gone.err.contains("my data, which no longer exists"), "{}", gone.err);
 }
 
 #[cfg(unix)]

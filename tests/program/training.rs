@@ -156,7 +156,7 @@ fn generation_is_deterministic_per_seed_and_rejects_invalid_arguments() {
     for (more, code, part) in [
         (&["--prompt", "Keys §"][..], 2, "is not in the model's vocabulary"),
         (&["--prompt", ""], 4, "the text is empty"),
-        (&["--prompt", "a", "--temperature", "-1"], 2, "a number from 0"),
+        (&["--prompt", "a", "--temperature", "-1"], 2, "a number of at least 0"),
         (&["--prompt", "a", "--top-p", "0"], 2, "above 0 and at most 1"),
         (&["--prompt", "a", "--model", "lstn"], 2, "did you mean `lstm`"),
     ] {

@@ -29,7 +29,7 @@ pub enum TrainError {
          training.batch_size, task.window or task.horizon"
     )]
     NoBatches,
-    /// A range test or speed measurement met an anomaly.
+    /// An anomaly occurred in a range test or speed measurement.
     #[error(
         "measurement failed: {anomaly} in batch {batch} of epoch {epoch}; try a smaller training.learning_rate, or \
          inspect the examples of that batch"
@@ -94,7 +94,7 @@ pub enum TrainError {
     OtherRun {
         /// The checkpoint.
         path: PathBuf,
-        /// The part that differs.
+        /// What differs, such as the recipe.
         what: &'static str,
     },
 }

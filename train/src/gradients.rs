@@ -16,7 +16,7 @@ pub struct Norm {
 /// Global norm of the gradients.
 ///
 /// Without a kernel, each tensor is divided by its largest magnitude before its squares are summed on the device, and the sums
-/// are combined in f64, so that norms up to 1e20 neither overflow nor underflow. One transfer for all tensors.
+/// are combined in f64, so that norms up to 1e20 neither overflow nor underflow; there is one transfer from the device.
 pub fn norm(gradients: &Flat) -> Norm {
     let squares: Option<Vec<f64>> =
         gradients.values().map(|gradient| sum_of_squares(gradient, Execution::default())).collect();
@@ -33,8 +33,8 @@ pub fn norm(gradients: &Flat) -> Norm {
     Norm { value: squares.iter().sum::<f64>().sqrt(), culprit }
 }
 
-/// The first tensor with a value that is not finite, and that value. Without a kernel, one transfer for all tensors and one more
-/// for the tensor found.
+/// The key of the first tensor with a value that is not finite, and that value; `None` if all are finite. Without a kernel, it needs
+/// one transfer from the device for all tensors and another one for the tensor found.
 pub fn not_finite<K>(mut tensors: Vec<(K, Tensor<1>)>) -> Option<(K, f32)> {
     let finite: Option<Vec<bool>> = tensors.iter().map(|(_, tensor)| is_finite(tensor, Execution::default())).collect();
     let finite = finite.unwrap_or_else(|| {
@@ -65,7 +65,7 @@ pub fn clip_factor(norm: f64, threshold: f64) -> f64 {
     if norm > threshold { threshold / norm } else { 1.0 }
 }
 
-/// What a batch contributes to an update.
+/// Contribution of a batch to an update.
 #[derive(Debug, Clone)]
 pub struct Contribution {
     /// Gradients of the batch's mean loss.
@@ -76,12 +76,12 @@ pub struct Contribution {
     pub loss: f64,
 }
 
-/// A weighted sum of contributions, in the order in which they are added: the gradients of several batches before one update.
+/// Gradient accumulation: the weighted sum of the gradients of several batches, in the order in which they are added.
 #[derive(Debug, Clone, Default)]
 pub struct Accumulated {
     /// Sum of weight · gradient, by parameter.
     pub sum: Flat,
-    /// Sum of the weights.
+    /// Sum of the contributions' weights.
     pub weight: f64,
     /// Number of contributions.
     pub count: u64,
@@ -99,7 +99,7 @@ impl Accumulated {
         self.count += 1;
     }
 
-    /// The weighted mean of the gradients; `None` without a contribution. Starts anew.
+    /// The weighted mean of the gradients, and resets the sum; `None` without a contribution.
     pub fn take_mean(&mut self) -> Option<Flat> {
         let Self { sum, weight, count } = std::mem::take(self);
         (count > 0).then(|| sum.into_iter().map(|(name, sum)| (name, sum / weight)).collect())

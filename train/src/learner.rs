@@ -72,7 +72,7 @@ pub fn train<D: Disk>(job: &Job<D>, observer: &mut dyn Observer) -> Result<Outco
     }
 }
 
-/// Start of training, total time spent saving checkpoints, and time of the last save.
+/// Start time, total time spent saving checkpoints, and time of the last save.
 struct Clock {
     started: Instant,
     saving: Duration,
@@ -95,7 +95,7 @@ struct Learner<'a, D: Disk> {
 }
 
 impl<'a, D: Disk> Learner<'a, D> {
-    /// Resumes from the latest usable checkpoint, or starts a new training.
+    /// Resumes from the latest usable checkpoint, or starts from initial weights.
     fn begin(job: &'a Job<'a, D>, clock: &mut Clock, observer: &mut dyn Observer) -> Result<Self, TrainError> {
         faults::point("rollback-load")
             .map_err(|source| CheckpointError::Unreadable { path: job.folder.path.clone(), source })?;
@@ -141,7 +141,7 @@ impl<'a, D: Disk> Learner<'a, D> {
             .map_err(|source| TrainError::Mismatch { path: opened.path.clone(), source })?;
         let mut progress = snapshot.progress;
         if progress.divergence.untrained().is_none() {
-            // Older versions did not save it; it is a function of the recipe and the data alone.
+            // Older versions did not save it, but it is a function of the recipe and the data.
             progress.divergence = Divergence::new(State::untrained(job.context()));
         }
         if let Some(recovery) = rollback.filter(|recovery| recovery.generation > progress.recovery.generation) {
@@ -204,7 +204,7 @@ impl<'a, D: Disk> Learner<'a, D> {
         &self.job.about.settings.recipe
     }
 
-    /// The batches of this epoch in order. Postponed batches come last; stateful tasks, whose order is fixed, leave them out.
+    /// The batches of this epoch, in order. Postponed batches come last, or are skipped in stateful tasks, whose order is fixed.
     fn batches(&self) -> Vec<Batch> {
         let Progress { epoch, recovery, .. } = &self.state.progress;
         let batches = self.job.task.batches(*epoch);
@@ -298,7 +298,7 @@ impl<'a, D: Disk> Learner<'a, D> {
         Ok(())
     }
 
-    /// Handles a retry with a different result: recorded the first time, an error the second time.
+    /// Handles a retry with a different result, which is recorded the first time and an error the second time.
     fn glitch(&self, anomaly: &Anomaly, observer: &mut dyn Observer) -> Result<(), TrainError> {
         let Progress { step, recovery, .. } = &self.state.progress;
         if recovery.nondeterministic_retries > 0 {

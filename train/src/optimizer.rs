@@ -21,7 +21,7 @@ use crate::gradients::Flat;
 /// asgd     as sgd; once averaging has begun, the model uses the mean of θ over updates
 /// ```
 ///
-/// The optimizer counts its own updates t: after a reset it restarts at t = 1, whatever the step of the run, so that the bias
+/// The optimizer counts its own updates t: after a reset it restarts at t = 1, regardless of the step of the run, so that the bias
 /// correction matches the moments.
 ///
 /// Equations and defaults as in PyTorch, except that weight decay excludes biases and gains (one dimension). Kingma and Ba, ICLR 2015;
@@ -33,9 +33,9 @@ pub struct Optimizer {
     state: BTreeMap<String, Tensor<1>>,
     /// Number of updates, t of the equations.
     updates: u64,
-    /// Number of weight vectors in the mean; 0 before averaging begins.
+    /// Number of averaged weight vectors; 0 before averaging begins.
     averaged: u64,
-    /// Execution of the update: kernel or reference.
+    /// How the update is computed: by the kernel or the reference.
     execution: Execution,
 }
 
@@ -44,7 +44,7 @@ pub struct Optimizer {
 pub struct Update {
     /// Learning rate.
     pub learning_rate: f64,
-    /// Factor of the gradients.
+    /// Factor that clipping applies to the gradients.
     pub clip_factor: f64,
 }
 
@@ -161,7 +161,7 @@ fn flat(array: &Array, device: &Device) -> Tensor<1> {
     Tensor::from_data(array.values.as_slice(), device)
 }
 
-/// Bias corrections 1 − β₁ᵗ and √(1 − β₂ᵗ). Factoring the second out of √v, with ε scaled by it, saves one pass over the elements.
+/// Bias corrections 1 − β₁ᵗ and √(1 − β₂ᵗ). Factoring the second one out of √v, and scaling ε by it, saves one traversal of the elements.
 fn corrections(beta_1: f64, beta_2: f64, updates: u64) -> (f64, f64) {
     let exponent = i32::try_from(updates).unwrap_or(i32::MAX);
     (1.0 - beta_1.powi(exponent), (1.0 - beta_2.powi(exponent)).sqrt())

@@ -10,7 +10,7 @@ use crate::step::{self, Context, State};
 /// Lowest and highest learning rate of the test.
 const RATES: [f64; 2] = [1e-6, 10.0];
 
-/// The plateau: losses at learning rates up to this multiple of the lowest, which hardly change the weights.
+/// The plateau consists of the losses at learning rates up to this multiple of the lowest one, which hardly change the weights.
 const PLATEAU: f64 = 30.0;
 
 /// Minimum number of losses in the plateau for an estimate of their variance.

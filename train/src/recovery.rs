@@ -26,17 +26,17 @@ const EARLY: u64 = 10;
 
 /// Factors of the learning rate and of the clipping threshold, by attempt in a region.
 const FACTORS: [(f64, f64); ATTEMPTS_IN_A_REGION as usize] = [(1.0, 1.0), (0.9, 0.67), (0.67, 0.5), (0.5, 0.25)];
-/// Factor of the learning rate when training restarts.
+/// Factor of the learning rate when training restarts from initial weights.
 const RESTART_RATE: f64 = 0.5;
 
-/// A value that must not enter the weights.
+/// An anomaly of training: a value that is not finite, or divergence.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Anomaly {
     /// Where it was detected.
     pub site: Site,
-    /// Name of the tensor, where there are several.
+    /// Name of the tensor, if the site has several.
     pub name: Option<String>,
-    /// The value.
+    /// The value that is not finite, or the loss that diverged.
     pub value: f64,
 }
 
@@ -99,7 +99,7 @@ impl Site {
     }
 }
 
-/// Records a skipped batch; returns `false`, and changes nothing, if the budget of skips is spent.
+/// Records a skipped batch; returns `false`, and changes nothing, if the budget of skips is exhausted.
 pub fn skip(recovery: &mut Recovery, step: u64) -> bool {
     let recent = |at: &u64| *at + SKIPS_WITHIN > step;
     let within = recovery.recent_skips.iter().filter(|at| recent(at)).count();
@@ -128,7 +128,8 @@ pub struct RollbackContext<'a> {
     pub checkpoints: &'a [u64],
 }
 
-/// The record after one more rollback, and the step of the checkpoint to reject, if any; `None` if the budget is spent.
+/// The recovery record after one more rollback, and the step of the checkpoint to reject, if any; `None` if the budget of rollbacks
+/// is exhausted.
 pub fn roll_back(recovery: &Recovery, context: RollbackContext) -> Option<(Recovery, Option<u64>)> {
     let RollbackContext { step, global_batch, all_steps, loaded_at, checkpoints } = context;
     let distance = (all_steps / 50).clamp(10, 100);

@@ -1,4 +1,4 @@
-//! Labeled texts, one file per class and one text per line: the name of the file is the label.
+//! Labeled texts in one file per class, with one text per line; the name of the file is the label.
 
 use serde::Deserialize;
 

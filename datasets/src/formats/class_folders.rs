@@ -1,4 +1,4 @@
-//! Labeled texts, one folder per class and one file per text: the name of the folder is the label.
+//! Labeled texts in one folder per class, with one file per text; the name of the folder is the label.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,10 @@ pub(super) static FORMAT: Format = Format {
     name: "class-folders",
     summary: "one folder per class, named by its label, with one file per text",
     columns: "text, label",
-    options: &[("classes", "labels by name of the folder, if they differ: { neg = \"negative\", pos = \"positive\" }")],
+    options: &[(
+        "classes",
+        "labels by folder name, if they differ from it: { neg = \"negative\", pos = \"positive\" }",
+    )],
     read,
 };
 
@@ -35,7 +38,10 @@ fn read(request: &Request) -> Result<Records, DataError> {
             let known = || classes.keys().map(String::as_str);
             let hint = did_you_mean(folder, known());
             let all = known().collect::<Vec<_>>().join(", ");
-            return Err(DataError::invalid(name, format!("folder `{folder}` is no class{hint}; the classes are {all}")));
+            return Err(DataError::invalid(
+                name,
+                format!("folder `{folder}` is not a class{hint}; the classes are {all}"),
+            ));
         }
     };
     let text = request.input.text()?;

@@ -1,4 +1,4 @@
-//! CoNLL-U, the format of Universal Dependencies: a sentence is a row, a column a list with one item per word.
+//! CoNLL-U, the format of Universal Dependencies: each sentence is a row, and each column a list with one item per word.
 
 use super::{Format, Request};
 use crate::DataError;
@@ -20,7 +20,7 @@ fn read(request: &Request) -> Result<Records, DataError> {
     let name = request.input.name();
     let document = Document::of(name, request.input.lines()?)?;
     let sentences = &document.sentences;
-    // Columns that no one uses are empty lists: most of a file.
+    // Unused columns, most of a file, become empty lists.
     let column = |index: usize| {
         let is_used = request.columns.contains(&NAMES[index]);
         let items = |sentence: &crate::conllu::Sentence| match is_used {

@@ -1,4 +1,4 @@
-//! Separated values (CSV, TSV), usually with a header; comma, semicolon and tab are recognized as separators.
+//! Separated values (CSV, TSV), usually with a header; comma, semicolon and tab are detected as separators.
 
 use std::path::Path;
 
@@ -15,9 +15,9 @@ pub(super) static FORMAT: Format = Format {
     summary: "separated values (CSV, TSV) with a header; fields are trimmed and may be quoted",
     columns: "those of the header",
     options: &[
-        ("separator", "the character between fields, such as \";\" or \"\\t\"; recognized by default"),
+        ("separator", "the character between fields, such as \";\" or \"\\t\"; detected by default"),
         ("names", "names of the columns, if the file has no header"),
-        ("quotes", "whether \" quotes a field (default), or is a character like any other"),
+        ("quotes", "whether \" quotes fields (default), rather than being an ordinary character"),
     ],
     read,
 };

@@ -50,7 +50,7 @@ const TRAIN: usize = 21_000;
 const VALIDATION: usize = 3_000;
 const TEST: usize = 6_000;
 
-/// Fixed: run seeds affect initialization and example order, not the sentences.
+/// Random seed of the sentences; the seed of a run does not affect them.
 const SEED: u64 = 2016;
 
 /// The training, validation and test split.

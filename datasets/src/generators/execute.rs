@@ -53,7 +53,7 @@ const ASSIGNED: f64 = 0.4;
 /// In programs with assignments: probability that two numbers share a variable.
 const TWICE: f64 = 0.25;
 
-/// Fixed: run seeds affect initialization and example order, not the programs.
+/// Random seed of the programs; the seed of a run does not affect them.
 const SEED: u64 = 2014;
 
 /// The training, validation and test split.

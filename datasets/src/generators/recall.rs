@@ -41,7 +41,7 @@ const TRAIN: usize = 20_000;
 const VALIDATION: usize = 2_500;
 const TEST: usize = 5_000;
 
-/// Fixed: run seeds affect initialization and example order, not the texts.
+/// Random seed of the texts; the seed of a run does not affect them.
 const SEED: u64 = 1997;
 
 /// The training, validation and test split.
@@ -70,7 +70,10 @@ impl<R: Rng> Texts<R> {
                 distances.push(distance.to_string());
             }
         }
-        Records::new([("text", texts), ("noun", nouns), ("filler tokens", distances)].map(|(name, texts)| (name, Column::text(texts))))
+        Records::new(
+            [("text", texts), ("noun", nouns), ("filler tokens", distances)]
+                .map(|(name, texts)| (name, Column::text(texts))),
+        )
     }
 
     fn text(&mut self, noun: &str, distance: usize) -> String {

@@ -91,7 +91,7 @@ fn values_replace_those_of_a_dataset() {
     assert_eq!(text("dataset = \"ptb\"", Split::Validation), "so it goes\n");
     let own = "dataset = \"ptb\"\nvalidation = \"own.txt\"";
     assert_eq!([text(own, Split::Train), text(own, Split::Validation)], ["no it was n't\n", "quite another text\n"]);
-    // The files of a dataset may lack folders, those of a user may not.
+    // Folders of a path may be missing for a published dataset, but not for the user's own files.
     let error = settings("dataset = \"ptb\"\nvalidation = \"ptb/own.txt\"").load(dir.path()).unwrap_err().to_string();
     assert!(error.starts_with("cannot read ") && error.contains("ptb/own.txt"), "{error}");
     let error = settings("dataset = \"ptb\"\noptions = { encodng = \"latin-1\" }").check().unwrap_err().to_string();
@@ -118,7 +118,7 @@ fn invalid_values_are_refused_with_the_field_and_the_way_out() {
         ("dataset = \"ptb\"\nlabels = [\"a\"]".to_owned(), ["data.labels", "for classification and tagging only"]),
         (
             format!("{own}train = \"a\"\nvalidation = \"b\"\nsplit = {{ by = \"every\", validation = 3 }}"),
-            ["data.split", "not needed"],
+            ["data.split", "conflicts with data.validation"],
         ),
         (
             format!("{own}files = \"a\"\nsplit = {{ by = \"rows\", validation = 1.5 }}"),
@@ -158,7 +158,7 @@ fn errors_in_columns_and_labels_name_the_line() {
     assert_eq!(error, "valid.csv, line 4: invalid label \"odd\": expected one of bad, good, as in the training split");
     let error = failure(&format!("{own}columns = {{ text = \"text\", label = \"marks\" }}"));
     assert!(
-        error.starts_with("train.csv, line 1: no column `marks`, named as label (did you mean `mark`?)"),
+        error.starts_with("train.csv, line 1: no column `marks` to use as label (did you mean `mark`?)"),
         "{error}"
     );
     let error = failure(&format!("{own}columns = {{ tokens = \"text\", tags = \"mark\" }}"));
@@ -167,5 +167,8 @@ fn errors_in_columns_and_labels_name_the_line() {
         failure("format = \"csv\"\ntrain = \"train.csv\"\nvalidation = \"none.csv\"\ncolumns = { text = \"text\" }");
     assert_eq!(error, "none.csv: no rows for data.validation");
     let error = failure("format = \"csv\"\nfiles = [\"train.csv\", \"one.csv\"]\ncolumns = { text = \"text\" }");
-    assert!(error.starts_with("one.csv: the columns are `text`, but those of the files before are `mark`"), "{error}");
+    assert!(
+        error.starts_with("one.csv: the columns are `text`, but those of the previous files are `mark`"),
+        "{error}"
+    );
 }

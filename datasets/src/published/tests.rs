@@ -19,13 +19,13 @@ use crate::transduction::Transduction;
 
 type Conversion<T> = fn(&Splits, &Columns) -> Result<T, DataError>;
 
-/// The splits of a dataset as the type that a task reads.
+/// The splits of a dataset, as the dataset type of a task.
 fn load<T>(name: &str, dir: &Path, convert: Conversion<T>) -> Result<T, String> {
     let splits = Dataset::named(name).unwrap().load(dir).map_err(|error| error.to_string())?;
     convert(&splits, &splits.columns).map_err(|error| error.to_string())
 }
 
-/// Every value of splits, as the type that their task reads.
+/// Every value of the splits, as the dataset type of their task.
 fn shown(splits: &Splits) -> Result<String, DataError> {
     let columns = &splits.columns;
     match columns.task() {
@@ -59,13 +59,13 @@ fn every_manifest_is_complete_and_every_dataset_loads_or_names_its_url() {
         let text =
             fs::read_to_string(format!("{}/published/{}.toml", env!("CARGO_MANIFEST_DIR"), manifest.name)).unwrap();
         assert!(text.starts_with("# ") && Manifest::parse(&text).as_ref() == Ok(manifest), "{}", manifest.name);
-        // The columns of the user's own table are not known.
+        // The columns of the user's own table are unknown.
         assert!(manifest.data.task().is_some() != manifest.files.is_empty(), "{}", manifest.name);
         assert!(!manifest.license.is_empty(), "{}", manifest.name);
         let DataSettings { format, options, .. } = &manifest.data;
         crate::formats::Format::named(format.as_ref().unwrap()).unwrap().check(options).unwrap();
         let error = failure(&manifest.name, dir.path());
-        let expected = manifest.files.first().map_or("CSV file of yours".to_lowercase(), |file| file.url.clone());
+        let expected = manifest.files.first().map_or("your own CSV file".to_lowercase(), |file| file.url.clone());
         assert!(error.to_lowercase().contains(&expected.to_lowercase()), "{error}");
     }
     let count = fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/published")).unwrap().count();
@@ -361,7 +361,7 @@ fn other_gaps_and_damage_of_temperatures_are_errors_that_name_the_line() {
         ("1984-12-30", "1984-12-29", "line 1461: `1984-12-29` repeats line 1460"),
         ("\"1990-12-31\",", "\"1991-01-01\",", "line 3651: 1 step is missing between `1990-12-30` and `1991-01-01`"),
         ("\"1981-01-03\",2.5\r\n", "", "is damaged or incomplete: 3649 of 3650 rows; fetch it again"),
-        ("\"Temp\"", "\"Rain\"", "line 1: no column `Temp`, named as target"),
+        ("\"Temp\"", "\"Rain\"", "line 1: no column `Temp` to use as target"),
         (",7.5", ",?7.5", "line 9: `?7.5` in column `Temp` is not a number"),
         (",7.5", ",", "line 9: missing value in column `Temp`"),
         ("\"1988-01-01\"", "\"1988-01-02\"", "data.split.validation = 1988-01-01: a timestamp of column `Date`"),

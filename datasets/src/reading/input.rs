@@ -93,7 +93,7 @@ pub(crate) struct Locator<'a> {
 impl<'a> Locator<'a> {
     /// Searches for `locations` below `dir`, then in the first existing one of `archives`.
     pub(crate) fn new(dir: &'a Path, archives: &[PathBuf], locations: Vec<&'a Path>) -> Self {
-        // A data folder may also be given as the archive itself.
+        // The data folder may be the archive itself.
         let archives = match !archives.is_empty() && dir.is_file() {
             true => vec![dir.to_owned()],
             false => archives.iter().flat_map(|archive| paths(dir, &slashed(archive))).collect(),
@@ -102,7 +102,7 @@ impl<'a> Locator<'a> {
     }
 
     /// The files at a location: itself, or the files below a folder, sorted by path. `None` if there is none. If `flexible`, folders
-    /// of the location may be missing, as in published files that a user downloaded by other means.
+    /// of the location may be missing, as in files that a user downloaded without `data fetch`.
     ///
     /// # Errors
     /// If a folder or an archive cannot be read.
@@ -155,8 +155,8 @@ fn slashed(path: &Path) -> String {
     path.to_string_lossy().replace(std::path::MAIN_SEPARATOR, "/")
 }
 
-/// The paths at which a location is searched for in `dir`: in the folder of the dataset, which is the first one of the location,
-/// then in `dir` itself, as it is or without some of its folders.
+/// The paths at which a location is searched for: in the folder of the dataset (the first folder of the location) below `dir`, then in
+/// `dir` itself, in each case with all or only the last of the remaining folders.
 fn paths(dir: &Path, location: &str) -> Vec<PathBuf> {
     match location.split_once('/') {
         Some((dataset, rest)) if !dataset.is_empty() => {
@@ -167,7 +167,7 @@ fn paths(dir: &Path, location: &str) -> Vec<PathBuf> {
     }
 }
 
-/// A path, then the path without its first folder, and so on, down to the last part.
+/// A path, then the path without its first folder, and so on, down to the file name.
 fn suffixes(path: &str) -> impl Iterator<Item = &str> {
     std::iter::successors(Some(path), |path| path.split_once('/').map(|(_, rest)| rest)).filter(|path| !path.is_empty())
 }

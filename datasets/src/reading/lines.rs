@@ -15,7 +15,7 @@ pub struct Line {
     pub number: usize,
     /// The line without its line end.
     pub text: String,
-    /// Whether the line has a line end; only the last line may lack it.
+    /// Whether the line has a line end; only the last line of a file may have none.
     pub is_ended: bool,
 }
 

@@ -11,7 +11,7 @@ pub(super) enum Format {
     Number,
     /// A pattern, and the number of leading characters of its output.
     Date(&'static str, usize),
-    /// Year and week number, with the first day of the week and the text that joins the two.
+    /// Year and week number, with the first day of the week and the separator of the two.
     Week(Weekday, &'static str),
 }
 
@@ -21,24 +21,24 @@ pub(super) const COMPACT: &str = "%Y%m%d%H%M%S";
 /// Lengths of dates of digits only: year and month, then with day, hour, minute, second.
 const COMPACT_LENGTHS: [usize; 5] = [6, 8, 10, 12, 14];
 
-/// Texts that join year and week number in ISO 8601 weeks.
-const ISO_JOINTS: [&str; 3] = ["-W", "W", ""];
+/// Separators of year and week number in ISO 8601 weeks.
+const ISO_SEPARATORS: [&str; 3] = ["-W", "W", ""];
 
 impl Format {
     /// The supported formats, for messages.
     pub(super) const FORMS: &str = "`2024-01-31`, `2024-01`, `2024-W05`, `2024-01-31 13:30`, `2024-01-31T13:30:00`, the same as digits \
-                         only such as `20240131`, or a whole number";
+                         only such as `20240131`, or an integer";
 
-    /// Bound on the magnitude of whole numbers, so that differences do not overflow.
+    /// Bound on the magnitude of integers, so that differences do not overflow.
     const LARGEST: u64 = 1 << 62;
 
-    /// The formats that can parse a text, the most likely first. Only texts of digits have several.
+    /// The formats that can parse a string, the most likely first; only strings of digits have more than one.
     pub(super) fn all(text: &str) -> Vec<Self> {
         let pattern = if text.contains('T') { "%Y-%m-%dT%H:%M:%S" } else { "%Y-%m-%d %H:%M:%S" };
         let lengths = ["2024-01", "2024-01-31", "2024-01-31 13:30", "2024-01-31 13:30:00"].map(str::len);
         let dates = lengths.map(|length| Self::Date(pattern, length));
         let compact = COMPACT_LENGTHS.map(|length| Self::Date(COMPACT, length));
-        let weeks = ISO_JOINTS.map(|joint| Self::Week(Weekday::Mon, joint));
+        let weeks = ISO_SEPARATORS.map(|separator| Self::Week(Weekday::Mon, separator));
         let others = [Self::Week(Weekday::Sun, ""), Self::Number];
         let all = dates.into_iter().chain(compact).chain(weeks).chain(others);
         all.filter(|format| format.parse(text).is_some()).collect()
@@ -58,10 +58,10 @@ impl Format {
                 let date = NaiveDateTime::parse_from_str(&whole, pattern).ok()?;
                 (pattern != COMPACT || plausible(date.year(), length)).then(|| date.and_utc().timestamp())
             }
-            Self::Week(first, joint) => {
+            Self::Week(first, separator) => {
                 let (year, week) = text.split_at_checked(4)?;
-                let (year, week) = (year.parse().ok()?, week.strip_prefix(joint)?.parse().ok()?);
-                (!joint.is_empty() || plausible(year, text.len())).then(|| start_of_week(year, week, first))?
+                let (year, week) = (year.parse().ok()?, week.strip_prefix(separator)?.parse().ok()?);
+                (!separator.is_empty() || plausible(year, text.len())).then(|| start_of_week(year, week, first))?
             }
         }?;
         (self.format(timestamp)? == text).then_some(timestamp)
@@ -72,12 +72,12 @@ impl Format {
         match self {
             Self::Number => Some(timestamp.to_string()),
             Self::Date(pattern, length) => date()?.format(pattern).to_string().get(..length).map(str::to_owned),
-            Self::Week(first, joint) => {
+            Self::Week(first, separator) => {
                 let day = date()?.date_naive();
                 // A week belongs to the year that contains its fourth day.
                 let year = (day + TimeDelta::days(3)).year();
                 let number = 1 + (day - first_day(year, first)?).num_days() / 7;
-                Some(format!("{year:04}{joint}{number:02}"))
+                Some(format!("{year:04}{separator}{number:02}"))
             }
         }
     }
@@ -105,7 +105,7 @@ impl Format {
     /// Description, for messages.
     fn name(self) -> &'static str {
         match self {
-            Self::Number => "a whole number",
+            Self::Number => "an integer",
             Self::Date(..) => "a date",
             Self::Week(Weekday::Sun, _) => "an epidemiological week",
             Self::Week(..) => "an ISO 8601 week",

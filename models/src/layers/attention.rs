@@ -13,11 +13,11 @@ use crate::cell::zero_padding;
 use crate::init;
 use crate::names::{FieldNames, names};
 
-/// Score function between a query q and a memory m.
+/// Score function of a query q (decoder state) and a memory m (encoder output).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum AttentionScore {
-    /// q · m, for queries and memories of equal size.
+    /// q · m; requires queries and memories of equal size (Luong et al. 2015).
     Dot,
     /// q W · m (Luong et al. 2015).
     #[default]

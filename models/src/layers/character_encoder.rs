@@ -83,7 +83,7 @@ impl CharacterEncoderShape {
 }
 
 impl WordCharacters {
-    /// A number for each word that depends on its characters alone (FNV-1a).
+    /// A hash of each word that depends only on its characters (FNV-1a).
     fn identities(&self) -> Vec<u64> {
         let [_, longest] = self.characters.dims();
         let characters = self.characters.clone().try_into_vec_as::<i64>().expect("token ids can be read");

@@ -19,7 +19,7 @@ pub trait SequenceLayer: Module {
     /// Applies the layer to a batch, `[batch, time, input_size]`.
     ///
     /// # Panics
-    /// If the initial state lacks a direction or a cell state that this layer has, or as [`unroll`] does.
+    /// If the initial state has no state of a direction, or no cell state, that this layer needs, or as [`unroll`] does.
     fn forward(&self, input: Tensor<3>, options: LayerOptions) -> LayerOutput;
 
     /// Starts a stream over one sequence, from `initial` or from zeros, without regularization; `None` if the layer is

@@ -1,4 +1,4 @@
-//! Dropout variants with masks that are a function of a [`DropoutKey`]. Without a key, or at a rate of 0, nothing is dropped.
+//! Dropout methods whose masks are functions of a [`DropoutKey`]. Without a key, or at a rate of 0, nothing is dropped.
 
 use std::marker::PhantomData;
 
@@ -115,7 +115,7 @@ pub fn drop_connect<C: Cell>(cell: C, rate: f64, key: Key) -> C {
     cell.map(&mut Dropper::<C> { rate, key, dropped: 0, is_recurrent: false, cell: PhantomData })
 }
 
-/// Dropout with a mask of `shape`, which is broadcast to that of the input, and which each row draws on its own.
+/// Dropout with a mask of `shape` that is broadcast to the shape of the input; each row of the mask is drawn separately.
 fn dropout_rows<const D: usize>(input: Tensor<D>, shape: [usize; D], rate: f64, dropout_key: &DropoutKey) -> Tensor<D> {
     if rate == 0.0 {
         return input;

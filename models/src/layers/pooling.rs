@@ -17,14 +17,14 @@ use crate::names::{FieldNames, names};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Pooling {
-    /// The final hidden state of each direction.
+    /// Final hidden state of each direction.
     #[default]
     Last,
-    /// The mean over valid time steps.
+    /// Mean over valid time steps.
     Mean,
-    /// The maximum over valid time steps, per feature.
+    /// Maximum over valid time steps, per feature.
     Max,
-    /// A weighted mean with learned weights.
+    /// Attention: weighted mean over valid time steps, with learned weights (Yang et al. 2016).
     Attention,
 }
 

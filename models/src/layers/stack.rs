@@ -18,14 +18,15 @@ use crate::names::{FieldNames, names};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Skip {
-    /// h.
+    /// No skip connection: h.
     #[default]
     None,
-    /// h + x.
+    /// Residual connection: h + x (He et al. 2016).
     Residual,
-    /// g ⊙ h + (1 − g) ⊙ x with g = σ(x W_g + b_g); b_g is initialized to −1.
+    /// Highway connection: g ⊙ h + (1 − g) ⊙ x with the gate g = σ(x W_g + b_g); b_g is initialized to −1 (Srivastava et al. 2015).
     Highway,
-    /// [x ; h]: every layer's input is the concatenation of the stack's input and the outputs of all lower layers.
+    /// Dense connection: [x ; h], so that each layer's input is the concatenation of the stack's input and the outputs of all lower layers
+    /// (Huang et al. 2017).
     Dense,
 }
 

@@ -85,8 +85,8 @@ pub(super) const NAMES: &[FieldNames] = &[
     names!(Forecaster { backbone: "past", output: "output" }),
 ];
 
-/// Minimum standard deviation: bounds the likelihood of a constant series. A choice of ours, small relative to the unit
-/// variance of a normalized series.
+/// Minimum standard deviation: bounds the likelihood of a constant series. Chosen to be small relative to the unit
+/// variance of a standardized series.
 const MIN_DEVIATION: f64 = 1e-3;
 
 impl ForecastHead {

@@ -11,7 +11,7 @@ pub(crate) fn key(index: u64) -> Key {
     Key::new(11, Purpose::Weights).with_first(index)
 }
 
-/// `count` pseudorandom values in ±1, determined by `index` alone.
+/// `count` pseudorandom values in ±1, determined only by `index`.
 pub(crate) fn numbers(count: usize, index: u64) -> Vec<f32> {
     let mut stream = Key::new(5, Purpose::Data).with_first(index).stream();
     (0..count).map(|_| stream.random_range(-1.0..1.0)).collect()

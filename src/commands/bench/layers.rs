@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{BenchArgs, Case, SHAPES, layer, median, numbers, read, wait};
 use crate::failure::Failure;
 
-/// Benchmark recurrent layers: forward alone, and forward with backward.
+/// Benchmark recurrent layers: forward only, and forward with backward.
 #[derive(Debug, Args)]
 pub struct Layers {
     #[command(flatten)]

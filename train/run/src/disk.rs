@@ -68,7 +68,7 @@ impl RealDisk {
     }
 }
 
-/// Flushes a directory to disk; a no-op except on Unix, where alone it is possible.
+/// Flushes a directory to disk; a no-op on systems other than Unix, which do not support it.
 fn sync_directory(path: &Path) -> io::Result<()> {
     // The parent of a bare file name is the empty path.
     let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };

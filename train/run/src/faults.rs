@@ -1,6 +1,7 @@
 //! Fault injection for tests at named points; compiled out without the feature `faults`.
 //!
-//! A plan is a list such as `save-commit=abort@2,loss=nan@7`, given in the environment variable `SEQZOO_FAULTS` or to `arm` for one thread:
+//! A list of faults such as `save-commit=abort@2,loss=nan@7` is set in the environment variable `SEQZOO_FAULTS`, or passed to `arm` for
+//! one thread:
 //!
 //! | fault | effect |
 //! |---|---|
@@ -34,7 +35,7 @@ pub const SITES: [&str; 7] = ["data", "activation", "loss", "gradient", "weights
 
 #[cfg(not(feature = "faults"))]
 mod points {
-    /// Injects the fault planned for a point of [`super::POINTS`], if any.
+    /// Injects the fault for a point of [`super::POINTS`], if any.
     ///
     /// # Errors
     /// None without the feature `faults`.
@@ -128,14 +129,14 @@ mod points {
         text.split(',').map(str::trim).filter(|text| !text.is_empty()).map(fault).collect()
     }
 
-    /// Guard of the plan of faults of this thread.
+    /// Guard of the faults injected in this thread.
     #[derive(Debug)]
     pub struct FaultGuard(());
 
     /// Injects faults in this thread until the guard is dropped.
     ///
     /// # Errors
-    /// If the plan cannot be parsed.
+    /// If the list of faults cannot be parsed.
     pub fn arm(plan: &str) -> Result<FaultGuard, String> {
         let plan = parse(plan)?;
         STATE.with_borrow_mut(|state| state.plan = plan);
@@ -143,7 +144,7 @@ mod points {
     }
 
     impl FaultGuard {
-        /// Whether every fault of the plan has happened.
+        /// Whether every fault has been injected.
         pub fn happened(&self) -> bool {
             STATE.with_borrow(|state| state.plan.iter().all(|fault| fault.happened))
         }
@@ -161,7 +162,7 @@ mod points {
         }
     }
 
-    /// Injects the fault planned for a point of [`super::POINTS`], if any.
+    /// Injects the fault for a point of [`super::POINTS`], if any.
     ///
     /// # Errors
     /// The injected error.

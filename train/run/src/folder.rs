@@ -199,7 +199,7 @@ impl Run {
         }
     }
 
-    /// Writes `recipe.toml` and `env.json`, for instance when a run is resumed with other limits.
+    /// Writes `recipe.toml` and `env.json`, for instance after limits have changed on resume.
     ///
     /// # Errors
     /// If writing fails.

@@ -223,7 +223,7 @@ pub struct Snapshot {
     pub recurrent_state: Arrays,
     /// Accumulated gradients by parameter.
     pub accumulated: Arrays,
-    /// The task's own files, such as the encoder.
+    /// Files of the task, such as the encoder.
     pub task: Files,
 }
 

@@ -55,7 +55,7 @@ pub struct Recipe {
     pub summary: String,
     /// Models to train and compare, see [`ModelName`]; the first is the main one.
     pub models: Vec<String>,
-    /// The data to train on.
+    /// Dataset or files, columns by role, and splits.
     pub data: DataSettings,
     /// The task and its settings, with every default filled in, see [`Task::resolve`].
     #[serde(deserialize_with = "tasks::deserialize_section")]
@@ -88,12 +88,12 @@ pub struct Recipe {
 }
 
 impl Recipe {
-    /// The dataset that the data are taken from; `None` for a user's own files.
+    /// The named dataset; `None` for the user's own files.
     pub fn dataset(&self) -> Option<&'static Dataset> {
         self.data.dataset.as_deref().and_then(Dataset::named)
     }
 
-    /// What the data are, for messages: the dataset's name, or their format.
+    /// Name of the data in messages: the dataset, else the format.
     pub fn data_name(&self) -> &str {
         self.data.dataset.as_deref().or(self.data.format.as_deref()).unwrap_or("the data")
     }
@@ -101,12 +101,12 @@ impl Recipe {
     /// The task.
     ///
     /// # Errors
-    /// If there is none of that name.
+    /// If there is no task of that name.
     pub fn task(&self) -> Result<&'static dyn Task, InvalidValue> {
         tasks::of(&self.task)
     }
 
-    /// The validation metric by which checkpoints are compared; of an invalid recipe, the loss.
+    /// The validation metric for early stopping and the choice of the best checkpoint; the loss if the recipe is invalid.
     pub fn stopping_metric(&self) -> Metric {
         self.check_stopping_metric().unwrap_or(Metric::LOSS)
     }
@@ -119,7 +119,7 @@ impl Recipe {
         }
     }
 
-    /// The reported metric: the expected one, else that by which checkpoints are compared.
+    /// The reported metric: that of `[expected]`, else the stopping metric.
     pub fn reported_metric(&self) -> Metric {
         self.check_expected_metric().ok().flatten().unwrap_or_else(|| self.stopping_metric())
     }
@@ -147,20 +147,20 @@ impl Recipe {
         }
     }
 
-    /// The split that the recipe expects a value on; `None` without such a value.
+    /// The split of `[expected]`; `None` without that section.
     ///
     /// # Errors
-    /// If there is none of that name.
+    /// If there is no split of that name.
     pub fn expected_split(&self) -> Result<Option<Split>, InvalidValue> {
         let Some(Expected { split, .. }) = &self.expected else { return Ok(None) };
         let known = Split::ALL.map(Split::name);
         Split::named(split).map(Some).ok_or_else(|| InvalidValue::unknown("expected.split", split, &known))
     }
 
-    /// Parses a model name: the model with its own values.
+    /// The specification of a model, including its per-model values.
     ///
     /// # Errors
-    /// If the name is not valid.
+    /// If the name or a per-model value is invalid.
     pub fn spec(&self, name: &str) -> Result<ModelSpec, InvalidValue> {
         let parsed = ModelName::parse(name)?;
         let Recipe { network, dropout, task, training, .. } = self.of_model(name)?;
@@ -175,7 +175,7 @@ impl Recipe {
         })
     }
 
-    /// Names the metric by which checkpoints are compared, if the recipe leaves it to the task.
+    /// Sets `stopping.metric` to the task's first metric if it is not set.
     pub(crate) fn fill_in_metric(&mut self) {
         if let Ok(metric) = self.check_stopping_metric() {
             self.stopping.metric = Some(metric.name.to_owned());
@@ -224,34 +224,50 @@ impl Recipe {
 /// A section of a recipe.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Section {
-    /// Its name in TOML.
+    /// Name in TOML.
     pub name: &'static str,
-    /// What it is for.
+    /// Description.
     pub meaning: &'static str,
-    /// Its fields.
+    /// Fields.
     pub fields: Vec<Field>,
 }
 
 impl Section {
-    /// The sections of a recipe for a task, in the order of recipes.
+    /// The sections of a recipe for a task, in the usual order.
     pub fn all(task: &dyn Task) -> Vec<Self> {
         let section = |name, meaning, fields| Self { name, meaning, fields };
         vec![
-            section("data", "The data to train on.", fields::of::<DataSettings>()),
-            section("data.columns", "Columns by role.", fields::of::<Columns>()),
+            section(
+                "data",
+                "The dataset, or the user's own files, and how they are split.",
+                fields::of::<DataSettings>(),
+            ),
+            section(
+                "data.columns",
+                "Column names by role; each task uses the roles that name it.",
+                fields::of::<Columns>(),
+            ),
             section("task", "The task and its settings.", task.fields()),
-            section("network", "Layers of the network.", fields::of::<NetworkSettings>()),
-            section("dropout", "Dropout and zoneout, in training only.", fields::of::<DropoutSettings>()),
-            section("training", "How the network is trained.", fields::of::<TrainingSettings>()),
+            section("network", "Sizes and connections of the layers.", fields::of::<NetworkSettings>()),
+            section(
+                "dropout",
+                "Regularization: rates of dropout and zoneout, applied in training only.",
+                fields::of::<DropoutSettings>(),
+            ),
+            section("training", "Seed, epochs, batches, learning rate and clipping.", fields::of::<TrainingSettings>()),
             section(
                 "optimizer",
-                "The optimizer; each kind reads the fields that its equations name.",
+                "The optimizer. Each kind uses `kind`, `weight_decay` and the fields that name it.",
                 fields::of::<OptimizerSettings>(),
             ),
-            section("schedule", "The learning rate schedule.", fields::of::<ScheduleSettings>()),
+            section(
+                "schedule",
+                "The learning rate schedule. Each kind uses `kind`, `warmup_steps` and the fields that name it.",
+                fields::of::<ScheduleSettings>(),
+            ),
             section(
                 "checkpoints",
-                "When checkpoints are saved, in addition to the end of each epoch.",
+                "When checkpoints are saved, in addition to the end of each epoch, and how many are kept.",
                 fields::of::<CheckpointSettings>(),
             ),
             section(
@@ -259,7 +275,11 @@ impl Section {
                 "Early stopping and the choice of the best checkpoint.",
                 fields::of::<StoppingSettings>(),
             ),
-            section("expected", "The value that `verify` checks; optional.", fields::of::<Expected>()),
+            section(
+                "expected",
+                "The metric value that `seqzoo verify` checks; the section is optional.",
+                fields::of::<Expected>(),
+            ),
         ]
     }
 }

@@ -44,7 +44,7 @@ impl GradientNorms {
 /// Training has diverged once S_t ≥ h, half the number of batches of the run, at least 8 and at most 32. The onset of divergence
 /// is the batch at which S last left 0. The spread is the median absolute deviation of the untrained losses.
 ///
-/// - A loss at or below u lowers S, whatever the previous losses: small fluctuations of a converged model are not divergence, and
+/// - A loss at or below u decreases S, regardless of previous losses: small fluctuations of a converged model are not divergence, and
 ///   losses may be negative.
 /// - A batch adds at most 4, so short spikes are not divergence, nor are recurring hard batches, up to one in five. Losses that
 ///   stay far above u are: after a jump (8 batches), after a slow rise, or from the start.
@@ -153,7 +153,7 @@ pub struct Recovery {
     pub clip_factor: f64,
     /// Step from which the learning rate warms up again.
     pub warm_up_from: Option<u64>,
-    /// Indices in the run of batches moved to the end of their epoch; in running text, left out.
+    /// Indices in the run of postponed batches, which are moved to the end of their epoch; stateful tasks skip them.
     pub postponed: BTreeSet<u64>,
     /// Steps of the batches skipped within the last thousand steps.
     pub recent_skips: Vec<u64>,

@@ -309,7 +309,7 @@ impl Settings {
         Ok(Self { name: self.name.clone(), recipe, origins })
     }
 
-    /// Origin of a value. Fields that a record of an older version lacks have their defaults.
+    /// Origin of a value; "default" for fields that are missing in records of older versions.
     fn origin(&self, field: &str) -> &str {
         self.origins.get(field).map_or("default", String::as_str)
     }

@@ -72,7 +72,7 @@ impl RunStore {
         if name == "last" {
             let (others, others_damaged) = opened(&self.elsewhere());
             damaged.extend(others_damaged);
-            // A damaged run could be the last one; falling back to another would be silent and wrong.
+            // The damaged run could be the last one; silently using another would be wrong.
             if let Some(damaged) = damaged.into_iter().next() {
                 return Err(damaged);
             }

@@ -100,7 +100,7 @@ impl Examples for Classification {
     }
 }
 
-/// Encoder of texts and label names. With the weights, it is all that inference needs.
+/// Encoder of texts and names of the labels.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Codec {

@@ -1,4 +1,4 @@
-//! Fields of a recipe's sections: meaning, default and valid values, from the doc comments and bounds in the code.
+//! Fields of recipe sections: meaning, default and valid values, derived from doc comments and bounds in the code.
 
 use schemars::{JsonSchema, schema_for};
 use serde_json::{Map, Value};
@@ -11,11 +11,11 @@ use crate::InvalidValue;
 pub struct Field {
     /// The key.
     pub name: String,
-    /// What it means, on one line.
+    /// Description, on one line.
     pub meaning: String,
-    /// Its default; `None` if it has none, so that it is required unless [`Field::is_optional`].
+    /// Default value; a field without one is required unless [`Field::is_optional`].
     pub default: Option<Value>,
-    /// Whether it can be left unset.
+    /// Whether the field can be left unset.
     pub is_optional: bool,
     /// Valid values.
     pub values: Values,
@@ -26,13 +26,13 @@ pub struct Field {
 pub enum Values {
     /// `true` or `false`.
     Boolean,
-    /// Any text.
+    /// A string.
     Text,
     /// One of these names, each with its meaning.
     Names(Vec<(String, String)>),
     /// Numbers.
     Numbers(Bounds),
-    /// A list of texts or numbers.
+    /// A list of strings or numbers.
     List(Box<Values>),
     /// A table.
     Table,
@@ -51,7 +51,7 @@ pub struct Bounds {
 }
 
 impl Bounds {
-    /// Whether the numbers are whole.
+    /// Whether the numbers are integers.
     pub fn are_whole(&self) -> bool {
         self.whole
     }
@@ -70,15 +70,15 @@ impl std::fmt::Display for Bounds {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { whole, least, above, most, below } = *self;
         match (whole, least.or(above), most.or(below)) {
-            (true, Some(least), Some(most)) => write!(f, "a whole number from {least} to {most}"),
-            (true, Some(least), None) => write!(f, "a whole number from {least}"),
-            (true, None, _) => write!(f, "a whole number"),
+            (true, Some(least), Some(most)) => write!(f, "an integer from {least} to {most}"),
+            (true, Some(least), None) => write!(f, "an integer of at least {least}"),
+            (true, None, _) => write!(f, "an integer"),
             (false, Some(low), Some(high)) => {
                 let (open, close) = (if above.is_some() { '(' } else { '[' }, if below.is_some() { ')' } else { ']' });
                 write!(f, "a number in {open}{low}, {high}{close}")
             }
             (false, Some(low), None) if above.is_some() => write!(f, "a number above {low} in the range of f32"),
-            (false, Some(low), None) => write!(f, "a number from {low} in the range of f32"),
+            (false, Some(low), None) => write!(f, "a number of at least {low} in the range of f32"),
             (false, None, _) => write!(f, "a number in the range of f32"),
         }
     }
@@ -88,13 +88,13 @@ impl std::fmt::Display for Values {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Boolean => f.write_str("true or false"),
-            Self::Text => f.write_str("a text"),
+            Self::Text => f.write_str("a string"),
             Self::Names(names) => {
                 let names: Vec<&str> = names.iter().map(|(name, _)| name.as_str()).collect();
                 write!(f, "one of {}", names.join(", "))
             }
             Self::Numbers(bounds) => bounds.fmt(f),
-            Self::List(each) => write!(f, "a list, each {each}"),
+            Self::List(each) => write!(f, "a list; each element is {each}"),
             Self::Table => f.write_str("a table"),
         }
     }
@@ -287,12 +287,12 @@ mod tests {
         assert_eq!((&find("name").default, find("name").is_optional), (&None, true));
         let shown = ["count", "share", "rate", "kind", "sizes", "name"].map(|name| find(name).values.to_string());
         let expected = [
-            "a whole number from 1 to 10",
+            "an integer from 1 to 10",
             "a number in [0, 1)",
             "a number above 0 in the range of f32",
             "one of first, second",
-            "a list, each a whole number from 1 to 4",
-            "a text",
+            "a list; each element is an integer from 1 to 4",
+            "a string",
         ];
         assert_eq!(shown, expected);
         let Values::Names(kinds) = &find("kind").values else { panic!("the names of an enum") };
@@ -305,7 +305,7 @@ mod tests {
         let check = |text: &str| check("section", &fields, &text.parse().unwrap());
         assert_eq!(check("count = 10\nshare = 0\nrate = 1e38\nsizes = [1, 4]\nkind = \"first\""), Ok(()));
         for (text, field) in [
-            ("count = 0", "count = 0: a whole number from 1 to 10"),
+            ("count = 0", "count = 0: an integer from 1 to 10"),
             ("count = 11", "count"),
             ("share = 1.0", "share"),
             ("share = -0.1", "share"),

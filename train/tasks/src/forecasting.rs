@@ -8,21 +8,22 @@ use std::any::Any;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use seqzoo_datasets::DataError;
-use seqzoo_datasets::classification::{Split};
+use seqzoo_datasets::classification::Split;
 use seqzoo_datasets::scores::Metric;
+use seqzoo_datasets::series::{RollingOrigin, Series, Standardization};
 use seqzoo_datasets::splits::Splits;
-use seqzoo_datasets::series::{RollingOrigin, Standardization, Series};
 use seqzoo_datasets::timestamps::TimeStep;
 use seqzoo_models::InvalidShape;
 use seqzoo_models::layers::PerceptronShape;
-use seqzoo_models::networks::{Forecaster, ForecasterShape, BackboneShape};
+use seqzoo_models::networks::{BackboneShape, Forecaster, ForecasterShape};
 use seqzoo_models::parameters::Arrays;
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
 use crate::fields::{self, Field};
-use crate::{DynTrainingTask, Examples, 
-    Backbone, Command, Files, InvalidValue, LoadError, ModelSpec, Predictor, Prepared, Task, resolve,
+use crate::{
+    Backbone, Command, DynTrainingTask, Examples, Files, InvalidValue, LoadError, ModelSpec, Predictor, Prepared, Task,
+    resolve,
 };
 pub use predict::SeriesForecaster;
 pub use settings::{DistributionKind, Settings};
@@ -134,10 +135,10 @@ impl Examples for Series {
     }
 }
 
-/// Number of windows per batch for evaluation.
+/// Number of windows per batch in evaluation.
 const EVALUATION_BATCH: usize = 512;
 
-/// Columns, scaling and recent past of a series. With the weights, it is all that inference needs.
+/// Columns, standardization and last window of a series.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Codec {
@@ -147,26 +148,26 @@ pub struct Codec {
     pub step: TimeStep,
     /// Scaling, fitted on the training split only.
     pub scaling: Standardization,
-    /// Number of rows of a season, whose phase is an input feature; 0: none.
+    /// Seasonal period in rows, whose phase is an input feature; 0: no such feature.
     pub season: usize,
     /// Whether the target is encoded and forecast as the difference from its last known value.
     pub difference: bool,
-    /// The last window of the series trained on, `[rows][columns]`.
+    /// Values of the last window of the training data, `[rows][columns]`.
     pub recent_rows: Vec<Vec<f64>>,
-    /// Number of the first of those rows, as [`Series::first`] counts.
+    /// Step number of the first of these rows, see [`Series::first_step`].
     pub first_row: i64,
-    /// Timestamps of those rows.
+    /// Timestamps of these rows.
     pub times: Vec<String>,
-    /// Timestamps of the horizon after them.
+    /// Timestamps of the rows of the horizon after them.
     pub next_times: Vec<String>,
 }
 
 /// Past window of a series, with timestamps.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Past {
-    /// `[rows][columns]`.
+    /// Values, `[rows][columns]`.
     pub rows: Vec<Vec<f64>>,
-    /// Number of the first row, as [`Series::first`] counts.
+    /// Step number of the first row, see [`Series::first_step`].
     pub first_row: i64,
     /// Timestamp of each row.
     pub times: Vec<String>,
@@ -212,7 +213,7 @@ impl Codec {
         self.columns.len() + if self.season > 0 { 2 } else { 0 }
     }
 
-    /// Scaled offset of the target, given its last known value.
+    /// Offset subtracted from scaled values of the target, given its last known value.
     fn origin(&self, last: f64) -> f64 {
         if self.difference { self.scaling.standardize(0, last) } else { 0.0 }
     }
@@ -225,7 +226,9 @@ impl Codec {
     /// Appends the input features of row `number`.
     fn encode(&self, number: i64, row: impl Iterator<Item = f64>, last: f64, into: &mut Vec<f32>) {
         let from = |column: usize| if column == 0 { self.origin(last) } else { 0.0 };
-        into.extend(row.enumerate().map(|(column, value)| (self.scaling.standardize(column, value) - from(column)) as f32));
+        into.extend(
+            row.enumerate().map(|(column, value)| (self.scaling.standardize(column, value) - from(column)) as f32),
+        );
         if self.season > 0 {
             let phase = number.rem_euclid(self.season as i64) as f64 / self.season as f64;
             let phase = std::f64::consts::TAU * phase;
@@ -275,7 +278,7 @@ impl crate::Codec for Codec {
         if !fits {
             return Err(InvalidShape::new(
                 "recent_rows",
-                "its columns or rows do not match the window, the horizon or each other",
+                "the numbers of columns or rows do not match the window, the horizon or each other",
             ));
         }
         self.shape(spec).check()

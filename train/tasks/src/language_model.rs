@@ -10,7 +10,7 @@ use std::any::Any;
 
 use burn::tensor::Device;
 use seqzoo_datasets::DataError;
-use seqzoo_datasets::classification::{Split};
+use seqzoo_datasets::classification::Split;
 use seqzoo_datasets::cleaning::Cleaning;
 use seqzoo_datasets::corpus::Corpus;
 use seqzoo_datasets::scores::Metric;
@@ -24,7 +24,9 @@ use serde::{Deserialize, Serialize};
 use toml::Table;
 
 use crate::fields::{self, Field};
-use crate::{DynTrainingTask, Examples, Command, Files, InvalidValue, LoadError, ModelSpec, Predictor, Prepared, Task, resolve};
+use crate::{
+    Command, DynTrainingTask, Examples, Files, InvalidValue, LoadError, ModelSpec, Predictor, Prepared, Task, resolve,
+};
 pub use predict::TextModel;
 pub use settings::Settings;
 pub use training::LanguageModelTraining;
@@ -122,7 +124,7 @@ impl Examples for Corpus {
         match text.is_empty() || level.tokens(text).nth(1).is_some() {
             true => Ok(()),
             false => Err(format!(
-                "the {} split has fewer than two tokens, so nothing to predict; use a longer text or change task.level",
+                "the {} split has fewer than two tokens, so there is nothing to predict; use a longer text or change task.level",
                 split.name()
             )),
         }
@@ -141,14 +143,14 @@ impl Examples for Corpus {
     }
 }
 
-/// Cleaning, tokenization and vocabulary. With the weights, it is all that inference needs.
+/// Cleaning, tokenization and vocabulary.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Codec {
-    /// Cleaning of texts before encoding; codecs of older versions have none.
+    /// Cleaning of texts before encoding; none in codecs saved by older versions.
     #[serde(default = "Cleaning::none")]
     pub cleaning: Cleaning,
-    /// Level of tokenization.
+    /// Unit of tokenization.
     pub level: Tokenization,
     /// Vocabulary of tokens.
     pub vocabulary: Vocabulary,

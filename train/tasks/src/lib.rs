@@ -1,8 +1,8 @@
-//! Kinds of sequence prediction.
+//! Tasks: kinds of sequence prediction.
 //!
-//! A [`Task`] turns records into examples, examples into a loss, and a network's output into predictions and metrics. Each is a
-//! module with its settings, examples, training and prediction; [`ALL`] lists them. Training ([`TrainingTask`]) and prediction
-//! ([`Predictor`]) are separate, so that inference needs no loss.
+//! A [`Task`] converts records to examples, computes the loss of a network on them, and decodes and evaluates its predictions. Each task
+//! is a module with settings, examples, training and prediction; [`ALL`] lists them. Training ([`TrainingTask`]) and prediction
+//! ([`Predictor`]) are separate interfaces, so that inference needs no loss.
 
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -48,10 +48,10 @@ macro_rules! tasks {
 
 tasks![classification, tagging, language_model, seq2seq, forecasting];
 
-/// The key of a recipe's `[task]` section that names the task.
+/// The key of a recipe's `[task]` section whose value is the name of the task.
 pub const KIND: &str = "kind";
 
-/// Files by name, such as those of a checkpoint.
+/// Contents of files by name, such as those of a checkpoint.
 pub type Files = BTreeMap<String, Vec<u8>>;
 
 /// A kind of sequence prediction.
@@ -62,21 +62,21 @@ pub trait Task: Debug + Sync {
     /// One line for listings.
     fn summary(&self) -> &'static str;
 
-    /// The metrics, the main one first.
+    /// The metrics that the task computes, the main one first.
     fn metrics(&self) -> &'static [Metric];
 
-    /// What a trained model is used for.
+    /// The command that uses a trained model.
     fn command(&self) -> Command {
         Command::Predict
     }
 
-    /// The settings with every default filled in.
+    /// The settings with defaults filled in.
     ///
     /// # Errors
     /// If a key is unknown or a value has the wrong type.
     fn resolve(&self, given: Table) -> Result<Table, toml::de::Error>;
 
-    /// The settings: meaning, default and valid values of each.
+    /// Meaning, default and valid values of each setting.
     fn fields(&self) -> Vec<Field>;
 
     /// Roles of the columns that the task reads, see [`Columns`](seqzoo_datasets::columns::Columns).
@@ -85,23 +85,23 @@ pub trait Task: Debug + Sync {
     /// Settings on which the examples depend, so that all models of a run share them.
     fn shared(&self) -> &'static [&'static str];
 
-    /// Checks the settings of a model, as far as possible without data. Bounds of single [fields](Task::fields) are checked by the
-    /// caller.
+    /// Checks the settings of a model as far as possible without data. The caller checks the bounds of single
+    /// [fields](Task::fields).
     ///
     /// # Errors
     /// The first invalid value.
     fn check(&self, spec: &ModelSpec) -> Result<(), InvalidValue>;
 
-    /// The examples of a dataset, with a note for the user on what was skipped.
+    /// Converts the records of a dataset to examples; examples without a token are skipped.
     ///
     /// # Errors
-    /// If the records do not have the columns that the task reads, or a value is invalid.
+    /// If a column that the task needs is missing, or a value is invalid.
     fn examples(&self, data: &Splits, settings: &Table) -> Result<Prepared, DataError>;
 
-    /// Opens a trained model: `files` are the task's files of its checkpoint, `weights` its parameters.
+    /// Creates the predictor of a trained model from its checkpoint: the files of the task and the weights.
     ///
     /// # Errors
-    /// If files or weights are missing, damaged or inconsistent.
+    /// If a file or weight is missing, damaged or inconsistent.
     fn open(
         &self,
         spec: &ModelSpec,
@@ -111,47 +111,47 @@ pub trait Task: Debug + Sync {
     ) -> Result<Box<dyn Predictor>, LoadError>;
 }
 
-/// The examples of all splits of a dataset, as a task reads them.
+/// The examples of all splits of a dataset, in the form that a task uses.
 pub trait Examples: Debug {
     /// SHA-256 digest of the training and validation splits: equal digests mean equal training data.
     fn digest(&self) -> String;
 
-    /// Size of a split and its unit, such as 120 "texts".
+    /// Size of a split and its unit, such as `(120, "texts")`.
     fn size(&self, split: Split) -> (usize, &'static str);
 
-    /// Checks that there is something to predict in a split that is not empty.
+    /// Checks that a split, unless it is empty, is large enough to predict from.
     ///
     /// # Errors
-    /// What is lacking, and the way out.
+    /// A message with the problem and the fix.
     fn check(&self, _split: Split, _settings: &Table) -> Result<(), String> {
         Ok(())
     }
 
-    /// The training of a model on these examples.
+    /// Creates the training of a model on these examples.
     ///
     /// # Errors
-    /// If the model does not fit the sizes of the data.
+    /// If the sizes of the model do not match the data.
     fn training(&self, spec: &ModelSpec) -> Result<Box<dyn DynTrainingTask>, InvalidShape>;
 
-    /// Text of the training split from which to suggest a prompt, if it is running text.
+    /// Text from which to suggest a prompt: the training split of a language model, else `None`.
     fn prompt_source(&self) -> Option<&str> {
         None
     }
 
-    /// The examples in their own type.
+    /// The examples, for downcasting to their concrete type.
     fn as_any(&self) -> &dyn Any;
 }
 
-/// Examples, and a note on what was skipped.
+/// Examples, and a note on skipped ones.
 #[derive(Debug)]
 pub struct Prepared {
     /// The examples.
     pub examples: Box<dyn Examples>,
-    /// A note for the user.
+    /// Note for the user on skipped examples, if any.
     pub note: Option<String>,
 }
 
-/// The task with a name.
+/// The task with this name; `None` if there is none.
 pub fn named(name: &str) -> Option<&'static dyn Task> {
     ALL.into_iter().find(|task| task.name() == name)
 }
@@ -169,7 +169,7 @@ pub fn of(section: &Table) -> Result<&'static dyn Task, InvalidValue> {
     }
 }
 
-/// The `[task]` section with every default filled in, `kind` first; for serde.
+/// Deserializes a `[task]` section, with defaults filled in and `kind` first.
 ///
 /// # Errors
 /// If the task or a key is unknown, or a value has the wrong type.
@@ -181,16 +181,16 @@ pub fn deserialize_section<'de, D: serde::Deserializer<'de>>(deserializer: D) ->
     Ok(std::iter::once(kind).chain(values).collect())
 }
 
-/// Fills in the defaults of a task's settings.
+/// Fills in the defaults of settings of type `S`.
 fn resolve<S: Serialize + DeserializeOwned>(given: Table) -> Result<Table, toml::de::Error> {
     let settings: S = given.try_into()?;
     Ok(Table::try_from(&settings).expect("settings can be serialized to TOML"))
 }
 
-/// The metric of a task with a name.
+/// The metric of a task with this name; `field` is the recipe field that contains the name.
 ///
 /// # Errors
-/// If the task has none of that name.
+/// If the task has no such metric.
 pub fn metric(task: &dyn Task, field: &'static str, name: &str) -> Result<Metric, InvalidValue> {
     let found = task.metrics().iter().find(|metric| metric.name == name).copied();
     found.ok_or_else(|| {
@@ -201,21 +201,22 @@ pub fn metric(task: &dyn Task, field: &'static str, name: &str) -> Result<Metric
     })
 }
 
-/// Limits of batches for evaluation and prediction.
+/// Limits of a batch in evaluation and prediction, with at most `rows` rows.
 const fn evaluation_limits(rows: usize) -> BatchLimits {
     BatchLimits { rows, tokens: MAX_BATCH_TOKENS }
 }
 
-/// Padded tokens of a batch at most, in training by default and in evaluation always: with 400 tokens a sequence, 163 of them.
+/// Maximum number of tokens per batch, padding included: the default for training, and fixed for evaluation and prediction. For
+/// sequences of 400 tokens, 163 rows.
 pub const MAX_BATCH_TOKENS: usize = 1 << 16;
 
-/// Rows of token numbers as one rectangle, `[rows, time]`, and how many of each are true.
+/// Pads rows of token ids to a tensor `[rows, time]`; also returns the length of each row.
 fn rectangle<'a>(rows: impl Iterator<Item = &'a [u32]> + Clone, device: &Device) -> (Tensor<2, Int>, Vec<usize>) {
     let Padded { tokens, lengths, time } = batch::pad(rows);
     (Tensor::from_data(TensorData::new(tokens, [lengths.len(), time]), device), lengths)
 }
 
-/// The evaluation of examples of the expected type, or an error.
+/// Downcasts examples to the type that a task uses.
 fn examples_as<T: 'static>(examples: &dyn Examples) -> Result<&T, PredictError> {
     examples.as_any().downcast_ref().ok_or(PredictError::KindMismatch)
 }

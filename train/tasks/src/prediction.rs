@@ -1,4 +1,4 @@
-//! What inference needs to know of a task.
+//! Prediction: the interface of tasks to inference.
 
 use std::any::Any;
 use std::fmt::Debug;
@@ -10,33 +10,33 @@ use serde_json::{Map, Value};
 
 use crate::Examples;
 
-/// What a trained model is used for.
+/// The command that uses a trained model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Command {
-    /// Predictions for texts, see [`Predictor::predict`].
+    /// `predict`: predictions for texts, see [`Predictor::predict`].
     Predict,
-    /// Generation of text from a prompt.
+    /// `generate`: text generation from a prompt.
     Generate,
-    /// Forecasts after the last rows of a series.
+    /// `forecast`: forecasts of the values after the last rows of a series.
     Forecast,
 }
 
 /// A trained model of a task.
 pub trait Predictor: Debug + Send + Sync {
-    /// Metrics on a split, over examples that have a token.
+    /// Metrics on a split; examples without a token are skipped.
     ///
     /// # Errors
-    /// If the examples are of another task or do not fit the model.
+    /// If the examples are those of another task or do not match the model.
     fn evaluate(&self, examples: &dyn Examples, split: Split) -> Result<Evaluation, PredictError>;
 
-    /// Metrics of the baselines on the same examples (for language models, tokens).
+    /// Metrics of the baselines on the same examples (on the same tokens for language models).
     ///
     /// # Errors
-    /// If the examples are of another task.
+    /// If the examples are those of another task.
     fn baselines(&self, examples: &dyn Examples, split: Split)
     -> Result<Vec<(&'static str, Evaluation)>, PredictError>;
 
-    /// Predictions for texts, in their order. Batching changes results only by rounding.
+    /// Predictions for texts, in the same order. Batching changes results only by rounding.
     ///
     /// # Errors
     /// If a text has no token, or the model does not predict from single texts.
@@ -49,14 +49,14 @@ pub trait Predictor: Debug + Send + Sync {
         Output::new(String::new(), [])
     }
 
-    /// The predictor in its own type.
+    /// The predictor, for downcasting to its concrete type.
     fn as_any(&self) -> &dyn Any;
 }
 
 /// Options of predictions for texts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TextOptions {
-    /// Beam width of sequence-to-sequence models, and number of hypotheses in the output; others ignore it.
+    /// Beam width, and number of hypotheses in the output, of sequence-to-sequence models; other models ignore it.
     pub beams: usize,
 }
 
@@ -66,26 +66,26 @@ impl Default for TextOptions {
     }
 }
 
-/// A prediction, to be shown.
+/// A prediction in printable form.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Output {
-    /// As one line, without its line end.
+    /// One line of text, without line end.
     pub line: String,
-    /// As a JSON object.
+    /// JSON object.
     pub json: Map<String, Value>,
-    /// Whether it shows the input, as tagged tokens do.
+    /// Whether the line includes the input, such as tagged tokens.
     pub shows_input: bool,
 }
 
 impl Output {
-    /// An output that does not show its input.
+    /// An output whose line does not include the input.
     pub fn new<const N: usize>(line: String, json: [(&str, Value); N]) -> Self {
         let json = json.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
         Self { line, json, shows_input: false }
     }
 }
 
-/// Error of a prediction.
+/// Error of a prediction or evaluation.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PredictError {
     /// A text has no token.
@@ -132,7 +132,7 @@ pub enum PredictError {
         /// The token.
         token: String,
     },
-    /// The data are of another task than the model.
-    #[error("the data are of another kind than those the model was trained on")]
+    /// The examples are those of another task.
+    #[error("the data are not those of the model's task")]
     KindMismatch,
 }

@@ -1,4 +1,4 @@
-//! Sequence-to-sequence models (seq2seq): a target sequence for each source sequence.
+//! Sequence to sequence (seq2seq): a target sequence for each source sequence.
 
 mod examples;
 mod predict;
@@ -9,11 +9,11 @@ use std::any::Any;
 
 use burn::tensor::Device;
 use seqzoo_datasets::DataError;
-use seqzoo_datasets::classification::{Split};
+use seqzoo_datasets::classification::Split;
 use seqzoo_datasets::cleaning::Cleaning;
 use seqzoo_datasets::scores::Metric;
 use seqzoo_datasets::splits::Splits;
-use seqzoo_datasets::text::{Tokenization, PADDING, UNKNOWN, Vocabulary};
+use seqzoo_datasets::text::{PADDING, Tokenization, UNKNOWN, Vocabulary};
 use seqzoo_datasets::transduction::{Pair, Transduction};
 use seqzoo_models::InvalidShape;
 use seqzoo_models::layers::{AttentionScore, StackShape};
@@ -68,7 +68,8 @@ impl Task for Seq2Seq {
         let settings: Settings = spec.settings();
         let stack = spec.check_recurrent(Some(settings.embedding_size))?;
         if settings.attention == AttentionScore::Dot && stack.architecture.directions() > 1 {
-            let expected = "general or additive: a bidirectional encoder is wider than the decoder";
+            let expected =
+                "general or additive: the outputs of a bidirectional encoder are larger than the decoder's state";
             return Err(InvalidValue::new("task.attention", "dot", expected));
         }
         Ok(())
@@ -114,18 +115,18 @@ const BEGIN: usize = PADDING as usize;
 /// Token ids that are never generated.
 const SUPPRESSED: [usize; 2] = [PADDING as usize, UNKNOWN as usize];
 
-/// Source and target vocabularies. With the weights, it is all that inference needs.
+/// Source and target vocabularies.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Codec {
-    /// Cleaning of texts before encoding; codecs of older versions have none.
+    /// Cleaning of texts before encoding; none in codecs saved by older versions.
     #[serde(default = "Cleaning::none")]
     pub cleaning: Cleaning,
-    /// Level of tokenization.
+    /// Unit of tokenization.
     pub level: Tokenization,
     /// Source vocabulary.
     pub source: Vocabulary,
-    /// Target vocabulary; the id after its last one is the end-of-sequence token.
+    /// Target vocabulary; its size is the id of the end-of-sequence token.
     pub target: Vocabulary,
     /// Maximum number of generated tokens.
     pub max_length: usize,

@@ -1,4 +1,4 @@
-//! What a task needs to know of a model: its architecture, its regularization, its batches, and the task's own settings.
+//! Model specifications: architecture, sizes, regularization, batches, and the task's settings.
 
 use burn::module::Module;
 use schemars::JsonSchema;
@@ -14,7 +14,7 @@ use toml::{Table, Value};
 
 use crate::{InvalidValue, KIND, MAX_BATCH_TOKENS, Task, fields};
 
-/// Maximum of counts and sizes that nothing else limits.
+/// Maximum of counts and sizes without a more specific limit.
 pub const MAX_COUNT: usize = 1 << 24;
 
 /// Maximum size of an embedding.
@@ -23,23 +23,25 @@ pub(crate) const MAX_EMBEDDING: usize = 1 << 16;
 /// Maximum hidden size of a layer: orthogonal initialization takes time cubic in the size.
 pub const MAX_HIDDEN: usize = 4_096;
 
-/// Maximum number of parameters of a recurrent stack; 16 GB with gradients and moments.
+/// Maximum number of parameters of a recurrent stack: 16 GB with gradients and Adam's moment estimates.
 const MAX_PARAMETERS: u128 = 1_000_000_000;
 
 /// Layers of the network.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NetworkSettings {
-    /// Hidden size of each recurrent layer, per direction, first layer first.
+    /// Hidden size of each recurrent layer, per direction, first layer first; of each hidden layer, for a perceptron.
     #[schemars(inner(range(min = 1, max = MAX_HIDDEN)))]
     pub hidden_sizes: Vec<usize>,
-    /// Skip connections between layers.
+    /// Skip connection around each recurrent layer, from its input x and its output h.
     #[serde(default)]
     pub skip: Skip,
-    /// Whether residual and highway connections use a linear projection where sizes differ.
+    /// Whether residual and highway connections project their input linearly where its size differs from that of the output; otherwise
+    /// such sizes are an error.
     #[serde(default)]
     pub projection: bool,
-    /// All weights are initialized uniformly in ±`init_range`; 0: each layer's own initialization.
+    /// Initialization range: all parameters, biases included, are drawn uniformly from ±`init_range`. 0: each layer's default
+    /// initialization.
     #[serde(default)]
     #[schemars(range(min = 0.0))]
     pub init_range: f64,
@@ -49,22 +51,22 @@ pub struct NetworkSettings {
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct DropoutSettings {
-    /// Embedding dropout: drops token types, each at all of its occurrences in the batch.
+    /// Rate of embedding dropout: drops tokens of the vocabulary, each at all of its positions in the batch (Merity et al. 2018).
     #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
     pub embedding: f64,
-    /// Dropout between layers, with a new mask at each step.
+    /// Rate of dropout between recurrent layers, with a new mask at each time step.
     #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
     pub layers: f64,
-    /// Locked (variational) dropout between layers: the same mask at each step.
+    /// Rate of locked (variational) dropout between recurrent layers, with the same mask at all time steps (Gal and Ghahramani 2016).
     #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
     pub locked: f64,
-    /// Recurrent dropout: drops recurrent weights (DropConnect).
+    /// Rate of recurrent dropout: drops recurrent weights (DropConnect, Merity et al. 2018).
     #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
     pub recurrent: f64,
-    /// Dropout on the input of the output layer.
+    /// Rate of dropout on the input of the output layer.
     #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
     pub output: f64,
-    /// Zoneout: probability that a unit of the state keeps its previous value.
+    /// Zoneout rate: probability that a unit of the recurrent state keeps its previous value (Krueger et al. 2017).
     #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
     pub zoneout: f64,
 }
@@ -91,7 +93,7 @@ impl Backbone {
     }
 }
 
-/// A model's name: an architecture, optionally followed by the hidden size of each layer and by options of the task.
+/// A model's name: a backbone, optionally followed by the hidden size of each layer and by Boolean settings of the task.
 ///
 /// ```text
 /// lstm      lstm-50      birnn-20      gru-64-32      bilstm+crf      perceptron-64
@@ -100,9 +102,9 @@ impl Backbone {
 pub struct ModelName<'a> {
     /// The sequence model.
     pub backbone: Backbone,
-    /// Hidden size of each layer; empty: the recipe's.
+    /// Hidden size of each layer; empty: those of the recipe.
     pub hidden_sizes: Vec<usize>,
-    /// Settings of the task that the name turns on.
+    /// Boolean settings of the task that the name enables.
     pub options: Vec<&'a str>,
 }
 
@@ -110,7 +112,7 @@ impl<'a> ModelName<'a> {
     /// Parses a name.
     ///
     /// # Errors
-    /// If it is not valid.
+    /// If the backbone is unknown or a hidden size is invalid.
     pub fn parse(name: &'a str) -> Result<Self, InvalidValue> {
         let mut parts = name.split('+');
         let plain = parts.next().unwrap_or_default();
@@ -122,10 +124,10 @@ impl<'a> ModelName<'a> {
         Ok(Self { backbone, hidden_sizes, options: parts.collect() })
     }
 
-    /// Sets the options in a task's settings.
+    /// Enables the options in a task's settings.
     ///
     /// # Errors
-    /// If an option is not a setting of the task that is true or false.
+    /// If an option is not a Boolean setting of the task.
     pub fn set_options(&self, name: &str, settings: &mut Table) -> Result<(), InvalidValue> {
         for option in &self.options {
             let known = || settings.iter().filter(|(_, value)| value.is_bool()).map(|(key, _)| key.as_str());
@@ -152,7 +154,7 @@ fn hidden_sizes(text: &str) -> Option<Vec<usize>> {
     text.strip_prefix('-')?.split('-').map(size).collect()
 }
 
-/// A model of a recipe, with all values that its task reads.
+/// Specification of a model: all values of a recipe that its task uses.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ModelSpec {
     /// The name in recipes, reports and folders.
@@ -165,7 +167,7 @@ pub struct ModelSpec {
     pub dropout: DropoutSettings,
     /// The task's settings, with every default filled in.
     pub task: Table,
-    /// BatchLimits of training batches.
+    /// Limits of training batches.
     pub batch: BatchLimits,
     /// Random seed of weights, order of examples and dropout masks.
     pub seed: u64,
@@ -213,7 +215,7 @@ impl ModelSpec {
         settings(&self.task)
     }
 
-    /// The recurrent layers over inputs of a size.
+    /// Shape of the recurrent layers for inputs of `input_size` features.
     ///
     /// # Panics
     /// If the backbone is a perceptron, which [`ModelSpec::check_recurrent`] refuses.
@@ -230,8 +232,8 @@ impl ModelSpec {
         }
     }
 
-    /// Checks that the model has recurrent layers, over inputs of a size; `None` if the size depends on the data, so that skip
-    /// connections are checked later.
+    /// Checks that the model has valid recurrent layers, and returns their shape. `input_size` is `None` if it depends on the data; skip
+    /// connections are then checked later.
     pub(crate) fn check_recurrent(&self, input_size: Option<usize>) -> Result<StackShape, InvalidValue> {
         if self.backbone == Backbone::Perceptron {
             return Err(InvalidValue::new("models", &self.name, "only forecasting supports a perceptron"));
@@ -256,7 +258,7 @@ impl ModelSpec {
         if range == 0.0 { network } else { reinitialize_uniform(network, range, key) }
     }
 
-    /// The key of an epoch's order of examples.
+    /// Random key of the order of examples in an epoch.
     pub(crate) fn order(&self, epoch: u64) -> Key {
         Key::new(self.seed, Purpose::Order).with_first(epoch)
     }
@@ -267,7 +269,7 @@ pub(crate) fn settings<S: DeserializeOwned>(table: &Table) -> S {
     own(table).try_into().expect("settings were resolved by their task")
 }
 
-/// The settings without the key that names the task.
+/// The settings without the `kind` key.
 pub(crate) fn own(table: &Table) -> Table {
     let mut own = table.clone();
     own.remove(KIND);

@@ -1,4 +1,4 @@
-//! Sequence tagging: a label for each token of a sentence.
+//! Sequence tagging: one label per token of a sentence.
 
 mod examples;
 mod predict;
@@ -10,7 +10,7 @@ use std::borrow::Cow;
 
 use burn::tensor::Device;
 use seqzoo_datasets::DataError;
-use seqzoo_datasets::classification::{Split};
+use seqzoo_datasets::classification::Split;
 use seqzoo_datasets::cleaning::Cleaning;
 use seqzoo_datasets::scores::Metric;
 use seqzoo_datasets::splits::Splits;
@@ -103,14 +103,14 @@ impl Examples for Tagging {
     }
 }
 
-/// Maximum number of characters of a word; longer ones are web addresses and the like.
+/// Maximum number of characters per word; longer words, such as web addresses, are truncated.
 const MAX_CHARACTERS: usize = 64;
 
-/// Vocabularies of words and characters, and label names. With the weights, it is all that inference needs.
+/// Vocabularies of words and characters, and names of the labels.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Codec {
-    /// Cleaning of each token before encoding; codecs of older versions have none.
+    /// Cleaning of each token before encoding; none in codecs saved by older versions.
     #[serde(default = "Cleaning::none")]
     pub cleaning: Cleaning,
     /// Vocabulary of lowercased words.
@@ -121,7 +121,7 @@ pub struct Codec {
     pub labels: Vec<String>,
 }
 
-/// An encoded sentence.
+/// A sentence encoded as ids.
 #[derive(Debug, Clone)]
 struct Encoded {
     words: Vec<u32>,
@@ -133,7 +133,7 @@ struct Encoded {
 impl Codec {
     fn of(spec: &ModelSpec, data: &Tagging) -> Self {
         let Settings { min_count, max_vocabulary, .. } = spec.settings();
-        let cleaning = Cleaning::default();
+        let cleaning = data.cleaning.clone();
         let tokens = data.train.iter().flat_map(|sentence| &sentence.tokens);
         let tokens: Vec<_> = tokens.map(|token| cleaning.apply_to_token(token)).collect();
         let words = tokens.iter().map(|token| token.to_lowercase());

@@ -9,21 +9,21 @@ use serde::de::DeserializeOwned;
 
 use crate::{Files, ModelSpec};
 
-/// Encoder of inputs and decoder of outputs. With the weights, it is all that inference needs.
+/// Encoder of inputs and decoder of outputs: everything that inference needs in addition to the weights.
 pub trait Codec: Serialize + DeserializeOwned {
-    /// The network that the codec encodes for.
+    /// The network for which it encodes.
     type Network: Network + 'static;
 
     /// Name of its file in a checkpoint.
     const FILE: &'static str = "codec.json";
 
-    /// Checks that a model fits the codec's sizes.
+    /// Checks that the sizes of a model match the codec.
     ///
     /// # Errors
-    /// Names the invalid field.
+    /// The first invalid field.
     fn check(&self, spec: &ModelSpec) -> Result<(), InvalidShape>;
 
-    /// Builds the network, with its layers' default initialization.
+    /// Creates the network, with the default initialization of its layers.
     ///
     /// # Panics
     /// If [`Codec::check`] fails.
@@ -36,10 +36,10 @@ pub trait Codec: Serialize + DeserializeOwned {
     }
 }
 
-/// Error of opening a trained model.
+/// Error of loading a trained model.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LoadError {
-    /// A file is missing, damaged, or does not fit the model.
+    /// A file is missing, damaged, or does not match the model.
     #[error("{file}: {detail}")]
     File {
         /// Name of the file in the checkpoint.
@@ -47,7 +47,7 @@ pub enum LoadError {
         /// What is wrong.
         detail: String,
     },
-    /// The weights do not fit the network.
+    /// The weights do not match the network.
     #[error(transparent)]
     Weights(#[from] parameters::Mismatch),
 }
@@ -62,7 +62,7 @@ pub struct TrainedModel<C: Codec> {
 }
 
 impl<C: Codec> TrainedModel<C> {
-    /// Opens a network and its codec.
+    /// Loads a network and its codec.
     ///
     /// # Errors
     /// If the codec's file is missing or damaged, or the weights do not fit.

@@ -1,4 +1,4 @@
-//! What the learner needs to know of a task.
+//! Training: the interface of tasks to the learner.
 
 use std::collections::BTreeMap;
 
@@ -11,31 +11,32 @@ use seqzoo_random::{Key, Purpose};
 
 use crate::Files;
 
-/// The state that a network carries from batch to batch, by name, without gradients: `[rows, hidden_size]` each.
+/// Recurrent state passed from one batch to the next, by name: tensors `[rows, hidden_size]`, detached from the autodiff graph.
 pub type RecurrentState = BTreeMap<String, Tensor<2>>;
 
 /// The training of one network on the examples of a dataset.
 pub trait TrainingTask {
-    /// The network that is trained.
+    /// Type of the network.
     type Network: Network;
 
-    /// A network with initial weights, a function of the run's seed alone.
+    /// A network with initial weights, which depend only on the seed of the run.
     fn network(&self, device: &Device) -> Self::Network;
 
-    /// The batches of an epoch, as lists of examples or windows; a pure function of the run's seed and `epoch`.
+    /// The batches of an epoch, as lists of indices of examples or windows; a pure function of the seed and `epoch`.
     fn batches(&self, epoch: u64) -> Vec<Vec<usize>>;
 
-    /// Whether a batch continues where the one before it ended, so that their order is fixed. Each epoch starts anew.
+    /// Whether each batch continues from the recurrent state of the previous one, so that their order is fixed. Every epoch starts without
+    /// a state.
     fn is_stateful(&self) -> bool {
         false
     }
 
-    /// The name of a batch's numbers and the first of them that is not finite, if there is one.
+    /// Name and value of the first input of a batch that is not finite; `None` if all are.
     fn invalid_value(&self, _batch: &[usize]) -> Option<(String, f32)> {
         None
     }
 
-    /// The mean loss of a batch, from `recurrent_state` on; `keys` are those of this step's dropout masks.
+    /// Computes the mean loss of a batch, starting from `recurrent_state`; `keys` are the random keys of this step's dropout masks.
     fn loss(
         &self,
         network: &Self::Network,
@@ -45,35 +46,35 @@ pub trait TrainingTask {
         device: &Device,
     ) -> BatchLoss;
 
-    /// Metrics on the validation split, without dropout; `None` if `stop` asked to end it.
+    /// Metrics on the validation split, without dropout; `None` if `stop` returned true before the end.
     fn validate(&self, network: &Self::Network, device: &Device, stop: &dyn Fn() -> bool) -> Option<Scores>;
 
-    /// A note for the user before training, if any.
+    /// Note for the user before training, if any.
     fn note(&self) -> Option<String> {
         None
     }
 
-    /// Files that prediction needs in addition to weights, such as the encoder.
+    /// Files that prediction needs in addition to the weights, such as the encoder.
     fn files(&self) -> Files;
 }
 
 /// Random keys of a training step.
 #[derive(Debug, Clone, Copy)]
 pub struct StepKeys {
-    /// Differs in each step.
+    /// Key that differs in each step.
     pub batch: Key,
-    /// Differs in each epoch.
+    /// Key that differs in each epoch.
     pub epoch: Key,
 }
 
 impl StepKeys {
-    /// The keys of a run's step: the index of its batch in the run, and its epoch.
+    /// The keys of a step, from the index of its batch in the run and its epoch.
     pub fn new(seed: u64, global_batch: u64, epoch: u64) -> Self {
         let key = Key::new(seed, Purpose::Dropout);
         Self { batch: key.with_first(global_batch), epoch: key.with_first(epoch) }
     }
 
-    /// The keys of the dropout masks of these examples, one per row: what is dropped from an example depends on the epoch and the
+    /// The keys of the dropout masks of a batch, given the example in each row. The mask of an example depends on the epoch and the
     /// example, not on its batch.
     pub fn dropout(self, examples: &[usize]) -> DropoutKey {
         let examples: Vec<u64> = examples.iter().map(|&example| example as u64).collect();
@@ -90,14 +91,14 @@ pub struct BatchLoss {
     pub weight: f64,
     /// Number of tokens in the batch, padding excluded.
     pub tokens: usize,
-    /// The state after the batch, for the next one.
+    /// Recurrent state after the batch, for the next batch.
     pub recurrent_state: Option<RecurrentState>,
 }
 
-/// [`TrainingTask`] without the type of its network. Every training task is one.
+/// [`TrainingTask`] as a trait object, without the type of its network; implemented for every training task.
 ///
 /// # Panics
-/// Methods that are given a network of another task.
+/// Methods panic if their network was not created by [`DynTrainingTask::network`] of the same task.
 pub trait DynTrainingTask {
     /// See [`TrainingTask::network`].
     fn network(&self, device: &Device) -> Box<dyn DynNetwork>;

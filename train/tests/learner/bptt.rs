@@ -20,7 +20,7 @@ const STEPS: usize = 12;
 
 fn corpus() -> Corpus {
     let text = "abcabdbca dcab ddabcbacda".chars().cycle().take(ROWS * (STEPS + 1)).collect::<String>();
-    Corpus { validation: text.clone(), train: text, test: String::new() }
+    Corpus { validation: text.clone(), train: text, ..Corpus::default() }
 }
 
 fn values(k1: usize, k2: usize) -> Vec<(String, String)> {

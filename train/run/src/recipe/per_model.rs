@@ -1,7 +1,7 @@
 //! Per-model values: `[model.NAME.SECTION]` tables that replace the common values of the recipe.
 //!
-//! For a fair comparison, each model can have the learning rate and the budget that suit it. The dataset, its encoding and the
-//! metrics are common to all models.
+//! For a fair comparison, each model can have its own learning rate and number of epochs. The dataset, its encoding and the metrics are
+//! the same for all models.
 
 use seqzoo_tasks::ModelName;
 use toml::{Table, Value};
@@ -16,7 +16,7 @@ const SECTIONS: [&str; 7] = ["task", "network", "dropout", "training", "optimize
 const SHARED: [&str; 3] = ["training.seed", "stopping.metric", "task.kind"];
 
 impl Recipe {
-    /// Recipe of one model: its per-model values, and those that its name encodes, replace the common ones.
+    /// Recipe of one model: its per-model values, and the values in its name, replace the common ones.
     ///
     /// # Errors
     /// If a section or field does not exist or cannot be set per model, or a value has the wrong type.
@@ -71,7 +71,7 @@ impl Recipe {
     }
 }
 
-/// Checks a per-model field: it must exist, not be shared by all models, and have the type of the common value.
+/// Checks that a per-model field exists, is not shared by all models, and has the type of the common value.
 fn check_field(
     qualified: &str,
     field: &str,

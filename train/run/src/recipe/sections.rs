@@ -5,48 +5,48 @@ use seqzoo_datasets::batch::BatchLimits;
 use seqzoo_tasks::{MAX_BATCH_TOKENS, MAX_COUNT};
 use serde::{Deserialize, Serialize};
 
-/// How the network is trained.
+/// Training: seed, epochs, batches, learning rate, clipping.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TrainingSettings {
-    /// Random seed: weights, order of examples, dropout masks.
+    /// Random seed of the initial weights, the order of examples and the dropout masks.
     #[serde(default)]
     pub seed: u64,
     /// Maximum number of epochs.
     #[schemars(range(min = 1, max = MAX_COUNT))]
     pub epochs: usize,
-    /// Sequences per batch; for running text, the number of parallel streams.
+    /// Number of sequences per batch; for language models, number of parallel rows into which the training text is split.
     #[schemars(range(min = 1, max = MAX_COUNT))]
     pub batch_size: usize,
-    /// Padded tokens per batch at most, rows times the longest: long sequences make smaller batches, one that is longer
-    /// still a batch of its own. Running text and series have windows of one length, so batches of them are not cut.
+    /// Maximum number of tokens per batch, padding included: batches of long sequences have fewer rows, and a single sequence that exceeds
+    /// the maximum is a batch of its own. No effect on language models and forecasters, whose windows have a fixed length.
     #[serde(default = "max_batch_tokens")]
     #[schemars(range(min = 1, max = MAX_COUNT))]
     pub max_batch_tokens: usize,
-    /// Number of batches per update (gradient accumulation), weighted by their predictions.
+    /// Number of batches per update (gradient accumulation); the gradient is the mean over all their predictions.
     #[serde(default = "one")]
     #[schemars(range(min = 1, max = MAX_COUNT))]
     pub accumulate: usize,
-    /// Learning rate, before schedule and recovery.
+    /// Base learning rate, which the schedule scales, as do rollbacks after divergence.
     #[schemars(extend("exclusiveMinimum" = 0.0))]
     pub learning_rate: f64,
-    /// Largest norm of the gradient of all parameters together; 0 leaves it as it is. Pascanu et al. 2013 find results
-    /// insensitive to the threshold; 1 is customary for classifiers.
+    /// Clipping threshold of the gradient norm over all parameters; 0 disables clipping. Results are not very sensitive to the threshold
+    /// (Pascanu et al. 2013); 1 is customary for classifiers, and `--suggest-clip` suggests one.
     #[serde(default = "unit")]
     #[schemars(range(min = 0.0))]
     pub clip_norm: f64,
-    /// Largest magnitude of each element of the gradient, before its norm is measured; 0 leaves it as it is.
+    /// Clipping threshold of each element of the gradient, applied before its norm is computed; 0 disables it.
     #[serde(default)]
     #[schemars(range(min = 0.0))]
     pub clip_value: f64,
-    /// Whether the backward pass recomputes the gates of recurrent layers instead of keeping them: less memory for long
-    /// sequences, more time, the same result to the bit. Ignored where no kernel is used.
+    /// Whether the backward pass recomputes the gates of recurrent layers instead of storing them, which needs less memory and about a third
+    /// more time; results are the same to the bit. No effect on layers without a fused kernel.
     #[serde(default)]
     pub recompute: bool,
 }
 
 impl TrainingSettings {
-    /// The most that a batch holds.
+    /// Upper bounds on the size of a batch.
     pub fn limits(&self) -> BatchLimits {
         BatchLimits { rows: self.batch_size, tokens: self.max_batch_tokens }
     }
@@ -64,31 +64,31 @@ fn unit() -> f64 {
     1.0
 }
 
-/// The optimizer; each kind reads the fields that its equations name.
+/// Optimizer. Each kind uses `kind`, `weight_decay` and the fields that name it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct OptimizerSettings {
-    /// The optimizer's name.
+    /// Optimizer.
     pub kind: OptimizerKind,
-    /// Adam, AdamW: decay rate of the first moment, β₁.
+    /// Adam, AdamW: exponential decay rate β₁ of the first-moment estimate.
     #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
     pub beta_1: f64,
-    /// Adam, AdamW: decay rate of the second moment, β₂.
+    /// Adam, AdamW: exponential decay rate β₂ of the second-moment estimate.
     #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
     pub beta_2: f64,
-    /// RMSprop: smoothing constant α.
+    /// RMSprop: smoothing constant α of the mean squared gradient.
     #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
     pub alpha: f64,
-    /// Adam, AdamW, RMSprop: ε, added to the denominator.
+    /// Adam, AdamW, RMSprop: ε, added to the denominator for numerical stability.
     #[schemars(range(min = 0.0))]
     pub epsilon: f64,
-    /// SGD, RMSprop: momentum.
+    /// SGD, ASGD, RMSprop: momentum factor.
     #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
     pub momentum: f64,
-    /// Weight decay of matrices; biases and gains are not decayed. Decoupled from the gradient in AdamW only.
+    /// Weight decay of matrices; biases and gains are not decayed. Decoupled from the gradient in AdamW, an L2 penalty in all others.
     #[schemars(range(min = 0.0))]
     pub weight_decay: f64,
-    /// ASGD: epochs without improvement after which averaging begins (NT-ASGD; Merity et al. 2018).
+    /// ASGD: number of epochs without improvement of the stopping metric after which averaging of the weights begins.
     #[schemars(range(min = 1, max = MAX_COUNT))]
     pub averaging_patience: usize,
 }
@@ -112,44 +112,44 @@ impl Default for OptimizerSettings {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum OptimizerKind {
-    /// Stochastic gradient descent, with momentum if given.
+    /// Stochastic gradient descent, optionally with momentum.
     Sgd,
-    /// Kingma and Ba 2015.
+    /// Adam; Kingma and Ba 2015.
     Adam,
-    /// Adam with decoupled weight decay, Loshchilov and Hutter 2019.
+    /// Adam with decoupled weight decay; Loshchilov and Hutter 2019.
     AdamW,
-    /// Tieleman and Hinton 2012.
+    /// RMSprop; Tieleman and Hinton 2012.
     RmsProp,
-    /// Averaged SGD, triggered by validation (NT-ASGD); Merity et al. 2018.
+    /// SGD whose weights are averaged once validation stops improving (NT-ASGD); Merity et al. 2018.
     Asgd,
 }
 
-/// The learning rate schedule; each kind reads the fields that its equation names.
+/// Learning rate schedule. Each kind uses `kind`, `warmup_steps` and the fields that name it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ScheduleSettings {
-    /// The schedule's name.
+    /// Learning rate schedule.
     pub kind: ScheduleKind,
-    /// Number of updates of linear warm-up, with any schedule.
+    /// Number of updates of linear warm-up; combines with any schedule.
     pub warmup_steps: u64,
-    /// step, plateau: factor of each reduction.
+    /// step, plateau: factor by which each reduction multiplies the learning rate.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub factor: f64,
-    /// step: epochs before the first reduction; 0: `step_epochs`.
+    /// step: number of epochs before the first reduction; 0: the value of `step_epochs`.
     pub start_epoch: u64,
-    /// step: epochs between reductions.
+    /// step: number of epochs between reductions.
     #[schemars(range(min = 1, max = MAX_COUNT))]
     pub step_epochs: u64,
-    /// plateau: epochs without improvement before each reduction.
+    /// plateau: number of epochs without improvement of the stopping metric before each reduction.
     #[schemars(range(min = 1, max = MAX_COUNT))]
     pub patience: u64,
-    /// linear, cosine, one-cycle: final learning rate, as a fraction of the peak.
+    /// linear, cosine, one-cycle: final learning rate, as a fraction of `training.learning_rate`.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub final_fraction: f64,
-    /// one-cycle: fraction of all updates with a rising learning rate.
+    /// one-cycle: fraction of all updates during which the learning rate increases.
     #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
     pub rise_fraction: f64,
-    /// one-cycle: initial learning rate, as a fraction of the peak.
+    /// one-cycle: initial learning rate, as a fraction of `training.learning_rate`.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub initial_fraction: f64,
 }
@@ -174,36 +174,36 @@ impl Default for ScheduleSettings {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ScheduleKind {
-    /// Constant.
+    /// Constant learning rate.
     Constant,
-    /// Multiplied by `factor` every `step_epochs` epochs.
+    /// Multiplication by `factor` every `step_epochs` epochs.
     Step,
-    /// Linear decay to `final_fraction`.
+    /// Linear decay to `final_fraction` over all epochs.
     Linear,
-    /// Cosine decay to `final_fraction`; Loshchilov and Hutter 2017, without restarts.
+    /// Cosine decay to `final_fraction` over all epochs, without restarts; Loshchilov and Hutter 2017.
     Cosine,
-    /// One cycle: up along half a cosine, then down along another; Smith and Topin 2018.
+    /// One cycle: cosine increase from `initial_fraction`, then cosine decay to `final_fraction`; Smith and Topin 2018.
     OneCycle,
-    /// Multiplied by `factor` whenever the validation metric stops improving.
+    /// Multiplication by `factor` whenever the stopping metric has not improved for `patience` epochs.
     Plateau,
 }
 
 impl ScheduleKind {
-    /// Whether the learning rate depends on the number of epochs.
+    /// Whether the schedule depends on the total number of epochs.
     pub fn needs_end(self) -> bool {
         matches!(self, Self::Linear | Self::Cosine | Self::OneCycle)
     }
 }
 
-/// When checkpoints are saved, in addition to the end of each epoch.
+/// When checkpoints are saved, in addition to the end of each epoch, and how many are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct CheckpointSettings {
-    /// Updates between checkpoints; 0: only by time.
+    /// Number of updates between checkpoints; 0: no checkpoints by number of updates.
     pub every_steps: u64,
-    /// Seconds between checkpoints; 0: only by updates.
+    /// Number of seconds between checkpoints; 0: no checkpoints by time.
     pub every_seconds: u64,
-    /// Number of checkpoints to keep in addition to the best one.
+    /// Number of latest checkpoints to keep, in addition to the best one.
     #[schemars(range(min = 1, max = MAX_COUNT))]
     pub keep: usize,
 }
@@ -218,9 +218,9 @@ impl Default for CheckpointSettings {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct StoppingSettings {
-    /// The validation metric by which checkpoints are compared; if not set, the task's main metric.
+    /// Validation metric for early stopping and the choice of the best checkpoint; by default, the first metric of the task.
     pub metric: Option<String>,
-    /// Epochs without a better value after which training ends.
+    /// Number of epochs without improvement of the metric after which training stops early.
     #[schemars(range(min = 1, max = MAX_COUNT))]
     pub patience: usize,
 }
@@ -235,10 +235,10 @@ impl Default for StoppingSettings {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Expected {
-    /// The reported split.
+    /// Split on which the metric is reported: `train`, `validation` or `test`.
     pub split: String,
-    /// The metric.
+    /// Name of the metric.
     pub metric: String,
-    /// Its expected value: a minimum if higher values are better, else a maximum.
+    /// Expected value of the metric: a lower bound if higher values are better, else an upper bound.
     pub value: f64,
 }

@@ -7,8 +7,8 @@ use seqzoo_datasets::classification::{Classification, Example, Split};
 use seqzoo_datasets::text::Tokenization;
 
 use super::Settings;
-use crate::skipped::Skipped;
 use crate::Prepared;
+use crate::skipped::Skipped;
 
 fn has_token(text: &str, level: Tokenization) -> bool {
     level.tokens(text).next().is_some()
@@ -73,7 +73,8 @@ mod tests {
         let sizes = |examples: &dyn Examples| Split::ALL.map(|split| examples.size(split).0);
         assert_eq!(sizes(&*prepared.examples), [2, 1, 0]);
         assert_eq!(sizes(&*with_tokens(&data, Tokenization::Words)), [2, 1, 0]);
-        let characters = prepare(data.clone(), &Settings { level: Tokenization::Characters, ..Settings::default() }).unwrap();
+        let characters =
+            prepare(data.clone(), &Settings { level: Tokenization::Characters, ..Settings::default() }).unwrap();
         assert_eq!((characters.note, sizes(&*characters.examples)), (None, [3, 2, 0]));
         assert!(matches!(with_tokens(&data, Tokenization::Characters), Cow::Borrowed(_)));
     }

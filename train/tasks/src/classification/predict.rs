@@ -21,7 +21,7 @@ use crate::{
 /// Batches for evaluation and prediction.
 const EVALUATION: BatchLimits = evaluation_limits(128);
 
-/// Prediction for a text.
+/// Predicted label of a text.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Prediction {
     /// Name of the most probable label.
@@ -68,8 +68,8 @@ impl TextClassifier {
         self.codec.encoder.encode(text)
     }
 
-    /// Norm of the loss's gradient at the hidden state, by distance from the last token, averaged over examples. Texts
-    /// without a token are left out.
+    /// Norm of the gradient of the loss with respect to the hidden state, by distance from the last token, averaged over examples. Texts
+    /// without a token are skipped.
     pub fn gradient_norms_by_distance(&self, examples: &[Example]) -> Vec<f64> {
         let encoded = examples.iter().map(|example| (self.encode(&example.text), example.label));
         let (rows, labels): (Vec<Vec<u32>>, Vec<usize>) = encoded.filter(|(row, _)| !row.is_empty()).unzip();
@@ -77,7 +77,7 @@ impl TextClassifier {
         self.network.clone().train().gradient_norms(tokens, &lengths, &labels)
     }
 
-    /// Level of tokenization.
+    /// Unit of tokenization.
     pub fn level(&self) -> Tokenization {
         self.codec.encoder.level
     }
@@ -111,10 +111,11 @@ impl TextClassifier {
         let groups = examples.iter().map(|example| &*example.groups);
         let pairs = labels.iter().zip(&predictions).map(|(&label, row)| (label, most_probable(row)));
         let confusion = ConfusionMatrix::from_pairs(self.labels(), pairs);
-        Evaluation::by_group(groups, |indices| score(self.labels(), &predictions, &labels, indices)).with_confusion(confusion)
+        Evaluation::by_group(groups, |indices| score(self.labels(), &predictions, &labels, indices))
+            .with_confusion(confusion)
     }
 
-    /// Log probabilities of the labels, for each row of token ids. No row may be empty.
+    /// Log probabilities of the labels for each row of token ids, none of which may be empty.
     pub fn log_probabilities(&self, rows: &[&[u32]]) -> Vec<Vec<f32>> {
         log_probabilities(&self.network, rows, &self.device, &|| false).expect("never stopped")
     }

@@ -1,8 +1,8 @@
 //! Settings of text classification.
 
-use seqzoo_datasets::text::{Truncation, Tokenization};
-use seqzoo_models::layers::Pooling;
 use schemars::JsonSchema;
+use seqzoo_datasets::text::{Tokenization, Truncation};
+use seqzoo_models::layers::Pooling;
 use serde::{Deserialize, Serialize};
 
 use crate::spec::{MAX_COUNT, MAX_EMBEDDING};
@@ -13,21 +13,21 @@ use crate::spec::{MAX_COUNT, MAX_EMBEDDING};
 pub struct Settings {
     /// Unit of tokenization.
     pub level: Tokenization,
-    /// Minimum count of a token in the training split; rarer tokens are unknown.
+    /// Minimum number of occurrences of a token in the training split; rarer tokens are mapped to the unknown token.
     #[schemars(range(min = 1, max = MAX_COUNT))]
     pub min_count: usize,
-    /// Maximum size of the vocabulary, most frequent tokens first.
+    /// Maximum number of tokens in the vocabulary; the most frequent ones are kept.
     #[schemars(range(min = 1, max = MAX_COUNT))]
     pub max_vocabulary: usize,
     /// Maximum number of tokens per text; longer texts are truncated.
     #[schemars(range(min = 1, max = MAX_COUNT))]
     pub max_tokens: usize,
-    /// Which end of a text is kept when it is truncated.
+    /// Which tokens of a truncated text are kept.
     pub keep: Truncation,
-    /// Size of token embeddings.
+    /// Size of the token embeddings.
     #[schemars(range(min = 1, max = MAX_EMBEDDING))]
     pub embedding_size: usize,
-    /// Pooling of the outputs over time into one vector.
+    /// Pooling of the recurrent outputs over time into one vector.
     pub pooling: Pooling,
 }
 

@@ -30,23 +30,17 @@ pub struct ClassificationTraining {
 }
 
 impl ClassificationTraining {
-    /// The training of a model, with the vocabulary of the training split. Texts without a token are left out.
+    /// Training of a model, with the vocabulary of the training split. Texts without a token are skipped.
     ///
     /// # Errors
-    /// If the model does not fit the data's sizes.
+    /// If the sizes of the model do not match the data.
     pub fn new(spec: &ModelSpec, data: &Classification) -> Result<Self, InvalidShape> {
         let Settings { level, min_count, max_vocabulary, max_tokens, keep, .. } = spec.settings();
         let cleaning = data.cleaning.clone();
         let tokens = |example: &Example| level.tokens(&cleaning.apply(&example.text)).collect::<Vec<_>>();
         let words = data.train.iter().flat_map(tokens);
         let vocabulary = Vocabulary::build(words, min_count, max_vocabulary);
-        let encoder = Encoder {
-            cleaning: cleaning.clone(),
-            level,
-            vocabulary,
-            max_tokens,
-            keep,
-        };
+        let encoder = Encoder { cleaning: cleaning.clone(), level, vocabulary, max_tokens, keep };
         let encode = |examples: &[Example]| -> Vec<Encoded> {
             let encoded = |example: &Example| Encoded { tokens: encoder.encode(&example.text), label: example.label };
             examples.iter().map(encoded).filter(|example| !example.tokens.is_empty()).collect()
@@ -56,7 +50,6 @@ impl ClassificationTraining {
         codec.check(spec)?;
         Ok(Self { codec, spec: spec.clone(), train, validation })
     }
-
 }
 
 impl TrainingTask for ClassificationTraining {

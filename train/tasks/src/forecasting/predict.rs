@@ -56,7 +56,7 @@ impl SeriesForecaster {
         self.codec.step
     }
 
-    /// Window and horizon.
+    /// Parameters of rolling-origin evaluation.
     pub fn framing(&self) -> RollingOrigin {
         self.spec.settings::<Settings>().framing()
     }
@@ -66,7 +66,7 @@ impl SeriesForecaster {
         self.network.head()
     }
 
-    /// The last window of the series that it was trained on.
+    /// The last window of the training data.
     pub fn recent(&self) -> Past {
         let Codec { recent_rows: rows, first_row, times, next_times, .. } = self.codec.clone();
         Past { rows, first_row, times, next_times }
@@ -115,7 +115,7 @@ impl SeriesForecaster {
         origins.iter().zip(outputs.chunks_exact(width * horizon)).map(unscaled).collect()
     }
 
-    /// Rolling-origin evaluation on a split of a series with the same columns, with one batch of forecasts in memory.
+    /// Rolling-origin evaluation on a split of a series with the same columns, one batch of forecasts at a time.
     pub fn evaluate_series(&self, series: &Series, split: Split) -> Evaluation {
         let (framing, head) = (self.framing(), self.head());
         let origins = series.origins(split, framing.window, framing.horizon);
@@ -202,8 +202,8 @@ impl<'a> Coverage<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use super::super::ForecastingTraining;
+    use super::*;
     use crate::{StepKeys, TrainingTask as _, test_spec};
     use seqzoo_datasets::scores::Metric;
     use seqzoo_datasets::series::Column;

@@ -1,8 +1,8 @@
 //! Settings of forecasting.
 
+use schemars::JsonSchema;
 use seqzoo_datasets::series::RollingOrigin;
 use seqzoo_models::networks::ForecastHead;
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::InvalidValue;
@@ -11,25 +11,27 @@ use crate::InvalidValue;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// Number of past rows that the model reads.
+    /// Length of the input window: number of past rows from which each forecast is made.
     #[schemars(range(min = 1, max = MAX_STEPS))]
     pub window: usize,
-    /// Forecast horizon, in rows.
+    /// Forecast horizon: number of rows predicted by each forecast.
     #[schemars(range(min = 1, max = MAX_STEPS))]
     pub horizon: usize,
-    /// Forecast distribution of each future value.
+    /// Forecast distribution of each future value, which also determines the loss.
     pub distribution: DistributionKind,
-    /// Probabilities of the forecast quantiles, increasing; 0.5 is the point forecast.
+    /// Probabilities of the quantiles predicted with `distribution = "quantiles"`, in increasing order; they must include 0.5, the point
+    /// forecast.
     pub quantiles: Vec<f64>,
-    /// Seasonal period in rows; 0: that of the dataset or of its time step.
+    /// Seasonal period in rows, for the seasonal naive baseline and `calendar`; 0: that of the dataset (`data.season`), else derived from the
+    /// time step.
     #[schemars(range(max = MAX_STEPS))]
     pub season: usize,
-    /// Whether the seasonal phase (as sine and cosine) is an input.
+    /// Whether the seasonal phase, as sine and cosine, is an input feature; no effect if the seasonal period is unknown.
     pub calendar: bool,
-    /// Whether inputs and forecasts of the target are differences from its last known value, which makes the model
-    /// independent of the level; Zeng et al., "Are transformers effective for time series forecasting?", AAAI 2023.
+    /// Whether inputs and forecasts of the target are differences from its last known value, so that the model does not depend on the
+    /// level of the series (Zeng et al., "Are transformers effective for time series forecasting?", AAAI 2023).
     pub difference: bool,
-    /// Number of consecutive periods of equal length for which errors are reported separately.
+    /// Number of consecutive folds of the evaluated split, for which errors are also reported separately.
     #[schemars(range(min = 1, max = MAX_STEPS))]
     pub folds: usize,
 }
@@ -75,18 +77,17 @@ impl Settings {
     }
 }
 
-/// Rows of a window or a horizon at most.
+/// Maximum number of rows of a window or a horizon.
 const MAX_STEPS: usize = 1 << 20;
 
 /// A forecast distribution, see [`ForecastHead`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum DistributionKind {
-    /// One value.
+    /// A single value; mean squared error.
     Point,
-    /// Mean and standard deviation.
+    /// Mean and standard deviation of a normal distribution; negative log-likelihood.
     Gaussian,
-    /// The values at some probabilities.
+    /// The quantiles at the probabilities in `quantiles`; mean pinball loss.
     Quantiles,
 }
-

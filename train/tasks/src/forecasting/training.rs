@@ -22,10 +22,10 @@ pub struct ForecastingTraining {
 }
 
 impl ForecastingTraining {
-    /// The training of a model.
+    /// Training of a model.
     ///
     /// # Errors
-    /// If the model does not fit the data's sizes.
+    /// If the sizes of the model do not match the data.
     pub fn new(spec: &ModelSpec, series: &Series) -> Result<Self, InvalidShape> {
         let RollingOrigin { window, horizon, .. } = spec.settings::<Settings>().framing();
         let codec = Codec::of(spec, series);
@@ -67,7 +67,12 @@ impl TrainingTask for ForecastingTraining {
     fn batches(&self, epoch: u64) -> Vec<Vec<usize>> {
         let window = self.framing().window;
         let lengths = vec![window; self.origins.len()];
-        batch::shuffled(&lengths, &lengths, BatchLimits { tokens: usize::MAX, ..self.spec.batch }, self.spec.order(epoch))
+        batch::shuffled(
+            &lengths,
+            &lengths,
+            BatchLimits { tokens: usize::MAX, ..self.spec.batch },
+            self.spec.order(epoch),
+        )
     }
 
     fn loss(
@@ -81,7 +86,8 @@ impl TrainingTask for ForecastingTraining {
         let RollingOrigin { window, horizon, .. } = self.framing();
         let origins: Vec<usize> = batch.iter().map(|&index| self.origins[index]).collect();
         let past = self.codec.windows(&self.series, &origins, window, device);
-        let loss = network.loss(past, &vec![window; origins.len()], self.targets(&origins, device), keys.dropout(batch));
+        let loss =
+            network.loss(past, &vec![window; origins.len()], self.targets(&origins, device), keys.dropout(batch));
         BatchLoss {
             loss,
             weight: (origins.len() * horizon) as f64,

@@ -76,7 +76,12 @@ impl Predictor for TextModel {
 }
 
 /// Metrics on rows, window by window, with the recurrent state passed on; `None` if stopped.
-pub(super) fn score(network: &LanguageModel, text: &EvaluationRows, device: &Device, stop: &dyn Fn() -> bool) -> Option<Scores> {
+pub(super) fn score(
+    network: &LanguageModel,
+    text: &EvaluationRows,
+    device: &Device,
+    stop: &dyn Fn() -> bool,
+) -> Option<Scores> {
     let (mut correct, mut loss, mut examples, mut states) = (0.0, 0.0, 0, None);
     let rows = &text.rows;
     let count = rows.rows.len();
@@ -121,15 +126,14 @@ mod tests {
     #[test]
     fn evaluation_metrics_do_not_depend_on_the_rows() {
         let text: String = (0..3_500u32).map(|i| char::from(b'a' + (i * i % 19 % 7) as u8)).collect();
-        let corpus = Corpus { train: text.clone(), validation: text, test: String::new() };
+        let corpus = Corpus { train: text.clone(), validation: text, ..Corpus::default() };
         let spec = test_spec("language-model", "level = \"characters\"\nk1 = 50", "lstm-8");
         let task = LanguageModelTraining::new(&spec, &corpus).unwrap();
         let device = devices().remove(0).1;
         let network = task.network(&device);
         let codec: Codec = serde_json::from_slice(&task.files()[Codec::FILE]).unwrap();
         let validation = EvaluationRows::new(&codec.encode(&corpus.validation));
-        let whole =
-            EvaluationRows { rows: Rows { rows: vec![codec.encode(&corpus.train)] }, counted_from: vec![0] };
+        let whole = EvaluationRows { rows: Rows { rows: vec![codec.encode(&corpus.train)] }, counted_from: vec![0] };
         assert_eq!((validation.rows.rows.len(), whole.rows.steps()), (3, 3_499));
         let of = |text: &EvaluationRows| score(&network, text, &device, &|| false).unwrap();
         let (cut, whole) = (of(&validation), of(&whole));

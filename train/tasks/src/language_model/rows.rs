@@ -7,17 +7,17 @@ const EVALUATION_ROWS: usize = 10;
 const EVALUATION_LEAST: usize = 1_000;
 pub(super) const EVALUATION_STEPS: usize = 100;
 
-/// Number of context tokens before the first counted prediction of each row of an evaluation but the first.
+/// Number of context tokens before the first counted prediction of each evaluation row except the first.
 const CONTEXT: usize = 200;
 
-/// Text split into rows of equal length, which form a batch.
+/// Text split into consecutive rows of equal length, which form a batch.
 #[derive(Debug, Clone)]
 pub(super) struct Rows {
     pub(super) rows: Vec<Vec<u32>>,
 }
 
 impl Rows {
-    /// Splits tokens into `count` rows and drops the remainder; fewer rows if one would have fewer than two tokens.
+    /// Splits tokens into `count` rows, or fewer if a row would have fewer than two tokens; drops the remainder.
     pub(super) fn new(tokens: &[u32], count: usize) -> Self {
         let count = count.min(tokens.len() / 2).max(1);
         let length = tokens.len() / count;
@@ -29,7 +29,7 @@ impl Rows {
         self.rows.first().map_or(0, |row| row.len().saturating_sub(1))
     }
 
-    /// Next tokens of the given steps, row by row.
+    /// Targets of the steps `from..to`, the next tokens, row by row.
     pub(super) fn next(&self, from: usize, to: usize) -> Vec<u32> {
         self.rows.iter().flat_map(|row| row[from + 1..=to].iter().copied()).collect()
     }

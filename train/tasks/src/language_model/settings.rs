@@ -1,7 +1,7 @@
 //! Settings of language models.
 
-use seqzoo_datasets::text::Tokenization;
 use schemars::JsonSchema;
+use seqzoo_datasets::text::Tokenization;
 use serde::{Deserialize, Serialize};
 
 use crate::InvalidValue;
@@ -9,29 +9,31 @@ use crate::spec::{MAX_COUNT, MAX_EMBEDDING};
 
 /// The `[task]` section of a language model's recipe.
 ///
-/// Training uses truncated backpropagation through time, TBPTT(k1, k2). Every `k1` steps there is one update: from the stored
-/// state `k2` steps back, those steps are recomputed with the current weights, and the losses of the last `k1` of them (of all,
-/// where `k2` < `k1`) are backpropagated. Williams and Peng 1990.
+/// Training uses truncated backpropagation through time, TBPTT(k1, k2): there is one update every `k1` time steps. It recomputes the
+/// last `k2` steps with the current weights, from the stored state before them, and backpropagates the losses of the last `k1` steps
+/// (of `k2` steps if `k2` < `k1`). Williams and Peng 1990.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// Unit of tokenization.
     pub level: Tokenization,
-    /// Minimum count of a token in the training split; rarer tokens are unknown.
+    /// Minimum number of occurrences of a token in the training split; rarer tokens are mapped to the unknown token.
     #[schemars(range(min = 1, max = MAX_COUNT))]
     pub min_count: usize,
-    /// Maximum size of the vocabulary, most frequent tokens first.
+    /// Maximum number of tokens in the vocabulary; the most frequent ones are kept.
     #[schemars(range(min = 1, max = MAX_COUNT))]
     pub max_vocabulary: usize,
-    /// Size of token embeddings.
+    /// Size of the token embeddings.
     #[schemars(range(min = 1, max = MAX_EMBEDDING))]
     pub embedding_size: usize,
-    /// Whether the output layer shares its weights with the embedding.
+    /// Whether the output layer shares its weights with the token embedding (weight tying); requires `embedding_size` to equal the last
+    /// hidden size.
     pub tied: bool,
-    /// Time steps between updates, k1 of TBPTT(k1, k2); 0: the whole text.
+    /// Number of time steps between updates: k1 of truncated backpropagation through time, TBPTT(k1, k2). 0: one update per epoch, over
+    /// the whole text.
     #[schemars(range(max = MAX_COUNT))]
     pub k1: usize,
-    /// Time steps of backpropagation per update, k2 of TBPTT(k1, k2); 0: `k1`.
+    /// Number of time steps that each update backpropagates through: k2 of TBPTT(k1, k2). 0: the value of `k1`.
     #[schemars(range(max = MAX_COUNT))]
     pub k2: usize,
 }

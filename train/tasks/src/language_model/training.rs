@@ -2,7 +2,6 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use seqzoo_datasets::cleaning::Cleaning;
 use seqzoo_datasets::corpus::Corpus;
 use seqzoo_datasets::scores::Scores;
 use seqzoo_datasets::text::Vocabulary;
@@ -27,13 +26,13 @@ pub struct LanguageModelTraining {
 }
 
 impl LanguageModelTraining {
-    /// The training of a model, with the vocabulary of the training split.
+    /// Training of a model, with the vocabulary of the training split.
     ///
     /// # Errors
-    /// If the model does not fit the data's sizes.
+    /// If the sizes of the model do not match the data.
     pub fn new(spec: &ModelSpec, corpus: &Corpus) -> Result<Self, InvalidShape> {
         let Settings { level, min_count, max_vocabulary, k1, k2, .. } = spec.settings();
-        let cleaning = Cleaning::default();
+        let cleaning = corpus.cleaning.clone();
         let train = cleaning.apply(&corpus.train);
         let vocabulary = Vocabulary::build(level.tokens(&train), min_count, max_vocabulary);
         let codec = Codec { cleaning, level, vocabulary };
@@ -71,7 +70,7 @@ impl TrainingTask for LanguageModelTraining {
     ) -> BatchLoss {
         let Window { start, gradient_from, loss_from, state_at, end } = self.windows[batch[0]];
         let rows = self.train.rows.len();
-        // Dropout keys differ by segment, in the bits above those that count steps.
+        // Dropout keys differ by segment, in bits above those of the step.
         let key = keys.batch;
         let segment_key = |number: u64| Some(key.with_first(key.first() ^ (number << 56)));
         let mut states = recurrent_state.map(|recurrent_state| unfold(recurrent_state, network.depth()));
@@ -129,7 +128,7 @@ impl TrainingTask for LanguageModelTraining {
         };
         let note = || {
             format!(
-                "{rows} rows of {length} training tokens each, fewer than task.k1 + 1 = {window}, shorten the context; {advice}"
+                "the training text is split into {rows} rows of {length} tokens each, fewer than task.k1 + 1 = {window}, which shortens the context; {advice}"
             )
         };
         (length < window).then(note)

@@ -2,15 +2,15 @@
 
 /// Window of one TBPTT update, in time steps of the text.
 ///
-/// From the state at `start`, the forward pass runs without gradients to `gradient_from`, then with gradients to `end`.
-/// The loss counts from `loss_from`. The next window starts from the state at `state_at`.
+/// The forward pass starts from the recurrent state at `start` and runs without gradients to `gradient_from`, then with gradients to
+/// `end`. The loss is computed over the steps from `loss_from`. The next window starts from the state at `state_at`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Window {
     /// Step of the initial recurrent state.
     pub start: usize,
     /// First step with gradients.
     pub gradient_from: usize,
-    /// First step whose loss counts.
+    /// First step that contributes to the loss.
     pub loss_from: usize,
     /// Step of the recurrent state that is passed to the next window.
     pub state_at: usize,

@@ -7,8 +7,8 @@ use seqzoo_datasets::text::Tokenization;
 use seqzoo_datasets::transduction::{Pair, Transduction};
 
 use super::Settings;
-use crate::skipped::Skipped;
 use crate::Prepared;
+use crate::skipped::Skipped;
 
 fn has_source(pair: &Pair, level: Tokenization) -> bool {
     level.tokens(&pair.source).next().is_some()

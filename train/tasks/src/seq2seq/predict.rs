@@ -46,7 +46,7 @@ const EVALUATION: BatchLimits = evaluation_limits(256);
 pub type Transducer = TrainedModel<Codec>;
 
 impl Transducer {
-    /// Target texts for a source by beam search with `width` beams, with their probabilities, the most probable first.
+    /// Beam search with the given width: target texts for a source with their probabilities, the most probable first.
     ///
     /// # Errors
     /// If the source has no token.
@@ -59,10 +59,13 @@ impl Transducer {
         }
         let (source, _) = sources(&[&pair], &self.device);
         let hypotheses = self.network.beam_search(source, length, &self.codec.generation(self.codec.max_length), width);
-        Ok(hypotheses.into_iter().map(|found| (self.codec.decode(&found.tokens), found.log_probability.exp())).collect())
+        Ok(hypotheses
+            .into_iter()
+            .map(|found| (self.codec.decode(&found.tokens), found.log_probability.exp()))
+            .collect())
     }
 
-    /// Level of tokenization.
+    /// Unit of tokenization.
     pub fn level(&self) -> Tokenization {
         self.codec.level
     }
@@ -121,11 +124,11 @@ impl Predictor for Transducer {
     }
 }
 
-/// Length of each pair's source, and its size in padded tokens in a batch of pairs that are not longer.
+/// Length of each pair's source, and size of the pair in tokens, as batch limits count them.
 ///
-/// The length of a pair is that of its longer side; source and target are both padded to it, and attention has a weight
-/// for each combination of a source and a target token. A weight takes far less memory than a token's state: in additive
-/// attention it is a vector, counted as 1/8 of a token, otherwise a scalar, counted as 1/256.
+/// The length of a pair is that of its longer side, to which source and target are padded, and attention has a weight for each
+/// combination of a source and a target token. A weight needs far less memory than the state of a token: it counts as 1/8 of a token in
+/// additive attention, where it is a vector, and as 1/256 otherwise, where it is a scalar.
 pub(super) fn extents(pairs: &[Encoded], attention: AttentionScore) -> (Vec<usize>, Vec<usize>) {
     let weights_per_token = if attention == AttentionScore::Additive { 8 } else { 256 };
     let size = |pair: &Encoded| {
@@ -135,7 +138,7 @@ pub(super) fn extents(pairs: &[Encoded], attention: AttentionScore) -> (Vec<usiz
     pairs.iter().map(|pair| (pair.source.len(), size(pair))).unzip()
 }
 
-/// Which targets greedy decoding generates exactly, and the mean loss per token; `None` if stopped.
+/// Whether greedy decoding generates each target exactly, and the mean loss per token; `None` if stopped.
 ///
 /// Generated tokens are compared with the target's text: a token outside the vocabulary is never generated, so it never
 /// matches.
@@ -174,7 +177,12 @@ fn sources(pairs: &[&Encoded], device: &Device) -> (Tensor<2, Int>, Vec<usize>) 
 }
 
 /// The mean loss per target token under teacher forcing, and the number of target tokens.
-pub(super) fn mean_loss(network: &EncoderDecoder, pairs: &[&Encoded], dropout_key: impl Into<DropoutKey>, device: &Device) -> (Tensor<1>, usize) {
+pub(super) fn mean_loss(
+    network: &EncoderDecoder,
+    pairs: &[&Encoded],
+    dropout_key: impl Into<DropoutKey>,
+    device: &Device,
+) -> (Tensor<1>, usize) {
     let (source, lengths) = sources(pairs, device);
     let targets: Vec<Vec<usize>> = pairs.iter().map(|pair| pair.target.clone()).collect();
     let tokens = targets.iter().map(Vec::len).sum();
@@ -183,9 +191,9 @@ pub(super) fn mean_loss(network: &EncoderDecoder, pairs: &[&Encoded], dropout_ke
 
 #[cfg(test)]
 mod tests {
+    use super::super::Seq2SeqTraining;
     use super::*;
     use crate::ModelSpec;
-    use super::super::Seq2SeqTraining;
     use crate::{TrainingTask as _, test_spec};
 
     #[test]
@@ -197,7 +205,7 @@ mod tests {
         };
         // `x` is in the target vocabulary, `y` is not.
         let train = vec![pair("a", "x"), pair("b", "x"), pair("c", "y")];
-        let data = Transduction { validation: train.clone(), train, test: Vec::new() };
+        let data = Transduction { validation: train.clone(), train, ..Transduction::default() };
         for seed in 0..20 {
             let settings = "min_count = 2\nembedding_size = 3\nlevel = \"characters\"";
             let spec = ModelSpec { seed, ..test_spec("seq2seq", settings, "bilstm-4") };

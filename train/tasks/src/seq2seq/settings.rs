@@ -1,8 +1,8 @@
 //! Settings of sequence-to-sequence models.
 
+use schemars::JsonSchema;
 use seqzoo_datasets::text::Tokenization;
 use seqzoo_models::layers::AttentionScore;
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::spec::{MAX_COUNT, MAX_EMBEDDING};
@@ -11,18 +11,19 @@ use crate::spec::{MAX_COUNT, MAX_EMBEDDING};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// Unit of tokenization, of sources and targets.
+    /// Unit of tokenization of sources and targets.
     pub level: Tokenization,
-    /// Minimum count of a token in the training split, on its side; rarer tokens are unknown.
+    /// Minimum number of occurrences of a token in the sources, or targets, of the training split; rarer tokens are mapped to the unknown
+    /// token.
     #[schemars(range(min = 1, max = MAX_COUNT))]
     pub min_count: usize,
-    /// Maximum size of each vocabulary, most frequent tokens first.
+    /// Maximum number of tokens in the source vocabulary and in the target vocabulary; the most frequent ones are kept.
     #[schemars(range(min = 1, max = MAX_COUNT))]
     pub max_vocabulary: usize,
-    /// Size of token embeddings.
+    /// Size of the token embeddings.
     #[schemars(range(min = 1, max = MAX_EMBEDDING))]
     pub embedding_size: usize,
-    /// Attention score.
+    /// Score function of the decoder's attention over the encoder's outputs.
     pub attention: AttentionScore,
 }
 

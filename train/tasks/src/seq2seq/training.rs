@@ -2,7 +2,6 @@
 
 use burn::tensor::Device;
 use seqzoo_datasets::batch;
-use seqzoo_datasets::cleaning::Cleaning;
 use seqzoo_datasets::scores::{Metric, Scores};
 use seqzoo_datasets::text::Vocabulary;
 use seqzoo_datasets::transduction::{Pair, Transduction, exact_match};
@@ -24,14 +23,13 @@ pub struct Seq2SeqTraining {
 }
 
 impl Seq2SeqTraining {
-    /// The training of a model, with the vocabularies of the training split. Pairs whose source has no token are left
-    /// out.
+    /// Training of a model, with the vocabularies of the training split. Pairs whose source has no token are skipped.
     ///
     /// # Errors
-    /// If the model does not fit the data's sizes.
+    /// If the sizes of the model do not match the data.
     pub fn new(spec: &ModelSpec, data: &Transduction) -> Result<Self, InvalidShape> {
         let Settings { level, min_count, max_vocabulary, .. } = spec.settings();
-        let cleaning = Cleaning::default();
+        let cleaning = data.cleaning.clone();
         let tokens = |side: &str| level.tokens(&cleaning.apply(side)).collect::<Vec<_>>();
         let vocabulary = |side: fn(&Pair) -> &str| {
             let tokens = data.train.iter().flat_map(|pair| tokens(side(pair)));

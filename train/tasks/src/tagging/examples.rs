@@ -3,8 +3,8 @@
 use seqzoo_datasets::tagging::{Sentence, Tagging};
 use seqzoo_datasets::text::Tokenization;
 
-use crate::skipped::Skipped;
 use crate::Prepared;
+use crate::skipped::Skipped;
 
 /// Removes sentences without a token, so that every metric covers the same examples.
 pub(super) fn prepare(mut data: Tagging) -> Prepared {

@@ -9,7 +9,7 @@ use seqzoo_datasets::classification::Split;
 use seqzoo_datasets::scores::{ConfusionMatrix, Evaluation, Group, Metric};
 use seqzoo_datasets::tagging::{self, Sentence, Tagging};
 use seqzoo_models::layers::WordCharacters;
-use seqzoo_models::networks::{TaggerInput, Tagger};
+use seqzoo_models::networks::{Tagger, TaggerInput};
 use serde_json::json;
 
 use super::{Codec, Encoded};
@@ -73,7 +73,9 @@ impl SentenceTagger {
         };
         let groups: Vec<Vec<Group>> = sentences.iter().flat_map(|sentence| sentence.tokens.iter().map(group)).collect();
         let names = &self.codec.labels;
-        let score = |indices: &mut dyn Iterator<Item = usize>| ConfusionMatrix::from_pairs(names, indices.map(|i| pairs[i])).scores();
+        let score = |indices: &mut dyn Iterator<Item = usize>| {
+            ConfusionMatrix::from_pairs(names, indices.map(|i| pairs[i])).scores()
+        };
         let mut evaluation = Evaluation::by_group(groups.iter().map(Vec::as_slice), score);
         evaluation.all.insert(Metric::LOSS, loss);
         evaluation.with_confusion(ConfusionMatrix::from_pairs(names, pairs.iter().copied()))
@@ -122,7 +124,7 @@ pub(super) fn pairs<'a>(actual: &'a [usize], predicted: &'a [usize]) -> impl Ite
     actual.iter().copied().zip(predicted.iter().copied())
 }
 
-/// Pads rows to one rectangle, with the characters of each distinct word once.
+/// Pads rows to a batch, with the characters of each distinct word once.
 pub(super) fn sentences(rows: &[&Encoded], device: &Device) -> TaggerInput {
     let mut distinct: Vec<&[u32]> = Vec::new();
     let mut index_of: HashMap<&[u32], u32> = HashMap::new();
@@ -141,7 +143,11 @@ pub(super) fn sentences(rows: &[&Encoded], device: &Device) -> TaggerInput {
     let (tokens, lengths) = rectangle(rows.iter().map(|row| row.words.as_slice()), device);
     let (characters, word_lengths) = rectangle(distinct.iter().copied(), device);
     let (word_indices, _) = rectangle(word_indices.iter().map(Vec::as_slice), device);
-    TaggerInput { tokens, lengths, characters: Some(WordCharacters { characters, lengths: word_lengths, word_indices }) }
+    TaggerInput {
+        tokens,
+        lengths,
+        characters: Some(WordCharacters { characters, lengths: word_lengths, word_indices }),
+    }
 }
 
 /// Predicted labels of each row and, if `with_loss`, the mean loss per token; `None` if stopped.

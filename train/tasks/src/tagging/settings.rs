@@ -10,26 +10,26 @@ use crate::spec::{MAX_COUNT, MAX_EMBEDDING};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// Minimum count of a word in the training split; rarer words are unknown.
+    /// Minimum number of occurrences of a word in the training split, ignoring case; rarer words are mapped to the unknown word.
     #[schemars(range(min = 1, max = MAX_COUNT))]
     pub min_count: usize,
-    /// Maximum size of the vocabularies of words and of characters, most frequent first.
+    /// Maximum number of words in the word vocabulary and of characters in the character vocabulary; the most frequent ones are kept.
     #[schemars(range(min = 1, max = MAX_COUNT))]
     pub max_vocabulary: usize,
-    /// Maximum number of tokens per training sentence; longer ones are truncated.
+    /// Maximum number of tokens per training sentence; longer sentences are truncated.
     #[schemars(range(min = 1, max = MAX_COUNT))]
     pub max_tokens: usize,
-    /// Size of word embeddings.
+    /// Size of the word embeddings.
     #[schemars(range(min = 1, max = MAX_EMBEDDING))]
     pub embedding_size: usize,
-    /// Size of character embeddings.
+    /// Size of the character embeddings, if there is a character encoder.
     #[schemars(range(min = 1, max = MAX_HIDDEN))]
     pub character_embedding_size: usize,
-    /// Hidden size of the character encoder, per direction: a recurrent layer of the model's own architecture over the
-    /// characters of each word. 0: no character encoder.
+    /// Hidden size, per direction, of the character encoder: a recurrent layer with the model's architecture over the characters of each
+    /// word, whose final state is concatenated with the word embedding. 0: no character encoder.
     #[schemars(range(max = MAX_HIDDEN))]
     pub character_hidden_size: usize,
-    /// Whether the output layer is a conditional random field (CRF).
+    /// Whether the output layer is a linear-chain conditional random field (CRF) instead of a softmax; `+crf` in a model's name sets it.
     pub crf: bool,
 }
 

@@ -21,11 +21,11 @@ pub struct TaggingTraining {
 }
 
 impl TaggingTraining {
-    /// The training of a model, with the vocabularies of the training split, whose sentences are truncated to
-    /// `task.max_tokens`. Sentences without a token are left out.
+    /// Training of a model, with the vocabularies of the training split, whose sentences are truncated to `task.max_tokens`. Sentences
+    /// without a token are skipped.
     ///
     /// # Errors
-    /// If the model does not fit the data's sizes.
+    /// If the sizes of the model do not match the data.
     pub fn new(spec: &ModelSpec, data: &Tagging) -> Result<Self, InvalidShape> {
         let codec = Codec::of(spec, data);
         let Settings { max_tokens, .. } = spec.settings();

@@ -1,0 +1,92 @@
+use crate::TestDir;
+use std::fs;
+
+/// A recipe for a classifier of the texts in `reviews.csv`.
+fn recipe(data: &str) -> String {
+    format!(
+        "summary = \"reviews\"\nmodels = [\"gru\"]\n[data]\nformat = \"csv\"\nfiles = \"reviews.csv\"\n\
+         columns = {{ text = \"review\", label = \"sentiment\" }}\n{data}\n[task]\nkind = \"classification\"\n\
+         [network]\nhidden_sizes = [4]\n[training]\nepochs = 1\nbatch_size = 8\nlearning_rate = 1e-2\n"
+    )
+}
+
+/// Sixty labeled texts, then these lines.
+fn reviews(more: &str) -> String {
+    let row = |row: usize| {
+        let (word, label) = if row.is_multiple_of(2) { ("fine", "good") } else { ("dull", "bad") };
+        format!("{row},\"a {word} film, number {row}\",{label}\n")
+    };
+    "id,review,sentiment\n".to_owned() + &(0..60).map(row).collect::<String>() + more
+}
+
+fn prepared(data: &str, more: &str) -> TestDir {
+    let place = TestDir::new();
+    fs::write(place.path("reviews.toml"), recipe(data)).unwrap();
+    fs::write(place.path("reviews.csv"), reviews(more)).unwrap();
+    place
+}
+
+#[test]
+fn a_recipe_trains_on_own_files_and_the_run_remembers_where_they_are() {
+    let place = prepared("split = { by = \"shuffle\", validation = 0.2, test = 0.2, stratify = true }", "");
+    let trained = place.ok(&["train", "reviews.toml", "--out", "run"]);
+    assert!(trained.out.contains("naive Bayes") && trained.out.contains(" test "), "{}", trained.out);
+    let there = place.ok(&["evaluate", "run"]).out;
+    fs::create_dir(place.path("elsewhere")).unwrap();
+    let run = place.path("run").display().to_string();
+    let elsewhere = place.run_in("elsewhere", &["evaluate", &run]);
+    assert_eq!(elsewhere.code, Some(0), "{}", elsewhere.err);
+    assert!(!elsewhere.err.contains("warning"), "{}", elsewhere.err);
+    assert_eq!(elsewhere.out.lines().next(), there.lines().next());
+    let resumed = place.run_in("elsewhere", &["train", "--resume", &run, "--epochs", "2"]);
+    assert_eq!(resumed.code, Some(0), "{}", resumed.err);
+    fs::write(place.path("reviews.csv"), reviews("61,\"a fine film\",bad\n")).unwrap();
+    assert!(place.ok(&["evaluate", "run"]).err.contains("warning: the data differ"));
+}
+
+#[test]
+fn rows_without_a_label_are_skipped_and_reported() {
+    let place = prepared("", "60,\"no label\",\n61,\"none either\",  \n");
+    let trained = place.ok(&["train", "reviews.toml", "--out", "run"]);
+    assert!(
+        trained.err.contains("note: 2 rows without a label were skipped; first: ")
+            && trained.err.contains("reviews.csv, line 62"),
+        "{}",
+        trained.err
+    );
+}
+
+#[test]
+fn what_the_task_does_not_read_is_refused_and_tables_can_be_set() {
+    let place = prepared("", "");
+    for (set, part) in [
+        ("data.columns.tokens=review", "task classification does not read it; it reads text, label, groups"),
+        ("data.split={by=\"characters\", validation=0.1}", "only running text is split by characters"),
+        ("data.options.seperator=;", "did you mean `separator`?"),
+        ("data.season=7", "forecasting"),
+    ] {
+        let refused = place.run(&["train", "reviews.toml", "--set", set]);
+        assert!(refused.code == Some(3) && refused.err.contains(part), "{set}: {:?} {}", refused.code, refused.err);
+    }
+    let set = ["--set", "data.options.separator=,", "--set", "data.split={by=\"every\", validation=5}", "--out", "set"];
+    place.ok(&[&["train", "reviews.toml"][..], &set].concat());
+    let series = ["--csv", "reviews.csv", "--target", "id", "--set", "data.split={by=\"shuffle\", validation=0.1}"];
+    let refused = place.run(&[&["train", "forecast"][..], &series].concat());
+    assert!(refused.code == Some(3) && refused.err.contains("a series is split in its order"), "{}", refused.err);
+    let verified = place.run(&["verify", "reviews.toml"]);
+    assert!(verified.code == Some(3) && verified.err.contains("no [expected] value"), "{}", verified.err);
+}
+
+#[test]
+fn lines_of_a_file_are_predicted_as_they_are_and_arguments_may_have_escapes() {
+    let place = prepared("", "");
+    let characters = ["--set", "task.level=characters", "--out", "run"];
+    place.ok(&[&["train", "reviews.toml"][..], &characters].concat());
+    fs::write(place.path("lines.txt"), "C:\\new\n").unwrap();
+    let probability = |arguments: &[&str]| {
+        place.json(&[&["predict", "run", "--json"][..], arguments].concat())["probability"].clone()
+    };
+    let line = probability(&["--file", "lines.txt"]);
+    assert_eq!(line, probability(&["C:\\\\new"]));
+    assert_ne!(line, probability(&["C:\\new"]), "`\\n` in an argument is a line end");
+}

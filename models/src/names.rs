@@ -1,7 +1,7 @@
 //! Names of parameters in checkpoints, declared next to the fields that hold them.
 //!
-//! Burn visits the parameters of a module by the names of Rust's fields and types. [`FieldNames`] maps them to names that do not change
-//! when code is renamed; [`parameters`](crate::parameters) puts them together.
+//! Burn visits the parameters of a module by the names of Rust's fields and types. [`FieldNames`] maps them to names
+//! that do not change when code is renamed; [`parameters`](crate::parameters) puts them together.
 
 /// Names in checkpoints of the fields of a struct, or of the variants of an enum.
 #[derive(Debug, Clone, Copy)]
@@ -25,8 +25,9 @@ impl FieldNames {
     }
 }
 
-/// Declares the names of a type's fields in checkpoints: `names!(Gru { weights: "weights", weight_hn: "weight_hn" })`, or
-/// `names!(enum Backbone { … })`. A field that does not exist is a compile error, so a field is renamed together with its declaration.
+/// Declares the names of a type's fields in checkpoints: `names!(Gru { weights: "weights", weight_hn: "weight_hn" })`,
+/// or `names!(enum Backbone { … })`. A field that does not exist is a compile error, so a field is renamed together
+/// with its declaration.
 macro_rules! names {
     ($container:ident $(<$generic:ty>)? { $($field:ident: $name:literal),* $(,)? }) => {{
         const _: fn(&$container $(<$generic>)?) = |container| {

@@ -1,7 +1,7 @@
 //! Names of parameters, as in checkpoints.
 //!
-//! The name of a parameter is its path: the declared names of the fields that lead to it, joined by dots. A layer of a list has its index, and
-//! a recurrent layer also the name of its cell and direction:
+//! The name of a parameter is its path: the declared names of the fields that lead to it, joined by dots. A layer of a
+//! list has its index, and a recurrent layer also the name of its cell and direction:
 //!
 //! | name | parameter |
 //! |---|---|
@@ -13,9 +13,9 @@
 //! | `summary.attention.vector` | scorer of an attention pooling |
 //! | `output.weight`, `output.bias`, `tied_bias` | output layer; bias of one that is tied to the embedding |
 //!
-//! `models/tests/golden/parameters.txt` lists the parameters of every network. Names never change: old checkpoints have them. Each module
-//! declares the names of its fields next to them, a cell in its [`INFO`](crate::cell::Cell::INFO); renaming a field changes the declaration's
-//! left side only.
+//! `models/tests/golden/parameters.txt` lists the parameters of every network. Names never change: old checkpoints have
+//! them. Each module declares the names of its fields next to them, a cell in its [`INFO`](crate::cell::Cell::INFO);
+//! renaming a field changes the declaration's left side only.
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor};
@@ -24,8 +24,8 @@ use seqzoo_random::{Key, Purpose};
 use crate::layers::Architecture;
 use crate::{cells, layers, networks};
 
-/// The declared name of a field in checkpoints, given the field and its container as Burn reports them to a visitor; `None` for types
-/// other than cells, layers and networks.
+/// The declared name of a field in checkpoints, given the field and its container as Burn reports them to a visitor;
+/// `None` for types other than cells, layers and networks.
 pub fn declared_name(container: &str, field: &str) -> Option<&'static str> {
     let all = networks::NAMES.iter().chain(layers::NAMES).chain([&cells::NAMES]);
     all.copied().flatten().find_map(|names| names.name(container, field))

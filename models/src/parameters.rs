@@ -45,8 +45,8 @@ pub type Change<'a> = dyn FnMut(&str, &[usize], Tensor<1>) -> Option<Tensor<1>> 
 
 /// A network without its type: what training and loading need to know of it.
 ///
-/// Every [`Network`] is one. Parameters are visited by name; their values are flattened to `[elements]` and not tracked by
-/// autodiff.
+/// Every [`Network`] is one. Parameters are visited by name; their values are flattened to `[elements]` and not tracked
+/// by autodiff.
 pub trait DynNetwork: Debug + Send {
     /// A copy, which shares its tensors with the original until either is changed.
     fn boxed_clone(&self) -> Box<dyn DynNetwork>;

@@ -16,33 +16,40 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use clap::Args;
-use seqzoo_datasets::catalog::{Data, Origin};
+use seqzoo_datasets::catalog::{Dataset, Origin};
 use seqzoo_datasets::classification::Split;
-use seqzoo_datasets::corpus::Corpus;
+use seqzoo_datasets::reading::STANDARD_INPUT;
 use seqzoo_datasets::series::Series;
-use seqzoo_datasets::table::{self, CsvColumns};
+use seqzoo_datasets::settings::Paths;
+use seqzoo_datasets::table;
 use seqzoo_datasets::timestamps::TimeStep;
 use seqzoo_inference::{Examples, Model};
 use seqzoo_models::Architecture;
 use seqzoo_run::did_you_mean;
 use seqzoo_run::folder::{DataPaths, Run};
-use seqzoo_run::recipe::{DataSettings, Recipe};
+use seqzoo_run::recipe::{Columns, DataSettings, Recipe};
 use seqzoo_run::settings::{Override, Settings};
+use seqzoo_run::store::RunStore;
 use seqzoo_run::{Backend, BackendError};
 use seqzoo_tasks::{Prepared, Task as _};
 
 use crate::failure::{CONFIGURATION, DATA, Failure, USAGE};
 use crate::say::{flag, say};
 
+/// The runs of the working directory.
+pub fn runs() -> RunStore {
+    RunStore::new("runs")
+}
+
 /// Choice of backend.
 #[derive(Debug, Clone, Args)]
-pub struct BackendChoice {
+pub struct BackendArgs {
     /// Backend to compute with (see `seqzoo list backends`) [default: the best one with real hardware]
     #[arg(long, value_name = "NAME")]
     backend: Option<String>,
 }
 
-impl BackendChoice {
+impl BackendArgs {
     /// The flag as given, for a printed command.
     pub fn flag(&self) -> String {
         self.backend.as_ref().map_or_else(String::new, |name| format!(" --backend {name}"))
@@ -61,20 +68,20 @@ impl BackendChoice {
 
 /// Choice of a trained model.
 #[derive(Debug, Args)]
-pub struct Answerer {
+pub struct ModelArgs {
     /// Run: a path, a name or a unique prefix of it, or `last`.
     run: String,
     /// Model of the run to use [default: the recipe's first]
     #[arg(long, value_name = "NAME")]
     model: Option<String>,
     #[command(flatten)]
-    backend: BackendChoice,
+    backend: BackendArgs,
 }
 
-impl Answerer {
+impl ModelArgs {
     /// Opens the run and its model; returns both and the model's name.
     pub fn open(&self) -> Result<(Run, String, Model), Failure> {
-        let run = Run::find(&self.run)?;
+        let run = runs().find(&self.run)?;
         let models = &run.environment.settings.recipe.models;
         let name = self.model.as_ref().unwrap_or(&models[0]);
         if !models.contains(name) {
@@ -91,7 +98,7 @@ impl Answerer {
 
 /// Paths of the data. A run records them, so that later commands need no flags.
 #[derive(Debug, Clone, Args)]
-pub struct DataFolder {
+pub struct DataArgs {
     /// Folder of the downloaded datasets [default: data] [env: SEQZOO_DATA_DIR]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
@@ -103,7 +110,7 @@ pub struct DataFolder {
     csv: Option<PathBuf>,
 }
 
-impl DataFolder {
+impl DataArgs {
     /// The flags as given, for a printed command.
     pub fn flag(&self) -> String {
         [("--data-dir", &self.data_dir), ("--text", &self.text), ("--csv", &self.csv)]
@@ -117,7 +124,7 @@ impl DataFolder {
     }
 
     /// Paths of a run's data: these flags, else the run's record.
-    pub fn of_run(&self, run: &Run) -> Self {
+    pub fn for_run(&self, run: &Run) -> Self {
         let DataPaths { text, csv, data_dir } = run.environment.data.clone();
         let given = data_dir_given(self.data_dir.as_deref());
         Self {
@@ -132,55 +139,76 @@ impl DataFolder {
     pub fn paths(&self, recipe: &Recipe) -> Result<DataPaths, Failure> {
         let absolute = |path: &Path| std::path::absolute(path).ok().filter(|path| path.to_str().is_some());
         let [text, csv] = [&self.text, &self.csv].map(|path| path.as_deref().and_then(absolute));
-        let published = matches!(recipe.dataset()?.origin, Origin::Files { .. }) && self.text.is_none();
-        let data_dir = if published { absolute(&data_dir(self.data_dir.as_deref())) } else { None };
+        let is_in_folder = match recipe.dataset() {
+            Some(Dataset { origin, .. }) => matches!(origin, Origin::Files { .. }),
+            None => true,
+        };
+        let given = self.text.is_some() || self.csv.is_some();
+        let data_dir = if is_in_folder && !given { absolute(&self.base(&recipe.data)) } else { None };
         Ok(DataPaths { text, csv, data_dir })
     }
 
     /// Loads the examples of a recipe and prints what it loads.
     pub fn load(&self, recipe: &Recipe) -> Result<Box<dyn Examples>, Failure> {
-        let data = self.read(recipe)?;
-        let Prepared { examples, note } = recipe.task()?.examples(data, &recipe.task)?;
+        let settings = self.settings(recipe)?;
+        match (self.text.as_ref().or(self.csv.as_ref()), &settings.dataset) {
+            (Some(path), _) => say(format_args!("loading {} …", path.display())),
+            (None, Some(name)) => say(format_args!("loading {name} …")),
+            (None, None) => say(format_args!("loading {} …", settings.shown_files())),
+        }
+        let data = settings.load(&self.base(&settings))?;
+        let Prepared { examples, note } = recipe.task()?.examples(&data, &recipe.task)?;
         if let Some(note) = note {
             say(format_args!("note: {note}"));
         }
         Ok(examples)
     }
 
-    fn read(&self, recipe: &Recipe) -> Result<Data, Failure> {
+    /// The recipe's data section, with the file of `--text` or `--csv`.
+    fn settings(&self, recipe: &Recipe) -> Result<DataSettings, Failure> {
+        let file = |path: &Path| Paths(vec![std::path::absolute(path).unwrap_or_else(|_| path.to_owned())]);
         if let Some(path) = &self.text {
             if recipe.task()?.name() != seqzoo_tasks::language_model::TASK.name() {
-                let name = &recipe.data.dataset;
-                let message = format!("--text: {name} is not running text; --text is for language models");
+                let message =
+                    format!("--text: {} is not running text; --text is for language models", recipe.data_name());
                 return Err(Failure::new(USAGE, message));
             }
-            say(format_args!("loading {} …", path.display()));
-            return Ok(Data::Text(Corpus::read(path)?));
+            let columns = Columns { text: Some("text".to_owned()), ..Columns::default() };
+            let files = if path == Path::new(STANDARD_INPUT) { Paths(vec![path.clone()]) } else { file(path) };
+            return Ok(DataSettings { format: Some("text".to_owned()), files, columns, ..DataSettings::default() });
         }
         if let Some(path) = &self.csv {
-            say(format_args!("loading {} …", path.display()));
-            return Ok(Data::Series(series(path, recipe, None)?));
+            check_table(recipe)?;
+            let files = if path == Path::new(STANDARD_INPUT) { Paths(vec![path.clone()]) } else { file(path) };
+            return Ok(DataSettings { files, ..recipe.data.clone() });
         }
-        let dataset = recipe.dataset()?;
-        say(format_args!("loading {} …", dataset.name));
-        Ok(dataset.load(&data_dir(self.data_dir.as_deref()))?)
+        Ok(recipe.data.clone())
+    }
+
+    /// The folder of relative paths: that of published datasets, or the working directory for a user's own files.
+    fn base(&self, settings: &DataSettings) -> PathBuf {
+        match (&self.data_dir, settings.dataset.is_some()) {
+            (Some(dir), _) => dir.clone(),
+            (None, true) => data_dir(None),
+            (None, false) => data_dir_given(None).unwrap_or_default(),
+        }
     }
 
     /// Loads a run's data from these flags, else from the recorded paths; warns if they differ from the training data.
-    pub fn load_of(&self, run: &Run) -> Result<Box<dyn Examples>, Failure> {
+    pub fn load_for_run(&self, run: &Run) -> Result<Box<dyn Examples>, Failure> {
         let data = self.find_of(run)?;
         if data.digest() != run.environment.data_digest {
-            let why = self.of_run(run).difference(run);
+            let why = self.for_run(run).difference(run);
             say(format_args!("warning: the data differ from those that the run was trained on: {why}"));
         }
         Ok(data)
     }
 
     /// Loads the data of a resumed run; an error if they differ from the training data.
-    pub fn load_resumed(&self, run: &Run) -> Result<Box<dyn Examples>, Failure> {
+    pub fn load_for_resume(&self, run: &Run) -> Result<Box<dyn Examples>, Failure> {
         let data = self.find_of(run)?;
         if data.digest() != run.environment.data_digest {
-            let why = self.of_run(run).difference(run);
+            let why = self.for_run(run).difference(run);
             let message =
                 format!("a resumed run needs the data it was trained on, but {why}; restore them or start a new run");
             return Err(Failure::new(CONFIGURATION, message));
@@ -189,7 +217,7 @@ impl DataFolder {
     }
 
     fn find_of(&self, run: &Run) -> Result<Box<dyn Examples>, Failure> {
-        let found = self.of_run(run);
+        let found = self.for_run(run);
         let DataPaths { text, csv, data_dir } = &run.environment.data;
         for (flag, recorded, path) in [("--text", text, &found.text), ("--csv", csv, &found.csv)] {
             if recorded == path
@@ -230,22 +258,23 @@ pub fn data_dir(given: Option<&Path>) -> PathBuf {
     data_dir_given(given).unwrap_or_else(|| PathBuf::from("data"))
 }
 
-/// Reads the recipe's columns of a CSV file; with `step`, only recent rows to forecast from, in a model's time step.
-pub fn series(path: &Path, recipe: &Recipe, step: Option<TimeStep>) -> Result<Series, Failure> {
-    if !matches!(recipe.dataset()?.origin, Origin::Table) {
-        let message = format!("--csv: dataset {} is not a table; use `seqzoo train forecast`", recipe.data.dataset);
+/// Checks that a recipe trains on a table of the user's own, and that its target column is named.
+fn check_table(recipe: &Recipe) -> Result<(), Failure> {
+    let is_table = recipe.dataset().is_some_and(|dataset| matches!(dataset.origin, Origin::Table));
+    if !is_table && recipe.data.format.as_deref() != Some("csv") {
+        let message = format!("--csv: dataset {} is not a table; use `seqzoo train forecast`", recipe.data_name());
         return Err(Failure::new(USAGE, message));
     }
-    let DataSettings { time, target, features, .. } = recipe.data.clone();
-    let Some(target) = target else {
-        let message = "--target COLUMN is missing: name the column to forecast";
-        return Err(Failure::new(USAGE, message));
-    };
-    let columns = CsvColumns { time, target, features };
-    Ok(match step {
-        None => table::read(path, &columns)?,
-        Some(step) => table::read_recent(path, &columns, step)?,
-    })
+    if recipe.data.columns.target.is_none() {
+        return Err(Failure::new(USAGE, "--target COLUMN is missing: name the column to forecast"));
+    }
+    Ok(())
+}
+
+/// Recent rows of a CSV file in a model's time step, to forecast from.
+pub fn recent_rows(path: &Path, recipe: &Recipe, step: TimeStep) -> Result<Series, Failure> {
+    check_table(recipe)?;
+    Ok(table::read_recent(path, &recipe.data.columns, step)?)
 }
 
 /// Replaces the escapes `\n` (newline), `\t` (tab) and `\\` (backslash) of a text; any other backslash stays.
@@ -273,10 +302,10 @@ pub fn architecture(name: &str) -> Result<Architecture, Failure> {
 }
 
 /// Checks that a split exists and is long enough to predict from.
-pub fn need(examples: &dyn Examples, split: Split, recipe: &Recipe) -> Result<(), Failure> {
+pub fn check_split(examples: &dyn Examples, split: Split, recipe: &Recipe) -> Result<(), Failure> {
     examples.check(split, &recipe.task).map_err(|message| Failure::new(DATA, message))?;
     if examples.size(split).0 == 0 {
-        let (name, split) = (&recipe.data.dataset, split.name());
+        let (name, split) = (recipe.data_name(), split.name());
         let message = format!("{name} has no {split} split in these data; choose another split");
         return Err(Failure::new(DATA, message));
     }
@@ -302,14 +331,14 @@ pub struct Overrides {
     #[arg(long, value_name = "N")]
     epochs: Option<usize>,
     /// Timestamp column of the CSV file; without it, rows are numbered. An empty name selects the unnamed column. Short for
-    /// --set data.time=COLUMN
+    /// --set data.columns.time=COLUMN
     #[arg(long, value_name = "COLUMN")]
     time: Option<String>,
-    /// Column of the CSV file to forecast. Short for --set data.target=COLUMN
+    /// Column of the CSV file to forecast. Short for --set data.columns.target=COLUMN
     #[arg(long, value_name = "COLUMN")]
     target: Option<String>,
     /// Past covariates: columns known up to the present, separated by commas; may be repeated. Short for
-    /// --set data.features=[COLUMN, …]
+    /// --set data.columns.features=[COLUMN, …]
     #[arg(long, value_name = "COLUMN,…")]
     features: Vec<String>,
     /// Number of rows to forecast. Short for --set task.horizon=N
@@ -327,7 +356,7 @@ impl Overrides {
     pub fn settings(&self, recipe: &str, table: Option<&Path>) -> Result<Settings, Failure> {
         let settings = Settings::read(recipe)?;
         let overrides = self.of(&settings, table)?;
-        Ok(settings.under(&overrides)?)
+        Ok(settings.with_overrides(&overrides)?)
     }
 
     /// The flags as given, for a printed command.
@@ -386,14 +415,14 @@ impl Overrides {
         }
         let quoted = |text: &String| serde_json::Value::from(text.as_str()).to_string();
         if let Some(time) = &self.time {
-            flag("--time", "data.time", quoted(time));
+            flag("--time", "data.columns.time", quoted(time));
         }
         if let Some(target) = &self.target {
-            flag("--target", "data.target", quoted(target));
+            flag("--target", "data.columns.target", quoted(target));
         }
         if !self.features.is_empty() {
             let features: Vec<String> = self.features(table)?.iter().map(quoted).collect();
-            flag("--features", "data.features", format!("[{}]", features.join(", ")));
+            flag("--features", "data.columns.features", format!("[{}]", features.join(", ")));
         }
         if let Some(horizon) = self.horizon {
             flag("--horizon", "task.horizon", horizon.to_string());

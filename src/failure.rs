@@ -11,10 +11,9 @@ use seqzoo_run::checkpoint::CheckpointError;
 use seqzoo_run::folder::FolderError;
 use seqzoo_run::recipe::InvalidValue;
 use seqzoo_run::settings::SettingsError;
-use seqzoo_tasks::WrongData;
 use seqzoo_train::TrainError;
 
-use crate::say::say;
+use crate::say::{quoted, say};
 
 /// Error message and exit code of a failed command.
 #[derive(Debug)]
@@ -66,7 +65,11 @@ impl From<io::Error> for Failure {
 
 impl From<SettingsError> for Failure {
     fn from(error: SettingsError) -> Self {
-        Self::new(CONFIGURATION, error)
+        let way_out = match error {
+            SettingsError::UnknownRecipe { .. } => "; `seqzoo list recipes` shows all",
+            _ => "",
+        };
+        Self::new(CONFIGURATION, format!("{error}{way_out}"))
     }
 }
 
@@ -84,7 +87,22 @@ impl From<InvalidShape> for Failure {
 
 impl From<DataError> for Failure {
     fn from(error: DataError) -> Self {
-        Self::new(DATA, error)
+        let code = if matches!(error, DataError::Setting { .. }) { CONFIGURATION } else { DATA };
+        Self::new(code, format!("{error}{}", way_out(&error)))
+    }
+}
+
+/// The commands and flags that help, in addition to the message of a library.
+fn way_out(error: &DataError) -> String {
+    match error {
+        DataError::Missing { dataset, .. } => format!(
+            "; `seqzoo data fetch {dataset} --data-dir DIR` downloads it, and --data-dir or SEQZOO_DATA_DIR names another \
+             folder; see `seqzoo data show {dataset}`"
+        ),
+        DataError::NoFile { format } if format == "csv" => "; name it with --csv FILE".to_owned(),
+        DataError::NoFile { .. } => "; name it with --text FILE".to_owned(),
+        DataError::Column { role: role @ ("time" | "target" | "features"), .. } => format!(" (--{role})"),
+        _ => String::new(),
     }
 }
 
@@ -112,15 +130,10 @@ impl From<PredictError> for Failure {
     }
 }
 
-impl From<WrongData> for Failure {
-    fn from(error: WrongData) -> Self {
-        Self::new(CONFIGURATION, format!("{error}; change data.dataset or task.kind"))
-    }
-}
-
 impl From<BackendError> for Failure {
     fn from(error: BackendError) -> Self {
-        Self::new(BACKEND, error)
+        let flag = if matches!(error, BackendError::Unknown(_)) { "--backend " } else { "" };
+        Self::new(BACKEND, format!("{flag}{error}"))
     }
 }
 
@@ -140,7 +153,14 @@ impl From<FolderError> for Failure {
             | FolderError::OtherFormat(_)
             | FolderError::Incomplete { .. } => STORAGE,
         };
-        Self::new(code, error)
+        let way_out = match &error {
+            FolderError::Exists(path) => {
+                format!("; name another folder with --out, or resume it with `seqzoo train --resume {}`", quoted(path))
+            }
+            FolderError::NotFound { known, .. } if known.is_empty() => "; `seqzoo train agreement` creates one".to_owned(),
+            _ => String::new(),
+        };
+        Self::new(code, format!("{error}{way_out}"))
     }
 }
 

@@ -10,9 +10,9 @@
 //! - [`inference`]: loading a checkpoint, evaluating, predicting.
 //!
 //! ```no_run
-//! use seqzoo::{inference::Model, run::Backend, run::folder::Run};
+//! use seqzoo::{inference::Model, run::Backend, run::store::RunStore};
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let run = Run::find("last")?;
+//! let run = RunStore::new("runs").find("last")?;
 //! let model = Model::open(&run.model("lstm"), &Backend::best()?.device()?)?;
 //! let prediction = &model.classifier()?.predictions(&["the keys to the cabinet"])?[0];
 //! println!("{} ({:.3})", prediction.label, prediction.probability);

@@ -7,7 +7,7 @@ use seqzoo_datasets::classification::Split;
 use seqzoo_datasets::scores::{ConfusionMatrix, Evaluation, Metric, Scores};
 use seqzoo_inference::{Examples, Model, PredictError, Sampling};
 use seqzoo_run::folder::Run;
-use seqzoo_run::progress::{Ended, Progress};
+use seqzoo_run::progress::{EndReason, Progress};
 use seqzoo_run::recipe::Recipe;
 use seqzoo_tasks::Command;
 use serde_json::{Map, Value, json};
@@ -42,8 +42,8 @@ impl Evaluated<'_> {
     fn ended(&self, resume: &str) -> Option<String> {
         let (done, all) = (self.progress.epoch, self.recipe.training.epochs);
         match self.progress.ended(&self.recipe) {
-            Some(Ended::Epochs(_)) => None,
-            Some(early @ Ended::Early { .. }) => Some(early.to_string()),
+            Some(EndReason::Epochs(_)) => None,
+            Some(early @ EndReason::Early { .. }) => Some(early.to_string()),
             None => {
                 Some(format!("stopped at a limit or a signal after {done} of {all} epochs; resume with `{resume}`"))
             }
@@ -74,8 +74,8 @@ impl Evaluated<'_> {
     fn training(&self) -> Value {
         let ended = match self.progress.ended(&self.recipe) {
             None => "stopped at a limit",
-            Some(Ended::Epochs(_)) => "all epochs done",
-            Some(Ended::Early { .. }) => "stopped early",
+            Some(EndReason::Epochs(_)) => "all epochs done",
+            Some(EndReason::Early { .. }) => "stopped early",
         };
         json!({
             "ended": ended, "epochs_done": self.progress.epoch, "epochs": self.recipe.training.epochs, "steps": self.progress.step,
@@ -110,15 +110,17 @@ impl<'a> Report<'a> {
     /// Suggested command for a model; `None` if no prompt is in its vocabulary.
     fn suggestion(&self, name: &str, model: &Model, examples: &dyn Examples) -> Option<String> {
         let recipe = &self.run.environment.settings.recipe;
-        let dataset = recipe.dataset().ok()?;
+        let example = recipe.dataset().map_or("", |dataset| dataset.example);
         let path = quoted(&self.run.path);
         let command = match recipe.task().ok()?.command() {
             Command::Forecast => format!("seqzoo forecast {path} --plot forecast.svg"),
             Command::Generate => {
-                let prompt = prompt(model, dataset.example, examples.prompt_source()?)?;
+                let prompt = prompt(model, example, examples.prompt_source()?)?;
                 format!("seqzoo generate {path} --prompt {}", in_quotes(prompt))
             }
-            Command::Predict => format!("seqzoo predict {path} {}", in_quotes(dataset.example)),
+            Command::Predict => {
+                format!("seqzoo predict {path} {}", in_quotes(if example.is_empty() { "TEXT" } else { example }))
+            }
         };
         // Without --model a command uses the recipe's first model, which may not be trained yet.
         let model_flag = if recipe.models.first().is_some_and(|first| first == name) {
@@ -213,7 +215,7 @@ impl<'a> Report<'a> {
             .chain(grouped.map(|(name, found)| (*name, found)))
             .collect();
         let mut table = Table::new();
-        table.load_style(plain());
+        table.load_style(table_style());
         let title = [self.split.name().to_owned(), "examples".to_owned()];
         table.set_header(title.into_iter().chain(columns.iter().map(|(name, _)| (*name).to_owned())));
         let mut row = |label: String, metric: &str, scores: &dyn Fn(&Evaluation) -> Option<Scores>| {
@@ -308,7 +310,7 @@ fn evaluation(found: &Evaluation) -> Value {
 /// Metrics per label.
 fn labels(confusion: &ConfusionMatrix) -> Table {
     let mut table = Table::new();
-    table.load_style(plain());
+    table.load_style(table_style());
     table.set_header(["label", "examples", "precision", "recall", "f1"]);
     for (index, label) in confusion.labels.iter().enumerate() {
         let scores = confusion.label_scores(index);
@@ -322,7 +324,7 @@ fn labels(confusion: &ConfusionMatrix) -> Table {
 /// Confusion matrix: rows are actual labels, columns predicted ones.
 fn matrix(confusion: &ConfusionMatrix) -> Table {
     let mut table = Table::new();
-    table.load_style(plain());
+    table.load_style(table_style());
     table.set_header(std::iter::once(String::new()).chain(confusion.labels.iter().cloned()));
     for (label, row) in confusion.labels.iter().zip(&confusion.counts) {
         let cell = |&count: &usize| if count == 0 { ".".to_owned() } else { count.to_string() };
@@ -333,6 +335,6 @@ fn matrix(confusion: &ConfusionMatrix) -> Table {
 }
 
 /// Table style: a header, no lines between rows.
-pub fn plain() -> TableStyle {
+pub fn table_style() -> TableStyle {
     TableStyle { row_separator: LineStyle::default(), ..presets::UTF8_NO_BORDERS }
 }

@@ -1,12 +1,17 @@
 //! Datasets for sequence classification.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::DataError;
+pub use crate::baselines::{Baseline, NaiveBayesFeatures};
 use crate::cleaning::Cleaning;
 use crate::digest::Digest;
 use crate::naive_bayes::NaiveBayes;
+use crate::records::Records;
+pub use crate::records::Split;
 use crate::scores::{ConfusionMatrix, Evaluation, Group};
-use crate::text::Tokenization;
+use crate::settings::{Columns, Splits};
 
 /// A text and its label.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,17 +22,6 @@ pub struct Example {
     pub label: usize,
     /// Groups for per-group metrics.
     pub groups: Arc<[Group]>,
-}
-
-/// A split of a dataset.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Split {
-    /// For training.
-    Train,
-    /// For early stopping and model selection.
-    Validation,
-    /// For reporting only.
-    Test,
 }
 
 /// A loaded dataset for sequence classification.
@@ -46,47 +40,50 @@ pub struct Classification {
     /// Rule-based baselines.
     pub baselines: Vec<Baseline>,
     /// Features of the naive Bayes baseline; `None` to omit it.
-    pub bayes: Option<Bayes>,
-}
-
-/// Features of naive Bayes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Bayes {
-    /// Tokenization.
-    pub level: Tokenization,
-    /// Maximum n of the n-grams, tuned from 1 up.
-    pub max_n: usize,
-}
-
-/// A rule that predicts a label without training; `None` where it does not apply.
-#[derive(Debug, Clone, Copy)]
-pub struct Baseline {
-    /// Name in reports.
-    pub name: &'static str,
-    /// Maps a text to a label.
-    pub rule: fn(&str) -> Option<usize>,
-}
-
-impl Split {
-    /// Every split.
-    pub const ALL: [Split; 3] = [Split::Train, Split::Validation, Split::Test];
-
-    /// Name in recipes and reports.
-    pub fn name(self) -> &'static str {
-        match self {
-            Split::Train => "train",
-            Split::Validation => "validation",
-            Split::Test => "test",
-        }
-    }
-
-    /// The split with this name.
-    pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|split| split.name() == name)
-    }
+    pub naive_bayes: Option<NaiveBayesFeatures>,
 }
 
 impl Classification {
+    /// The texts and labels of records, by the columns `text`, `label` and `groups`.
+    ///
+    /// # Errors
+    /// If a column is absent, a label is not among those of the dataset, or there are fewer than two labels.
+    pub fn from_records(splits: &Splits, columns: &Columns) -> Result<Self, DataError> {
+        let text = Columns::need("text", columns.text.as_ref())?;
+        let label = Columns::need("label", columns.label.as_ref())?;
+        let labels = splits.labels_of(splits.train.texts("label", label)?.iter().map(|label| &**label));
+        if labels.len() < 2 {
+            let detail =
+                format!("only the label `{}` occurs in the training split; at least two are needed", labels.concat());
+            return Err(DataError::of_records(splits.train.file(), detail));
+        }
+        let examples = |records: &Records| {
+            if records.is_empty() {
+                return Ok(Vec::new());
+            }
+            let (texts, names) = (records.texts("text", text)?, records.texts("label", label)?);
+            let groups = records.groups(&columns.groups)?;
+            let indices = label_indices(&labels);
+            let example = |row: usize| {
+                let label = indices.get(&*names[row]).copied().ok_or_else(|| {
+                    let expected = format!("expected one of {}, as in the training split", shown_labels(&labels));
+                    records.error(row, format!("invalid label {:?}: {expected}", &*names[row]))
+                })?;
+                Ok(Example { text: (*texts[row]).to_owned(), label, groups: groups[row].clone() })
+            };
+            (0..records.len()).map(example).collect::<Result<Vec<_>, DataError>>()
+        };
+        Ok(Self {
+            train: examples(&splits.train)?,
+            validation: examples(&splits.validation)?,
+            test: examples(&splits.test)?,
+            labels,
+            cleaning: splits.cleaning.clone(),
+            baselines: splits.baselines.clone(),
+            naive_bayes: splits.naive_bayes,
+        })
+    }
+
     /// The examples of a split.
     pub fn split(&self, split: Split) -> &[Example] {
         match split {
@@ -106,8 +103,10 @@ impl Classification {
             let predict = |example: &Example| (baseline.rule)(&example.text);
             (baseline.name, self.evaluate(split, predict))
         });
-        let bayes = self.bayes.map(|Bayes { level, max_n }| {
-            let bayes = NaiveBayes::tuned(&self.train, &self.validation, self.labels.len(), level, max_n);
+        let bayes = self.naive_bayes.map(|NaiveBayesFeatures { level, max_n }| {
+            let [train, validation] = [&self.train, &self.validation]
+                .map(|split| split.iter().map(|example| (example.text.as_str(), example.label)).collect::<Vec<_>>());
+            let bayes = NaiveBayes::tuned(&train, &validation, self.labels.len(), level, max_n);
             ("naive Bayes", self.evaluate(split, |example| Some(bayes.predict(&example.text))))
         });
         let first = ("most frequent label", self.evaluate(split, |_| Some(majority)));
@@ -132,4 +131,15 @@ impl Classification {
         }
         digest.finish()
     }
+}
+
+/// The index of each label.
+pub(crate) fn label_indices(labels: &[String]) -> HashMap<&str, usize> {
+    labels.iter().enumerate().map(|(index, label)| (label.as_str(), index)).collect()
+}
+
+/// Labels in a message: the first thirty.
+pub(crate) fn shown_labels(labels: &[String]) -> String {
+    let more = if labels.len() > 30 { ", …" } else { "" };
+    labels.iter().take(30).map(String::as_str).collect::<Vec<_>>().join(", ") + more
 }

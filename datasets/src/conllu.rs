@@ -11,8 +11,12 @@ use std::path::{Path, PathBuf};
 use crate::DataError;
 use crate::reading::{BYTE_ORDER_MARK, Line, Lines, is_blank};
 
+mod ids;
+
+use ids::{Id, Order};
+
 /// Number of columns.
-const COLUMNS: usize = 10;
+pub(crate) const COLUMNS: usize = 10;
 /// 0-based index of the UPOS column.
 const UPOS: usize = 3;
 
@@ -217,6 +221,15 @@ impl Sentence {
         self.words.iter().map(|word| &self.text[word.tag.clone()]).collect()
     }
 
+    /// A column of each word; `index` is 0-based.
+    pub(crate) fn column(&self, index: usize) -> Vec<&str> {
+        let row = |word: &Word| {
+            let start = self.text[..word.form.start].rfind('\n').map_or(0, |end| end + 1);
+            self.text[start..].split(['\t', '\n']).nth(index).unwrap_or_default()
+        };
+        self.words.iter().map(row).collect()
+    }
+
     /// The 1-based line number of each word: in its file, or in the sentence if it was not parsed from a file.
     pub fn lines(&self) -> impl Iterator<Item = usize> {
         self.words.iter().map(|word| word.line)
@@ -247,51 +260,6 @@ impl Display for Sentence {
 impl Display for Document {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.sentences.iter().try_for_each(|sentence| sentence.fmt(out))
-    }
-}
-
-/// The ID of a line.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Id {
-    Word(usize),
-    /// First and last word.
-    Multiword(usize, usize),
-    /// The preceding word, and the index of the node after that word.
-    Empty(usize, usize),
-}
-
-impl Id {
-    fn named(text: &str) -> Option<Self> {
-        let number = |text: &str| text.parse().ok().filter(|_| !text.starts_with('+'));
-        let pair = |mark| text.split_once(mark).and_then(|(left, right)| Some((number(left)?, number(right)?)));
-        let multiword = || pair('-').map(|(first, last)| Id::Multiword(first, last));
-        let empty = || pair('.').map(|(word, index)| Id::Empty(word, index));
-        number(text).map(Id::Word).or_else(multiword).or_else(empty)
-    }
-}
-
-/// State of the ID order check within a sentence.
-#[derive(Debug, Default)]
-struct Order {
-    /// The last word.
-    words: usize,
-    /// Number of empty nodes after it.
-    empty: usize,
-    /// The last word of a multiword token.
-    covered: usize,
-}
-
-impl Order {
-    /// Accepts the ID of the next line, or returns the expected IDs.
-    fn check(&mut self, id: Id) -> Result<(), String> {
-        let next = self.words + 1;
-        match id {
-            Id::Word(word) if word == next => (self.words, self.empty) = (next, 0),
-            Id::Multiword(first, last) if first == next && last >= next && self.covered < next => self.covered = last,
-            Id::Empty(word, index) if (word, index) == (self.words, self.empty + 1) => self.empty = index,
-            _ => return Err(format!("{next}, {next}-m or {}.{}", self.words, self.empty + 1)),
-        }
-        Ok(())
     }
 }
 

@@ -3,27 +3,18 @@
 use std::path::Path;
 
 use crate::DataError;
-use crate::classification::Split;
-use crate::cleaning::Cleaning;
 use crate::digest::Digest;
 use crate::ngram::NGrams;
-use crate::reading;
+use crate::records::{Records, Split};
 use crate::scores::{Evaluation, Metric, Scores};
+use crate::settings::{Columns, DataSettings, Paths, Splits};
 use crate::text::{Tokenization, UNKNOWN, Vocabulary};
-
-/// Minimum number of characters of a corpus file.
-const MIN_CHARACTERS: usize = 100;
 
 /// Share of unknown tokens among the predicted ones, all but the first; `None` if there are none.
 pub fn unknown_share(tokens: &[u32]) -> Option<f64> {
     let predicted = tokens.get(1..).filter(|predicted| !predicted.is_empty())?;
     let unknown = predicted.iter().filter(|&&token| token == UNKNOWN).count();
     Some(unknown as f64 / predicted.len() as f64)
-}
-
-/// The text of a file after the default cleaning.
-pub(crate) fn text(path: &Path) -> Result<String, DataError> {
-    Ok(Cleaning::default().apply(&reading::text(path)?).into_owned())
 }
 
 /// Running text, split.
@@ -38,21 +29,27 @@ pub struct Corpus {
 }
 
 impl Corpus {
+    /// The texts of records, by the column `text`; rows without a line end get one between them.
+    ///
+    /// # Errors
+    /// If the column is absent.
+    pub fn from_records(splits: &Splits, columns: &Columns) -> Result<Self, DataError> {
+        let name = Columns::need("text", columns.text.as_ref())?;
+        let text =
+            |records: &Records| if records.is_empty() { Ok(String::new()) } else { records.joined("text", name) };
+        Ok(Self { train: text(&splits.train)?, validation: text(&splits.validation)?, test: text(&splits.test)? })
+    }
+
     /// Reads a text file as a corpus; the last tenth becomes the validation split.
     ///
     /// # Errors
     /// If the file cannot be read, is not text, or has fewer than 100 characters.
     pub fn read(path: &Path) -> Result<Self, DataError> {
-        let text = text(path)?;
-        let characters = text.chars().count();
-        if characters < MIN_CHARACTERS {
-            let detail =
-                format!("{characters} characters are too few to train on; at least {MIN_CHARACTERS} are needed");
-            return Err(DataError::invalid(path, detail));
-        }
-        let cut = text.char_indices().nth(characters * 9 / 10).map_or(text.len(), |(cut, _)| cut);
-        let (train, validation) = text.split_at(cut);
-        Ok(Self { train: train.to_owned(), validation: validation.to_owned(), test: String::new() })
+        let columns = Columns { text: Some("text".to_owned()), ..Columns::default() };
+        let files = Paths(vec![path.to_owned()]);
+        let settings = DataSettings { format: Some("text".to_owned()), files, columns, ..DataSettings::default() };
+        let splits = settings.load(Path::new(""))?;
+        Self::from_records(&splits, &splits.columns)
     }
 
     /// The text of a split.

@@ -6,7 +6,6 @@
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use crate::classification::Example;
 use crate::text::Tokenization;
 
 /// Search space of [`NaiveBayes::tuned`].
@@ -82,24 +81,27 @@ impl NaiveBayes {
         model
     }
 
-    /// Fits the model to the training split with the hyperparameters of the highest validation accuracy; n-grams of up to `max_n`
+    /// Fits the model to the (text, label) pairs of the training split with the hyperparameters of the highest validation accuracy; n-grams of up to `max_n`
     /// tokens are tried.
     ///
     /// # Panics
     /// If a label is not below `labels`.
-    pub fn tuned(train: &[Example], validation: &[Example], labels: usize, level: Tokenization, max_n: usize) -> Self {
-        let fit = |max_n: usize| {
-            let texts = train.iter().map(|example| (&*example.text, example.label));
-            Self::fit(texts, labels, level, max_n, SMOOTHING[0])
-        };
+    pub fn tuned(
+        train: &[(&str, usize)],
+        validation: &[(&str, usize)],
+        labels: usize,
+        level: Tokenization,
+        max_n: usize,
+    ) -> Self {
+        let fit = |max_n: usize| Self::fit(train.iter().copied(), labels, level, max_n, SMOOTHING[0]);
         let mut best = None;
         for max_n in 1..=max_n.max(1) {
             let mut model = fit(max_n);
-            let known: Vec<Vec<usize>> = validation.iter().map(|example| model.known(&example.text)).collect();
+            let known: Vec<Vec<usize>> = validation.iter().map(|(text, _)| model.known(text)).collect();
             for (smoothing, priors) in SMOOTHING.iter().flat_map(|&smoothing| PRIORS.map(|priors| (smoothing, priors)))
             {
                 model.settings = Settings { max_n, smoothing, priors };
-                let is_correct = |(rows, example): &(&Vec<usize>, &Example)| model.most_likely(rows) == example.label;
+                let is_correct = |(rows, (_, label)): &(&Vec<usize>, &(&str, usize))| model.most_likely(rows) == *label;
                 let hits = known.iter().zip(validation).filter(is_correct).count();
                 if best.is_none_or(|(most, _)| hits > most) {
                     best = Some((hits, model.settings));
@@ -170,14 +172,9 @@ fn grams(text: &str, level: Tokenization, max_n: usize) -> Vec<u64> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use std::sync::Arc;
 
     fn fit(texts: &[(&str, usize)], labels: usize, max_n: usize, smoothing: f64) -> NaiveBayes {
         NaiveBayes::fit(texts.iter().copied(), labels, Tokenization::Words, max_n, smoothing)
-    }
-
-    fn examples(texts: &[(&str, usize)]) -> Vec<Example> {
-        texts.iter().map(|&(text, label)| Example { text: text.to_owned(), label, groups: Arc::default() }).collect()
     }
 
     /// With unigrams and smoothing 1, V = {good, bad, film}: P(good | 0) = (1 + 1) / (2 + 3), P(film | 0) = 2/5,
@@ -221,12 +218,11 @@ mod tests {
     #[test]
     fn tuning_maximizes_validation_accuracy() {
         // Only word order distinguishes the labels, and the prior misleads.
-        let train = examples(&[("a b", 0), ("b a", 1), ("c c", 1), ("d d", 1)]);
-        let model =
-            NaiveBayes::tuned(&train, &examples(&[("a b", 0), ("b a", 1), ("a b e", 0)]), 2, Tokenization::Words, 5);
+        let train = [("a b", 0), ("b a", 1), ("c c", 1), ("d d", 1)];
+        let model = NaiveBayes::tuned(&train, &[("a b", 0), ("b a", 1), ("a b e", 0)], 2, Tokenization::Words, 5);
         assert_eq!((model.settings.max_n, model.predict("a b"), model.predict("b a")), (2, 0, 1));
-        let train = examples(&[("a", 0), ("a", 1), ("b", 1), ("a c", 1), ("c", 1)]);
-        let chosen = |validation| NaiveBayes::tuned(&train, &examples(validation), 2, Tokenization::Words, 5).settings;
+        let train = [("a", 0), ("a", 1), ("b", 1), ("a c", 1), ("c", 1)];
+        let chosen = |validation: &[_]| NaiveBayes::tuned(&train, validation, 2, Tokenization::Words, 5).settings;
         assert!(!chosen(&[("a", 0)]).priors);
         assert_eq!(chosen(&[]), Settings { max_n: 1, smoothing: 1.0, priors: true });
     }

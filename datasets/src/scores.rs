@@ -1,6 +1,7 @@
 //! Evaluation of predictions: metrics, per-group metrics, confusion matrix.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -140,7 +141,12 @@ impl Scores {
 }
 
 /// A group of examples, as (kind, value), such as ("attractors", "3").
-pub type Group = (&'static str, String);
+pub type Group = (Arc<str>, String);
+
+/// The group of this kind and value.
+pub fn group(kind: &str, value: impl Into<String>) -> Group {
+    (kind.into(), value.into())
+}
 
 /// Overall and per-group scores.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
@@ -148,6 +154,7 @@ pub struct Evaluation {
     /// Scores of all examples.
     pub all: Scores,
     /// Scores per group, sorted by kind and value, numbers numerically.
+    #[serde(serialize_with = "by_kind_and_value")]
     pub groups: Vec<(Group, Scores)>,
     /// Confusion matrix, if the predictions are labels.
     pub confusion: Option<ConfusionMatrix>,
@@ -156,6 +163,10 @@ pub struct Evaluation {
     /// Share of unknown tokens among the predicted ones. All unknown tokens are one event, so losses over different vocabularies
     /// are not comparable. `None` where no tokens are predicted.
     pub unknown: Option<f64>,
+}
+
+fn by_kind_and_value<S: Serializer>(groups: &[(Group, Scores)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(groups.iter().map(|((kind, value), scores)| ((&**kind, value), scores)))
 }
 
 /// Coverage of prediction intervals; they are calibrated if empirical and nominal coverage agree.
@@ -178,7 +189,7 @@ impl Evaluation {
         groups: impl Iterator<Item = &'a [Group]>,
         score: impl Fn(&mut dyn Iterator<Item = usize>) -> Scores,
     ) -> Self {
-        let mut members: BTreeMap<(&'static str, Ordered), Vec<usize>> = BTreeMap::new();
+        let mut members: BTreeMap<(&Arc<str>, Ordered), Vec<usize>> = BTreeMap::new();
         let mut count = 0;
         for (index, groups) in groups.enumerate() {
             count += 1;
@@ -186,8 +197,8 @@ impl Evaluation {
                 members.entry((kind, Ordered::new(value))).or_default().push(index);
             }
         }
-        let group = |((kind, value), indices): ((&'static str, Ordered), Vec<usize>)| {
-            ((kind, value.text), score(&mut indices.into_iter()))
+        let group = |((kind, value), indices): ((&Arc<str>, Ordered), Vec<usize>)| {
+            ((kind.clone(), value.text), score(&mut indices.into_iter()))
         };
         Self { all: score(&mut (0..count)), groups: members.into_iter().map(group).collect(), ..Self::default() }
     }
@@ -296,8 +307,7 @@ mod tests {
 
     #[test]
     fn groups_are_sorted_numerically() {
-        let groups: Vec<Vec<Group>> =
-            ["100", "25", "0", "25"].map(|value| vec![("distance", value.to_owned())]).to_vec();
+        let groups: Vec<Vec<Group>> = ["100", "25", "0", "25"].map(|value| vec![group("distance", value)]).to_vec();
         let score = |indices: &mut dyn Iterator<Item = usize>| Scores::new(indices.count(), []);
         let evaluation = Evaluation::by_group(groups.iter().map(Vec::as_slice), score);
         let found: Vec<_> =

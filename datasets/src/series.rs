@@ -2,11 +2,19 @@
 
 use std::ops::Range;
 
-use crate::classification::Split;
+use crate::DataError;
 use crate::digest::Digest;
-use crate::scores::{Evaluation, Metric, Scores};
-use crate::timestamps::TimeStep;
-use serde::{Deserialize, Serialize};
+use crate::records::{Records, Split};
+use crate::scores::{Evaluation, Group, Metric, Scores, group};
+use crate::settings::{Columns, Splits};
+use crate::timestamps::{TimeStep, shown};
+
+mod standardization;
+
+pub use standardization::Standardization;
+
+/// Minimum number of rows of a series to train on.
+const MIN_ROWS: usize = 30;
 
 /// A loaded time series with equal time steps.
 ///
@@ -64,6 +72,57 @@ pub struct RollingOrigin {
 }
 
 impl Series {
+    /// The series of records, by the columns `time`, `target` and `features`. The splits follow each other in time.
+    ///
+    /// # Errors
+    /// If there are fewer than 30 rows, a column is absent, a value is missing or not a finite number, the timestamps have no equal
+    /// steps, or a column is constant in the training split.
+    pub fn from_records(splits: &Splits, columns: &Columns) -> Result<Self, DataError> {
+        let mut records = splits.train.clone();
+        records.append(splits.validation.clone())?;
+        records.append(splits.test.clone())?;
+        let rows = records.len();
+        // An absent column is the more likely mistake.
+        let used = Used::find(&records, columns)?;
+        if rows < MIN_ROWS {
+            let detail = format!("{rows} rows are too few to train on; at least {MIN_ROWS} are needed");
+            return Err(DataError::of_records(records.file(), detail));
+        }
+        let train_end = splits.train.len();
+        let mut series = used.series(&records, None, splits.missing_steps)?;
+        (series.train_end, series.validation_end) = (train_end, train_end + splits.validation.len());
+        series.season = splits.season.or(series.season);
+        if splits.missing_steps > 0 {
+            series.first_step = 0;
+        }
+        series.refuse_constants(&records)?;
+        Ok(series)
+    }
+
+    /// The series of recent rows to forecast from, for a model trained on time steps of `step`: it may have any length and constant
+    /// columns, and ambiguous timestamps are resolved by `step`.
+    ///
+    /// # Errors
+    /// As [`Series::from_records`], except that one row suffices and columns may be constant.
+    pub fn recent(records: &Records, columns: &Columns, step: TimeStep) -> Result<Self, DataError> {
+        Used::find(records, columns)?.series(records, Some(step), 0)
+    }
+
+    fn refuse_constants(&self, records: &Records) -> Result<(), DataError> {
+        let constant = |column: &Column| column.is_constant(self.split(Split::Train));
+        let Some(index) = self.columns.iter().position(constant) else { return Ok(()) };
+        let Column { name, values } = &self.columns[index];
+        let (role, hint) = match index {
+            0 => ("target", "so there is nothing to learn: choose another target"),
+            _ => ("features", "so it carries no information: leave it out of the features"),
+        };
+        let train = &values[..self.train_end];
+        let exact = if train.iter().all(|value| *value == train[0]) { "" } else { " up to rounding" };
+        let detail = format!("{} is {}{exact} in all {} training rows, {hint}", shown(name), train[0], train.len());
+        let path = records.file().map(crate::reading::name);
+        Err(DataError::Column { path, line: None, role, detail })
+    }
+
     /// Number of rows.
     pub fn rows(&self) -> usize {
         self.timestamps.len()
@@ -122,7 +181,7 @@ impl Series {
         let origins = self.origins(split, window, horizon);
         let length = origins.len().div_ceil(folds.max(1)).max(1);
         let mut all = Errors::default();
-        let mut groups = Vec::new();
+        let mut groups: Vec<(Group, Scores)> = Vec::new();
         let mut ahead = vec![Errors::default(); if horizon > 1 { horizon } else { 0 }];
         for (number, fold) in (1..).zip(origins.chunks(length)) {
             let mut fold_errors = Errors::default();
@@ -137,10 +196,10 @@ impl Series {
                 }
             }
             let [first, last] = [fold[0], fold[fold.len() - 1]].map(|origin| &self.timestamps[origin]);
-            groups.push((("fold", format!("{number} ({first} to {last})")), fold_errors.scores()));
+            groups.push((group("fold", format!("{number} ({first} to {last})")), fold_errors.scores()));
         }
         let ahead = (1..).zip(ahead).filter(|(_, errors)| errors.requested > 0);
-        groups.extend(ahead.map(|(step, errors)| (("step ahead", step.to_string()), errors.scores())));
+        groups.extend(ahead.map(|(step, errors)| (group("step ahead", step.to_string()), errors.scores())));
         Evaluation { all: all.scores(), groups, ..Evaluation::default() }
     }
 
@@ -173,6 +232,74 @@ impl Series {
     }
 }
 
+/// The columns in use.
+struct Used<'a> {
+    time: Option<&'a String>,
+    /// The target first, with the role of each column.
+    numbers: Vec<(&'static str, &'a String)>,
+}
+
+impl<'a> Used<'a> {
+    fn find(records: &Records, columns: &'a Columns) -> Result<Self, DataError> {
+        Columns::need("target", columns.target.as_ref())?;
+        let target = columns.target.iter().map(|name| ("target", name));
+        let numbers: Vec<_> = target.chain(columns.features.iter().map(|name| ("features", name))).collect();
+        let time = columns.time.as_ref();
+        for (role, name) in time.map(|name| ("time", name)).into_iter().chain(numbers.iter().copied()) {
+            records.column(role, name)?;
+        }
+        let is_repeated = |index: &usize| numbers[..*index].iter().any(|(_, name)| *name == numbers[*index].1);
+        if let Some(index) = (0..numbers.len()).find(is_repeated) {
+            let detail = format!("{} occurs twice as target or feature; name it once", shown(numbers[index].1));
+            let path = records.file().map(crate::reading::name);
+            return Err(DataError::Column { path, line: None, role: "features", detail });
+        }
+        Ok(Self { time, numbers })
+    }
+
+    /// The series; `step` is used if the timestamps fit it, else the step is inferred. All rows are in its test split.
+    fn series(&self, records: &Records, step: Option<TimeStep>, missing: usize) -> Result<Series, DataError> {
+        let rows = records.len();
+        if rows == 0 {
+            return Err(DataError::of_records(records.file(), "no rows after the header; at least one is needed"));
+        }
+        let timestamps = match self.time {
+            Some(name) => {
+                let time = |(row, time): (usize, &std::sync::Arc<str>)| {
+                    records.present(row, name, time).map(|()| (**time).to_owned())
+                };
+                records.texts("time", name)?.iter().enumerate().map(time).collect::<Result<Vec<_>, _>>()?
+            }
+            None => (0..rows).map(|row| row.to_string()).collect(),
+        };
+        let line = |row: usize| records.place(row).map_or(row, |(_, line)| line);
+        let step = match step.filter(|step| step.separates(&timestamps)) {
+            Some(step) => step,
+            None if self.time.is_none() => TimeStep::Count(1),
+            None if rows == 1 => {
+                let only = shown(&timestamps[0]);
+                let detail = format!("{only} is the only timestamp; at least two are needed to find the step");
+                return Err(records.error(0, detail));
+            }
+            None => {
+                TimeStep::between(&timestamps, missing, line).map_err(|(row, detail)| records.error(row, detail))?
+            }
+        };
+        let column = |(role, name): &(&'static str, &String)| {
+            Ok(Column { name: (*name).clone(), values: records.numbers(role, name)? })
+        };
+        Ok(Series {
+            columns: self.numbers.iter().map(column).collect::<Result<_, DataError>>()?,
+            first_step: step.number(&timestamps[0]).unwrap_or(0),
+            timestamps,
+            step,
+            season: step.season(),
+            train_end: 0,
+            validation_end: 0,
+        })
+    }
+}
+
 /// Accumulated squared errors of forecasts.
 #[derive(Debug, Clone, Copy, Default)]
 struct Errors {
@@ -200,66 +327,12 @@ impl Errors {
     }
 }
 
-/// Standardization of each column to mean 0 and standard deviation 1 over the training split; saved with every checkpoint.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Standardization {
-    /// Mean of each column over the training split.
-    pub means: Vec<f64>,
-    /// Standard deviation of each column over the training split; 1 for constant columns, see [`Column::is_constant`].
-    #[serde(rename = "deviations")]
-    pub std: Vec<f64>,
-}
-
-impl Standardization {
-    /// Fits the scaling to the training split of a series.
-    pub fn fit(series: &Series) -> Self {
-        let fit = |column: &Column| {
-            let (mean, variance) = mean_and_variance(&column.values[..series.train_end]);
-            let varies = variance > 0.0 && !column.is_constant(series.split(Split::Train));
-            (mean, if varies { variance.sqrt() } else { 1.0 })
-        };
-        let (means, std) = series.columns.iter().map(fit).unzip();
-        Self { means, std }
-    }
-
-    /// Standardizes a value of a column.
-    pub fn standardize(&self, column: usize, value: f64) -> f64 {
-        (value - self.means[column]) / self.std[column]
-    }
-
-    /// Inverse of [`Standardization::standardize`] for the target.
-    pub fn inverse(&self, value: f64) -> f64 {
-        value * self.std[0] + self.means[0]
-    }
-}
-
-/// Two-pass mean and variance; the mean is corrected for the rounding error of summing large values.
-fn mean_and_variance(values: &[f64]) -> (f64, f64) {
-    let count = values.len().max(1) as f64;
-    let about = |center: f64| {
-        let deviations = values.iter().map(|value| value - center);
-        let (mut sum, mut squares) = (0.0, 0.0);
-        deviations.for_each(|deviation| (sum, squares) = (sum + deviation, squares + deviation.powi(2)));
-        (sum / count, squares / count)
-    };
-    let mean = values.iter().sum::<f64>() / count;
-    let (shift, variance) = about(mean);
-    if shift.abs() <= NEGLIGIBLE * variance.sqrt() {
-        return (mean, variance);
-    }
-    (mean + shift, about(mean + shift).1)
-}
-
-/// Error of the mean, in standard deviations, that needs no correction.
-const NEGLIGIBLE: f64 = 1e-12;
-
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn series() -> impl Strategy<Value = Series> {
+    pub(super) fn series() -> impl Strategy<Value = Series> {
         let rows = prop::collection::vec((-50.0..50.0f64, 0.0..9.0f64), 0..40);
         (rows, 0.0..=1.0f64, 0.0..=1.0f64, prop::option::of(0..9usize)).prop_map(|(rows, late, early, season)| {
             let validation_end = (late * rows.len() as f64) as usize;
@@ -272,32 +345,13 @@ mod tests {
         })
     }
 
-    fn changed(series: &Series, from: usize, by: f64) -> Series {
+    pub(super) fn changed(series: &Series, from: usize, by: f64) -> Series {
         let mut changed = series.clone();
         changed.columns.iter_mut().for_each(|column| column.values[from..].iter_mut().for_each(|value| *value += by));
         changed
     }
 
     proptest! {
-        #[test]
-        fn scaling_depends_on_the_training_split_only(series in series(), by in -1e6..1e6f64) {
-            prop_assert_eq!(Standardization::fit(&series), Standardization::fit(&changed(&series, series.train_end, by)));
-        }
-
-        #[test]
-        fn scaling_standardizes_the_training_split_and_is_invertible(series in series()) {
-            let scaling = Standardization::fit(&series);
-            let scaled: Vec<f64> = series.target()[..series.train_end].iter().map(|&y| scaling.standardize(0, y)).collect();
-            let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
-            if series.train_end > 1 {
-                let squares: Vec<f64> = scaled.iter().map(|value| value * value).collect();
-                prop_assert!(mean(&scaled).abs() < 1e-6 && (mean(&squares) - 1.0).abs() < 1e-6);
-            }
-            for (&value, scaled) in series.target().iter().zip(scaled) {
-                prop_assert!((scaling.inverse(scaled) - value).abs() < 1e-9);
-            }
-        }
-
         #[test]
         fn origins_have_a_full_window_and_forecast_within_their_split(
             series in series(), window in 1..12usize, horizon in 1..12usize,
@@ -342,57 +396,6 @@ mod tests {
                 prop_assert_ne!(series.digest(), changed(&series, row, 1.0).digest());
             }
         }
-    }
-
-    /// A series without features, all of it in the training split.
-    fn one(values: Vec<f64>) -> Series {
-        let rows = values.len();
-        let columns = vec![Column { name: "y".to_owned(), values }];
-        let timestamps = (0..rows).map(|row| row.to_string()).collect();
-        Series {
-            columns,
-            timestamps,
-            step: TimeStep::Count(1),
-            first_step: 0,
-            season: None,
-            train_end: rows,
-            validation_end: rows,
-        }
-    }
-
-    #[test]
-    fn columns_constant_up_to_rounding_are_scaled_by_1() {
-        let residues = |k: i32| (7.7 + 0.1 * f64::from(k)) - 0.1 * f64::from(k);
-        for values in [
-            vec![0.3, 0.1 + 0.2, 0.3, 0.3],
-            (0..50).map(residues).collect(),
-            vec![-1e9, -1e9 - 1e-7, -1e9],
-            vec![7.0; 3],
-            vec![0.0; 3],
-        ] {
-            let scaling = Standardization::fit(&one(values.clone()));
-            assert_eq!(scaling.std, [1.0], "{values:?}");
-            assert!((scaling.means[0] - values[0]).abs() <= 1e-15 * values[0].abs(), "{values:?}");
-        }
-    }
-
-    #[test]
-    fn large_values_with_small_differences_are_scaled_accurately() {
-        // 0 to 99, a hundred times: mean 49.5, variance (100² − 1) / 12.
-        let deviation = (9999.0f64 / 12.0).sqrt();
-        for base in [0.0, 1e9, 1.7e9, -1e12, 1e15, -4e15] {
-            let series = one((0..10_000).map(|row| base + f64::from(row % 100)).collect());
-            let scaling = Standardization::fit(&series);
-            assert!((scaling.std[0] / deviation - 1.0).abs() < 1e-4, "{base} {scaling:?}");
-            for step in [0.0, 49.0, 99.0] {
-                let scaled = scaling.standardize(0, base + step);
-                assert!((scaled - (step - 49.5) / deviation).abs() < 0.02, "{base} {scaling:?}");
-                assert!(base.abs() > 1e12 || (scaled - (step - 49.5) / deviation).abs() < 1e-5, "{base} {scaling:?}");
-            }
-        }
-        // Differences of 1e-6 at magnitude 1e3 are not rounding.
-        let scaling = Standardization::fit(&one(vec![1_000.0, 1_000.000_001, 1_000.0, 1_000.000_001]));
-        assert!((scaling.std[0] / 5e-7 - 1.0).abs() < 1e-6, "{scaling:?}");
     }
 
     #[test]

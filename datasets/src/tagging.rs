@@ -3,10 +3,13 @@
 use std::cmp::Reverse;
 use std::collections::HashMap;
 
-use crate::classification::Split;
+use crate::DataError;
+use crate::classification::{label_indices, shown_labels};
 use crate::digest::Digest;
 use crate::reading::BYTE_ORDER_MARK;
+use crate::records::{Records, Split};
 use crate::scores::{ConfusionMatrix, Evaluation};
+use crate::settings::{Columns, Splits};
 
 /// The tokens of a sentence and one label per token.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -31,6 +34,42 @@ pub struct Tagging {
 }
 
 impl Tagging {
+    /// The sentences of records, by the columns `tokens` and `tags`.
+    ///
+    /// # Errors
+    /// If a column is absent, a tag is not among those of the dataset, or a sentence has not one tag per token.
+    pub fn from_records(splits: &Splits, columns: &Columns) -> Result<Self, DataError> {
+        let tokens = Columns::need("tokens", columns.tokens.as_ref())?;
+        let tags = Columns::need("tags", columns.tags.as_ref())?;
+        let labels = splits.labels_of(splits.train.lists("tags", tags)?.iter().flatten().map(String::as_str));
+        let indices = label_indices(&labels);
+        let sentences = |records: &Records| {
+            if records.is_empty() {
+                return Ok(Vec::new());
+            }
+            let (tokens, names) = (records.lists("tokens", tokens)?, records.lists("tags", tags)?);
+            let sentence = |row: usize| {
+                let (tokens, names) = (&tokens[row], &names[row]);
+                if tokens.len() != names.len() {
+                    let detail =
+                        format!("{} tokens but {} tags; expected one tag per token", tokens.len(), names.len());
+                    return Err(records.error(row, detail));
+                }
+                let label = |(item, name): (usize, &String)| {
+                    indices.get(name.as_str()).copied().ok_or_else(|| {
+                        let expected = format!("expected one of {}", shown_labels(&labels));
+                        records.item_error(row, item, format!("invalid tag {name:?} in column {tags}: {expected}"))
+                    })
+                };
+                let labels = names.iter().enumerate().map(label).collect::<Result<_, _>>()?;
+                Ok(Sentence { tokens: tokens.clone(), labels })
+            };
+            (0..records.len()).map(sentence).collect::<Result<Vec<_>, DataError>>()
+        };
+        let [train, validation, test] = [&splits.train, &splits.validation, &splits.test].map(sentences);
+        Ok(Self { train: train?, validation: validation?, test: test?, labels })
+    }
+
     /// The sentences of a split.
     pub fn split(&self, split: Split) -> &[Sentence] {
         match split {

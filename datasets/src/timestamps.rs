@@ -8,8 +8,12 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, Weekday};
+use chrono::{DateTime, Datelike, NaiveDate};
 use serde::{Deserialize, Serialize};
+
+mod formats;
+
+use formats::{COMPACT, Format};
 
 /// The time step between consecutive rows of a series.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,164 +37,19 @@ const HOUR: i64 = 60 * MINUTE;
 const DAY: i64 = 24 * HOUR;
 const WEEK: i64 = 7 * DAY;
 
-/// A timestamp format. The numeric value of a timestamp is the number itself, the seconds since 1970 for a date, and those of its
-/// first day for a week.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Format {
-    Number,
-    /// A pattern, and the number of leading characters of its output.
-    Date(&'static str, usize),
-    /// Year and week number, with the first day of the week and the text that joins the two.
-    Week(Weekday, &'static str),
-}
-
 /// The row of an error, and the message.
 type AtRow = (usize, String);
 
-/// Pattern of dates of digits only.
-const COMPACT: &str = "%Y%m%d%H%M%S";
-
-/// Lengths of dates of digits only: year and month, then with day, hour, minute, second.
-const COMPACT_LENGTHS: [usize; 5] = [6, 8, 10, 12, 14];
-
-/// Texts that join year and week number in ISO 8601 weeks.
-const ISO_JOINTS: [&str; 3] = ["-W", "W", ""];
-
-impl Format {
-    /// The supported formats, for messages.
-    const FORMS: &str = "`2024-01-31`, `2024-01`, `2024-W05`, `2024-01-31 13:30`, `2024-01-31T13:30:00`, the same as digits \
-                         only such as `20240131`, or a whole number";
-
-    /// Bound on the magnitude of whole numbers, so that differences do not overflow.
-    const LARGEST: u64 = 1 << 62;
-
-    /// The formats that can parse a text, the most likely first. Only texts of digits have several.
-    fn all(text: &str) -> Vec<Self> {
-        let pattern = if text.contains('T') { "%Y-%m-%dT%H:%M:%S" } else { "%Y-%m-%d %H:%M:%S" };
-        let lengths = ["2024-01", "2024-01-31", "2024-01-31 13:30", "2024-01-31 13:30:00"].map(str::len);
-        let dates = lengths.map(|length| Self::Date(pattern, length));
-        let compact = COMPACT_LENGTHS.map(|length| Self::Date(COMPACT, length));
-        let weeks = ISO_JOINTS.map(|joint| Self::Week(Weekday::Mon, joint));
-        let others = [Self::Week(Weekday::Sun, ""), Self::Number];
-        let all = dates.into_iter().chain(compact).chain(weeks).chain(others);
-        all.filter(|format| format.parse(text).is_some()).collect()
-    }
-
-    /// Parses a timestamp: the one that [`Format::format`] maps to exactly this text.
-    fn parse(self, text: &str) -> Option<i64> {
-        let timestamp = match self {
-            Self::Number => text.parse().ok().filter(|number: &i64| number.unsigned_abs() < Self::LARGEST),
-            Self::Date(pattern, length) => {
-                let start_of_year = match pattern {
-                    COMPACT => "00000101000000",
-                    _ if pattern.contains('T') => "0000-01-01T00:00:00",
-                    _ => "0000-01-01 00:00:00",
-                };
-                let whole = format!("{text}{}", start_of_year.get(text.len()..)?);
-                let date = NaiveDateTime::parse_from_str(&whole, pattern).ok()?;
-                (pattern != COMPACT || plausible(date.year(), length)).then(|| date.and_utc().timestamp())
-            }
-            Self::Week(first, joint) => {
-                let (year, week) = text.split_at_checked(4)?;
-                let (year, week) = (year.parse().ok()?, week.strip_prefix(joint)?.parse().ok()?);
-                (!joint.is_empty() || plausible(year, text.len())).then(|| start_of_week(year, week, first))?
-            }
-        }?;
-        (self.format(timestamp)? == text).then_some(timestamp)
-    }
-
-    fn format(self, timestamp: i64) -> Option<String> {
-        let date = || DateTime::from_timestamp(timestamp, 0).filter(|date| (0..10_000).contains(&date.year()));
-        match self {
-            Self::Number => Some(timestamp.to_string()),
-            Self::Date(pattern, length) => date()?.format(pattern).to_string().get(..length).map(str::to_owned),
-            Self::Week(first, joint) => {
-                let day = date()?.date_naive();
-                // A week belongs to the year that contains its fourth day.
-                let year = (day + TimeDelta::days(3)).year();
-                let number = 1 + (day - first_day(year, first)?).num_days() / 7;
-                Some(format!("{year:04}{joint}{number:02}"))
-            }
-        }
-    }
-
-    /// The unit step of timestamps in this format.
-    fn unit(self, timestamps: &[i64]) -> TimeStep {
-        match self {
-            Self::Number => TimeStep::Count(1),
-            Self::Date(..) => TimeStep::of_calendar(timestamps),
-            Self::Week(Weekday::Sun, _) => TimeStep::EpiWeeks(1),
-            Self::Week(..) => TimeStep::Weeks(1),
-        }
-    }
-
-    /// Whether timestamps of this format can have such a step.
-    fn suits(self, step: TimeStep) -> bool {
-        match step {
-            TimeStep::Count(_) => self == Self::Number,
-            TimeStep::Weeks(_) => matches!(self, Self::Week(Weekday::Mon, _)),
-            TimeStep::EpiWeeks(_) => matches!(self, Self::Week(Weekday::Sun, _)),
-            TimeStep::Months(_) | TimeStep::MonthEnds(_) | TimeStep::Seconds(_) => matches!(self, Self::Date(..)),
-        }
-    }
-
-    /// Description, for messages.
-    fn name(self) -> &'static str {
-        match self {
-            Self::Number => "a whole number",
-            Self::Date(..) => "a date",
-            Self::Week(Weekday::Sun, _) => "an epidemiological week",
-            Self::Week(..) => "an ISO 8601 week",
-        }
-    }
-
-    /// The step between all consecutive `times`, parsed in this format.
-    fn step(self, times: &[String], line: impl Fn(usize) -> usize) -> Result<TimeStep, AtRow> {
-        let parse = |(row, time): (usize, &String)| {
-            let (found, first, name) = (shown(time), shown(&times[0]), self.name());
-            let message = || {
-                format!(
-                    "{found} does not have the format of {first} on line {} ({name}); correct it, {INSTEAD}",
-                    line(0)
-                )
-            };
-            self.parse(time).ok_or_else(|| (row, message()))
-        };
-        let timestamps = times.iter().enumerate().map(parse).collect::<Result<Vec<_>, _>>()?;
-        in_order(times, &timestamps, &line)?;
-        self.unit(&timestamps).repeated(times, &timestamps)
-    }
-}
-
-/// Whether a date of digits only may have this year. Dates with hours start in 1900, since current Unix timestamps would otherwise
-/// look like dates.
-fn plausible(year: i32, length: usize) -> bool {
-    (if length > 8 { 1900..2200 } else { 1700..2200 }).contains(&year)
-}
-
-/// The first day of the first week of a year, which is the week of January 4.
-fn first_day(year: i32, first: Weekday) -> Option<NaiveDate> {
-    let fourth = NaiveDate::from_ymd_opt(year, 1, 4)?;
-    fourth.checked_sub_signed(TimeDelta::days(fourth.weekday().days_since(first).into()))
-}
-
-/// The start of a week; week numbers beyond the last week continue into the next year.
-fn start_of_week(year: i32, week: u32, first: Weekday) -> Option<i64> {
-    let days = 7 * (i64::from(week) - 1);
-    let day = first_day(year, first)?.checked_add_signed(TimeDelta::days(days))?;
-    Some(day.and_time(NaiveTime::MIN).and_utc().timestamp())
-}
-
 impl TimeStep {
-    /// The step between all consecutive `times`, at least two.
+    /// The step between all consecutive `times`, at least two; up to `missing` steps may be missing between them.
     ///
     /// # Errors
     /// The row of the first timestamp that is invalid, out of order or not one step after the previous one, and a message; `line`
     /// maps rows to line numbers.
-    pub(crate) fn between(times: &[String], line: impl Fn(usize) -> usize) -> Result<Self, AtRow> {
+    pub(crate) fn between(times: &[String], missing: usize, line: impl Fn(usize) -> usize) -> Result<Self, AtRow> {
         let formats = Format::all(&times[0]);
         let mut candidates: Vec<(Format, Result<Self, AtRow>)> =
-            formats.into_iter().map(|format| (format, format.step(times, &line))).collect();
+            formats.into_iter().map(|format| (format, format.step(times, missing, &line))).collect();
         let fits = |wanted: fn(&Format) -> bool| candidates.iter().any(|(format, step)| wanted(format) && step.is_ok());
         if fits(|format| *format == Format::Date(COMPACT, 6)) && fits(|format| matches!(format, Format::Week(..))) {
             let [first, last] = [&times[0], &times[times.len() - 1]];
@@ -236,8 +95,8 @@ impl TimeStep {
         months.filter(|unit| 2 * aligned(unit) > timestamps.len()).unwrap_or(Self::Seconds(1))
     }
 
-    /// The most frequent multiple of this unit between consecutive timestamps, if it holds for all of them.
-    fn repeated(self, times: &[String], timestamps: &[i64]) -> Result<Self, AtRow> {
+    /// The most frequent multiple of this unit between consecutive timestamps, if it holds for all of them but `missing` steps.
+    fn repeated(self, times: &[String], timestamps: &[i64], missing: usize) -> Result<Self, AtRow> {
         let units: Vec<_> = timestamps.iter().map(|&timestamp| self.index_and_offset(timestamp)).collect();
         let difference = |row: usize| match (units[row - 1], units[row]) {
             (Some((before, offset)), Some((index, same))) if offset == same => Some(index - before),
@@ -247,7 +106,15 @@ impl TimeStep {
         (1..times.len()).filter_map(difference).for_each(|size| *counts.entry(size).or_default() += 1);
         let size = counts.into_iter().max_by_key(|&(size, count)| (count, -size)).map_or(1, |(size, _)| size);
         let step = self.of_size(size);
-        let Some(row) = (1..times.len()).find(|&row| difference(row) != Some(size)) else { return Ok(step) };
+        let mut gaps: i64 = 0;
+        let is_wrong = |&row: &usize| match difference(row) {
+            Some(found) if found >= size && found % size == 0 => {
+                gaps = gaps.saturating_add(found / size - 1);
+                usize::try_from(gaps).is_ok_and(|gaps| gaps > missing)
+            }
+            _ => true,
+        };
+        let Some(row) = (1..times.len()).find(is_wrong) else { return Ok(step) };
         let [before, time] = [&times[row - 1], &times[row]];
         Err(match difference(row) {
             Some(found) if found % size == 0 => {
@@ -358,7 +225,7 @@ impl fmt::Display for TimeStep {
 }
 
 /// The alternative offered if timestamps have no equal steps.
-const INSTEAD: &str = "or omit --time to number the rows";
+const INSTEAD: &str = "or leave out the column of timestamps to number the rows";
 
 /// Quotes text of a file in messages, truncated to 40 characters.
 pub(crate) fn shown(text: &str) -> String {
@@ -393,7 +260,7 @@ mod tests {
 
     fn between(times: &[&str]) -> Result<TimeStep, (usize, String)> {
         let times: Vec<String> = times.iter().map(|&time| time.to_owned()).collect();
-        TimeStep::between(&times, |row| row + 2)
+        TimeStep::between(&times, 0, |row| row + 2)
     }
 
     #[test]
@@ -466,7 +333,7 @@ mod tests {
         ] {
             let times = column(first, step, rows);
             assert_eq!(times[rows - 1], last);
-            assert_eq!(TimeStep::between(&times, |row| row + 2), Ok(step), "{first}");
+            assert_eq!(TimeStep::between(&times, 0, |row| row + 2), Ok(step), "{first}");
             assert_eq!(step.next(last, 1).as_deref(), Some(next));
         }
     }
@@ -477,14 +344,14 @@ mod tests {
             [("20240120", 1), ("202040", 1), ("2024013120", 1), ("1712010100", 3600), ("100101", 1), ("99999999", 1)]
         {
             let times = column(first, TimeStep::Count(size), 40);
-            assert_eq!(TimeStep::between(&times, |row| row + 2), Ok(TimeStep::Count(size)), "{first}");
+            assert_eq!(TimeStep::between(&times, 0, |row| row + 2), Ok(TimeStep::Count(size)), "{first}");
         }
     }
 
     #[test]
     fn ambiguous_months_or_weeks_are_rejected_unless_the_step_is_known() {
         let times = ["202401", "202402", "202403"].map(str::to_owned);
-        let (row, detail) = TimeStep::between(&times, |row| row + 2).unwrap_err();
+        let (row, detail) = TimeStep::between(&times, 0, |row| row + 2).unwrap_err();
         assert!(row == 0 && detail.contains("months or weeks") && detail.contains("`2024-W01`"), "{detail}");
         for (step, separates) in [
             (TimeStep::Months(1), true),
@@ -523,7 +390,7 @@ mod tests {
             (typo, "`20240151` does not have the format of `20240101` on line 2 (a date)"),
             (both, "`201453` does not have the format of `201401` on line 2 (an ISO 8601 week)"),
         ] {
-            let (_, detail) = TimeStep::between(&times, |row| row + 2).unwrap_err();
+            let (_, detail) = TimeStep::between(&times, 0, |row| row + 2).unwrap_err();
             assert!(detail.contains(part), "{detail}");
         }
     }
@@ -573,13 +440,13 @@ mod tests {
             let pattern = if t { "%Y-%m-%dT%H:%M:%S" } else { "%Y-%m-%d %H:%M:%S" };
             let times: Vec<String> =
                 (0..30).map(|row| Format::Date(pattern, 19).format(second + row * size).unwrap()).collect();
-            prop_assert_eq!(TimeStep::between(&times, |row| row), Ok(TimeStep::Seconds(size)));
+            prop_assert_eq!(TimeStep::between(&times, 0, |row| row), Ok(TimeStep::Seconds(size)));
             prop_assert_eq!(TimeStep::Seconds(size).next(&times[3], 26), Some(times[29].clone()));
         }
 
         #[test]
         fn any_text_is_parsed_or_rejected(times in prop::collection::vec(".{0,20}|[0-9TW: -]{0,20}|[12][0-9]{3}[0-5][0-9]", 2..9)) {
-            let _ = TimeStep::between(&times, |row| row);
+            let _ = TimeStep::between(&times, 0, |row| row);
             for format in Format::all(&times[0]) {
                 prop_assert_eq!(format.parse(&times[0]).and_then(|timestamp| format.format(timestamp)), Some(times[0].clone()));
             }

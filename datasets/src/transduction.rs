@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::classification::Split;
+use crate::DataError;
 use crate::digest::Digest;
+use crate::records::{Records, Split};
 use crate::scores::{Evaluation, Group, Metric, Scores};
+use crate::settings::{Columns, Splits};
 
 /// A source text and its target.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,6 +32,30 @@ pub struct Transduction {
 }
 
 impl Transduction {
+    /// The pairs of records, by the columns `source`, `target` and `groups`.
+    ///
+    /// # Errors
+    /// If a column is absent.
+    pub fn from_records(splits: &Splits, columns: &Columns) -> Result<Self, DataError> {
+        let source = Columns::need("source", columns.source.as_ref())?;
+        let target = Columns::need("target", columns.target.as_ref())?;
+        let pairs = |records: &Records| {
+            if records.is_empty() {
+                return Ok(Vec::new());
+            }
+            let (sources, targets) = (records.texts("source", source)?, records.texts("target", target)?);
+            let groups = records.groups(&columns.groups)?;
+            let pair = |row: usize| Pair {
+                source: (*sources[row]).to_owned(),
+                target: (*targets[row]).to_owned(),
+                groups: groups[row].clone(),
+            };
+            Ok((0..records.len()).map(pair).collect())
+        };
+        let [train, validation, test] = [&splits.train, &splits.validation, &splits.test].map(pairs);
+        Ok(Self { train: train?, validation: validation?, test: test? })
+    }
+
     /// The pairs of a split.
     pub fn split(&self, split: Split) -> &[Pair] {
         match split {
@@ -70,13 +96,14 @@ pub fn exact_match(correct: &[bool], indices: &mut dyn Iterator<Item = usize>) -
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scores::group;
 
     #[test]
     fn exact_match_accuracy_is_computed_per_group() {
         let pair = |digits: &str, nesting: &str, target: &str| Pair {
             source: String::new(),
             target: target.to_owned(),
-            groups: Arc::new([("digits", digits.to_owned()), ("nesting", nesting.to_owned())]),
+            groups: Arc::new([group("digits", digits), group("nesting", nesting)]),
         };
         let test = [("1", "0", "7"), ("1", "1", "-3"), ("2", "0", "7"), ("2", "1", "7"), ("2", "1", "70")];
         let data = Transduction {
@@ -88,7 +115,7 @@ mod tests {
         let accuracy = |scores: &Scores| (scores.examples, scores.get(Metric::ACCURACY).unwrap());
         assert_eq!((name, accuracy(&found.all)), ("most frequent target", (5, 0.6)));
         let of_groups: Vec<_> =
-            found.groups.iter().map(|((kind, value), scores)| (*kind, value.as_str(), accuracy(scores))).collect();
+            found.groups.iter().map(|((kind, value), scores)| (&**kind, value.as_str(), accuracy(scores))).collect();
         let third = 1.0 / 3.0;
         let by_hand = [
             ("digits", "1", (2, 0.5)),

@@ -13,14 +13,14 @@ use libfuzzer_sys::fuzz_target;
 use seqzoo_run::checkpoint::{self, Checkpoints, Files};
 use seqzoo_run::disk::RealDisk;
 use seqzoo_run::parameters::{self, Array, Arrays};
-use seqzoo_run::progress::{About, Progress, Snapshot};
+use seqzoo_run::progress::{Metadata, Progress, Snapshot};
 use seqzoo_run::settings::Settings;
 
 fn sound() -> Files {
     let array = Array { shape: vec![2, 3], values: vec![0.5; 6] };
     let arrays = Arrays::from([("output.weight".to_owned(), array)]);
     let snapshot = Snapshot {
-        about: About::now(Settings::read("agreement").unwrap(), "lstm", "digest"),
+        about: Metadata::now(Settings::read("agreement").unwrap(), "lstm", "digest"),
         progress: Progress::start(),
         weights: arrays.clone(),
         optimizer: arrays.clone(),

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use burn::tensor::Device;
-use seqzoo_datasets::agreement;
+use seqzoo_datasets::catalog::Dataset;
 use seqzoo_datasets::classification::{Classification, Split};
 use seqzoo_datasets::scores::{Metric, Scores};
 use seqzoo_inference::Model;
@@ -12,7 +12,7 @@ use seqzoo_models::parameters::{self, Arrays};
 use seqzoo_run::devices;
 use seqzoo_run::disk::RealDisk;
 use seqzoo_run::folder::ModelFolder;
-use seqzoo_run::progress::{About, Epoch, Progress, Snapshot};
+use seqzoo_run::progress::{Metadata, Epoch, Progress, Snapshot};
 use seqzoo_run::settings::Settings;
 use seqzoo_tasks::TrainingTask;
 use seqzoo_tasks::classification::ClassificationTraining;
@@ -24,7 +24,7 @@ fn save(dir: &Path, data: &Classification, step: u64, seed: u64, history: &[Epoc
     let task = ClassificationTraining::new(&settings.recipe.spec("lstm").unwrap(), data).unwrap();
     let progress = Progress { step, history: history.to_vec(), ..Progress::start() };
     let snapshot = Snapshot {
-        about: About::now(settings.of_model("lstm").unwrap(), "lstm", &data.digest()),
+        about: Metadata::now(settings.of_model("lstm").unwrap(), "lstm", &data.digest()),
         progress,
         weights: parameters::read(&task.network(device)),
         optimizer: Arrays::new(),
@@ -43,7 +43,8 @@ fn epoch(step: u64, accuracy: f64) -> Epoch {
 
 /// A hundred sentences of each split.
 fn small() -> Classification {
-    let mut data = agreement::load();
+    let splits = Dataset::named("agreement").unwrap().load(Path::new("")).unwrap();
+    let mut data = Classification::from_records(&splits, &splits.columns).unwrap();
     for split in [&mut data.train, &mut data.validation, &mut data.test] {
         split.truncate(100);
     }
@@ -97,7 +98,7 @@ fn metrics_per_group_add_up_to_the_whole() {
     let evaluation = model.evaluate(&data, Split::Test).unwrap();
     let accuracy = evaluation.all.get(Metric::ACCURACY).unwrap();
     for kind in ["attractors", "noun-verb pair"] {
-        let of_kind = || evaluation.groups.iter().filter(|((of, _), _)| *of == kind).map(|(_, scores)| scores);
+        let of_kind = || evaluation.groups.iter().filter(|((of, _), _)| **of == *kind).map(|(_, scores)| scores);
         let examples: usize = of_kind().map(|scores| scores.examples).sum();
         let correct: f64 = of_kind().map(|scores| scores.get(Metric::ACCURACY).unwrap() * scores.examples as f64).sum();
         assert_eq!(examples, evaluation.all.examples);

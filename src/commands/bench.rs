@@ -17,7 +17,7 @@ use seqzoo_models::layers::{LayerOptions, Regularization};
 use seqzoo_random::{Key, Purpose, RngExt};
 use serde_json::{Value, json};
 
-use super::BackendChoice;
+use super::BackendArgs;
 use crate::failure::Failure;
 use crate::say::say;
 
@@ -52,7 +52,7 @@ impl Bench {
 
 /// Options of the layer benchmarks.
 #[derive(Debug, Args)]
-struct Manner {
+struct BenchArgs {
     /// Architecture to time [default: rnn, lstm and gru-reset-after, the GRU of PyTorch]
     #[arg(long, value_name = "NAME")]
     cell: Option<String>,
@@ -66,7 +66,7 @@ struct Manner {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    backend: BackendChoice,
+    backend: BackendArgs,
 }
 
 /// Batch, time, input size, hidden size.
@@ -88,14 +88,14 @@ const SHAPES: [Shape; 10] = [
 /// Floating-point operations per shape, which limit its number of measurements.
 const ENOUGH: f64 = 4e11;
 
-/// Subject of a measurement.
-struct Subject {
+/// Case of a measurement.
+struct Case {
     cell: Architecture,
     shape: Shape,
     fused: bool,
 }
 
-impl Manner {
+impl BenchArgs {
     /// The architectures to time.
     fn cells(&self) -> Result<Vec<Architecture>, Failure> {
         match &self.cell {
@@ -125,8 +125,8 @@ impl Manner {
     }
 
     /// Prints a measurement of `flops` floating-point operations.
-    fn tell(&self, subject: &Subject, pass: &str, seconds: f64, flops: f64, more: Value) -> Result<(), Failure> {
-        let Subject { cell, shape: [batch, time, input, hidden], fused } = *subject;
+    fn tell(&self, subject: &Case, pass: &str, seconds: f64, flops: f64, more: Value) -> Result<(), Failure> {
+        let Case { cell, shape: [batch, time, input, hidden], fused } = *subject;
         let gflops = flops / seconds * 1e-9;
         let mut out = std::io::stdout().lock();
         if self.json {

@@ -5,14 +5,16 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use seqzoo_datasets::catalog::{self, Data, Dataset, Origin, Source};
+use seqzoo_datasets::catalog::{self, Dataset, Origin, Source};
 use seqzoo_datasets::classification::Split;
+use seqzoo_datasets::published::Manifest;
+use seqzoo_datasets::settings::Splits;
 use seqzoo_run::did_you_mean;
-use seqzoo_tasks::{Examples, Task};
+use seqzoo_tasks::Examples;
 use sha2::{Digest, Sha256};
 
 use super::data_dir;
-use crate::failure::{CHECK, DATA, Failure, STORAGE, USAGE};
+use crate::failure::{CHECK, CONFIGURATION, DATA, Failure, STORAGE, USAGE};
 use crate::say::say;
 
 /// Download and verify datasets that are not built in.
@@ -59,7 +61,7 @@ struct Verify {
     folder: Folder,
 }
 
-/// Show a dataset's source, license and file locations.
+/// Show a dataset's source, license, format and file locations.
 ///
 /// Examples: `seqzoo data show ptb`, `seqzoo data show agreement`
 #[derive(Debug, Args)]
@@ -87,7 +89,7 @@ impl DataCommand {
 
 fn dataset(name: &str) -> Result<&'static Dataset, Failure> {
     Dataset::named(name).ok_or_else(|| {
-        let hint = did_you_mean(name, catalog::ALL.map(|dataset| dataset.name));
+        let hint = did_you_mean(name, catalog::all().iter().map(|dataset| dataset.name));
         Failure::new(USAGE, format!("no dataset `{name}`{hint}; `seqzoo list datasets` shows all"))
     })
 }
@@ -105,16 +107,16 @@ impl Fetch {
         let dataset = dataset(&self.name)?;
         let files = files(dataset)?;
         let dir = data_dir(self.folder.data_dir.as_deref());
-        let is_named = |path: &PathBuf| files.iter().any(|file| path.file_name() == Path::new(file.path).file_name());
+        let is_named = |path: &PathBuf| files.iter().any(|file| path.file_name() == Path::new(&file.path).file_name());
         if let Some(path) = self.from.iter().find(|path| !is_named(path)) {
-            let names: Vec<&str> = files.iter().map(|file| name(file)).collect();
+            let names: Vec<&str> = files.iter().map(name).collect();
             let message = format!("--from {}: {} has {}", path.display(), dataset.name, names.join(", "));
             return Err(Failure::new(USAGE, message));
         }
         say(format_args!("{}: {}", dataset.name, dataset.license));
         for file in files {
-            let target = dir.join(file.path);
-            let local = self.from.iter().find(|path| path.file_name() == Path::new(file.path).file_name());
+            let target = dir.join(&file.path);
+            let local = self.from.iter().find(|path| path.file_name() == Path::new(&file.path).file_name());
             if local.is_none() && check(file, &target).is_ok() {
                 say(format_args!("{} already exists", target.display()));
                 continue;
@@ -174,8 +176,8 @@ impl Verify {
         let dir = data_dir(self.folder.data_dir.as_deref());
         let mut out = io::stdout().lock();
         for file in dataset.files() {
-            let target = dir.join(file.path);
-            match (target.is_file(), file.sha256) {
+            let target = dir.join(&file.path);
+            match (target.is_file(), &file.sha256) {
                 (false, _) if file.optional => writeln!(out, "absent   {} (optional)", target.display())?,
                 (false, _) => writeln!(out, "absent   {}", target.display())?,
                 (true, None) => writeln!(out, "present  {} (no published checksum)", target.display())?,
@@ -192,7 +194,7 @@ impl Verify {
             ));
         }
         let data = dataset.load(&dir)?;
-        let examples = prepared(data)?;
+        let examples = prepared(dataset, &data)?;
         let counts = Split::ALL.map(|split| {
             let (size, unit) = examples.size(split);
             format!("{} {size} {unit}", split.name())
@@ -207,8 +209,11 @@ impl Show {
         let dataset = dataset(&self.name)?;
         let mut out = io::stdout().lock();
         writeln!(out, "{}: {}\nlicense: {}", dataset.name, dataset.summary, dataset.license)?;
+        if let Some(manifest) = Manifest::named(dataset.name) {
+            writeln!(out, "\nformat, columns and splits:\n{}", manifest.data.to_toml().trim_end())?;
+        }
         for file in dataset.files() {
-            let digest = file.sha256.map_or_else(|| "unknown".to_owned(), str::to_owned);
+            let digest = file.sha256.as_deref().unwrap_or("unknown");
             let optional = if file.optional { " (optional)" } else { "" };
             writeln!(out, "\n{}\n  to DIR/{}{optional}\n  SHA-256 {digest}", file.url, file.path)?;
         }
@@ -220,8 +225,8 @@ impl Show {
 }
 
 /// The file name of a source.
-fn name(file: &Source) -> &'static str {
-    file.path.rsplit('/').next().unwrap_or(file.path)
+fn name(file: &Source) -> &str {
+    file.path.rsplit('/').next().unwrap_or(&file.path)
 }
 
 /// Checks that a file exists, is not empty and matches its published checksum.
@@ -239,7 +244,7 @@ fn check(file: &Source, path: &Path) -> Result<(), Failure> {
         }
     }
     let found: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    match file.sha256 {
+    match file.sha256.as_deref() {
         _ if bytes == 0 => Err(failed("empty; fetch it again".to_owned())),
         Some(expected) if expected != found => {
             Err(failed(format!("SHA-256 is {found}, expected {expected}; fetch it again")))
@@ -249,11 +254,8 @@ fn check(file: &Source, path: &Path) -> Result<(), Failure> {
 }
 
 /// The examples of a dataset, with the default settings of its task.
-fn prepared(data: Data) -> Result<Box<dyn Examples>, Failure> {
-    let of = |task: &&'static dyn Task| {
-        let settings = task.resolve(toml::Table::new()).ok()?;
-        task.examples(data.clone(), &settings).ok()
-    };
-    let found = seqzoo_tasks::ALL.iter().find_map(of);
-    Ok(found.ok_or_else(|| Failure::new(DATA, "no task reads this dataset"))?.examples)
+fn prepared(dataset: &Dataset, data: &Splits) -> Result<Box<dyn Examples>, Failure> {
+    let task = seqzoo_tasks::named(dataset.task).ok_or_else(|| Failure::new(DATA, "no task reads this dataset"))?;
+    let settings = task.resolve(toml::Table::new()).map_err(|error| Failure::new(CONFIGURATION, error))?;
+    Ok(task.examples(data, &settings)?.examples)
 }

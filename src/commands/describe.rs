@@ -87,7 +87,7 @@ impl Describe {
 fn recipe(settings: &Settings, name: &str) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
     write!(out, "{}", settings.to_toml())?;
-    let table = matches!(settings.recipe.dataset()?.origin, Origin::Table);
+    let table = settings.recipe.dataset().is_some_and(|dataset| matches!(dataset.origin, Origin::Table));
     let columns = if table { " --csv FILE --time COLUMN --target COLUMN" } else { "" };
     writeln!(out, "\n# next: seqzoo train {}{columns}", quoted(name))?;
     Ok(())

@@ -10,7 +10,7 @@ use seqzoo_inference::{Examples, Model};
 use seqzoo_run::did_you_mean;
 use seqzoo_run::folder::Run;
 
-use super::{BackendChoice, DataFolder, need, reported_split};
+use super::{BackendArgs, DataArgs, check_split, reported_split, runs};
 use crate::failure::{Failure, USAGE};
 use crate::report::Report;
 use crate::say::{quoted, say};
@@ -32,20 +32,20 @@ pub struct Evaluate {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    data: DataFolder,
+    data: DataArgs,
     #[command(flatten)]
-    backend: BackendChoice,
+    backend: BackendArgs,
 }
 
 impl Evaluate {
     pub fn run(&self) -> Result<(), Failure> {
-        let run = Run::find(&self.run)?;
+        let run = runs().find(&self.run)?;
         let recipe = &run.environment.settings.recipe;
         let split = self.split.as_deref().map(split).transpose()?;
         let (_, device) = self.backend.open(None)?;
-        let data = self.data.load_of(&run)?;
+        let data = self.data.load_for_run(&run)?;
         let split = split.map_or_else(|| reported_split(recipe, &*data), Ok)?;
-        let report = measure(&run, split, recipe.reported_metric(), &*data, &device)?;
+        let report = evaluate_run(&run, split, recipe.reported_metric(), &*data, &device)?;
         if self.json {
             writeln!(std::io::stdout().lock(), "{}", report.json())?;
             return Ok(());
@@ -66,7 +66,7 @@ fn split(name: &str) -> Result<Split, Failure> {
 
 /// Evaluates the best checkpoint of each of a run's models, with `main` as the first metric. A damaged checkpoint is an
 /// error before any evaluation.
-pub fn measure<'a>(
+pub fn evaluate_run<'a>(
     run: &'a Run,
     split: Split,
     main: Metric,
@@ -74,7 +74,7 @@ pub fn measure<'a>(
     device: &Device,
 ) -> Result<Report<'a>, Failure> {
     let recipe = &run.environment.settings.recipe;
-    need(data, split, recipe)?;
+    check_split(data, split, recipe)?;
     let mut names: Vec<&String> = recipe.models.iter().collect();
     let mut untrained = Vec::new();
     for name in &recipe.models {

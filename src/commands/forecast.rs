@@ -12,9 +12,9 @@ use seqzoo_run::folder::Run;
 use seqzoo_tasks::forecasting::Past;
 use serde_json::{Map, Value, json};
 
-use super::{Answerer, series};
+use super::{ModelArgs, recent_rows};
 use crate::failure::{DATA, Failure, STORAGE, USAGE};
-use crate::report::plain;
+use crate::report::table_style;
 use crate::say::say;
 
 /// Forecast a series, with quantiles.
@@ -23,7 +23,7 @@ use crate::say::say;
 #[derive(Debug, Args)]
 pub struct Forecast {
     #[command(flatten)]
-    answerer: Answerer,
+    answerer: ModelArgs,
     /// CSV file with the run's columns, to forecast from its last rows [default: the series trained on]
     #[arg(long, value_name = "FILE")]
     csv: Option<PathBuf>,
@@ -68,7 +68,7 @@ impl Forecast {
         let past = match &self.csv {
             None => forecaster.recent(),
             Some(path) => {
-                let series = series(path, &run.environment.settings.recipe, Some(forecaster.step()))?;
+                let series = recent_rows(path, &run.environment.settings.recipe, forecaster.step())?;
                 forecaster.check_series(&series)?;
                 let framing = forecaster.framing();
                 Past::of(&series, framing).ok_or_else(|| {
@@ -86,7 +86,7 @@ impl Forecast {
                 .filter_map(|&probability| Some((probability, head.quantile(&outputs, probability)?)))
                 .collect(),
         };
-        let forecast: Vec<Forecasted> = past.next.iter().zip(forecaster.forecast(&past)).map(describe).collect();
+        let forecast: Vec<Forecasted> = past.next_times.iter().zip(forecaster.forecast(&past)).map(describe).collect();
         let target = &forecaster.columns()[0];
         if let Some(path) = &self.plot {
             let failed =
@@ -122,7 +122,7 @@ impl Forecast {
 
 fn print(forecast: &[Forecasted], target: &str) -> Result<(), Failure> {
     let mut table = Table::new();
-    table.load_style(plain());
+    table.load_style(table_style());
     let quantiles = forecast.first().map(|first| first.quantiles.iter().map(|(p, _)| format!("{} %", 100.0 * p)));
     table.set_header(["time".to_owned(), target.to_owned()].into_iter().chain(quantiles.into_iter().flatten()));
     for Forecasted { time, value, quantiles } in forecast {

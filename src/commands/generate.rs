@@ -6,7 +6,7 @@ use clap::Args;
 use seqzoo_inference::Sampling;
 use seqzoo_kernels::pooled;
 
-use super::{Answerer, unescaped};
+use super::{ModelArgs, unescaped};
 use crate::failure::Failure;
 
 /// Generate text from a prompt with a language model, token by token.
@@ -16,7 +16,7 @@ use crate::failure::Failure;
 #[derive(Debug, Args)]
 pub struct Generate {
     #[command(flatten)]
-    answerer: Answerer,
+    answerer: ModelArgs,
     /// Prompt. Escapes: \n newline, \t tab, \\ backslash.
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     prompt: String,

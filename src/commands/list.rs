@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use clap::{Args, ValueEnum};
-use seqzoo_datasets::catalog;
+use seqzoo_datasets::{catalog, formats};
 use seqzoo_models::Architecture;
 use seqzoo_run::Backend;
 use seqzoo_run::recipe::SHIPPED;
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::failure::Failure;
 
-/// List recipes, models, datasets and backends.
+/// List recipes, models, datasets, formats, tasks and backends.
 ///
 /// Examples: `seqzoo list`, `seqzoo list recipes --json`
 #[derive(Debug, Args)]
@@ -29,6 +29,8 @@ enum Kind {
     Recipes,
     Models,
     Datasets,
+    Formats,
+    Tasks,
     Backends,
 }
 
@@ -38,6 +40,8 @@ impl Kind {
             Kind::Recipes => "recipes",
             Kind::Models => "models",
             Kind::Datasets => "datasets",
+            Kind::Formats => "formats",
+            Kind::Tasks => "tasks",
             Kind::Backends => "backends",
         }
     }
@@ -47,7 +51,11 @@ impl Kind {
         match self {
             Kind::Recipes => SHIPPED.iter().map(|(name, _)| ((*name).to_owned(), recipe_summary(name))).collect(),
             Kind::Models => Architecture::ALL.map(|model| (model.name().to_owned(), model_summary(model))).to_vec(),
-            Kind::Datasets => catalog::ALL.map(|data| (data.name.to_owned(), data.summary.to_owned())).to_vec(),
+            Kind::Datasets => {
+                catalog::all().iter().map(|data| (data.name.to_owned(), data.summary.to_owned())).collect()
+            }
+            Kind::Formats => formats::ALL.map(|format| (format.name.to_owned(), format_summary(format))).to_vec(),
+            Kind::Tasks => seqzoo_tasks::ALL.map(|task| (task.name().to_owned(), task.summary().to_owned())).to_vec(),
             Kind::Backends => Backend::ALL.map(|one| (one.name().to_owned(), backend_summary(one))).to_vec(),
         }
     }
@@ -65,6 +73,11 @@ names of models to probe, as in seqzoo probe 3xlstm+residual
   3xlstm            a stack of three equal layers
   3xlstm+residual   with skip connections: residual, highway or dense
 ";
+
+fn format_summary(format: &formats::Format) -> String {
+    let options: Vec<&str> = formats::COMMON.iter().chain(format.options).map(|(name, _)| *name).collect();
+    format!("{}; columns: {}; options: {}", format.summary, format.columns, options.join(", "))
+}
 
 fn recipe_summary(name: &str) -> String {
     let settings = Settings::read(name).expect("a test parses every shipped recipe");

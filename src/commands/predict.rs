@@ -12,7 +12,7 @@ use seqzoo_inference::{Model, Output, PredictError, TextOptions};
 use seqzoo_tasks::tagging::tagged;
 use serde_json::{Map, Value, json};
 
-use super::{Answerer, unescaped};
+use super::{ModelArgs, unescaped};
 use crate::failure::{DATA, Failure, USAGE};
 
 /// Predict with a run's best checkpoint: one prediction per text.
@@ -26,7 +26,7 @@ use crate::failure::{DATA, Failure, USAGE};
 #[derive(Debug, Args)]
 pub struct Predict {
     #[command(flatten)]
-    answerer: Answerer,
+    answerer: ModelArgs,
     /// Text to predict from, or - for standard input, one text per line. Escapes: \n newline, \t tab, \\ backslash.
     #[arg(required_unless_present = "file", conflicts_with = "file", allow_hyphen_values = true)]
     text: Option<String>,

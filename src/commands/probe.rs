@@ -18,7 +18,7 @@ use seqzoo_run::did_you_mean;
 use seqzoo_run::folder::Run;
 use serde_json::{Map, Value, json};
 
-use super::{BackendChoice, DataFolder, need, reported_split};
+use super::{BackendArgs, DataArgs, check_split, reported_split, runs};
 use crate::failure::{DATA, Failure, STORAGE, USAGE};
 use crate::say::say;
 
@@ -58,9 +58,9 @@ pub struct Probe {
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
     #[command(flatten)]
-    data: DataFolder,
+    data: DataArgs,
     #[command(flatten)]
-    backend: BackendChoice,
+    backend: BackendArgs,
 }
 
 /// A model's name and its norms by distance.
@@ -103,7 +103,7 @@ impl Probe {
                 }
                 (measured, format!("untrained weights, seed {}, size {}, noise inputs", self.seed, self.size))
             }
-            Some(name) => self.of_run(&Run::find(name)?, &device)?,
+            Some(name) => self.of_run(&runs().find(name)?, &device)?,
         };
         let mut curves = Vec::new();
         for (name, norms) in &measured {
@@ -136,9 +136,9 @@ impl Probe {
         let recipe = &run.environment.settings.recipe;
         let models = recipe.models.iter().map(|name| Ok((name.clone(), Model::open(&run.model(name), device)?)));
         let models: Vec<(String, Model)> = models.collect::<Result<_, Failure>>()?;
-        let data = self.data.load_of(run)?;
+        let data = self.data.load_for_run(run)?;
         let split = reported_split(recipe, &*data)?;
-        need(&*data, split, recipe)?;
+        check_split(&*data, split, recipe)?;
         let data: &Classification = data.as_any().downcast_ref().ok_or(PredictError::NotClassifier)?;
         let mut measured = Vec::new();
         let mut count = 0;
@@ -192,7 +192,7 @@ fn print(curves: &[Curve], what: &str) -> Result<(), Failure> {
     distances.push(longest);
     distances.dedup();
     let mut table = Table::new();
-    table.load_style(crate::report::plain());
+    table.load_style(crate::report::table_style());
     table.set_header(["distance".to_owned()].into_iter().chain(curves.iter().map(|curve| curve.name.clone())));
     for distance in distances {
         let norm = |curve: &Curve| curve.norms.get(distance).map_or_else(String::new, |norm| format!("{norm:.2e}"));

@@ -12,7 +12,7 @@ use seqzoo_datasets::classification::Split;
 use seqzoo_inference::{Examples, Model};
 use seqzoo_run::disk::RealDisk;
 use seqzoo_run::folder::{Environment, Run};
-use seqzoo_run::progress::{About, Ended};
+use seqzoo_run::progress::{Metadata, EndReason};
 use seqzoo_run::recipe::Recipe;
 use seqzoo_run::settings::Settings;
 use seqzoo_train::range::{RangePoint, range_test, smoothed, suggestion};
@@ -20,8 +20,8 @@ use seqzoo_train::{Job, Limits, Observer, Outcome, Stopped, train};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
 
-use super::evaluate::measure;
-use super::{BackendChoice, DataFolder, Overrides, need, reported_split};
+use super::evaluate::evaluate_run;
+use super::{BackendArgs, DataArgs, Overrides, check_split, reported_split, runs};
 use crate::failure::{Failure, STORAGE};
 use crate::observer::Progress;
 use crate::say::{quoted, say};
@@ -57,9 +57,9 @@ pub struct Train {
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     #[command(flatten)]
-    data: DataFolder,
+    data: DataArgs,
     #[command(flatten)]
-    backend: BackendChoice,
+    backend: BackendArgs,
 }
 
 /// A run after training, finished or stopped at a limit.
@@ -75,8 +75,8 @@ impl Train {
         recipe: String,
         out: Option<PathBuf>,
         overrides: Overrides,
-        data: DataFolder,
-        backend: BackendChoice,
+        data: DataArgs,
+        backend: BackendArgs,
     ) -> Self {
         Self {
             recipe: Some(recipe),
@@ -98,7 +98,7 @@ impl Train {
         }
         let Trained { run, data, device } = self.train()?;
         let recipe = &run.environment.settings.recipe;
-        let report = measure(&run, reported_split(recipe, &*data)?, recipe.reported_metric(), &*data, &device)?;
+        let report = evaluate_run(&run, reported_split(recipe, &*data)?, recipe.reported_metric(), &*data, &device)?;
         report.resumed_by(self.resume_command(&run)).print_table()
     }
 
@@ -109,11 +109,11 @@ impl Train {
         let (backend, device) = self.backend.open(recorded)?;
         let recipe = &settings.recipe;
         let (data, paths) = match &existing {
-            Some(run) => (self.data.load_resumed(run)?, self.data.of_run(run).paths(recipe)?),
+            Some(run) => (self.data.load_for_resume(run)?, self.data.for_run(run).paths(recipe)?),
             None => (self.data.load(recipe)?, self.data.paths(recipe)?),
         };
         for split in [Split::Train, Split::Validation, reported_split(recipe, &*data)?] {
-            need(&*data, split, recipe)?;
+            check_split(&*data, split, recipe)?;
         }
         let digest = data.digest();
         let run = match existing {
@@ -122,8 +122,8 @@ impl Train {
                 // Check the models first: a rejected recipe leaves no folder behind.
                 recipe.specs()?.iter().try_for_each(|spec| data.training(spec).map(drop))?;
                 let environment = Environment::now(settings.clone(), backend.name(), digest.clone());
-                let run = Run::create(self.out.as_deref(), environment)?;
-                run.register_external();
+                let run = runs().create(self.out.as_deref(), environment)?;
+                runs().register_external(&run);
                 run
             }
         };
@@ -142,7 +142,7 @@ impl Train {
         let resume = self.resume_command(&run);
         for spec in recipe.specs()? {
             let name = &spec.name;
-            let about = About::now(settings.of_model(name)?, name, &digest);
+            let about = Metadata::now(settings.of_model(name)?, name, &digest);
             say(format_args!("training {name}: {}", spec.backbone.summary()));
             let task = data.training(&spec)?;
             let mut progress = Progress::new(name, &about.settings.recipe);
@@ -178,7 +178,7 @@ impl Train {
         let (_, device) = self.backend.open(None)?;
         let recipe = &settings.recipe;
         let data = self.data.load(recipe)?;
-        need(&*data, Split::Train, recipe)?;
+        check_split(&*data, Split::Train, recipe)?;
         let recipe_name = self.recipe.as_deref().map_or_else(String::new, quoted);
         let given = format!("{recipe_name}{}{}{}", self.overrides.flag(), self.data.flag(), self.backend.flag());
         let specs = recipe.specs()?;
@@ -219,11 +219,11 @@ impl Train {
             let recipe = self.recipe.as_deref().expect("clap requires it without --resume");
             return Ok((None, self.overrides.settings(recipe, self.data.table())?));
         };
-        let run = Run::find(name)?;
+        let run = runs().find(name)?;
         let recorded = run.environment.settings.clone();
         // Without a recipe argument, the run's recorded settings apply.
         let current = self.recipe.as_deref().map_or_else(|| Ok(recorded.clone()), Settings::read)?;
-        let overrides = self.overrides.of(&recorded, self.data.of_run(&run).table())?;
+        let overrides = self.overrides.of(&recorded, self.data.for_run(&run).table())?;
         let settings = recorded.resumed(&current, &overrides)?;
         Ok((Some(run), settings))
     }
@@ -237,12 +237,12 @@ const RANGE_LINES: usize = 20;
 fn print_end(name: &str, outcome: &Outcome, recipe: &Recipe, resume: &str) {
     let (done, all) = (outcome.epochs, recipe.training.epochs);
     match (outcome.ended, outcome.stopped) {
-        (Some(ended @ Ended::Epochs(_)), _) if outcome.nothing_left => {
+        (Some(ended @ EndReason::Epochs(_)), _) if outcome.nothing_left => {
             let more = if recipe.schedule.kind.needs_end() { "" } else { "; increase --epochs to train further" };
             say(format_args!("{name}: nothing left to do: {ended}{more}"));
         }
         (Some(ended), _) if outcome.nothing_left => say(format_args!("{name}: nothing left to do: {ended}")),
-        (Some(ended @ Ended::Early { .. }), _) => say(format_args!("{name}: {ended}")),
+        (Some(ended @ EndReason::Early { .. }), _) => say(format_args!("{name}: {ended}")),
         (None, Stopped::Limit) => {
             say(format_args!("{name}: stopped at a limit after {done} of {all} epochs; resume with `{resume}`"));
         }

@@ -7,9 +7,9 @@ use clap::Args;
 use seqzoo_run::folder::Run;
 use serde_json::json;
 
-use super::evaluate::measure;
+use super::evaluate::evaluate_run;
 use super::train::Train;
-use super::{BackendChoice, DataFolder, Overrides};
+use super::{BackendArgs, DataArgs, Overrides, runs};
 use crate::failure::{CHECK, Failure, USAGE};
 
 /// Check that a recipe reaches its expected metric, by training it or on an existing run.
@@ -31,9 +31,9 @@ pub struct Verify {
     #[command(flatten)]
     overrides: Overrides,
     #[command(flatten)]
-    data: DataFolder,
+    data: DataArgs,
     #[command(flatten)]
-    backend: BackendChoice,
+    backend: BackendArgs,
 }
 
 impl Verify {
@@ -50,9 +50,9 @@ impl Verify {
             }
         };
         let (_, device) = self.backend.open(None)?;
-        let data = self.data.load_of(&run)?;
+        let data = self.data.load_for_run(&run)?;
         let metric = recipe.reported_metric();
-        let report = measure(&run, split, metric, &*data, &device)?;
+        let report = evaluate_run(&run, split, metric, &*data, &device)?;
         let (value, retrained) = (report.value(), self.run.is_none());
         let met = metric.reaches(value, expected.value);
         if self.json {
@@ -76,7 +76,7 @@ impl Verify {
 
     /// Opens a run of the recipe, with whatever overrides it was trained.
     fn existing(&self, name: &str) -> Result<Run, Failure> {
-        let run = Run::find(name)?;
+        let run = runs().find(name)?;
         let recipe = &run.environment.settings.name;
         let requested = PathBuf::from(&self.recipe).file_stem().map(|stem| stem.to_string_lossy().into_owned());
         if requested.as_ref() != Some(recipe) {

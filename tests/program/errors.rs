@@ -1,8 +1,8 @@
-use crate::{Place, Ran};
+use crate::{TestDir, Finished};
 use std::fs;
 
 /// Runs and asserts the exit code and a message that contains each of `parts`, without a panic.
-fn refused(place: &Place, arguments: &[&str], code: i32, parts: &[&str]) -> Ran {
+fn refused(place: &TestDir, arguments: &[&str], code: i32, parts: &[&str]) -> Finished {
     let ran = place.run(arguments);
     assert_eq!(ran.code, Some(code), "{arguments:?}: {}", ran.err);
     assert!(!ran.err.contains("panicked"), "{}", ran.err);
@@ -14,7 +14,7 @@ fn refused(place: &Place, arguments: &[&str], code: i32, parts: &[&str]) -> Ran 
 
 #[test]
 fn unknown_names_are_rejected_with_the_nearest_match() {
-    let place = Place::new();
+    let place = TestDir::new();
     refused(&place, &["train", "agrement"], 3, &["no recipe `agrement`", "did you mean `agreement`?"]);
     refused(&place, &["describe", "lstn"], 2, &["no model or recipe `lstn`", "did you mean `lstm`?"]);
     refused(&place, &["train", "agreement", "--set", "models=[\"lsmt\"]"], 3, &["--set models", "`lstm`"]);
@@ -27,7 +27,7 @@ fn unknown_names_are_rejected_with_the_nearest_match() {
 
 #[test]
 fn invalid_values_are_rejected_by_field() {
-    let place = Place::new();
+    let place = TestDir::new();
     for (set, part) in [
         ("training.epochs=many", "invalid type"),
         ("training.epochs=0", "from 1 to"),
@@ -70,7 +70,7 @@ fn invalid_values_are_rejected_by_field() {
 
 #[test]
 fn errors_in_a_recipe_file_name_the_line_and_the_nearest_field() {
-    let place = Place::new();
+    let place = TestDir::new();
     let recipe = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/train/recipes/agreement.toml")).unwrap();
     let line = |text: &str, part: &str| format!("line {}", 1 + text.lines().position(|l| l.contains(part)).unwrap());
     let unknown = recipe.replace("hidden_sizes", "hiden_sizes");
@@ -99,7 +99,7 @@ fn errors_in_a_recipe_file_name_the_line_and_the_nearest_field() {
 
 #[test]
 fn errors_about_missing_and_damaged_data_say_how_to_get_them() {
-    let place = Place::new();
+    let place = TestDir::new();
     refused(&place, &["train", "imdb"], 4, &["--data-dir", "SEQZOO_DATA_DIR", "aclImdb_v1.tar.gz"]);
     refused(&place, &["train", "imdb", "--data-dir", "nowhere"], 4, &["no imdb data in nowhere", "aclImdb_v1.tar.gz"]);
     fs::create_dir_all(place.path("data/imdb")).unwrap();
@@ -110,7 +110,7 @@ fn errors_about_missing_and_damaged_data_say_how_to_get_them() {
 
 #[test]
 fn an_unlinked_backend_is_rejected_with_the_feature_to_enable() {
-    let place = Place::new();
+    let place = TestDir::new();
     refused(&place, &["train", "agreement", "--backend", "cuda"], 5, &["cuda is not linked", "--features cuda"]);
     refused(&place, &["train", "agreement", "--backend", "gpu"], 5, &["no such backend", "flex"]);
 }
@@ -120,7 +120,7 @@ fn a_full_standard_error_does_not_end_training() {
     if !cfg!(target_os = "linux") {
         return; // /dev/full exists on Linux only
     }
-    let place = Place::new();
+    let place = TestDir::new();
     let full = || fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
     let arguments = ["train", "agreement", "--set", "models=[\"rnn\"]", "--max-steps", "1", "--out", "run"];
     assert_eq!(
@@ -132,7 +132,7 @@ fn a_full_standard_error_does_not_end_training() {
 
 #[test]
 fn a_damaged_run_is_named_and_never_replaced_by_another() {
-    let place = Place::new();
+    let place = TestDir::new();
     for _ in 0..2 {
         place.ok(&["train", "agreement", "--set", "models=[\"rnn\"]", "--max-steps", "1"]);
     }
@@ -148,7 +148,7 @@ fn a_damaged_run_is_named_and_never_replaced_by_another() {
 
 #[test]
 fn a_missing_split_is_rejected_before_training() {
-    let place = Place::new();
+    let place = TestDir::new();
     for label in ["pos", "neg"] {
         fs::create_dir_all(place.path(&format!("data/train/{label}"))).unwrap();
         for id in 0..9 {
@@ -162,7 +162,7 @@ fn a_missing_split_is_rejected_before_training() {
 
 #[test]
 fn nothing_is_overwritten() {
-    let place = Place::new();
+    let place = TestDir::new();
     fs::create_dir(place.path("mine")).unwrap();
     fs::write(place.path("mine/letter.txt"), "dear").unwrap();
     let parts = ["--out mine", "exists already", "--resume"];
@@ -172,7 +172,7 @@ fn nothing_is_overwritten() {
 
 #[test]
 fn a_text_without_tokens_is_rejected() {
-    let place = Place::new();
+    let place = TestDir::new();
     place.trained("1");
     refused(&place, &["predict", "run", ""], 4, &["the text is empty"]);
     refused(&place, &["predict", "run", " ;; "], 4, &["the text is empty"]);
@@ -182,7 +182,7 @@ fn a_text_without_tokens_is_rejected() {
 
 #[test]
 fn an_unstable_recipe_stops_within_the_rollback_budget_with_a_diagnosis() {
-    let place = Place::new();
+    let place = TestDir::new();
     let set = ["--set", "training.learning_rate=1e38", "--set", "models=[\"rnn\"]", "--out", "run"];
     let parts = ["rolling back to the start, learning rate × 0.500", "(rollback 4 of at most 8)", "training diverged"];
     refused(&place, &[&["train", "agreement"][..], &set].concat(), 6, &parts);

@@ -1,10 +1,10 @@
-use crate::Place;
+use crate::TestDir;
 use std::io::Read;
 use std::process::Stdio;
 
 #[test]
 fn listings_and_descriptions_match_their_snapshots() {
-    let place = Place::new();
+    let place = TestDir::new();
     for arguments in [
         &["list", "models"][..],
         &["list", "recipes"],
@@ -18,7 +18,7 @@ fn listings_and_descriptions_match_their_snapshots() {
 
 #[test]
 fn every_listed_name_can_be_described_or_loaded() {
-    let place = Place::new();
+    let place = TestDir::new();
     let list = place.json(&["list", "--json"]);
     for kind in ["recipes", "models"] {
         for item in list[kind].as_array().unwrap() {
@@ -33,7 +33,7 @@ fn every_listed_name_can_be_described_or_loaded() {
 
 #[test]
 fn probe_shows_that_gradients_reach_further_in_gated_cells_and_plots_it() {
-    let place = Place::new();
+    let place = TestDir::new();
     for seed in ["1", "2", "3"] {
         let models = ["rnn", "lstm", "gru", "3xrnn+residual"];
         let table =
@@ -59,7 +59,7 @@ fn probe_shows_that_gradients_reach_further_in_gated_cells_and_plots_it() {
 
 #[test]
 fn probe_measures_trained_models_on_their_data() {
-    let place = Place::new();
+    let place = TestDir::new();
     place.trained("2");
     let table = place.ok(&["probe", "--run", "run", "--lag", "20"]).out;
     assert!(table.contains("the 256 longest examples of test") && table.contains("lstm"), "{table}");
@@ -71,7 +71,7 @@ fn probe_measures_trained_models_on_their_data() {
 
 #[test]
 fn help_of_each_command_has_examples() {
-    let place = Place::new();
+    let place = TestDir::new();
     for command in ["list", "describe", "train", "evaluate", "predict", "generate", "probe", "bench"] {
         let help = place.ok(&[command, "--help"]).out;
         assert!(help.contains("Examples:") && help.matches("`seqzoo ").count() >= 2, "{help}");
@@ -80,7 +80,7 @@ fn help_of_each_command_has_examples() {
 
 #[test]
 fn a_closed_pipe_ends_a_listing_quietly() {
-    let place = Place::new();
+    let place = TestDir::new();
     let mut child = place.command(&["list"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     drop(child.stdout.take());
     let mut errors = String::new();
@@ -90,7 +90,7 @@ fn a_closed_pipe_ends_a_listing_quietly() {
 
 #[test]
 fn bench_reports_engine_instructions_and_threads() {
-    let place = Place::new();
+    let place = TestDir::new();
     let training = place.json(&["bench", "training", "sentences", "--batches", "2", "--json", "--backend", "flex"]);
     assert!(training["fused"] == true && training["instructions"].is_string() && training["threads"].is_u64());
     assert!(training["tokens_per_second"].as_f64().unwrap() > 0.0);

@@ -3,7 +3,7 @@
 mod architecture; // ARCHITECTURE.md against the code
 mod errors; // bad input: message, exit code, nothing overwritten
 mod listings; // list, describe, help
-mod reading; // input texts, files and runs
+mod inputs; // input texts, files and runs
 mod resume; // signals, limits, damaged checkpoints
 mod tables; // CSV files as series: columns, timestamps; recorded data paths; the printed next command
 mod tasks; // taggers, sequence-to-sequence models, forecasters; verify, data
@@ -16,18 +16,18 @@ use std::process::{Command, Output, Stdio};
 use serde_json::Value;
 
 /// A temporary working directory for the program.
-pub(crate) struct Place {
+pub(crate) struct TestDir {
     dir: tempfile::TempDir,
 }
 
 /// Exit code and output of the program.
-pub(crate) struct Ran {
+pub(crate) struct Finished {
     pub(crate) code: Option<i32>,
     pub(crate) out: String,
     pub(crate) err: String,
 }
 
-impl Place {
+impl TestDir {
     pub(crate) fn new() -> Self {
         Self { dir: tempfile::tempdir().unwrap() }
     }
@@ -46,12 +46,12 @@ impl Place {
         command
     }
 
-    pub(crate) fn run(&self, arguments: &[&str]) -> Ran {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Finished {
         self.command(arguments).output().unwrap().into()
     }
 
     /// Runs and asserts success.
-    pub(crate) fn ok(&self, arguments: &[&str]) -> Ran {
+    pub(crate) fn ok(&self, arguments: &[&str]) -> Finished {
         let ran = self.run(arguments);
         assert_eq!(ran.code, Some(0), "{arguments:?}: {}", ran.err);
         ran
@@ -62,7 +62,7 @@ impl Place {
         serde_json::from_str(&self.ok(arguments).out).unwrap()
     }
 
-    pub(crate) fn with_input(&self, arguments: &[&str], input: &[u8]) -> Ran {
+    pub(crate) fn with_input(&self, arguments: &[&str], input: &[u8]) -> Finished {
         let mut command = self.command(arguments);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
@@ -81,7 +81,7 @@ impl Place {
     }
 }
 
-impl From<Output> for Ran {
+impl From<Output> for Finished {
     fn from(output: Output) -> Self {
         let text = |bytes| String::from_utf8(bytes).unwrap();
         Self { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }

@@ -1,17 +1,17 @@
-use crate::{Place, damage};
+use crate::{TestDir, damage};
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
 const ONE: [&str; 6] = ["train", "agreement", "--set", "models=[\"lstm\"]", "--set", "training.batch_size=256"];
 
-fn train(place: &Place, out: &str, more: &[&str]) {
+fn train(place: &TestDir, out: &str, more: &[&str]) {
     place.ok(&[&ONE, &["--out", out][..], more].concat());
 }
 
 #[test]
 fn a_resumed_run_equals_an_uninterrupted_one() {
-    let place = Place::new();
+    let place = TestDir::new();
     train(&place, "whole", &["--max-steps", "12"]);
     train(&place, "run", &["--max-steps", "5"]);
     place.ok(&["train", "agreement", "--resume", "run", "--max-steps", "12"]);
@@ -26,7 +26,7 @@ fn a_resumed_run_equals_an_uninterrupted_one() {
 #[cfg(unix)]
 #[test]
 fn a_signal_saves_and_prints_the_command_to_resume() {
-    let place = Place::new();
+    let place = TestDir::new();
     for (signal, code) in [("INT", 130), ("TERM", 143), ("HUP", 129)] {
         let mut child = place
             .command(&[&ONE, &["--out", signal][..]].concat())
@@ -49,7 +49,7 @@ fn a_signal_saves_and_prints_the_command_to_resume() {
 
 #[test]
 fn resume_skips_a_damaged_checkpoint_and_predict_and_evaluate_reject_it() {
-    let place = Place::new();
+    let place = TestDir::new();
     place.trained("3");
     damage(&place.checkpoint(3, "weights.safetensors"));
     for command in [&["predict", "run", "the keys"][..], &["evaluate", "run"]] {
@@ -66,7 +66,7 @@ fn resume_skips_a_damaged_checkpoint_and_predict_and_evaluate_reject_it() {
 
 #[test]
 fn a_run_without_a_valid_checkpoint_is_not_restarted() {
-    let place = Place::new();
+    let place = TestDir::new();
     place.trained("1");
     for step in [0, 1] {
         damage(&place.checkpoint(step, "progress.json"));
@@ -82,7 +82,7 @@ fn a_run_without_a_valid_checkpoint_is_not_restarted() {
 
 #[test]
 fn a_model_with_metrics_but_no_checkpoints_is_not_restarted() {
-    let place = Place::new();
+    let place = TestDir::new();
     place.trained("1");
     fs::remove_dir_all(place.path("run/lstm/checkpoints")).unwrap();
     let refused = place.run(&["train", "--resume", "run"]);
@@ -92,7 +92,7 @@ fn a_model_with_metrics_but_no_checkpoints_is_not_restarted() {
 
 #[test]
 fn the_printed_command_resumes_a_run_of_a_recipe_file() {
-    let place = Place::new();
+    let place = TestDir::new();
     let recipe = concat!(env!("CARGO_MANIFEST_DIR"), "/train/recipes/agreement.toml");
     fs::copy(recipe, place.path("my recipe.toml")).unwrap();
     let arguments = ["train", "my recipe.toml", "--set", "models=[\"rnn\"]", "--max-steps", "1", "--out", "my run"];
@@ -111,7 +111,7 @@ fn the_printed_command_resumes_a_run_of_a_recipe_file() {
 
 #[test]
 fn only_limits_may_change_on_resume() {
-    let place = Place::new();
+    let place = TestDir::new();
     place.trained("1");
     let refused = place.run(&["train", "agreement", "--resume", "run", "--set", "network.hidden_sizes=[3]"]);
     assert_eq!(refused.code, Some(3));
@@ -124,7 +124,7 @@ fn only_limits_may_change_on_resume() {
 #[cfg(unix)]
 #[test]
 fn a_second_signal_ends_the_program_at_once_and_loses_no_checkpoint() {
-    let place = Place::new();
+    let place = TestDir::new();
     let often = ["--set", "checkpoints.every_steps=1"];
     let mut command = place.command(&[&ONE, &["--out", "run"][..], &often].concat());
     let mut child = command
@@ -153,7 +153,7 @@ fn a_second_signal_ends_the_program_at_once_and_loses_no_checkpoint() {
 
 #[test]
 fn fields_missing_in_an_older_run_have_their_defaults() {
-    let place = Place::new();
+    let place = TestDir::new();
     place.trained("2");
     let before = place.ok(&["evaluate", "run"]).out;
     let file = place.path("run/env.json");
@@ -169,7 +169,7 @@ fn fields_missing_in_an_older_run_have_their_defaults() {
 
 #[test]
 fn a_paused_run_reports_how_to_resume_and_a_finished_one_that_nothing_is_left() {
-    let place = Place::new();
+    let place = TestDir::new();
     let small = ["--set", "models=[\"rnn\"]", "--set", "network.hidden_sizes=[4]", "--set", "training.batch_size=512"];
     let paused = place.ok(&[&["train", "agreement", "--max-steps", "2", "--out", "run"][..], &small].concat());
     let expected = "rnn: stopped at a limit or a signal after 0 of 28 epochs; resume with `seqzoo train --resume run`";

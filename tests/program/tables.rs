@@ -1,4 +1,4 @@
-use crate::{Place, Ran};
+use crate::{TestDir, Finished};
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -14,11 +14,11 @@ fn table(header: &str, times: impl IntoIterator<Item = String>) -> String {
 }
 
 /// Trains on `data.csv`.
-fn train(place: &Place, out: &str, more: &[&str]) -> Ran {
+fn train(place: &TestDir, out: &str, more: &[&str]) -> Finished {
     place.run(&[&["train", "forecast", "--csv", "data.csv", "--out", out][..], &SMALL, more].concat())
 }
 
-fn next_times(place: &Place, arguments: &[&str]) -> Vec<String> {
+fn next_times(place: &TestDir, arguments: &[&str]) -> Vec<String> {
     let found = place.json(&[&["forecast"], arguments, &["--json"]].concat());
     let time = |row: &Value| row["time"].as_str().unwrap().to_owned();
     found["forecast"].as_array().unwrap().iter().map(time).collect()
@@ -26,19 +26,19 @@ fn next_times(place: &Place, arguments: &[&str]) -> Vec<String> {
 
 #[cfg(unix)]
 /// Runs the command of the `next: …` line in a shell.
-fn run_next(place: &Place, out: &str) -> Ran {
+fn run_next(place: &TestDir, out: &str) -> Finished {
     let next = out.lines().find_map(|line| line.strip_prefix("next: ")).unwrap_or_else(|| panic!("no next in {out}"));
     let command = next.replacen("seqzoo", "\"$PROGRAM\"", 1);
     let mut shell = Command::new("sh");
     shell.args(["-c", &command]).env("PROGRAM", env!("CARGO_BIN_EXE_seqzoo")).current_dir(place.path(""));
-    let ran: Ran = shell.output().unwrap().into();
+    let ran: Finished = shell.output().unwrap().into();
     assert_eq!(ran.code, Some(0), "{next}: {}", ran.err);
     ran
 }
 
 #[test]
 fn metrics_of_a_baseline_are_omitted_where_it_lacks_a_forecast() {
-    let place = Place::new();
+    let place = TestDir::new();
     // 330 rows of five minutes; a day has 288, so only the last rows have a value one day earlier.
     let time = |row: usize| format!("2024-01-{:02} {:02}:{:02}", 1 + row / 288, row % 288 / 12, row % 12 * 5);
     fs::write(place.path("data.csv"), table("t,y", (0..330).map(time))).unwrap();
@@ -63,7 +63,7 @@ fn metrics_of_a_baseline_are_omitted_where_it_lacks_a_forecast() {
 
 #[test]
 fn compact_dates_are_forecast_as_dates() {
-    let place = Place::new();
+    let place = TestDir::new();
     let months = (0..120).map(|k| format!("{}{:02}", 1990 + k / 12, 1 + k % 12));
     let weeks = (1..=52).map(|week| format!("2024{week:02}"));
     let days = (1..=31).map(|day| format!("202401{day:02}"));
@@ -87,7 +87,7 @@ fn compact_dates_are_forecast_as_dates() {
 
 #[test]
 fn column_names_may_contain_commas_or_be_empty() {
-    let place = Place::new();
+    let place = TestDir::new();
     let rows = (1..=40).map(|row| format!("{row},{},{},{}", row % 7, row % 5, row % 3));
     fs::write(place.path("data.csv"), table(",\"Load, MW\",\"Wind, m/s\",Sun,Sun", rows)).unwrap();
     let refused = train(&place, "refused", &["--target", "Load, MW", "--features", "Wind, m/s,Sun"]);
@@ -134,7 +134,7 @@ fn column_names_may_contain_commas_or_be_empty() {
 
 #[test]
 fn a_forecast_needs_exactly_one_window_of_rows() {
-    let place = Place::new();
+    let place = TestDir::new();
     fs::write(place.path("data.csv"), table("t,y", (1..=31).map(|day| format!("2024-01-{day:02}")))).unwrap();
     assert_eq!(train(&place, "run", &["--time", "t", "--target", "y"]).code, Some(0));
     let rows = |rows: u32| -> String {
@@ -151,14 +151,14 @@ fn a_forecast_needs_exactly_one_window_of_rows() {
 }
 
 /// Runs in another folder, where relative paths of `place` do not exist.
-fn elsewhere(place: &Place, arguments: &[&str]) -> Ran {
+fn elsewhere(place: &TestDir, arguments: &[&str]) -> Finished {
     let other = place.path("elsewhere");
     fs::create_dir_all(&other).unwrap();
     place.command(arguments).current_dir(other).output().unwrap().into()
 }
 
 /// Asserts that a trained run finds its data in `file` and detects changes.
-fn finds_its_data(place: &Place, run: &str, file: &Path, changed: &str) {
+fn finds_its_data(place: &TestDir, run: &str, file: &Path, changed: &str) {
     let path = place.path(run);
     let path = path.to_str().unwrap();
     let before = elsewhere(place, &["evaluate", path, "--json"]);
@@ -181,7 +181,7 @@ fn finds_its_data(place: &Place, run: &str, file: &Path, changed: &str) {
 
 #[test]
 fn a_run_records_the_paths_of_its_table_and_text() {
-    let place = Place::new();
+    let place = TestDir::new();
     fs::write(place.path("data.csv"), table("t,y", (0..100).map(|row| row.to_string()))).unwrap();
     assert_eq!(train(&place, "table", &["--time", "t", "--target", "y"]).code, Some(0));
     let file = place.path("data.csv");
@@ -214,7 +214,7 @@ fn a_run_records_the_paths_of_its_table_and_text() {
 
 #[test]
 fn a_run_records_its_data_folder() {
-    let place = Place::new();
+    let place = TestDir::new();
     let names = place.path("my data/names");
     fs::create_dir_all(&names).unwrap();
     let languages = "Arabic Chinese Czech Dutch English French German Greek Irish Italian Japanese Korean Polish Portuguese Russian \
@@ -243,7 +243,7 @@ fn a_run_records_its_data_folder() {
 #[cfg(unix)]
 #[test]
 fn the_printed_next_command_runs() {
-    let place = Place::new();
+    let place = TestDir::new();
     fs::write(place.path("data.csv"), table("the day,\"y, z\"", (0..100).map(|row| row.to_string()))).unwrap();
     let columns = ["--time", "the day", "--target", "y, z"];
     let trained = train(&place, "my run", &columns);

@@ -1,4 +1,4 @@
-use crate::Place;
+use crate::TestDir;
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{Read, Write};
@@ -28,7 +28,7 @@ fn conllu(sentences: usize) -> String {
 
 #[test]
 fn a_tagger_trains_reports_metrics_per_label_and_writes_conllu() {
-    let place = Place::new();
+    let place = TestDir::new();
     fs::create_dir_all(place.path("data/ud_english_ewt")).unwrap();
     // A sentence of 10,000 words is truncated for training and evaluated in full.
     let long: String = (1..=10_000).map(|id| format!("{id}\tdogs\t_\tNOUN\t_\t_\t_\t_\t_\t_\n")).collect();
@@ -73,7 +73,7 @@ fn a_tagger_trains_reports_metrics_per_label_and_writes_conllu() {
 
 #[test]
 fn beam_search_returns_distinct_hypotheses_by_probability() {
-    let place = Place::new();
+    let place = TestDir::new();
     let small = ["--set", "network.hidden_sizes=[16]", "--max-steps", "30", "--out", "run"];
     let trained = place.ok(&[&["train", "execute"][..], &small].concat()).out;
     assert!(trained.contains("digits, nesting: 4, 2"), "{trained}");
@@ -102,7 +102,7 @@ fn table(rows: usize) -> String {
 
 #[test]
 fn a_csv_file_is_forecast_with_intervals_and_plotted() {
-    let place = Place::new();
+    let place = TestDir::new();
     fs::write(place.path("sales.csv"), table(300)).unwrap();
     let columns = ["--csv", "sales.csv", "--time", "day", "--target", "sold", "--features", "price"];
     let small = ["--horizon", "3", "--epochs", "12", "--set", "task.window=14", "--out", "run"];
@@ -161,7 +161,7 @@ fn a_csv_file_is_forecast_with_intervals_and_plotted() {
 
 #[test]
 fn verify_compares_a_recipe_with_its_expected_metric() {
-    let place = Place::new();
+    let place = TestDir::new();
     let recipe = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/train/recipes/agreement.toml")).unwrap();
     let (common, per_model) = recipe.split_once("[model.rnn.training]").unwrap();
     let (_, rest) = per_model.split_once("\n\n").unwrap();
@@ -189,7 +189,7 @@ fn verify_compares_a_recipe_with_its_expected_metric() {
 
 #[test]
 fn datasets_are_fetched_verified_and_shown() {
-    let place = Place::new();
+    let place = TestDir::new();
     let shown = place.ok(&["data", "show", "ptb"]).out;
     assert!(
         shown.contains("ptb.train.txt") && shown.contains("SHA-256 fcea919f") && shown.contains("license"),
@@ -237,7 +237,7 @@ fn datasets_are_fetched_verified_and_shown() {
 
 #[test]
 fn sizes_that_do_not_fit_the_data_are_rejected_by_field() {
-    let place = Place::new();
+    let place = TestDir::new();
     fs::create_dir_all(place.path("data/ud_english_ewt")).unwrap();
     for split in ["train", "dev"] {
         fs::write(place.path(&format!("data/ud_english_ewt/en_ewt-ud-{split}.conllu")), conllu(9)).unwrap();

@@ -1,9 +1,9 @@
-use crate::Place;
+use crate::TestDir;
 use std::fs;
 
 #[test]
 fn evaluate_prints_the_same_report_as_training_two_models() {
-    let place = Place::new();
+    let place = TestDir::new();
     let trained = place.ok(&["train", "agreement", "--max-steps", "6"]);
     assert!(
         trained.out.contains("attractors: 5") && trained.out.contains("number of the last noun"),
@@ -29,7 +29,7 @@ fn evaluate_prints_the_same_report_as_training_two_models() {
 
 #[test]
 fn predictions_are_the_same_from_arguments_streams_and_files() {
-    let place = Place::new();
+    let place = TestDir::new();
     place.trained("20");
     let texts = ["the keys to the cabinet", "My dog", "near the gardens , the old key that the boys like"];
     let alone = texts.map(|text| place.ok(&["predict", "run", text, "--json"]).out).concat();
@@ -47,7 +47,7 @@ fn predictions_are_the_same_from_arguments_streams_and_files() {
 
 #[test]
 fn an_override_is_used_and_its_origin_recorded() {
-    let place = Place::new();
+    let place = TestDir::new();
     let arguments = ["train", "agreement", "--max-steps", "1", "--set", "models=[\"rnn\"]", "--seed", "9"];
     let mut command = place.command(&arguments);
     let done = command.env("SEQZOO_NETWORK_HIDDEN_SIZES", "[8]").env("SEQZOO_TRAINING_SEED", "5").output().unwrap();
@@ -62,7 +62,7 @@ fn an_override_is_used_and_its_origin_recorded() {
 
 #[test]
 fn a_recipe_file_trains_on_a_folder_of_reviews() {
-    let place = Place::new();
+    let place = TestDir::new();
     let reviews = place.path("data/imdb/aclImdb/train");
     for (label, word) in [("pos", "great"), ("neg", "dull")] {
         fs::create_dir_all(reviews.join(label)).unwrap();
@@ -83,7 +83,7 @@ fn a_recipe_file_trains_on_a_folder_of_reviews() {
 
 #[test]
 fn a_resumed_language_model_equals_an_uninterrupted_one() {
-    let place = Place::new();
+    let place = TestDir::new();
     place.ok(&["train", "sentences", "--max-steps", "3", "--out", "whole"]);
     place.ok(&["train", "sentences", "--max-steps", "2", "--out", "run"]);
     place.ok(&["train", "--resume", "run", "--max-steps", "3"]);
@@ -109,7 +109,7 @@ fn a_resumed_language_model_equals_an_uninterrupted_one() {
 
 #[test]
 fn a_range_test_prints_losses_and_suggests_a_learning_rate_without_creating_a_run() {
-    let place = Place::new();
+    let place = TestDir::new();
     let output = place.ok(&["train", "sentences", "--find-rate"]).out;
     assert!(output.starts_with("lstm: smoothed loss by learning rate (seed 1)\n  1.0e-6  3."), "{output}");
     assert!(output.contains("next: seqzoo train sentences --set training.learning_rate="), "{output}");
@@ -119,7 +119,7 @@ fn a_range_test_prints_losses_and_suggests_a_learning_rate_without_creating_a_ru
 
 #[test]
 fn a_text_file_replaces_a_corpus_and_an_unusable_one_is_rejected_by_name() {
-    let place = Place::new();
+    let place = TestDir::new();
     fs::write(place.path("my text.txt"), "So it goes, and so it went. ".repeat(300)).unwrap();
     let small = ["--set", "training.batch_size=8", "--max-steps", "3"];
     let trained = place.ok(&[&["train", "sentences", "--text", "my text.txt", "--out", "run"][..], &small].concat());
@@ -139,7 +139,7 @@ fn a_text_file_replaces_a_corpus_and_an_unusable_one_is_rejected_by_name() {
 
 #[test]
 fn generation_is_deterministic_per_seed_and_rejects_invalid_arguments() {
-    let place = Place::new();
+    let place = TestDir::new();
     place.ok(&["train", "sentences", "--max-steps", "30"]);
     let write = |more: &[&str]| place.run(&[&["generate", "last", "--prompt", "the keys"], more].concat());
     let text = write(&["-n", "60"]).out;
@@ -170,7 +170,7 @@ fn generation_is_deterministic_per_seed_and_rejects_invalid_arguments() {
 
 #[test]
 fn examples_without_a_token_are_left_out_of_training_and_every_metric() {
-    let place = Place::new();
+    let place = TestDir::new();
     let languages = [
         "Arabic",
         "Chinese",
@@ -217,7 +217,7 @@ fn examples_without_a_token_are_left_out_of_training_and_every_metric() {
 
 #[test]
 fn a_language_model_and_the_n_gram_baseline_predict_the_same_tokens() {
-    let place = Place::new();
+    let place = TestDir::new();
     // The first word of each line is in the vocabulary; the second occurs only once.
     let text: String = (0..600).map(|line| format!("the w{line}\n")).collect();
     fs::write(place.path("text.txt"), text).unwrap();
@@ -237,7 +237,7 @@ fn a_language_model_and_the_n_gram_baseline_predict_the_same_tokens() {
 
 #[test]
 fn early_stopping_is_reported_with_its_metric_and_the_best_epoch() {
-    let place = Place::new();
+    let place = TestDir::new();
     // A learning rate too small to change the weights: the first epoch stays the best.
     let values =
         ["models=[\"rnn\"]", "network.hidden_sizes=[4]", "training.batch_size=512", "training.learning_rate=1e-30"];
@@ -254,7 +254,7 @@ fn early_stopping_is_reported_with_its_metric_and_the_best_epoch() {
 
 #[test]
 fn a_range_test_suggests_a_learning_rate_only_where_the_loss_falls() {
-    let place = Place::new();
+    let place = TestDir::new();
     let output = place.ok(&["train", "agreement", "--find-rate"]).out;
     let (lstm, rnn) = output.split_once("rnn: smoothed loss").unwrap();
     let suggestion = "next: seqzoo train agreement --set model.lstm.training.learning_rate=";
@@ -266,7 +266,7 @@ fn a_range_test_suggests_a_learning_rate_only_where_the_loss_falls() {
 
 #[test]
 fn data_without_batches_are_rejected_by_training_range_test_and_benchmark() {
-    let place = Place::new();
+    let place = TestDir::new();
     // The training split has one token, so nothing to predict.
     fs::write(place.path("one.txt"), "a".repeat(400)).unwrap();
     let text = ["sentences", "--text", "one.txt", "--set", "task.level=words"];
@@ -279,7 +279,7 @@ fn data_without_batches_are_rejected_by_training_range_test_and_benchmark() {
 /// With a learning rate far too large, the loss of a plain RNN jumps to a high plateau.
 #[test]
 fn divergence_is_detected_and_reported() {
-    let place = Place::new();
+    let place = TestDir::new();
     let train = |rate: &str, more: &[&str]| {
         let values = ["models=[\"rnn\"]", "network.hidden_sizes=[8]", "optimizer.kind=sgd", "training.clip_norm=0"];
         let rate = format!("training.learning_rate={rate}");

@@ -12,7 +12,7 @@ use seqzoo_run::checkpoint::{self, CheckpointError, Opened};
 use seqzoo_run::disk::Disk;
 use seqzoo_run::faults;
 use seqzoo_run::folder::{Journal, ModelFolder};
-use seqzoo_run::progress::{About, Ended, Epoch, Progress, Snapshot};
+use seqzoo_run::progress::{Metadata, EndReason, Epoch, Progress, Snapshot};
 use seqzoo_run::recipe::{OptimizerKind, Recipe};
 use seqzoo_run::record::{Divergence, Onset, Recovery};
 use seqzoo_tasks::{DynTrainingTask, RecurrentState};
@@ -33,7 +33,7 @@ pub struct Job<'a, D: Disk> {
     /// The task.
     pub task: &'a dyn DynTrainingTask,
     /// Metadata of its checkpoints, including the recipe.
-    pub about: &'a About,
+    pub about: &'a Metadata,
     /// Folder of its checkpoints and journals.
     pub folder: &'a ModelFolder,
     /// File system for checkpoints.
@@ -107,7 +107,7 @@ pub struct Outcome {
     /// Why training stopped.
     pub stopped: Stopped,
     /// Why the run has ended, if it has.
-    pub ended: Option<Ended>,
+    pub ended: Option<EndReason>,
     /// Whether the run had already ended, so that this call trained nothing.
     pub nothing_left: bool,
     /// Number of completed epochs, earlier calls included.

@@ -25,11 +25,11 @@ pub enum Backend {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BackendError {
     /// The name is not that of a backend.
-    #[error("--backend {0}: no such backend; there are {list}", list = names(&Backend::ALL))]
+    #[error("{0}: no such backend; there are {list}", list = names(&Backend::ALL))]
     Unknown(String),
     /// The backend exists, but this program was built without it.
     #[error(
-        "--backend {0} is not linked into this program (it has {list}); build it in with `cargo build --release --features {0}`",
+        "backend {0} is not linked into this program (it has {list}); build it in with `cargo build --release --features {0}`",
         list = names(&Backend::linked())
     )]
     NotLinked(&'static str),
@@ -37,7 +37,7 @@ pub enum BackendError {
     #[error("no backend is linked into this program; build one in with `cargo build --release --features flex`")]
     NoneLinked,
     /// The backend is linked in, but finds no device on this machine.
-    #[error("--backend {0}: no device found; is a driver installed? `--backend flex` runs on the CPU")]
+    #[error("backend {0}: no device found; is a driver installed? Backend flex runs on the CPU")]
     NoDevice(&'static str),
 }
 

@@ -5,7 +5,7 @@ use clap::Args;
 use seqzoo_kernels::{Activations, Execution};
 use serde_json::json;
 
-use super::{Manner, Subject, layer, median, numbers, peak_memory, read, wait};
+use super::{BenchArgs, Case, layer, median, numbers, peak_memory, read, wait};
 use crate::failure::Failure;
 
 /// Benchmark time and memory of a layer's forward and backward pass over a growing number of time steps.
@@ -18,7 +18,7 @@ pub struct Growth {
     #[arg(long, value_name = "N", value_delimiter = ',', default_values_t = [100, 200, 400, 800, 1600, 3200])]
     time: Vec<usize>,
     #[command(flatten)]
-    manner: Manner,
+    manner: BenchArgs,
 }
 
 /// Batch size, input size, hidden size.
@@ -48,7 +48,7 @@ impl Growth {
                 });
                 let memory = peak_memory().map(|bytes| bytes >> 20);
                 let more = json!({ "recomputed": self.recompute, "peak_mib": memory });
-                manner.tell(&Subject { cell, shape, fused }, "forward+backward", seconds, flops, more)?;
+                manner.tell(&Case { cell, shape, fused }, "forward+backward", seconds, flops, more)?;
             }
         }
         Ok(())

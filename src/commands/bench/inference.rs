@@ -5,14 +5,14 @@ use clap::Args;
 use seqzoo_kernels::pooled;
 use serde_json::Value;
 
-use super::{Manner, SHAPES, Subject, layer, median, numbers, read, wait};
+use super::{BenchArgs, SHAPES, Case, layer, median, numbers, read, wait};
 use crate::failure::Failure;
 
 /// Benchmark inference of recurrent layers: whole batches without autodiff, and single steps of one sequence.
 #[derive(Debug, Args)]
 pub struct Inference {
     #[command(flatten)]
-    manner: Manner,
+    manner: BenchArgs,
 }
 
 /// Input and hidden size of the single step.
@@ -26,16 +26,16 @@ impl Inference {
         let device = manner.open()?;
         let fused = manner.fused(&device);
         for cell in manner.cells()? {
-            self.step(&Subject { cell, shape: [1, 1, STEP, STEP], fused }, &device)?;
+            self.step(&Case { cell, shape: [1, 1, STEP, STEP], fused }, &device)?;
             for shape in SHAPES {
-                self.batch(&Subject { cell, shape, fused }, &device)?;
+                self.batch(&Case { cell, shape, fused }, &device)?;
             }
         }
         Ok(())
     }
 
-    fn batch(&self, subject: &Subject, device: &Device) -> Result<(), Failure> {
-        let Subject { cell, shape, .. } = *subject;
+    fn batch(&self, subject: &Case, device: &Device) -> Result<(), Failure> {
+        let Case { cell, shape, .. } = *subject;
         let [batch, time, input, hidden] = shape;
         let flops = (batch * time) as f64 * cell.flops_per_step(input, hidden) as f64;
         let (layer, given) = (layer(cell, shape, device), Tensor::<3>::from_data(numbers(shape), device));
@@ -47,8 +47,8 @@ impl Inference {
     }
 
     /// Times a step of the streaming kernel, or of the layer if the cell has none.
-    fn step(&self, subject: &Subject, device: &Device) -> Result<(), Failure> {
-        let Subject { cell, shape, fused } = *subject;
+    fn step(&self, subject: &Case, device: &Device) -> Result<(), Failure> {
+        let Case { cell, shape, fused } = *subject;
         let flops = cell.flops_per_step(STEP, STEP) as f64;
         let layer = layer(cell, shape, device);
         let data = numbers(shape);
@@ -74,7 +74,7 @@ impl Inference {
                 (false, seconds)
             }
         };
-        let subject = Subject { fused: streaming, ..*subject };
+        let subject = Case { fused: streaming, ..*subject };
         self.manner.tell(&subject, "step", seconds, flops, Value::Null)
     }
 }

@@ -6,14 +6,14 @@ use burn::tensor::{Device, Distribution, Tensor};
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::{Manner, SHAPES, Subject, layer, median, numbers, read, wait};
+use super::{BenchArgs, SHAPES, Case, layer, median, numbers, read, wait};
 use crate::failure::Failure;
 
 /// Benchmark recurrent layers: forward alone, and forward with backward.
 #[derive(Debug, Args)]
 pub struct Layers {
     #[command(flatten)]
-    manner: Manner,
+    manner: BenchArgs,
 }
 
 impl Layers {
@@ -31,14 +31,14 @@ impl Layers {
         drop(out);
         for cell in manner.cells()? {
             for shape in SHAPES {
-                self.shape(&Subject { cell, shape, fused }, &device)?;
+                self.shape(&Case { cell, shape, fused }, &device)?;
             }
         }
         Ok(())
     }
 
-    fn shape(&self, subject: &Subject, device: &Device) -> Result<(), Failure> {
-        let Subject { cell, shape, .. } = *subject;
+    fn shape(&self, subject: &Case, device: &Device) -> Result<(), Failure> {
+        let Case { cell, shape, .. } = *subject;
         let [batch, time, input, hidden] = shape;
         let flops = (batch * time) as f64 * cell.flops_per_step(input, hidden) as f64;
         let (repeats, execution) = (self.manner.repeats(flops), self.manner.execution());

@@ -10,7 +10,7 @@ use seqzoo_train::speed::{Speed, speed};
 use serde_json::json;
 
 use super::{engine, peak_memory, threads};
-use crate::commands::{BackendChoice, DataFolder, Overrides, need};
+use crate::commands::{BackendArgs, DataArgs, Overrides, check_split};
 use crate::failure::Failure;
 use crate::say::say;
 
@@ -28,9 +28,9 @@ pub struct Training {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    data: DataFolder,
+    data: DataArgs,
     #[command(flatten)]
-    backend: BackendChoice,
+    backend: BackendArgs,
 }
 
 impl Training {
@@ -39,7 +39,7 @@ impl Training {
         let recipe = &settings.recipe;
         let (backend, device) = self.backend.open(None)?;
         let data = self.data.load(recipe)?;
-        need(&*data, Split::Train, recipe)?;
+        check_split(&*data, Split::Train, recipe)?;
         let fused = supports(&device, DType::F32);
         say(format_args!("{} backend, {}, {} threads", backend.name(), engine(fused), threads()));
         for spec in recipe.specs()? {

@@ -23,18 +23,18 @@ const TEMPORARY: &str = ".saving-";
 
 /// Reason for quarantining a checkpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Aside {
+pub enum QuarantineReason {
     /// Its files are damaged, or contain values that are not finite.
     Damaged,
     /// Training was rolled back to an earlier step.
     RolledBack,
 }
 
-impl Aside {
+impl QuarantineReason {
     fn prefix(self) -> &'static str {
         match self {
-            Aside::Damaged => "damaged",
-            Aside::RolledBack => "rolled-back",
+            QuarantineReason::Damaged => "damaged",
+            QuarantineReason::RolledBack => "rolled-back",
         }
     }
 }
@@ -277,7 +277,7 @@ impl Checkpoints {
     ///
     /// # Errors
     /// [`CheckpointError::Unwritable`].
-    pub fn quarantine(&self, path: &Path, reason: Aside) -> Result<(), CheckpointError> {
+    pub fn quarantine(&self, path: &Path, reason: QuarantineReason) -> Result<(), CheckpointError> {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let prefix = reason.prefix();
         let targets = (1u32..).map(|number| self.dir.join(format!("{prefix}-{number}-{name}")));

@@ -130,26 +130,26 @@ mod points {
 
     /// Guard of the plan of faults of this thread.
     #[derive(Debug)]
-    pub struct Armed(());
+    pub struct FaultGuard(());
 
     /// Injects faults in this thread until the guard is dropped.
     ///
     /// # Errors
     /// If the plan cannot be parsed.
-    pub fn arm(plan: &str) -> Result<Armed, String> {
+    pub fn arm(plan: &str) -> Result<FaultGuard, String> {
         let plan = parse(plan)?;
         STATE.with_borrow_mut(|state| state.plan = plan);
-        Ok(Armed(()))
+        Ok(FaultGuard(()))
     }
 
-    impl Armed {
+    impl FaultGuard {
         /// Whether every fault of the plan has happened.
         pub fn happened(&self) -> bool {
             STATE.with_borrow(|state| state.plan.iter().all(|fault| fault.happened))
         }
     }
 
-    impl Drop for Armed {
+    impl Drop for FaultGuard {
         fn drop(&mut self) {
             STATE.with_borrow_mut(|state| state.plan.clear());
         }

@@ -9,18 +9,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::checkpoint::{CheckpointError, Checkpoints, FORMAT, OtherFormat, check_format};
-use crate::disk::{Disk as _, RealDisk};
-use crate::progress::About;
+use crate::progress::Metadata;
 use crate::recipe::Recipe;
 use crate::record::Recovery;
 use crate::settings::Settings;
 use crate::{did_you_mean, disk, faults};
 
-/// Default parent folder of runs.
-pub const RUNS: &str = "runs";
-
 const RECIPE: &str = "recipe.toml";
-const ENVIRONMENT: &str = "env.json";
+pub(crate) const ENVIRONMENT: &str = "env.json";
 const LOCK: &str = "lock";
 const ROLLBACK: &str = "rollback.json";
 const CHECKPOINTS: &str = "checkpoints";
@@ -28,30 +24,24 @@ const CHECKPOINTS: &str = "checkpoints";
 /// Backend of a run whose `env.json` is missing.
 const UNKNOWN_BACKEND: &str = "an unknown backend";
 
-/// File under [`RUNS`] with one JSON line per run created elsewhere, so that `last` finds it.
-const ELSEWHERE: &str = "elsewhere.jsonl";
-
 /// Error of creating, finding or using a run folder.
 #[derive(Debug, thiserror::Error)]
 pub enum FolderError {
     /// The folder already exists.
-    #[error(
-        "--out {} exists already and is not overwritten; use another folder, or resume it with --resume {}",
-        .0.display(), .0.display()
-    )]
+    #[error("{} exists already and is not overwritten", .0.display())]
     Exists(PathBuf),
     /// Another process trains in it.
     #[error("run {} is locked: another process is training in it; wait for it to finish, or stop it", .0.display())]
     Locked(PathBuf),
     /// No run has this name.
-    #[error("no run `{name}`{hint}; {advice}")]
+    #[error("no run `{name}`{}", available(name, root, known))]
     NotFound {
         /// The name given.
         name: String,
-        /// The nearest name.
-        hint: String,
-        /// Available runs, or how to create one.
-        advice: String,
+        /// Parent folder of the runs.
+        root: PathBuf,
+        /// Available runs.
+        known: Vec<String>,
     },
     /// Several runs have names with this prefix.
     #[error("`{name}` is ambiguous: {}; give the full name", found.join(", "))]
@@ -88,6 +78,17 @@ pub enum FolderError {
         /// What is wrong.
         detail: String,
     },
+}
+
+/// The nearest and all available runs, for a message.
+fn available(name: &str, root: &Path, known: &[String]) -> String {
+    match known.is_empty() {
+        true => format!("; there are no runs under {}", root.display()),
+        false => {
+            let hint = did_you_mean(name, known.iter().map(String::as_str));
+            format!("{hint}; available runs: {}", known.join(", "))
+        }
+    }
 }
 
 /// Environment in which a run was started: the contents of `env.json`.
@@ -159,38 +160,6 @@ pub struct Lock {
 }
 
 impl Run {
-    /// Creates a run at `out`, or at the first free `runs/<recipe>-<number>`; atomic.
-    ///
-    /// # Errors
-    /// [`FolderError::Exists`] if `out` exists.
-    pub fn create(out: Option<&Path>, environment: Environment) -> Result<Self, FolderError> {
-        if let Some(path) = out.filter(|path| path.symlink_metadata().is_ok()) {
-            return Err(FolderError::Exists(path.to_owned()));
-        }
-        let numbered = |number: u32| Path::new(RUNS).join(format!("{}-{number}", environment.settings.name));
-        let first = out.map_or_else(|| numbered(1), Path::to_owned);
-        let mut run = Self { path: draft(&first)?, environment: environment.clone() };
-        let published = run.record().and_then(|()| match out {
-            Some(path) => {
-                commit(&run.path, path)?.then(|| path.to_owned()).ok_or_else(|| FolderError::Exists(path.to_owned()))
-            }
-            None => {
-                let mut free = (1u32..).map(numbered).filter(|path| path.symlink_metadata().is_err());
-                let path = free.find_map(|path| commit(&run.path, &path).map(|new| new.then_some(path)).transpose());
-                path.expect("a folder has fewer than 2^32 entries")
-            }
-        });
-        match published {
-            Ok(path) => run.path = path,
-            Err(error) => {
-                // Best effort: a draft that remains is ignored.
-                let _ = fs::remove_dir_all(&run.path);
-                return Err(error);
-            }
-        }
-        Ok(run)
-    }
-
     /// Opens the run in a folder. If `env.json` is missing, it is recovered from a checkpoint.
     ///
     /// # Errors
@@ -208,83 +177,6 @@ impl Run {
         };
         environment.settings.recipe.validate().map_err(|invalid| damaged(invalid.to_string()))?;
         Ok(Self { path: path.to_owned(), environment })
-    }
-
-    /// Finds a run by its path, by its name under `runs`, by a unique prefix of that name, or as `last`: the most recently started
-    /// run, including those created from the current folder with `--out`.
-    ///
-    /// # Errors
-    /// If no run matches, or several do.
-    pub fn find(name: &str) -> Result<Self, FolderError> {
-        let given = Path::new(name);
-        if is_run(given) {
-            return Self::open(given);
-        }
-        let (runs, mut damaged) = Self::all()?;
-        let not_found = |known: Vec<String>| FolderError::NotFound {
-            name: name.to_owned(),
-            hint: did_you_mean(name, known.iter().map(String::as_str)),
-            advice: match known.is_empty() {
-                true => format!("there are no runs under ./{RUNS}; `seqzoo train agreement` creates one"),
-                false => format!("available runs: {}", known.join(", ")),
-            },
-        };
-        if name == "last" {
-            let (others, others_damaged) = opened(&elsewhere());
-            damaged.extend(others_damaged);
-            // A damaged run could be the last one; falling back to another would be silent and wrong.
-            if let Some(damaged) = damaged.into_iter().next() {
-                return Err(damaged);
-            }
-            let last = runs.into_iter().chain(others).max_by_key(|run| (run.environment.started, run.path.clone()));
-            return last.ok_or_else(|| not_found(Vec::new()));
-        }
-        let path = Path::new(RUNS).join(name);
-        if !name.is_empty() && is_run(&path) {
-            return Self::open(&path);
-        }
-        let has_prefix = |run: &&Run| !name.is_empty() && run.name().starts_with(name);
-        let mut matching: Vec<Run> = runs.iter().filter(has_prefix).cloned().collect();
-        match matching.len() {
-            // Not a run: opening it gives an error that says what is missing.
-            0 if !name.is_empty() && given.is_dir() => Self::open(given),
-            0 => Err(not_found(runs.iter().map(Run::name).collect())),
-            1 => Ok(matching.remove(0)),
-            _ => Err(FolderError::Ambiguous { name: name.to_owned(), found: matching.iter().map(Run::name).collect() }),
-        }
-    }
-
-    /// All runs under `runs`, sorted by name, and the errors of those that cannot be opened.
-    ///
-    /// # Errors
-    /// If the folder exists but cannot be read.
-    pub fn all() -> Result<(Vec<Self>, Vec<FolderError>), FolderError> {
-        let unreadable = |source| FolderError::Io { path: RUNS.into(), source };
-        let entries = match fs::read_dir(RUNS) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((Vec::new(), Vec::new())),
-            entries => entries.map_err(unreadable)?,
-        };
-        let mut paths: Vec<PathBuf> =
-            entries.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>().map_err(unreadable)?;
-        // Hidden folders are left by interrupted creations.
-        paths.retain(|path| !path.file_name().unwrap_or_default().to_string_lossy().starts_with('.'));
-        paths.sort();
-        Ok(opened(&paths))
-    }
-
-    /// Records a run that was created outside `runs`, so that `last` finds it. Best effort: errors are ignored.
-    pub fn register_external(&self) {
-        let note = || {
-            let run = fs::canonicalize(&self.path)?;
-            if fs::canonicalize(RUNS).is_ok_and(|runs| run.parent() == Some(&runs)) {
-                return Ok(());
-            }
-            let Some(path) = run.to_str() else { return Ok(()) };
-            fs::create_dir_all(RUNS)?;
-            let mut file = OpenOptions::new().create(true).append(true).open(Path::new(RUNS).join(ELSEWHERE))?;
-            file.write_all(format!("{}\n", serde_json::json!({"path": path})).as_bytes())
-        };
-        let _: io::Result<()> = note();
     }
 
     /// Name of the folder.
@@ -328,25 +220,13 @@ impl Run {
     }
 }
 
-/// Opens the runs among `paths`; also returns the errors of those that cannot be opened.
-fn opened(paths: &[PathBuf]) -> (Vec<Run>, Vec<FolderError>) {
-    let (mut runs, mut damaged) = (Vec::new(), Vec::new());
-    for path in paths.iter().filter(|path| path.join(ENVIRONMENT).is_file() || !trained(path).is_empty()) {
-        match Run::open(path) {
-            Ok(run) => runs.push(run),
-            Err(error) => damaged.push(error),
-        }
-    }
-    (runs, damaged)
-}
-
 /// Whether a folder is a run, complete or not.
-fn is_run(path: &Path) -> bool {
+pub(crate) fn is_run(path: &Path) -> bool {
     [ENVIRONMENT, RECIPE].iter().any(|file| path.join(file).is_file()) || !trained(path).is_empty()
 }
 
 /// The models of a run that have checkpoints, sorted by name.
-fn trained(run: &Path) -> Vec<ModelFolder> {
+pub(crate) fn trained(run: &Path) -> Vec<ModelFolder> {
     let entries = fs::read_dir(run).into_iter().flatten().flatten();
     let models = entries.map(|entry| ModelFolder { path: entry.path() });
     let mut models: Vec<ModelFolder> = models.filter(|model| model.path.join(CHECKPOINTS).is_dir()).collect();
@@ -378,11 +258,11 @@ fn recovered(run: &Path) -> Result<Environment, FolderError> {
             false => format!("is not a run: it has neither {ENVIRONMENT} nor a folder MODEL/{CHECKPOINTS}"),
         }));
     }
-    let about = |model: &ModelFolder| -> Result<About, CheckpointError> { About::of(&model.checkpoints().newest()?.0) };
+    let about = |model: &ModelFolder| -> Result<Metadata, CheckpointError> { Metadata::of(&model.checkpoints().newest()?.0) };
     let mut errors = Vec::new();
     for model in &models {
         match about(model) {
-            Ok(About { version, settings, data_digest, .. }) => {
+            Ok(Metadata { version, settings, data_digest, .. }) => {
                 let written = fs::metadata(&model.path).and_then(|data| data.modified()).ok();
                 let written = written.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
                 return Ok(Environment {
@@ -400,41 +280,6 @@ fn recovered(run: &Path) -> Result<Environment, FolderError> {
         }
     }
     Err(lacks(format!("has no {ENVIRONMENT}, and no checkpoint to recover it from: {}", errors.join("; "))))
-}
-
-/// Creates the hidden folder in which a new run is prepared, next to its final path.
-fn draft(run: &Path) -> Result<PathBuf, FolderError> {
-    let name = run.file_name().unwrap_or_default().to_string_lossy();
-    let path = run.with_file_name(format!(".{name}.{}.new", std::process::id()));
-    let make = || {
-        fs::create_dir_all(path.parent().unwrap_or(Path::new("")))?;
-        match fs::remove_dir_all(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        fs::create_dir(&path)
-    };
-    make().map_err(|source| FolderError::Io { path: path.clone(), source })?;
-    Ok(path)
-}
-
-/// Moves a prepared run to its final path; returns `false` if the path exists.
-fn commit(draft: &Path, path: &Path) -> Result<bool, FolderError> {
-    match RealDisk.commit(draft, path) {
-        Ok(()) => Ok(true),
-        Err(_) if draft.is_dir() && path.symlink_metadata().is_ok() => Ok(false),
-        Err(source) => Err(FolderError::Io { path: path.to_owned(), source }),
-    }
-}
-
-/// Paths of runs created outside `runs`, which may no longer exist.
-fn elsewhere() -> Vec<PathBuf> {
-    let text = fs::read_to_string(Path::new(RUNS).join(ELSEWHERE)).unwrap_or_default();
-    let lines = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let mut paths: Vec<PathBuf> = lines.filter_map(|line| Some(PathBuf::from(line["path"].as_str()?))).collect();
-    paths.sort();
-    paths.dedup();
-    paths
 }
 
 /// Folder of one model in a run.

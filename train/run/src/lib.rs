@@ -21,6 +21,7 @@ pub mod progress;
 pub mod recipe;
 pub mod record;
 pub mod settings;
+pub mod store;
 pub mod weights;
 
 pub use seqzoo_datasets::nearest::{did_you_mean, nearest};

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::{CheckpointError, FORMAT, Opened, check_format};
 use crate::recipe::{ModelSpec, Recipe};
-use crate::record::{Divergence, Norms, Recovery};
+use crate::record::{Divergence, GradientNorms, Recovery};
 use crate::settings::Settings;
 use crate::weights;
 
@@ -21,7 +21,7 @@ const ACCUMULATED: &str = "accumulated.safetensors";
 
 /// Metadata of a checkpoint: settings, model and dataset.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct About {
+pub struct Metadata {
     /// Format of the checkpoint.
     pub format: u32,
     /// Version of the program that wrote it.
@@ -34,7 +34,7 @@ pub struct About {
     pub data_digest: String,
 }
 
-impl About {
+impl Metadata {
     /// Metadata of a checkpoint written by this version.
     pub fn now(settings: Settings, model: &str, data_digest: &str) -> Self {
         Self {
@@ -74,7 +74,7 @@ pub struct Progress {
     /// Number of predictions in the current epoch.
     pub predictions: f64,
     /// Statistics of gradient norms, before clipping.
-    pub norms: Norms,
+    pub norms: GradientNorms,
     /// Divergence detector.
     #[serde(default)]
     pub divergence: Divergence,
@@ -117,22 +117,22 @@ impl Progress {
     }
 
     /// Why training has ended, if it has.
-    pub fn ended(&self, recipe: &Recipe) -> Option<Ended> {
+    pub fn ended(&self, recipe: &Recipe) -> Option<EndReason> {
         let metric = recipe.stopping_metric();
         let patience = recipe.stopping.patience;
         let epochs = recipe.training.epochs as u64;
         if self.epoch >= epochs {
-            return Some(Ended::Epochs(self.epoch));
+            return Some(EndReason::Epochs(self.epoch));
         }
         let best = self.best(metric).map_or(0, |epoch| epoch.epoch);
         let is_early = self.epoch.saturating_sub(best) >= patience as u64;
-        is_early.then_some(Ended::Early { epoch: self.epoch, epochs, metric, best })
+        is_early.then_some(EndReason::Early { epoch: self.epoch, epochs, metric, best })
     }
 }
 
 /// Why training has ended.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Ended {
+pub enum EndReason {
     /// All epochs are done.
     Epochs(u64),
     /// Early stopping: validation has not improved for as many epochs as the recipe's patience.
@@ -148,7 +148,7 @@ pub enum Ended {
     },
 }
 
-impl std::fmt::Display for Ended {
+impl std::fmt::Display for EndReason {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match *self {
             Self::Epochs(epochs) => write!(f, "{epochs} epochs done"),
@@ -167,7 +167,7 @@ impl Snapshot {
     /// # Errors
     /// If the recipe is invalid or the model is unknown.
     pub fn spec(&self, opened: &Opened) -> Result<ModelSpec, CheckpointError> {
-        let About { settings, model, .. } = &self.about;
+        let Metadata { settings, model, .. } = &self.about;
         let damaged = |error| CheckpointError::damaged(&opened.path, error);
         settings.recipe.validate().map_err(damaged)?;
         settings.recipe.spec(model).map_err(damaged)
@@ -212,7 +212,7 @@ impl Snapshot {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Snapshot {
     /// Metadata.
-    pub about: About,
+    pub about: Metadata,
     /// Progress of the run.
     pub progress: Progress,
     /// Parameters by name.
@@ -248,7 +248,7 @@ impl Snapshot {
     /// # Errors
     /// If a file is missing, malformed, or has another format.
     pub fn of(opened: &Opened) -> Result<Self, CheckpointError> {
-        let about = About::of(opened)?;
+        let about = Metadata::of(opened)?;
         let arrays = |name: &str| {
             let arrays = weights::from_safetensors(opened.file(name)?);
             arrays.map_err(|error| CheckpointError::damaged(opened.path.join(name), error))

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use seqzoo_datasets::catalog::{self, Dataset, Origin};
+use seqzoo_datasets::catalog::{self, Dataset};
 use seqzoo_datasets::classification::Split;
 use seqzoo_tasks::fields::{self, Field};
 use seqzoo_tasks::{self as tasks, ModelName, Task};
@@ -15,10 +15,11 @@ pub(crate) mod renamed;
 mod sections;
 
 pub use sections::{
-    CheckpointSettings, DataSettings, Expected, OptimizerKind, OptimizerSettings, ScheduleKind, ScheduleSettings,
-    StoppingSettings, TrainingSettings,
+    CheckpointSettings, Expected, OptimizerKind, OptimizerSettings, ScheduleKind, ScheduleSettings, StoppingSettings,
+    TrainingSettings,
 };
 pub use seqzoo_datasets::scores::Metric;
+pub use seqzoo_datasets::settings::{Columns, DataSettings};
 pub use seqzoo_tasks::{DropoutSettings, InvalidValue, ModelSpec, NetworkSettings};
 
 /// Embeds files of `train/recipes`.
@@ -85,14 +86,14 @@ pub struct Recipe {
 }
 
 impl Recipe {
-    /// The dataset.
-    ///
-    /// # Errors
-    /// If there is none of that name.
-    pub fn dataset(&self) -> Result<&'static Dataset, InvalidValue> {
-        let known = catalog::ALL.map(|dataset| dataset.name);
-        let name = &self.data.dataset;
-        Dataset::named(name).ok_or_else(|| InvalidValue::unknown("data.dataset", name, &known))
+    /// The dataset that the data are taken from; `None` for a user's own files.
+    pub fn dataset(&self) -> Option<&'static Dataset> {
+        self.data.dataset.as_deref().and_then(Dataset::named)
+    }
+
+    /// What the data are, for messages: the dataset's name, or their format.
+    pub fn data_name(&self) -> &str {
+        self.data.dataset.as_deref().or(self.data.format.as_deref()).unwrap_or("the data")
     }
 
     /// The task.
@@ -192,7 +193,12 @@ impl Recipe {
     /// The first invalid value.
     pub fn validate(&self) -> Result<(), InvalidValue> {
         let task = self.task()?;
-        let dataset = self.dataset()?;
+        if let Some(name) = &self.data.dataset
+            && self.dataset().is_none()
+        {
+            let known: Vec<&str> = catalog::all().iter().map(|dataset| dataset.name).collect();
+            return Err(InvalidValue::unknown("data.dataset", name, &known));
+        }
         self.specs()?;
         self.expected_split()?;
         self.check_stopping_metric()?;
@@ -202,10 +208,6 @@ impl Recipe {
             if let Some(values) = values.get(name).and_then(Value::as_table) {
                 fields::check(name, &fields, values)?;
             }
-        }
-        let named = self.data.columns().next();
-        if let Some((field, value)) = named.filter(|_| !matches!(dataset.origin, Origin::Table)) {
-            return Err(invalid(field, value, format!("{} has no choice of columns", dataset.name)));
         }
         for spec in self.specs()? {
             task.check(&spec)?;
@@ -231,6 +233,7 @@ impl Section {
         let section = |name, meaning, fields| Self { name, meaning, fields };
         vec![
             section("data", "The data to train on.", fields::of::<DataSettings>()),
+            section("data.columns", "Columns by role.", fields::of::<Columns>()),
             section("task", "The task and its settings.", task.fields()),
             section("network", "Layers of the network.", fields::of::<NetworkSettings>()),
             section("dropout", "Dropout and zoneout, in training only.", fields::of::<DropoutSettings>()),

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// Statistics of gradient norms, before clipping.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-pub struct Norms {
+pub struct GradientNorms {
     /// Number of updates.
     pub count: u64,
     /// Sum of their gradient norms.
@@ -17,7 +17,7 @@ pub struct Norms {
     pub clipped: u64,
 }
 
-impl Norms {
+impl GradientNorms {
     /// Adds the gradient norm of an update.
     pub fn add(&mut self, norm: f64, clipped: bool) {
         self.count += 1;

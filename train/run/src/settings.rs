@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use seqzoo_datasets::catalog::Origin;
+use seqzoo_tasks::fields::Values;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
-use crate::recipe::{InvalidValue, Recipe, SHIPPED, renamed};
+use crate::recipe::{InvalidValue, Recipe, SHIPPED, Section, renamed};
 use crate::{did_you_mean, nearest};
 
 /// A resolved recipe, with the origin of each value.
@@ -38,7 +38,7 @@ pub struct Override {
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
     /// Neither a shipped recipe nor a recipe file.
-    #[error("no recipe `{name}`{hint}; `seqzoo list recipes` lists them, and a path ending in .toml names a file")]
+    #[error("no recipe `{name}`{hint}; a path ending in .toml names a file")]
     UnknownRecipe {
         /// The name given.
         name: String,
@@ -127,7 +127,7 @@ impl Settings {
     /// # Errors
     /// [`SettingsError`], with file and line, or flag and field.
     pub fn resolve(recipe: &str, overrides: &[Override]) -> Result<Self, SettingsError> {
-        Self::read(recipe)?.under(overrides)
+        Self::read(recipe)?.with_overrides(overrides)
     }
 
     /// Reads a recipe, shipped or in a file, without overrides.
@@ -181,7 +181,7 @@ impl Settings {
     ///
     /// # Errors
     /// [`SettingsError::Override`], with flag, field and value.
-    pub fn under(mut self, overrides: &[Override]) -> Result<Self, SettingsError> {
+    pub fn with_overrides(mut self, overrides: &[Override]) -> Result<Self, SettingsError> {
         let invalid = |change: &Override, message: String| SettingsError::Override {
             origin: change.origin.clone(),
             field: change.field.clone(),
@@ -215,7 +215,7 @@ impl Settings {
 
     fn with(&self, change: &Override) -> Result<Recipe, String> {
         let mut values = table(&self.recipe);
-        let known = fields(&self.recipe);
+        let known = known_fields(&self.recipe);
         let common = in_model(&change.field).map_or(change.field.as_str(), |(_, common)| common);
         let Some(current) = known.get(common) else {
             if let Some(new) = renamed::new_name(common) {
@@ -257,7 +257,7 @@ impl Settings {
             is_of_file(field) && in_model(field).is_none_or(|(name, common)| is_trained(name) && is_of_file(common))
         };
         self.refuse_change(&current.recipe, differs, |_| "recipe file")?;
-        let resumed = self.clone().under(overrides)?;
+        let resumed = self.clone().with_overrides(overrides)?;
         self.refuse_change(&resumed.recipe, |_| true, |field| resumed.origin(field))?;
         Ok(resumed)
     }
@@ -312,26 +312,23 @@ impl Settings {
         let mut text = format!("# Recipe `{}`, resolved: defaults < recipe < environment < flags.\n", self.name);
         let mut section = String::new();
         let values = flatten(&table(&self.recipe));
-        let mut fields: Vec<String> = fields(&self.recipe).into_keys().collect();
+        let mut fields: Vec<&String> = values.keys().collect();
         fields.sort_by_key(|field| field.contains('.'));
         for field in fields {
-            let (parent, key) = field.rsplit_once('.').unwrap_or(("", &field));
+            let (parent, key) = field.rsplit_once('.').unwrap_or(("", field));
             if parent != section {
                 section = parent.to_owned();
                 let quoted: Vec<String> = section.split('.').map(toml_key).collect();
                 let _ = writeln!(text, "\n[{}]", quoted.join("."));
             }
-            let _ = match values.get(&field) {
-                Some(value) => writeln!(text, "{key} = {value}  # {}", self.origin(&field)),
-                None => writeln!(text, "# {key} is not set"),
-            };
+            let _ = writeln!(text, "{key} = {}  # {}", values[field], self.origin(field));
         }
         text
     }
 
     /// Overrides from environment variables: `SEQZOO_TRAINING_SEED` sets `training.seed`.
     pub fn from_environment(&self, variables: impl Iterator<Item = (String, String)>) -> Vec<Override> {
-        let fields = fields(&self.recipe);
+        let fields = known_fields(&self.recipe);
         let variable = |field: &str| format!("SEQZOO_{}", field.replace('.', "_").to_uppercase());
         let named: BTreeMap<String, String> = fields.into_keys().map(|field| (variable(&field), field)).collect();
         variables
@@ -366,16 +363,24 @@ fn insert(values: &mut Table, field: &str, value: Value) {
     }
 }
 
-/// All recipe fields with their values; optional fields that are not set have the default of their type.
-pub(crate) fn fields(recipe: &Recipe) -> BTreeMap<String, Value> {
-    let mut fields = flatten(&table(recipe));
-    if recipe.dataset().is_ok_and(|dataset| matches!(dataset.origin, Origin::Table)) {
-        let none = || Value::String(String::new());
-        fields.entry("data.time".to_owned()).or_insert_with(none);
-        fields.entry("data.target".to_owned()).or_insert_with(none);
-        fields.entry("data.features".to_owned()).or_insert_with(|| Value::Array(Vec::new()));
+/// All fields that a recipe can have; those that are not set have an empty value of their type.
+pub(crate) fn known_fields(recipe: &Recipe) -> BTreeMap<String, Value> {
+    let mut known = flatten(&table(recipe));
+    let Ok(task) = recipe.task() else { return known };
+    for Section { name, fields, .. } in Section::all(task) {
+        for field in fields {
+            let empty = match &field.values {
+                Values::Boolean => Value::Boolean(false),
+                Values::Text | Values::Names(_) => Value::String(String::new()),
+                Values::Numbers(bounds) if bounds.are_whole() => Value::Integer(0),
+                Values::Numbers(_) => Value::Float(0.0),
+                Values::List(_) => Value::Array(Vec::new()),
+                Values::Table => continue,
+            };
+            known.entry(format!("{name}.{}", field.name)).or_insert(empty);
+        }
     }
-    fields
+    known
 }
 
 /// Flattens a table to its leaves by `section.field`.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use seqzoo_run::checkpoint::{self, Aside, CheckpointError, Opened};
+use seqzoo_run::checkpoint::{self, QuarantineReason, CheckpointError, Opened};
 use seqzoo_run::folder::{Journal, ModelFolder};
 use seqzoo_run::progress::Snapshot;
 use seqzoo_run::record::Recovery;
@@ -24,7 +24,7 @@ pub(super) fn newest(
         match usable(&path) {
             // Not damaged, only from another version: falling back to an older checkpoint would lose training.
             Err(error @ CheckpointError::OtherFormat(_)) => return Err(error.into()),
-            Err(error) => rejected.push((step, path, Aside::Damaged, error.to_string())),
+            Err(error) => rejected.push((step, path, QuarantineReason::Damaged, error.to_string())),
             Ok((opened, snapshot)) => {
                 let older = |recovery: &&Recovery| recovery.generation > snapshot.progress.recovery.generation;
                 let discarded =
@@ -33,11 +33,11 @@ pub(super) fn newest(
                     found = Some((opened, snapshot));
                     break;
                 }
-                rejected.push((step, path, Aside::RolledBack, "rolled back".to_owned()));
+                rejected.push((step, path, QuarantineReason::RolledBack, "rolled back".to_owned()));
             }
         }
     }
-    let is_rolled_back = |(_, _, reason, _): &(u64, _, Aside, String)| *reason == Aside::RolledBack;
+    let is_rolled_back = |(_, _, reason, _): &(u64, _, QuarantineReason, String)| *reason == QuarantineReason::RolledBack;
     if found.is_none() && !rejected.is_empty() && !rejected.iter().any(is_rolled_back) {
         let skipped = rejected.into_iter().map(|(_, _, _, why)| why).collect();
         return Err(CheckpointError::NoneUsable { dir: folder.path.join("checkpoints"), skipped }.into());
@@ -46,7 +46,7 @@ pub(super) fn newest(
         let event = json!({"step": step, "event": "quarantine", "checkpoint": path.display().to_string(), "why": why});
         folder.append(Journal::Events, &event)?;
         checkpoints.quarantine(&path, reason)?;
-        if reason == Aside::Damaged {
+        if reason == QuarantineReason::Damaged {
             observer.note(&format!("{why}; quarantined, resuming from the previous checkpoint"));
         }
     }

@@ -8,9 +8,10 @@ mod training;
 use std::any::Any;
 
 use burn::tensor::Device;
-use seqzoo_datasets::catalog::Data;
+use seqzoo_datasets::DataError;
 use seqzoo_datasets::classification::{Classification, Split};
 use seqzoo_datasets::scores::Metric;
+use seqzoo_datasets::settings::Splits;
 use seqzoo_datasets::text::Encoder;
 use seqzoo_models::InvalidShape;
 use seqzoo_models::networks::{Classifier, ClassifierShape};
@@ -19,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use toml::Table;
 
 use crate::fields::{self, Field};
-use crate::{DynTrainingTask, Examples, Files, InvalidValue, LoadError, ModelSpec, Predictor, Prepared, Task, WrongData, resolve};
+use crate::{DynTrainingTask, Examples, Files, InvalidValue, LoadError, ModelSpec, Predictor, Prepared, Task, resolve};
 pub use predict::{Prediction, TextClassifier, most_probable};
 pub use settings::Settings;
 pub use training::ClassificationTraining;
@@ -61,10 +62,8 @@ impl Task for Classify {
         spec.check_recurrent(Some(settings.embedding_size)).map(drop)
     }
 
-    fn examples(&self, data: Data, settings: &Table) -> Result<Prepared, WrongData> {
-        let Data::Labeled(data) = data else {
-            return Err(WrongData { task: self.name(), needed: "labeled texts" });
-        };
+    fn examples(&self, data: &Splits, settings: &Table) -> Result<Prepared, DataError> {
+        let data = Classification::from_records(data, &data.columns)?;
         Ok(examples::prepare(data, &crate::spec::settings(settings)))
     }
 

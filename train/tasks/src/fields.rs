@@ -51,6 +51,11 @@ pub struct Bounds {
 }
 
 impl Bounds {
+    /// Whether the numbers are whole.
+    pub fn are_whole(&self) -> bool {
+        self.whole
+    }
+
     fn contains(&self, value: f64) -> bool {
         let in_f32 = self.whole || value.abs() <= f64::from(f32::MAX);
         in_f32

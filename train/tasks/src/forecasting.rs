@@ -7,9 +7,10 @@ mod training;
 use std::any::Any;
 
 use burn::tensor::{Device, Tensor, TensorData};
-use seqzoo_datasets::catalog::Data;
+use seqzoo_datasets::DataError;
 use seqzoo_datasets::classification::{Split};
 use seqzoo_datasets::scores::Metric;
+use seqzoo_datasets::settings::Splits;
 use seqzoo_datasets::series::{RollingOrigin, Standardization, Series};
 use seqzoo_datasets::timestamps::TimeStep;
 use seqzoo_models::InvalidShape;
@@ -21,7 +22,7 @@ use toml::Table;
 
 use crate::fields::{self, Field};
 use crate::{DynTrainingTask, Examples, 
-    Backbone, Command, Files, InvalidValue, LoadError, ModelSpec, Predictor, Prepared, Task, WrongData, resolve,
+    Backbone, Command, Files, InvalidValue, LoadError, ModelSpec, Predictor, Prepared, Task, resolve,
 };
 pub use predict::SeriesForecaster;
 pub use settings::{DistributionKind, Settings};
@@ -79,10 +80,8 @@ impl Task for Forecast {
         }
     }
 
-    fn examples(&self, data: Data, settings: &Table) -> Result<Prepared, WrongData> {
-        let Data::Series(mut series) = data else {
-            return Err(WrongData { task: self.name(), needed: "series of numbers" });
-        };
+    fn examples(&self, data: &Splits, settings: &Table) -> Result<Prepared, DataError> {
+        let mut series = Series::from_records(data, &data.columns)?;
         let Settings { season, .. } = crate::spec::settings(settings);
         if season > 0 {
             series.season = Some(season);
@@ -149,13 +148,13 @@ pub struct Codec {
     /// Whether the target is encoded and forecast as the difference from its last known value.
     pub difference: bool,
     /// The last window of the series trained on, `[rows][columns]`.
-    pub recent: Vec<Vec<f64>>,
+    pub recent_rows: Vec<Vec<f64>>,
     /// Number of the first of those rows, as [`Series::first`] counts.
-    pub number: i64,
+    pub first_row: i64,
     /// Timestamps of those rows.
     pub times: Vec<String>,
     /// Timestamps of the horizon after them.
-    pub next: Vec<String>,
+    pub next_times: Vec<String>,
 }
 
 /// Past window of a series, with timestamps.
@@ -164,11 +163,11 @@ pub struct Past {
     /// `[rows][columns]`.
     pub rows: Vec<Vec<f64>>,
     /// Number of the first row, as [`Series::first`] counts.
-    pub number: i64,
+    pub first_row: i64,
     /// Timestamp of each row.
     pub times: Vec<String>,
     /// Timestamp of each forecast row.
-    pub next: Vec<String>,
+    pub next_times: Vec<String>,
 }
 
 impl Past {
@@ -178,9 +177,9 @@ impl Past {
         let row = |row: usize| series.columns.iter().map(|column| column.values[row]).collect();
         Some(Self {
             rows: (first..series.rows()).map(row).collect(),
-            number: series.first_step + first as i64,
+            first_row: series.first_step + first as i64,
             times: series.timestamps[first..].to_vec(),
-            next: (1..=horizon).map(|k| series.next_time(k)).collect(),
+            next_times: (1..=horizon).map(|k| series.next_time(k)).collect(),
         })
     }
 }
@@ -190,17 +189,17 @@ impl Codec {
     fn of(spec: &ModelSpec, series: &Series) -> Self {
         let settings: Settings = spec.settings();
         let past = Past::of(series, settings.framing());
-        let past = past.unwrap_or(Past { rows: Vec::new(), number: 0, times: Vec::new(), next: Vec::new() });
+        let past = past.unwrap_or(Past { rows: Vec::new(), first_row: 0, times: Vec::new(), next_times: Vec::new() });
         Self {
             columns: series.columns.iter().map(|column| column.name.clone()).collect(),
             step: series.step,
             scaling: Standardization::fit(series),
             season: if settings.calendar { series.season.unwrap_or(0) } else { 0 },
             difference: settings.difference,
-            recent: past.rows,
-            number: past.number,
+            recent_rows: past.rows,
+            first_row: past.first_row,
             times: past.times,
-            next: past.next,
+            next_times: past.next_times,
         }
     }
 
@@ -266,12 +265,12 @@ impl crate::Codec for Codec {
         let RollingOrigin { window, horizon, .. } = spec.settings::<Settings>().framing();
         let fits = columns > 0
             && [self.scaling.means.len(), self.scaling.std.len()] == [columns; 2]
-            && self.recent.iter().all(|row| row.len() == columns)
-            && [self.recent.len(), self.times.len()] == [window; 2]
-            && self.next.len() == horizon;
+            && self.recent_rows.iter().all(|row| row.len() == columns)
+            && [self.recent_rows.len(), self.times.len()] == [window; 2]
+            && self.next_times.len() == horizon;
         if !fits {
             return Err(InvalidShape::new(
-                "recent",
+                "recent_rows",
                 "its columns or rows do not match the window, the horizon or each other",
             ));
         }

@@ -9,11 +9,12 @@ mod windows;
 use std::any::Any;
 
 use burn::tensor::Device;
-use seqzoo_datasets::catalog::Data;
+use seqzoo_datasets::DataError;
 use seqzoo_datasets::classification::{Split};
 use seqzoo_datasets::cleaning::Cleaning;
 use seqzoo_datasets::corpus::Corpus;
 use seqzoo_datasets::scores::Metric;
+use seqzoo_datasets::settings::Splits;
 use seqzoo_datasets::text::{Tokenization, Vocabulary};
 use seqzoo_models::InvalidShape;
 pub use seqzoo_models::networks::TextReader;
@@ -23,7 +24,7 @@ use serde::{Deserialize, Serialize};
 use toml::Table;
 
 use crate::fields::{self, Field};
-use crate::{DynTrainingTask, Examples, Command, Files, InvalidValue, LoadError, ModelSpec, Predictor, Prepared, Task, WrongData, resolve};
+use crate::{DynTrainingTask, Examples, Command, Files, InvalidValue, LoadError, ModelSpec, Predictor, Prepared, Task, resolve};
 pub use predict::TextModel;
 pub use settings::Settings;
 pub use training::LanguageModelTraining;
@@ -86,8 +87,8 @@ impl Task for PredictNextToken {
         })
     }
 
-    fn examples(&self, data: Data, _: &Table) -> Result<Prepared, WrongData> {
-        let Data::Text(corpus) = data else { return Err(WrongData { task: self.name(), needed: "running text" }) };
+    fn examples(&self, data: &Splits, _: &Table) -> Result<Prepared, DataError> {
+        let corpus = Corpus::from_records(data, &data.columns)?;
         Ok(Prepared { examples: Box::new(corpus), note: None })
     }
 

@@ -9,11 +9,12 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
+use seqzoo_datasets::DataError;
 use seqzoo_datasets::batch::{self, BatchLimits, Padded};
-use seqzoo_datasets::catalog::Data;
 use seqzoo_datasets::classification::Split;
 use seqzoo_datasets::nearest::did_you_mean;
 use seqzoo_datasets::scores::Metric;
+use seqzoo_datasets::settings::Splits;
 use seqzoo_models::InvalidShape;
 use seqzoo_models::parameters::Arrays;
 use serde::Serialize;
@@ -89,8 +90,8 @@ pub trait Task: Debug + Sync {
     /// The examples of a dataset, with a note for the user on what was skipped.
     ///
     /// # Errors
-    /// If the dataset is for another task.
-    fn examples(&self, data: Data, settings: &Table) -> Result<Prepared, WrongData>;
+    /// If the records do not have the columns that the task reads, or a value is invalid.
+    fn examples(&self, data: &Splits, settings: &Table) -> Result<Prepared, DataError>;
 
     /// Opens a trained model: `files` are the task's files of its checkpoint, `weights` its parameters.
     ///
@@ -143,16 +144,6 @@ pub struct Prepared {
     pub examples: Box<dyn Examples>,
     /// A note for the user.
     pub note: Option<String>,
-}
-
-/// A dataset that is for another task.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the dataset has no {needed}, which task {task:?} needs")]
-pub struct WrongData {
-    /// The task.
-    pub task: &'static str,
-    /// What it needs.
-    pub needed: &'static str,
 }
 
 /// The task with a name.

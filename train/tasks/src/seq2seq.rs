@@ -8,10 +8,11 @@ mod training;
 use std::any::Any;
 
 use burn::tensor::Device;
-use seqzoo_datasets::catalog::Data;
+use seqzoo_datasets::DataError;
 use seqzoo_datasets::classification::{Split};
 use seqzoo_datasets::cleaning::Cleaning;
 use seqzoo_datasets::scores::Metric;
+use seqzoo_datasets::settings::Splits;
 use seqzoo_datasets::text::{Tokenization, PADDING, UNKNOWN, Vocabulary};
 use seqzoo_datasets::transduction::{Pair, Transduction};
 use seqzoo_models::InvalidShape;
@@ -22,7 +23,7 @@ use serde::{Deserialize, Serialize};
 use toml::Table;
 
 use crate::fields::{self, Field};
-use crate::{DynTrainingTask, Examples, Files, InvalidValue, LoadError, ModelSpec, Predictor, Prepared, Task, WrongData, resolve};
+use crate::{DynTrainingTask, Examples, Files, InvalidValue, LoadError, ModelSpec, Predictor, Prepared, Task, resolve};
 pub use predict::Transducer;
 pub use settings::Settings;
 pub use training::Seq2SeqTraining;
@@ -69,10 +70,8 @@ impl Task for Seq2Seq {
         Ok(())
     }
 
-    fn examples(&self, data: Data, settings: &Table) -> Result<Prepared, WrongData> {
-        let Data::Pairs(data) = data else {
-            return Err(WrongData { task: self.name(), needed: "pairs of source and target sequences" });
-        };
+    fn examples(&self, data: &Splits, settings: &Table) -> Result<Prepared, DataError> {
+        let data = Transduction::from_records(data, &data.columns)?;
         Ok(examples::prepare(data, &crate::spec::settings(settings)))
     }
 
@@ -125,7 +124,7 @@ pub struct Codec {
     /// Target vocabulary; the id after its last one is the end-of-sequence token.
     pub target: Vocabulary,
     /// Maximum number of generated tokens.
-    pub longest: usize,
+    pub max_length: usize,
 }
 
 impl Codec {

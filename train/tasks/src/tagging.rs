@@ -9,10 +9,11 @@ use std::any::Any;
 use std::borrow::Cow;
 
 use burn::tensor::Device;
-use seqzoo_datasets::catalog::Data;
+use seqzoo_datasets::DataError;
 use seqzoo_datasets::classification::{Split};
 use seqzoo_datasets::cleaning::Cleaning;
 use seqzoo_datasets::scores::Metric;
+use seqzoo_datasets::settings::Splits;
 use seqzoo_datasets::tagging::Tagging;
 use seqzoo_datasets::text::{UNKNOWN, Vocabulary};
 use seqzoo_models::InvalidShape;
@@ -23,7 +24,7 @@ use serde::{Deserialize, Serialize};
 use toml::Table;
 
 use crate::fields::{self, Field};
-use crate::{DynTrainingTask, Examples, Files, InvalidValue, LoadError, ModelSpec, Predictor, Prepared, Task, WrongData, resolve};
+use crate::{DynTrainingTask, Examples, Files, InvalidValue, LoadError, ModelSpec, Predictor, Prepared, Task, resolve};
 pub use predict::{SentenceTagger, tagged};
 pub use settings::Settings;
 pub use training::TaggingTraining;
@@ -65,11 +66,8 @@ impl Task for Tag {
         spec.check_recurrent(None).map(drop)
     }
 
-    fn examples(&self, data: Data, _: &Table) -> Result<Prepared, WrongData> {
-        let Data::Tagged(data) = data else {
-            return Err(WrongData { task: self.name(), needed: "sentences with a label per token" });
-        };
-        Ok(examples::prepare(data))
+    fn examples(&self, data: &Splits, _: &Table) -> Result<Prepared, DataError> {
+        Ok(examples::prepare(Tagging::from_records(data, &data.columns)?))
     }
 
     fn open(
@@ -114,7 +112,7 @@ pub struct Codec {
     /// Vocabulary of lowercased words.
     pub words: Vocabulary,
     /// Vocabulary of characters, in their original case.
-    pub letters: Vocabulary,
+    pub characters: Vocabulary,
     /// Names of the labels.
     pub labels: Vec<String>,
 }
@@ -139,7 +137,7 @@ impl Codec {
         Self {
             cleaning: cleaning.clone(),
             words: Vocabulary::build(words, min_count, max_vocabulary),
-            letters: Vocabulary::build(characters, 1, max_vocabulary),
+            characters: Vocabulary::build(characters, 1, max_vocabulary),
             labels: data.labels.clone(),
         }
     }
@@ -147,7 +145,7 @@ impl Codec {
     fn encode(&self, tokens: &[String], labels: &[usize]) -> Encoded {
         let tokens: Vec<_> = tokens.iter().map(|token| self.cleaning.apply_to_token(token)).collect();
         let characters = |token: &Cow<str>| {
-            let known = token.chars().take(MAX_CHARACTERS).map(|c| self.letters.id(c.encode_utf8(&mut [0; 4])));
+            let known = token.chars().take(MAX_CHARACTERS).map(|c| self.characters.id(c.encode_utf8(&mut [0; 4])));
             let known: Vec<u32> = known.collect();
             // The character encoder needs at least one character.
             if known.is_empty() { vec![UNKNOWN] } else { known }
@@ -168,7 +166,7 @@ impl Codec {
         let settings: Settings = spec.settings();
         let Settings { embedding_size, character_embedding_size, character_hidden_size, .. } = settings;
         let character_encoder = (character_hidden_size > 0).then(|| CharacterEncoderShape {
-            characters: self.letters.size(),
+            characters: self.characters.size(),
             stack: StackShape::plain(
                 spec.stack(embedding_size).architecture,
                 character_embedding_size,

@@ -3,8 +3,9 @@ use std::sync::atomic::AtomicBool;
 use seqzoo_datasets::scores::Metric;
 use seqzoo_models::Architecture;
 use seqzoo_run::disk::RealDisk;
-use seqzoo_run::folder::{Environment, Run};
-use seqzoo_run::progress::Ended;
+use seqzoo_run::folder::Environment;
+use seqzoo_run::store::RunStore;
+use seqzoo_run::progress::EndReason;
 use seqzoo_train::range::range_test;
 use seqzoo_train::speed::speed;
 use seqzoo_train::{Limits, Outcome, Stopped, TrainError};
@@ -146,7 +147,7 @@ fn a_checkpoint_of_another_dataset_is_refused() {
 fn a_run_is_locked_until_the_lock_is_dropped() {
     let dir = tempfile::tempdir().unwrap();
     let environment = Environment::now(settings(&[]), "flex", "0".to_owned());
-    let run = Run::create(Some(&dir.path().join("run")), environment).unwrap();
+    let run = RunStore::new(dir.path()).create(Some(&dir.path().join("run")), environment).unwrap();
     let lock = run.lock().unwrap();
     assert!(run.lock().unwrap_err().to_string().contains("is locked"));
     drop(lock);
@@ -176,8 +177,8 @@ fn a_task_without_batches_is_an_error_in_training_range_test_and_speed() {
 fn resuming_an_ended_run_trains_nothing() {
     let trial = Trial::new(&[("training.epochs", "2")]);
     let ended = |outcome: Outcome| (outcome.nothing_left, outcome.epochs, outcome.ended);
-    assert_eq!(ended(trial.outcome_of(&Shaken::default())), (false, 2, Some(Ended::Epochs(2))));
-    assert_eq!(ended(trial.outcome_of(&Shaken::default())), (true, 2, Some(Ended::Epochs(2))));
+    assert_eq!(ended(trial.outcome_of(&Shaken::default())), (false, 2, Some(EndReason::Epochs(2))));
+    assert_eq!(ended(trial.outcome_of(&Shaken::default())), (true, 2, Some(EndReason::Epochs(2))));
 }
 
 #[test]
@@ -185,7 +186,7 @@ fn early_stopping_names_the_metric_the_best_epoch_and_the_last() {
     // The learning rate is negligible: the first epoch remains the best.
     let values = [("training.learning_rate", "1e-30"), ("stopping.patience", "2"), ("training.epochs", "9")];
     let ended = Trial::new(&values).outcome_of(&Shaken::default()).ended.unwrap();
-    assert_eq!(ended, Ended::Early { epoch: 3, epochs: 9, metric: Metric::ACCURACY, best: 1 });
+    assert_eq!(ended, EndReason::Early { epoch: 3, epochs: 9, metric: Metric::ACCURACY, best: 1 });
     assert_eq!(
         ended.to_string(),
         "stopped early after epoch 3 of 9: validation accuracy has not improved since epoch 1"

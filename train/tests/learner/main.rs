@@ -16,7 +16,7 @@ use burn::tensor::Device;
 use seqzoo_run::checkpoint::Files;
 use seqzoo_run::disk::{Disk, RealDisk};
 use seqzoo_run::folder::ModelFolder;
-use seqzoo_run::progress::{About, Epoch, Snapshot};
+use seqzoo_run::progress::{Metadata, Epoch, Snapshot};
 use seqzoo_run::settings::{Override, Settings};
 use seqzoo_tasks::DynTrainingTask;
 use seqzoo_train::{Job, Limits, Observer, Outcome, StepReport, Stopped, TrainError, train};
@@ -93,7 +93,7 @@ impl Trial {
         disk: &impl Disk,
         limits: Limits,
     ) -> (Result<Outcome, TrainError>, Vec<String>) {
-        let (folder, about) = (self.folder(), About::now(self.settings.of_model("lstm").unwrap(), "lstm", self.digest));
+        let (folder, about) = (self.folder(), Metadata::now(self.settings.of_model("lstm").unwrap(), "lstm", self.digest));
         let device = Device::flex(); // resume is exact on the CPU backend
         let mut notes = Notes::default();
         let job = Job { task, about: &about, folder: &folder, disk, device: &device, limits };

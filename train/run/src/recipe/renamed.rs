@@ -21,9 +21,9 @@ const RENAMED: [(&str, &str); 38] = [
     ("characters.hidden_size", "task.character_hidden_size"),
     ("spelling.embedding_size", "task.character_embedding_size"),
     ("spelling.hidden_size", "task.character_hidden_size"),
-    ("series.time", "data.time"),
-    ("series.target", "data.target"),
-    ("series.features", "data.features"),
+    ("series.time", "data.columns.time"),
+    ("series.target", "data.columns.target"),
+    ("series.features", "data.columns.features"),
     ("series.window", "task.window"),
     ("series.horizon", "task.horizon"),
     ("series.distribution", "task.distribution"),
@@ -92,7 +92,7 @@ mod tests {
         }
         let fields: BTreeSet<String> = SHIPPED
             .iter()
-            .flat_map(|(name, _)| crate::settings::fields(&Settings::read(name).unwrap().recipe).into_keys())
+            .flat_map(|(name, _)| crate::settings::known_fields(&Settings::read(name).unwrap().recipe).into_keys())
             .collect();
         for (_, new) in RENAMED {
             assert!(fields.contains(new), "{new} is a field of a recipe");

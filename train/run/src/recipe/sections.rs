@@ -5,35 +5,6 @@ use seqzoo_datasets::batch::BatchLimits;
 use seqzoo_tasks::{MAX_BATCH_TOKENS, MAX_COUNT};
 use serde::{Deserialize, Serialize};
 
-/// The data to train on.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct DataSettings {
-    /// Name of the dataset.
-    pub dataset: String,
-    /// Column of timestamps of a CSV file; without one, rows are numbered. An empty name is that of the column without a name.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub time: Option<String>,
-    /// Column of a CSV file to forecast.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub target: Option<String>,
-    /// Columns of a CSV file used as features; their values are known up to the forecast origin.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub features: Vec<String>,
-}
-
-impl DataSettings {
-    /// The fields that choose columns, and their values.
-    pub(super) fn columns(&self) -> impl Iterator<Item = (&'static str, String)> {
-        let columns = [
-            ("data.time", self.time.clone()),
-            ("data.target", self.target.clone()),
-            ("data.features", (!self.features.is_empty()).then(|| self.features.join(", "))),
-        ];
-        columns.into_iter().filter_map(|(field, value)| Some((field, value?)))
-    }
-}
-
 /// How the network is trained.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -39,8 +39,8 @@ impl SeriesForecaster {
 
     /// The last window of the series that it was trained on.
     pub fn recent(&self) -> Past {
-        let Codec { recent, number, times, next, .. } = self.codec.clone();
-        Past { rows: recent, number, times, next }
+        let Codec { recent_rows: rows, first_row, times, next_times, .. } = self.codec.clone();
+        Past { rows, first_row, times, next_times }
     }
 
     /// Forecast after a past window, in the target's unit: `[horizon][width of the head]`.
@@ -52,7 +52,7 @@ impl SeriesForecaster {
         assert!(past.rows.len() == window && past.rows.iter().all(|row| row.len() == self.codec.columns.len()));
         let mut values = Vec::new();
         let last = past.rows[window - 1][0];
-        for (number, row) in (past.number..).zip(&past.rows) {
+        for (number, row) in (past.first_row..).zip(&past.rows) {
             self.codec.encode(number, row.iter().copied(), last, &mut values);
         }
         let shape = [1, window, self.codec.features()];

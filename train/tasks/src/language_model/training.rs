@@ -69,15 +69,15 @@ impl TrainingTask for LanguageModelTraining {
         keys: StepKeys,
         device: &Device,
     ) -> BatchLoss {
-        let Window { start, gradient_from, loss_from, carry_at, end } = self.windows[batch[0]];
+        let Window { start, gradient_from, loss_from, state_at, end } = self.windows[batch[0]];
         let rows = self.train.rows.len();
         // Dropout keys differ by segment, in the bits above those that count steps.
         let key = keys.batch;
         let segment_key = |number: u64| Some(key.with_first(key.first() ^ (number << 56)));
         let mut states = recurrent_state.map(|recurrent_state| unfold(recurrent_state, network.depth()));
-        let mut passed_on = None;
+        let mut next_state = None;
         let mut features = Vec::new();
-        let cuts = [start, gradient_from, loss_from, carry_at, end];
+        let cuts = [start, gradient_from, loss_from, state_at, end];
         let mut cuts: Vec<usize> = cuts.into_iter().filter(|cut| (start..=end).contains(cut)).collect();
         cuts.sort_unstable();
         cuts.dedup();
@@ -101,8 +101,8 @@ impl TrainingTask for LanguageModelTraining {
                 }
             };
             features.extend(read);
-            if to == carry_at {
-                passed_on = states.clone();
+            if to == state_at {
+                next_state = states.clone();
             }
         }
         let features = if features.len() == 1 { features.remove(0) } else { Tensor::cat(features, 1) };
@@ -112,7 +112,7 @@ impl TrainingTask for LanguageModelTraining {
             loss: network.mean_loss(features, next),
             weight: predictions as f64,
             tokens: rows * (end - start),
-            recurrent_state: passed_on.map(fold),
+            recurrent_state: next_state.map(fold),
         }
     }
 

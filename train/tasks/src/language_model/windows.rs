@@ -3,7 +3,7 @@
 /// Window of one TBPTT update, in time steps of the text.
 ///
 /// From the state at `start`, the forward pass runs without gradients to `gradient_from`, then with gradients to `end`.
-/// The loss counts from `loss_from`. The next window starts from the state at `carry_at`.
+/// The loss counts from `loss_from`. The next window starts from the state at `state_at`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Window {
     /// Step of the initial recurrent state.
@@ -13,7 +13,7 @@ pub struct Window {
     /// First step whose loss counts.
     pub loss_from: usize,
     /// Step of the recurrent state that is passed to the next window.
-    pub carry_at: usize,
+    pub state_at: usize,
     /// End of the window (exclusive).
     pub end: usize,
 }
@@ -35,9 +35,9 @@ pub fn windows(steps: usize, k1: usize, k2: usize) -> Vec<Window> {
     let mut start = 0;
     let each = |index: usize| {
         let (end, from) = (ends[index], gradient_from(index));
-        let carry_at = if index + 1 < ends.len() { gradient_from(index + 1).min(end) } else { end };
-        let window = Window { start, gradient_from: from, loss_from: updated_at(index).max(from), carry_at, end };
-        start = carry_at;
+        let state_at = if index + 1 < ends.len() { gradient_from(index + 1).min(end) } else { end };
+        let window = Window { start, gradient_from: from, loss_from: updated_at(index).max(from), state_at, end };
+        start = state_at;
         window
     };
     (0..ends.len()).map(each).collect()
@@ -59,16 +59,16 @@ mod tests {
             prop_assert_eq!(all.last().unwrap().end, steps);
             let mut counted = 0;
             for (index, window) in all.iter().enumerate() {
-                let Window { start, gradient_from, loss_from, carry_at, end } = *window;
+                let Window { start, gradient_from, loss_from, state_at, end } = *window;
                 prop_assert!(start <= gradient_from && gradient_from <= loss_from && loss_from < end);
-                prop_assert!((start..=end).contains(&carry_at));
+                prop_assert!((start..=end).contains(&state_at));
                 prop_assert_eq!(end, ((index + 1) * every).min(steps));
                 // Gradients span k2 steps, limited by the start or, if windows do not overlap, by the previous update.
                 let last = if index == 0 { 0 } else { all[index - 1].end };
                 let least = if k2 == 0 || k2 <= every { last } else { 0 };
                 prop_assert_eq!(gradient_from, end.saturating_sub(if k2 == 0 { every } else { k2 }).max(least));
                 if let Some(next) = all.get(index + 1) {
-                    prop_assert_eq!(next.start, carry_at);
+                    prop_assert_eq!(next.start, state_at);
                 }
                 counted += end - loss_from;
             }
@@ -81,7 +81,7 @@ mod tests {
     #[test]
     fn windows_of_typical_tbptt_settings() {
         let of = |k1, k2| -> Vec<[usize; 5]> {
-            let each = |w: Window| [w.start, w.gradient_from, w.loss_from, w.carry_at, w.end];
+            let each = |w: Window| [w.start, w.gradient_from, w.loss_from, w.state_at, w.end];
             windows(6, k1, k2).into_iter().map(each).collect()
         };
         assert_eq!(of(0, 0), [[0, 0, 0, 6, 6]]);

@@ -38,7 +38,7 @@ impl Transducer {
             return Err(PredictError::Empty { index: 0 });
         }
         let (source, _) = sources(&[&pair], &self.device);
-        let hypotheses = self.network.beam_search(source, length, &self.codec.generation(self.codec.longest), width);
+        let hypotheses = self.network.beam_search(source, length, &self.codec.generation(self.codec.max_length), width);
         Ok(hypotheses.into_iter().map(|found| (self.codec.decode(&found.tokens), found.log_probability.exp())).collect())
     }
 

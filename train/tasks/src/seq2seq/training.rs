@@ -43,7 +43,7 @@ impl Seq2SeqTraining {
             level,
             source: vocabulary(|pair| &pair.source),
             target: vocabulary(|pair| &pair.target),
-            longest: 2 * longest + 1,
+            max_length: 2 * longest + 1,
         };
         let train = data.train.iter().map(|pair| codec.encode(pair)).filter(|pair| !pair.source.is_empty()).collect();
         let has_source = |pair: &&Pair| level.tokens(&pair.source).next().is_some();

@@ -49,7 +49,7 @@ impl SentenceTagger {
             rows.iter().zip(&predictions).flat_map(|(row, predicted)| pairs(&row.labels, predicted)).collect();
         let group = |token: &String| -> Vec<Group> {
             let known = if self.codec.knows(token) { "known" } else { "unknown" };
-            vec![("word", known.to_owned())]
+            vec![("word".into(), known.to_owned())]
         };
         let groups: Vec<Vec<Group>> = sentences.iter().flat_map(|sentence| sentence.tokens.iter().map(group)).collect();
         let names = &self.codec.labels;

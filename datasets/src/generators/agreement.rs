@@ -17,22 +17,30 @@
 
 use std::cmp::Ordering;
 use std::collections::HashSet;
-use std::sync::Arc;
 
 use seqzoo_random::{IndexedRandom, Key, Purpose, Rng, RngExt, SliceRandom};
 
-use crate::catalog::{Data, Dataset, Origin};
-use crate::classification::{Baseline, Classification, Example};
-use crate::cleaning::Cleaning;
+use super::Generator;
+use crate::baselines::Baseline;
+use crate::records::{Column, Records};
 
-/// Metadata of the dataset.
-pub static DATASET: Dataset = Dataset {
+/// The generator.
+pub(super) static GENERATOR: Generator = Generator {
     name: "agreement",
     summary: "30,000 generated sentences; predict the form of the verb, is or are; after Linzen et al. 2016. Built in",
     example: "the keys to the cabinet",
-    license: "same as seqzoo",
-    origin: Origin::BuiltIn(|| Data::Labeled(load())),
+    roles: &[("text", "text"), ("label", "verb")],
+    groups: &GROUPS,
+    labels: &BE,
+    baselines: &[
+        Baseline { name: "number of the first noun", rule: |text| nouns(text).next() },
+        Baseline { name: "number of the last noun", rule: |text| nouns(text).last() },
+        Baseline { name: "majority number of the nouns", rule: majority },
+    ],
+    generate,
 };
+
+const GROUPS: [&str; 3] = ["attractors", "words from subject to verb", "noun-verb pair"];
 
 /// Maximum number of attractors.
 pub const MAX_ATTRACTORS: usize = 5;
@@ -45,22 +53,11 @@ const TEST: usize = 6_000;
 /// Fixed: run seeds affect initialization and example order, not the sentences.
 const SEED: u64 = 2016;
 
-/// Generates the dataset, identical on every machine.
-pub fn load() -> Classification {
-    let mut generator = Generator { rng: Key::new(SEED, Purpose::Data).stream(), seen: HashSet::new() };
-    Classification {
-        cleaning: Cleaning::default(),
-        labels: Number::BOTH.map(|number| number.form(&BE).to_owned()).to_vec(),
-        train: generator.split(TRAIN, Pairs::Common),
-        validation: generator.split(VALIDATION, Pairs::Common),
-        test: generator.split(TEST, Pairs::All),
-        baselines: vec![
-            Baseline { name: "number of the first noun", rule: |text| nouns(text).next() },
-            Baseline { name: "number of the last noun", rule: |text| nouns(text).last() },
-            Baseline { name: "majority number of the nouns", rule: majority },
-        ],
-        bayes: None,
-    }
+/// The training, validation and test split.
+pub(super) fn generate() -> [Records; 3] {
+    let mut sentences = Sentences { rng: Key::new(SEED, Purpose::Data).stream(), seen: HashSet::new() };
+    [(TRAIN, Pairs::Common), (VALIDATION, Pairs::Common), (TEST, Pairs::All)]
+        .map(|(size, pairs)| sentences.split(size, pairs))
 }
 
 /// The labels of the nouns of a text, in order.
@@ -122,32 +119,32 @@ fn bucket(distance: usize) -> String {
 }
 
 /// Generates sentences that are in no split yet.
-struct Generator<R> {
+struct Sentences<R> {
     rng: R,
     seen: HashSet<String>,
 }
 
-impl<R: Rng> Generator<R> {
-    fn split(&mut self, size: usize, pairs: Pairs) -> Vec<Example> {
-        let mut examples = Vec::with_capacity(size);
-        while examples.len() < size {
+impl<R: Rng> Sentences<R> {
+    fn split(&mut self, size: usize, pairs: Pairs) -> Records {
+        let (mut texts, mut verbs) = (Vec::with_capacity(size), Vec::with_capacity(size));
+        let mut groups = GROUPS.map(|_| Vec::with_capacity(size));
+        while texts.len() < size {
             // Alternating balances singular and plural within each number of attractors.
-            let attractors = examples.len() / 2 % (MAX_ATTRACTORS + 1);
-            let number = Number::BOTH[examples.len() % 2];
+            let attractors = texts.len() / 2 % (MAX_ATTRACTORS + 1);
+            let number = Number::BOTH[texts.len() % 2];
             let mut sentence = Sentence { rng: &mut self.rng, words: Vec::new(), pairs, unseen_pair: false };
             let distance = sentence.generate(number, attractors);
             let (text, unseen_pair) = (sentence.words.join(" "), sentence.unseen_pair);
             if self.seen.insert(text.clone()) {
                 let pair = if unseen_pair { "unseen" } else { "seen" };
-                let groups = Arc::new([
-                    ("attractors", attractors.to_string()),
-                    ("words from subject to verb", bucket(distance)),
-                    ("noun-verb pair", pair.to_owned()),
-                ]);
-                examples.push(Example { text, label: number as usize, groups });
+                let of_sentence = [attractors.to_string(), bucket(distance), pair.to_owned()];
+                groups.iter_mut().zip(of_sentence).for_each(|(groups, group)| groups.push(group));
+                texts.push(text);
+                verbs.push(number.form(&BE));
             }
         }
-        examples
+        let groups = GROUPS.into_iter().zip(groups.map(Column::text));
+        Records::new([("text", Column::text(texts)), ("verb", Column::text(verbs))].into_iter().chain(groups))
     }
 }
 
@@ -346,8 +343,14 @@ const VERBS: [[&str; 2]; 16] = [
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::classification::Split;
-    use crate::scores::Metric;
+    use crate::classification::{Classification, Example};
+    use crate::records::Split;
+    use crate::scores::{Metric, group};
+
+    fn load() -> Classification {
+        let splits = GENERATOR.splits();
+        Classification::from_records(&splits, &splits.columns).unwrap()
+    }
 
     #[test]
     fn splits_are_disjoint_and_balanced() {
@@ -358,7 +361,7 @@ mod tests {
             let examples = data.split(split);
             assert_eq!(2 * examples.iter().filter(|example| example.label == 0).count(), examples.len());
             for attractors in 0..=MAX_ATTRACTORS {
-                let group = ("attractors", attractors.to_string());
+                let group = group("attractors", attractors.to_string());
                 assert!(examples.iter().filter(|e| e.groups.contains(&group)).count() >= examples.len() / 6);
             }
         }
@@ -385,14 +388,14 @@ mod tests {
             let (subject, rest) = subject_and_rest(&example.text);
             assert_eq!(subject, example.label, "{}", example.text);
             let attractors = rest.iter().filter(|&&number| number != subject).count();
-            assert!(example.groups.contains(&("attractors", attractors.to_string())), "{}", example.text);
+            assert!(example.groups.contains(&group("attractors", attractors.to_string())), "{}", example.text);
         }
     }
 
     #[test]
     fn held_out_noun_verb_pairs_occur_in_the_test_split_only() {
         let data = load();
-        let unseen = ("noun-verb pair", "unseen".to_owned());
+        let unseen = group("noun-verb pair", "unseen");
         assert!(data.train.iter().chain(&data.validation).all(|example| !example.groups.contains(&unseen)));
         assert!(data.test.iter().filter(|example| example.groups.contains(&unseen)).count() > 1_000);
         let pairs = |examples: &[Example]| -> HashSet<(String, String)> {

@@ -1,4 +1,4 @@
-use crate::{Place, Ran};
+use crate::{TestDir, Finished};
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::process::Stdio;
@@ -18,8 +18,8 @@ fn conllu(sentences: usize) -> String {
 }
 
 /// A working directory with a trained tagger in `tagger`.
-fn tagger() -> Place {
-    let place = Place::new();
+fn tagger() -> TestDir {
+    let place = TestDir::new();
     fs::create_dir_all(place.path("data/ud_english_ewt")).unwrap();
     for split in ["train", "dev"] {
         fs::write(place.path(&format!("data/ud_english_ewt/en_ewt-ud-{split}.conllu")), conllu(30)).unwrap();
@@ -29,13 +29,13 @@ fn tagger() -> Place {
     place
 }
 
-fn lines(ran: &Ran) -> Vec<&str> {
+fn lines(ran: &Finished) -> Vec<&str> {
     ran.out.lines().collect()
 }
 
 #[test]
 fn blank_and_unreadable_lines_keep_their_position_among_the_predictions() {
-    let place = Place::new();
+    let place = TestDir::new();
     place.trained("1");
     let input = b"the keys\n\n \t\r\n ;; - \rmy \xff dog\nmy dog";
     let alone = ["the keys", "my dog"].map(|text| place.ok(&["predict", "run", text]).out.trim_end().to_owned());
@@ -57,7 +57,7 @@ fn blank_and_unreadable_lines_keep_their_position_among_the_predictions() {
 
 #[test]
 fn predictions_do_not_depend_on_encoding_line_endings_or_compression() {
-    let place = Place::new();
+    let place = TestDir::new();
     place.trained("1");
     let plain = place.with_input(&["predict", "run", "-"], b"the keys\n\nmy dog\n");
     let utf_16: Vec<u8> = "\u{feff}the keys\r\rmy dog".encode_utf16().flat_map(u16::to_be_bytes).collect();
@@ -161,7 +161,7 @@ fn a_tagger_normalizes_unicode_and_ignores_byte_order_marks() {
 
 #[test]
 fn prediction_cleans_texts_like_training() {
-    let place = Place::new();
+    let place = TestDir::new();
     let languages = [
         "Arabic",
         "Chinese",
@@ -213,7 +213,7 @@ fn prediction_cleans_texts_like_training() {
 
 #[test]
 fn a_lone_cr_ends_a_line_in_tables_and_texts() {
-    let place = Place::new();
+    let place = TestDir::new();
     let rows: Vec<String> = (2..=40)
         .map(|row| format!("{row},{}", if row == 8 { "oops".to_owned() } else { (row * row % 17).to_string() }))
         .collect();
@@ -246,7 +246,7 @@ fn a_lone_cr_ends_a_line_in_tables_and_texts() {
 
 #[test]
 fn escapes_are_replaced_in_prompts_and_one_space_follows_a_prompt() {
-    let place = Place::new();
+    let place = TestDir::new();
     fs::write(place.path("text.txt"), "the dog saw the cat\nand\tso \\ the cat é\n".repeat(60)).unwrap();
     let train = |level: &str, out: &str| {
         let level = format!("task.level={level}");
@@ -287,20 +287,20 @@ fn escapes_are_replaced_in_prompts_and_one_space_follows_a_prompt() {
 }
 
 /// Trains for one update.
-fn trained(place: &Place, more: &[&str]) {
+fn trained(place: &TestDir, more: &[&str]) {
     place.ok(&[&["train", "agreement", "--max-steps", "1", "--set", "models=[\"rnn\"]"][..], more].concat());
 }
 
 #[test]
 fn last_is_the_newest_run_in_any_folder() {
-    let place = Place::new();
-    let seed_of_last = |place: &Place| place.json(&["evaluate", "last", "--json"])["seed"].clone();
+    let place = TestDir::new();
+    let seed_of_last = |place: &TestDir| place.json(&["evaluate", "last", "--json"])["seed"].clone();
     trained(&place, &["--seed", "1"]);
     trained(&place, &["--seed", "2", "--out", "mine/deep"]);
     assert_eq!(seed_of_last(&place), 2);
     trained(&place, &["--seed", "3"]);
     assert_eq!(seed_of_last(&place), 3);
-    let other = Place::new();
+    let other = TestDir::new();
     trained(&place, &["--seed", "4", "--out", other.path("away").to_str().unwrap()]);
     assert_eq!(seed_of_last(&place), 4);
     place.ok(&["train", "--resume", "last", "--max-steps", "2"]);
@@ -316,7 +316,7 @@ fn last_is_the_newest_run_in_any_folder() {
     let refused = place.run(&["evaluate", "last"]);
     assert!(refused.code == Some(8) && refused.err.contains("mine/deep/env.json is damaged"), "{}", refused.err);
     // A run is created even if it cannot be noted.
-    let plain = Place::new();
+    let plain = TestDir::new();
     fs::write(plain.path("runs"), "a file").unwrap();
     trained(&plain, &["--out", "mine"]);
     plain.ok(&["evaluate", "mine"]);
@@ -324,7 +324,7 @@ fn last_is_the_newest_run_in_any_folder() {
 
 #[test]
 fn a_run_opens_by_path_without_its_metadata_files() {
-    let place = Place::new();
+    let place = TestDir::new();
     trained(&place, &["--out", "mine"]);
     let before = place.ok(&["evaluate", "mine"]).out;
     for file in ["env.json", "recipe.toml", "lock"] {
@@ -359,7 +359,7 @@ fn a_run_opens_by_path_without_its_metadata_files() {
 
 #[test]
 fn an_interrupted_creation_of_a_run_is_ignored() {
-    let place = Place::new();
+    let place = TestDir::new();
     // A kill leaves an incomplete hidden folder; with older versions, a visible one.
     for left in ["runs/.agreement-1.77.new", "runs/agreement-1"] {
         fs::create_dir_all(place.path(left)).unwrap();
@@ -377,7 +377,7 @@ fn an_interrupted_creation_of_a_run_is_ignored() {
 
 #[test]
 fn the_suffix_of_a_recipe_file_is_case_insensitive() {
-    let place = Place::new();
+    let place = TestDir::new();
     let recipe = concat!(env!("CARGO_MANIFEST_DIR"), "/train/recipes/agreement.toml");
     fs::copy(recipe, place.path("MINE.TOML")).unwrap();
     assert!(place.ok(&["describe", "MINE.TOML"]).out.contains("agreement"));

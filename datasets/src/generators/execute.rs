@@ -20,18 +20,22 @@ use std::sync::Arc;
 
 use seqzoo_random::{Key, Purpose, Rng, RngExt, SliceRandom};
 
-use crate::catalog::{Data, Dataset, Origin};
-use crate::scores::Group;
-use crate::transduction::{Pair, Transduction};
+use super::Generator;
+use crate::records::{Column, Records};
 
-/// Metadata of the dataset.
-pub static DATASET: Dataset = Dataset {
+/// The generator.
+pub(super) static GENERATOR: Generator = Generator {
     name: "execute",
     summary: "484,800 generated programs and their output; after Zaremba and Sutskever 2014. Built in",
     example: "print((12+7)-93)",
-    license: "same as seqzoo",
-    origin: Origin::BuiltIn(|| Data::Pairs(load())),
+    roles: &[("source", "program"), ("target", "output")],
+    groups: &GROUPS,
+    labels: &[],
+    baselines: &[],
+    generate,
 };
+
+const GROUPS: [&str; 4] = ["digits", "nesting", "digits, nesting", "assignments"];
 
 /// Number of training programs by digits (rows, from 1) and nesting (columns, from 0): 480,000 in total, since with fewer a network
 /// memorizes them before it generalizes. With two digits and no nesting, about half of all existing programs.
@@ -52,32 +56,50 @@ const TWICE: f64 = 0.25;
 /// Fixed: run seeds affect initialization and example order, not the programs.
 const SEED: u64 = 2014;
 
-/// Generates the dataset, identical on every machine.
-pub fn load() -> Transduction {
-    let mut data = Transduction::default();
+/// The training, validation and test split.
+fn generate() -> [Records; 3] {
+    let [mut train_split, mut validation, mut test] = [(); 3].map(|()| Split::default());
     for (row, counts) in TRAIN.iter().enumerate() {
         for (nesting, &train) in counts.iter().enumerate() {
             let digits = row + 1;
             let mut rng = Key::new(SEED, Purpose::Data).with_first(digits as u64).offset(nesting as u64).stream();
             let programs = distinct(&mut rng, digits, nesting, train + 2 * REPORTED);
-            let difficulty = ["no", "yes"].map(|assigns| groups(digits, nesting, assigns));
-            let mut pairs = programs.iter().map(|program| program.pair(&difficulty, &mut rng));
-            data.validation.extend(pairs.by_ref().take(REPORTED));
-            data.test.extend(pairs.by_ref().take(REPORTED));
-            data.train.extend(pairs);
+            let groups = ["no", "yes"].map(|assigns| groups(digits, nesting, assigns));
+            let mut pairs = programs.iter().map(|program| program.pair(&mut rng));
+            pairs.by_ref().take(REPORTED).for_each(|pair| validation.push(pair, &groups));
+            pairs.by_ref().take(REPORTED).for_each(|pair| test.push(pair, &groups));
+            pairs.for_each(|pair| train_split.push(pair, &groups));
         }
     }
-    data
+    [train_split, validation, test].map(Split::records)
+}
+
+/// The columns of a split.
+#[derive(Default)]
+struct Split {
+    programs: Vec<Arc<str>>,
+    outputs: Vec<Arc<str>>,
+    groups: [Vec<Arc<str>>; GROUPS.len()],
+}
+
+impl Split {
+    /// Adds a program and its output; `groups` are those of programs without and with assignments.
+    fn push(&mut self, (program, output): (String, String), groups: &[[Arc<str>; GROUPS.len()]; 2]) {
+        let of_program = &groups[usize::from(program.contains('\n'))];
+        self.groups.iter_mut().zip(of_program).for_each(|(groups, group)| groups.push(group.clone()));
+        self.programs.push(program.into());
+        self.outputs.push(output.into());
+    }
+
+    fn records(self) -> Records {
+        let texts = [("program", Column::Text(self.programs)), ("output", Column::Text(self.outputs))];
+        Records::new(texts.into_iter().chain(GROUPS.into_iter().zip(self.groups.map(Column::Text))))
+    }
 }
 
 /// The groups of programs of one difficulty.
-fn groups(digits: usize, nesting: usize, assigns: &str) -> Arc<[Group]> {
-    Arc::new([
-        ("digits", digits.to_string()),
-        ("nesting", nesting.to_string()),
-        ("digits, nesting", format!("{digits}, {nesting}")),
-        ("assignments", assigns.to_owned()),
-    ])
+fn groups(digits: usize, nesting: usize, assigns: &str) -> [Arc<str>; GROUPS.len()] {
+    [digits.to_string(), nesting.to_string(), format!("{digits}, {nesting}"), assigns.to_owned()].map(Arc::from)
 }
 
 /// Up to `wanted` distinct programs of one difficulty, in random order.
@@ -181,13 +203,11 @@ impl Program {
         Self { first: numbers[0], steps }
     }
 
-    /// The program and its output. `groups` are those of programs without and with assignments; variables get random letters.
-    fn pair(&self, groups: &[Arc<[Group]>; 2], rng: &mut impl Rng) -> Pair {
+    /// The program and its output; variables get random letters.
+    fn pair(&self, rng: &mut impl Rng) -> (String, String) {
         let mut letters: Vec<char> = ('a'..='z').collect();
         letters.shuffle(rng);
-        let source = self.source(&letters);
-        let groups = groups[usize::from(source.contains('\n'))].clone();
-        Pair { source, target: self.value().to_string(), groups }
+        (self.source(&letters), self.value().to_string())
     }
 
     fn source(&self, letters: &[char]) -> String {
@@ -236,12 +256,17 @@ fn smallest(digits: usize) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::classification::Split;
+    use crate::records::Split;
+    use crate::scores::group;
+    use crate::transduction::{Pair, Transduction};
     use std::collections::HashMap;
     use std::sync::LazyLock;
 
     /// Generated once for all tests.
-    static ALL: LazyLock<Transduction> = LazyLock::new(load);
+    static ALL: LazyLock<Transduction> = LazyLock::new(|| {
+        let splits = GENERATOR.splits();
+        Transduction::from_records(&splits, &splits.columns).unwrap()
+    });
 
     /// An interpreted value, how many numbers it was computed from, and the digits of the longest.
     #[derive(Clone, Copy)]
@@ -321,10 +346,10 @@ mod tests {
             let assigns = if pair.source.contains('=') { "yes" } else { "no" };
             let difficulty = format!("{digits}, {nesting}");
             let groups = [
-                ("digits", digits),
-                ("nesting", nesting),
-                ("digits, nesting", difficulty),
-                ("assignments", assigns.to_owned()),
+                group("digits", digits),
+                group("nesting", nesting),
+                group("digits, nesting", difficulty),
+                group("assignments", assigns),
             ];
             assert_eq!(*pair.groups, groups, "{}", pair.source);
         }
@@ -341,7 +366,7 @@ mod tests {
         assert_eq!(ALL.train.len(), 480_000);
         for (row, counts) in TRAIN.iter().enumerate() {
             for (nesting, &train) in counts.iter().enumerate() {
-                let difficulty = ("digits, nesting", format!("{}, {nesting}", row + 1));
+                let difficulty = group("digits, nesting", format!("{}, {nesting}", row + 1));
                 for (split, size) in Split::ALL.into_iter().zip([train, REPORTED, REPORTED]) {
                     let pairs: Vec<&Pair> =
                         ALL.split(split).iter().filter(|pair| pair.groups.contains(&difficulty)).collect();

@@ -13,23 +13,24 @@
 //! rule is not a baseline.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 
 use seqzoo_random::{IndexedRandom, Key, Purpose, Rng, RngExt};
 
-use crate::catalog::{Data, Dataset, Origin};
-use crate::classification::{Classification, Example};
-use crate::cleaning::Cleaning;
+use super::Generator;
+use crate::records::{Column, Records};
 use crate::text::tokenize_words;
 
-/// Metadata of the dataset.
-pub static DATASET: Dataset = Dataset {
+/// The generator.
+pub(super) static GENERATOR: Generator = Generator {
     name: "recall",
     summary: "27,500 generated texts; recall a word after 0 to 100 filler tokens. Built in",
     example: "When Anna tried to print her tickets, she found that the printer was out of toner. After installing the \
               toner, she finally printed her",
-    license: "same as seqzoo",
-    origin: Origin::BuiltIn(|| Data::Labeled(load())),
+    roles: &[("text", "text"), ("label", "noun")],
+    groups: &["filler tokens"],
+    labels: &NOUNS,
+    baselines: &[],
+    generate,
 };
 
 /// Numbers of filler tokens between opening and closing.
@@ -43,40 +44,33 @@ const TEST: usize = 5_000;
 /// Fixed: run seeds affect initialization and example order, not the texts.
 const SEED: u64 = 1997;
 
-/// Generates the dataset, identical on every machine.
-pub fn load() -> Classification {
-    let mut generator = Generator { rng: Key::new(SEED, Purpose::Data).stream(), seen: HashSet::new() };
-    Classification {
-        cleaning: Cleaning::default(),
-        labels: NOUNS.map(str::to_owned).to_vec(),
-        train: generator.split(TRAIN),
-        validation: generator.split(VALIDATION),
-        test: generator.split(TEST),
-        baselines: Vec::new(),
-        bayes: None,
-    }
+/// The training, validation and test split.
+fn generate() -> [Records; 3] {
+    let mut texts = Texts { rng: Key::new(SEED, Purpose::Data).stream(), seen: HashSet::new() };
+    [TRAIN, VALIDATION, TEST].map(|size| texts.split(size))
 }
 
 /// Generates texts that are in no split yet.
-struct Generator<R> {
+struct Texts<R> {
     rng: R,
     seen: HashSet<String>,
 }
 
-impl<R: Rng> Generator<R> {
-    fn split(&mut self, size: usize) -> Vec<Example> {
-        let mut examples = Vec::with_capacity(size);
-        while examples.len() < size {
+impl<R: Rng> Texts<R> {
+    fn split(&mut self, size: usize) -> Records {
+        let [mut texts, mut nouns, mut distances] = [(); 3].map(|()| Vec::with_capacity(size));
+        while texts.len() < size {
             // Alternating balances the nouns within each distance.
-            let distance = DISTANCES[examples.len() % DISTANCES.len()];
-            let label = examples.len() / DISTANCES.len() % NOUNS.len();
-            let text = self.text(NOUNS[label], distance);
+            let distance = DISTANCES[texts.len() % DISTANCES.len()];
+            let noun = NOUNS[texts.len() / DISTANCES.len() % NOUNS.len()];
+            let text = self.text(noun, distance);
             if self.seen.insert(text.clone()) {
-                let groups = Arc::new([("filler tokens", distance.to_string())]);
-                examples.push(Example { text, label, groups });
+                texts.push(text);
+                nouns.push(noun.to_owned());
+                distances.push(distance.to_string());
             }
         }
-        examples
+        Records::new([("text", texts), ("noun", nouns), ("filler tokens", distances)].map(|(name, texts)| (name, Column::text(texts))))
     }
 
     fn text(&mut self, noun: &str, distance: usize) -> String {
@@ -320,10 +314,17 @@ const EVENTS: [&str; 12] = [
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::classification::Split;
+    use crate::classification::{Classification, Example};
     use crate::naive_bayes::NaiveBayes;
+    use crate::records::Split;
+    use crate::scores::group;
     use crate::text::Tokenization;
     use std::collections::HashMap;
+
+    fn load() -> Classification {
+        let splits = GENERATOR.splits();
+        Classification::from_records(&splits, &splits.columns).unwrap()
+    }
 
     #[test]
     fn splits_are_disjoint_and_nouns_are_balanced_at_each_distance() {
@@ -344,7 +345,7 @@ mod tests {
             let (opening, rest) = text.split_once('.').unwrap();
             let (filler, closing) = rest.rsplit_once('.').unwrap_or(("", rest));
             let filler = if filler.is_empty() { String::new() } else { format!("{filler}.") };
-            assert_eq!(*groups, [("filler tokens", tokenize_words(&filler).count().to_string())], "{text}");
+            assert_eq!(*groups, [group("filler tokens", tokenize_words(&filler).count().to_string())], "{text}");
             let nouns = |text: &str| tokenize_words(text).filter(|word| NOUNS.contains(&&**word)).collect::<Vec<_>>();
             assert_eq!((nouns(opening), nouns(rest)), (vec![NOUNS[label].to_owned()], vec![]), "{text}");
             assert!(["her", "his", "their", "our", "my"].iter().any(|owner| closing.ends_with(owner)), "{text}");

@@ -1,0 +1,156 @@
+//! File formats: each reads a file as [`Records`], over the one reading layer.
+//!
+//! A format is one file in this folder and one line in the list below. It declares its name, the columns that it yields, and the
+//! options that it reads; [`Format::read`] refuses any other option. Containers, encodings and line ends are the business of
+//! [`reading`](crate::reading), the choice of columns that of [`DataSettings`](crate::settings::DataSettings).
+
+use serde::de::DeserializeOwned;
+use toml::{Table, Value};
+
+use crate::DataError;
+use crate::nearest::did_you_mean;
+use crate::reading::Input;
+use crate::records::Records;
+
+/// Collects the `FORMAT` of each module.
+macro_rules! formats {
+    ($($module:ident),* $(,)?) => {
+        $(mod $module;)*
+
+        /// Every format, in listing order.
+        pub static ALL: [&Format; [$(stringify!($module)),*].len()] = [$(&$module::FORMAT),*];
+    };
+}
+
+formats![class_files, class_folders, conllu, csv, text];
+
+/// A file format.
+#[derive(Debug)]
+pub struct Format {
+    /// Name in `data.format`.
+    pub name: &'static str,
+    /// One line for listings.
+    pub summary: &'static str,
+    /// The columns that it yields, for listings.
+    pub columns: &'static str,
+    /// Options of `data.options` other than the [common ones](COMMON): name and description.
+    pub options: &'static [(&'static str, &'static str)],
+    /// Reads one file.
+    read: fn(&Request) -> Result<Records, DataError>,
+}
+
+/// Options of every format.
+pub const COMMON: [(&str, &str); 1] = [("encoding", "utf-8 (default; byte-order marks are recognized) or latin-1")];
+
+/// A file to read.
+#[derive(Debug)]
+pub(crate) struct Request<'a> {
+    /// The file.
+    pub input: &'a Input,
+    /// Options of the format, by name.
+    options: Table,
+    /// Names of the columns in use; a format may leave out any other.
+    pub columns: &'a [&'a str],
+}
+
+impl Request<'_> {
+    /// The options, as a type with a field per option.
+    pub(crate) fn options<T: DeserializeOwned>(&self) -> Result<T, DataError> {
+        let invalid = |error: toml::de::Error| {
+            DataError::setting("data.options", Value::Table(self.options.clone()), error.message().to_owned())
+        };
+        Value::Table(self.options.clone()).try_into().map_err(invalid)
+    }
+}
+
+impl Format {
+    /// The format with this name.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn named(name: &str) -> Result<&'static Self, DataError> {
+        let known = || ALL.iter().map(|format| format.name);
+        let unknown = || {
+            let all = known().collect::<Vec<_>>().join(", ");
+            let expected = format!("unknown format{}; available: {all}", did_you_mean(name, known()));
+            DataError::setting("data.format", name, expected)
+        };
+        ALL.into_iter().find(|format| format.name == name).ok_or_else(unknown)
+    }
+
+    /// Reads a file; `columns` are the names of the columns in use.
+    ///
+    /// # Errors
+    /// If an option is unknown or invalid, or the file cannot be read or is not in this format.
+    pub fn read(&self, input: &Input, options: &Table, columns: &[&str]) -> Result<Records, DataError> {
+        self.check(options)?;
+        let mut options = options.clone();
+        let encoding = options.remove("encoding");
+        let latin_1 = match encoding.as_ref().map(|value| value.as_str().unwrap_or_default()) {
+            None | Some("utf-8") => false,
+            Some("latin-1") => true,
+            Some(_) => {
+                let value = encoding.unwrap_or(Value::Boolean(false));
+                return Err(DataError::setting("data.options.encoding", value, "\"utf-8\" or \"latin-1\""));
+            }
+        };
+        let latin = latin_1.then(|| input.clone().latin_1());
+        (self.read)(&Request { input: latin.as_ref().unwrap_or(input), options, columns })
+    }
+
+    /// Checks the names of options.
+    ///
+    /// # Errors
+    /// The first unknown one, with the nearest known one.
+    pub fn check(&self, options: &Table) -> Result<(), DataError> {
+        let known = || COMMON.iter().chain(self.options).map(|(name, _)| *name);
+        let Some(unknown) = options.keys().find(|option| !known().any(|name| name == option.as_str())) else {
+            return Ok(());
+        };
+        let all = known().collect::<Vec<_>>().join(", ");
+        let hint = did_you_mean(unknown, known());
+        let expected = format!("format {} has no such option{hint}; its options are {all}", self.name);
+        Err(DataError::setting(format!("data.options.{unknown}"), &options[unknown], expected))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    #[test]
+    fn unknown_formats_and_options_are_refused_with_the_nearest_name() {
+        let error = Format::named("conlu").unwrap_err().to_string();
+        assert!(error.starts_with("data.format = conlu: unknown format (did you mean `conllu`?)"), "{error}");
+        let options: Table = toml::from_str("seperator = \";\"").unwrap();
+        let error = Format::named("csv").unwrap().check(&options).unwrap_err().to_string();
+        assert!(error.contains("data.options.seperator") && error.contains("did you mean `separator`?"), "{error}");
+        assert!(error.contains("encoding"), "{error}");
+    }
+
+    #[test]
+    fn values_of_options_are_checked() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.txt");
+        std::fs::write(&path, b"caf\xe9 noir\n").unwrap();
+        let read = |options: &str| {
+            let options: Table = toml::from_str(options).unwrap();
+            Format::named("text").unwrap().read(&Input::file(&path), &options, &["text"])
+        };
+        assert!(read("").unwrap_err().to_string().contains("a.txt, line 1: not UTF-8"));
+        let records = read("encoding = \"latin-1\"").unwrap();
+        assert_eq!(&*records.texts("text", "text").unwrap()[0], "café noir\n");
+        let error = read("encoding = \"ebcdic\"").unwrap_err().to_string();
+        assert!(error.contains("data.options.encoding") && error.contains("\"latin-1\""), "{error}");
+        assert!(Format::named("text").unwrap().read(&Input::file(Path::new("absent")), &Table::new(), &[]).is_err());
+    }
+
+    #[test]
+    fn names_of_formats_are_those_of_their_files() {
+        for format in ALL {
+            let file = format!("src/formats/{}.rs", format.name.replace('-', "_"));
+            assert!(Path::new(env!("CARGO_MANIFEST_DIR")).join(&file).is_file(), "{file}");
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! Labeled texts, one folder per class and one file per text: the name of the folder is the label.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::{Format, Request};
+use crate::DataError;
+use crate::nearest::did_you_mean;
+use crate::records::{Column, Records};
+
+/// The format.
+pub(super) static FORMAT: Format = Format {
+    name: "class-folders",
+    summary: "one folder per class, named by its label, with one file per text",
+    columns: "text, label",
+    options: &[("classes", "labels by name of the folder, if they differ: { neg = \"negative\", pos = \"positive\" }")],
+    read,
+};
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Options {
+    classes: BTreeMap<String, String>,
+}
+
+fn read(request: &Request) -> Result<Records, DataError> {
+    let Options { classes } = request.options()?;
+    let name = request.input.name();
+    let (folder, _) = request.input.folder_and_file();
+    let label = match classes.get(folder) {
+        Some(label) => label,
+        None if classes.is_empty() && !folder.is_empty() => folder,
+        None => {
+            let known = || classes.keys().map(String::as_str);
+            let hint = did_you_mean(folder, known());
+            let all = known().collect::<Vec<_>>().join(", ");
+            return Err(DataError::invalid(name, format!("folder `{folder}` is no class{hint}; the classes are {all}")));
+        }
+    };
+    let text = request.input.text()?;
+    Ok(Records::of_file(name, [("text", Column::text([text])), ("label", Column::text([label]))], [1]))
+}

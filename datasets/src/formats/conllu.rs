@@ -1,0 +1,35 @@
+//! CoNLL-U, the format of Universal Dependencies: a sentence is a row, a column a list with one item per word.
+
+use super::{Format, Request};
+use crate::DataError;
+use crate::conllu::{COLUMNS, Document};
+use crate::records::{Column, Records};
+
+/// The format.
+pub(super) static FORMAT: Format = Format {
+    name: "conllu",
+    summary: "CoNLL-U of Universal Dependencies, one row per sentence; multiword tokens and empty nodes are left out",
+    columns: "id, form, lemma, upos, xpos, feats, head, deprel, deps, misc: one item per word",
+    options: &[],
+    read,
+};
+
+const NAMES: [&str; COLUMNS] = ["id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc"];
+
+fn read(request: &Request) -> Result<Records, DataError> {
+    let name = request.input.name();
+    let document = Document::of(name, request.input.lines()?)?;
+    let sentences = &document.sentences;
+    // Columns that no one uses are empty lists: most of a file.
+    let column = |index: usize| {
+        let is_used = request.columns.contains(&NAMES[index]);
+        let items = |sentence: &crate::conllu::Sentence| match is_used {
+            true => sentence.column(index).into_iter().map(str::to_owned).collect(),
+            false => Vec::new(),
+        };
+        (NAMES[index], Column::Lists(sentences.iter().map(items).collect()))
+    };
+    let lines: Vec<Vec<usize>> = sentences.iter().map(|sentence| sentence.lines().collect()).collect();
+    let first = lines.iter().map(|lines| lines[0]).collect::<Vec<_>>();
+    Ok(Records::of_file(name, (0..COLUMNS).map(column), first).with_item_lines(lines))
+}

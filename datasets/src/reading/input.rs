@@ -1,0 +1,270 @@
+//! Inputs of a dataset: files on disk or in archives, found by location.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::fs;
+use std::io::BufRead;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::containers::{self, Member, decompressed, is_hidden, member_name};
+use super::{Lines, STANDARD_INPUT, open};
+use crate::DataError;
+
+/// Maximum depth of nested folders.
+const MAX_DEPTH: usize = 16;
+
+/// A file of a dataset: on disk, in an archive, or standard input.
+#[derive(Debug, Clone)]
+pub struct Input {
+    /// Name in messages.
+    name: PathBuf,
+    /// Path as in the dataset's description, with `/`.
+    path: String,
+    content: Content,
+    latin_1: bool,
+}
+
+#[derive(Debug, Clone)]
+enum Content {
+    File(PathBuf),
+    Member(Arc<[u8]>),
+}
+
+impl Input {
+    /// A file, or standard input if the path is `-`.
+    pub fn file(path: &Path) -> Self {
+        let content = Content::File(path.to_owned());
+        Self { name: path.to_owned(), path: path.to_string_lossy().into_owned(), content, latin_1: false }
+    }
+
+    /// Decodes the file as Latin-1 (ISO 8859-1), unless it has a byte-order mark.
+    pub fn latin_1(self) -> Self {
+        Self { latin_1: true, ..self }
+    }
+
+    /// The name of the file in messages.
+    pub fn name(&self) -> &Path {
+        &self.name
+    }
+
+    /// The names of the file and of the folder that it is in, without their paths; the folder may be empty.
+    pub fn folder_and_file(&self) -> (&str, &str) {
+        let (folder, file) = self.path.rsplit_once('/').unwrap_or(("", &self.path));
+        (folder.rsplit('/').next().unwrap_or(folder), file)
+    }
+
+    /// The lines of the file.
+    ///
+    /// # Errors
+    /// As [`Lines::open`].
+    pub fn lines(&self) -> Result<Lines<'_>, DataError> {
+        let bytes: Box<dyn BufRead + '_> = match &self.content {
+            Content::File(path) => open(path)?,
+            Content::Member(bytes) => {
+                decompressed(&bytes[..]).map_err(|error| DataError::damaged(&self.name, error))?
+            }
+        };
+        let lines = Lines::new(&self.name, bytes)?;
+        Ok(if self.latin_1 { lines.latin_1() } else { lines })
+    }
+
+    /// The text of the file, with LF line ends.
+    ///
+    /// # Errors
+    /// If it cannot be read, or a line is not text.
+    pub fn text(&self) -> Result<String, DataError> {
+        self.lines()?.into_text()
+    }
+}
+
+/// Finds the files of a dataset in its folder.
+pub(crate) struct Locator<'a> {
+    /// Folder that locations are relative to.
+    dir: &'a Path,
+    /// Archives to search for locations that are not on disk, as paths; the first one that exists is used.
+    archives: Vec<PathBuf>,
+    /// Every location that will be searched for: an archive is read once for all of them.
+    locations: Vec<&'a Path>,
+    members: RefCell<HashMap<PathBuf, Rc<Vec<Member>>>>,
+}
+
+impl<'a> Locator<'a> {
+    /// Searches for `locations` below `dir`, then in the first existing one of `archives`.
+    pub(crate) fn new(dir: &'a Path, archives: &[PathBuf], locations: Vec<&'a Path>) -> Self {
+        // A data folder may also be given as the archive itself.
+        let archives = match !archives.is_empty() && dir.is_file() {
+            true => vec![dir.to_owned()],
+            false => archives.iter().flat_map(|archive| paths(dir, &slashed(archive))).collect(),
+        };
+        Self { dir, archives, locations, members: RefCell::default() }
+    }
+
+    /// The files at a location: itself, or the files below a folder, sorted by path. `None` if there is none. If `flexible`, folders
+    /// of the location may be missing, as in published files that a user downloaded by other means.
+    ///
+    /// # Errors
+    /// If a folder or an archive cannot be read.
+    pub(crate) fn find(&self, location: &Path, flexible: bool) -> Result<Option<Vec<Input>>, DataError> {
+        if location == Path::new(STANDARD_INPUT) {
+            return Ok(Some(vec![Input::file(location)]));
+        }
+        let slashed = slashed(location);
+        let paths = if flexible { paths(self.dir, &slashed) } else { vec![self.dir.join(location)] };
+        for path in paths {
+            if path.is_file() {
+                let content = Content::File(path.clone());
+                return Ok(Some(vec![Input { name: path, path: slashed, content, latin_1: false }]));
+            }
+            if path.is_dir() {
+                let mut found = Vec::new();
+                walk(&path, &slashed, MAX_DEPTH, &mut found)?;
+                found.sort_by(|a: &Input, b| a.path.cmp(&b.path));
+                return Ok(Some(found).filter(|found| !found.is_empty()));
+            }
+            // ARCHIVE/MEMBER
+            let mut ancestors = path.ancestors().skip(1);
+            if let Some(archive) = ancestors.find(|ancestor| *ancestor != self.dir && ancestor.is_file()) {
+                let member = path.strip_prefix(archive).unwrap_or(&path).to_string_lossy().into_owned();
+                let inputs = inputs(archive, &containers::members(archive, |path| is_below(path, &member))?, &member);
+                return Ok(Some(inputs).filter(|found| !found.is_empty()));
+            }
+        }
+        let Some(archive) = self.archives.iter().find(|path| path.is_file()) else { return Ok(None) };
+        let members = self.members(archive)?;
+        let found = suffixes(&slashed).map(|suffix| inputs(archive, &members, suffix));
+        Ok(found.into_iter().find(|found| !found.is_empty()))
+    }
+
+    /// The members of an archive at any of the locations.
+    fn members(&self, archive: &Path) -> Result<Rc<Vec<Member>>, DataError> {
+        if let Some(members) = self.members.borrow().get(archive) {
+            return Ok(members.clone());
+        }
+        let locations: Vec<String> = self.locations.iter().map(|location| slashed(location)).collect();
+        let wanted = |path: &str| locations.iter().flat_map(|location| suffixes(location)).any(|it| is_below(path, it));
+        let members = Rc::new(containers::members(archive, wanted)?);
+        self.members.borrow_mut().insert(archive.to_owned(), members.clone());
+        Ok(members)
+    }
+}
+
+/// A path with `/` between its folders.
+fn slashed(path: &Path) -> String {
+    path.to_string_lossy().replace(std::path::MAIN_SEPARATOR, "/")
+}
+
+/// The paths at which a location is searched for in `dir`: in the folder of the dataset, which is the first one of the location,
+/// then in `dir` itself, as it is or without some of its folders.
+fn paths(dir: &Path, location: &str) -> Vec<PathBuf> {
+    match location.split_once('/') {
+        Some((dataset, rest)) if !dataset.is_empty() => {
+            let folders = [dir.join(dataset), dir.to_owned()];
+            folders.iter().flat_map(|folder| suffixes(rest).map(|suffix| folder.join(suffix))).collect()
+        }
+        _ => vec![dir.join(location)],
+    }
+}
+
+/// A path, then the path without its first folder, and so on, down to the last part.
+fn suffixes(path: &str) -> impl Iterator<Item = &str> {
+    std::iter::successors(Some(path), |path| path.split_once('/').map(|(_, rest)| rest)).filter(|path| !path.is_empty())
+}
+
+/// Whether a path is `location` or below it.
+fn is_below(path: &str, location: &str) -> bool {
+    path.strip_prefix(location.trim_end_matches('/')).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// The members of an archive at a location.
+fn inputs(archive: &Path, members: &[Member], location: &str) -> Vec<Input> {
+    let found = members.iter().filter(|member| is_below(&member.path, location));
+    let input = |member: &Member| Input {
+        name: member_name(archive, &member.path),
+        path: member.path.clone(),
+        content: Content::Member(member.bytes.clone()),
+        latin_1: false,
+    };
+    found.map(input).collect()
+}
+
+/// Adds the files below a folder.
+fn walk(folder: &Path, path: &str, depth: usize, found: &mut Vec<Input>) -> Result<(), DataError> {
+    let unreadable = |source| DataError::unreadable(folder, source);
+    for entry in fs::read_dir(folder).map_err(unreadable)? {
+        let entry = entry.map_err(unreadable)?;
+        let file_name = entry.file_name().to_string_lossy().into_owned();
+        if is_hidden(&file_name) {
+            continue;
+        }
+        let (on_disk, path) = (entry.path(), format!("{}/{file_name}", path.trim_end_matches('/')));
+        if on_disk.is_dir() {
+            if depth > 0 {
+                walk(&on_disk, &path, depth - 1, found)?;
+            }
+        } else {
+            found.push(Input { name: on_disk.clone(), path, content: Content::File(on_disk), latin_1: false });
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reading::{text, variants};
+
+    fn found(dir: &Path, location: &str) -> Result<Option<Vec<String>>, String> {
+        let location = Path::new(location);
+        let found = Locator::new(dir, &[], vec![location]).find(location, false);
+        let texts = |inputs: Vec<Input>| inputs.iter().map(|input| input.text().unwrap()).collect();
+        found.map(|found| found.map(texts)).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn files_are_found_in_folders_and_archives_sorted_by_path() {
+        let dir = tempfile::tempdir().unwrap();
+        let files: [(&str, &[u8]); 5] =
+            [("a/b.txt", b"b"), ("a/a.txt", b"a"), ("a/.hidden", b"x"), ("__MACOSX/a/a.txt", b"x"), ("c.txt", b"c")];
+        for (path, bytes) in files {
+            let path = dir.path().join("folder").join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, bytes).unwrap();
+        }
+        std::fs::write(dir.path().join("all.zip"), variants::zip(&files)).unwrap();
+        let mut tar = tar::Builder::new(Vec::new());
+        tar.append_dir_all(".", dir.path().join("folder")).unwrap();
+        std::fs::write(dir.path().join("all.tgz"), variants::gzip(&tar.into_inner().unwrap())).unwrap();
+        let texts = |texts: &[&str]| Ok(Some(texts.iter().map(|text| (*text).to_owned()).collect()));
+        for container in ["folder", "all.zip", "all.tgz"] {
+            let found = |path: &str| found(dir.path(), &format!("{container}/{path}"));
+            assert_eq!(found("a"), texts(&["a", "b"]), "{container}");
+            assert_eq!(found("c.txt"), texts(&["c"]));
+            assert_eq!(found("absent"), Ok(None));
+        }
+        for archive in ["all.zip", "all.tgz"] {
+            let error = text(&dir.path().join(archive)).unwrap_err().to_string();
+            let expected = "the archive has 3 files (a/a.txt, a/b.txt, c.txt): name one as ARCHIVE/FILE";
+            assert!(error.contains(archive) && error.contains(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_archive_of_one_file_is_read_as_that_file_and_damage_is_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("one.zip");
+        let bytes = variants::zip(&[("some/text.txt", &b"so it goes\n".repeat(99))]);
+        std::fs::write(&path, &bytes).unwrap();
+        assert_eq!(text(&path).unwrap().len(), 99 * 11);
+        for length in [bytes.len() - 1, bytes.len() / 2, 4] {
+            std::fs::write(&path, &bytes[..length]).unwrap();
+            let error = text(&path).unwrap_err().to_string();
+            assert!(error.contains("one.zip is damaged"), "{error}");
+        }
+        let mut flipped = bytes;
+        flipped[60] ^= 1;
+        std::fs::write(&path, flipped).unwrap();
+        assert!(text(&path).unwrap_err().to_string().contains("one.zip is damaged"));
+    }
+}

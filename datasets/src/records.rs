@@ -1,0 +1,413 @@
+//! Records: what formats and generators yield, as named columns of equal length.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::DataError;
+use crate::nearest::did_you_mean;
+use crate::scores::Group;
+use crate::timestamps::shown;
+
+/// A split of a dataset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Split {
+    /// For training.
+    Train,
+    /// For early stopping and model selection.
+    Validation,
+    /// For reporting only.
+    Test,
+}
+
+impl Split {
+    /// Every split.
+    pub const ALL: [Split; 3] = [Split::Train, Split::Validation, Split::Test];
+
+    /// Name in recipes and reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Split::Train => "train",
+            Split::Validation => "validation",
+            Split::Test => "test",
+        }
+    }
+
+    /// The split with this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|split| split.name() == name)
+    }
+}
+
+/// The values of a column, one per row.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Column {
+    /// Texts; equal ones may share their memory.
+    Text(Vec<Arc<str>>),
+    /// Lists of texts, such as the tokens of a sentence.
+    Lists(Vec<Vec<String>>),
+    /// Numbers.
+    Numbers(Vec<f64>),
+}
+
+impl Column {
+    /// A column of texts.
+    pub fn text<T: Into<Arc<str>>>(texts: impl IntoIterator<Item = T>) -> Self {
+        Self::Text(texts.into_iter().map(Into::into).collect())
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Column::Text(texts) => texts.len(),
+            Column::Lists(lists) => lists.len(),
+            Column::Numbers(numbers) => numbers.len(),
+        }
+    }
+
+    fn kind(&self) -> &'static str {
+        match self {
+            Column::Text(_) => "text",
+            Column::Lists(_) => "lists of texts",
+            Column::Numbers(_) => "numbers",
+        }
+    }
+
+    fn select(&self, rows: &[usize]) -> Self {
+        match self {
+            Column::Text(texts) => Column::Text(rows.iter().map(|&row| texts[row].clone()).collect()),
+            Column::Lists(lists) => Column::Lists(rows.iter().map(|&row| lists[row].clone()).collect()),
+            Column::Numbers(numbers) => Column::Numbers(rows.iter().map(|&row| numbers[row]).collect()),
+        }
+    }
+
+    /// Appends a column of the same kind; returns whether it is of the same kind.
+    fn append(&mut self, other: Self) -> bool {
+        match (self, other) {
+            (Column::Text(texts), Column::Text(more)) => texts.extend(more),
+            (Column::Lists(lists), Column::Lists(more)) => lists.extend(more),
+            (Column::Numbers(numbers), Column::Numbers(more)) => numbers.extend(more),
+            _ => return false,
+        }
+        true
+    }
+}
+
+/// The lines that a row was read from, for messages.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Place {
+    /// Index into the files of the records.
+    file: usize,
+    /// 1-based number of the first line.
+    line: usize,
+    /// Lines of the items of its lists; empty if they are not known.
+    items: Vec<usize>,
+}
+
+/// Named columns of equal length, and the file and line of each row.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Records {
+    columns: Vec<(String, Column)>,
+    rows: usize,
+    files: Vec<PathBuf>,
+    /// One per row, or none if the rows are generated.
+    places: Vec<Place>,
+    /// Line of the column names, if the first file has such a line.
+    header: Option<usize>,
+}
+
+impl Records {
+    /// Records that come from no file.
+    ///
+    /// # Panics
+    /// If the columns differ in length.
+    pub fn new<N: Into<String>>(columns: impl IntoIterator<Item = (N, Column)>) -> Self {
+        let columns: Vec<(String, Column)> = columns.into_iter().map(|(name, column)| (name.into(), column)).collect();
+        let rows = columns.first().map_or(0, |(_, column)| column.len());
+        assert!(columns.iter().all(|(_, column)| column.len() == rows), "columns of equal length");
+        Self { columns, rows, ..Self::default() }
+    }
+
+    /// Records of a file; `lines` are the 1-based numbers of the first line of each row.
+    ///
+    /// # Panics
+    /// If the columns or `lines` differ in length.
+    pub fn of_file<N: Into<String>>(
+        file: &Path,
+        columns: impl IntoIterator<Item = (N, Column)>,
+        lines: impl IntoIterator<Item = usize>,
+    ) -> Self {
+        let places: Vec<Place> = lines.into_iter().map(|line| Place { file: 0, line, items: Vec::new() }).collect();
+        let records = Self::new(columns);
+        assert_eq!(places.len(), records.rows, "one line per row");
+        Self { files: vec![file.to_owned()], places, ..records }
+    }
+
+    /// Sets the lines of the items of each row's lists.
+    ///
+    /// # Panics
+    /// If there are not as many as rows.
+    pub fn with_item_lines(mut self, items: impl IntoIterator<Item = Vec<usize>>) -> Self {
+        let mut count = 0;
+        for (place, items) in self.places.iter_mut().zip(items) {
+            place.items = items;
+            count += 1;
+        }
+        assert_eq!(count, self.rows, "item lines for every row");
+        self
+    }
+
+    /// Sets the line of the column names.
+    pub fn with_header(self, line: usize) -> Self {
+        Self { header: Some(line), ..self }
+    }
+
+    /// Number of rows.
+    pub fn len(&self) -> usize {
+        self.rows
+    }
+
+    /// Whether there are no rows.
+    pub fn is_empty(&self) -> bool {
+        self.rows == 0
+    }
+
+    /// The names of the columns.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.columns.iter().map(|(name, _)| name.as_str())
+    }
+
+    /// The first file that the rows come from; `None` if they are generated.
+    pub fn file(&self) -> Option<&Path> {
+        self.files.first().map(PathBuf::as_path)
+    }
+
+    /// The file and 1-based line of a row; `None` if it is generated.
+    pub fn place(&self, row: usize) -> Option<(&Path, usize)> {
+        let place = self.places.get(row)?;
+        Some((&self.files[place.file], place.line))
+    }
+
+    /// The column with this name; `role` is what it is needed for.
+    ///
+    /// # Errors
+    /// If there is none, or several.
+    pub fn column(&self, role: &'static str, name: &str) -> Result<&Column, DataError> {
+        let indices: Vec<usize> = (0..self.columns.len()).filter(|&index| self.columns[index].0 == name).collect();
+        match indices[..] {
+            [index] => Ok(&self.columns[index].1),
+            [] => {
+                let column = if name.is_empty() {
+                    "column without a name".to_owned()
+                } else {
+                    format!("column {}", shown(name))
+                };
+                let hint = did_you_mean(name, self.names());
+                let all = self.names().map(shown).collect::<Vec<_>>().join(", ");
+                Err(self.wrong_column(role, format!("no {column}, named as {role}{hint}; the columns are {all}")))
+            }
+            _ => {
+                let (last, others) = indices.split_last().expect("at least two match");
+                let others = others.iter().map(|index| (index + 1).to_string()).collect::<Vec<_>>().join(", ");
+                let called =
+                    if name.is_empty() { "have no name".to_owned() } else { format!("are named {}", shown(name)) };
+                let last = last + 1;
+                Err(self.wrong_column(
+                    role,
+                    format!("columns {others} and {last} {called}, so {role} is ambiguous; rename all but one"),
+                ))
+            }
+        }
+    }
+
+    /// The texts of a column.
+    ///
+    /// # Errors
+    /// If there is no such column, or it has no texts.
+    pub fn texts(&self, role: &'static str, name: &str) -> Result<&[Arc<str>], DataError> {
+        match self.column(role, name)? {
+            Column::Text(texts) => Ok(texts),
+            other => Err(self.wrong_kind(role, name, other, "text")),
+        }
+    }
+
+    /// The texts of a column as one running text, with a line end between rows that have none.
+    ///
+    /// # Errors
+    /// If there is no such column, or it has no texts.
+    pub fn joined(&self, role: &'static str, name: &str) -> Result<String, DataError> {
+        let mut whole = String::new();
+        for text in self.texts(role, name)? {
+            if !whole.is_empty() && !whole.ends_with('\n') {
+                whole.push('\n');
+            }
+            whole += text;
+        }
+        Ok(whole)
+    }
+
+    /// The lists of a column.
+    ///
+    /// # Errors
+    /// If there is no such column, or it has no lists.
+    pub fn lists(&self, role: &'static str, name: &str) -> Result<&[Vec<String>], DataError> {
+        match self.column(role, name)? {
+            Column::Lists(lists) => Ok(lists),
+            other => Err(self.wrong_kind(role, name, other, "lists of texts")),
+        }
+    }
+
+    /// The numbers of a column, parsed if it has texts. They are finite as 32-bit floats.
+    ///
+    /// # Errors
+    /// If there is no such column, a value is missing, or it is not a finite number.
+    pub fn numbers(&self, role: &'static str, name: &str) -> Result<Vec<f64>, DataError> {
+        let finite = |row: usize, text: &str, value: f64| {
+            let wrong = || {
+                let problem = "infinite as a 32-bit float; correct it or end the series there";
+                self.error(row, format!("{} in column {} is {problem}", shown(text), shown(name)))
+            };
+            (value as f32).is_finite().then_some(value).ok_or_else(wrong)
+        };
+        match self.column(role, name)? {
+            Column::Numbers(numbers) => {
+                numbers.iter().enumerate().map(|(row, &value)| finite(row, &value.to_string(), value)).collect()
+            }
+            Column::Text(texts) => {
+                let number = |(row, text): (usize, &Arc<str>)| {
+                    self.present(row, name, text)?;
+                    let problem = "not a number such as -20.7; correct it or choose another column";
+                    let wrong = || self.error(row, format!("{} in column {} is {problem}", shown(text), shown(name)));
+                    finite(row, text, text.parse().map_err(|_| wrong())?)
+                };
+                texts.iter().enumerate().map(number).collect()
+            }
+            other @ Column::Lists(_) => Err(self.wrong_kind(role, name, other, "numbers")),
+        }
+    }
+
+    /// The groups of each row, from columns of texts; rows of equal groups share them.
+    ///
+    /// # Errors
+    /// If a column is absent, or has no texts.
+    pub fn groups(&self, names: &[String]) -> Result<Vec<Arc<[Group]>>, DataError> {
+        let kinds: Vec<Arc<str>> = names.iter().map(|name| Arc::from(name.as_str())).collect();
+        let columns = names.iter().map(|name| self.texts("groups", name)).collect::<Result<Vec<_>, _>>()?;
+        let mut shared: HashMap<Vec<&str>, Arc<[Group]>> = HashMap::new();
+        let of_row = |row: usize| {
+            let values: Vec<&str> = columns.iter().map(|column| &*column[row]).collect();
+            if let Some(groups) = shared.get(&values) {
+                return groups.clone();
+            }
+            let pairs = kinds.iter().zip(&values);
+            let groups: Arc<[Group]> = pairs.map(|(kind, value)| (kind.clone(), (*value).to_owned())).collect();
+            shared.insert(values, groups.clone());
+            groups
+        };
+        Ok((0..self.rows).map(of_row).collect())
+    }
+
+    /// An error if a text stands for a missing value.
+    pub(crate) fn present(&self, row: usize, column: &str, text: &str) -> Result<(), DataError> {
+        if MISSING.contains(&&*text.to_uppercase()) {
+            let detail = format!("missing value in column {}; fill it in or end the series there", shown(column));
+            return Err(self.error(row, detail));
+        }
+        Ok(())
+    }
+
+    /// The rows with these indices, in this order.
+    ///
+    /// # Panics
+    /// If an index is not below the number of rows.
+    pub fn select(&self, rows: &[usize]) -> Self {
+        let columns = self.columns.iter().map(|(name, column)| (name.clone(), column.select(rows))).collect();
+        let places = if self.places.is_empty() {
+            Vec::new()
+        } else {
+            rows.iter().map(|&row| self.places[row].clone()).collect()
+        };
+        Self { columns, rows: rows.len(), files: self.files.clone(), places, header: self.header }
+    }
+
+    /// Appends the rows of other records, which must have the same columns.
+    ///
+    /// # Errors
+    /// If the columns differ.
+    pub fn append(&mut self, other: Self) -> Result<(), DataError> {
+        if self.columns.is_empty() {
+            *self = other;
+            return Ok(());
+        }
+        let mut same = self.names().eq(other.names());
+        let found = other.names().map(shown).collect::<Vec<_>>().join(", ");
+        if same {
+            let file = other.file().map(Path::to_owned);
+            let offset = self.files.len();
+            self.files.extend(other.files);
+            let moved = other.places.into_iter().map(|place| Place { file: place.file + offset, ..place });
+            self.places.extend(moved);
+            self.rows += other.rows;
+            for ((_, column), (_, more)) in self.columns.iter_mut().zip(other.columns) {
+                same &= column.append(more);
+            }
+            if same {
+                return Ok(());
+            }
+            return Err(DataError::of_records(file.as_deref(), "columns of another kind than in the files before"));
+        }
+        let expected = self.names().map(shown).collect::<Vec<_>>().join(", ");
+        let detail = format!("the columns are {found}, but those of the files before are {expected}");
+        Err(DataError::of_records(other.file(), detail))
+    }
+
+    /// Replaces each text of a column, or each item of its lists.
+    pub(crate) fn map_texts(&mut self, name: &str, mut change: impl FnMut(&str) -> Option<String>) {
+        for (_, column) in self.columns.iter_mut().filter(|(column, _)| column == name) {
+            match column {
+                Column::Text(texts) => {
+                    for text in texts {
+                        if let Some(changed) = change(text) {
+                            *text = changed.into();
+                        }
+                    }
+                }
+                Column::Lists(lists) => {
+                    for item in lists.iter_mut().flatten() {
+                        if let Some(changed) = change(item) {
+                            *item = changed;
+                        }
+                    }
+                }
+                Column::Numbers(_) => {}
+            }
+        }
+    }
+
+    /// The error for a row; names its file and line.
+    pub fn error(&self, row: usize, detail: impl std::fmt::Display) -> DataError {
+        match self.place(row) {
+            Some((file, line)) => DataError::line(file, line, detail),
+            None => DataError::of_records(None, format!("row {row}: {detail}")),
+        }
+    }
+
+    /// The error for an item of a row's lists; names its file and line.
+    pub fn item_error(&self, row: usize, item: usize, detail: impl std::fmt::Display) -> DataError {
+        match self.places.get(row).and_then(|place| Some((place.file, *place.items.get(item)?))) {
+            Some((file, line)) => DataError::line(&self.files[file], line, detail),
+            None => self.error(row, detail),
+        }
+    }
+
+    fn wrong_kind(&self, role: &'static str, name: &str, column: &Column, expected: &str) -> DataError {
+        self.wrong_column(role, format!("column {} has {}, not {expected}", shown(name), column.kind()))
+    }
+
+    fn wrong_column(&self, role: &'static str, detail: String) -> DataError {
+        let path = self.file().map(crate::reading::name);
+        DataError::Column { path, line: self.header, role, detail }
+    }
+}
+
+/// Representations of a missing value, in upper case.
+const MISSING: [&str; 4] = ["", "NA", "NAN", "NULL"];

@@ -1,0 +1,258 @@
+//! Loading: from settings to the records of each split.
+
+use std::path::{Path, PathBuf};
+
+use toml::Table;
+
+use super::{Columns, DataSettings, Paths, Splits};
+use crate::DataError;
+use crate::formats::Format;
+use crate::generators::Generator;
+use crate::nearest::did_you_mean;
+use crate::published::Manifest;
+use crate::reading::{Input, Locator};
+use crate::records::Records;
+use crate::splitting::{self, SplitRule};
+
+impl DataSettings {
+    /// Checks the values, without reading any data.
+    ///
+    /// # Errors
+    /// The first invalid one.
+    pub fn check(&self) -> Result<(), DataError> {
+        match self.dataset.as_deref().map(Described::named).transpose()? {
+            Some(Described::Generator(generator)) => self.check_generated(generator),
+            Some(Described::Published(manifest)) => self.clone().over(manifest.section()).check_files().map(drop),
+            None => self.check_files().map(drop),
+        }
+    }
+
+    /// Loads the data; relative paths are below `data_dir`.
+    ///
+    /// # Errors
+    /// If a value is invalid, a file is missing or invalid, or a split would be empty.
+    pub fn load(&self, data_dir: &Path) -> Result<Splits, DataError> {
+        match self.dataset.as_deref().map(Described::named).transpose()? {
+            Some(Described::Generator(generator)) => {
+                self.check_generated(generator)?;
+                let splits = generator.splits();
+                let columns = self.columns.clone().over(splits.columns.clone());
+                let naive_bayes = self.naive_bayes.or(splits.naive_bayes);
+                Ok(Splits { columns, naive_bayes, ..splits })
+            }
+            Some(Described::Published(manifest)) => {
+                let section = self.clone().over(manifest.section());
+                section.read(data_dir, Some((manifest, self)))
+            }
+            None => self.read(data_dir, None),
+        }
+    }
+
+    /// Loads a section of a manifest.
+    pub(crate) fn load_published(&self, data_dir: &Path, manifest: &Manifest) -> Result<Splits, DataError> {
+        self.read(data_dir, Some((manifest, &Self::default())))
+    }
+
+    /// Refuses values that only data from files have.
+    fn check_generated(&self, generator: &Generator) -> Result<(), DataError> {
+        let read = ["dataset", "columns", "naive_bayes"];
+        match self.values().into_iter().find(|(key, _)| !read.contains(&key.as_str())) {
+            Some((key, value)) => {
+                let expected = format!("dataset {} is generated, not read from files; leave it out", generator.name);
+                Err(DataError::setting(format!("data.{key}"), value, expected))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Checks the values of data from files, and returns the format, the task and the split rule.
+    fn check_files(&self) -> Result<(&'static Format, Option<&'static str>, SplitRule), DataError> {
+        let Some(name) = &self.format else {
+            let known: Vec<&str> = crate::formats::ALL.iter().map(|format| format.name).collect();
+            let expected = format!("name a dataset (data.dataset) or the format of your files: {}", known.join(", "));
+            return Err(DataError::setting("data.format", "none", expected));
+        };
+        let format = Format::named(name)?;
+        format.check(&self.options)?;
+        let of_splits = [("train", &self.train), ("validation", &self.validation), ("test", &self.test)];
+        let given = of_splits.into_iter().find(|(_, paths)| !paths.is_empty());
+        if let (false, Some((field, paths))) = (self.files.is_empty(), given) {
+            let expected = "give files (data.files) for all splits, or those of each split (data.train, …), not both";
+            return Err(DataError::setting(format!("data.{field}"), shown(paths), expected));
+        }
+        if let (true, true, Some((field, paths))) = (self.files.is_empty(), self.train.is_empty(), given) {
+            let expected = "needs the files of the training split too (data.train)";
+            return Err(DataError::setting(format!("data.{field}"), shown(paths), expected));
+        }
+        let task = self.task();
+        let readers = [
+            ("labels", ["classification", "tagging"]),
+            ("naive_bayes", ["classification"; 2]),
+            ("season", ["forecasting"; 2]),
+            ("missing_steps", ["forecasting"; 2]),
+        ];
+        for (key, value) in self.values() {
+            let reader = readers.iter().find(|(known, _)| *known == key);
+            if let Some((_, tasks)) = reader.filter(|(_, tasks)| !task.is_some_and(|task| tasks.contains(&task))) {
+                let expected = format!("is for {} only", tasks[..1 + usize::from(tasks[0] != tasks[1])].join(" and "));
+                return Err(DataError::setting(format!("data.{key}"), value, expected));
+            }
+        }
+        if let (Some(rule), false) = (&self.split, self.validation.is_empty()) {
+            let expected = "is not needed, since the validation split has its own files; leave one of the two out";
+            let value = toml::to_string(rule).unwrap_or_default().trim().replace('\n', ", ");
+            return Err(DataError::setting("data.split", value, expected));
+        }
+        let rule = self.split.clone().unwrap_or_else(|| SplitRule::for_task(task));
+        rule.check()?;
+        Ok((format, task, rule))
+    }
+
+    /// The values that are given, by key.
+    fn values(&self) -> Table {
+        Table::try_from(self).unwrap_or_default()
+    }
+
+    /// Reads the files; `published` is the manifest, and the values that replace some of its section.
+    fn read(&self, data_dir: &Path, published: Option<(&Manifest, &Self)>) -> Result<Splits, DataError> {
+        let (format, task, rule) = self.check_files()?;
+        if self.files.is_empty() && self.train.is_empty() {
+            return Err(DataError::NoFile { format: format.name.to_owned() });
+        }
+        let loader = Loader::new(self, format, data_dir, published);
+        let [train, validation, test] = if !self.files.is_empty() {
+            splitting::split(&loader.read("files", &self.files)?, &rule, self)?
+        } else {
+            let train = loader.read("train", &self.train)?;
+            let (train, validation) = if self.validation.is_empty() {
+                let [train, validation, _] = splitting::split(&train, &rule.without_test(), self)?;
+                (train, validation)
+            } else {
+                (train, loader.read("validation", &self.validation)?)
+            };
+            [train, validation, loader.read("test", &self.test)?]
+        };
+        Ok(Splits {
+            train,
+            validation,
+            test,
+            columns: self.columns.clone(),
+            labels: self.labels.clone(),
+            cleaning: self.cleaning.clone().unwrap_or_default(),
+            baselines: Vec::new(),
+            naive_bayes: (task == Some("classification")).then(|| self.naive_bayes.unwrap_or_default()),
+            season: self.season,
+            missing_steps: self.missing_steps.unwrap_or(0),
+        })
+    }
+
+    /// Applies the cleaning to all columns of text with a role.
+    fn clean(&self, records: &mut Records) {
+        let cleaning = self.cleaning.clone().unwrap_or_default();
+        let changed = |text: &str, cleaned: &str| (text != cleaned).then(|| cleaned.to_owned());
+        let Columns { text, tokens, source, target, .. } = &self.columns;
+        let target = target.as_ref().filter(|_| source.is_some());
+        for column in [text.as_ref(), source.as_ref(), target].into_iter().flatten() {
+            records.map_texts(column, |text| changed(text, &cleaning.apply(text)));
+        }
+        if let Some(column) = tokens {
+            records.map_texts(column, |token| changed(token, &cleaning.apply_to_token(token)));
+        }
+    }
+}
+
+pub(super) fn shown(Paths(paths): &Paths) -> String {
+    paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
+}
+
+/// A dataset by name.
+pub(super) enum Described {
+    Generator(&'static Generator),
+    Published(&'static Manifest),
+}
+
+impl Described {
+    pub(super) fn named(name: &str) -> Result<Self, DataError> {
+        let generator = Generator::named(name).map(Self::Generator);
+        let unknown = || {
+            let generators = crate::generators::ALL.iter().map(|generator| generator.name);
+            let known: Vec<&str> =
+                generators.chain(Manifest::all().iter().map(|manifest| manifest.name.as_str())).collect();
+            let hint = did_you_mean(name, known.iter().copied());
+            DataError::setting("data.dataset", name, format!("unknown name{hint}; available: {}", known.join(", ")))
+        };
+        generator.or_else(|| Manifest::named(name).map(Self::Published)).ok_or_else(unknown)
+    }
+}
+
+/// Reads files of one format.
+struct Loader<'a> {
+    settings: &'a DataSettings,
+    format: &'static Format,
+    data_dir: &'a Path,
+    /// The manifest, and the values that replace some of its section.
+    published: Option<(&'a Manifest, &'a DataSettings)>,
+    locator: Locator<'a>,
+}
+
+impl<'a> Loader<'a> {
+    fn new(
+        settings: &'a DataSettings,
+        format: &'static Format,
+        data_dir: &'a Path,
+        published: Option<(&'a Manifest, &'a DataSettings)>,
+    ) -> Self {
+        let DataSettings { files, train, validation, test, archives, .. } = settings;
+        let locations = [files, train, validation, test].into_iter().flat_map(|Paths(paths)| paths);
+        let locator = Locator::new(data_dir, &archives.0, locations.map(PathBuf::as_path).collect());
+        Self { settings, format, data_dir, published, locator }
+    }
+
+    /// The manifest, if it describes the files of a field.
+    fn manifest(&self, field: &str) -> Option<&'a Manifest> {
+        let (manifest, own) = self.published?;
+        let own = match field {
+            "train" => &own.train,
+            "validation" => &own.validation,
+            "test" => &own.test,
+            _ => &own.files,
+        };
+        own.is_empty().then_some(manifest)
+    }
+
+    /// The cleaned records of all files of a field.
+    fn read(&self, field: &str, Paths(paths): &Paths) -> Result<Records, DataError> {
+        let manifest = self.manifest(field);
+        let names = self.settings.columns.names();
+        let mut records = Records::default();
+        for path in paths {
+            let found = self.locator.find(path, manifest.is_some())?;
+            let inputs: Vec<Input> = match (found, manifest) {
+                (Some(inputs), _) => inputs,
+                // The test split of a published dataset is often kept apart.
+                (None, Some(_)) if field == "test" => continue,
+                (None, Some(manifest)) => return Err(manifest.missing(self.data_dir, path)),
+                (None, None) => {
+                    let absent = std::io::Error::from(std::io::ErrorKind::NotFound);
+                    return Err(DataError::unreadable(&self.data_dir.join(path), absent));
+                }
+            };
+            for input in &inputs {
+                records.append(self.format.read(input, &self.settings.options, &names)?)?;
+            }
+        }
+        if let (Some(rows), Some(file)) = (self.settings.rows, records.file())
+            && records.len() != rows
+        {
+            return Err(DataError::damaged(file, format!("{} of {rows} rows", records.len())));
+        }
+        if let (true, Some(file)) = (field != "files" && records.is_empty(), records.file()) {
+            return Err(DataError::invalid(file, format!("no rows for data.{field}")));
+        }
+        self.settings.clean(&mut records);
+        match self.settings.distinct {
+            Some(true) => splitting::distinct(&records, &self.settings.columns),
+            _ => Ok(records),
+        }
+    }
+}

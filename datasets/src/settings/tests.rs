@@ -1,0 +1,170 @@
+use std::path::Path;
+
+use super::*;
+use crate::DataError;
+use crate::classification::Classification;
+use crate::corpus::Corpus;
+use crate::tagging::Tagging;
+
+fn settings(text: &str) -> DataSettings {
+    toml::from_str(text).unwrap()
+}
+
+fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    for (path, text) in files {
+        let path = dir.path().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    dir
+}
+
+fn reviews(count: usize) -> String {
+    let rows = (0..count).map(|row| format!("{};review {row}\n", if row % 2 == 0 { "good" } else { "bad" }));
+    std::iter::once("mark;text\n".to_owned()).chain(rows).collect()
+}
+
+#[test]
+fn settings_are_read_and_written() {
+    let text = "format = \"csv\"\nfiles = \"a.csv\"\n\n[columns]\ntext = \"text\"\nlabel = \"mark\"\n\n[split]\nby = \"every\"\n\
+                validation = 5\n\n[options]\nseparator = \";\"\n";
+    assert_eq!(settings(text).to_toml(), text);
+    assert_eq!(settings("files = [\"a\", \"b\"]").to_toml(), "files = [\"a\", \"b\"]\n");
+    for (text, part) in [
+        ("fromat = \"csv\"", "unknown field `fromat`"),
+        ("columns = { lable = \"x\" }", "unknown field `lable`"),
+        ("files = 3", "expected a path or a list of paths"),
+        ("cleaning = [\"rot13\"]", "rot13"),
+    ] {
+        let error = toml::from_str::<DataSettings>(text).unwrap_err().to_string();
+        assert!(error.contains(part), "{error}");
+    }
+}
+
+#[test]
+fn data_of_ones_own_are_described_like_published_ones() {
+    let dir =
+        folder(&[("mine/reviews.csv", &reviews(40)), ("test.csv", &reviews(6)), ("mine/a/x.txt", "So it goes.\n")]);
+    let own = "format = \"csv\"\ncolumns = { text = \"text\", label = \"mark\" }\n";
+    let of = |more: &str| settings(&format!("{own}{more}")).load(dir.path()).unwrap();
+    let sizes = |splits: &Splits| Split::ALL.map(|split| splits.split(split).len());
+    let splits = of("files = \"mine/reviews.csv\"");
+    assert_eq!((sizes(&splits), splits.columns.task()), ([36, 4, 0], Some("classification")));
+    assert_eq!(sizes(&of("train = \"mine/reviews.csv\"\ntest = \"test.csv\"")), [36, 4, 6]);
+    assert_eq!(sizes(&of("train = \"mine/reviews.csv\"\nvalidation = \"test.csv\"")), [40, 6, 0]);
+    assert_eq!(
+        sizes(&of(
+            "files = [\"mine/reviews.csv\", \"test.csv\"]\ndistinct = true\nsplit = { by = \"every\", validation = 2 }"
+        )),
+        [20, 20, 0]
+    );
+    let data = Classification::from_records(&splits, &splits.columns).unwrap();
+    assert_eq!(data.labels, ["bad", "good"]);
+    // The same columns for another task.
+    let running = settings("format = \"csv\"\ncolumns = { text = \"text\" }\nfiles = \"mine/reviews.csv\"");
+    let splits = running.load(dir.path()).unwrap();
+    let corpus = Corpus::from_records(&splits, &splits.columns).unwrap();
+    assert!(corpus.train.starts_with("review 0\nreview 1\n"), "{}", corpus.train);
+    // An absolute path, and a folder.
+    let path = dir.path().join("test.csv");
+    let absolute =
+        settings(&format!("{own}files = {:?}\nsplit = {{ by = \"rows\", validation = 0.5 }}", path.display()));
+    assert_eq!(sizes(&absolute.load(Path::new("elsewhere")).unwrap()), [3, 3, 0]);
+    let text =
+        settings("format = \"text\"\ntrain = \"mine/a\"\nvalidation = \"mine/a/x.txt\"\ncolumns = { text = \"text\" }");
+    assert_eq!(sizes(&text.load(dir.path()).unwrap()), [1, 1, 0]);
+}
+
+#[test]
+fn values_replace_those_of_a_dataset() {
+    let dir = folder(&[
+        ("ptb/ptb.train.txt", "no it was n't\n"),
+        ("ptb/ptb.valid.txt", "so it goes\n"),
+        ("own.txt", "quite another text\n"),
+    ]);
+    let text = |settings: &str, split: Split| {
+        let splits = toml::from_str::<DataSettings>(settings).unwrap().load(dir.path()).unwrap();
+        splits.split(split).joined("text", "text").unwrap()
+    };
+    assert_eq!(text("dataset = \"ptb\"", Split::Validation), "so it goes\n");
+    let own = "dataset = \"ptb\"\nvalidation = \"own.txt\"";
+    assert_eq!([text(own, Split::Train), text(own, Split::Validation)], ["no it was n't\n", "quite another text\n"]);
+    // The files of a dataset may lack folders, those of a user may not.
+    let error = settings("dataset = \"ptb\"\nvalidation = \"ptb/own.txt\"").load(dir.path()).unwrap_err().to_string();
+    assert!(error.starts_with("cannot read ") && error.contains("ptb/own.txt"), "{error}");
+    let error = settings("dataset = \"ptb\"\noptions = { encodng = \"latin-1\" }").check().unwrap_err().to_string();
+    assert!(error.contains("did you mean `encoding`?"), "{error}");
+    let execute = settings("dataset = \"execute\"\ncolumns = { groups = [\"nesting\"] }").load(dir.path()).unwrap();
+    assert_eq!(
+        (execute.columns.groups, execute.columns.source.as_deref()),
+        (vec!["nesting".to_owned()], Some("program"))
+    );
+}
+
+#[test]
+fn invalid_values_are_refused_with_the_field_and_the_way_out() {
+    let own = "format = \"csv\"\ncolumns = { text = \"text\", label = \"mark\" }\n";
+    for (text, parts) in [
+        ("".to_owned(), ["data.format = none", "csv"]),
+        ("dataset = \"nmes\"".to_owned(), ["data.dataset = nmes", "did you mean `names`?"]),
+        ("format = \"cvs\"".to_owned(), ["data.format = cvs", "did you mean `csv`?"]),
+        ("dataset = \"recall\"\nfiles = \"a.csv\"".to_owned(), ["data.files", "recall is generated"]),
+        ("dataset = \"recall\"\nlabels = [\"a\"]".to_owned(), ["data.labels", "recall is generated"]),
+        (format!("{own}files = \"a\"\ntest = \"b\""), ["data.test = b", "not both"]),
+        (format!("{own}test = \"b\""), ["data.test = b", "data.train"]),
+        (format!("{own}files = \"a\"\nseason = 7"), ["data.season = 7", "for forecasting only"]),
+        ("dataset = \"ptb\"\nlabels = [\"a\"]".to_owned(), ["data.labels", "for classification and tagging only"]),
+        (
+            format!("{own}train = \"a\"\nvalidation = \"b\"\nsplit = {{ by = \"every\", validation = 3 }}"),
+            ["data.split", "not needed"],
+        ),
+        (
+            format!("{own}files = \"a\"\nsplit = {{ by = \"rows\", validation = 1.5 }}"),
+            ["data.split.validation = 1.5", "fraction"],
+        ),
+    ] {
+        let error = settings(&text).check().unwrap_err();
+        assert!(matches!(error, DataError::Setting { .. }), "{error:?}");
+        let error = error.to_string();
+        assert!(parts.iter().all(|part| error.contains(part)), "{text}: {error}");
+        assert!(!error.contains("--"), "only the program has flags: {error}");
+    }
+    assert!(matches!(settings(own).load(Path::new("")), Err(DataError::NoFile { .. })));
+    assert!(settings(own).check().is_ok(), "files may be given later");
+}
+
+#[test]
+fn errors_in_columns_and_labels_name_the_line() {
+    let dir = folder(&[
+        ("train.csv", &reviews(20)),
+        ("valid.csv", &(reviews(2) + "odd;review\n")),
+        ("one.csv", "text\nx\ny\n"),
+        ("none.csv", "mark;text\n"),
+    ]);
+    let failure = |text: &str| {
+        let load = || {
+            let splits = settings(text).load(dir.path())?;
+            match splits.columns.task() {
+                Some("tagging") => Tagging::from_records(&splits, &splits.columns).map(drop),
+                _ => Classification::from_records(&splits, &splits.columns).map(drop),
+            }
+        };
+        load().unwrap_err().to_string().rsplit('/').next().unwrap().to_owned()
+    };
+    let own = "format = \"csv\"\ntrain = \"train.csv\"\nvalidation = \"valid.csv\"\n";
+    let error = failure(&format!("{own}columns = {{ text = \"text\", label = \"mark\" }}"));
+    assert_eq!(error, "valid.csv, line 4: invalid label \"odd\": expected one of bad, good, as in the training split");
+    let error = failure(&format!("{own}columns = {{ text = \"text\", label = \"marks\" }}"));
+    assert!(
+        error.starts_with("train.csv, line 1: no column `marks`, named as label (did you mean `mark`?)"),
+        "{error}"
+    );
+    let error = failure(&format!("{own}columns = {{ tokens = \"text\", tags = \"mark\" }}"));
+    assert!(error.contains("column `mark` has text, not lists of texts"), "{error}");
+    let error =
+        failure("format = \"csv\"\ntrain = \"train.csv\"\nvalidation = \"none.csv\"\ncolumns = { text = \"text\" }");
+    assert_eq!(error, "none.csv: no rows for data.validation");
+    let error = failure("format = \"csv\"\nfiles = [\"train.csv\", \"one.csv\"]\ncolumns = { text = \"text\" }");
+    assert!(error.starts_with("one.csv: the columns are `text`, but those of the files before are `mark`"), "{error}");
+}

@@ -1,0 +1,155 @@
+//! Formats of timestamps: parsing and writing.
+
+use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, Weekday};
+
+use super::{AtRow, INSTEAD, TimeStep, in_order, shown};
+
+/// A timestamp format. The numeric value of a timestamp is the number itself, the seconds since 1970 for a date, and those of its
+/// first day for a week.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Format {
+    Number,
+    /// A pattern, and the number of leading characters of its output.
+    Date(&'static str, usize),
+    /// Year and week number, with the first day of the week and the text that joins the two.
+    Week(Weekday, &'static str),
+}
+
+/// Pattern of dates of digits only.
+pub(super) const COMPACT: &str = "%Y%m%d%H%M%S";
+
+/// Lengths of dates of digits only: year and month, then with day, hour, minute, second.
+const COMPACT_LENGTHS: [usize; 5] = [6, 8, 10, 12, 14];
+
+/// Texts that join year and week number in ISO 8601 weeks.
+const ISO_JOINTS: [&str; 3] = ["-W", "W", ""];
+
+impl Format {
+    /// The supported formats, for messages.
+    pub(super) const FORMS: &str = "`2024-01-31`, `2024-01`, `2024-W05`, `2024-01-31 13:30`, `2024-01-31T13:30:00`, the same as digits \
+                         only such as `20240131`, or a whole number";
+
+    /// Bound on the magnitude of whole numbers, so that differences do not overflow.
+    const LARGEST: u64 = 1 << 62;
+
+    /// The formats that can parse a text, the most likely first. Only texts of digits have several.
+    pub(super) fn all(text: &str) -> Vec<Self> {
+        let pattern = if text.contains('T') { "%Y-%m-%dT%H:%M:%S" } else { "%Y-%m-%d %H:%M:%S" };
+        let lengths = ["2024-01", "2024-01-31", "2024-01-31 13:30", "2024-01-31 13:30:00"].map(str::len);
+        let dates = lengths.map(|length| Self::Date(pattern, length));
+        let compact = COMPACT_LENGTHS.map(|length| Self::Date(COMPACT, length));
+        let weeks = ISO_JOINTS.map(|joint| Self::Week(Weekday::Mon, joint));
+        let others = [Self::Week(Weekday::Sun, ""), Self::Number];
+        let all = dates.into_iter().chain(compact).chain(weeks).chain(others);
+        all.filter(|format| format.parse(text).is_some()).collect()
+    }
+
+    /// Parses a timestamp: the one that [`Format::format`] maps to exactly this text.
+    pub(super) fn parse(self, text: &str) -> Option<i64> {
+        let timestamp = match self {
+            Self::Number => text.parse().ok().filter(|number: &i64| number.unsigned_abs() < Self::LARGEST),
+            Self::Date(pattern, length) => {
+                let start_of_year = match pattern {
+                    COMPACT => "00000101000000",
+                    _ if pattern.contains('T') => "0000-01-01T00:00:00",
+                    _ => "0000-01-01 00:00:00",
+                };
+                let whole = format!("{text}{}", start_of_year.get(text.len()..)?);
+                let date = NaiveDateTime::parse_from_str(&whole, pattern).ok()?;
+                (pattern != COMPACT || plausible(date.year(), length)).then(|| date.and_utc().timestamp())
+            }
+            Self::Week(first, joint) => {
+                let (year, week) = text.split_at_checked(4)?;
+                let (year, week) = (year.parse().ok()?, week.strip_prefix(joint)?.parse().ok()?);
+                (!joint.is_empty() || plausible(year, text.len())).then(|| start_of_week(year, week, first))?
+            }
+        }?;
+        (self.format(timestamp)? == text).then_some(timestamp)
+    }
+
+    pub(super) fn format(self, timestamp: i64) -> Option<String> {
+        let date = || DateTime::from_timestamp(timestamp, 0).filter(|date| (0..10_000).contains(&date.year()));
+        match self {
+            Self::Number => Some(timestamp.to_string()),
+            Self::Date(pattern, length) => date()?.format(pattern).to_string().get(..length).map(str::to_owned),
+            Self::Week(first, joint) => {
+                let day = date()?.date_naive();
+                // A week belongs to the year that contains its fourth day.
+                let year = (day + TimeDelta::days(3)).year();
+                let number = 1 + (day - first_day(year, first)?).num_days() / 7;
+                Some(format!("{year:04}{joint}{number:02}"))
+            }
+        }
+    }
+
+    /// The unit step of timestamps in this format.
+    fn unit(self, timestamps: &[i64]) -> TimeStep {
+        match self {
+            Self::Number => TimeStep::Count(1),
+            Self::Date(..) => TimeStep::of_calendar(timestamps),
+            Self::Week(Weekday::Sun, _) => TimeStep::EpiWeeks(1),
+            Self::Week(..) => TimeStep::Weeks(1),
+        }
+    }
+
+    /// Whether timestamps of this format can have such a step.
+    pub(super) fn suits(self, step: TimeStep) -> bool {
+        match step {
+            TimeStep::Count(_) => self == Self::Number,
+            TimeStep::Weeks(_) => matches!(self, Self::Week(Weekday::Mon, _)),
+            TimeStep::EpiWeeks(_) => matches!(self, Self::Week(Weekday::Sun, _)),
+            TimeStep::Months(_) | TimeStep::MonthEnds(_) | TimeStep::Seconds(_) => matches!(self, Self::Date(..)),
+        }
+    }
+
+    /// Description, for messages.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Number => "a whole number",
+            Self::Date(..) => "a date",
+            Self::Week(Weekday::Sun, _) => "an epidemiological week",
+            Self::Week(..) => "an ISO 8601 week",
+        }
+    }
+
+    /// The step between all consecutive `times`, parsed in this format, of which `missing` steps may be missing.
+    pub(super) fn step(
+        self,
+        times: &[String],
+        missing: usize,
+        line: impl Fn(usize) -> usize,
+    ) -> Result<TimeStep, AtRow> {
+        let parse = |(row, time): (usize, &String)| {
+            let (found, first, name) = (shown(time), shown(&times[0]), self.name());
+            let message = || {
+                format!(
+                    "{found} does not have the format of {first} on line {} ({name}); correct it, {INSTEAD}",
+                    line(0)
+                )
+            };
+            self.parse(time).ok_or_else(|| (row, message()))
+        };
+        let timestamps = times.iter().enumerate().map(parse).collect::<Result<Vec<_>, _>>()?;
+        in_order(times, &timestamps, &line)?;
+        self.unit(&timestamps).repeated(times, &timestamps, missing)
+    }
+}
+
+/// Whether a date of digits only may have this year. Dates with hours start in 1900, since current Unix timestamps would otherwise
+/// look like dates.
+fn plausible(year: i32, length: usize) -> bool {
+    (if length > 8 { 1900..2200 } else { 1700..2200 }).contains(&year)
+}
+
+/// The first day of the first week of a year, which is the week of January 4.
+fn first_day(year: i32, first: Weekday) -> Option<NaiveDate> {
+    let fourth = NaiveDate::from_ymd_opt(year, 1, 4)?;
+    fourth.checked_sub_signed(TimeDelta::days(fourth.weekday().days_since(first).into()))
+}
+
+/// The start of a week; week numbers beyond the last week continue into the next year.
+fn start_of_week(year: i32, week: u32, first: Weekday) -> Option<i64> {
+    let days = 7 * (i64::from(week) - 1);
+    let day = first_day(year, first)?.checked_add_signed(TimeDelta::days(days))?;
+    Some(day.and_time(NaiveTime::MIN).and_utc().timestamp())
+}

@@ -48,7 +48,8 @@ pub trait Cell: Module + ModuleDisplay {
 /// Description of a cell, printed by `seqzoo describe`.
 #[derive(Debug, Clone, Copy)]
 pub struct CellInfo {
-    /// Names of its unidirectional and its bidirectional architecture in recipes; the first one is also that of its kernel.
+    /// Names of its unidirectional and its bidirectional architecture in recipes; the first one is also that of its
+    /// kernel.
     pub names: [&'static str; 2],
     /// The cell in one sentence.
     pub summary: &'static str,

@@ -11,8 +11,8 @@ use seqzoo_random::{Key, Rng, RngExt};
 /// function of the key and the example only, not of its row in the batch or of the other examples. Embedding dropout and
 /// DropConnect have one mask for the whole batch.
 ///
-/// Networks take `impl Into<DropoutKey>`: `None`, or `Some(key)` with a key that differs in each step, with row numbers as
-/// examples, or keys from [`DropoutKey::new`].
+/// Networks take `impl Into<DropoutKey>`: `None`, or `Some(key)` with a key that differs in each step, with row numbers
+/// as examples, or keys from [`DropoutKey::new`].
 ///
 /// ```
 /// use burn::tensor::{Device, Tensor};
@@ -42,8 +42,8 @@ impl DropoutKey {
     /// No dropout: inference.
     pub const NONE: Self = Self(None);
 
-    /// Keys of a step: `batch`, which differs in each step, for masks of the whole batch; `epoch`, which differs in each epoch, for
-    /// the masks of `examples`, which are the example in each row.
+    /// Keys of a step: `batch`, which differs in each step, for masks of the whole batch; `epoch`, which differs in
+    /// each epoch, for the masks of `examples`, which are the example in each row.
     pub fn new(batch: Key, epoch: Key, examples: &[u64]) -> Self {
         Self(Some(Keys { batch, epoch, examples: Some(examples.into()) }))
     }
@@ -80,8 +80,8 @@ impl DropoutKey {
         self.0.as_ref().map(|keys| keys.batch)
     }
 
-    /// Bernoulli mask of the given shape, whose first dimension is the batch: each element is true with probability `rate`. `None` at
-    /// inference.
+    /// Bernoulli mask of the given shape, whose first dimension is the batch: each element is true with probability
+    /// `rate`. `None` at inference.
     ///
     /// # Panics
     /// If there is not one example per row.

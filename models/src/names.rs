@@ -25,8 +25,9 @@ impl FieldNames {
     }
 }
 
-/// Declares the names of a type's fields in checkpoints: `names!(Gru { weights: "weights", weight_hn: "weight_hn" })`, or
-/// `names!(enum Backbone { … })`. A field that does not exist is a compile error, so a field is renamed together with its declaration.
+/// Declares the names of a type's fields in checkpoints: `names!(Gru { weights: "weights", weight_hn: "weight_hn" })`,
+/// or `names!(enum Backbone { … })`. A field that does not exist is a compile error, so a field is renamed together
+/// with its declaration.
 macro_rules! names {
     ($container:ident $(<$generic:ty>)? { $($field:ident: $name:literal),* $(,)? }) => {{
         const _: fn(&$container $(<$generic>)?) = |container| {

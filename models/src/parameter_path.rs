@@ -24,8 +24,8 @@ use seqzoo_random::{Key, Purpose};
 use crate::layers::Architecture;
 use crate::{cells, layers, networks};
 
-/// The declared name of a field in checkpoints, given the field and its container as Burn reports them to a visitor; `None` for types
-/// other than cells, layers and networks.
+/// The declared name of a field in checkpoints, given the field and its container as Burn reports them to a visitor;
+/// `None` for types other than cells, layers and networks.
 pub fn declared_name(container: &str, field: &str) -> Option<&'static str> {
     let all = networks::NAMES.iter().chain(layers::NAMES).chain([&cells::NAMES]);
     all.copied().flatten().find_map(|names| names.name(container, field))

@@ -90,7 +90,16 @@ impl Regularization {
         Regularization { recurrent_dropout: 0.0, zoneout: 0.0, dropout_key: DropoutKey::NONE };
 }
 
-/// Unidirectional recurrent layer: processes each row from its first time step to its last valid one.
+/// Unidirectional recurrent layer: applies a cell from each row's first time step to its last valid one.
+///
+/// ```text
+/// s_t = cell(x_t, s_{t−1})        s_0 is the initial state, zeros by default
+/// ```
+///
+/// Inputs are `[batch, time, input_size]`, outputs h_t are `[batch, time, hidden_size]`.
+///
+/// Differences from PyTorch's layers: `batch_first` is the only layout; padding needs no packing, and a layer is one
+/// layer deep (see [`Stack`](super::Stack)).
 ///
 /// ```
 /// use burn::tensor::{Device, Tensor};
@@ -107,10 +116,17 @@ pub struct Unidirectional<C> {
     forward: C,
 }
 
-/// Bidirectional recurrent layer: one cell per direction, with concatenated hidden states `[h→ ; h←]`.
+/// Bidirectional recurrent layer: one cell per direction, with concatenated hidden states.
 ///
-/// The backward cell starts at each row's last valid time step and ends at its first, as in PyTorch's packed sequences.
-/// Requires the whole sequence, so it cannot stream.
+/// ```text
+/// s→_t = cell→(x_t, s→_{t−1})      s←_t = cell←(x_t, s←_{t+1})      output_t = [h→_t ; h←_t]
+/// ```
+///
+/// Inputs are `[batch, time, input_size]`, outputs are `[batch, time, 2 · hidden_size]`. The backward cell starts at
+/// each row's last valid time step and ends at its first, as in PyTorch's packed sequences. Requires the whole
+/// sequence, so it cannot stream.
+///
+/// Differences from PyTorch's layers: those of [`Unidirectional`].
 ///
 /// Schuster and Paliwal, "Bidirectional recurrent neural networks", IEEE Transactions on Signal Processing 45, 1997.
 ///

@@ -11,7 +11,14 @@ use crate::dropout_key::{DropoutKey, bernoulli_mask};
 
 /// Dropout: sets each element to zero with probability `rate` and scales the rest by 1 / (1 − `rate`).
 ///
+/// ```text
+/// y = m ⊙ x / (1 − rate)        m = 0 with probability rate, else 1
+/// ```
+///
 /// The first dimension of `input` is the batch.
+///
+/// Differences from PyTorch's `Dropout`: the mask is a function of the key; without a key, as at inference, nothing is
+/// dropped.
 ///
 /// Srivastava et al., "Dropout", JMLR 15, 2014.
 ///
@@ -69,8 +76,8 @@ pub fn embedding_dropout(table: Tensor<2>, rate: f64, dropout_key: impl Into<Dro
     }
 }
 
-/// DropConnect on the recurrent weights of a cell (parameters whose declared names start with `weight_h`), with one mask
-/// for all sequences of a batch and all their time steps.
+/// DropConnect on the recurrent weights of a cell (parameters whose declared names start with `weight_h`), with one
+/// mask for all sequences of a batch and all their time steps.
 ///
 /// Merity et al., "Regularizing and optimizing LSTM language models", ICLR 2018, after Wan et al. 2013 (DropConnect).
 ///

@@ -81,8 +81,8 @@ impl Linear {
     }
 }
 
-/// x W + b over the last dimension: `[…, input_size]` to `[…, output_size]`. Uses the kernel of linear layers if available, so a row
-/// has the same bits alone and in a batch.
+/// x W + b over the last dimension: `[…, input_size]` to `[…, output_size]`. Uses the kernel of linear layers if
+/// available, so a row has the same bits alone and in a batch.
 pub(crate) fn product<const D: usize>(
     input: Tensor<D>,
     weight: Tensor<2>,

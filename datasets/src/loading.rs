@@ -287,6 +287,9 @@ impl<'a> Loader<'a> {
     /// The records without those that lack their label.
     fn with_labels(&self, records: Records) -> Result<Records, DataError> {
         let Columns { text: Some(_), label: Some(name), .. } = &self.settings.columns else { return Ok(records) };
+        if records.is_empty() {
+            return Ok(records);
+        }
         let labels = records.texts("label", name)?;
         let (labeled, missing): (Vec<usize>, Vec<usize>) =
             (0..records.len()).partition(|&row| !labels[row].trim().is_empty());

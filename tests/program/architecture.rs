@@ -126,6 +126,10 @@ impl Modules {
             let relative = source.strip_prefix(&source_folder).ok()?.with_extension("");
             let mut path: Vec<String> = relative.iter().map(|part| part.to_str().unwrap().to_owned()).collect();
             path.retain(|part| part != "lib" && part != "main");
+            // Test modules in files of their own are not part of the package.
+            if path.last().is_some_and(|part| part == "tests") {
+                return None;
+            }
             Some((path, without_tests(&read(&source))))
         };
         let mut sources: BTreeMap<Vec<String>, String> = BTreeMap::new();

@@ -155,7 +155,10 @@ fn errors_in_columns_and_labels_name_the_line() {
     };
     let own = "format = \"csv\"\ntrain = \"train.csv\"\nvalidation = \"valid.csv\"\n";
     let error = failure(&format!("{own}columns = {{ text = \"text\", label = \"mark\" }}"));
-    assert_eq!(error, "valid.csv, line 4: invalid label \"odd\": expected one of bad, good, as in the training split");
+    assert_eq!(
+        error,
+        "valid.csv, line 4: invalid label \"odd\": expected one of bad, good; name all labels in data.labels, or stratify the splits"
+    );
     let error = failure(&format!("{own}columns = {{ text = \"text\", label = \"marks\" }}"));
     assert!(
         error.starts_with("train.csv, line 1: no column `marks` to use as label (did you mean `mark`?)"),

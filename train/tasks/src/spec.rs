@@ -218,7 +218,7 @@ impl ModelSpec {
     /// Shape of the recurrent layers for inputs of `input_size` features.
     ///
     /// # Panics
-    /// If the backbone is a perceptron, which [`ModelSpec::check_recurrent`] refuses.
+    /// If the backbone is a perceptron, which validation refuses.
     pub fn stack(&self, input_size: usize) -> StackShape {
         let Backbone::Recurrent(architecture) = self.backbone else { panic!("a perceptron has no recurrent layers") };
         let DropoutSettings { layers: dropout, locked, recurrent, zoneout, .. } = self.dropout;

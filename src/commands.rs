@@ -311,7 +311,8 @@ pub fn check_split(examples: &dyn Examples, split: Split, recipe: &Recipe) -> Re
     examples.check(split, &recipe.task).map_err(|message| Failure::new(DATA, message))?;
     if examples.size(split).0 == 0 {
         let (name, split) = (recipe.data_name(), split.name());
-        let message = format!("{name} has no {split} split in these data; choose another split");
+        let message =
+            format!("the {split} split of {name} has no examples; see the notes above, or choose another split");
         return Err(Failure::new(DATA, message));
     }
     Ok(())

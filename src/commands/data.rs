@@ -209,7 +209,7 @@ impl Show {
         let dataset = dataset(&self.name)?;
         let mut out = io::stdout().lock();
         writeln!(out, "{}: {}\nlicense: {}", dataset.name, dataset.summary, dataset.license)?;
-        if let Some(manifest) = Manifest::named(dataset.name) {
+        if let Some(manifest) = Manifest::named(dataset.name).filter(|manifest| !manifest.data.to_toml().is_empty()) {
             writeln!(out, "\nformat, columns and splits:\n{}", manifest.data.to_toml().trim_end())?;
         }
         for file in dataset.files() {

@@ -23,7 +23,7 @@ use crate::say::say;
 #[derive(Debug, Args)]
 pub struct Forecast {
     #[command(flatten)]
-    answerer: ModelArgs,
+    model: ModelArgs,
     /// CSV file with the run's columns, to forecast from its last rows [default: the series trained on]
     #[arg(long, value_name = "FILE")]
     csv: Option<PathBuf>,
@@ -62,7 +62,7 @@ struct Forecasted {
 
 impl Forecast {
     pub fn run(&self) -> Result<(), Failure> {
-        let (run, name, model) = self.answerer.open()?;
+        let (run, name, model) = self.model.open()?;
         let forecaster = model.forecaster()?;
         let probabilities = self.probabilities(forecaster.head())?;
         let past = match &self.csv {
@@ -70,7 +70,7 @@ impl Forecast {
             Some(path) => {
                 let series = recent_rows(path, &run.environment.settings.recipe, forecaster.step())?;
                 forecaster.check_series(&series)?;
-                let framing = forecaster.framing();
+                let framing = forecaster.rolling_origin();
                 Past::of(&series, framing).ok_or_else(|| {
                     let (rows, window) = (series.rows(), framing.window);
                     Failure::new(DATA, format!("{}: {rows} rows, but the model needs {window}", path.display()))

@@ -3,11 +3,11 @@
 use std::io::{self, Write};
 
 use clap::Args;
-use seqzoo_inference::Sampling;
+use seqzoo_inference::{PredictError, Sampling};
 use seqzoo_kernels::pooled;
 
 use super::{ModelArgs, unescaped};
-use crate::failure::Failure;
+use crate::failure::{Failure, USAGE};
 
 /// Generate text from a prompt with a language model, token by token.
 ///
@@ -16,7 +16,7 @@ use crate::failure::Failure;
 #[derive(Debug, Args)]
 pub struct Generate {
     #[command(flatten)]
-    answerer: ModelArgs,
+    model: ModelArgs,
     /// Prompt. Escapes: \n newline, \t tab, \\ backslash.
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     prompt: String,
@@ -49,12 +49,15 @@ fn probability(text: &str) -> Result<f64, String> {
 
 impl Generate {
     pub fn run(&self) -> Result<(), Failure> {
-        let (_, _, model) = self.answerer.open()?;
+        let (_, _, model) = self.model.open()?;
         let Self { temperature, top_k, top_p, seed, .. } = *self;
         let sampling = Sampling { temperature, top_k, top_p, seed };
         pooled(|| {
             let prompt = unescaped(&self.prompt);
-            let mut generated = model.generate(&prompt, sampling)?;
+            let mut generated = model.generate(&prompt, sampling).map_err(|error| match error {
+                PredictError::Empty { .. } => Failure::new(USAGE, format!("--prompt: {error}")),
+                error => error.into(),
+            })?;
             let mut out = io::stdout().lock();
             write!(out, "{prompt}")?;
             out.flush()?;

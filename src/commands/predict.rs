@@ -26,7 +26,7 @@ use crate::failure::{DATA, Failure, USAGE};
 #[derive(Debug, Args)]
 pub struct Predict {
     #[command(flatten)]
-    answerer: ModelArgs,
+    model: ModelArgs,
     /// Text to predict from, or - for standard input, one text per line. Escapes, in this argument alone: \n newline, \t tab,
     /// \\ backslash.
     #[arg(required_unless_present = "file", conflicts_with = "file", allow_hyphen_values = true)]
@@ -82,7 +82,7 @@ struct Failed {
 
 impl Predict {
     pub fn run(&self) -> Result<(), Failure> {
-        let (run, _, model) = self.answerer.open()?;
+        let (run, _, model) = self.model.open()?;
         for (flag, is_conllu) in [
             ("--format conll", self.format() == Format::Conll),
             ("--input-format conllu", self.input_format == Some(InputFormat::Conllu)),

@@ -87,7 +87,7 @@ fn errors_in_a_recipe_file_name_the_line_and_the_nearest_field() {
     );
     let wrong = recipe.replace("epochs = 4", "epochs = \"four\"");
     fs::write(place.path("wrong.toml"), &wrong).unwrap();
-    refused(&place, &["train", "wrong.toml"], 3, &["wrong.toml", &line(&wrong, "\"four\""), "expected usize"]);
+    refused(&place, &["train", "wrong.toml"], 3, &["wrong.toml", &line(&wrong, "\"four\""), "expected a whole number"]);
     fs::write(place.path("broken.toml"), "summary = ").unwrap();
     refused(&place, &["train", "broken.toml"], 3, &["broken.toml", "line 1"]);
     let impossible = recipe.replace("batch_size = 64", "batch_size = 0");
@@ -156,7 +156,7 @@ fn a_missing_split_is_rejected_before_training() {
         }
     }
     let arguments = ["train", "imdb", "--data-dir", "data", "--set", "expected.split=test"];
-    refused(&place, &arguments, 4, &["imdb has no test split"]);
+    refused(&place, &arguments, 4, &["the test split of imdb has no examples"]);
     assert!(!place.path("runs").exists(), "no run is created");
 }
 

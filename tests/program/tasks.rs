@@ -79,14 +79,18 @@ fn beam_search_returns_distinct_hypotheses_by_probability() {
     assert!(trained.contains("digits, nesting: 4, 2"), "{trained}");
     let predict = |more: &[&str]| place.json(&[&["predict", "run", "a=12\\nprint(a+7)", "--json"], more].concat());
     let (greedy, beam) = (predict(&[]), predict(&["--beam", "4"]));
-    let hypotheses = beam["answers"].as_array().unwrap();
+    let hypotheses = beam["hypotheses"].as_array().unwrap();
     let probabilities: Vec<f64> = hypotheses.iter().map(|one| one["probability"].as_f64().unwrap()).collect();
     assert!(hypotheses.len() == 4 && probabilities.is_sorted_by(|one, other| one >= other), "{beam}");
     assert!(probabilities[0] >= greedy["probability"].as_f64().unwrap() - 1e-9, "{greedy} {beam}");
     // The target vocabulary has twelve characters and the end-of-sequence token.
     let wide = predict(&["--beam", "100"]);
-    let texts: Vec<&str> =
-        wide["answers"].as_array().unwrap().iter().map(|answer| answer["answer"].as_str().unwrap()).collect();
+    let texts: Vec<&str> = wide["hypotheses"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|hypothesis| hypothesis["prediction"].as_str().unwrap())
+        .collect();
     let distinct: std::collections::HashSet<&str> = texts.iter().copied().collect();
     assert_eq!((texts.len(), distinct.len()), (100, 100), "{texts:?}");
     let refused = place.run(&["predict", "run", ""]);

@@ -404,8 +404,24 @@ fn flatten(table: &Table) -> BTreeMap<String, Value> {
     leaves
 }
 
+/// A message about a wrong type without the names of Rust's types.
+fn plain_types(message: &str) -> String {
+    let Some((start, expected)) = message.split_once(", expected ") else { return message.to_owned() };
+    let plain = match expected.trim_end() {
+        "usize" | "u64" | "u32" | "i64" => "a whole number",
+        "f64" | "f32" => "a number",
+        "a sequence" => "a list",
+        "a map" => "a table",
+        "a boolean" => "true or false",
+        other if other.starts_with("struct ") => "a table",
+        other => other,
+    };
+    format!("{start}, expected {plain}")
+}
+
 /// Appends the nearest expected name to messages such as "unknown field `x`, expected one of `a`, `b`".
 fn with_nearest(message: &str) -> String {
+    let message = &plain_types(message);
     let mut quoted = message.split('`').skip(1).step_by(2);
     let hint = match message.starts_with("unknown ") {
         true => quoted.next().and_then(|name| nearest(name, quoted)),

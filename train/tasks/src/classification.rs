@@ -26,13 +26,13 @@ pub use settings::Settings;
 pub use training::ClassificationTraining;
 
 /// The task.
-pub static TASK: Classify = Classify;
+pub static TASK: ClassificationTask = ClassificationTask;
 
 /// Text classification: one label per text.
 #[derive(Debug)]
-pub struct Classify;
+pub struct ClassificationTask;
 
-impl Task for Classify {
+impl Task for ClassificationTask {
     fn name(&self) -> &'static str {
         "classification"
     }

@@ -30,13 +30,13 @@ pub use settings::{DistributionKind, Settings};
 pub use training::ForecastingTraining;
 
 /// The task.
-pub static TASK: Forecast = Forecast;
+pub static TASK: ForecastingTask = ForecastingTask;
 
 /// Forecasting: the next values of a time series.
 #[derive(Debug)]
-pub struct Forecast;
+pub struct ForecastingTask;
 
-impl Task for Forecast {
+impl Task for ForecastingTask {
     fn name(&self) -> &'static str {
         "forecasting"
     }
@@ -115,7 +115,7 @@ impl Examples for Series {
     }
 
     fn check(&self, split: Split, settings: &Table) -> Result<(), String> {
-        let RollingOrigin { window, horizon, .. } = crate::spec::settings::<Settings>(settings).framing();
+        let RollingOrigin { window, horizon, .. } = crate::spec::settings::<Settings>(settings).rolling_origin();
         if !self.origins(split, window, horizon).is_empty() {
             return Ok(());
         }
@@ -193,7 +193,7 @@ impl Codec {
     /// The codec of a series and a recipe's model.
     fn of(spec: &ModelSpec, series: &Series) -> Self {
         let settings: Settings = spec.settings();
-        let past = Past::of(series, settings.framing());
+        let past = Past::of(series, settings.rolling_origin());
         let past = past.unwrap_or(Past { rows: Vec::new(), first_row: 0, times: Vec::new(), next_times: Vec::new() });
         Self {
             columns: series.columns.iter().map(|column| column.name.clone()).collect(),
@@ -269,7 +269,7 @@ impl crate::Codec for Codec {
 
     fn check(&self, spec: &ModelSpec) -> Result<(), InvalidShape> {
         let columns = self.columns.len();
-        let RollingOrigin { window, horizon, .. } = spec.settings::<Settings>().framing();
+        let RollingOrigin { window, horizon, .. } = spec.settings::<Settings>().rolling_origin();
         let fits = columns > 0
             && [self.scaling.means.len(), self.scaling.std.len()] == [columns; 2]
             && self.recent_rows.iter().all(|row| row.len() == columns)

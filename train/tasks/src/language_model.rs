@@ -33,13 +33,13 @@ pub use training::LanguageModelTraining;
 pub use windows::{Window, windows};
 
 /// The task.
-pub static TASK: PredictNextToken = PredictNextToken;
+pub static TASK: LanguageModelTask = LanguageModelTask;
 
 /// Language modeling: the next token of a text.
 #[derive(Debug)]
-pub struct PredictNextToken;
+pub struct LanguageModelTask;
 
-impl Task for PredictNextToken {
+impl Task for LanguageModelTask {
     fn name(&self) -> &'static str {
         "language-model"
     }

@@ -211,7 +211,7 @@ const fn evaluation_limits(rows: usize) -> BatchLimits {
 pub const MAX_BATCH_TOKENS: usize = 1 << 16;
 
 /// Pads rows of token ids to a tensor `[rows, time]`; also returns the length of each row.
-fn rectangle<'a>(rows: impl Iterator<Item = &'a [u32]> + Clone, device: &Device) -> (Tensor<2, Int>, Vec<usize>) {
+fn pad_rows<'a>(rows: impl Iterator<Item = &'a [u32]> + Clone, device: &Device) -> (Tensor<2, Int>, Vec<usize>) {
     let Padded { tokens, lengths, time } = batch::pad(rows);
     (Tensor::from_data(TensorData::new(tokens, [lengths.len(), time]), device), lengths)
 }

@@ -29,13 +29,13 @@ pub use settings::Settings;
 pub use training::Seq2SeqTraining;
 
 /// The task.
-pub static TASK: Seq2Seq = Seq2Seq;
+pub static TASK: Seq2SeqTask = Seq2SeqTask;
 
 /// Sequence to sequence: a target sequence for each source sequence.
 #[derive(Debug)]
-pub struct Seq2Seq;
+pub struct Seq2SeqTask;
 
-impl Task for Seq2Seq {
+impl Task for Seq2SeqTask {
     fn name(&self) -> &'static str {
         "seq2seq"
     }

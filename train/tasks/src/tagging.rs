@@ -30,13 +30,13 @@ pub use settings::Settings;
 pub use training::TaggingTraining;
 
 /// The task.
-pub static TASK: Tag = Tag;
+pub static TASK: TaggingTask = TaggingTask;
 
 /// Sequence tagging: one label per token of a sentence.
 #[derive(Debug)]
-pub struct Tag;
+pub struct TaggingTask;
 
-impl Task for Tag {
+impl Task for TaggingTask {
     fn name(&self) -> &'static str {
         "tagging"
     }

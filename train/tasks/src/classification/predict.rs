@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Codec, examples};
 use crate::{
-    Examples, Output, PredictError, Predictor, TextOptions, TrainedModel, evaluation_limits, examples_as, rectangle,
+    Examples, Output, PredictError, Predictor, TextOptions, TrainedModel, evaluation_limits, examples_as, pad_rows,
 };
 
 /// Batches for evaluation and prediction.
@@ -73,7 +73,7 @@ impl TextClassifier {
     pub fn gradient_norms_by_distance(&self, examples: &[Example]) -> Vec<f64> {
         let encoded = examples.iter().map(|example| (self.encode(&example.text), example.label));
         let (rows, labels): (Vec<Vec<u32>>, Vec<usize>) = encoded.filter(|(row, _)| !row.is_empty()).unzip();
-        let (tokens, lengths) = rectangle(rows.iter().map(Vec::as_slice), &self.device.clone().autodiff());
+        let (tokens, lengths) = pad_rows(rows.iter().map(Vec::as_slice), &self.device.clone().autodiff());
         self.network.clone().train().gradient_norms(tokens, &lengths, &labels)
     }
 
@@ -194,7 +194,7 @@ pub(super) fn log_probabilities(
         if stop() {
             return None;
         }
-        let (tokens, lengths) = rectangle(batch.iter().map(|&index| rows[index]), device);
+        let (tokens, lengths) = pad_rows(batch.iter().map(|&index| rows[index]), device);
         let logits = network.forward(tokens, &lengths, None);
         let labels = logits.dims()[1];
         let values = Array::of(log_softmax(logits, 1)).values;

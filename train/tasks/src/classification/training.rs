@@ -11,7 +11,7 @@ use seqzoo_models::networks::Classifier;
 
 use super::predict::{log_probabilities, score};
 use super::{Codec, Settings};
-use crate::{BatchLoss, Codec as _, Files, ModelSpec, RecurrentState, StepKeys, TrainingTask, rectangle};
+use crate::{BatchLoss, Codec as _, Files, ModelSpec, RecurrentState, StepKeys, TrainingTask, pad_rows};
 
 /// An encoded text.
 #[derive(Debug, Clone)]
@@ -72,7 +72,7 @@ impl TrainingTask for ClassificationTraining {
         keys: StepKeys,
         device: &Device,
     ) -> BatchLoss {
-        let (tokens, lengths) = rectangle(batch.iter().map(|&index| self.train[index].tokens.as_slice()), device);
+        let (tokens, lengths) = pad_rows(batch.iter().map(|&index| self.train[index].tokens.as_slice()), device);
         let labels: Vec<i32> = batch.iter().map(|&index| self.train[index].label as i32).collect();
         let labels = Tensor::<2, Int>::from_data(TensorData::new(labels, [batch.len(), 1]), device);
         let logits = network.forward(tokens, &lengths, keys.dropout(batch));

@@ -57,8 +57,8 @@ impl SeriesForecaster {
     }
 
     /// Parameters of rolling-origin evaluation.
-    pub fn framing(&self) -> RollingOrigin {
-        self.spec.settings::<Settings>().framing()
+    pub fn rolling_origin(&self) -> RollingOrigin {
+        self.spec.settings::<Settings>().rolling_origin()
     }
 
     /// Forecast head.
@@ -77,7 +77,7 @@ impl SeriesForecaster {
     /// # Panics
     /// If the shape of the past is not `[window][columns]`.
     pub fn forecast(&self, past: &Past) -> Vec<Vec<f64>> {
-        let window = self.framing().window;
+        let window = self.rolling_origin().window;
         assert!(past.rows.len() == window && past.rows.iter().all(|row| row.len() == self.codec.columns.len()));
         let mut values = Vec::new();
         let last = past.rows[window - 1][0];
@@ -104,7 +104,7 @@ impl SeriesForecaster {
 
     /// Forecasts after each origin, in the target's unit: `[origins][horizon][width of the head]`.
     fn forecasts(&self, series: &Series, origins: &[usize]) -> Vec<Vec<Vec<f64>>> {
-        let RollingOrigin { window, horizon, .. } = self.framing();
+        let RollingOrigin { window, horizon, .. } = self.rolling_origin();
         let past = self.codec.windows(series, origins, window, &self.device);
         let outputs = Array::of(self.network.forecast(past, &vec![window; origins.len()])).values;
         let width = self.head().output_size();
@@ -117,7 +117,7 @@ impl SeriesForecaster {
 
     /// Rolling-origin evaluation on a split of a series with the same columns, one batch of forecasts at a time.
     pub fn evaluate_series(&self, series: &Series, split: Split) -> Evaluation {
-        let (framing, head) = (self.framing(), self.head());
+        let (framing, head) = (self.rolling_origin(), self.head());
         let origins = series.origins(split, framing.window, framing.horizon);
         let mut batches = origins.chunks(EVALUATION_BATCH);
         let mut batch = Vec::new().into_iter();
@@ -163,7 +163,7 @@ impl Predictor for SeriesForecaster {
         examples: &dyn Examples,
         split: Split,
     ) -> Result<Vec<(&'static str, Evaluation)>, PredictError> {
-        Ok(examples_as::<Series>(examples)?.baselines(split, self.framing()))
+        Ok(examples_as::<Series>(examples)?.baselines(split, self.rolling_origin()))
     }
 
     fn as_any(&self) -> &dyn Any {
@@ -331,7 +331,7 @@ mod tests {
         let scores = task.validate(&network, &device, &|| false).unwrap();
         // Ten validation rows have eight origins with a horizon of three.
         assert_eq!(scores.examples, 24);
-        let framing = task.framing();
+        let framing = task.rolling_origin();
         let mut squares = 0.0;
         for origin in series.origins(Split::Validation, framing.window, framing.horizon) {
             let past = task.codec.windows(&series, &[origin], framing.window, &device);

@@ -53,7 +53,7 @@ impl Default for Settings {
 
 impl Settings {
     /// Window, horizon and folds.
-    pub fn framing(&self) -> RollingOrigin {
+    pub fn rolling_origin(&self) -> RollingOrigin {
         RollingOrigin { window: self.window, horizon: self.horizon, folds: self.folds }
     }
 

@@ -27,7 +27,7 @@ impl ForecastingTraining {
     /// # Errors
     /// If the sizes of the model do not match the data.
     pub fn new(spec: &ModelSpec, series: &Series) -> Result<Self, InvalidShape> {
-        let RollingOrigin { window, horizon, .. } = spec.settings::<Settings>().framing();
+        let RollingOrigin { window, horizon, .. } = spec.settings::<Settings>().rolling_origin();
         let codec = Codec::of(spec, series);
         codec.check(spec)?;
         Ok(Self {
@@ -38,13 +38,13 @@ impl ForecastingTraining {
         })
     }
 
-    pub(super) fn framing(&self) -> RollingOrigin {
-        self.spec.settings::<Settings>().framing()
+    pub(super) fn rolling_origin(&self) -> RollingOrigin {
+        self.spec.settings::<Settings>().rolling_origin()
     }
 
     /// Scaled target values after each origin, `[origins, horizon]`.
     fn targets(&self, origins: &[usize], device: &Device) -> Tensor<2> {
-        let horizon = self.framing().horizon;
+        let horizon = self.rolling_origin().horizon;
         let target = self.series.target();
         let scaled = |&origin: &usize| {
             let from = self.codec.origin(target[origin - 1]);
@@ -65,7 +65,7 @@ impl TrainingTask for ForecastingTraining {
     }
 
     fn batches(&self, epoch: u64) -> Vec<Vec<usize>> {
-        let window = self.framing().window;
+        let window = self.rolling_origin().window;
         let lengths = vec![window; self.origins.len()];
         batch::shuffled(
             &lengths,
@@ -83,7 +83,7 @@ impl TrainingTask for ForecastingTraining {
         keys: StepKeys,
         device: &Device,
     ) -> BatchLoss {
-        let RollingOrigin { window, horizon, .. } = self.framing();
+        let RollingOrigin { window, horizon, .. } = self.rolling_origin();
         let origins: Vec<usize> = batch.iter().map(|&index| self.origins[index]).collect();
         let past = self.codec.windows(&self.series, &origins, window, device);
         let loss =
@@ -97,7 +97,7 @@ impl TrainingTask for ForecastingTraining {
     }
 
     fn validate(&self, network: &Forecaster, device: &Device, stop: &dyn Fn() -> bool) -> Option<Scores> {
-        let RollingOrigin { window, horizon, .. } = self.framing();
+        let RollingOrigin { window, horizon, .. } = self.rolling_origin();
         let (mut loss, mut squares, mut count) = (0.0, 0.0, 0);
         for origins in self.series.origins(Split::Validation, window, horizon).chunks(EVALUATION_BATCH) {
             if stop() {

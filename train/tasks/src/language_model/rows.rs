@@ -4,7 +4,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 
 /// Maximum number of rows of an evaluation, minimum number of predictions per row, and time steps per window.
 const EVALUATION_ROWS: usize = 10;
-const EVALUATION_LEAST: usize = 1_000;
+const MIN_PREDICTIONS_PER_ROW: usize = 1_000;
 pub(super) const EVALUATION_STEPS: usize = 100;
 
 /// Number of context tokens before the first counted prediction of each evaluation row except the first.
@@ -53,7 +53,7 @@ pub(super) struct EvaluationRows {
 impl EvaluationRows {
     pub(super) fn new(tokens: &[u32]) -> Self {
         let predictions = tokens.len().saturating_sub(1);
-        let count = (predictions / EVALUATION_LEAST).clamp(1, EVALUATION_ROWS);
+        let count = (predictions / MIN_PREDICTIONS_PER_ROW).clamp(1, EVALUATION_ROWS);
         let steps = (predictions + (count - 1) * CONTEXT).div_ceil(count);
         let (mut rows, mut counted_from, mut counted) = (Vec::new(), Vec::new(), 0);
         for row in 0..count {
@@ -86,7 +86,7 @@ mod tests {
             let tokens: Vec<u32> = (0..length as u32).collect();
             let text = EvaluationRows::new(&tokens);
             prop_assert!(text.rows.rows.iter().all(|row| row.len() == text.rows.rows[0].len()));
-            prop_assert!(text.rows.rows.len() == 1 || text.rows.rows[0].len() > EVALUATION_LEAST);
+            prop_assert!(text.rows.rows.len() == 1 || text.rows.rows[0].len() > MIN_PREDICTIONS_PER_ROW);
             let mut predicted: Vec<u32> = Vec::new();
             for (row, &from) in text.rows.rows.iter().zip(&text.counted_from) {
                 prop_assert!(from >= CONTEXT || row.first() == Some(&0) || row.is_empty());

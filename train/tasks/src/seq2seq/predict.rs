@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use super::{BEGIN, Codec, Encoded, Settings, examples};
 use crate::{
-    Examples, Output, PredictError, Predictor, TextOptions, TrainedModel, evaluation_limits, examples_as, rectangle,
+    Examples, Output, PredictError, Predictor, TextOptions, TrainedModel, evaluation_limits, examples_as, pad_rows,
 };
 
 /// Batches for evaluation.
@@ -103,20 +103,26 @@ impl Predictor for Transducer {
                 PredictError::Empty { .. } => PredictError::Empty { index },
                 other => other,
             })?;
-            let Some((answer, probability)) = found.first() else { return Ok(self.empty_output()) };
+            let Some((prediction, probability)) = found.first() else { return Ok(self.empty_output()) };
             let each: Vec<Value> = found
                 .iter()
-                .map(|(answer, probability)| json!({"answer": answer, "probability": probability}))
+                .map(|(prediction, probability)| json!({"prediction": prediction, "probability": probability}))
                 .collect();
-            let json =
-                [("answer", json!(answer)), ("probability", json!(probability)), ("answers", Value::Array(each))];
-            Ok(Output::new(format!("{answer:<10} {probability:.4}"), json))
+            let json = [
+                ("prediction", json!(prediction)),
+                ("probability", json!(probability)),
+                ("hypotheses", Value::Array(each)),
+            ];
+            Ok(Output::new(format!("{prediction:<10} {probability:.4}"), json))
         };
         texts.iter().enumerate().map(output).collect()
     }
 
     fn empty_output(&self) -> Output {
-        Output::new(String::new(), [("answer", Value::Null), ("probability", Value::Null), ("answers", json!([]))])
+        Output::new(
+            String::new(),
+            [("prediction", Value::Null), ("probability", Value::Null), ("hypotheses", json!([]))],
+        )
     }
 
     fn as_any(&self) -> &dyn Any {
@@ -173,7 +179,7 @@ pub(super) fn evaluate(
 }
 
 fn sources(pairs: &[&Encoded], device: &Device) -> (Tensor<2, Int>, Vec<usize>) {
-    rectangle(pairs.iter().map(|pair| pair.source.as_slice()), device)
+    pad_rows(pairs.iter().map(|pair| pair.source.as_slice()), device)
 }
 
 /// The mean loss per target token under teacher forcing, and the number of target tokens.

@@ -14,7 +14,7 @@ use serde_json::json;
 
 use super::{Codec, Encoded};
 use crate::{
-    Examples, Output, PredictError, Predictor, TextOptions, TrainedModel, evaluation_limits, examples_as, rectangle,
+    Examples, Output, PredictError, Predictor, TextOptions, TrainedModel, evaluation_limits, examples_as, pad_rows,
 };
 
 /// Batches for evaluation and prediction.
@@ -140,9 +140,9 @@ pub(super) fn sentences(rows: &[&Encoded], device: &Device) -> TaggerInput {
             row.characters.iter().map(Vec::as_slice).map(index).collect()
         })
         .collect();
-    let (tokens, lengths) = rectangle(rows.iter().map(|row| row.words.as_slice()), device);
-    let (characters, word_lengths) = rectangle(distinct.iter().copied(), device);
-    let (word_indices, _) = rectangle(word_indices.iter().map(Vec::as_slice), device);
+    let (tokens, lengths) = pad_rows(rows.iter().map(|row| row.words.as_slice()), device);
+    let (characters, word_lengths) = pad_rows(distinct.iter().copied(), device);
+    let (word_indices, _) = pad_rows(word_indices.iter().map(Vec::as_slice), device);
     TaggerInput {
         tokens,
         lengths,

@@ -282,7 +282,7 @@ impl Checkpoints {
         let prefix = reason.prefix();
         let targets = (1u32..).map(|number| self.dir.join(format!("{prefix}-{number}-{name}")));
         let target = targets.take(1_000_000).find(|path| !path.exists()).unwrap_or_else(|| self.dir.join(prefix));
-        let rename = faults::point("aside-rename").and_then(|()| fs::rename(path, target));
+        let rename = faults::point("quarantine-rename").and_then(|()| fs::rename(path, target));
         rename.map_err(|source| CheckpointError::Unwritable { path: path.to_owned(), source })
     }
 

@@ -23,9 +23,9 @@ pub const POINTS: [&str; 12] = [
     "save-committed",
     "prune-remove",
     "load-read",
-    "aside-rename",
+    "quarantine-rename",
     "journal-append",
-    "metrics-cut",
+    "metrics-truncate",
     "rollback-record",
     "rollback-load",
 ];

@@ -371,7 +371,7 @@ impl ModelFolder {
             if file.metadata()?.len() <= bytes {
                 return Ok(());
             }
-            faults::point("metrics-cut")?;
+            faults::point("metrics-truncate")?;
             file.set_len(bytes)?;
             file.sync_all()
         })

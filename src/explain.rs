@@ -235,7 +235,7 @@ mod tests {
     fn a_field_is_explained_by_its_full_or_short_name() {
         let pooling = explain("task.pooling").unwrap();
         assert_eq!(pooling, explain("pooling").unwrap());
-        assert!(pooling.contains("default  \"last\"") && pooling.contains("used by  classification\n"), "{pooling}");
+        assert!(pooling.contains("default  \"last\"") && pooling.contains("used by  classification"), "{pooling}");
         assert!(explain("training.epochs").unwrap().contains("default  required"));
         assert!(explain("seed").unwrap().contains("used by  every task"));
         assert!(explain("trainng.epochs").err().unwrap().to_string().contains("did you mean `training.epochs`?"));

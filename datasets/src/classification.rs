@@ -127,7 +127,7 @@ impl Classification {
 
     /// SHA-256 digest of the labels and the training and validation splits: equal digests mean equal training data.
     pub fn digest(&self) -> String {
-        let mut digest = Digest::new();
+        let mut digest = Digest::default();
         self.labels.iter().for_each(|label| digest.text(label));
         for example in self.train.iter().chain(&self.validation) {
             digest.text(&example.text);

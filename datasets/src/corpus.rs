@@ -89,7 +89,7 @@ impl Corpus {
 
     /// SHA-256 digest of the training and validation splits: equal digests mean equal training data.
     pub fn digest(&self) -> String {
-        let mut digest = Digest::new();
+        let mut digest = Digest::default();
         [&self.train, &self.validation].into_iter().for_each(|text| digest.text(text));
         digest.finish()
     }

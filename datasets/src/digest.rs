@@ -2,26 +2,35 @@
 
 use sha2::{Digest as _, Sha256};
 
-/// SHA-256 over a sequence of texts and numbers.
-pub(crate) struct Digest(Sha256);
+/// SHA-256 over a sequence of texts and numbers, which a run saves to recognize its data.
+///
+/// ```
+/// use seqzoo_datasets::digest::Digest;
+///
+/// let digest = |texts: &[&str]| {
+///     let mut digest = Digest::default();
+///     texts.iter().for_each(|text| digest.text(text));
+///     digest.finish()
+/// };
+/// assert_ne!(digest(&["ab", "c"]), digest(&["a", "bc"]));
+/// ```
+#[derive(Default)]
+pub struct Digest(Sha256);
 
 impl Digest {
-    pub(crate) fn new() -> Self {
-        Self(Sha256::new())
-    }
-
-    pub(crate) fn number(&mut self, number: u64) {
+    /// Adds a number.
+    pub fn number(&mut self, number: u64) {
         self.0.update(number.to_le_bytes());
     }
 
-    /// Prefixed with its length, so that adjacent texts cannot be confused.
-    pub(crate) fn text(&mut self, text: &str) {
+    /// Adds a text, prefixed with its length, so that adjacent texts cannot be confused.
+    pub fn text(&mut self, text: &str) {
         self.number(text.len() as u64);
         self.0.update(text);
     }
 
     /// The digest in hexadecimal.
-    pub(crate) fn finish(self) -> String {
+    pub fn finish(self) -> String {
         self.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 }

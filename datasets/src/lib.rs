@@ -21,7 +21,7 @@ pub mod cleaning;
 pub mod columns;
 pub mod conllu;
 pub mod corpus;
-mod digest;
+pub mod digest;
 pub mod formats;
 pub mod generators;
 mod loading;

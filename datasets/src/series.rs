@@ -222,7 +222,7 @@ impl Series {
 
     /// SHA-256 digest of columns, times and split boundaries: equal digests mean equal data.
     pub fn digest(&self) -> String {
-        let mut digest = Digest::new();
+        let mut digest = Digest::default();
         [self.rows(), self.train_end, self.validation_end].into_iter().for_each(|size| digest.number(size as u64));
         for column in &self.columns {
             digest.text(&column.name);

@@ -122,7 +122,7 @@ impl Tagging {
 
     /// SHA-256 digest of the labels and the training and validation splits: equal digests mean equal training data.
     pub fn digest(&self) -> String {
-        let mut digest = Digest::new();
+        let mut digest = Digest::default();
         digest.number(self.labels.len() as u64);
         self.labels.iter().for_each(|label| digest.text(label));
         for split in [&self.train, &self.validation] {

@@ -82,7 +82,7 @@ impl Transduction {
 
     /// SHA-256 digest of the training and validation splits: equal digests mean equal training data.
     pub fn digest(&self) -> String {
-        let mut digest = Digest::new();
+        let mut digest = Digest::default();
         for split in [&self.train, &self.validation] {
             digest.number(split.len() as u64);
             split.iter().flat_map(|pair| [&pair.source, &pair.target]).for_each(|text| digest.text(text));

@@ -155,7 +155,7 @@ fn generation_is_deterministic_per_seed_and_rejects_invalid_arguments() {
     assert_eq!(write(&["-n", "60", "--top-p", "1e-9"]).out, greedy);
     for (more, code, part) in [
         (&["--prompt", "Keys §"][..], 2, "is not in the model's vocabulary"),
-        (&["--prompt", ""], 4, "the text is empty"),
+        (&["--prompt", ""], 2, "the text is empty"),
         (&["--prompt", "a", "--temperature", "-1"], 2, "a number of at least 0"),
         (&["--prompt", "a", "--top-p", "0"], 2, "above 0 and at most 1"),
         (&["--prompt", "a", "--model", "lstn"], 2, "did you mean `lstm`"),

@@ -259,10 +259,7 @@ impl<'a> Loader<'a> {
                 // Copies of a published dataset often lack the test split.
                 (None, Some(_)) if field == "test" => continue,
                 (None, Some(manifest)) => return Err(manifest.missing(self.data_dir, path)),
-                (None, None) => {
-                    let absent = std::io::Error::from(std::io::ErrorKind::NotFound);
-                    return Err(DataError::unreadable(&self.data_dir.join(path), absent));
-                }
+                (None, None) => return Err(absent(&self.data_dir.join(path))),
             };
             for input in &inputs {
                 records.append(self.format.read(input, &self.settings.options, &names)?)?;
@@ -307,3 +304,14 @@ impl<'a> Loader<'a> {
 
 #[cfg(test)]
 mod tests;
+
+/// The error for a location without files.
+fn absent(path: &Path) -> DataError {
+    if path.ancestors().skip(1).any(Path::is_file) {
+        return DataError::invalid(path, "the archive has no such file");
+    }
+    match path.metadata() {
+        Ok(_) => DataError::invalid(path, "the folder has no files"),
+        Err(error) => DataError::unreadable(path, error),
+    }
+}

@@ -175,3 +175,17 @@ fn errors_in_columns_and_labels_name_the_line() {
         "{error}"
     );
 }
+
+#[test]
+fn errors_about_locations_without_files_say_what_is_there() {
+    let dir = folder(&[("empty.tar", &"\0".repeat(1024))]);
+    std::fs::create_dir(dir.path().join("empty")).unwrap();
+    for (location, problem) in
+        [("empty", "folder has no files"), ("nothing.csv", "cannot read"), ("empty.tar/a", "archive has no such file")]
+    {
+        let text = format!("format = \"csv\"\nfiles = \"{location}\"\ncolumns = {{ text = \"text\" }}");
+        let error = settings(&text).load(dir.path()).map(drop).unwrap_err().to_string();
+        assert!(error.contains(location) && error.contains(problem), "{error}");
+        assert!(!error.contains("entity"), "{error}");
+    }
+}

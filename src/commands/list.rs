@@ -3,11 +3,13 @@
 use std::io::Write;
 
 use clap::{Args, ValueEnum};
+use seqzoo_datasets::scores::Metric;
 use seqzoo_datasets::{catalog, formats};
 use seqzoo_models::Architecture;
 use seqzoo_run::Backend;
 use seqzoo_run::recipe::SHIPPED;
 use seqzoo_run::settings::Settings;
+use seqzoo_tasks::Task;
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
@@ -55,7 +57,7 @@ impl Kind {
                 catalog::all().iter().map(|data| (data.name.to_owned(), data.summary.to_owned())).collect()
             }
             Kind::Formats => formats::ALL.map(|format| (format.name.to_owned(), format_summary(format))).to_vec(),
-            Kind::Tasks => seqzoo_tasks::ALL.map(|task| (task.name().to_owned(), task.summary().to_owned())).to_vec(),
+            Kind::Tasks => seqzoo_tasks::ALL.map(|task| (task.name().to_owned(), task_summary(task))).to_vec(),
             Kind::Backends => Backend::ALL.map(|one| (one.name().to_owned(), backend_summary(one))).to_vec(),
         }
     }
@@ -77,6 +79,15 @@ names of models to probe, as in seqzoo probe 3xlstm+residual
 fn format_summary(format: &formats::Format) -> String {
     let options: Vec<&str> = formats::COMMON.iter().chain(format.options).map(|(name, _)| *name).collect();
     format!("{}; columns: {}; options: {}", format.summary, format.columns, options.join(", "))
+}
+
+fn task_summary(task: &dyn Task) -> String {
+    let metric = |metric: &Metric| match metric.unit {
+        "" => metric.name.to_owned(),
+        unit => format!("{} ({unit})", metric.name),
+    };
+    let metrics: Vec<String> = task.metrics().iter().map(metric).collect();
+    format!("{}; metrics: {}", task.summary(), metrics.join(", "))
 }
 
 fn recipe_summary(name: &str) -> String {

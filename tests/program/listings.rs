@@ -8,6 +8,7 @@ fn listings_and_descriptions_match_their_snapshots() {
     for arguments in [
         &["list", "models"][..],
         &["list", "recipes"],
+        &["list", "tasks"],
         &["describe", "lstm"],
         &["describe", "bigru"],
         &["describe", "agreement"],

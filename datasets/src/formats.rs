@@ -22,7 +22,7 @@ macro_rules! formats {
     };
 }
 
-formats![class_files, class_folders, conllu, csv, text];
+formats![class_files, class_folders, conllu, csv, labeled_lines, text];
 
 /// A file format.
 #[derive(Debug)]

@@ -189,3 +189,24 @@ fn errors_about_locations_without_files_say_what_is_there() {
         assert!(!error.contains("entity"), "{error}");
     }
 }
+
+#[test]
+fn labeled_lines_are_texts_after_their_label() {
+    let lines = "neg dull\r\n\npos:very  a story, and what a story!\nneg\tlong \n";
+    let dir = folder(&[("lines.txt", lines), ("bare.txt", "neg dull\n\npos\n"), ("blank.txt", " \n")]);
+    let load = |file: &str, more: &str| {
+        let own = "format = \"labeled-lines\"\ncolumns = { text = \"text\", label = \"label\" }";
+        let settings = settings(&format!("{own}\ntrain = \"{file}\"\nvalidation = \"lines.txt\"\n{more}"));
+        let splits = settings.load(dir.path()).map_err(|error| error.to_string())?;
+        Classification::from_records(&splits, &splits.columns).map_err(|error| error.to_string())
+    };
+    let data = load("lines.txt", "options = { sublabel = \":\" }").unwrap();
+    assert_eq!(data.labels, ["neg", "pos"]);
+    let texts: Vec<&str> = data.train.iter().map(|example| &*example.text).collect();
+    assert_eq!(texts, ["dull", "a story, and what a story!", "long"]);
+    assert_eq!(load("lines.txt", "").unwrap().labels, ["neg", "pos:very"]);
+    let error = load("bare.txt", "").map(drop).unwrap_err();
+    assert!(error.contains("bare.txt, line 3: expected a label, a space and a text"), "{error}");
+    let error = load("blank.txt", "").map(drop).unwrap_err();
+    assert!(error.contains("blank.txt: empty"), "{error}");
+}

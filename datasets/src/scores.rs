@@ -43,12 +43,12 @@ impl Metric {
     /// Root mean squared error.
     pub const RMSE: Self = Self::lower("rmse", "unit of the target");
 
-    /// A metric of which higher values are better.
+    /// A metric whose higher values are better.
     pub const fn higher(name: &'static str, unit: &'static str) -> Self {
         Self { name, direction: Direction::Higher, unit }
     }
 
-    /// A metric of which lower values are better.
+    /// A metric whose lower values are better.
     pub const fn lower(name: &'static str, unit: &'static str) -> Self {
         Self { name, direction: Direction::Lower, unit }
     }

@@ -60,7 +60,7 @@ impl TimeStep {
         let is_date = |time: &&String| Format::Date(COMPACT, 8).parse(time).is_some();
         let dates = times.iter().filter(is_date).count();
         if let Some(index) = candidates.iter().position(|(_, step)| step.is_ok()) {
-            // Whole numbers of which all but a few are dates are dates with mistakes.
+            // If all but a few whole numbers are dates, the others are mistaken dates.
             let mistaken = candidates[index].0 == Format::Number && 10 * dates >= 9 * times.len();
             let date = candidates.iter().position(|(format, _)| *format == Format::Date(COMPACT, 8));
             return candidates.swap_remove(date.filter(|_| mistaken).unwrap_or(index)).1;

@@ -1,4 +1,4 @@
-use crate::{Finished, TestDir};
+use crate::{Finished, LANGUAGES, TestDir};
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::process::Stdio;
@@ -162,28 +162,8 @@ fn a_tagger_normalizes_unicode_and_ignores_byte_order_marks() {
 #[test]
 fn prediction_cleans_texts_like_training() {
     let place = TestDir::new();
-    let languages = [
-        "Arabic",
-        "Chinese",
-        "Czech",
-        "Dutch",
-        "English",
-        "French",
-        "German",
-        "Greek",
-        "Irish",
-        "Italian",
-        "Japanese",
-        "Korean",
-        "Polish",
-        "Portuguese",
-        "Russian",
-        "Scottish",
-        "Spanish",
-        "Vietnamese",
-    ];
     fs::create_dir_all(place.path("data/names/names")).unwrap();
-    for (number, language) in languages.iter().enumerate() {
+    for (number, language) in LANGUAGES.iter().enumerate() {
         let first = char::from(b'A' + number as u8);
         let names: String = "abcdefghijkl".chars().map(|c| format!("{first}{c}é\n")).collect();
         fs::write(place.path(&format!("data/names/names/{language}.txt")), names).unwrap();

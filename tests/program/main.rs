@@ -16,6 +16,28 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
+/// Labels of the dataset names.
+const LANGUAGES: [&str; 18] = [
+    "Arabic",
+    "Chinese",
+    "Czech",
+    "Dutch",
+    "English",
+    "French",
+    "German",
+    "Greek",
+    "Irish",
+    "Italian",
+    "Japanese",
+    "Korean",
+    "Polish",
+    "Portuguese",
+    "Russian",
+    "Scottish",
+    "Spanish",
+    "Vietnamese",
+];
+
 /// A temporary working directory for the program.
 pub(crate) struct TestDir {
     dir: tempfile::TempDir,

@@ -1,4 +1,4 @@
-use crate::TestDir;
+use crate::{LANGUAGES, TestDir};
 use std::fs;
 
 #[test]
@@ -171,28 +171,8 @@ fn generation_is_deterministic_per_seed_and_rejects_invalid_arguments() {
 #[test]
 fn examples_without_a_token_are_left_out_of_training_and_every_metric() {
     let place = TestDir::new();
-    let languages = [
-        "Arabic",
-        "Chinese",
-        "Czech",
-        "Dutch",
-        "English",
-        "French",
-        "German",
-        "Greek",
-        "Irish",
-        "Italian",
-        "Japanese",
-        "Korean",
-        "Polish",
-        "Portuguese",
-        "Russian",
-        "Scottish",
-        "Spanish",
-        "Vietnamese",
-    ];
     fs::create_dir_all(place.path("data/names")).unwrap();
-    for (number, language) in languages.into_iter().enumerate() {
+    for (number, language) in LANGUAGES.into_iter().enumerate() {
         let name = |index: u8| format!("{}{}x\n", char::from(b'A' + number as u8), char::from(b'a' + index));
         // Marks without a word token, some of them in the validation split.
         let marks = if language == "Korean" { "-\n*\n(\n)\n&\n%\n$\n/\n=\n+\n" } else { "" };

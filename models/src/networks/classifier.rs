@@ -121,7 +121,7 @@ impl Classifier {
 
     /// Logits, `[batch, labels]`.
     ///
-    /// `tokens` is `[batch, time]`, of which `lengths` are valid. `dropout_key` is the key of this step's dropout
+    /// `tokens` is `[batch, time]`, with `lengths` valid steps per sequence. `dropout_key` is the key of this step's dropout
     /// masks; `None` at inference.
     ///
     /// # Panics

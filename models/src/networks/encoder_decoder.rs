@@ -213,7 +213,7 @@ impl EncoderDecoder {
         }
     }
 
-    /// Encodes `source`, `[batch, time]`, of which `lengths` are valid.
+    /// Encodes `source`, `[batch, time]`, with `lengths` valid steps per sequence.
     ///
     /// `dropout_key` is the key of this step's dropout masks; `None` at inference.
     ///

@@ -255,7 +255,7 @@ impl Forecaster {
         &self.head
     }
 
-    /// Forecast, `[batch, horizon, k]`, from the past values, `[batch, time, features]`, of which `lengths` are valid;
+    /// Forecast, `[batch, horizon, k]`, from the past values, `[batch, time, features]`, with `lengths` valid steps per sequence;
     /// a perceptron uses all of them.
     ///
     /// `dropout_key` is the key of this step's dropout masks; `None` at inference.

@@ -121,7 +121,7 @@ impl LanguageModel {
         self.stack.shape().hidden_sizes.len()
     }
 
-    /// Applies embedding and stack to `tokens`, `[batch, time]`, of which `lengths` are valid.
+    /// Applies embedding and stack to `tokens`, `[batch, time]`, with `lengths` valid steps per sequence.
     ///
     /// `states` has one initial state per layer; `None` means zeros. `dropout_key` is the key of this step's dropout
     /// masks; `None` at inference.

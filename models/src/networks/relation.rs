@@ -94,7 +94,7 @@ impl RelationClassifier {
 
     /// Logits of the relation between the two `spans` of each row, `[batch, labels]`.
     ///
-    /// `tokens` is `[batch, time]`, of which `lengths` are valid. `dropout_key` is the key of this step's dropout
+    /// `tokens` is `[batch, time]`, with `lengths` valid steps per sequence. `dropout_key` is the key of this step's dropout
     /// masks; `None` at inference.
     ///
     /// # Panics

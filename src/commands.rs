@@ -157,8 +157,9 @@ impl DataArgs {
             (None, Some(name)) => say(format_args!("loading {name} …")),
             (None, None) => say(format_args!("loading {} …", settings.shown_files())),
         }
-        let data = settings.load(&self.base(&settings))?;
-        let Prepared { examples, note } = recipe.task()?.examples(&data, &recipe.task)?;
+        let task = recipe.task()?;
+        let data = settings.load(&self.base(&settings), task.data())?;
+        let Prepared { examples, note } = task.examples(&data, &recipe.task)?;
         for note in data.notes.iter().chain(&note) {
             say(format_args!("note: {note}"));
         }
@@ -174,7 +175,7 @@ impl DataArgs {
                     format!("--text: {} is not running text; --text is for language models", recipe.data_name());
                 return Err(Failure::new(USAGE, message));
             }
-            let columns = Columns { text: Some("text".to_owned()), ..Columns::default() };
+            let columns = Columns::default().with("text", "text");
             let files = if path == Path::new(STANDARD_INPUT) { Paths(vec![path.clone()]) } else { file(path) };
             return Ok(DataSettings { format: Some("text".to_owned()), files, columns, ..DataSettings::default() });
         }
@@ -270,7 +271,7 @@ fn check_table(recipe: &Recipe) -> Result<(), Failure> {
         let message = format!("--csv: dataset {} is not a table; use `seqzoo train forecast`", recipe.data_name());
         return Err(Failure::new(USAGE, message));
     }
-    if recipe.data.columns.target.is_none() {
+    if recipe.data.columns.get("target").is_none() {
         return Err(Failure::new(USAGE, "--target COLUMN is missing: name the column to forecast"));
     }
     Ok(())

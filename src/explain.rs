@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use seqzoo_datasets::baselines::NaiveBayesFeatures;
 use seqzoo_datasets::cleaning::CleaningStep;
 use seqzoo_datasets::formats;
-use seqzoo_datasets::splitting::SplitRule;
+use seqzoo_datasets::split_rule::SplitRule;
 use seqzoo_run::did_you_mean;
 use seqzoo_run::recipe::Section;
 use seqzoo_tasks::fields::{self, Alternative, Field, Values};
@@ -23,6 +23,15 @@ struct Entry {
 impl Entry {
     fn name(&self) -> String {
         format!("{}.{}", self.section, self.field.name)
+    }
+
+    /// The field, with the tasks that use it in front of its meaning unless all do.
+    fn with_tasks(&self) -> Field {
+        let mut field = self.field.clone();
+        if self.tasks.len() < seqzoo_tasks::ALL.len() {
+            field.meaning = format!("{}: {}", self.used_by(), field.meaning);
+        }
+        field
     }
 
     fn used_by(&self) -> String {
@@ -52,8 +61,7 @@ fn entries() -> Vec<Entry> {
     let mut entries = vec![Entry { section: "task", field: kind, tasks: every() }];
     for task in seqzoo_tasks::ALL {
         for Section { name: section, fields, .. } in Section::all(task) {
-            let is_read = |field: &Field| section != "data.columns" || task.roles().contains(&field.name.as_str());
-            for field in fields.into_iter().filter(is_read) {
+            for field in fields {
                 match entries.iter_mut().find(|entry| entry.section == section && entry.field == field) {
                     Some(entry) => entry.tasks.push(task.name()),
                     None => entries.push(Entry { section, field, tasks: vec![task.name()] }),
@@ -134,7 +142,10 @@ pub fn reference() -> String {
     for Section { name, meaning, .. } in Section::all(any) {
         let _ = write!(text, "\n## [{name}]\n\n{meaning}\n");
         if name != "task" {
-            table(&mut text, entries.iter().filter(|entry| entry.section == name).map(|entry| &entry.field));
+            let of_section = entries.iter().filter(|entry| entry.section == name);
+            let mut fields: Vec<Field> = of_section.map(Entry::with_tasks).collect();
+            fields.sort_by(|one, other| one.name.cmp(&other.name));
+            table(&mut text, fields.into_iter());
             if name == "data" {
                 data_tables(&mut text);
             }
@@ -150,7 +161,7 @@ pub fn reference() -> String {
             let own = |entry: &&Entry| {
                 entry.section == "task" && entry.field.name != KIND && entry.tasks.contains(&task.name())
             };
-            table(&mut text, entries.iter().filter(own).map(|entry| &entry.field));
+            table(&mut text, entries.iter().filter(own).map(|entry| entry.field.clone()));
         }
     }
     text
@@ -165,7 +176,7 @@ fn data_tables(text: &mut String) {
     );
     for Alternative { name, meaning, fields } in fields::alternatives::<SplitRule>("by") {
         let _ = write!(text, "\n`by = \"{name}\"`: {meaning}\n");
-        table(text, fields.iter());
+        table(text, fields.into_iter());
     }
     text.push_str("\n### [data.options]\n\nOptions of the format.\n\n| format | option | meaning |\n|---|---|---|\n");
     for (option, meaning) in formats::COMMON {
@@ -181,14 +192,14 @@ fn data_tables(text: &mut String) {
         let _ = writeln!(text, "| `{name}` | {} |", escaped(&meaning));
     }
     text.push_str("\n### [data.naive_bayes]\n\nFeatures of the naive Bayes baseline.\n");
-    table(text, fields::of::<NaiveBayesFeatures>().iter());
+    table(text, fields::of::<NaiveBayesFeatures>().into_iter());
 }
 
 fn escaped(text: &str) -> String {
     text.replace('|', "\\|")
 }
 
-fn table<'a>(text: &mut String, fields: impl Iterator<Item = &'a Field>) {
+fn table(text: &mut String, fields: impl Iterator<Item = Field>) {
     text.push_str("\n| field | meaning | default | values |\n|---|---|---|---|\n");
     for field in fields {
         let values = match &field.values {
@@ -203,7 +214,7 @@ fn table<'a>(text: &mut String, fields: impl Iterator<Item = &'a Field>) {
         };
         let default = match &field.default {
             Some(default) => format!("`{default}`"),
-            None => default(field),
+            None => default(&field),
         };
         let (meaning, values) = (escaped(&field.meaning), escaped(&values));
         let _ = writeln!(text, "| `{}` | {meaning} | {default} | {values} |", field.name);

@@ -4,6 +4,8 @@ use std::path::Path;
 use std::sync::LazyLock;
 
 use crate::DataError;
+use crate::columns::Columns;
+use crate::data_spec::DataSpec;
 use crate::generators;
 use crate::published::Manifest;
 pub use crate::published::Source;
@@ -15,8 +17,8 @@ use crate::splits::Splits;
 pub struct Dataset {
     /// The name in recipes.
     pub name: &'static str,
-    /// Name of the task that its columns determine.
-    pub task: &'static str,
+    /// Columns by role, which determine the tasks that it is for, see [`DataSpec::fits`]; none for a table of the user.
+    pub columns: Columns,
     /// One line for listings.
     pub summary: &'static str,
     /// Example input for a trained model.
@@ -46,7 +48,7 @@ pub fn all() -> &'static [Dataset] {
     static ALL: LazyLock<Vec<Dataset>> = LazyLock::new(|| {
         let generated = generators::ALL.iter().map(|generator| Dataset {
             name: generator.name,
-            task: generator.columns().task().unwrap_or_default(),
+            columns: generator.columns(),
             summary: generator.summary,
             example: generator.example,
             license: "same as seqzoo",
@@ -54,7 +56,7 @@ pub fn all() -> &'static [Dataset] {
         });
         let published = Manifest::all().iter().map(|manifest| Dataset {
             name: &manifest.name,
-            task: manifest.data.task().unwrap_or_default(),
+            columns: manifest.data.columns.clone(),
             summary: &manifest.summary,
             example: &manifest.example,
             license: &manifest.license,
@@ -79,11 +81,11 @@ impl Dataset {
         }
     }
 
-    /// Loads the dataset; published files are searched for in `dir`.
+    /// Loads the dataset for a task; published files are searched for in `dir`.
     ///
     /// # Errors
     /// [`DataError`], which names the file and the fix.
-    pub fn load(&self, dir: &Path) -> Result<Splits, DataError> {
-        DataSettings { dataset: Some(self.name.to_owned()), ..DataSettings::default() }.load(dir)
+    pub fn load(&self, dir: &Path, spec: &'static DataSpec) -> Result<Splits, DataError> {
+        DataSettings { dataset: Some(self.name.to_owned()), ..DataSettings::default() }.load(dir, spec)
     }
 }

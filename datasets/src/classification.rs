@@ -6,13 +6,28 @@ use std::sync::Arc;
 use crate::DataError;
 pub use crate::baselines::{Baseline, NaiveBayesFeatures};
 use crate::cleaning::Cleaning;
-use crate::columns::Columns;
+use crate::data_spec::{Content, DataSpec, Role};
 use crate::digest::Digest;
 use crate::naive_bayes::NaiveBayes;
 use crate::records::Records;
 pub use crate::records::Split;
 use crate::scores::{ConfusionMatrix, Evaluation, Group};
+use crate::split_rule::SplitRule;
 use crate::splits::Splits;
+
+/// Data for sequence classification.
+pub static DATA: DataSpec = DataSpec {
+    task: "classification",
+    roles: &[
+        Role::required("text", Content::Text, "Column of the texts."),
+        Role::required("label", Content::Label, "Column of the label of each text."),
+        Role::GROUPS,
+    ],
+    fields: &["labels", "naive_bayes"],
+    default_split: SplitRule::SHUFFLED,
+    split_rules: &["shuffle", "rows", "every"],
+    split_note: "whole texts are assigned to splits",
+};
 
 /// A text and its label.
 #[derive(Debug, Clone, PartialEq)]
@@ -49,9 +64,8 @@ impl Classification {
     ///
     /// # Errors
     /// If a column is missing, a label is not among those of the dataset, or there are fewer than two labels.
-    pub fn from_records(splits: &Splits, columns: &Columns) -> Result<Self, DataError> {
-        let text = Columns::need("text", columns.text.as_ref())?;
-        let label = Columns::need("label", columns.label.as_ref())?;
+    pub fn from_records(splits: &Splits) -> Result<Self, DataError> {
+        let (text, label) = (splits.columns.need("text")?, splits.columns.need("label")?);
         let labels = splits.labels_of(splits.train.texts("label", label)?.iter().map(|label| &**label));
         if labels.len() < 2 {
             let detail =
@@ -63,7 +77,7 @@ impl Classification {
                 return Ok(Vec::new());
             }
             let (texts, names) = (records.texts("text", text)?, records.texts("label", label)?);
-            let groups = records.groups(&columns.groups)?;
+            let groups = records.groups(splits.columns.several("groups"))?;
             let indices = label_indices(&labels);
             let example = |row: usize| {
                 let label = indices.get(&*names[row]).copied().ok_or_else(|| {

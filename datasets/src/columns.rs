@@ -1,92 +1,103 @@
 //! Columns by role.
 
-use schemars::JsonSchema;
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
+use toml::{Table, Value};
 
 use crate::DataError;
 
-/// Names of the columns that a task uses, by role.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Columns {
-    /// classification, language-model: column of the texts.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub text: Option<String>,
-    /// classification: column of the label of each text.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub label: Option<String>,
-    /// tagging: column of the tokens of each sentence.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub tokens: Option<String>,
-    /// tagging: column of the tags, one per token.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub tags: Option<String>,
-    /// seq2seq: column of the source texts.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub source: Option<String>,
-    /// seq2seq: column of the target texts; forecasting: column to forecast.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub target: Option<String>,
-    /// forecasting: column of the timestamps, in order and with equal steps; without it, rows are numbered.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub time: Option<String>,
-    /// forecasting: further input columns (past covariates), known up to the forecast origin.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub features: Vec<String>,
-    /// classification, seq2seq: columns whose values define groups, for which metrics are reported separately.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub groups: Vec<String>,
+/// Names of the columns of a dataset by role, such as `{ text = "review", groups = ["length"] }`. Which roles there are depends on the
+/// task, see [`DataSpec`](crate::data_spec::DataSpec).
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Columns(BTreeMap<String, Names>);
+
+/// One name or several.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged, expecting = "expected the name of a column or a list of names")]
+enum Names {
+    One(String),
+    Many(Vec<String>),
+}
+
+impl Names {
+    fn as_slice(&self) -> &[String] {
+        match self {
+            Self::One(name) => std::slice::from_ref(name),
+            Self::Many(names) => names,
+        }
+    }
 }
 
 impl Columns {
-    pub(crate) fn is_empty(&self) -> bool {
-        *self == Self::default()
+    /// Adds a column with a role, in place of any previous one.
+    pub fn with(mut self, role: &str, name: &str) -> Self {
+        self.0.insert(role.to_owned(), Names::One(name.to_owned()));
+        self
     }
 
-    /// The names of all columns with a role.
-    pub fn names(&self) -> Vec<&str> {
-        let Self { text, label, tokens, tags, source, target, time, features, groups } = self;
-        let single = [text, label, tokens, tags, source, target, time].into_iter().flatten();
-        single.chain(features).chain(groups).map(String::as_str).collect()
+    /// Adds columns that share a role, in place of any previous ones.
+    pub fn with_several<'a>(mut self, role: &str, names: impl IntoIterator<Item = &'a str>) -> Self {
+        self.0.insert(role.to_owned(), Names::Many(names.into_iter().map(str::to_owned).collect()));
+        self
     }
 
-    /// The task that these columns determine: `classification` (text, label), `tagging` (tokens, tags), `seq2seq` (source, target),
-    /// `forecasting` (target) or `language-model` (text).
-    pub fn task(&self) -> Option<&'static str> {
-        match self {
-            Self { text: Some(_), label: Some(_), .. } => Some("classification"),
-            Self { tokens: Some(_), tags: Some(_), .. } => Some("tagging"),
-            Self { source: Some(_), target: Some(_), .. } => Some("seq2seq"),
-            Self { target: Some(_), .. } => Some("forecasting"),
-            Self { text: Some(_), .. } => Some("language-model"),
+    /// The name of the only column with a role.
+    pub fn get(&self, role: &str) -> Option<&str> {
+        match self.several(role) {
+            [name] => Some(name),
             _ => None,
         }
     }
 
-    /// The name of the column with a required role.
-    ///
-    /// # Errors
-    /// If no column has the role.
-    pub fn need<'a>(role: &'static str, name: Option<&'a String>) -> Result<&'a str, DataError> {
-        let missing = || {
-            let field = format!("data.columns.{role}");
-            DataError::setting(field, "none", format!("name the column to use as {role}"))
-        };
-        name.map(String::as_str).ok_or_else(missing)
+    /// The names of all columns with a role.
+    pub fn several(&self, role: &str) -> &[String] {
+        self.0.get(role).map_or(&[], Names::as_slice)
     }
 
-    pub(crate) fn over(self, base: Self) -> Self {
-        let several = |own: Vec<String>, base| if own.is_empty() { base } else { own };
-        Self {
-            text: self.text.or(base.text),
-            label: self.label.or(base.label),
-            tokens: self.tokens.or(base.tokens),
-            tags: self.tags.or(base.tags),
-            source: self.source.or(base.source),
-            target: self.target.or(base.target),
-            time: self.time.or(base.time),
-            features: several(self.features, base.features),
-            groups: several(self.groups, base.groups),
-        }
+    /// The name of the only column with a required role.
+    ///
+    /// # Errors
+    /// If no column has the role, or more than one.
+    pub fn need(&self, role: &str) -> Result<&str, DataError> {
+        let wrong = || {
+            let field = format!("data.columns.{role}");
+            let found = self.value(role).unwrap_or(Value::from("none"));
+            let found = found.as_str().map_or_else(|| found.to_string(), str::to_owned);
+            DataError::setting(field, found, format!("name the column to use as {role}"))
+        };
+        self.get(role).ok_or_else(wrong)
+    }
+
+    /// The roles, in alphabetical order.
+    pub fn roles(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
+    /// The names of all columns.
+    pub fn names(&self) -> Vec<&str> {
+        self.0.values().flat_map(Names::as_slice).map(String::as_str).collect()
+    }
+
+    /// The name or the names of a role, as in a recipe.
+    pub(crate) fn value(&self, role: &str) -> Option<Value> {
+        Table::try_from(self).ok()?.remove(role)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The columns whose role is in a list.
+    pub(crate) fn only(mut self, roles: impl Fn(&str) -> bool) -> Self {
+        self.0.retain(|role, _| roles(role));
+        self
+    }
+
+    /// Columns of `self`, else of `base`.
+    pub(crate) fn over(self, mut base: Self) -> Self {
+        base.0.extend(self.0);
+        base
     }
 }

@@ -5,13 +5,25 @@ use std::path::Path;
 use crate::DataError;
 use crate::cleaning::Cleaning;
 use crate::columns::Columns;
+use crate::data_spec::{Content, DataSpec, Role};
 use crate::digest::Digest;
 use crate::ngram::NGrams;
 use crate::records::{Records, Split};
 use crate::scores::{Evaluation, Metric, Scores};
 use crate::settings::{DataSettings, Paths};
+use crate::split_rule::SplitRule;
 use crate::splits::Splits;
 use crate::text::{Tokenization, UNKNOWN, Vocabulary};
+
+/// Data for language modeling.
+pub static DATA: DataSpec = DataSpec {
+    task: "language-model",
+    roles: &[Role::required("text", Content::Text, "Column of the texts.")],
+    fields: &[],
+    default_split: SplitRule::Characters { validation: 0.1, test: 0.0 },
+    split_rules: &["characters", "rows", "shuffle", "every"],
+    split_note: "running text has no timestamps",
+};
 
 /// Share of unknown tokens among the predicted ones, all but the first; `None` if there are none.
 pub fn unknown_share(tokens: &[u32]) -> Option<f64> {
@@ -38,8 +50,8 @@ impl Corpus {
     ///
     /// # Errors
     /// If the column is missing.
-    pub fn from_records(splits: &Splits, columns: &Columns) -> Result<Self, DataError> {
-        let name = Columns::need("text", columns.text.as_ref())?;
+    pub fn from_records(splits: &Splits) -> Result<Self, DataError> {
+        let name = splits.columns.need("text")?;
         let text =
             |records: &Records| if records.is_empty() { Ok(String::new()) } else { records.joined("text", name) };
         Ok(Self {
@@ -55,11 +67,10 @@ impl Corpus {
     /// # Errors
     /// If the file cannot be read, is not text, or has fewer than 100 characters.
     pub fn read(path: &Path) -> Result<Self, DataError> {
-        let columns = Columns { text: Some("text".to_owned()), ..Columns::default() };
+        let columns = Columns::default().with("text", "text");
         let files = Paths(vec![path.to_owned()]);
         let settings = DataSettings { format: Some("text".to_owned()), files, columns, ..DataSettings::default() };
-        let splits = settings.load(Path::new(""))?;
-        Self::from_records(&splits, &splits.columns)
+        Self::from_records(&settings.load(Path::new(""), &DATA)?)
     }
 
     /// The text of a split.

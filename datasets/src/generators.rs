@@ -28,7 +28,7 @@ pub struct Generator {
     pub summary: &'static str,
     /// Example input for a trained model.
     pub example: &'static str,
-    /// Columns of text by role: role and name of the column.
+    /// Columns by role: role and name of the column.
     roles: &'static [(&'static str, &'static str)],
     /// Columns of groups for per-group metrics.
     groups: &'static [&'static str],
@@ -48,18 +48,8 @@ impl Generator {
 
     /// Columns by role.
     pub fn columns(&self) -> Columns {
-        let name = |role: &str| {
-            let found = self.roles.iter().find(|(known, _)| *known == role);
-            found.map(|(_, name)| (*name).to_owned())
-        };
-        Columns {
-            text: name("text"),
-            label: name("label"),
-            source: name("source"),
-            target: name("target"),
-            groups: self.groups.iter().map(|&name| name.to_owned()).collect(),
-            ..Columns::default()
-        }
+        let single = self.roles.iter().fold(Columns::default(), |columns, (role, name)| columns.with(role, name));
+        if self.groups.is_empty() { single } else { single.with_several("groups", self.groups.iter().copied()) }
     }
 
     /// Generates the dataset.

@@ -1,10 +1,11 @@
 //! Datasets: formats, generators, splits, text encoding, batching, metrics.
 //!
 //! - [`settings`] is the `[data]` section of a recipe: a dataset by name, or files with a format, columns by role and a split rule.
-//!   Loading it yields [`Splits`](splits::Splits): the [`records`] of each split, as named columns.
+//!   Loading it for a task, whose [`data_spec`] has the roles of its columns, yields [`Splits`](splits::Splits): the [`records`] of each
+//!   split, as named columns.
 //! - [`formats`] parse files into records, one module per format, on top of [`reading`], which handles containers, encodings and lines.
-//!   [`generators`] generate records. [`published`] has one manifest per published dataset; [`splitting`] divides records
-//!   into splits; [`cleaning`] normalizes text.
+//!   [`generators`] generate records. [`published`] has one manifest per published dataset; a [`split_rule`] divides
+//!   records into splits; [`cleaning`] normalizes text.
 //! - [`classification`], [`corpus`], [`tagging`], [`transduction`] and [`series`] are the dataset types of the tasks, converted from records;
 //!   [`catalog`] is the list of all datasets; [`conllu`] parses and writes CoNLL-U, [`table`] reads a CSV file as a series, and
 //!   [`timestamps`] finds the time step of a series.
@@ -21,6 +22,7 @@ pub mod cleaning;
 pub mod columns;
 pub mod conllu;
 pub mod corpus;
+pub mod data_spec;
 pub mod digest;
 pub mod formats;
 pub mod generators;
@@ -34,8 +36,9 @@ pub mod records;
 pub mod scores;
 pub mod series;
 pub mod settings;
+pub mod split_rule;
 pub mod splits;
-pub mod splitting;
+mod splitting;
 pub mod table;
 pub mod tagging;
 pub mod text;

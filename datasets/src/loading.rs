@@ -6,80 +6,98 @@ use std::path::{Path, PathBuf};
 use toml::Table;
 
 use crate::DataError;
-use crate::columns::Columns;
+use crate::data_spec::{Content, DataSpec};
 use crate::formats::Format;
 use crate::generators::Generator;
 use crate::nearest::did_you_mean;
 use crate::published::Manifest;
 use crate::reading::{Input, Locator};
 use crate::records::Records;
-use crate::settings::{DataSettings, Paths};
+use crate::settings::{DataSettings, Paths, TASK_FIELDS};
+use crate::split_rule::SplitRule;
 use crate::splits::Splits;
-use crate::splitting::{self, SplitRule};
+use crate::splitting::{self, Undivided};
 
 impl DataSettings {
-    /// The task that the columns are for, see [`Columns::task`].
-    pub fn task(&self) -> Option<&'static str> {
-        let base = match self.dataset.as_deref().and_then(|name| Described::named(name).ok()) {
-            Some(Described::Generator(generator)) => generator.columns(),
-            Some(Described::Published(manifest)) => manifest.data.columns.clone(),
-            None => Columns::default(),
-        };
-        self.columns.clone().over(base).task()
-    }
-
-    /// Checks the values, without reading any data.
+    /// Checks the values for a task, without reading any data.
     ///
     /// # Errors
     /// The first invalid value.
-    pub fn check(&self) -> Result<(), DataError> {
+    pub fn check(&self, spec: &'static DataSpec) -> Result<(), DataError> {
         match self.dataset.as_deref().map(Described::named).transpose()? {
-            Some(Described::Generator(generator)) => self.check_generated(generator),
-            Some(Described::Published(manifest)) => self.clone().over(manifest.section()).check_files().map(drop),
-            None => self.check_files().map(drop),
+            Some(Described::Generator(generator)) => self.check_generated(generator, spec),
+            Some(Described::Published(manifest)) => self.section_over(manifest, spec)?.check_files(spec).map(drop),
+            None => self.check_files(spec).map(drop),
         }
     }
 
-    /// Loads the data; relative paths start at `data_dir`.
+    /// Loads the data for a task; relative paths start at `data_dir`.
     ///
     /// # Errors
     /// If a value is invalid, a file is missing or invalid, or a split would be empty.
-    pub fn load(&self, data_dir: &Path) -> Result<Splits, DataError> {
+    pub fn load(&self, data_dir: &Path, spec: &'static DataSpec) -> Result<Splits, DataError> {
         match self.dataset.as_deref().map(Described::named).transpose()? {
             Some(Described::Generator(generator)) => {
-                self.check_generated(generator)?;
+                self.check_generated(generator, spec)?;
                 let splits = generator.splits();
-                let columns = self.columns.clone().over(splits.columns.clone());
+                let columns = self.columns.clone().over(splits.columns.clone()).only(|role| spec.reads(role));
                 let naive_bayes = self.naive_bayes.or(splits.naive_bayes);
                 Ok(Splits { columns, naive_bayes, ..splits })
             }
             Some(Described::Published(manifest)) => {
-                let section = self.clone().over(manifest.section());
-                section.read(data_dir, Some((manifest, self)))
+                self.section_over(manifest, spec)?.read(data_dir, spec, Some((manifest, self)))
             }
-            None => self.read(data_dir, None),
+            None => self.read(data_dir, spec, None),
         }
     }
 
     /// Loads a section of a manifest.
-    pub(crate) fn load_published(&self, data_dir: &Path, manifest: &Manifest) -> Result<Splits, DataError> {
-        self.read(data_dir, Some((manifest, &Self::default())))
+    pub(crate) fn load_published(
+        &self,
+        data_dir: &Path,
+        spec: &'static DataSpec,
+        manifest: &Manifest,
+    ) -> Result<Splits, DataError> {
+        self.read(data_dir, spec, Some((manifest, &Self::default())))
     }
 
-    /// Refuses fields that apply only to data from files.
-    fn check_generated(&self, generator: &Generator) -> Result<(), DataError> {
-        let read = ["dataset", "columns", "naive_bayes"];
-        match self.values().into_iter().find(|(key, _)| !read.contains(&key.as_str())) {
+    /// These values, else those of a manifest that a task reads.
+    fn section_over(&self, manifest: &Manifest, spec: &DataSpec) -> Result<Self, DataError> {
+        self.check_read(spec)?;
+        let mut section = manifest.section();
+        section.columns = section.columns.only(|role| spec.reads(role));
+        let mut values = section.values();
+        values.retain(|key, _| !is_unread(key, spec));
+        Ok(self.clone().over(values.try_into().expect("the fields of a section")))
+    }
+
+    /// Refuses columns and fields that a task does not read.
+    fn check_read(&self, spec: &DataSpec) -> Result<(), DataError> {
+        spec.check(&self.columns)?;
+        match self.values().into_iter().find(|(key, _)| is_unread(key, spec)) {
             Some((key, value)) => {
-                let expected = format!("not applicable: dataset {} is generated; remove this field", generator.name);
+                let expected = format!("task {} does not read it; remove this field", spec.task);
                 Err(DataError::setting(format!("data.{key}"), value, expected))
             }
             None => Ok(()),
         }
     }
 
-    /// Checks the values of data from files, and returns the format, the task and the split rule.
-    fn check_files(&self) -> Result<(&'static Format, Option<&'static str>, SplitRule), DataError> {
+    /// Refuses fields that apply only to data from files.
+    fn check_generated(&self, generator: &Generator, spec: &DataSpec) -> Result<(), DataError> {
+        let read = ["dataset", "columns", "naive_bayes"];
+        match self.values().into_iter().find(|(key, _)| !read.contains(&key.as_str())) {
+            Some((key, value)) => {
+                let expected = format!("not applicable: dataset {} is generated; remove this field", generator.name);
+                Err(DataError::setting(format!("data.{key}"), value, expected))
+            }
+            None => self.check_read(spec),
+        }
+    }
+
+    /// Checks the values of data from files, and returns the format and the split rule.
+    fn check_files(&self, spec: &DataSpec) -> Result<(&'static Format, SplitRule), DataError> {
+        self.check_read(spec)?;
         let Some(name) = &self.format else {
             let known: Vec<&str> = crate::formats::ALL.iter().map(|format| format.name).collect();
             let expected = format!("name a dataset (data.dataset) or the format of your files: {}", known.join(", "));
@@ -97,42 +115,18 @@ impl DataSettings {
             let expected = "needs the files of the training split too (data.train)";
             return Err(DataError::setting(format!("data.{field}"), paths.shown(), expected));
         }
-        let task = self.task();
-        let readers = [
-            ("labels", ["classification", "tagging"]),
-            ("naive_bayes", ["classification"; 2]),
-            ("season", ["forecasting"; 2]),
-            ("missing_steps", ["forecasting"; 2]),
-        ];
-        for (key, value) in self.values() {
-            let reader = readers.iter().find(|(known, _)| *known == key);
-            if let Some((_, tasks)) = reader.filter(|(_, tasks)| !task.is_some_and(|task| tasks.contains(&task))) {
-                let expected = format!("is for {} only", tasks[..1 + usize::from(tasks[0] != tasks[1])].join(" and "));
-                return Err(DataError::setting(format!("data.{key}"), value, expected));
-            }
-        }
         if let (Some(rule), false) = (&self.split, self.validation.is_empty()) {
             let expected = "conflicts with data.validation, the files of the validation split; remove one of the two";
             let value = toml::to_string(rule).unwrap_or_default().trim().replace('\n', ", ");
             return Err(DataError::setting("data.split", value, expected));
         }
-        let rule = self.split.clone().unwrap_or_else(|| SplitRule::for_task(task));
+        let rule = self.split.as_ref().unwrap_or(&spec.default_split);
         rule.check()?;
-        let refused = match (task, &rule) {
-            (
-                Some("forecasting"),
-                SplitRule::Shuffle { .. } | SplitRule::Every { .. } | SplitRule::Characters { .. },
-            ) => Some("rows or time: a series is split in its order"),
-            (Some("language-model"), SplitRule::Time { .. }) => Some("characters, or rows of several texts"),
-            (Some("classification" | "tagging" | "seq2seq"), SplitRule::Characters { .. }) => {
-                Some("shuffle, rows or every: only running text is split by characters")
-            }
-            _ => None,
-        };
-        match refused {
-            Some(expected) => Err(DataError::setting("data.split.by", rule.name(), expected)),
-            None => Ok((format, task, rule)),
+        if !spec.split_rules.contains(&rule.name()) {
+            let expected = format!("one of {}: {}", spec.split_rules.join(", "), spec.split_note);
+            return Err(DataError::setting("data.split.by", rule.name(), expected));
         }
+        Ok((format, rule.clone()))
     }
 
     /// The fields that are set, by key.
@@ -141,19 +135,23 @@ impl DataSettings {
     }
 
     /// Reads the files; `published` is the manifest and the values that override its section.
-    fn read(&self, data_dir: &Path, published: Option<(&Manifest, &Self)>) -> Result<Splits, DataError> {
-        let (format, task, rule) = self.check_files()?;
+    fn read(
+        &self,
+        data_dir: &Path,
+        spec: &'static DataSpec,
+        published: Option<(&Manifest, &Self)>,
+    ) -> Result<Splits, DataError> {
+        let (format, rule) = self.check_files(spec)?;
         if self.files.is_empty() && self.train.is_empty() {
             return Err(DataError::NoFile { format: format.name.to_owned() });
         }
-        let loader = Loader::new(self, format, data_dir, published);
+        let loader = Loader::new(self, format, data_dir, spec, published);
         let [train, validation, test] = if !self.files.is_empty() {
-            splitting::split(&loader.read("files", &self.files)?, &rule, &self.columns, &self.labels)?
+            splitting::split(&loader.undivided(&loader.read("files", &self.files)?), &rule)?
         } else {
             let train = loader.read("train", &self.train)?;
             let (train, validation) = if self.validation.is_empty() {
-                let [train, validation, _] =
-                    splitting::split(&train, &rule.without_test(), &self.columns, &self.labels)?;
+                let [train, validation, _] = splitting::split(&loader.undivided(&train), &rule.without_test())?;
                 (train, validation)
             } else {
                 (train, loader.read("validation", &self.validation)?)
@@ -168,26 +166,30 @@ impl DataSettings {
             labels: self.labels.clone(),
             cleaning: self.cleaning.clone().unwrap_or_default(),
             baselines: Vec::new(),
-            naive_bayes: (task == Some("classification")).then(|| self.naive_bayes.unwrap_or_default()),
+            naive_bayes: spec.fields.contains(&"naive_bayes").then(|| self.naive_bayes.unwrap_or_default()),
             season: self.season,
             missing_steps: self.missing_steps.unwrap_or(0),
             notes: loader.notes.into_inner(),
         })
     }
 
-    /// Cleans the columns with the role text, source, target of a pair, or tokens.
-    fn clean(&self, records: &mut Records) {
+    /// Cleans the columns of texts and tokens.
+    fn clean(&self, records: &mut Records, spec: &DataSpec) {
         let cleaning = self.cleaning.clone().unwrap_or_default();
         let changed = |text: &str, cleaned: &str| (text != cleaned).then(|| cleaned.to_owned());
-        let Columns { text, tokens, source, target, .. } = &self.columns;
-        let target = target.as_ref().filter(|_| source.is_some());
-        for column in [text.as_ref(), source.as_ref(), target].into_iter().flatten() {
-            records.map_texts(column, |text| changed(text, &cleaning.apply(text)));
-        }
-        if let Some(column) = tokens {
-            records.map_texts(column, |token| changed(token, &cleaning.apply_to_token(token)));
+        for (role, column) in spec.single(&self.columns) {
+            match role.content {
+                Content::Text => records.map_texts(column, |text| changed(text, &cleaning.apply(text))),
+                Content::Tokens => records.map_texts(column, |token| changed(token, &cleaning.apply_to_token(token))),
+                Content::Label | Content::Time | Content::Other | Content::Several => {}
+            }
         }
     }
+}
+
+/// Whether a field is for other tasks only.
+fn is_unread(key: &str, spec: &DataSpec) -> bool {
+    TASK_FIELDS.contains(&key) && !spec.fields.contains(&key)
 }
 
 /// A dataset by name.
@@ -215,6 +217,7 @@ struct Loader<'a> {
     settings: &'a DataSettings,
     format: &'static Format,
     data_dir: &'a Path,
+    spec: &'static DataSpec,
     /// The manifest and the values that override its section.
     published: Option<(&'a Manifest, &'a DataSettings)>,
     locator: Locator<'a>,
@@ -227,12 +230,21 @@ impl<'a> Loader<'a> {
         settings: &'a DataSettings,
         format: &'static Format,
         data_dir: &'a Path,
+        spec: &'static DataSpec,
         published: Option<(&'a Manifest, &'a DataSettings)>,
     ) -> Self {
         let DataSettings { files, train, validation, test, archives, .. } = settings;
         let locations = [files, train, validation, test].into_iter().flat_map(|Paths(paths)| paths);
         let locator = Locator::new(data_dir, &archives.0, locations.map(PathBuf::as_path).collect());
-        Self { settings, format, data_dir, published, locator, notes: RefCell::default() }
+        Self { settings, format, data_dir, spec, published, locator, notes: RefCell::default() }
+    }
+
+    fn undivided<'r>(&self, records: &'r Records) -> Undivided<'r>
+    where
+        'a: 'r,
+    {
+        let DataSettings { columns, labels, .. } = self.settings;
+        Undivided { records, columns, labels, spec: self.spec }
     }
 
     /// The manifest, if it describes the files of a field.
@@ -273,21 +285,19 @@ impl<'a> Loader<'a> {
         if let (true, Some(file)) = (field != "files" && records.is_empty(), records.file()) {
             return Err(DataError::invalid(file, format!("no rows for data.{field}")));
         }
-        self.settings.clean(&mut records);
+        self.settings.clean(&mut records, self.spec);
         let records = self.with_labels(records)?;
         match self.settings.distinct {
-            Some(true) => splitting::distinct(&records, &self.settings.columns),
+            Some(true) => splitting::distinct(&self.undivided(&records)),
             _ => Ok(records),
         }
     }
 
     /// The records without those that lack their label.
     fn with_labels(&self, records: Records) -> Result<Records, DataError> {
-        let Columns { text: Some(_), label: Some(name), .. } = &self.settings.columns else { return Ok(records) };
-        if records.is_empty() {
-            return Ok(records);
-        }
-        let labels = records.texts("label", name)?;
+        let label = self.spec.single(&self.settings.columns).find(|(role, _)| role.content == Content::Label);
+        let Some((role, name)) = label.filter(|_| !records.is_empty()) else { return Ok(records) };
+        let labels = records.texts(role.name, name)?;
         let (labeled, missing): (Vec<usize>, Vec<usize>) =
             (0..records.len()).partition(|&row| !labels[row].trim().is_empty());
         let Some(&first) = missing.first() else { return Ok(records) };

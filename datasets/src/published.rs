@@ -8,7 +8,9 @@ use std::sync::LazyLock;
 use serde::{Deserialize, Serialize};
 
 use crate::DataError;
+use crate::data_spec::DataSpec;
 use crate::settings::{DataSettings, Paths};
+use crate::splits::Splits;
 
 /// Links the manifests into the program.
 macro_rules! published {
@@ -87,12 +89,12 @@ impl Manifest {
         section
     }
 
-    /// Loads the dataset from a data folder.
+    /// Loads the dataset from a data folder, for a task.
     ///
     /// # Errors
     /// [`DataError`], which names the file and the fix.
-    pub fn load(&self, data_dir: &Path) -> Result<crate::splits::Splits, DataError> {
-        self.section().load_published(data_dir, self)
+    pub fn load(&self, data_dir: &Path, spec: &'static DataSpec) -> Result<Splits, DataError> {
+        self.section().load_published(data_dir, spec, self)
     }
 
     /// The error for a file that was not found.

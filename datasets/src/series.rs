@@ -4,15 +4,39 @@ use std::ops::Range;
 
 use crate::DataError;
 use crate::columns::Columns;
+use crate::data_spec::{Content, DataSpec, Role};
 use crate::digest::Digest;
 use crate::records::{Records, Split};
 use crate::scores::{Evaluation, Group, Metric, Scores, group};
+use crate::split_rule::SplitRule;
 use crate::splits::Splits;
 use crate::timestamps::{TimeStep, shown};
 
 mod standardization;
 
 pub use standardization::Standardization;
+
+/// Data for forecasting.
+pub static DATA: DataSpec = DataSpec {
+    task: "forecasting",
+    roles: &[
+        Role::required("target", Content::Other, "Column to forecast."),
+        Role::optional(
+            "time",
+            Content::Time,
+            "Column of the timestamps, in order and with equal steps; without it, rows are numbered.",
+        ),
+        Role::optional(
+            "features",
+            Content::Several,
+            "Further input columns (past covariates), known up to the forecast origin.",
+        ),
+    ],
+    fields: &["season", "missing_steps"],
+    default_split: SplitRule::Rows { validation: 0.15, test: 0.15 },
+    split_rules: &["rows", "time"],
+    split_note: "a series is split in its order",
+};
 
 /// Minimum number of rows of a series to train on.
 const MIN_ROWS: usize = 30;
@@ -78,13 +102,13 @@ impl Series {
     /// # Errors
     /// If there are fewer than 30 rows, a column is missing, a value is missing or not a finite number, the steps between timestamps are
     /// not equal, or a column is constant in the training split.
-    pub fn from_records(splits: &Splits, columns: &Columns) -> Result<Self, DataError> {
+    pub fn from_records(splits: &Splits) -> Result<Self, DataError> {
         let mut records = splits.train.clone();
         records.append(splits.validation.clone())?;
         records.append(splits.test.clone())?;
         let rows = records.len();
         // Report a missing column first: it is the more likely mistake.
-        let used = Used::find(&records, columns)?;
+        let used = Used::find(&records, &splits.columns)?;
         if rows < MIN_ROWS {
             let detail = format!("{rows} rows are too few to train on; at least {MIN_ROWS} are needed");
             return Err(DataError::of_records(records.file(), detail));
@@ -235,17 +259,16 @@ impl Series {
 
 /// The columns in use.
 struct Used<'a> {
-    time: Option<&'a String>,
+    time: Option<&'a str>,
     /// The target first, with the role of each column.
-    numbers: Vec<(&'static str, &'a String)>,
+    numbers: Vec<(&'static str, &'a str)>,
 }
 
 impl<'a> Used<'a> {
     fn find(records: &Records, columns: &'a Columns) -> Result<Self, DataError> {
-        Columns::need("target", columns.target.as_ref())?;
-        let target = columns.target.iter().map(|name| ("target", name));
-        let numbers: Vec<_> = target.chain(columns.features.iter().map(|name| ("features", name))).collect();
-        let time = columns.time.as_ref();
+        let features = columns.several("features").iter().map(|name| ("features", name.as_str()));
+        let numbers: Vec<_> = std::iter::once(("target", columns.need("target")?)).chain(features).collect();
+        let time = columns.get("time");
         for (role, name) in time.map(|name| ("time", name)).into_iter().chain(numbers.iter().copied()) {
             records.column(role, name)?;
         }
@@ -286,8 +309,8 @@ impl<'a> Used<'a> {
                 TimeStep::between(&timestamps, missing, line).map_err(|(row, detail)| records.error(row, detail))?
             }
         };
-        let column = |(role, name): &(&'static str, &String)| {
-            Ok(Column { name: (*name).clone(), values: records.numbers(role, name)? })
+        let column = |&(role, name): &(&'static str, &str)| {
+            Ok(Column { name: name.to_owned(), values: records.numbers(role, name)? })
         };
         Ok(Series {
             columns: self.numbers.iter().map(column).collect::<Result<_, DataError>>()?,

@@ -10,7 +10,7 @@ use toml::Table;
 use crate::baselines::NaiveBayesFeatures;
 use crate::cleaning::Cleaning;
 use crate::columns::Columns;
-use crate::splitting::SplitRule;
+use crate::split_rule::SplitRule;
 
 /// The `[data]` section of a recipe and of a manifest.
 ///
@@ -26,7 +26,8 @@ use crate::splitting::SplitRule;
 ///     split = { by = "shuffle", validation = 0.1, test = 0.1, seed = 7 }
 ///     options = { separator = ";" }
 /// "#).unwrap();
-/// assert_eq!(settings.task(), Some("classification"));
+/// assert_eq!(settings.columns.get("text"), Some("review"));
+/// assert!(settings.check(&seqzoo_datasets::classification::DATA).is_ok());
 /// ```
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -60,11 +61,11 @@ pub struct DataSettings {
     #[serde(skip_serializing_if = "Paths::is_empty")]
     #[schemars(with = "Vec<String>")]
     pub archives: Paths,
-    /// Column names by role, such as `{ text = "review", label = "sentiment" }`; the roles determine the task.
+    /// Column names by role, such as `{ text = "review", label = "sentiment" }`; each task has its own roles.
     #[serde(skip_serializing_if = "Columns::is_empty")]
     #[schemars(with = "BTreeMap<String, String>")]
     pub columns: Columns,
-    /// classification, tagging: all labels or tags, in order; any other one in the data is an error. By default, those of the training
+    /// All labels or tags, in order; any other one in the data is an error. By default, those of the training
     /// split, sorted.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub labels: Vec<String>,
@@ -86,15 +87,15 @@ pub struct DataSettings {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "BTreeMap<String, String>")]
     pub split: Option<SplitRule>,
-    /// classification: features of the naive Bayes baseline, n-grams of 1 to `max_n` tokens; `level` is a tokenization as in `task.level`.
+    /// Features of the naive Bayes baseline, n-grams of 1 to `max_n` tokens; `level` is a tokenization as in `task.level`.
     /// For files, by default `{ level = "words", max_n = 2 }`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "BTreeMap<String, String>")]
     pub naive_bayes: Option<NaiveBayesFeatures>,
-    /// forecasting: seasonal period in rows; by default derived from the time step. `task.season` takes precedence.
+    /// Seasonal period in rows; by default derived from the time step. `task.season` takes precedence.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub season: Option<usize>,
-    /// forecasting: maximum total number of missing time steps; by default 0. Rows around a gap are treated as consecutive, and the
+    /// Maximum total number of missing time steps; by default 0. Rows around a gap are treated as consecutive, and the
     /// seasonal phase then counts rows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub missing_steps: Option<usize>,
@@ -106,6 +107,9 @@ pub struct DataSettings {
     #[schemars(with = "BTreeMap<String, String>")]
     pub options: Table,
 }
+
+/// Fields of `[data]` that only some tasks read.
+pub const TASK_FIELDS: [&str; 4] = ["labels", "naive_bayes", "season", "missing_steps"];
 
 /// One path or several.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]

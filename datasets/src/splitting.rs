@@ -1,125 +1,39 @@
-//! Rules that divide records into training, validation and test split.
+//! Division of records into training, validation and test split.
 
 use std::cmp::Ordering;
 use std::collections::HashSet;
 
-use schemars::JsonSchema;
 use seqzoo_random::{Key, Purpose, SliceRandom};
-use serde::{Deserialize, Serialize};
 
 use crate::DataError;
 use crate::columns::Columns;
+use crate::data_spec::{Content, DataSpec};
 use crate::records::{Column, Records};
-
-/// Rule that divides records into splits. Fractions are rounded to four decimal places.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(tag = "by", rename_all = "kebab-case", deny_unknown_fields)]
-pub enum SplitRule {
-    /// Consecutive splits of running text: the last characters are the test split, those before them the validation split.
-    Characters {
-        /// Fraction of the validation split.
-        validation: f64,
-        /// Fraction of the test split.
-        #[serde(default, skip_serializing_if = "is_zero")]
-        test: f64,
-    },
-    /// Consecutive splits: the last rows are the test split, those before them the validation split.
-    Rows {
-        /// Fraction of the validation split.
-        validation: f64,
-        /// Fraction of the test split.
-        #[serde(default, skip_serializing_if = "is_zero")]
-        test: f64,
-    },
-    /// Random splits: the rows are sorted, so that their order in files does not matter, and shuffled; the first ones are the validation
-    /// split, the next ones the test split.
-    Shuffle {
-        /// Fraction of the validation split.
-        validation: f64,
-        /// Fraction of the test split.
-        #[serde(default, skip_serializing_if = "is_zero")]
-        test: f64,
-        /// Random seed; the seed of a run does not affect the splits.
-        #[serde(default)]
-        seed: u64,
-        /// Whether the fractions hold for each label (stratified splits).
-        #[serde(default)]
-        stratify: bool,
-    },
-    /// Every n-th row, starting with the first, is the validation split; there is no test split.
-    Every {
-        /// The interval n.
-        validation: usize,
-    },
-    /// Consecutive splits of a time series, which start at the rows with these timestamps.
-    Time {
-        /// First timestamp of the validation split.
-        validation: String,
-        /// First timestamp of the test split.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        test: Option<String>,
-    },
-}
-
-fn is_zero(fraction: &f64) -> bool {
-    *fraction == 0.0
-}
+use crate::split_rule::{Fractions, SplitRule};
 
 /// The rows of each label, with its name; one group without a name if they are not stratified.
 type Groups = Vec<(Option<String>, Vec<usize>)>;
 
-/// Unit of fractions.
-const UNITS: usize = 10_000;
-
 /// Minimum number of characters of a running text.
 const MIN_CHARACTERS: usize = 100;
 
-impl SplitRule {
-    /// The default rule for data of a task.
-    pub fn for_task(task: Option<&str>) -> Self {
-        match task {
-            Some("language-model") => Self::Characters { validation: 0.1, test: 0.0 },
-            Some("forecasting") => Self::Rows { validation: 0.15, test: 0.15 },
-            _ => Self::Shuffle { validation: 0.1, test: 0.0, seed: 0, stratify: false },
-        }
-    }
+/// Records of a task before they are divided.
+pub(crate) struct Undivided<'a> {
+    pub records: &'a Records,
+    pub columns: &'a Columns,
+    /// All labels; empty: those of the records.
+    pub labels: &'a [String],
+    pub spec: &'static DataSpec,
+}
 
-    /// Checks the values.
-    ///
-    /// # Errors
-    /// The first invalid value.
-    pub(crate) fn check(&self) -> Result<(), DataError> {
-        match self {
-            Self::Characters { validation, test }
-            | Self::Rows { validation, test }
-            | Self::Shuffle { validation, test, .. } => Fractions::new(*validation, *test).map(drop),
-            Self::Every { validation: validation @ (0 | 1) } => {
-                Err(DataError::setting("data.split.validation", validation, "an integer of at least 2"))
-            }
-            Self::Every { .. } | Self::Time { .. } => Ok(()),
-        }
-    }
-
-    /// Its name in `data.split.by`.
-    pub(crate) fn name(&self) -> &'static str {
-        match self {
-            Self::Characters { .. } => "characters",
-            Self::Rows { .. } => "rows",
-            Self::Shuffle { .. } => "shuffle",
-            Self::Every { .. } => "every",
-            Self::Time { .. } => "time",
-        }
-    }
-
-    /// The same rule without a test split.
-    pub(crate) fn without_test(&self) -> Self {
-        let mut rule = self.clone();
-        match &mut rule {
-            Self::Characters { test, .. } | Self::Rows { test, .. } | Self::Shuffle { test, .. } => *test = 0.0,
-            Self::Time { test, .. } => *test = None,
-            Self::Every { .. } => {}
-        }
-        rule
+impl<'a> Undivided<'a> {
+    /// The column with this content: its role and name; `field` of `data.split` needs it.
+    fn column(&self, content: Content, field: &str) -> Result<(&'static str, &'a str), DataError> {
+        let Some(role) = self.spec.roles.iter().find(|role| role.content == content) else {
+            let expected = format!("not applicable: task {} has no such column", self.spec.task);
+            return Err(DataError::setting(format!("data.split.{field}"), "set", expected));
+        };
+        Ok((role.name, self.columns.need(role.name)?))
     }
 }
 
@@ -127,23 +41,19 @@ impl SplitRule {
 ///
 /// # Errors
 /// If a value of the rule is invalid, or there are too few records for it.
-pub(crate) fn split(
-    records: &Records,
-    rule: &SplitRule,
-    columns: &Columns,
-    labels: &[String],
-) -> Result<[Records; 3], DataError> {
+pub(crate) fn split(data: &Undivided, rule: &SplitRule) -> Result<[Records; 3], DataError> {
     rule.check()?;
+    let records = data.records;
     let fractions = |validation: f64, test: f64| Fractions::new(validation, test);
     let splits = match rule {
-        SplitRule::Characters { validation, test } => characters(records, columns, fractions(*validation, *test)?)?,
+        SplitRule::Characters { validation, test } => characters(data, fractions(*validation, *test)?)?,
         SplitRule::Rows { validation, test } => {
             let (train, validation) = fractions(*validation, *test)?.ends(records.len());
             consecutive(records, train, validation)
         }
         SplitRule::Shuffle { validation, test, seed, stratify } => {
             let order = Shuffle { fractions: fractions(*validation, *test)?, seed: *seed, stratify: *stratify };
-            order.split(records, columns, labels)?
+            order.split(data)?
         }
         SplitRule::Every { validation } => {
             let (held_out, train): (Vec<_>, Vec<_>) = (0..records.len()).partition(|row| row % validation == 0);
@@ -151,8 +61,8 @@ pub(crate) fn split(
         }
         SplitRule::Time { validation, test } => {
             let start = |field: &str, timestamp: &String| {
-                let name = Columns::need("time", columns.time.as_ref())?;
-                let times = records.texts("time", name)?;
+                let (role, name) = data.column(Content::Time, field)?;
+                let times = records.texts(role, name)?;
                 times.iter().position(|time| **time == **timestamp).ok_or_else(|| {
                     let expected = format!("a timestamp of column `{name}`");
                     DataError::setting(format!("data.split.{field}"), timestamp, expected)
@@ -174,52 +84,15 @@ pub(crate) fn split(
     Ok(splits)
 }
 
-/// Fractions of the validation and the test split, in [`UNITS`].
-#[derive(Debug, Clone, Copy)]
-struct Fractions {
-    validation: usize,
-    test: usize,
-}
-
-impl Fractions {
-    fn new(validation: f64, test: f64) -> Result<Self, DataError> {
-        let units = |field: &str, fraction: f64, least: f64| {
-            let expected = format!("a fraction of at least {least}, and below 1 in total with that of the other split");
-            match (least..1.0).contains(&fraction) && validation + test < 1.0 {
-                true => Ok((fraction * UNITS as f64).round() as usize),
-                false => Err(DataError::setting(format!("data.split.{field}"), fraction, expected)),
-            }
-        };
-        Ok(Self { validation: units("validation", validation, 1.0 / UNITS as f64)?, test: units("test", test, 0.0)? })
-    }
-
-    /// The ends of the training and the validation split of `count` consecutive rows.
-    fn ends(self, count: usize) -> (usize, usize) {
-        let end = |units: usize| count * (UNITS - units) / UNITS;
-        (end(self.validation + self.test), end(self.test))
-    }
-
-    /// The sizes of the validation and the test split of `count` rows.
-    fn sizes(self, count: usize) -> (usize, usize) {
-        let size = |units: usize| (count * units + UNITS / 2) / UNITS;
-        (size(self.validation), size(self.test))
-    }
-
-    /// Minimum number of rows for which every split has at least one row.
-    fn minimum(self) -> usize {
-        let smallest = [self.validation, self.test].into_iter().filter(|&units| units > 0).min();
-        smallest.map_or(1, |units| UNITS.div_ceil(units))
-    }
-}
-
 fn consecutive(records: &Records, train: usize, validation: usize) -> [Records; 3] {
     let rows = |from: usize, to: usize| records.select(&(from..to).collect::<Vec<_>>());
     [rows(0, train), rows(train, validation), rows(validation, records.len())]
 }
 
-fn characters(records: &Records, columns: &Columns, fractions: Fractions) -> Result<[Records; 3], DataError> {
-    let name = Columns::need("text", columns.text.as_ref())?;
-    let text = records.joined("text", name)?;
+fn characters(data: &Undivided, fractions: Fractions) -> Result<[Records; 3], DataError> {
+    let records = data.records;
+    let (role, name) = data.column(Content::Text, "by")?;
+    let text = records.joined(role, name)?;
     let count = text.chars().count();
     if count < MIN_CHARACTERS {
         let detail = format!("{count} characters are too few to train on; at least {MIN_CHARACTERS} are needed");
@@ -246,10 +119,11 @@ struct Shuffle {
 }
 
 impl Shuffle {
-    fn split(&self, records: &Records, columns: &Columns, labels: &[String]) -> Result<[Records; 3], DataError> {
-        let compare = comparison(records, columns)?;
+    fn split(&self, data: &Undivided) -> Result<[Records; 3], DataError> {
+        let records = data.records;
+        let compare = comparison(data)?;
         let mut splits = [Vec::new(), Vec::new(), Vec::new()];
-        for (index, (name, mut rows)) in self.groups(records, columns, labels)?.into_iter().enumerate() {
+        for (index, (name, mut rows)) in self.groups(data)?.into_iter().enumerate() {
             let minimum = self.fractions.minimum();
             if rows.len() < minimum {
                 let way_out = match name {
@@ -276,12 +150,14 @@ impl Shuffle {
     }
 
     /// The rows of each label, in the order of the labels; all rows if they are not stratified.
-    fn groups(&self, records: &Records, columns: &Columns, labels: &[String]) -> Result<Groups, DataError> {
+    fn groups(&self, data: &Undivided) -> Result<Groups, DataError> {
+        let records = data.records;
         if !self.stratify {
             return Ok(vec![(None, (0..records.len()).collect())]);
         }
-        let found = records.texts("label", Columns::need("label", columns.label.as_ref())?)?;
-        let mut names = labels.to_vec();
+        let (role, name) = data.column(Content::Label, "stratify")?;
+        let found = records.texts(role, name)?;
+        let mut names = data.labels.to_vec();
         if names.is_empty() {
             let distinct: std::collections::BTreeSet<&str> = found.iter().map(|label| &**label).collect();
             names = distinct.into_iter().map(str::to_owned).collect();
@@ -291,36 +167,23 @@ impl Shuffle {
     }
 }
 
-/// Removes rows that repeat an earlier row in all columns of text with a role.
-pub(crate) fn distinct(records: &Records, columns: &Columns) -> Result<Records, DataError> {
+/// Removes rows that repeat an earlier row in all columns with a role that single columns have.
+pub(crate) fn distinct(data: &Undivided) -> Result<Records, DataError> {
     let mut seen: HashSet<Vec<&str>> = HashSet::new();
-    let contents = contents(records, columns)?;
+    let (records, contents) = (data.records, contents(data)?);
     let rows: Vec<usize> = (0..records.len()).filter(|&row| seen.insert(items(&contents, row).collect())).collect();
     Ok(records.select(&rows))
 }
 
 /// Order of rows by the contents of the columns with a role.
-fn comparison<'a>(
-    records: &'a Records,
-    columns: &Columns,
-) -> Result<impl Fn(usize, usize) -> Ordering + 'a, DataError> {
-    let contents = contents(records, columns)?;
+fn comparison<'a>(data: &Undivided<'a>) -> Result<impl Fn(usize, usize) -> Ordering + 'a, DataError> {
+    let contents = contents(data)?;
     Ok(move |a: usize, b: usize| items(&contents, a).cmp(items(&contents, b)))
 }
 
-/// The columns of text with a role.
-fn contents<'a>(records: &'a Records, columns: &Columns) -> Result<Vec<&'a Column>, DataError> {
-    let Columns { text, label, tokens, tags, source, target, time, .. } = columns;
-    let roles = [
-        ("text", text),
-        ("label", label),
-        ("tokens", tokens),
-        ("tags", tags),
-        ("source", source),
-        ("target", target),
-        ("time", time),
-    ];
-    roles.into_iter().filter_map(|(role, name)| Some(records.column(role, name.as_ref()?))).collect()
+/// The columns with a role that single columns have, in the order of the roles.
+fn contents<'a>(data: &Undivided<'a>) -> Result<Vec<&'a Column>, DataError> {
+    data.spec.single(data.columns).map(|(role, name)| data.records.column(role.name, name)).collect()
 }
 
 /// The texts of a row; the ends of lists are marked, so that lists of other lengths differ.
@@ -355,7 +218,11 @@ mod tests {
     }
 
     fn columns() -> Columns {
-        Columns { text: Some("text".to_owned()), label: Some("label".to_owned()), ..Columns::default() }
+        Columns::default().with("text", "text").with("label", "label")
+    }
+
+    fn undivided<'a>(records: &'a Records, columns: &'a Columns) -> Undivided<'a> {
+        Undivided { records, columns, labels: &[], spec: &crate::classification::DATA }
     }
 
     fn texts(splits: &[Records; 3]) -> [Vec<String>; 3] {
@@ -366,26 +233,11 @@ mod tests {
     }
 
     #[test]
-    fn rules_are_read_and_written() {
-        for text in [
-            "by = \"characters\"\nvalidation = 0.1\n",
-            "by = \"rows\"\nvalidation = 0.15\ntest = 0.15\n",
-            "by = \"shuffle\"\nvalidation = 0.1\nseed = 3\nstratify = true\n",
-            "by = \"every\"\nvalidation = 5\n",
-            "by = \"time\"\nvalidation = \"1988-01-01\"\n",
-        ] {
-            assert_eq!(toml::to_string(&rule(text)).unwrap(), text);
-        }
-        let error = toml::from_str::<SplitRule>("by = \"rows\"\nvalidaton = 0.1").unwrap_err().to_string();
-        assert!(error.contains("validaton") || error.contains("validation"), "{error}");
-        assert!(toml::from_str::<SplitRule>("by = \"rows\"\nvalidation = 0.1\nseed = 2").is_err());
-    }
-
-    #[test]
     fn consecutive_and_every_nth_rows() {
         let names: Vec<String> = (0..20).map(|row| format!("{row:02}")).collect();
         let records = records(&names.iter().map(String::as_str).collect::<Vec<_>>());
-        let of = |text: &str| texts(&split(&records, &rule(text), &columns(), &[]).unwrap()).map(|split| split.len());
+        let of =
+            |text: &str| texts(&split(&undivided(&records, &columns()), &rule(text)).unwrap()).map(|split| split.len());
         assert_eq!(of("by = \"rows\"\nvalidation = 0.15\ntest = 0.15"), [14, 3, 3]);
         assert_eq!(of("by = \"every\"\nvalidation = 5"), [16, 4, 0]);
         assert_eq!(of("by = \"shuffle\"\nvalidation = 0.1\ntest = 0.1"), [16, 2, 2]);
@@ -396,9 +248,9 @@ mod tests {
             ("by = \"rows\"\nvalidation = 0.96", "20 rows are too few"),
             ("by = \"every\"\nvalidation = 1", "an integer of at least 2"),
             ("by = \"shuffle\"\nvalidation = 0.01", "20 rows are too few for all splits; at least 100 are needed"),
-            ("by = \"time\"\nvalidation = \"05\"", "data.columns.time"),
+            ("by = \"time\"\nvalidation = \"05\"", "data.split.validation"),
         ] {
-            let error = split(&records, &rule(text), &columns(), &[]).unwrap_err().to_string();
+            let error = split(&undivided(&records, &columns()), &rule(text)).unwrap_err().to_string();
             assert!(error.contains(part), "{error}");
         }
     }
@@ -413,7 +265,8 @@ mod tests {
             let shuffle = SplitRule::Shuffle { validation: 0.1, test: 0.1, seed, stratify: true };
             let of = |order: &[&str]| {
                 let columns = columns();
-                texts(&split(&distinct(&records(order), &columns).unwrap(), &shuffle, &columns, &[]).unwrap())
+                let distinct = distinct(&undivided(&records(order), &columns)).unwrap();
+                texts(&split(&undivided(&distinct, &columns), &shuffle).unwrap())
             };
             let splits = of(&order);
             if reversed { order.reverse() } else { order.rotate_left(7) }

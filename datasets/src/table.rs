@@ -43,8 +43,8 @@ mod tests {
     use proptest::prelude::*;
 
     fn columns(time: Option<&str>, target: &str, features: &[&str]) -> Columns {
-        let features = features.iter().map(|&name| name.to_owned()).collect();
-        Columns { time: time.map(str::to_owned), target: Some(target.to_owned()), features, ..Columns::default() }
+        let columns = Columns::default().with("target", target).with_several("features", features.iter().copied());
+        time.map_or(columns.clone(), |time| columns.with("time", time))
     }
 
     /// A series for training.
@@ -55,8 +55,7 @@ mod tests {
             columns: columns.clone(),
             ..DataSettings::default()
         };
-        let splits = settings.load(Path::new(""))?;
-        Series::from_records(&splits, &splits.columns)
+        Series::from_records(&settings.load(Path::new(""), &crate::series::DATA)?)
     }
 
     /// 40 days on lines 2 to 41, with `fields` for the columns `Load` and `Wind`.

@@ -6,12 +6,26 @@ use std::collections::HashMap;
 use crate::DataError;
 use crate::classification::{label_indices, shown_labels};
 use crate::cleaning::Cleaning;
-use crate::columns::Columns;
+use crate::data_spec::{Content, DataSpec, Role};
 use crate::digest::Digest;
 use crate::reading::BYTE_ORDER_MARK;
 use crate::records::{Records, Split};
 use crate::scores::{ConfusionMatrix, Evaluation};
+use crate::split_rule::SplitRule;
 use crate::splits::Splits;
+
+/// Data for tagging.
+pub static DATA: DataSpec = DataSpec {
+    task: "tagging",
+    roles: &[
+        Role::required("tokens", Content::Tokens, "Column of the tokens of each sentence."),
+        Role::required("tags", Content::Other, "Column of the tags, one per token."),
+    ],
+    fields: &["labels"],
+    default_split: SplitRule::SHUFFLED,
+    split_rules: &["shuffle", "rows", "every"],
+    split_note: "whole sentences are assigned to splits",
+};
 
 /// The tokens of a sentence and one label per token.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -42,9 +56,8 @@ impl Tagging {
     ///
     /// # Errors
     /// If a column is missing, a tag is not among those of the dataset, or a sentence does not have one tag per token.
-    pub fn from_records(splits: &Splits, columns: &Columns) -> Result<Self, DataError> {
-        let tokens = Columns::need("tokens", columns.tokens.as_ref())?;
-        let tags = Columns::need("tags", columns.tags.as_ref())?;
+    pub fn from_records(splits: &Splits) -> Result<Self, DataError> {
+        let (tokens, tags) = (splits.columns.need("tokens")?, splits.columns.need("tags")?);
         let labels = splits.labels_of(splits.train.lists("tags", tags)?.iter().flatten().map(String::as_str));
         if labels.len() < 2 {
             let detail =

@@ -5,11 +5,26 @@ use std::sync::Arc;
 
 use crate::DataError;
 use crate::cleaning::Cleaning;
-use crate::columns::Columns;
+use crate::data_spec::{Content, DataSpec, Role};
 use crate::digest::Digest;
 use crate::records::{Records, Split};
 use crate::scores::{Evaluation, Group, Metric, Scores};
+use crate::split_rule::SplitRule;
 use crate::splits::Splits;
+
+/// Data for sequence-to-sequence models.
+pub static DATA: DataSpec = DataSpec {
+    task: "seq2seq",
+    roles: &[
+        Role::required("source", Content::Text, "Column of the source texts."),
+        Role::required("target", Content::Text, "Column of the target texts."),
+        Role::GROUPS,
+    ],
+    fields: &[],
+    default_split: SplitRule::SHUFFLED,
+    split_rules: &["shuffle", "rows", "every"],
+    split_note: "whole pairs are assigned to splits",
+};
 
 /// A source text and its target.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,15 +55,14 @@ impl Transduction {
     ///
     /// # Errors
     /// If a column is missing.
-    pub fn from_records(splits: &Splits, columns: &Columns) -> Result<Self, DataError> {
-        let source = Columns::need("source", columns.source.as_ref())?;
-        let target = Columns::need("target", columns.target.as_ref())?;
+    pub fn from_records(splits: &Splits) -> Result<Self, DataError> {
+        let (source, target) = (splits.columns.need("source")?, splits.columns.need("target")?);
         let pairs = |records: &Records| {
             if records.is_empty() {
                 return Ok(Vec::new());
             }
             let (sources, targets) = (records.texts("source", source)?, records.texts("target", target)?);
-            let groups = records.groups(&columns.groups)?;
+            let groups = records.groups(splits.columns.several("groups"))?;
             let pair = |row: usize| Pair {
                 source: (*sources[row]).to_owned(),
                 target: (*targets[row]).to_owned(),

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use burn::tensor::Device;
 use seqzoo_datasets::catalog::Dataset;
-use seqzoo_datasets::classification::{Classification, Split};
+use seqzoo_datasets::classification::{self, Classification, Split};
 use seqzoo_datasets::scores::{Metric, Scores};
 use seqzoo_inference::Model;
 use seqzoo_models::parameters::{self, Arrays};
@@ -43,8 +43,8 @@ fn epoch(step: u64, accuracy: f64) -> Epoch {
 
 /// A hundred sentences of each split.
 fn small() -> Classification {
-    let splits = Dataset::named("agreement").unwrap().load(Path::new("")).unwrap();
-    let mut data = Classification::from_records(&splits, &splits.columns).unwrap();
+    let splits = Dataset::named("agreement").unwrap().load(Path::new(""), &classification::DATA).unwrap();
+    let mut data = Classification::from_records(&splits).unwrap();
     for split in [&mut data.train, &mut data.validation, &mut data.test] {
         split.truncate(100);
     }

@@ -8,7 +8,6 @@ use clap::{Args, Subcommand};
 use seqzoo_datasets::catalog::{self, Dataset, Origin, Source};
 use seqzoo_datasets::classification::Split;
 use seqzoo_datasets::published::Manifest;
-use seqzoo_datasets::splits::Splits;
 use seqzoo_run::did_you_mean;
 use seqzoo_tasks::Examples;
 use sha2::{Digest, Sha256};
@@ -193,8 +192,7 @@ impl Verify {
                 "table is your own CSV file; `seqzoo train forecast --csv FILE` checks it",
             ));
         }
-        let data = dataset.load(&dir)?;
-        let examples = prepared(dataset, &data)?;
+        let examples = examples(dataset, &dir)?;
         let counts = Split::ALL.map(|split| {
             let (size, unit) = examples.size(split);
             format!("{} {size} {unit}", split.name())
@@ -254,8 +252,10 @@ fn check(file: &Source, path: &Path) -> Result<(), Failure> {
 }
 
 /// The examples of a dataset, with the default settings of its task.
-fn prepared(dataset: &Dataset, data: &Splits) -> Result<Box<dyn Examples>, Failure> {
-    let task = seqzoo_tasks::named(dataset.task).ok_or_else(|| Failure::new(DATA, "no task supports this dataset"))?;
+fn examples(dataset: &Dataset, dir: &Path) -> Result<Box<dyn Examples>, Failure> {
+    let unsupported = || Failure::new(DATA, "no task supports this dataset");
+    let task = seqzoo_tasks::of_columns(&dataset.columns).ok_or_else(unsupported)?;
+    let data = dataset.load(dir, task.data())?;
     let settings = task.resolve(toml::Table::new()).map_err(|error| Failure::new(CONFIGURATION, error))?;
-    Ok(task.examples(data, &settings)?.examples)
+    Ok(task.examples(&data, &settings)?.examples)
 }

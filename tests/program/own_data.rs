@@ -61,9 +61,11 @@ fn what_the_task_does_not_read_is_refused_and_tables_can_be_set() {
     let place = prepared("", "");
     for (set, part) in [
         ("data.columns.tokens=review", "task classification does not read it; it reads text, label, groups"),
-        ("data.split={by=\"characters\", validation=0.1}", "only running text is split by characters"),
+        ("data.split={by=\"characters\", validation=0.1}", "whole texts are assigned to splits"),
         ("data.options.seperator=;", "did you mean `separator`?"),
-        ("data.season=7", "forecasting"),
+        ("data.season=7", "task classification does not read it; it is for forecasting"),
+        ("task.horizon=7", "task classification does not read it; it is for forecasting"),
+        ("data.seasno=7", "unknown field"),
     ] {
         let refused = place.run(&["train", "reviews.toml", "--set", set]);
         assert!(refused.code == Some(3) && refused.err.contains(part), "{set}: {:?} {}", refused.code, refused.err);

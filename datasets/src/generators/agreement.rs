@@ -349,7 +349,7 @@ mod tests {
 
     fn load() -> Classification {
         let splits = GENERATOR.splits();
-        Classification::from_records(&splits, &splits.columns).unwrap()
+        Classification::from_records(&splits).unwrap()
     }
 
     #[test]

@@ -265,7 +265,7 @@ mod tests {
     /// Generated once for all tests.
     static ALL: LazyLock<Transduction> = LazyLock::new(|| {
         let splits = GENERATOR.splits();
-        Transduction::from_records(&splits, &splits.columns).unwrap()
+        Transduction::from_records(&splits).unwrap()
     });
 
     /// An interpreted value, how many numbers it was computed from, and the digits of the longest.

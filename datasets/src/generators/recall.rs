@@ -326,7 +326,7 @@ mod tests {
 
     fn load() -> Classification {
         let splits = GENERATOR.splits();
-        Classification::from_records(&splits, &splits.columns).unwrap()
+        Classification::from_records(&splits).unwrap()
     }
 
     #[test]

@@ -38,7 +38,7 @@ mod tests {
     #[test]
     fn every_line_is_a_completed_sentence() {
         let splits = GENERATOR.splits();
-        let corpus = Corpus::from_records(&splits, &splits.columns).unwrap();
+        let corpus = Corpus::from_records(&splits).unwrap();
         for split in Split::ALL {
             let lines: Vec<&str> = corpus.split(split).lines().collect();
             assert!(lines.len() >= REPORTED);

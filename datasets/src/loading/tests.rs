@@ -2,10 +2,11 @@ use std::path::Path;
 
 use super::*;
 use crate::DataError;
-use crate::classification::Classification;
-use crate::corpus::Corpus;
+use crate::classification::{self, Classification};
+use crate::corpus::{self, Corpus};
 use crate::records::Split;
-use crate::tagging::Tagging;
+use crate::tagging::{self, Tagging};
+use crate::transduction;
 
 fn settings(text: &str) -> DataSettings {
     toml::from_str(text).unwrap()
@@ -28,13 +29,13 @@ fn reviews(count: usize) -> String {
 
 #[test]
 fn settings_are_read_and_written() {
-    let text = "format = \"csv\"\nfiles = \"a.csv\"\n\n[columns]\ntext = \"text\"\nlabel = \"mark\"\n\n[split]\nby = \"every\"\n\
+    let text = "format = \"csv\"\nfiles = \"a.csv\"\n\n[columns]\nlabel = \"mark\"\ntext = \"text\"\n\n[split]\nby = \"every\"\n\
                 validation = 5\n\n[options]\nseparator = \";\"\n";
     assert_eq!(settings(text).to_toml(), text);
     assert_eq!(settings("files = [\"a\", \"b\"]").to_toml(), "files = [\"a\", \"b\"]\n");
     for (text, part) in [
         ("fromat = \"csv\"", "unknown field `fromat`"),
-        ("columns = { lable = \"x\" }", "unknown field `lable`"),
+        ("columns = { label = 3 }", "expected the name of a column or a list of names"),
         ("files = 3", "expected a path or a list of paths"),
         ("cleaning = [\"rot13\"]", "rot13"),
     ] {
@@ -48,10 +49,10 @@ fn data_of_ones_own_are_described_like_published_ones() {
     let dir =
         folder(&[("mine/reviews.csv", &reviews(40)), ("test.csv", &reviews(6)), ("mine/a/x.txt", "So it goes.\n")]);
     let own = "format = \"csv\"\ncolumns = { text = \"text\", label = \"mark\" }\n";
-    let of = |more: &str| settings(&format!("{own}{more}")).load(dir.path()).unwrap();
+    let of = |more: &str| settings(&format!("{own}{more}")).load(dir.path(), &classification::DATA).unwrap();
     let sizes = |splits: &Splits| Split::ALL.map(|split| splits.split(split).len());
     let splits = of("files = \"mine/reviews.csv\"");
-    assert_eq!((sizes(&splits), splits.columns.task()), ([36, 4, 0], Some("classification")));
+    assert_eq!(sizes(&splits), [36, 4, 0]);
     assert_eq!(sizes(&of("train = \"mine/reviews.csv\"\ntest = \"test.csv\"")), [36, 4, 6]);
     assert_eq!(sizes(&of("train = \"mine/reviews.csv\"\nvalidation = \"test.csv\"")), [40, 6, 0]);
     assert_eq!(
@@ -60,21 +61,21 @@ fn data_of_ones_own_are_described_like_published_ones() {
         )),
         [20, 20, 0]
     );
-    let data = Classification::from_records(&splits, &splits.columns).unwrap();
+    let data = Classification::from_records(&splits).unwrap();
     assert_eq!(data.labels, ["bad", "good"]);
     // The same columns for another task.
     let running = settings("format = \"csv\"\ncolumns = { text = \"text\" }\nfiles = \"mine/reviews.csv\"");
-    let splits = running.load(dir.path()).unwrap();
-    let corpus = Corpus::from_records(&splits, &splits.columns).unwrap();
+    let splits = running.load(dir.path(), &corpus::DATA).unwrap();
+    let corpus = Corpus::from_records(&splits).unwrap();
     assert!(corpus.train.starts_with("review 0\nreview 1\n"), "{}", corpus.train);
     // An absolute path, and a folder.
     let path = dir.path().join("test.csv");
     let absolute =
         settings(&format!("{own}files = {:?}\nsplit = {{ by = \"rows\", validation = 0.5 }}", path.display()));
-    assert_eq!(sizes(&absolute.load(Path::new("elsewhere")).unwrap()), [3, 3, 0]);
+    assert_eq!(sizes(&absolute.load(Path::new("elsewhere"), &classification::DATA).unwrap()), [3, 3, 0]);
     let text =
         settings("format = \"text\"\ntrain = \"mine/a\"\nvalidation = \"mine/a/x.txt\"\ncolumns = { text = \"text\" }");
-    assert_eq!(sizes(&text.load(dir.path()).unwrap()), [1, 1, 0]);
+    assert_eq!(sizes(&text.load(dir.path(), &corpus::DATA).unwrap()), [1, 1, 0]);
 }
 
 #[test]
@@ -85,22 +86,37 @@ fn values_replace_those_of_a_dataset() {
         ("own.txt", "quite another text\n"),
     ]);
     let text = |settings: &str, split: Split| {
-        let splits = toml::from_str::<DataSettings>(settings).unwrap().load(dir.path()).unwrap();
+        let splits = toml::from_str::<DataSettings>(settings).unwrap().load(dir.path(), &corpus::DATA).unwrap();
         splits.split(split).joined("text", "text").unwrap()
     };
     assert_eq!(text("dataset = \"ptb\"", Split::Validation), "so it goes\n");
     let own = "dataset = \"ptb\"\nvalidation = \"own.txt\"";
     assert_eq!([text(own, Split::Train), text(own, Split::Validation)], ["no it was n't\n", "quite another text\n"]);
     // Folders of a path may be missing for a published dataset, but not for the user's own files.
-    let error = settings("dataset = \"ptb\"\nvalidation = \"ptb/own.txt\"").load(dir.path()).unwrap_err().to_string();
+    let own = settings("dataset = \"ptb\"\nvalidation = \"ptb/own.txt\"");
+    let error = own.load(dir.path(), &corpus::DATA).unwrap_err().to_string();
     assert!(error.starts_with("cannot read ") && error.contains("ptb/own.txt"), "{error}");
-    let error = settings("dataset = \"ptb\"\noptions = { encodng = \"latin-1\" }").check().unwrap_err().to_string();
+    let misspelled = settings("dataset = \"ptb\"\noptions = { encodng = \"latin-1\" }");
+    let error = misspelled.check(&corpus::DATA).unwrap_err().to_string();
     assert!(error.contains("did you mean `encoding`?"), "{error}");
-    let execute = settings("dataset = \"execute\"\ncolumns = { groups = [\"nesting\"] }").load(dir.path()).unwrap();
-    assert_eq!(
-        (execute.columns.groups, execute.columns.source.as_deref()),
-        (vec!["nesting".to_owned()], Some("program"))
-    );
+    let execute = settings("dataset = \"execute\"\ncolumns = { groups = \"nesting\" }");
+    let columns = execute.load(dir.path(), &transduction::DATA).unwrap().columns;
+    assert_eq!((columns.several("groups"), columns.get("source")), (&["nesting".to_owned()][..], Some("program")));
+}
+
+#[test]
+fn columns_and_fields_of_a_dataset_for_another_task_are_not_read() {
+    let program = settings("dataset = \"recall\"\ncolumns = { text = \"text\" }");
+    let splits = program.load(Path::new(""), &corpus::DATA).unwrap();
+    assert_eq!(splits.columns.roles().collect::<Vec<_>>(), ["text"]);
+    assert!(!Corpus::from_records(&splits).unwrap().train.is_empty());
+    let review = "A dull film.\n".repeat(12);
+    let dir = folder(&[("aclImdb/train/neg/0_1.txt", &review), ("aclImdb/train/pos/0_9.txt", &review)]);
+    let reviews = "dataset = \"imdb\"\nsplit = { by = \"characters\", validation = 0.1 }";
+    let corpus = Corpus::from_records(&settings(reviews).load(dir.path(), &corpus::DATA).unwrap()).unwrap();
+    assert!(corpus.train.starts_with("A dull film.\n") && corpus.validation.len() > 10);
+    let error = settings("dataset = \"ptb\"\nlabels = [\"a\"]").check(&corpus::DATA).unwrap_err().to_string();
+    assert!(error.contains("data.labels") && error.contains("task language-model does not read it"), "{error}");
 }
 
 #[test]
@@ -114,8 +130,19 @@ fn invalid_values_are_refused_with_the_field_and_the_way_out() {
         ("dataset = \"recall\"\nlabels = [\"a\"]".to_owned(), ["data.labels", "recall is generated"]),
         (format!("{own}files = \"a\"\ntest = \"b\""), ["data.test = b", "not both"]),
         (format!("{own}test = \"b\""), ["data.test = b", "data.train"]),
-        (format!("{own}files = \"a\"\nseason = 7"), ["data.season = 7", "for forecasting only"]),
-        ("dataset = \"ptb\"\nlabels = [\"a\"]".to_owned(), ["data.labels", "for classification and tagging only"]),
+        (format!("{own}files = \"a\"\nseason = 7"), ["data.season = 7", "task classification does not read it"]),
+        (
+            format!("{own}files = \"a\"\nsplit = {{ by = \"characters\", validation = 0.1 }}"),
+            ["data.split.by = characters", "whole texts"],
+        ),
+        (
+            "format = \"csv\"\ncolumns = { lable = \"x\" }".to_owned(),
+            ["data.columns.lable = \"x\"", "it reads text, label, groups"],
+        ),
+        (
+            "format = \"csv\"\ncolumns = { text = [\"x\", \"y\"] }".to_owned(),
+            ["data.columns.text = [", "the name of one column"],
+        ),
         (
             format!("{own}train = \"a\"\nvalidation = \"b\"\nsplit = {{ by = \"every\", validation = 3 }}"),
             ["data.split", "conflicts with data.validation"],
@@ -125,14 +152,14 @@ fn invalid_values_are_refused_with_the_field_and_the_way_out() {
             ["data.split.validation = 1.5", "fraction"],
         ),
     ] {
-        let error = settings(&text).check().unwrap_err();
+        let error = settings(&text).check(&classification::DATA).unwrap_err();
         assert!(matches!(error, DataError::Setting { .. }), "{error:?}");
         let error = error.to_string();
         assert!(parts.iter().all(|part| error.contains(part)), "{text}: {error}");
         assert!(!error.contains("--"), "only the program has flags: {error}");
     }
-    assert!(matches!(settings(own).load(Path::new("")), Err(DataError::NoFile { .. })));
-    assert!(settings(own).check().is_ok(), "files may be given later");
+    assert!(matches!(settings(own).load(Path::new(""), &classification::DATA), Err(DataError::NoFile { .. })));
+    assert!(settings(own).check(&classification::DATA).is_ok(), "files may be given later");
 }
 
 #[test]
@@ -144,14 +171,22 @@ fn errors_in_columns_and_labels_name_the_line() {
         ("none.csv", "mark;text\n"),
     ]);
     let failure = |text: &str| {
-        let load = || {
-            let splits = settings(text).load(dir.path())?;
-            match splits.columns.task() {
-                Some("tagging") => Tagging::from_records(&splits, &splits.columns).map(drop),
-                _ => Classification::from_records(&splits, &splits.columns).map(drop),
-            }
+        let settings = settings(text);
+        let is_of = |spec: &&DataSpec| spec.fits(&settings.columns);
+        let spec = [&classification::DATA, &tagging::DATA, &corpus::DATA].into_iter().find(is_of).unwrap();
+        let convert = match spec.task {
+            "tagging" => |splits: &Splits| Tagging::from_records(splits).map(drop),
+            _ => |splits: &Splits| Classification::from_records(splits).map(drop),
         };
-        load().unwrap_err().to_string().rsplit('/').next().unwrap().to_owned()
+        settings
+            .load(dir.path(), spec)
+            .and_then(|splits| convert(&splits))
+            .unwrap_err()
+            .to_string()
+            .rsplit('/')
+            .next()
+            .unwrap()
+            .to_owned()
     };
     let own = "format = \"csv\"\ntrain = \"train.csv\"\nvalidation = \"valid.csv\"\n";
     let error = failure(&format!("{own}columns = {{ text = \"text\", label = \"mark\" }}"));
@@ -184,7 +219,7 @@ fn errors_about_locations_without_files_say_what_is_there() {
         [("empty", "folder has no files"), ("nothing.csv", "cannot read"), ("empty.tar/a", "archive has no such file")]
     {
         let text = format!("format = \"csv\"\nfiles = \"{location}\"\ncolumns = {{ text = \"text\" }}");
-        let error = settings(&text).load(dir.path()).map(drop).unwrap_err().to_string();
+        let error = settings(&text).load(dir.path(), &corpus::DATA).map(drop).unwrap_err().to_string();
         assert!(error.contains(location) && error.contains(problem), "{error}");
         assert!(!error.contains("entity"), "{error}");
     }
@@ -197,8 +232,8 @@ fn labeled_lines_are_texts_after_their_label() {
     let load = |file: &str, more: &str| {
         let own = "format = \"labeled-lines\"\ncolumns = { text = \"text\", label = \"label\" }";
         let settings = settings(&format!("{own}\ntrain = \"{file}\"\nvalidation = \"lines.txt\"\n{more}"));
-        let splits = settings.load(dir.path()).map_err(|error| error.to_string())?;
-        Classification::from_records(&splits, &splits.columns).map_err(|error| error.to_string())
+        let splits = settings.load(dir.path(), &classification::DATA).map_err(|error| error.to_string())?;
+        Classification::from_records(&splits).map_err(|error| error.to_string())
     };
     let data = load("lines.txt", "options = { sublabel = \":\" }").unwrap();
     assert_eq!(data.labels, ["neg", "pos"]);

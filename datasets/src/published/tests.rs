@@ -6,40 +6,53 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::catalog::Dataset;
-use crate::classification::Classification;
+use crate::classification::{self, Classification};
 use crate::columns::Columns;
-use crate::corpus::Corpus;
+use crate::corpus::{self, Corpus};
+use crate::data_spec::DataSpec;
 use crate::generators;
 use crate::reading::variants;
 use crate::records::Split;
-use crate::series::{Series, Standardization};
+use crate::series::{self, Series, Standardization};
 use crate::splits::Splits;
-use crate::tagging::{Sentence, Tagging};
-use crate::transduction::Transduction;
+use crate::tagging::{self, Sentence, Tagging};
+use crate::transduction::{self, Transduction};
 
-type Conversion<T> = fn(&Splits, &Columns) -> Result<T, DataError>;
+/// What the tasks of this crate read.
+const SPECS: [&DataSpec; 5] =
+    [&classification::DATA, &tagging::DATA, &corpus::DATA, &transduction::DATA, &series::DATA];
+
+/// The only specification that columns fit.
+fn spec(columns: &Columns) -> Option<&'static DataSpec> {
+    let fitting: Vec<_> = SPECS.into_iter().filter(|spec| spec.fits(columns)).collect();
+    assert!(fitting.len() <= 1, "{fitting:?}");
+    fitting.first().copied()
+}
+
+fn splits(name: &str, dir: &Path) -> Result<Splits, DataError> {
+    let dataset = Dataset::named(name).unwrap();
+    // The columns of the user's own table are unknown.
+    dataset.load(dir, spec(&dataset.columns).unwrap_or(&series::DATA))
+}
 
 /// The splits of a dataset, as the dataset type of a task.
-fn load<T>(name: &str, dir: &Path, convert: Conversion<T>) -> Result<T, String> {
-    let splits = Dataset::named(name).unwrap().load(dir).map_err(|error| error.to_string())?;
-    convert(&splits, &splits.columns).map_err(|error| error.to_string())
+fn load<T>(name: &str, dir: &Path, convert: fn(&Splits) -> Result<T, DataError>) -> Result<T, String> {
+    splits(name, dir).and_then(|splits| convert(&splits)).map_err(|error| error.to_string())
 }
 
 /// Every value of the splits, as the dataset type of their task.
 fn shown(splits: &Splits) -> Result<String, DataError> {
-    let columns = &splits.columns;
-    match columns.task() {
-        Some("classification") => Classification::from_records(splits, columns).map(|data| format!("{data:?}")),
-        Some("tagging") => Tagging::from_records(splits, columns).map(|data| format!("{data:?}")),
-        Some("language-model") => Corpus::from_records(splits, columns).map(|data| format!("{data:?}")),
-        Some("forecasting") => Series::from_records(splits, columns).map(|data| format!("{data:?}")),
-        other => panic!("{other:?}"),
+    match spec(&splits.columns).unwrap().task {
+        "classification" => Classification::from_records(splits).map(|data| format!("{data:?}")),
+        "tagging" => Tagging::from_records(splits).map(|data| format!("{data:?}")),
+        "language-model" => Corpus::from_records(splits).map(|data| format!("{data:?}")),
+        "forecasting" => Series::from_records(splits).map(|data| format!("{data:?}")),
+        other => panic!("{other}"),
     }
 }
 
 fn failure(name: &str, dir: &Path) -> String {
-    let loaded = Dataset::named(name).unwrap().load(dir).and_then(|splits| shown(&splits));
-    loaded.unwrap_err().to_string()
+    splits(name, dir).and_then(|splits| shown(&splits)).unwrap_err().to_string()
 }
 
 fn labeled(name: &str, dir: &Path) -> Classification {
@@ -60,7 +73,7 @@ fn every_manifest_is_complete_and_every_dataset_loads_or_names_its_url() {
             fs::read_to_string(format!("{}/published/{}.toml", env!("CARGO_MANIFEST_DIR"), manifest.name)).unwrap();
         assert!(text.starts_with("# ") && Manifest::parse(&text).as_ref() == Ok(manifest), "{}", manifest.name);
         // The columns of the user's own table are unknown.
-        assert!(manifest.data.task().is_some() != manifest.files.is_empty(), "{}", manifest.name);
+        assert!(spec(&manifest.data.columns).is_some() != manifest.files.is_empty(), "{}", manifest.name);
         assert!(!manifest.license.is_empty(), "{}", manifest.name);
         let DataSettings { format, options, .. } = &manifest.data;
         crate::formats::Format::named(format.as_ref().unwrap()).unwrap().check(options).unwrap();
@@ -89,12 +102,11 @@ fn generated_datasets_never_change() {
         ("sentences", "399bcbc009d3213229d315effca670a5603fbb43e17ffe51b5ae31b63644b846"),
         ("execute", "a2027b6a19b6a300881ea7ae9be7c386ba20463a62a15ba5513c31c5b8a09a69"),
     ] {
-        let splits = Dataset::named(name).unwrap().load(Path::new("")).unwrap();
-        let columns = &splits.columns;
+        let splits = splits(name, Path::new("")).unwrap();
         let found = match name {
-            "sentences" => Corpus::from_records(&splits, columns).map(|data| data.digest()),
-            "execute" => Transduction::from_records(&splits, columns).map(|data| data.digest()),
-            _ => Classification::from_records(&splits, columns).map(|data| data.digest()),
+            "sentences" => Corpus::from_records(&splits).map(|data| data.digest()),
+            "execute" => Transduction::from_records(&splits).map(|data| data.digest()),
+            _ => Classification::from_records(&splits).map(|data| data.digest()),
         };
         assert_eq!(found.unwrap(), digest, "{name}");
     }
@@ -395,7 +407,8 @@ fn loaded(name: &str, path: &str, bytes: &[u8]) -> Result<String, String> {
         "own" => toml::from_str("format = \"csv\"\nfiles = \"y.csv\"\ncolumns = { target = \"y\" }").unwrap(),
         name => DataSettings { dataset: Some(name.to_owned()), ..DataSettings::default() },
     };
-    let loaded = settings.load(dir.path()).and_then(|splits| shown(&splits));
+    let spec = spec(&Dataset::named(name).map_or(settings.columns.clone(), |dataset| dataset.columns.clone())).unwrap();
+    let loaded = settings.load(dir.path(), spec).and_then(|splits| shown(&splits));
     loaded.map_err(|error| error.to_string().rsplit('/').next().unwrap().to_owned())
 }
 
@@ -460,12 +473,12 @@ fn a_manifest_alone_describes_a_dataset() {
         .flat_map(|row| [b"ham\tcaf\xe9 \"".to_vec(), format!("{row}\nspam\tWIN, {row}!\n").into_bytes()].concat())
         .collect();
     write(dir.path(), "messages.zip", variants::zip(&[("a/messages.tsv", &lines)]));
-    let splits: Splits = manifest.load(dir.path()).unwrap();
-    let data = Classification::from_records(&splits, &splits.columns).unwrap();
+    let splits: Splits = manifest.load(dir.path(), &classification::DATA).unwrap();
+    let data = Classification::from_records(&splits).unwrap();
     assert_eq!(data.labels, ["ham", "spam"]);
     assert_eq!(Split::ALL.map(|split| data.split(split).len()), [24, 8, 8]);
     assert!(data.train.iter().any(|example| example.text.starts_with("café \"")));
     assert!(data.baselines(Split::Test).iter().any(|(name, _)| *name == "naive Bayes"));
-    let error = manifest.load(&PathBuf::from("absent")).unwrap_err().to_string();
+    let error = manifest.load(&PathBuf::from("absent"), &classification::DATA).unwrap_err().to_string();
     assert!(error.contains("no messages data in absent") && error.contains("example.org/messages.zip"), "{error}");
 }

@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use seqzoo_datasets::DataError;
 use seqzoo_datasets::catalog::Dataset;
 use seqzoo_datasets::classification::Split;
-use seqzoo_tasks::fields::{self, Field};
+use seqzoo_datasets::data_spec::{Content, Role};
+use seqzoo_datasets::settings::TASK_FIELDS;
+use seqzoo_tasks::fields::{self, Field, Values};
 use seqzoo_tasks::{self as tasks, ModelName, Task};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
@@ -195,15 +197,10 @@ impl Recipe {
     /// The first invalid value.
     pub fn validate(&self) -> Result<(), InvalidValue> {
         let task = self.task()?;
-        self.data.check().map_err(|error| match error {
+        self.data.check(task.data()).map_err(|error| match error {
             DataError::Setting { field, value, expected } => InvalidValue::new(field, value, expected),
             other => InvalidValue::new("data", self.data_name(), other.to_string()),
         })?;
-        let columns = Table::try_from(&self.data.columns).unwrap_or_default();
-        if let Some((role, column)) = columns.iter().find(|(role, _)| !task.roles().contains(&role.as_str())) {
-            let expected = format!("task {} does not read it; it reads {}", task.name(), task.roles().join(", "));
-            return Err(InvalidValue::new(format!("data.columns.{role}"), column, expected));
-        }
         self.specs()?;
         self.expected_split()?;
         self.check_stopping_metric()?;
@@ -233,19 +230,30 @@ pub struct Section {
 }
 
 impl Section {
+    /// Whether a recipe for a task can have a field, given as `section.field`.
+    pub(crate) fn has_field(task: &dyn Task, field: &str) -> bool {
+        let (section, name) = field.rsplit_once('.').unwrap_or(("", field));
+        let fields = Self::all(task).into_iter().filter(|one| one.name == section).flat_map(|one| one.fields);
+        fields.into_iter().any(|one| one.name == name)
+    }
+
     /// The sections of a recipe for a task, in the usual order.
     pub fn all(task: &dyn Task) -> Vec<Self> {
         let section = |name, meaning, fields| Self { name, meaning, fields };
+        let is_read = |field: &Field| {
+            let name = field.name.as_str();
+            !TASK_FIELDS.contains(&name) || task.data().fields.contains(&name)
+        };
         vec![
             section(
                 "data",
                 "The dataset, or the user's own files, and how they are split.",
-                fields::of::<DataSettings>(),
+                fields::of::<DataSettings>().into_iter().filter(is_read).collect(),
             ),
             section(
                 "data.columns",
-                "Column names by role; each task uses the roles that name it.",
-                fields::of::<Columns>(),
+                "Column names by role. The roles depend on the task; a dataset supplies them by default.",
+                task.data().roles.iter().map(column).collect(),
             ),
             section("task", "The task and its settings.", task.fields()),
             section("network", "Sizes and connections of the layers.", fields::of::<NetworkSettings>()),
@@ -282,6 +290,13 @@ impl Section {
             ),
         ]
     }
+}
+
+/// The field of a role.
+fn column(role: &Role) -> Field {
+    let values = if role.content == Content::Several { Values::List(Box::new(Values::Text)) } else { Values::Text };
+    let (name, meaning) = (role.name.to_owned(), role.meaning.to_owned());
+    Field { name, meaning, default: None, is_optional: !role.is_required, values }
 }
 
 fn invalid(field: impl Into<Cow<'static, str>>, value: impl ToString, expected: String) -> InvalidValue {

@@ -101,7 +101,7 @@ pub enum SettingsError {
 }
 
 /// Fields that are tables, whose keys depend on their other values.
-const TABLES: [&str; 3] = ["data.options", "data.split", "data.naive_bayes"];
+const TABLES: [&str; 4] = ["data.columns", "data.options", "data.split", "data.naive_bayes"];
 
 /// Whether a recipe is given as a file: its name ends in `.toml`, in lower or upper case.
 pub fn is_file(recipe: &str) -> bool {
@@ -227,6 +227,14 @@ impl Settings {
         let Some(current) = known.get(common).or(is_in_table.then_some(&anything)) else {
             if let Some(new) = renamed::new_name(common) {
                 return Err(format!("this field was renamed to {new}"));
+            }
+            let readers: Vec<&str> = seqzoo_tasks::ALL
+                .iter()
+                .filter(|task| Section::has_field(**task, common))
+                .map(|task| task.name())
+                .collect();
+            if let (Ok(task), false) = (self.recipe.task(), readers.is_empty()) {
+                return Err(format!("task {} does not read it; it is for {}", task.name(), readers.join(", ")));
             }
             let common_fields = known.keys().filter(|field| in_model(field).is_none());
             let hint = did_you_mean(common, common_fields.map(String::as_str));

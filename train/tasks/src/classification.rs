@@ -9,7 +9,8 @@ use std::any::Any;
 
 use burn::tensor::Device;
 use seqzoo_datasets::DataError;
-use seqzoo_datasets::classification::{Classification, Split};
+use seqzoo_datasets::classification::{self, Classification, Split};
+use seqzoo_datasets::data_spec::DataSpec;
 use seqzoo_datasets::scores::Metric;
 use seqzoo_datasets::splits::Splits;
 use seqzoo_datasets::text::Encoder;
@@ -33,10 +34,6 @@ pub static TASK: ClassificationTask = ClassificationTask;
 pub struct ClassificationTask;
 
 impl Task for ClassificationTask {
-    fn name(&self) -> &'static str {
-        "classification"
-    }
-
     fn summary(&self) -> &'static str {
         "one label per text"
     }
@@ -53,8 +50,8 @@ impl Task for ClassificationTask {
         fields::of::<Settings>()
     }
 
-    fn roles(&self) -> &'static [&'static str] {
-        &["text", "label", "groups"]
+    fn data(&self) -> &'static DataSpec {
+        &classification::DATA
     }
 
     fn shared(&self) -> &'static [&'static str] {
@@ -67,7 +64,7 @@ impl Task for ClassificationTask {
     }
 
     fn examples(&self, data: &Splits, settings: &Table) -> Result<Prepared, DataError> {
-        let data = Classification::from_records(data, &data.columns)?;
+        let data = Classification::from_records(data)?;
         examples::prepare(data, &crate::spec::settings(settings))
     }
 

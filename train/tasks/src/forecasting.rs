@@ -9,8 +9,9 @@ use std::any::Any;
 use burn::tensor::{Device, Tensor, TensorData};
 use seqzoo_datasets::DataError;
 use seqzoo_datasets::classification::Split;
+use seqzoo_datasets::data_spec::DataSpec;
 use seqzoo_datasets::scores::Metric;
-use seqzoo_datasets::series::{RollingOrigin, Series, Standardization};
+use seqzoo_datasets::series::{self, RollingOrigin, Series, Standardization};
 use seqzoo_datasets::splits::Splits;
 use seqzoo_datasets::timestamps::TimeStep;
 use seqzoo_models::InvalidShape;
@@ -37,10 +38,6 @@ pub static TASK: ForecastingTask = ForecastingTask;
 pub struct ForecastingTask;
 
 impl Task for ForecastingTask {
-    fn name(&self) -> &'static str {
-        "forecasting"
-    }
-
     fn summary(&self) -> &'static str {
         "the next values of a time series"
     }
@@ -61,8 +58,8 @@ impl Task for ForecastingTask {
         fields::of::<Settings>()
     }
 
-    fn roles(&self) -> &'static [&'static str] {
-        &["target", "time", "features"]
+    fn data(&self) -> &'static DataSpec {
+        &series::DATA
     }
 
     fn shared(&self) -> &'static [&'static str] {
@@ -86,7 +83,7 @@ impl Task for ForecastingTask {
     }
 
     fn examples(&self, data: &Splits, settings: &Table) -> Result<Prepared, DataError> {
-        let mut series = Series::from_records(data, &data.columns)?;
+        let mut series = Series::from_records(data)?;
         let Settings { season, .. } = crate::spec::settings(settings);
         if season > 0 {
             series.season = Some(season);

@@ -12,7 +12,8 @@ use burn::tensor::Device;
 use seqzoo_datasets::DataError;
 use seqzoo_datasets::classification::Split;
 use seqzoo_datasets::cleaning::Cleaning;
-use seqzoo_datasets::corpus::Corpus;
+use seqzoo_datasets::corpus::{self, Corpus};
+use seqzoo_datasets::data_spec::DataSpec;
 use seqzoo_datasets::scores::Metric;
 use seqzoo_datasets::splits::Splits;
 use seqzoo_datasets::text::{Tokenization, Vocabulary};
@@ -40,10 +41,6 @@ pub static TASK: LanguageModelTask = LanguageModelTask;
 pub struct LanguageModelTask;
 
 impl Task for LanguageModelTask {
-    fn name(&self) -> &'static str {
-        "language-model"
-    }
-
     fn summary(&self) -> &'static str {
         "the next token of a text"
     }
@@ -64,8 +61,8 @@ impl Task for LanguageModelTask {
         fields::of::<Settings>()
     }
 
-    fn roles(&self) -> &'static [&'static str] {
-        &["text"]
+    fn data(&self) -> &'static DataSpec {
+        &corpus::DATA
     }
 
     fn shared(&self) -> &'static [&'static str] {
@@ -94,7 +91,7 @@ impl Task for LanguageModelTask {
     }
 
     fn examples(&self, data: &Splits, _: &Table) -> Result<Prepared, DataError> {
-        let corpus = Corpus::from_records(data, &data.columns)?;
+        let corpus = Corpus::from_records(data)?;
         Ok(Prepared { examples: Box::new(corpus), note: None })
     }
 

@@ -12,6 +12,8 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use seqzoo_datasets::DataError;
 use seqzoo_datasets::batch::{self, BatchLimits, Padded};
 use seqzoo_datasets::classification::Split;
+use seqzoo_datasets::columns::Columns;
+use seqzoo_datasets::data_spec::DataSpec;
 use seqzoo_datasets::nearest::did_you_mean;
 use seqzoo_datasets::scores::Metric;
 use seqzoo_datasets::splits::Splits;
@@ -57,7 +59,9 @@ pub type Files = BTreeMap<String, Vec<u8>>;
 /// A kind of sequence prediction.
 pub trait Task: Debug + Sync {
     /// Name in recipes.
-    fn name(&self) -> &'static str;
+    fn name(&self) -> &'static str {
+        self.data().task
+    }
 
     /// One line for listings.
     fn summary(&self) -> &'static str;
@@ -79,8 +83,8 @@ pub trait Task: Debug + Sync {
     /// Meaning, default and valid values of each setting.
     fn fields(&self) -> Vec<Field>;
 
-    /// Roles of the columns that the task reads, see [`Columns`](seqzoo_datasets::columns::Columns).
-    fn roles(&self) -> &'static [&'static str];
+    /// What the task reads of its data: columns by role, fields of `[data]`, and split rules.
+    fn data(&self) -> &'static DataSpec;
 
     /// Settings on which the examples depend, so that all models of a run share them.
     fn shared(&self) -> &'static [&'static str];
@@ -154,6 +158,11 @@ pub struct Prepared {
 /// The task with this name; `None` if there is none.
 pub fn named(name: &str) -> Option<&'static dyn Task> {
     ALL.into_iter().find(|task| task.name() == name)
+}
+
+/// The task for which a dataset has the columns; `None` if there is none.
+pub fn of_columns(columns: &Columns) -> Option<&'static dyn Task> {
+    ALL.into_iter().find(|task| task.data().fits(columns))
 }
 
 /// The task of a recipe's `[task]` section.

@@ -11,10 +11,11 @@ use burn::tensor::Device;
 use seqzoo_datasets::DataError;
 use seqzoo_datasets::classification::Split;
 use seqzoo_datasets::cleaning::Cleaning;
+use seqzoo_datasets::data_spec::DataSpec;
 use seqzoo_datasets::scores::Metric;
 use seqzoo_datasets::splits::Splits;
 use seqzoo_datasets::text::{PADDING, Tokenization, UNKNOWN, Vocabulary};
-use seqzoo_datasets::transduction::{Pair, Transduction};
+use seqzoo_datasets::transduction::{self, Pair, Transduction};
 use seqzoo_models::InvalidShape;
 use seqzoo_models::layers::{AttentionScore, StackShape};
 use seqzoo_models::networks::{EncoderDecoder, EncoderDecoderShape, Generation};
@@ -36,10 +37,6 @@ pub static TASK: Seq2SeqTask = Seq2SeqTask;
 pub struct Seq2SeqTask;
 
 impl Task for Seq2SeqTask {
-    fn name(&self) -> &'static str {
-        "seq2seq"
-    }
-
     fn summary(&self) -> &'static str {
         "a target sequence for each source sequence"
     }
@@ -56,8 +53,8 @@ impl Task for Seq2SeqTask {
         fields::of::<Settings>()
     }
 
-    fn roles(&self) -> &'static [&'static str] {
-        &["source", "target", "groups"]
+    fn data(&self) -> &'static DataSpec {
+        &transduction::DATA
     }
 
     fn shared(&self) -> &'static [&'static str] {
@@ -76,7 +73,7 @@ impl Task for Seq2SeqTask {
     }
 
     fn examples(&self, data: &Splits, settings: &Table) -> Result<Prepared, DataError> {
-        let data = Transduction::from_records(data, &data.columns)?;
+        let data = Transduction::from_records(data)?;
         Ok(examples::prepare(data, &crate::spec::settings(settings)))
     }
 

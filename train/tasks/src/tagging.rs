@@ -12,9 +12,10 @@ use burn::tensor::Device;
 use seqzoo_datasets::DataError;
 use seqzoo_datasets::classification::Split;
 use seqzoo_datasets::cleaning::Cleaning;
+use seqzoo_datasets::data_spec::DataSpec;
 use seqzoo_datasets::scores::Metric;
 use seqzoo_datasets::splits::Splits;
-use seqzoo_datasets::tagging::Tagging;
+use seqzoo_datasets::tagging::{self, Tagging};
 use seqzoo_datasets::text::{UNKNOWN, Vocabulary};
 use seqzoo_models::InvalidShape;
 use seqzoo_models::layers::{CharacterEncoderShape, StackShape};
@@ -37,10 +38,6 @@ pub static TASK: TaggingTask = TaggingTask;
 pub struct TaggingTask;
 
 impl Task for TaggingTask {
-    fn name(&self) -> &'static str {
-        "tagging"
-    }
-
     fn summary(&self) -> &'static str {
         "one label per token of a sentence"
     }
@@ -57,8 +54,8 @@ impl Task for TaggingTask {
         fields::of::<Settings>()
     }
 
-    fn roles(&self) -> &'static [&'static str] {
-        &["tokens", "tags"]
+    fn data(&self) -> &'static DataSpec {
+        &tagging::DATA
     }
 
     fn shared(&self) -> &'static [&'static str] {
@@ -71,7 +68,7 @@ impl Task for TaggingTask {
     }
 
     fn examples(&self, data: &Splits, _: &Table) -> Result<Prepared, DataError> {
-        Ok(examples::prepare(Tagging::from_records(data, &data.columns)?))
+        Ok(examples::prepare(Tagging::from_records(data)?))
     }
 
     fn open(

@@ -1,0 +1,169 @@
+//! Rules that divide records into training, validation and test split, as in recipes.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::DataError;
+
+/// Rule that divides records into splits. Fractions are rounded to four decimal places.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "by", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum SplitRule {
+    /// Consecutive splits of running text: the last characters are the test split, those before them the validation split.
+    Characters {
+        /// Fraction of the validation split.
+        validation: f64,
+        /// Fraction of the test split.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        test: f64,
+    },
+    /// Consecutive splits: the last rows are the test split, those before them the validation split.
+    Rows {
+        /// Fraction of the validation split.
+        validation: f64,
+        /// Fraction of the test split.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        test: f64,
+    },
+    /// Random splits: the rows are sorted, so that their order in files does not matter, and shuffled; the first ones are the validation
+    /// split, the next ones the test split.
+    Shuffle {
+        /// Fraction of the validation split.
+        validation: f64,
+        /// Fraction of the test split.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        test: f64,
+        /// Random seed; the seed of a run does not affect the splits.
+        #[serde(default)]
+        seed: u64,
+        /// Whether the fractions hold for each label (stratified splits).
+        #[serde(default)]
+        stratify: bool,
+    },
+    /// Every n-th row, starting with the first, is the validation split; there is no test split.
+    Every {
+        /// The interval n.
+        validation: usize,
+    },
+    /// Consecutive splits of a time series, which start at the rows with these timestamps.
+    Time {
+        /// First timestamp of the validation split.
+        validation: String,
+        /// First timestamp of the test split.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        test: Option<String>,
+    },
+}
+
+fn is_zero(fraction: &f64) -> bool {
+    *fraction == 0.0
+}
+
+/// Unit of fractions.
+const UNITS: usize = 10_000;
+
+impl SplitRule {
+    /// A random tenth as the validation split.
+    pub const SHUFFLED: Self = Self::Shuffle { validation: 0.1, test: 0.0, seed: 0, stratify: false };
+
+    /// Checks the values.
+    ///
+    /// # Errors
+    /// The first invalid value.
+    pub(crate) fn check(&self) -> Result<(), DataError> {
+        match self {
+            Self::Characters { validation, test }
+            | Self::Rows { validation, test }
+            | Self::Shuffle { validation, test, .. } => Fractions::new(*validation, *test).map(drop),
+            Self::Every { validation: validation @ (0 | 1) } => {
+                Err(DataError::setting("data.split.validation", validation, "an integer of at least 2"))
+            }
+            Self::Every { .. } | Self::Time { .. } => Ok(()),
+        }
+    }
+
+    /// Its name in `data.split.by`.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Characters { .. } => "characters",
+            Self::Rows { .. } => "rows",
+            Self::Shuffle { .. } => "shuffle",
+            Self::Every { .. } => "every",
+            Self::Time { .. } => "time",
+        }
+    }
+
+    /// The same rule without a test split.
+    pub(crate) fn without_test(&self) -> Self {
+        let mut rule = self.clone();
+        match &mut rule {
+            Self::Characters { test, .. } | Self::Rows { test, .. } | Self::Shuffle { test, .. } => *test = 0.0,
+            Self::Time { test, .. } => *test = None,
+            Self::Every { .. } => {}
+        }
+        rule
+    }
+}
+
+/// Fractions of the validation and the test split, in [`UNITS`].
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Fractions {
+    validation: usize,
+    test: usize,
+}
+
+impl Fractions {
+    pub(crate) fn new(validation: f64, test: f64) -> Result<Self, DataError> {
+        let units = |field: &str, fraction: f64, least: f64| {
+            let expected = format!("a fraction of at least {least}, and below 1 in total with that of the other split");
+            match (least..1.0).contains(&fraction) && validation + test < 1.0 {
+                true => Ok((fraction * UNITS as f64).round() as usize),
+                false => Err(DataError::setting(format!("data.split.{field}"), fraction, expected)),
+            }
+        };
+        Ok(Self { validation: units("validation", validation, 1.0 / UNITS as f64)?, test: units("test", test, 0.0)? })
+    }
+
+    /// The ends of the training and the validation split of `count` consecutive rows.
+    pub(crate) fn ends(self, count: usize) -> (usize, usize) {
+        let end = |units: usize| count * (UNITS - units) / UNITS;
+        (end(self.validation + self.test), end(self.test))
+    }
+
+    /// The sizes of the validation and the test split of `count` rows.
+    pub(crate) fn sizes(self, count: usize) -> (usize, usize) {
+        let size = |units: usize| (count * units + UNITS / 2) / UNITS;
+        (size(self.validation), size(self.test))
+    }
+
+    /// Minimum number of rows for which every split has at least one row.
+    pub(crate) fn minimum(self) -> usize {
+        let smallest = [self.validation, self.test].into_iter().filter(|&units| units > 0).min();
+        smallest.map_or(1, |units| UNITS.div_ceil(units))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rule(rule: &str) -> SplitRule {
+        toml::from_str(rule).unwrap()
+    }
+
+    #[test]
+    fn rules_are_read_and_written() {
+        for text in [
+            "by = \"characters\"\nvalidation = 0.1\n",
+            "by = \"rows\"\nvalidation = 0.15\ntest = 0.15\n",
+            "by = \"shuffle\"\nvalidation = 0.1\nseed = 3\nstratify = true\n",
+            "by = \"every\"\nvalidation = 5\n",
+            "by = \"time\"\nvalidation = \"1988-01-01\"\n",
+        ] {
+            assert_eq!(toml::to_string(&rule(text)).unwrap(), text);
+        }
+        let error = toml::from_str::<SplitRule>("by = \"rows\"\nvalidaton = 0.1").unwrap_err().to_string();
+        assert!(error.contains("validaton") || error.contains("validation"), "{error}");
+        assert!(toml::from_str::<SplitRule>("by = \"rows\"\nvalidation = 0.1\nseed = 2").is_err());
+    }
+}

@@ -256,15 +256,16 @@ impl Records {
         }
     }
 
-    /// The numbers of a column, parsed if it has texts; each is finite as a 32-bit float.
+    /// The numbers of a column, parsed if it has texts; each is finite as a 32-bit float. `otherwise` is what to do about a row
+    /// whose value cannot be corrected, such as "remove the row".
     ///
     /// # Errors
     /// If there is no such column, a value is missing, or it is not a finite number.
-    pub fn numbers(&self, role: &'static str, name: &str) -> Result<Vec<f64>, DataError> {
+    pub fn numbers(&self, role: &'static str, name: &str, otherwise: &str) -> Result<Vec<f64>, DataError> {
         let finite = |row: usize, text: &str, value: f64| {
             let wrong = || {
-                let problem = "infinite as a 32-bit float; correct it or end the series there";
-                self.error(row, format!("{} in column {} is {problem}", shown(text), shown(name)))
+                let problem = "infinite as a 32-bit float; correct it or";
+                self.error(row, format!("{} in column {} is {problem} {otherwise}", shown(text), shown(name)))
             };
             (value as f32).is_finite().then_some(value).ok_or_else(wrong)
         };
@@ -274,7 +275,7 @@ impl Records {
             }
             Column::Text(texts) => {
                 let number = |(row, text): (usize, &Arc<str>)| {
-                    self.present(row, name, text)?;
+                    self.present(row, name, text, otherwise)?;
                     let problem = "not a number such as -20.7; correct it or choose another column";
                     let wrong = || self.error(row, format!("{} in column {} is {problem}", shown(text), shown(name)));
                     finite(row, text, text.parse().map_err(|_| wrong())?)
@@ -307,9 +308,9 @@ impl Records {
     }
 
     /// Checks that a text is not a representation of a missing value.
-    pub(crate) fn present(&self, row: usize, column: &str, text: &str) -> Result<(), DataError> {
+    pub(crate) fn present(&self, row: usize, column: &str, text: &str, otherwise: &str) -> Result<(), DataError> {
         if MISSING.contains(&&*text.to_uppercase()) {
-            let detail = format!("missing value in column {}; fill it in or end the series there", shown(column));
+            let detail = format!("missing value in column {}; fill it in or {otherwise}", shown(column));
             return Err(self.error(row, detail));
         }
         Ok(())

@@ -38,6 +38,9 @@ pub static DATA: DataSpec = DataSpec {
     split_note: "a series is split in its order",
 };
 
+/// What to do about a row with a value that cannot be corrected: a series has no gaps.
+const OTHERWISE: &str = "end the series there";
+
 /// Minimum number of rows of a series to train on.
 const MIN_ROWS: usize = 30;
 
@@ -290,7 +293,7 @@ impl<'a> Used<'a> {
         let timestamps = match self.time {
             Some(name) => {
                 let time = |(row, time): (usize, &std::sync::Arc<str>)| {
-                    records.present(row, name, time).map(|()| (**time).to_owned())
+                    records.present(row, name, time, OTHERWISE).map(|()| (**time).to_owned())
                 };
                 records.texts("time", name)?.iter().enumerate().map(time).collect::<Result<Vec<_>, _>>()?
             }
@@ -310,7 +313,7 @@ impl<'a> Used<'a> {
             }
         };
         let column = |&(role, name): &(&'static str, &str)| {
-            Ok(Column { name: name.to_owned(), values: records.numbers(role, name)? })
+            Ok(Column { name: name.to_owned(), values: records.numbers(role, name, OTHERWISE)? })
         };
         Ok(Series {
             columns: self.numbers.iter().map(column).collect::<Result<_, DataError>>()?,

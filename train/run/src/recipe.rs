@@ -13,6 +13,7 @@ use seqzoo_tasks::{self as tasks, ModelName, Task};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
+pub(crate) mod malformed;
 mod per_model;
 pub(crate) mod renamed;
 mod sections;

@@ -9,8 +9,8 @@ use seqzoo_tasks::fields::Values;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
-use crate::recipe::{InvalidValue, Recipe, SHIPPED, Section, renamed};
-use crate::{did_you_mean, nearest};
+use crate::did_you_mean;
+use crate::recipe::{InvalidValue, Recipe, SHIPPED, Section, malformed, renamed};
 
 /// A resolved recipe, with the origin of each value.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -54,19 +54,17 @@ pub enum SettingsError {
         source: std::io::Error,
     },
     /// The recipe cannot be parsed.
-    #[error("recipe {file}, line {line}: {message}")]
+    #[error("recipe {file}: {message}")]
     Malformed {
-        /// The file, or the name of a shipped recipe.
+        /// The file, or the name of a shipped recipe; and the line, if the error concerns a single one.
         file: String,
-        /// Line, counted from 1.
-        line: usize,
         /// What is wrong, with the nearest name.
         message: String,
     },
     /// A value is invalid.
     #[error("recipe {file}: {source}")]
     Invalid {
-        /// The file, or the name of a shipped recipe.
+        /// The file, or the name of a shipped recipe; and the line.
         file: String,
         /// The value.
         source: InvalidValue,
@@ -156,23 +154,14 @@ impl Settings {
     }
 
     fn parse(name: &str, file: &str, text: &str) -> Result<Self, SettingsError> {
-        let malformed =
-            |line: usize, message: String| SettingsError::Malformed { file: file.to_owned(), line, message };
-        let mut recipe: Recipe = toml::from_str(text).map_err(|error| match renamed::first_in(text) {
-            Some((line, message)) => malformed(line, message),
-            None => {
-                let message = error.message();
-                // The task parses its own section, whose errors have no position.
-                let key = message.split('`').nth(1).filter(|_| message.starts_with("unknown field"));
-                let in_task = key.and_then(|key| renamed::line_of(text, &format!("task.{key}")));
-                let line = error.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1);
-                malformed(in_task.unwrap_or(line), with_nearest(message))
-            }
+        let mut recipe: Recipe = toml::from_str(text).map_err(|error| {
+            let (line, message) = malformed::explain(text, &error);
+            SettingsError::Malformed { file: at(file, line), message }
         })?;
         recipe.fill_in_metric();
-        recipe.validate().map_err(|source| {
-            let line = renamed::line_of(text, &source.field).map_or_else(String::new, |line| format!(", line {line}"));
-            SettingsError::Invalid { file: format!("{file}{line}"), source }
+        recipe.validate().map_err(|source| SettingsError::Invalid {
+            file: at(file, renamed::line_of(text, &source.field)),
+            source,
         })?;
         let written = flatten(&text.parse().expect("what parsed as a recipe is a table"));
         let origin = |field: &String| if written.contains_key(field) { "recipe" } else { "default" };
@@ -254,7 +243,8 @@ impl Settings {
             let own = models.iter_mut().filter_map(|(_, own)| own.get_mut(section)?.as_table_mut());
             own.for_each(|fields| drop(fields.remove(key)));
         }
-        let mut recipe: Recipe = values.try_into().map_err(|error: toml::de::Error| with_nearest(error.message()))?;
+        let mut recipe: Recipe =
+            values.try_into().map_err(|error: toml::de::Error| malformed::plain(error.message()))?;
         recipe.fill_in_metric();
         Ok(recipe)
     }
@@ -355,6 +345,11 @@ impl Settings {
     }
 }
 
+/// A file with a line.
+fn at(file: &str, line: Option<usize>) -> String {
+    line.map_or_else(|| file.to_owned(), |line| format!("{file}, line {line}"))
+}
+
 fn table(recipe: &Recipe) -> Table {
     Table::try_from(recipe).expect("a recipe can be serialized to TOML")
 }
@@ -410,33 +405,4 @@ fn flatten(table: &Table) -> BTreeMap<String, Value> {
         }
     }
     leaves
-}
-
-/// A message about a wrong type without the names of Rust's types.
-fn plain_types(message: &str) -> String {
-    let Some((start, expected)) = message.split_once(", expected ") else { return message.to_owned() };
-    let plain = match expected.trim_end() {
-        "usize" | "u64" | "u32" | "i64" => "a whole number",
-        "f64" | "f32" => "a number",
-        "a sequence" => "a list",
-        "a map" => "a table",
-        "a boolean" => "true or false",
-        other if other.starts_with("struct ") => "a table",
-        other => other,
-    };
-    format!("{start}, expected {plain}")
-}
-
-/// Appends the nearest expected name to messages such as "unknown field `x`, expected one of `a`, `b`".
-fn with_nearest(message: &str) -> String {
-    let message = &plain_types(message);
-    let mut quoted = message.split('`').skip(1).step_by(2);
-    let hint = match message.starts_with("unknown ") {
-        true => quoted.next().and_then(|name| nearest(name, quoted)),
-        false => None,
-    };
-    match hint {
-        Some(name) => format!("{} (did you mean `{name}`?)", message.trim_end()),
-        None => message.trim_end().to_owned(),
-    }
 }

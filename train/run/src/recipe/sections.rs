@@ -5,6 +5,9 @@ use seqzoo_datasets::batch::BatchLimits;
 use seqzoo_tasks::{MAX_BATCH_TOKENS, MAX_COUNT};
 use serde::{Deserialize, Serialize};
 
+/// Sections without which there is no recipe.
+pub(super) const REQUIRED: [&str; 4] = ["data", "task", "network", "training"];
+
 /// Training: seed, epochs, batches, learning rate, clipping.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

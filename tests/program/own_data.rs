@@ -66,6 +66,9 @@ fn what_the_task_does_not_read_is_refused_and_tables_can_be_set() {
         ("data.season=7", "task classification does not read it; it is for forecasting"),
         ("task.horizon=7", "task classification does not read it; it is for forecasting"),
         ("data.seasno=7", "unknown field"),
+        ("expected.value=0.5", "this recipe has no [expected] section; set all of its fields together"),
+        ("expected.vale=0.5", "did you mean `value`?"),
+        ("expected={split=\"validation\", metric=\"rmse\", value=1}", "has the metrics accuracy, macro-f1, loss"),
     ] {
         let refused = place.run(&["train", "reviews.toml", "--set", set]);
         assert!(refused.code == Some(3) && refused.err.contains(part), "{set}: {:?} {}", refused.code, refused.err);

@@ -98,8 +98,8 @@ pub enum SettingsError {
     },
 }
 
-/// Fields that are tables, whose keys depend on their other values.
-const TABLES: [&str; 4] = ["data.columns", "data.options", "data.split", "data.naive_bayes"];
+/// Tables that can be set as a whole.
+const TABLES: [&str; 5] = ["data.columns", "data.options", "data.split", "data.naive_bayes", "expected"];
 
 /// Whether a recipe is given as a file: its name ends in `.toml`, in lower or upper case.
 pub fn is_file(recipe: &str) -> bool {
@@ -229,6 +229,12 @@ impl Settings {
             let hint = did_you_mean(common, common_fields.map(String::as_str));
             return Err(format!("unknown field{hint}"));
         };
+        if common.starts_with("expected.") && known.contains_key(common) && self.recipe.expected.is_none() {
+            let all = "expected={ split = \"validation\", metric = \"loss\", value = 1.0 }";
+            return Err(format!(
+                "this recipe has no [expected] section; set all of its fields together, such as {all}"
+            ));
+        }
         let value = format!("value = {}", change.value).parse::<Table>().ok().and_then(|mut one| one.remove("value"));
         let value = value.unwrap_or_else(|| Value::String(change.value.clone()));
         // Integers are accepted where floats are expected.

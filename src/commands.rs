@@ -155,7 +155,7 @@ impl DataArgs {
         match (self.text.as_ref().or(self.csv.as_ref()), &settings.dataset) {
             (Some(path), _) => say(format_args!("loading {} …", path.display())),
             (None, Some(name)) => say(format_args!("loading {name} …")),
-            (None, None) => say(format_args!("loading {} …", settings.shown_files())),
+            (None, None) => say(format_args!("loading {} …", settings.file_list())),
         }
         let task = recipe.task()?;
         let data = settings.load(&self.base(&settings), task.data())?;

@@ -65,11 +65,11 @@ impl From<io::Error> for Failure {
 
 impl From<SettingsError> for Failure {
     fn from(error: SettingsError) -> Self {
-        let way_out = match error {
+        let hint = match error {
             SettingsError::UnknownRecipe { .. } => "; `seqzoo list recipes` shows all",
             _ => "",
         };
-        Self::new(CONFIGURATION, format!("{error}{way_out}"))
+        Self::new(CONFIGURATION, format!("{error}{hint}"))
     }
 }
 
@@ -88,12 +88,12 @@ impl From<InvalidShape> for Failure {
 impl From<DataError> for Failure {
     fn from(error: DataError) -> Self {
         let code = if matches!(error, DataError::Setting { .. }) { CONFIGURATION } else { DATA };
-        Self::new(code, format!("{error}{}", way_out(&error)))
+        Self::new(code, format!("{error}{}", hint(&error)))
     }
 }
 
 /// Commands and flags that fix an error, appended to the message of the library.
-fn way_out(error: &DataError) -> String {
+fn hint(error: &DataError) -> String {
     match error {
         DataError::Missing { dataset, .. } => format!(
             "; `seqzoo data fetch {dataset} --data-dir DIR` downloads it, and --data-dir or SEQZOO_DATA_DIR names another \
@@ -153,7 +153,7 @@ impl From<FolderError> for Failure {
             | FolderError::OtherFormat(_)
             | FolderError::Incomplete { .. } => STORAGE,
         };
-        let way_out = match &error {
+        let hint = match &error {
             FolderError::Exists(path) => {
                 format!("; name another folder with --out, or resume it with `seqzoo train --resume {}`", quoted(path))
             }
@@ -162,7 +162,7 @@ impl From<FolderError> for Failure {
             }
             _ => String::new(),
         };
-        Self::new(code, format!("{error}{way_out}"))
+        Self::new(code, format!("{error}{hint}"))
     }
 }
 

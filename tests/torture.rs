@@ -121,7 +121,7 @@ impl Torture {
 
     /// Files that must not depend on interruptions.
     fn outcome(&self, name: &str) -> Files {
-        let mut files = self.checkpoints(name).newest().unwrap().0.files;
+        let mut files = self.checkpoints(name).latest().unwrap().0.files;
         files.insert("metrics.jsonl".to_owned(), fs::read(self.path(name).join("lstm/metrics.jsonl")).unwrap());
         files
     }
@@ -258,17 +258,17 @@ fn aborts(torture: &mut Torture, most: u64) -> (Count, Vec<&'static str>) {
     (count, POINTS.into_iter().filter(|point| !reached.contains(point)).collect())
 }
 
-/// Flips a bit in every `stride`-th byte of each file of the newest checkpoint: it must be detected and the older
+/// Flips a bit in every `stride`-th byte of each file of the latest checkpoint: it must be detected and the older
 /// checkpoint used.
 fn flips(torture: &mut Torture, stride: usize) -> Count {
     let name = torture.name();
     torture.command(&name, "").args(["--max-steps", "6"]).status().unwrap();
     let checkpoints = torture.checkpoints(&name);
     let listed = checkpoints.list().unwrap();
-    let [.., (older, _), (_, newest)] = listed.as_slice() else { panic!("two checkpoints: {listed:?}") };
+    let [.., (older, _), (_, latest)] = listed.as_slice() else { panic!("two checkpoints: {listed:?}") };
     let mut count = Count::default();
     let mut bit = 0;
-    for entry in fs::read_dir(newest).unwrap() {
+    for entry in fs::read_dir(latest).unwrap() {
         let path = entry.unwrap().path();
         let good = fs::read(&path).unwrap();
         for position in (0..good.len()).step_by(stride) {
@@ -276,7 +276,7 @@ fn flips(torture: &mut Torture, stride: usize) -> Count {
             bad[position] ^= 1 << (bit % 8);
             bit += 1;
             fs::write(&path, &bad).unwrap();
-            let used = checkpoints.newest().map(|(opened, skipped)| (opened.step, skipped.len()));
+            let used = checkpoints.latest().map(|(opened, skipped)| (opened.step, skipped.len()));
             count.add(used.is_ok_and(|used| used == (*older, 1)));
         }
         fs::write(&path, good).unwrap();
@@ -299,7 +299,7 @@ fn save_raw(dir: &Path, files: &Files) -> PathBuf {
 fn hostile(torture: &mut Torture) -> (Count, Count) {
     let name = torture.name();
     torture.command(&name, "").args(["--max-steps", "4"]).status().unwrap();
-    let sound = torture.checkpoints(&name).newest().unwrap().0.files;
+    let sound = torture.checkpoints(&name).latest().unwrap().0.files;
     let dir = torture.path("hostile");
     let mut cases: Vec<(String, Files, bool)> = Vec::new();
     // Files with a valid manifest and invalid contents.

@@ -83,7 +83,7 @@ impl Classification {
                 let label = indices.get(&*names[row]).copied().ok_or_else(|| {
                     let expected = format!(
                         "expected one of {}; name all labels in data.labels, or stratify the splits",
-                        shown_labels(&labels)
+                        label_list(&labels)
                     );
                     records.error(row, format!("invalid label {:?}: {expected}", &*names[row]))
                 })?;
@@ -157,7 +157,7 @@ pub(crate) fn label_indices(labels: &[String]) -> HashMap<&str, usize> {
 }
 
 /// Labels in a message: the first thirty.
-pub(crate) fn shown_labels(labels: &[String]) -> String {
+pub(crate) fn label_list(labels: &[String]) -> String {
     let more = if labels.len() > 30 { ", …" } else { "" };
     labels.iter().take(30).map(String::as_str).collect::<Vec<_>>().join(", ") + more
 }

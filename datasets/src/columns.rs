@@ -96,7 +96,7 @@ impl Columns {
     }
 
     /// Columns of `self`, else of `base`.
-    pub(crate) fn over(self, mut base: Self) -> Self {
+    pub(crate) fn with_defaults(self, mut base: Self) -> Self {
         base.0.extend(self.0);
         base
     }

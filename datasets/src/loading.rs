@@ -26,7 +26,9 @@ impl DataSettings {
     pub fn check(&self, spec: &'static DataSpec) -> Result<(), DataError> {
         match self.dataset.as_deref().map(Described::named).transpose()? {
             Some(Described::Generator(generator)) => self.check_generated(generator, spec),
-            Some(Described::Published(manifest)) => self.section_over(manifest, spec)?.check_files(spec).map(drop),
+            Some(Described::Published(manifest)) => {
+                self.section_with_defaults(manifest, spec)?.check_files(spec).map(drop)
+            }
             None => self.check_files(spec).map(drop),
         }
     }
@@ -40,12 +42,12 @@ impl DataSettings {
             Some(Described::Generator(generator)) => {
                 self.check_generated(generator, spec)?;
                 let splits = generator.splits();
-                let columns = self.columns.clone().over(splits.columns.clone()).only(|role| spec.reads(role));
+                let columns = self.columns.clone().with_defaults(splits.columns.clone()).only(|role| spec.reads(role));
                 let naive_bayes = self.naive_bayes.or(splits.naive_bayes);
                 Ok(Splits { columns, naive_bayes, ..splits })
             }
             Some(Described::Published(manifest)) => {
-                self.section_over(manifest, spec)?.read(data_dir, spec, Some((manifest, self)))
+                self.section_with_defaults(manifest, spec)?.read(data_dir, spec, Some((manifest, self)))
             }
             None => self.read(data_dir, spec, None),
         }
@@ -62,13 +64,13 @@ impl DataSettings {
     }
 
     /// These values, else those of a manifest that a task reads.
-    fn section_over(&self, manifest: &Manifest, spec: &DataSpec) -> Result<Self, DataError> {
+    fn section_with_defaults(&self, manifest: &Manifest, spec: &DataSpec) -> Result<Self, DataError> {
         self.check_read(spec)?;
         let mut section = manifest.section();
         section.columns = section.columns.only(|role| spec.reads(role));
         let mut values = section.values();
         values.retain(|key, _| !is_unread(key, spec));
-        Ok(self.clone().over(values.try_into().expect("the fields of a section")))
+        Ok(self.clone().with_defaults(values.try_into().expect("the fields of a section")))
     }
 
     /// Refuses columns and fields that a task does not read.
@@ -109,11 +111,11 @@ impl DataSettings {
         let given = of_splits.into_iter().find(|(_, paths)| !paths.is_empty());
         if let (false, Some((field, paths))) = (self.files.is_empty(), given) {
             let expected = "give files (data.files) for all splits, or those of each split (data.train, …), not both";
-            return Err(DataError::setting(format!("data.{field}"), paths.shown(), expected));
+            return Err(DataError::setting(format!("data.{field}"), paths.list(), expected));
         }
         if let (true, true, Some((field, paths))) = (self.files.is_empty(), self.train.is_empty(), given) {
             let expected = "needs the files of the training split too (data.train)";
-            return Err(DataError::setting(format!("data.{field}"), paths.shown(), expected));
+            return Err(DataError::setting(format!("data.{field}"), paths.list(), expected));
         }
         if let (Some(rule), false) = (&self.split, self.validation.is_empty()) {
             let expected = "conflicts with data.validation, the files of the validation split; remove one of the two";

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::DataError;
 use crate::nearest::did_you_mean;
 use crate::scores::Group;
-use crate::timestamps::shown;
+use crate::timestamps::quoted;
 
 /// A split of a dataset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -199,17 +199,17 @@ impl Records {
                 let column = if name.is_empty() {
                     "column without a name".to_owned()
                 } else {
-                    format!("column {}", shown(name))
+                    format!("column {}", quoted(name))
                 };
                 let hint = did_you_mean(name, self.names());
-                let all = self.names().map(shown).collect::<Vec<_>>().join(", ");
+                let all = self.names().map(quoted).collect::<Vec<_>>().join(", ");
                 Err(self.wrong_column(role, format!("no {column} to use as {role}{hint}; the columns are {all}")))
             }
             _ => {
                 let (last, others) = indices.split_last().expect("at least two match");
                 let others = others.iter().map(|index| (index + 1).to_string()).collect::<Vec<_>>().join(", ");
                 let called =
-                    if name.is_empty() { "have no name".to_owned() } else { format!("are named {}", shown(name)) };
+                    if name.is_empty() { "have no name".to_owned() } else { format!("are named {}", quoted(name)) };
                 let last = last + 1;
                 Err(self.wrong_column(
                     role,
@@ -265,7 +265,7 @@ impl Records {
         let finite = |row: usize, text: &str, value: f64| {
             let wrong = || {
                 let problem = "infinite as a 32-bit float; correct it or";
-                self.error(row, format!("{} in column {} is {problem} {otherwise}", shown(text), shown(name)))
+                self.error(row, format!("{} in column {} is {problem} {otherwise}", quoted(text), quoted(name)))
             };
             (value as f32).is_finite().then_some(value).ok_or_else(wrong)
         };
@@ -277,7 +277,7 @@ impl Records {
                 let number = |(row, text): (usize, &Arc<str>)| {
                     self.present(row, name, text, otherwise)?;
                     let problem = "not a number such as -20.7; correct it or choose another column";
-                    let wrong = || self.error(row, format!("{} in column {} is {problem}", shown(text), shown(name)));
+                    let wrong = || self.error(row, format!("{} in column {} is {problem}", quoted(text), quoted(name)));
                     finite(row, text, text.parse().map_err(|_| wrong())?)
                 };
                 texts.iter().enumerate().map(number).collect()
@@ -310,7 +310,7 @@ impl Records {
     /// Checks that a text is not a representation of a missing value.
     pub(crate) fn present(&self, row: usize, column: &str, text: &str, otherwise: &str) -> Result<(), DataError> {
         if MISSING.contains(&&*text.to_uppercase()) {
-            let detail = format!("missing value in column {}; fill it in or {otherwise}", shown(column));
+            let detail = format!("missing value in column {}; fill it in or {otherwise}", quoted(column));
             return Err(self.error(row, detail));
         }
         Ok(())
@@ -340,7 +340,7 @@ impl Records {
             return Ok(());
         }
         let mut same = self.names().eq(other.names());
-        let found = other.names().map(shown).collect::<Vec<_>>().join(", ");
+        let found = other.names().map(quoted).collect::<Vec<_>>().join(", ");
         if same {
             let file = other.file().map(Path::to_owned);
             let offset = self.files.len();
@@ -359,7 +359,7 @@ impl Records {
                 "columns differ in type from those of the previous files",
             ));
         }
-        let expected = self.names().map(shown).collect::<Vec<_>>().join(", ");
+        let expected = self.names().map(quoted).collect::<Vec<_>>().join(", ");
         let detail = format!("the columns are {found}, but those of the previous files are {expected}");
         Err(DataError::of_records(other.file(), detail))
     }
@@ -404,7 +404,7 @@ impl Records {
     }
 
     fn wrong_kind(&self, role: &'static str, name: &str, column: &Column, expected: &str) -> DataError {
-        self.wrong_column(role, format!("column {} has {}, not {expected}", shown(name), column.kind()))
+        self.wrong_column(role, format!("column {} has {}, not {expected}", quoted(name), column.kind()))
     }
 
     fn wrong_column(&self, role: &'static str, detail: String) -> DataError {

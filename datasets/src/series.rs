@@ -10,7 +10,7 @@ use crate::records::{Records, Split};
 use crate::scores::{Evaluation, Group, Metric, Scores, group};
 use crate::split_rule::SplitRule;
 use crate::splits::Splits;
-use crate::timestamps::{TimeStep, shown};
+use crate::timestamps::{TimeStep, quoted};
 
 mod standardization;
 
@@ -146,7 +146,7 @@ impl Series {
         };
         let train = &values[..self.train_end];
         let exact = if train.iter().all(|value| *value == train[0]) { "" } else { " up to rounding" };
-        let detail = format!("{} is {}{exact} in all {} training rows, {hint}", shown(name), train[0], train.len());
+        let detail = format!("{} is {}{exact} in all {} training rows, {hint}", quoted(name), train[0], train.len());
         let path = records.file().map(crate::reading::name);
         Err(DataError::Column { path, line: None, role, detail })
     }
@@ -277,7 +277,7 @@ impl<'a> Used<'a> {
         }
         let is_repeated = |index: &usize| numbers[..*index].iter().any(|(_, name)| *name == numbers[*index].1);
         if let Some(index) = (0..numbers.len()).find(is_repeated) {
-            let detail = format!("{} occurs twice as target or feature; name it once", shown(numbers[index].1));
+            let detail = format!("{} occurs twice as target or feature; name it once", quoted(numbers[index].1));
             let path = records.file().map(crate::reading::name);
             return Err(DataError::Column { path, line: None, role: "features", detail });
         }
@@ -304,7 +304,7 @@ impl<'a> Used<'a> {
             Some(step) => step,
             None if self.time.is_none() => TimeStep::Count(1),
             None if rows == 1 => {
-                let only = shown(&timestamps[0]);
+                let only = quoted(&timestamps[0]);
                 let detail = format!("{only} is the only timestamp; at least two are needed to find the step");
                 return Err(records.error(0, detail));
             }

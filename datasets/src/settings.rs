@@ -144,7 +144,7 @@ impl Paths {
     }
 
     /// The paths, for messages.
-    pub(crate) fn shown(&self) -> String {
+    pub(crate) fn list(&self) -> String {
         self.0.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
     }
 }
@@ -156,12 +156,12 @@ impl DataSettings {
     }
 
     /// The files, for messages.
-    pub fn shown_files(&self) -> String {
-        if self.files.is_empty() { &self.train } else { &self.files }.shown()
+    pub fn file_list(&self) -> String {
+        if self.files.is_empty() { &self.train } else { &self.files }.list()
     }
 
     /// Values of `self`, else of `base`.
-    pub(crate) fn over(self, base: Self) -> Self {
+    pub(crate) fn with_defaults(self, base: Self) -> Self {
         // `files` and the files of single splits exclude each other.
         let own_files = !self.files.is_empty();
         let own_splits = [&self.train, &self.validation, &self.test].iter().any(|paths| !paths.is_empty());
@@ -182,7 +182,7 @@ impl DataSettings {
             validation: several(self.validation, base.validation, own_files),
             test: several(self.test, base.test, own_files),
             archives: several(self.archives, base.archives, false),
-            columns: self.columns.over(base.columns),
+            columns: self.columns.with_defaults(base.columns),
             labels: if self.labels.is_empty() { base.labels } else { self.labels },
             cleaning: self.cleaning.or(base.cleaning),
             distinct: self.distinct.or(base.distinct),

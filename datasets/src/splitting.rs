@@ -126,13 +126,13 @@ impl Shuffle {
         for (index, (name, mut rows)) in self.groups(data)?.into_iter().enumerate() {
             let minimum = self.fractions.minimum();
             if rows.len() < minimum {
-                let way_out = match name {
+                let hint = match name {
                     Some(_) => "or data.split.stratify = false, or this label merged with another",
                     None => "or larger fractions in data.split, or files of their own for the splits",
                 };
                 let of = name.map_or_else(String::new, |name| format!(" of `{name}`"));
                 let detail = format!(
-                    "{} rows{of} are too few for all splits; at least {minimum} are needed, {way_out}",
+                    "{} rows{of} are too few for all splits; at least {minimum} are needed, {hint}",
                     rows.len()
                 );
                 let file = rows.first().and_then(|&row| Some(records.place(row)?.0)).or(records.file());

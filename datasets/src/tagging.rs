@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::HashMap;
 
 use crate::DataError;
-use crate::classification::{label_indices, shown_labels};
+use crate::classification::{label_indices, label_list};
 use crate::cleaning::Cleaning;
 use crate::data_spec::{Content, DataSpec, Role};
 use crate::digest::Digest;
@@ -79,7 +79,7 @@ impl Tagging {
                 }
                 let label = |(item, name): (usize, &String)| {
                     indices.get(name.as_str()).copied().ok_or_else(|| {
-                        let expected = format!("expected one of {}", shown_labels(&labels));
+                        let expected = format!("expected one of {}", label_list(&labels));
                         records.item_error(row, item, format!("invalid tag {name:?} in column {tags}: {expected}"))
                     })
                 };

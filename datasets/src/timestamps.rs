@@ -72,7 +72,7 @@ impl TimeStep {
         };
         let best = candidates.into_iter().rev().max_by_key(|&(format, _)| parsed(format));
         best.map_or_else(
-            || Err((0, format!("{} is not a timestamp: expected {}, {INSTEAD}", shown(&times[0]), Format::FORMS))),
+            || Err((0, format!("{} is not a timestamp: expected {}, {INSTEAD}", quoted(&times[0]), Format::FORMS))),
             |(_, step)| step,
         )
     }
@@ -232,7 +232,7 @@ impl fmt::Display for TimeStep {
 const INSTEAD: &str = "or leave out the column of timestamps to number the rows";
 
 /// Quotes text of a file in messages, truncated to 40 characters.
-pub(crate) fn shown(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     match text.char_indices().nth(40) {
         Some((end, _)) => format!("`{}…`", &text[..end]),
         None => format!("`{text}`"),

@@ -1,7 +1,7 @@
 //! Text generation: sampling the next token from a language model's scores.
 
 use seqzoo_random::{Key, Purpose, RngExt};
-use seqzoo_tasks::language_model::{TextModel, TextReader};
+use seqzoo_tasks::language_model::{LanguageModelStream, TextModel};
 
 /// Sampling parameters.
 ///
@@ -27,7 +27,7 @@ pub struct Sampling {
 #[derive(Debug)]
 pub struct GeneratedText<'a> {
     model: &'a TextModel,
-    reader: TextReader<'a>,
+    stream: LanguageModelStream<'a>,
     sampling: Sampling,
     scores: Vec<f32>,
     previous: Option<String>,
@@ -37,14 +37,14 @@ pub struct GeneratedText<'a> {
 impl<'a> GeneratedText<'a> {
     /// Starts after the prompt's tokens; `is_separated`: the prompt ends in white space.
     pub(crate) fn after(model: &'a TextModel, prompt: &[u32], is_separated: bool, sampling: Sampling) -> Self {
-        let mut reader = model.reader();
+        let mut stream = model.stream();
         let mut scores = Vec::new();
         for &token in prompt {
-            reader.step(token, &mut scores);
+            stream.step(token, &mut scores);
         }
         let last = prompt.last().filter(|_| !is_separated);
         let previous = last.and_then(|&token| model.codec().vocabulary.token(token)).map(str::to_owned);
-        Self { model, reader, sampling, scores, previous, generated: 0 }
+        Self { model, stream, sampling, scores, previous, generated: 0 }
     }
 }
 
@@ -57,7 +57,7 @@ impl Iterator for GeneratedText<'_> {
         let known = |id: usize| self.model.codec().vocabulary.token(id as u32).is_some();
         let id = choose(&self.scores, known, self.sampling, draw)?;
         self.generated += 1;
-        self.reader.step(id as u32, &mut self.scores);
+        self.stream.step(id as u32, &mut self.scores);
         let codec = self.model.codec();
         let token = codec.vocabulary.token(id as u32)?;
         Some(codec.level.detokenize(self.previous.replace(token.to_owned()).as_deref(), token))

@@ -30,22 +30,22 @@ pub struct Model {
     pub step: u64,
     /// The recipe of this model: the run's recipe with the model's own values.
     pub recipe: Recipe,
-    /// Training progress at the newest checkpoint.
+    /// Training progress at the latest checkpoint.
     pub progress: Progress,
     predictor: Box<dyn Predictor>,
 }
 
 impl Model {
-    /// Loads the checkpoint with the best validation metric; before the first validation, the newest.
+    /// Loads the checkpoint with the best validation metric; before the first validation, the latest.
     ///
     /// # Errors
-    /// If it, or the newest one, which records the best, is missing or damaged.
+    /// If it, or the latest one, which records the best, is missing or damaged.
     pub fn open(folder: &ModelFolder, device: &Device) -> Result<Self, CheckpointError> {
         let checkpoints = folder.checkpoints();
         let dir = || folder.path.join("checkpoints");
         let none = || CheckpointError::NoneUsable { dir: dir(), skipped: Vec::new() };
-        let (_, newest) = checkpoints.list()?.pop().ok_or_else(none)?;
-        let mut opened = checkpoint::open(&newest)?;
+        let (_, latest) = checkpoints.list()?.pop().ok_or_else(none)?;
+        let mut opened = checkpoint::open(&latest)?;
         let mut snapshot = Snapshot::of(&opened)?;
         let (recipe, progress) = (snapshot.about.settings.recipe.clone(), snapshot.progress.clone());
         if let Some(best) = progress.best(recipe.stopping_metric()).filter(|best| best.step != opened.step) {

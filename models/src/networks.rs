@@ -10,7 +10,7 @@ mod tagger;
 pub use classifier::{Classifier, ClassifierShape};
 pub use encoder_decoder::{EncodedSource, EncoderDecoder, EncoderDecoderShape, Generation, Hypothesis};
 pub use forecaster::{BackboneShape, ForecastHead, Forecaster, ForecasterShape};
-pub use language_model::{LanguageModel, LanguageModelOutput, LanguageModelShape, TextReader};
+pub use language_model::{LanguageModel, LanguageModelOutput, LanguageModelShape, LanguageModelStream};
 pub use relation::{RelationClassifier, RelationShape};
 pub use tagger::{Tagger, TaggerInput, TaggerShape};
 

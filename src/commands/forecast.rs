@@ -9,7 +9,7 @@ use comfy_table::{CellAlignment, Table};
 use plotters::prelude::*;
 use seqzoo_models::networks::ForecastHead;
 use seqzoo_run::folder::Run;
-use seqzoo_tasks::forecasting::Past;
+use seqzoo_tasks::forecasting::PastWindow;
 use serde_json::{Map, Value, json};
 
 use super::{ModelArgs, recent_rows};
@@ -71,7 +71,7 @@ impl Forecast {
                 let series = recent_rows(path, &run.environment.settings.recipe, forecaster.step())?;
                 forecaster.check_series(&series)?;
                 let framing = forecaster.rolling_origin();
-                Past::of(&series, framing).ok_or_else(|| {
+                PastWindow::of(&series, framing).ok_or_else(|| {
                     let (rows, window) = (series.rows(), framing.window);
                     Failure::new(DATA, format!("{}: {rows} rows, but the model needs {window}", path.display()))
                 })?
@@ -149,7 +149,7 @@ fn print_json(run: &Run, model: &str, target: &str, forecast: &[Forecasted]) -> 
 }
 
 /// Plots the past, the forecast, and a band between the outermost quantiles.
-fn draw(past: &Past, forecast: &[Forecasted], target: &str) -> Result<String, String> {
+fn draw(past: &PastWindow, forecast: &[Forecasted], target: &str) -> Result<String, String> {
     let known: Vec<f64> = past.rows.iter().map(|row| row[0]).collect();
     let outermost = |row: &Forecasted| match (row.quantiles.first(), row.quantiles.last()) {
         (Some((_, low)), Some((_, high))) => (*low, *high),

@@ -45,8 +45,8 @@ pub struct Train {
     max_time: Option<Duration>,
     /// Run a learning-rate range test instead of training: print the loss while the learning rate grows, and suggest a
     /// learning rate for each model.
-    #[arg(long, conflicts_with_all = ["resume", "out"])]
-    find_rate: bool,
+    #[arg(long, alias = "find-rate", conflicts_with_all = ["resume", "out"])]
+    find_learning_rate: bool,
     /// After training, suggest a clipping threshold from the gradient norms that occurred.
     #[arg(long)]
     suggest_clip: bool,
@@ -83,7 +83,7 @@ impl Train {
             overrides,
             max_steps: None,
             max_time: None,
-            find_rate: false,
+            find_learning_rate: false,
             suggest_clip: false,
             resume: None,
             out,
@@ -93,8 +93,8 @@ impl Train {
     }
 
     pub fn run(&self) -> Result<(), Failure> {
-        if self.find_rate {
-            return self.find_rate();
+        if self.find_learning_rate {
+            return self.find_learning_rate();
         }
         let Trained { run, data, device } = self.train()?;
         let recipe = &run.environment.settings.recipe;
@@ -173,7 +173,7 @@ impl Train {
     }
 
     /// Runs a learning-rate range test for each model; prints losses and a suggested learning rate.
-    fn find_rate(&self) -> Result<(), Failure> {
+    fn find_learning_rate(&self) -> Result<(), Failure> {
         let (_, settings) = self.settings()?;
         let (_, device) = self.backend.open(None)?;
         let recipe = &settings.recipe;
@@ -190,11 +190,12 @@ impl Train {
             let mut out = std::io::stdout().lock();
             writeln!(out, "{name}: smoothed loss by learning rate (seed {})", recipe.training.seed)?;
             let mut shown = smoothed(&tried).into_iter().step_by(RANGE_UPDATES as usize / RANGE_LINES);
-            shown.try_for_each(|RangePoint { rate, loss }| writeln!(out, "  {rate:.1e}  {loss:.4}"))?;
+            shown
+                .try_for_each(|RangePoint { learning_rate, loss }| writeln!(out, "  {learning_rate:.1e}  {loss:.4}"))?;
             let model = if specs.len() > 1 { format!("model.{name}.") } else { String::new() };
             match suggestion(&tried) {
-                Some(rate) => {
-                    let value = quoted(format!("{model}training.learning_rate={rate:.1e}"));
+                Some(suggested) => {
+                    let value = quoted(format!("{model}training.learning_rate={suggested:.1e}"));
                     writeln!(out, "next: seqzoo train {given} --set {value}")?;
                 }
                 None => writeln!(
@@ -237,11 +238,11 @@ const RANGE_LINES: usize = 20;
 fn print_end(name: &str, outcome: &Outcome, recipe: &Recipe, resume: &str) {
     let (done, all) = (outcome.epochs, recipe.training.epochs);
     match (outcome.ended, outcome.stopped) {
-        (Some(ended @ EndReason::Epochs(_)), _) if outcome.nothing_left => {
+        (Some(ended @ EndReason::Epochs(_)), _) if outcome.already_complete => {
             let more = if recipe.schedule.kind.needs_end() { "" } else { "; increase --epochs to train further" };
             say(format_args!("{name}: nothing left to do: {ended}{more}"));
         }
-        (Some(ended), _) if outcome.nothing_left => say(format_args!("{name}: nothing left to do: {ended}")),
+        (Some(ended), _) if outcome.already_complete => say(format_args!("{name}: nothing left to do: {ended}")),
         (Some(ended @ EndReason::Early { .. }), _) => say(format_args!("{name}: {ended}")),
         (None, Stopped::Limit) => {
             say(format_args!("{name}: stopped at a limit after {done} of {all} epochs; resume with `{resume}`"));

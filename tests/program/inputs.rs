@@ -291,7 +291,7 @@ fn last_is_the_newest_run_in_any_folder() {
     let noted = fs::read_to_string(&journal).unwrap();
     fs::write(&journal, format!("\u{0}\n{noted}{{\"path\": 3}}\n{{\"pa")).unwrap();
     assert_eq!(seed_of_last(&place), 3);
-    // A damaged run counts as the newest and is an error.
+    // A damaged run counts as the latest and is an error.
     fs::write(place.path("mine/deep/env.json"), "{").unwrap();
     let refused = place.run(&["evaluate", "last"]);
     assert!(refused.code == Some(8) && refused.err.contains("mine/deep/env.json is damaged"), "{}", refused.err);

@@ -264,7 +264,9 @@ fn the_printed_next_command_runs() {
     let recipe = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/train/recipes/forecast.toml")).unwrap();
     fs::write(place.path("my recipe.toml"), recipe).unwrap();
     let range_test =
-        place.ok(&[&["train", "my recipe.toml", "--find-rate", "--csv", "data.csv"][..], &SMALL, &columns].concat());
+        place
+            .ok(&[&["train", "my recipe.toml", "--find-learning-rate", "--csv", "data.csv"][..], &SMALL, &columns]
+                .concat());
     let rated = run_next(&place, &range_test.out);
     assert!(rated.err.contains("runs/my recipe-1"), "{}", rated.err);
     place.ok(&["train", "agreement", "--max-steps", "1", "--out", "two"]);

@@ -110,7 +110,7 @@ fn a_resumed_language_model_equals_an_uninterrupted_one() {
 #[test]
 fn a_range_test_prints_losses_and_suggests_a_learning_rate_without_creating_a_run() {
     let place = TestDir::new();
-    let output = place.ok(&["train", "sentences", "--find-rate"]).out;
+    let output = place.ok(&["train", "sentences", "--find-learning-rate"]).out;
     assert!(output.starts_with("lstm: smoothed loss by learning rate (seed 1)\n  1.0e-6  3."), "{output}");
     assert!(output.contains("next: seqzoo train sentences --set training.learning_rate="), "{output}");
     let rate: f64 = output.rsplit('=').next().unwrap().trim().parse().unwrap();
@@ -235,7 +235,7 @@ fn early_stopping_is_reported_with_its_metric_and_the_best_epoch() {
 #[test]
 fn a_range_test_suggests_a_learning_rate_only_where_the_loss_falls() {
     let place = TestDir::new();
-    let output = place.ok(&["train", "agreement", "--find-rate"]).out;
+    let output = place.ok(&["train", "agreement", "--find-learning-rate"]).out;
     let (lstm, rnn) = output.split_once("rnn: smoothed loss").unwrap();
     let suggestion = "next: seqzoo train agreement --set model.lstm.training.learning_rate=";
     let rate: f64 = lstm.split_once(suggestion).unwrap().1.trim().parse().unwrap();
@@ -250,7 +250,7 @@ fn data_without_batches_are_rejected_by_training_range_test_and_benchmark() {
     // The training split has one token, so nothing to predict.
     fs::write(place.path("one.txt"), "a".repeat(400)).unwrap();
     let text = ["sentences", "--text", "one.txt", "--set", "task.level=words"];
-    for command in [&["train"][..], &["train", "--find-rate"], &["bench", "training"]] {
+    for command in [&["train"][..], &["train", "--find-learning-rate"], &["bench", "training"]] {
         let refused = place.run(&[command, &text].concat());
         assert_eq!(refused.code, Some(4), "{command:?}: {}", refused.err);
     }

@@ -92,7 +92,7 @@ pub struct Outcome {
     /// Why the run has ended, if it has.
     pub ended: Option<EndReason>,
     /// Whether the run had already ended, so that this call trained nothing.
-    pub nothing_left: bool,
+    pub already_complete: bool,
     /// Number of completed epochs, earlier calls included.
     pub epochs: u64,
     /// Duration of this call.

@@ -1,6 +1,6 @@
 //! The training loop: updates, validation after each epoch, checkpoints, and recovery from anomalies.
 
-mod newest;
+mod latest;
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -50,14 +50,14 @@ pub fn train<D: Disk>(job: &Job<D>, observer: &mut dyn Observer) -> Result<Outco
     let mut clock = Clock::start();
     let mut learner = Learner::begin(job, &mut clock, observer)?;
     let ended = |learner: &Learner<D>| learner.state.progress.ended(learner.recipe());
-    let nothing_left = ended(&learner).is_some();
+    let already_complete = ended(&learner).is_some();
     loop {
         match learner.run(&mut clock, observer) {
             Ok(stopped) => {
                 return Ok(Outcome {
                     stopped,
                     ended: ended(&learner),
-                    nothing_left,
+                    already_complete,
                     epochs: learner.state.progress.epoch,
                     elapsed: clock.started.elapsed(),
                     saving: clock.saving,
@@ -100,7 +100,7 @@ impl<'a, D: Disk> Learner<'a, D> {
         faults::point("rollback-load")
             .map_err(|source| CheckpointError::Unreadable { path: job.folder.path.clone(), source })?;
         let rollback = job.folder.rollback()?;
-        let found = newest::newest(job.folder, rollback.as_ref(), observer)?;
+        let found = latest::latest(job.folder, rollback.as_ref(), observer)?;
         let from_start = rollback.as_ref().is_some_and(|recovery| recovery.target.is_none());
         if let Some((opened, snapshot)) = found {
             return Self::resume(job, &opened, snapshot, rollback);
@@ -244,7 +244,7 @@ impl<'a, D: Disk> Learner<'a, D> {
                 self.log_event("retry", Some(batch), &anomaly, json!({}))?;
                 match self.state.step(self.job.context(), batch, 1) {
                     Ok(done) => {
-                        self.glitch(&anomaly, observer)?;
+                        self.report_nondeterminism(&anomaly, observer)?;
                         let mut done = done;
                         done.state.progress.recovery.nondeterministic_retries += 1;
                         Ok(done)
@@ -299,7 +299,7 @@ impl<'a, D: Disk> Learner<'a, D> {
     }
 
     /// Handles a retry with a different result, which is recorded the first time and an error the second time.
-    fn glitch(&self, anomaly: &Anomaly, observer: &mut dyn Observer) -> Result<(), TrainError> {
+    fn report_nondeterminism(&self, anomaly: &Anomaly, observer: &mut dyn Observer) -> Result<(), TrainError> {
         let Progress { step, recovery, .. } = &self.state.progress;
         if recovery.nondeterministic_retries > 0 {
             self.log_event("stop", None, anomaly, json!({"diagnosis": "not deterministic"}))?;
@@ -333,7 +333,7 @@ impl<'a, D: Disk> Learner<'a, D> {
         match measured(1) {
             None => Ok(None),
             Some(scores) if is_sound(&scores) => {
-                self.glitch(&anomaly, observer)?;
+                self.report_nondeterminism(&anomaly, observer)?;
                 self.state.progress.recovery.nondeterministic_retries += 1;
                 Ok(Some(scores))
             }
@@ -466,7 +466,7 @@ impl<'a, D: Disk> Learner<'a, D> {
         };
         let changes = json!({
             "attempt": next.region.map(|region| region.attempts), "of_run": next.generation, "back_to": next.target,
-            "rate_factor": next.rate_factor, "clip_factor": next.clip_factor, "warm_up_from": next.warm_up_from,
+            "learning_rate_factor": next.learning_rate_factor, "clip_factor": next.clip_factor, "warm_up_from": next.warm_up_from,
             "fresh_moments": recovery::resets_optimizer(&next), "postponed": next.postponed, "rejected": rejected,
             "first": first, "untrained_loss": self.state.progress.divergence.untrained().map(|untrained| untrained.loss),
         });
@@ -476,7 +476,7 @@ impl<'a, D: Disk> Learner<'a, D> {
         observer.note(&format!(
             "{anomaly} at step {step}: rolling back to {target}, learning rate × {:.3} (rollback {} of at most \
              {ATTEMPTS_IN_A_RUN})",
-            next.rate_factor, next.generation
+            next.learning_rate_factor, next.generation
         ));
         Ok(())
     }

@@ -191,8 +191,12 @@ impl Stepper<'_> {
         let OptimizerSettings { kind, beta_1, beta_2, epsilon, momentum, weight_decay, .. } = self.settings;
         let Update { learning_rate, clip_factor } = self.update;
         let decay = if decays { weight_decay } else { 0.0 };
-        let mut shared =
-            Step { rate: learning_rate as f32, factor: clip_factor as f32, decay: decay as f32, shrink: 0.0 };
+        let mut shared = Step {
+            learning_rate: learning_rate as f32,
+            clip_factor: clip_factor as f32,
+            decay: decay as f32,
+            shrink: 0.0,
+        };
         let (rule, variables): (_, &[&str]) = match kind {
             OptimizerKind::Sgd | OptimizerKind::Asgd if momentum == 0.0 => (Rule::Sgd, &[]),
             OptimizerKind::Sgd | OptimizerKind::Asgd => (Rule::Momentum { momentum: momentum as f32 }, &["v"]),
@@ -201,7 +205,7 @@ impl Stepper<'_> {
                     (shared.decay, shared.shrink) = (0.0, (learning_rate * decay) as f32);
                 }
                 let (one, two) = corrections(beta_1, beta_2, self.updates);
-                shared.rate = (learning_rate * two / one) as f32;
+                shared.learning_rate = (learning_rate * two / one) as f32;
                 let [beta_1, beta_2, epsilon] = [beta_1, beta_2, epsilon * two].map(|number| number as f32);
                 (Rule::Adam { beta_1, beta_2, epsilon }, &["m", "v"])
             }

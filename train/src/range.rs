@@ -30,7 +30,7 @@ const EXPLODED: f64 = 3.0;
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RangePoint {
     /// Learning rate of the update before the loss was measured.
-    pub rate: f64,
+    pub learning_rate: f64,
     /// Mean loss of the batch.
     pub loss: f64,
 }
@@ -67,7 +67,7 @@ pub fn range_test(
             Err(_) => break,
         };
         state = taken.state;
-        tried.extend(previous.map(|rate| RangePoint { rate, loss: taken.loss }));
+        tried.extend(previous.map(|learning_rate| RangePoint { learning_rate, loss: taken.loss }));
         previous = Some(recipe.training.learning_rate);
         if has_exploded(&tried) {
             break;
@@ -79,10 +79,10 @@ pub fn range_test(
 /// Exponentially smoothed losses, with bias correction.
 pub fn smoothed(tried: &[RangePoint]) -> Vec<RangePoint> {
     let (mut mean, mut weight) = (0.0, 0.0);
-    let smooth = |&RangePoint { rate, loss }: &RangePoint| {
+    let smooth = |&RangePoint { learning_rate, loss }: &RangePoint| {
         mean = SMOOTHING * mean + (1.0 - SMOOTHING) * loss;
         weight = SMOOTHING * weight + (1.0 - SMOOTHING);
-        RangePoint { rate, loss: mean / weight }
+        RangePoint { learning_rate, loss: mean / weight }
     };
     tried.iter().map(smooth).collect()
 }
@@ -96,9 +96,9 @@ struct Plateau {
 
 impl Plateau {
     fn of(tried: &[RangePoint]) -> Option<Self> {
-        let lowest = tried.first()?.rate;
+        let lowest = tried.first()?.learning_rate;
         let losses: Vec<f64> =
-            tried.iter().take_while(|tried| tried.rate <= PLATEAU * lowest).map(|tried| tried.loss).collect();
+            tried.iter().take_while(|tried| tried.learning_rate <= PLATEAU * lowest).map(|tried| tried.loss).collect();
         if losses.len() < MIN_LOSSES {
             return None;
         }
@@ -122,12 +122,12 @@ pub fn suggestion(tried: &[RangePoint]) -> Option<f64> {
     let Plateau { mean, error } = Plateau::of(tried)?;
     // Means over the few losses within the plateau are as noisy as the losses.
     let mut smooth = smoothed(tried);
-    let lowest = tried.first()?.rate;
-    smooth.retain(|tried| tried.rate > PLATEAU * lowest);
+    let lowest = tried.first()?.learning_rate;
+    smooth.retain(|tried| tried.learning_rate > PLATEAU * lowest);
     let limit = mean - (ERRORS * error).max(FRACTION * mean.abs());
     let first = smooth.iter().find(|tried| tried.loss < limit)?;
     let smallest = smooth.iter().min_by(|a, b| a.loss.total_cmp(&b.loss))?;
-    Some((smallest.rate / 10.0).max(first.rate))
+    Some((smallest.learning_rate / 10.0).max(first.learning_rate))
 }
 
 #[cfg(test)]
@@ -138,7 +138,7 @@ mod tests {
     fn tried(amplitude: f64, salt: u64, curve: impl Fn(f64) -> f64) -> Vec<RangePoint> {
         let noise = |k: u64| (((k + salt * 1_000).wrapping_mul(2_654_435_769) % 1_000_003) as f64 / 500_001.5) - 1.0;
         let rate = |k: u64| RATES[0] * (RATES[1] / RATES[0]).powf(k as f64 / 99.0);
-        (0..100).map(|k| RangePoint { rate: rate(k), loss: curve(rate(k)) + amplitude * noise(k) }).collect()
+        (0..100).map(|k| RangePoint { learning_rate: rate(k), loss: curve(rate(k)) + amplitude * noise(k) }).collect()
     }
 
     #[test]

@@ -150,10 +150,10 @@ pub fn roll_back(recovery: &Recovery, context: RollbackContext) -> Option<(Recov
     let mut next = Recovery { generation: recovery.generation + 1, target, region: Some(region), ..recovery.clone() };
     let attempt = region.attempts as usize - 1;
     let before = if attempt == 0 { (1.0, 1.0) } else { FACTORS[attempt - 1] };
-    next.rate_factor *= FACTORS[attempt].0 / before.0;
+    next.learning_rate_factor *= FACTORS[attempt].0 / before.0;
     next.clip_factor *= FACTORS[attempt].1 / before.1;
     if target.is_none() {
-        next.rate_factor *= RESTART_RATE;
+        next.learning_rate_factor *= RESTART_RATE;
     }
     if region.attempts >= 3 {
         next.warm_up_from = Some(target.unwrap_or(0));
@@ -183,7 +183,13 @@ mod tests {
         let mut recovery = Recovery::default();
         let mut found = Vec::new();
         while let Some((next, _)) = roll_back(&recovery, context(300, &checkpoints)) {
-            found.push((next.target, next.rate_factor, next.clip_factor, next.warm_up_from, resets_optimizer(&next)));
+            found.push((
+                next.target,
+                next.learning_rate_factor,
+                next.clip_factor,
+                next.warm_up_from,
+                resets_optimizer(&next),
+            ));
             recovery = next;
         }
         let round = |value: f64| (value * 1e6).round() / 1e6;
@@ -218,7 +224,7 @@ mod tests {
         assert_eq!((next.target, rejected), (Some(100), Some(200)));
         let early = RollbackContext { loaded_at: Some(0), ..context(3, &[0]) };
         let (next, rejected) = roll_back(&Recovery::default(), early).unwrap();
-        assert_eq!((next.target, rejected, next.rate_factor), (None, None, 0.5));
+        assert_eq!((next.target, rejected, next.learning_rate_factor), (None, None, 0.5));
     }
 
     #[test]

@@ -41,7 +41,11 @@ pub fn learning_rate(recipe: &Recipe, progress: &Progress, batches_per_epoch: u6
         .recovery
         .warm_up_from
         .map_or(1.0, |from| ramp(progress.step.saturating_sub(from), warmup_steps.max(REWARM_STEPS)));
-    recipe.training.learning_rate * scale * ramp(progress.step, warmup_steps) * rewarm * progress.recovery.rate_factor
+    recipe.training.learning_rate
+        * scale
+        * ramp(progress.step, warmup_steps)
+        * rewarm
+        * progress.recovery.learning_rate_factor
 }
 
 /// Number of times that the validation metric has not improved for `patience` epochs.
@@ -111,7 +115,7 @@ mod tests {
         let warm = recipe(&[("schedule.warmup_steps", "200")]);
         close(&rates(&warm)[..3], &[1.0 / 200.0, 101.0 / 200.0, 1.0]);
         let mut progress = Progress { step: 1_000, ..Progress::start() };
-        progress.recovery.rate_factor = 0.5;
+        progress.recovery.learning_rate_factor = 0.5;
         close(&[learning_rate(&warm, &progress, 100)], &[0.5]);
         progress.recovery.warm_up_from = Some(1_000);
         close(&[learning_rate(&warm, &progress, 100)], &[0.5 / 200.0]);

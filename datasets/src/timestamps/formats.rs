@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, Weekday};
 
-use super::{AtRow, INSTEAD, TimeStep, in_order, shown};
+use super::{AtRow, INSTEAD, TimeStep, in_order, quoted};
 
 /// A timestamp format. The numeric value of a timestamp is the number itself, the seconds since 1970 for a date, and those of its
 /// first day for a week.
@@ -120,7 +120,7 @@ impl Format {
         line: impl Fn(usize) -> usize,
     ) -> Result<TimeStep, AtRow> {
         let parse = |(row, time): (usize, &String)| {
-            let (found, first, name) = (shown(time), shown(&times[0]), self.name());
+            let (found, first, name) = (quoted(time), quoted(&times[0]), self.name());
             let message = || {
                 format!(
                     "{found} does not have the format of {first} on line {} ({name}); correct it, {INSTEAD}",

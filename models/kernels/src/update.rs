@@ -3,14 +3,14 @@
 /// Update rule of an optimizer; its equations are in `seqzoo_train::optimizer`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Rule {
-    /// θ ← θ − rate · g
+    /// θ ← θ − learning_rate · g
     Sgd,
-    /// v ← momentum · v + g, θ ← θ − rate · v
+    /// v ← momentum · v + g, θ ← θ − learning_rate · v
     Momentum {
         /// Decay of the velocity.
         momentum: f32,
     },
-    /// m ← β₁ m + (1 − β₁) g, v ← β₂ v + (1 − β₂) g², θ ← θ − rate · m / (√v + ε); `rate` and ε include the bias corrections.
+    /// m ← β₁ m + (1 − β₁) g, v ← β₂ v + (1 − β₂) g², θ ← θ − learning_rate · m / (√v + ε); `learning_rate` and ε include the bias corrections.
     Adam {
         /// Decay of the mean.
         beta_1: f32,
@@ -25,9 +25,9 @@ pub enum Rule {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Step {
     /// Learning rate.
-    pub rate: f32,
+    pub learning_rate: f32,
     /// Factor on the gradient: gradient clipping.
-    pub factor: f32,
+    pub clip_factor: f32,
     /// g ← g + decay · θ
     pub decay: f32,
     /// θ ← θ − shrink · θ, in addition to the rule's change (decoupled weight decay).

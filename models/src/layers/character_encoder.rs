@@ -7,7 +7,7 @@ use burn::tensor::{Device, Int, Tensor};
 use seqzoo_kernels::{Execution, Lengths};
 use seqzoo_random::Key;
 
-use super::{Pooling, SequencePooling, Stack, StackRates, StackShape};
+use super::{Pooling, RegularizationRates, SequencePooling, Stack, StackShape};
 use crate::dropout_key::DropoutKey;
 use crate::init;
 use crate::invalid_shape::{InvalidShape, positive};
@@ -118,7 +118,7 @@ impl CharacterEncoder {
     /// Dropout masks belong to a word's characters, so every occurrence of a word has the same vector.
     pub fn forward(&self, characters: &WordCharacters, dropout_key: impl Into<DropoutKey>) -> Tensor<3> {
         let mut dropout_key = dropout_key.into();
-        if !dropout_key.is_none() && self.stack.shape().rates != StackRates::default() {
+        if !dropout_key.is_none() && self.stack.shape().rates != RegularizationRates::default() {
             dropout_key = dropout_key.with_examples(characters.identities());
         }
         let embedded = embedding(self.embedding.weight.val(), characters.characters.clone());

@@ -44,12 +44,12 @@ pub struct StackShape {
     /// Whether residual and highway connections between different sizes use a linear projection.
     pub projection: bool,
     /// Regularization rates.
-    pub rates: StackRates,
+    pub rates: RegularizationRates,
 }
 
 /// Regularization rates of a stack, each in [0, 1).
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct StackRates {
+pub struct RegularizationRates {
     /// Dropout rate between layers, with a new mask at each time step.
     pub dropout: f64,
     /// Variational (locked) dropout rate between layers, with the same mask at each time step.
@@ -115,7 +115,7 @@ pub struct StackOutput {
 impl StackShape {
     /// Layers without skip connections or regularization.
     pub fn plain(architecture: Architecture, input_size: usize, hidden_sizes: Vec<usize>) -> Self {
-        let rates = StackRates::default();
+        let rates = RegularizationRates::default();
         Self { architecture, input_size, hidden_sizes, skip: Skip::None, projection: false, rates }
     }
 
@@ -150,7 +150,7 @@ impl StackShape {
             return Err(InvalidShape::new("hidden_sizes", "a stack needs at least one layer"));
         }
         self.hidden_sizes.iter().try_for_each(|&size| positive("hidden_sizes", size))?;
-        let StackRates { dropout, locked_dropout, recurrent_dropout, zoneout } = self.rates;
+        let RegularizationRates { dropout, locked_dropout, recurrent_dropout, zoneout } = self.rates;
         let rates = [
             ("dropout", dropout),
             ("locked_dropout", locked_dropout),
@@ -284,7 +284,7 @@ impl Stack {
                     dropout::locked_dropout(dropped, rates.locked_dropout, dropout_key.offset(1 << 21))
                 }
             };
-            let StackRates { recurrent_dropout, zoneout, .. } = rates;
+            let RegularizationRates { recurrent_dropout, zoneout, .. } = rates;
             let regularization = Regularization { recurrent_dropout, zoneout, dropout_key };
             let state = initial.as_mut().and_then(Iterator::next);
             let (lengths, execution) = (lengths.clone(), self.execution);

@@ -204,13 +204,13 @@ impl LanguageModel {
 /// assert_eq!(scores.len(), 50);
 /// ```
 #[derive(Debug)]
-pub struct TextReader<'a> {
+pub struct LanguageModelStream<'a> {
     model: &'a LanguageModel,
     device: Device,
     mode: ReaderMode,
 }
 
-/// How a [`TextReader`] computes a step.
+/// How a [`LanguageModelStream`] computes a step.
 #[derive(Debug)]
 enum ReaderMode {
     /// With kernels, from weights copied out of the tensors once.
@@ -226,7 +226,7 @@ enum ReaderMode {
 
 impl LanguageModel {
     /// Starts a new text, with zero states.
-    pub fn stream(&self, device: &Device) -> TextReader<'_> {
+    pub fn stream(&self, device: &Device) -> LanguageModelStream<'_> {
         let (weight, bias) = self.output();
         let stream = self.stack.stream(None).zip(kernels::output_layer(&weight, &bias, self.stack.execution()));
         let mode = match stream {
@@ -236,11 +236,11 @@ impl LanguageModel {
             }
             None => ReaderMode::Tensors(None),
         };
-        TextReader { model: self, device: device.clone(), mode }
+        LanguageModelStream { model: self, device: device.clone(), mode }
     }
 }
 
-impl TextReader<'_> {
+impl LanguageModelStream<'_> {
     /// Processes one token; `scores` is set to the scores of the next token, `[vocabulary]`.
     ///
     /// # Panics

@@ -9,7 +9,7 @@ use seqzoo_kernels::devices;
 use seqzoo_models::Architecture;
 use seqzoo_models::dropout_key::DropoutKey;
 use seqzoo_models::layers::{
-    AttentionScore, CharacterEncoderShape, Pooling, Skip, StackRates, StackShape, WordCharacters,
+    AttentionScore, CharacterEncoderShape, Pooling, RegularizationRates, Skip, StackShape, WordCharacters,
 };
 use seqzoo_models::networks::{
     BackboneShape, Classifier, ClassifierShape, EncoderDecoder, EncoderDecoderShape, ForecastHead, Forecaster,
@@ -25,7 +25,7 @@ const VOCABULARY: usize = 11;
 
 /// Two layers with every kind of dropout.
 fn stack(architecture: Architecture, input_size: usize) -> StackShape {
-    let rates = StackRates { dropout: 0.3, locked_dropout: 0.3, recurrent_dropout: 0.3, zoneout: 0.3 };
+    let rates = RegularizationRates { dropout: 0.3, locked_dropout: 0.3, recurrent_dropout: 0.3, zoneout: 0.3 };
     StackShape { rates, skip: Skip::Dense, ..StackShape::plain(architecture, input_size, vec![6, 5]) }
 }
 

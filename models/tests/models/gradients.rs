@@ -4,7 +4,7 @@ use burn::module::Module;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use seqzoo_kernels::{Backend, devices};
 use seqzoo_models::Architecture;
-use seqzoo_models::layers::stack::StackRates;
+use seqzoo_models::layers::stack::RegularizationRates;
 use seqzoo_models::layers::{
     Attention, AttentionScore, Crf, LayerState, Pooling, SequencePooling, Skip, Stack, StackShape,
 };
@@ -119,7 +119,7 @@ fn gradients_of_skip_connections_and_regularization_equal_central_differences() 
         let plain = StackShape::plain(Architecture::BiLstm, 3, vec![2, 3]);
         let shape = StackShape { skip, projection: true, ..plain };
         stack(&shape, None, &device);
-        let rates = StackRates { zoneout: 0.3, recurrent_dropout: 0.2, dropout: 0.2, locked_dropout: 0.2 };
+        let rates = RegularizationRates { zoneout: 0.3, recurrent_dropout: 0.2, dropout: 0.2, locked_dropout: 0.2 };
         let regularized = StackShape { rates, ..shape };
         stack(&regularized, None, &device);
         stack(&regularized, Some(Key::new(1, Purpose::Dropout)), &device);

@@ -5,7 +5,7 @@ use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use proptest::prelude::*;
 use seqzoo_kernels::devices;
 use seqzoo_models::Architecture;
-use seqzoo_models::layers::stack::StackRates;
+use seqzoo_models::layers::stack::RegularizationRates;
 use seqzoo_models::layers::{
     Attention, AttentionScore, CharacterEncoderShape, Crf, Perceptron, PerceptronShape, Pooling, SequencePooling, Skip,
     StackShape, WordCharacters,
@@ -493,7 +493,7 @@ fn invalid_shapes_are_refused_by_field() {
         embedding_dropout: 0.0,
     };
     let relation = RelationShape { vocabulary: 9, stack: gru(), labels: 2 };
-    let rates = |zoneout| StackRates { zoneout, ..StackRates::default() };
+    let rates = |zoneout| RegularizationRates { zoneout, ..RegularizationRates::default() };
     let valid = [
         tagger.check(),
         model.check(),
@@ -642,7 +642,7 @@ fn every_dropout_rate_affects_training_only() {
 fn encoder_and_decoder_draw_different_masks() {
     let (_, device) = devices().remove(0);
     let half = || {
-        let rates = StackRates { zoneout: 0.5, ..StackRates::default() };
+        let rates = RegularizationRates { zoneout: 0.5, ..RegularizationRates::default() };
         StackShape { rates, ..StackShape::plain(Architecture::Rnn, 4, vec![64]) }
     };
     let shape = EncoderDecoderShape {

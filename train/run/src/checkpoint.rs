@@ -206,8 +206,8 @@ impl Checkpoints {
     pub fn save(&self, step: u64, files: &Files, disk: &impl Disk) -> Result<PathBuf, CheckpointError> {
         let target = match self.of_step(step)? {
             None => self.path(step),
-            Some(newest) if verify(&newest).is_ok_and(|saved| saved == *files) => return Ok(newest),
-            Some(newest) => self.revision(step, id(&newest).map_or(0, |(_, revision)| revision) + 1),
+            Some(latest) if verify(&latest).is_ok_and(|saved| saved == *files) => return Ok(latest),
+            Some(latest) => self.revision(step, id(&latest).map_or(0, |(_, revision)| revision) + 1),
         };
         let temporary = self.dir.join(format!("{TEMPORARY}{step:08}"));
         let unwritable = |path: &Path| {
@@ -261,7 +261,7 @@ impl Checkpoints {
     ///
     /// # Errors
     /// [`CheckpointError::NoneUsable`] if there is none.
-    pub fn newest(&self) -> Result<(Opened, Vec<(PathBuf, CheckpointError)>), CheckpointError> {
+    pub fn latest(&self) -> Result<(Opened, Vec<(PathBuf, CheckpointError)>), CheckpointError> {
         let mut skipped = Vec::new();
         for (_, path) in self.list()?.into_iter().rev() {
             match open(&path) {
@@ -428,10 +428,10 @@ mod tests {
         let checkpoints = Checkpoints::new(dir.path());
         checkpoints.save(3, &files("three"), &RealDisk).unwrap();
         checkpoints.save(12, &files("twelve"), &RealDisk).unwrap();
-        let (opened, skipped) = checkpoints.newest().unwrap();
+        let (opened, skipped) = checkpoints.latest().unwrap();
         assert_eq!((opened.step, &opened.files, skipped.len()), (12, &files("twelve"), 0));
         checkpoints.prune(&[3]).unwrap();
-        assert_eq!(checkpoints.newest().unwrap().0.files, files("three"));
+        assert_eq!(checkpoints.latest().unwrap().0.files, files("three"));
     }
 
     #[test]
@@ -451,12 +451,12 @@ mod tests {
             let cuts = (0..good.len()).map(|length| good[..length].to_vec());
             for bad in flips.chain(cuts) {
                 fs::write(&path, bad).unwrap();
-                let (opened, skipped) = checkpoints.newest().unwrap();
+                let (opened, skipped) = checkpoints.latest().unwrap();
                 assert_eq!((opened.step, skipped.len()), (1, 1), "{name}");
             }
             fs::write(&path, good).unwrap();
         }
-        assert_eq!(checkpoints.newest().unwrap().0.step, 2);
+        assert_eq!(checkpoints.latest().unwrap().0.step, 2);
     }
 
     #[test]
@@ -468,9 +468,9 @@ mod tests {
             let full = FailingDisk(Cell::new(operation));
             let error = checkpoints.save(2, &files("new"), &full).unwrap_err();
             assert!(matches!(error, CheckpointError::Unwritable { .. }), "{error}");
-            assert_eq!(checkpoints.newest().unwrap().0.files, files("old"));
+            assert_eq!(checkpoints.latest().unwrap().0.files, files("old"));
             checkpoints.save(2, &files("new"), &RealDisk).unwrap();
-            assert_eq!(checkpoints.newest().unwrap().0.files, files("new"));
+            assert_eq!(checkpoints.latest().unwrap().0.files, files("new"));
         }
     }
 

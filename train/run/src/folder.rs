@@ -259,7 +259,7 @@ fn recovered(run: &Path) -> Result<Environment, FolderError> {
         }));
     }
     let about =
-        |model: &ModelFolder| -> Result<Metadata, CheckpointError> { Metadata::of(&model.checkpoints().newest()?.0) };
+        |model: &ModelFolder| -> Result<Metadata, CheckpointError> { Metadata::of(&model.checkpoints().latest()?.0) };
     let mut errors = Vec::new();
     for model in &models {
         match about(model) {

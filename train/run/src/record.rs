@@ -148,7 +148,8 @@ pub struct Recovery {
     /// Region of the last rollbacks.
     pub region: Option<Region>,
     /// Factor of the scheduled learning rate.
-    pub rate_factor: f64,
+    #[serde(alias = "rate_factor")]
+    pub learning_rate_factor: f64,
     /// Factor of the recipe's clipping threshold.
     pub clip_factor: f64,
     /// Step from which the learning rate warms up again.
@@ -180,7 +181,7 @@ impl Default for Recovery {
             generation: 0,
             target: None,
             region: None,
-            rate_factor: 1.0,
+            learning_rate_factor: 1.0,
             clip_factor: 1.0,
             warm_up_from: None,
             postponed: BTreeSet::new(),
@@ -211,8 +212,8 @@ impl Recovery {
         if !self.postponed.is_empty() {
             parts.push(format!("{} postponed", count(self.postponed.len() as u64, "batch", "batches")));
         }
-        if self.rate_factor < 1.0 {
-            parts.push(format!("learning rate × {}", rounded(self.rate_factor)));
+        if self.learning_rate_factor < 1.0 {
+            parts.push(format!("learning rate × {}", rounded(self.learning_rate_factor)));
         }
         if self.clip_factor < 1.0 {
             parts.push(format!("clipping threshold × {}", rounded(self.clip_factor)));
@@ -322,7 +323,7 @@ mod tests {
     #[test]
     fn the_summary_lists_what_changed() {
         assert_eq!(Recovery::default().summary(), None);
-        let recovery = Recovery { generation: 2, rate_factor: 0.9000000001, skips: 1, ..Recovery::default() };
+        let recovery = Recovery { generation: 2, learning_rate_factor: 0.9000000001, skips: 1, ..Recovery::default() };
         assert_eq!(recovery.summary().unwrap(), "1 batch skipped, rolled back 2 times, learning rate × 0.9");
     }
 }

@@ -161,7 +161,7 @@ pub struct Codec {
 
 /// Past window of a series, with timestamps.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Past {
+pub struct PastWindow {
     /// Values, `[rows][columns]`.
     pub rows: Vec<Vec<f64>>,
     /// Step number of the first row, see [`Series::first_step`].
@@ -172,7 +172,7 @@ pub struct Past {
     pub next_times: Vec<String>,
 }
 
-impl Past {
+impl PastWindow {
     /// The last `window` rows of a series and the timestamps of the next `horizon` rows; `None` if it is too short.
     pub fn of(series: &Series, RollingOrigin { window, horizon, .. }: RollingOrigin) -> Option<Self> {
         let first = series.rows().checked_sub(window)?;
@@ -190,8 +190,9 @@ impl Codec {
     /// The codec of a series and a recipe's model.
     fn of(spec: &ModelSpec, series: &Series) -> Self {
         let settings: Settings = spec.settings();
-        let past = Past::of(series, settings.rolling_origin());
-        let past = past.unwrap_or(Past { rows: Vec::new(), first_row: 0, times: Vec::new(), next_times: Vec::new() });
+        let past = PastWindow::of(series, settings.rolling_origin());
+        let past =
+            past.unwrap_or(PastWindow { rows: Vec::new(), first_row: 0, times: Vec::new(), next_times: Vec::new() });
         Self {
             columns: series.columns.iter().map(|column| column.name.clone()).collect(),
             step: series.step,

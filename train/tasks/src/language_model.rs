@@ -18,7 +18,7 @@ use seqzoo_datasets::scores::Metric;
 use seqzoo_datasets::splits::Splits;
 use seqzoo_datasets::text::{Tokenization, Vocabulary};
 use seqzoo_models::InvalidShape;
-pub use seqzoo_models::networks::TextReader;
+pub use seqzoo_models::networks::LanguageModelStream;
 use seqzoo_models::networks::{LanguageModel, LanguageModelShape};
 use seqzoo_models::parameters::Arrays;
 use serde::{Deserialize, Serialize};

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use seqzoo_datasets::batch::BatchLimits;
 use seqzoo_models::Architecture;
 use seqzoo_models::init::reinitialize_uniform;
-use seqzoo_models::layers::stack::StackRates;
+use seqzoo_models::layers::stack::RegularizationRates;
 use seqzoo_models::layers::{Skip, StackShape};
 use seqzoo_random::{Key, Purpose};
 use serde::de::DeserializeOwned;
@@ -228,7 +228,7 @@ impl ModelSpec {
             hidden_sizes: self.network.hidden_sizes.clone(),
             skip: self.network.skip,
             projection: self.network.projection,
-            rates: StackRates { dropout, locked_dropout: locked, recurrent_dropout: recurrent, zoneout },
+            rates: RegularizationRates { dropout, locked_dropout: locked, recurrent_dropout: recurrent, zoneout },
         }
     }
 

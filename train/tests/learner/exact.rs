@@ -45,7 +45,7 @@ fn stopping_after_any_batch_even_during_accumulation_is_bit_exact() {
     let whole = Trial::new(&ACCUMULATED);
     whole.to_the_end(&Shaken::default());
     assert_eq!(
-        whole.newest().progress.step,
+        whole.latest().progress.step,
         16,
         "an update every three batches, and one for the last batch of an epoch"
     );
@@ -55,7 +55,7 @@ fn stopping_after_any_batch_even_during_accumulation_is_bit_exact() {
         let task = Shaken { stop_at: Some((batch, stop)), ..Shaken::default() };
         let (result, _) = trial.train(&task, &RealDisk, Limits { stop, ..NO_LIMITS });
         assert_eq!(result.unwrap(), Stopped::Requested);
-        let progress = trial.newest().progress;
+        let progress = trial.latest().progress;
         assert_eq!(progress.epoch * 10 + progress.batch, batch as u64, "stopped within one batch");
         trial.to_the_end(&Shaken::default());
         assert!(trial.outcome() == whole.outcome(), "stopped after batch {batch}");
@@ -83,7 +83,7 @@ fn every_cell_optimizer_and_schedule_resumes_exactly() {
                 // Within the first epoch, and within a later one.
                 parts.until(&Series(cell), 4);
                 parts.until(&Series(cell), WINDOWS as u64 * 2 + 3);
-                assert!(!parts.newest().recurrent_state.is_empty());
+                assert!(!parts.latest().recurrent_state.is_empty());
                 parts.to_the_end(&Series(cell));
                 assert!(parts.outcome() == whole.outcome(), "{cell:?}, {optimizer}, {schedule}");
             }
@@ -98,7 +98,7 @@ fn a_stop_during_validation_takes_effect_and_validation_runs_on_resume() {
     let task = Shaken { stop_in_validation: Some(stop), ..Shaken::default() };
     let (result, _) = trial.train(&task, &RealDisk, Limits { stop, ..NO_LIMITS });
     assert_eq!(result.unwrap(), Stopped::Requested);
-    let progress = trial.newest().progress;
+    let progress = trial.latest().progress;
     assert_eq!((progress.step, progress.epoch, progress.batch, progress.history.len()), (10, 0, 10, 0));
     trial.to_the_end(&Shaken::default());
     whole.to_the_end(&Shaken::default());
@@ -111,7 +111,7 @@ fn the_latest_and_the_best_checkpoints_are_kept() {
     trial.until(&Shaken::default(), 27);
     let steps =
         || -> Vec<u64> { trial.folder().checkpoints().list().unwrap().into_iter().map(|(step, _)| step).collect() };
-    let best = trial.newest().progress.best(trial.settings.recipe.stopping_metric()).unwrap().step;
+    let best = trial.latest().progress.best(trial.settings.recipe.stopping_metric()).unwrap().step;
     let mut expected = vec![best, 24, 27];
     expected.dedup();
     assert_eq!(steps(), expected);
@@ -176,7 +176,7 @@ fn a_task_without_batches_is_an_error_in_training_range_test_and_speed() {
 #[test]
 fn resuming_an_ended_run_trains_nothing() {
     let trial = Trial::new(&[("training.epochs", "2")]);
-    let ended = |outcome: Outcome| (outcome.nothing_left, outcome.epochs, outcome.ended);
+    let ended = |outcome: Outcome| (outcome.already_complete, outcome.epochs, outcome.ended);
     assert_eq!(ended(trial.outcome_of(&Shaken::default())), (false, 2, Some(EndReason::Epochs(2))));
     assert_eq!(ended(trial.outcome_of(&Shaken::default())), (true, 2, Some(EndReason::Epochs(2))));
 }

@@ -46,9 +46,9 @@ fn a_value_that_is_not_finite_at_any_site_is_detected_at_once_and_never_saved() 
                 assert!(tensor.is_none_or(|part| first["tensor"].as_str().unwrap().contains(part)), "{context}");
                 trial.assert_sound();
                 // Nothing was lost: the batch was retried from the state before it.
-                assert_eq!(trial.newest().weights, whole.newest().weights, "{context}");
-                assert_eq!(trial.newest().progress.recovery.nondeterministic_retries, 1, "{context}");
-                let summary = trial.newest().progress.recovery.summary().unwrap();
+                assert_eq!(trial.latest().weights, whole.latest().weights, "{context}");
+                assert_eq!(trial.latest().progress.recovery.nondeterministic_retries, 1, "{context}");
+                let summary = trial.latest().progress.recovery.summary().unwrap();
                 assert!(summary.contains("1 batch gave a different result"), "{summary}");
             }
         }
@@ -65,7 +65,7 @@ fn a_batch_that_fails_twice_is_skipped() {
         drop(armed);
         assert_eq!(trial.decisions(), ["retry", "skip", "retry", "skip"], "{site}");
         assert!(notes[0].contains("batch skipped"), "{notes:?}");
-        let progress = trial.newest().progress;
+        let progress = trial.latest().progress;
         assert_eq!((progress.step, progress.recovery.skips), (10, 2), "{site}");
         assert_eq!(progress.recovery.summary().unwrap(), "2 batches skipped");
         trial.assert_sound();
@@ -77,10 +77,10 @@ fn a_huge_finite_gradient_is_clipped_to_the_threshold() {
     let trial = Trial::new(&[("optimizer.kind", "sgd"), ("training.epochs", "1"), ("training.clip_norm", "0.5")]);
     let armed = faults::arm("gradient=1e20@2").unwrap();
     trial.until(&Series(Architecture::Rnn), 2);
-    let before = trial.newest().weights;
+    let before = trial.latest().weights;
     trial.until(&Series(Architecture::Rnn), 3);
     drop(armed);
-    let after = trial.newest().weights;
+    let after = trial.latest().weights;
     let moved: f64 = before
         .iter()
         .flat_map(|(name, old)| old.values.iter().zip(&after[name].values))
@@ -88,7 +88,7 @@ fn a_huge_finite_gradient_is_clipped_to_the_threshold() {
         .sum();
     // Gradient norm 0.5 times learning rate 0.05.
     assert!((moved.sqrt() - 0.025).abs() < 1e-5, "{}", moved.sqrt());
-    assert!(trial.newest().progress.norms.largest > 1e17 && trial.events().is_empty());
+    assert!(trial.latest().progress.norms.largest > 1e17 && trial.events().is_empty());
 }
 
 /// Fails once, at the n-th write or commit, like a full disk.
@@ -181,7 +181,7 @@ fn accumulated_gradients_are_applied_after_a_skipped_last_batch_only_if_everythi
     let armed = faults::arm("loss=nan@9+").unwrap();
     trial.to_the_end(&Shaken::default());
     drop(armed);
-    assert_eq!(trial.newest().progress.step, 6);
+    assert_eq!(trial.latest().progress.step, 6);
     for value in ["nan", "inf"] {
         let trial = Trial::new(&values);
         let armed = faults::arm(&format!("loss=nan@9+,weights={value}@9+")).unwrap();

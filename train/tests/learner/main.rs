@@ -112,13 +112,13 @@ impl Trial {
         notes
     }
 
-    fn newest(&self) -> Snapshot {
-        Snapshot::of(&self.folder().checkpoints().newest().unwrap().0).unwrap()
+    fn latest(&self) -> Snapshot {
+        Snapshot::of(&self.folder().checkpoints().latest().unwrap().0).unwrap()
     }
 
     /// The files that must not depend on interruptions: those of the latest checkpoint, and the metrics.
     fn outcome(&self) -> Files {
-        let mut files = self.folder().checkpoints().newest().unwrap().0.files;
+        let mut files = self.folder().checkpoints().latest().unwrap().0.files;
         files.insert("metrics.jsonl".to_owned(), fs::read(self.path("metrics.jsonl")).unwrap());
         files
     }

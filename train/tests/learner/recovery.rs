@@ -68,8 +68,8 @@ fn checkpoints_with_nan_are_quarantined_and_having_none_left_is_an_error() {
         fs::remove_dir_all(path).unwrap();
         checkpoints.save(step, &snapshot.to_files(), &RealDisk).unwrap();
     };
-    let (step, newest) = listed.pop().unwrap();
-    corrupt(step, &newest);
+    let (step, latest) = listed.pop().unwrap();
+    corrupt(step, &latest);
     let notes = {
         let (result, notes) =
             trial.train(&Shaken::default(), &RealDisk, seqzoo_train::Limits { max_steps: Some(9), ..NO_LIMITS });
@@ -101,8 +101,8 @@ fn training_finishes_after_a_rollback_to_an_older_checkpoint() {
         "ten updates earlier: {rollback}"
     );
     assert!(notes.iter().any(|note| note.contains("rolling back to step 2")), "{notes:?}");
-    let progress = trial.newest().progress;
-    assert_eq!((progress.step, progress.recovery.generation, progress.recovery.rate_factor), (40, 1, 1.0));
+    let progress = trial.latest().progress;
+    assert_eq!((progress.step, progress.recovery.generation, progress.recovery.learning_rate_factor), (40, 1, 1.0));
     assert_eq!(progress.recovery.summary().unwrap(), "3 batches skipped, rolled back 1 time, 3 batches postponed");
     let quarantined = fs::read_dir(trial.path("checkpoints")).unwrap().map(|entry| entry.unwrap().file_name());
     let quarantined = quarantined.filter(|name| name.to_string_lossy().starts_with("rolled-back-1-step-")).count();
@@ -116,8 +116,8 @@ fn without_an_old_enough_checkpoint_training_restarts_at_half_the_learning_rate(
     let task = Shaken { bad_losses: Cell::new(8), ..Shaken::default() };
     let notes = trial.to_the_end(&task);
     assert!(notes.iter().any(|note| note.contains("rolling back to the start, learning rate × 0.500")), "{notes:?}");
-    let progress = trial.newest().progress;
-    assert_eq!((progress.step, progress.recovery.rate_factor), (40, 0.5));
+    let progress = trial.latest().progress;
+    assert_eq!((progress.step, progress.recovery.learning_rate_factor), (40, 0.5));
     trial.assert_sound();
 }
 
@@ -127,7 +127,7 @@ fn postponed_batches_come_at_the_end_of_their_epoch() {
     let task = Shaken { bad_losses: Cell::new(8), ..Shaken::default() };
     trial.until(&task, 19);
     // Ten batches per epoch, none lost by the rollback: nine are processed in the second epoch.
-    let progress = trial.newest().progress;
+    let progress = trial.latest().progress;
     assert_eq!((progress.epoch, progress.batch), (1, 9));
     assert!(progress.recovery.postponed.iter().all(|global_batch| (14..=17).contains(global_batch)), "{progress:?}");
 }
@@ -154,7 +154,7 @@ fn weights_that_are_not_finite_are_never_saved() {
     let (result, _) = trial.train(&task, &RealDisk, NO_LIMITS);
     let Err(TrainError::Diverged { anomaly, .. }) = result else { panic!("{result:?}") };
     assert_eq!((anomaly.site, anomaly.name.as_deref()), (Site::Weight, Some("theta")));
-    assert_eq!(trial.newest().progress.step, 0);
+    assert_eq!(trial.latest().progress.step, 0);
     trial.assert_sound();
 }
 
@@ -203,7 +203,7 @@ fn divergence_rolls_back_to_before_its_onset() {
     assert!(back_to + 10 <= first && first < rollback["step"].as_u64().unwrap(), "{rollback}");
     // The untrained θ is 3 away from its target.
     assert!((6.0..12.0).contains(&rollback["untrained_loss"].as_f64().unwrap()), "{rollback}");
-    let recovered = result.is_ok() && trial.newest().progress.recovery.summary().is_some();
+    let recovered = result.is_ok() && trial.latest().progress.recovery.summary().is_some();
     assert!(recovered || matches!(result, Err(TrainError::Diverged { .. })));
     trial.assert_sound();
 }
@@ -214,7 +214,7 @@ fn an_older_checkpoint_without_the_untrained_loss_resumes_exactly() {
     whole.to_the_end(&Shaken::default());
     older.until(&Shaken::default(), 5);
     let checkpoints = older.folder().checkpoints();
-    let mut files = checkpoints.newest().unwrap().0.files;
+    let mut files = checkpoints.latest().unwrap().0.files;
     let mut progress: serde_json::Value = serde_json::from_slice(&files["progress.json"]).unwrap();
     progress.as_object_mut().unwrap().remove("divergence").unwrap();
     progress["losses"] = serde_json::json!({"healthy": [1.0, 2.0], "flagged": 0});

@@ -143,14 +143,14 @@ struct Adam;
 /// The gradient after clipping and weight decay.
 #[inline(always)]
 fn effective_gradient<const FUSED: bool>(step: &Step, gradient: f32, value: f32) -> f32 {
-    fma::<FUSED>(gradient, step.factor, step.decay * value)
+    fma::<FUSED>(gradient, step.clip_factor, step.decay * value)
 }
 
 impl Update for Sgd {
     #[inline(always)]
     fn apply<const FUSED: bool>(_: Rule, step: Step, gradient: &[f32], [value, ..]: [&mut [f32]; 3]) {
         for (value, gradient) in value.iter_mut().zip(gradient) {
-            let change = step.rate * effective_gradient::<FUSED>(&step, *gradient, *value);
+            let change = step.learning_rate * effective_gradient::<FUSED>(&step, *gradient, *value);
             *value -= fma::<FUSED>(step.shrink, *value, change);
         }
     }
@@ -162,7 +162,7 @@ impl Update for Momentum {
         let Rule::Momentum { momentum } = rule else { unreachable!("chosen by the rule") };
         for ((value, gradient), velocity) in value.iter_mut().zip(gradient).zip(velocity) {
             *velocity = fma::<FUSED>(*velocity, momentum, effective_gradient::<FUSED>(&step, *gradient, *value));
-            *value -= fma::<FUSED>(step.shrink, *value, step.rate * *velocity);
+            *value -= fma::<FUSED>(step.shrink, *value, step.learning_rate * *velocity);
         }
     }
 }
@@ -176,7 +176,7 @@ impl Update for Adam {
             let g = effective_gradient::<FUSED>(&step, *gradient, *value);
             *mean = fma::<FUSED>(*mean, beta_1, new_1 * g);
             *square = fma::<FUSED>(*square, beta_2, new_2 * g * g);
-            let change = step.rate * *mean / (square.sqrt() + epsilon);
+            let change = step.learning_rate * *mean / (square.sqrt() + epsilon);
             *value -= fma::<FUSED>(step.shrink, *value, change);
         }
     }

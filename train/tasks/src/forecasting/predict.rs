@@ -10,7 +10,7 @@ use seqzoo_datasets::timestamps::TimeStep;
 use seqzoo_models::networks::ForecastHead;
 use seqzoo_models::parameters::Array;
 
-use super::{Codec, EVALUATION_BATCH, Past, Settings};
+use super::{Codec, EVALUATION_BATCH, PastWindow, Settings};
 use crate::{Examples, PredictError, Predictor, TrainedModel, examples_as};
 
 /// A trained forecaster with its codec.
@@ -67,16 +67,16 @@ impl SeriesForecaster {
     }
 
     /// The last window of the training data.
-    pub fn recent(&self) -> Past {
+    pub fn recent(&self) -> PastWindow {
         let Codec { recent_rows: rows, first_row, times, next_times, .. } = self.codec.clone();
-        Past { rows, first_row, times, next_times }
+        PastWindow { rows, first_row, times, next_times }
     }
 
     /// Forecast after a past window, in the target's unit: `[horizon][width of the head]`.
     ///
     /// # Panics
     /// If the shape of the past is not `[window][columns]`.
-    pub fn forecast(&self, past: &Past) -> Vec<Vec<f64>> {
+    pub fn forecast(&self, past: &PastWindow) -> Vec<Vec<f64>> {
         let window = self.rolling_origin().window;
         assert!(past.rows.len() == window && past.rows.iter().all(|row| row.len() == self.codec.columns.len()));
         let mut values = Vec::new();

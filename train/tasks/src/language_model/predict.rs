@@ -9,7 +9,7 @@ use seqzoo_datasets::scores::{Evaluation, Metric, Scores};
 use seqzoo_models::networks::LanguageModel;
 
 use super::rows::{EVALUATION_STEPS, EvaluationRows};
-use super::{Codec, TextReader, Window, windows};
+use super::{Codec, LanguageModelStream, Window, windows};
 use crate::{Examples, PredictError, Predictor, TrainedModel, examples_as};
 
 /// A trained language model with its codec.
@@ -28,7 +28,7 @@ use crate::{Examples, PredictError, Predictor, TrainedModel, examples_as};
 /// let training = data.training(&spec)?;
 /// let weights = read(&*training.network(&device)); // untrained
 /// let model = TextModel::open(&spec, &training.files(), &weights, &device)?;
-/// let (mut stream, mut scores) = (model.reader(), Vec::new());
+/// let (mut stream, mut scores) = (model.stream(), Vec::new());
 /// for token in model.codec().encode("to b") {
 ///     stream.step(token, &mut scores); // scores of the next token
 /// }
@@ -44,7 +44,7 @@ impl TextModel {
     }
 
     /// Processes a text token by token.
-    pub fn reader(&self) -> TextReader<'_> {
+    pub fn stream(&self) -> LanguageModelStream<'_> {
         self.network.stream(&self.device)
     }
 

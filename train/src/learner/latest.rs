@@ -12,7 +12,7 @@ use crate::error::TrainError;
 use crate::job::Observer;
 
 /// The latest checkpoint that is valid, finite and not rolled back; later ones are quarantined and reported.
-pub(super) fn newest(
+pub(super) fn latest(
     folder: &ModelFolder,
     rollback: Option<&Recovery>,
     observer: &mut dyn Observer,

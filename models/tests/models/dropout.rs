@@ -17,7 +17,7 @@ use seqzoo_models::networks::{
 };
 use seqzoo_random::{Key, Purpose};
 
-use crate::support::{difference, gradients, numbers, tensor, values};
+use crate::support::{difference, gradients, numbers, tagger, tensor, tokens, values};
 
 /// Number of time steps of each example.
 const LENGTHS: [usize; 5] = [4, 2, 5, 1, 3];
@@ -208,4 +208,73 @@ fn one_example_per_row_is_needed() {
         0.5,
         DropoutKey::new(key, key, &[1, 2, 3]),
     );
+}
+
+/// Output of a network, given its embedding dropout and dropout rates and the dropout key.
+type Output<'a> = &'a dyn Fn([f64; 2], Option<Key>) -> Vec<f32>;
+
+#[test]
+fn every_dropout_rate_affects_training_only() {
+    let (_, device) = devices().remove(0);
+    let stack = || StackShape::plain(Architecture::Gru, 4, vec![8]);
+    let text = tokens(&[vec![1, 2, 3, 4]], 4, 0, &device);
+    let classifier = |[embedding_dropout, dropout]: [f64; 2]| {
+        let shape = ClassifierShape {
+            vocabulary: 9,
+            stack: stack(),
+            pooling: Pooling::Last,
+            labels: 4,
+            dropout,
+            embedding_dropout,
+        };
+        Classifier::new(shape, 1, &device)
+    };
+    let tagger = |[embedding_dropout, dropout]: [f64; 2]| {
+        Tagger::new(TaggerShape { dropout, embedding_dropout, ..tagger() }, 1, &device)
+    };
+    let model = |[embedding_dropout, dropout]: [f64; 2]| {
+        let shape = LanguageModelShape { vocabulary: 9, stack: stack(), tied: false, dropout, embedding_dropout };
+        LanguageModel::new(shape, 1, &device)
+    };
+    let pair = |[embedding_dropout, dropout]: [f64; 2]| {
+        let shape = EncoderDecoderShape {
+            source_vocabulary: 9,
+            target_vocabulary: 9,
+            encoder: stack(),
+            decoder: stack(),
+            attention: AttentionScore::General,
+            dropout,
+            embedding_dropout,
+        };
+        EncoderDecoder::new(shape, 1, &device)
+    };
+    let forecaster = |dropout: f64| {
+        let backbone = BackboneShape::Recurrent(stack());
+        let shape = ForecasterShape { backbone, horizon: 4, head: ForecastHead::Point, dropout };
+        Forecaster::new(shape, 1, &device)
+    };
+    let sentences = || TaggerInput { tokens: text.clone(), lengths: vec![4], characters: None };
+    let outputs: [(&str, Output); 5] = [
+        ("classifier", &|rates, key| values(classifier(rates).forward(text.clone(), &[4], key))),
+        ("tagger", &|rates, key| values(tagger(rates).emissions(&sentences(), key))),
+        ("language model", &|rates, key| values(model(rates).forward(text.clone(), &[4], None, key).features)),
+        ("encoder and decoder", &|rates, key| {
+            let pair = pair(rates);
+            values(pair.decode(pair.encode(text.clone(), &[4], key), text.clone(), &[4], key).0)
+        }),
+        ("forecaster", &|[_, rate], key| {
+            values(forecaster(rate).forward(tensor(numbers(16, 1), [1, 4, 4], &device), &[4], key))
+        }),
+    ];
+    let key = Some(Key::new(1, Purpose::Dropout));
+    for (network, output) in outputs {
+        let plain = output([0.0, 0.0], None);
+        assert_eq!(output([0.0, 0.0], key), plain, "{network}");
+        for rates in [[0.5, 0.0], [0.0, 0.5]] {
+            assert_eq!(output(rates, None), plain, "{network} {rates:?}: nothing is dropped without a key");
+            if network != "forecaster" || rates[1] > 0.0 {
+                assert_ne!(output(rates, key), plain, "{network} {rates:?}");
+            }
+        }
+    }
 }

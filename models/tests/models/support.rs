@@ -1,9 +1,12 @@
-//! Deterministic pseudorandom values, comparisons, parameters by name.
+//! Deterministic pseudorandom values, comparisons, parameters by name; small shapes.
 
 use std::collections::BTreeMap;
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
-use burn::tensor::{DType, Device, Gradients, Tensor, TensorData};
+use burn::tensor::{DType, Device, Gradients, Int, Tensor, TensorData};
+use seqzoo_models::Architecture;
+use seqzoo_models::layers::StackShape;
+use seqzoo_models::networks::TaggerShape;
 use seqzoo_models::parameter_path::ParameterPath;
 use seqzoo_random::{Key, Purpose, RngExt};
 
@@ -112,4 +115,39 @@ pub(crate) fn with_parameters<M: Module>(module: M, set: &dyn Fn(&str, usize) ->
         }
     }
     module.map(&mut Setter { path: ParameterPath::default(), set, dtype })
+}
+
+/// Token ids `[rows, time]`; rows are filled up with `padding`.
+pub(crate) fn tokens(rows: &[Vec<i32>], time: usize, padding: i32, device: &Device) -> Tensor<2, Int> {
+    let filled =
+        |row: &Vec<i32>| -> Vec<i32> { row.iter().copied().chain(std::iter::repeat(padding)).take(time).collect() };
+    Tensor::from_data(TensorData::new(rows.iter().flat_map(filled).collect::<Vec<i32>>(), [rows.len(), time]), device)
+}
+
+/// A bidirectional LSTM with three units per direction.
+pub(crate) fn bilstm(input_size: usize) -> StackShape {
+    StackShape::plain(Architecture::BiLstm, input_size, vec![3])
+}
+
+/// A small tagger without a character encoder.
+pub(crate) fn tagger() -> TaggerShape {
+    TaggerShape {
+        vocabulary: 9,
+        embedding_size: 4,
+        character_encoder: None,
+        stack: bilstm(4),
+        labels: 3,
+        crf: false,
+        dropout: 0.0,
+        embedding_dropout: 0.0,
+    }
+}
+
+/// All label sequences of this length.
+pub(crate) fn paths(labels: usize, length: usize) -> Vec<Vec<usize>> {
+    (0..length).fold(vec![Vec::new()], |paths, _| {
+        let longer =
+            |path: &Vec<usize>| (0..labels).map(|label| [path.clone(), vec![label]].concat()).collect::<Vec<_>>();
+        paths.iter().flat_map(longer).collect()
+    })
 }

@@ -1,0 +1,176 @@
+//! Encoder–decoders: decoding step by step, padding, beam search, masks.
+
+use burn::tensor::{DType, Device};
+use seqzoo_kernels::devices;
+use seqzoo_models::Architecture;
+use seqzoo_models::layers::{AttentionScore, RegularizationRates, StackShape};
+use seqzoo_models::networks::{EncoderDecoder, EncoderDecoderShape, Generation};
+use seqzoo_random::{Key, Purpose};
+
+use crate::support::{bilstm, difference, numbers, paths, tokens, values, with_parameters};
+
+#[test]
+fn step_by_step_decoding_equals_decoding_the_whole_target() {
+    for (_, device) in devices() {
+        for attention in [AttentionScore::General, AttentionScore::Additive] {
+            let shape = EncoderDecoderShape {
+                source_vocabulary: 9,
+                target_vocabulary: 7,
+                encoder: StackShape::plain(Architecture::BiGru, 4, vec![3]),
+                decoder: StackShape::plain(Architecture::Lstm, 5, vec![4, 6]),
+                attention,
+                dropout: 0.0,
+                embedding_dropout: 0.0,
+            };
+            let model = EncoderDecoder::new(shape, 1, &device);
+            let source = [vec![1, 2, 3, 4], vec![5, 6]];
+            let generate = |eos: usize| {
+                let generation = Generation { bos: 0, eos, suppressed: &[], max_length: 5 };
+                model.greedy(tokens(&source, 4, 0, &device), &[4, 2], &generation)
+            };
+            let generated = generate(7);
+            assert!(generated.iter().all(|row| row.len() == 5), "a token that does not exist never ends a row");
+            let input: Vec<Vec<i32>> = generated
+                .iter()
+                .map(|row| [&[0][..], &row[..4]].concat().iter().map(|&t| t as i32).collect())
+                .collect();
+            let memory = model.encode(tokens(&source, 6, 8, &device), &[4, 2], None);
+            let (scores, _) = model.decode(memory, tokens(&input, 5, 0, &device), &[5, 5], None);
+            let best = scores.argmax(2).try_into_vec_as::<i64>().unwrap();
+            assert_eq!(best, generated.concat().iter().map(|&token| token as i64).collect::<Vec<_>>());
+            let ended = generate(generated[0][0]);
+            assert!(ended[0].is_empty(), "the end token is not returned");
+        }
+    }
+}
+
+#[test]
+fn teacher_forcing_ignores_padding_on_both_sides() {
+    for (_, device) in devices() {
+        let device = device.autodiff();
+        let shape = EncoderDecoderShape {
+            source_vocabulary: 9,
+            target_vocabulary: 7,
+            encoder: bilstm(4),
+            decoder: StackShape::plain(Architecture::Gru, 5, vec![4]),
+            attention: AttentionScore::General,
+            dropout: 0.0,
+            embedding_dropout: 0.0,
+        };
+        let model = EncoderDecoder::new(shape, 1, &device);
+        let (source, target) = ([vec![1, 2, 3], vec![4]], [vec![1, 2, 3, 4], vec![5]]);
+        let loss = |rows: &[Vec<i32>], lengths: &[usize], time: usize, target: &[Vec<usize>]| {
+            f64::from(values(model.loss(tokens(rows, time, 8, &device), lengths, 0, target, None))[0])
+        };
+        let together = loss(&source, &[3, 1], 6, &target);
+        let alone = (4.0 * loss(&source[..1], &[3], 3, &target[..1]) + loss(&source[1..], &[1], 1, &target[1..])) / 5.0;
+        assert!((together - alone).abs() < 1e-5, "{together} against {alone}");
+    }
+}
+
+/// An encoder–decoder with four tokens and an end token, and large weights, so that probabilities differ.
+fn encoder_decoder(seed: u64, device: &Device) -> EncoderDecoder {
+    let shape = EncoderDecoderShape {
+        source_vocabulary: 5,
+        target_vocabulary: 5,
+        encoder: bilstm(4),
+        decoder: StackShape::plain(Architecture::Lstm, 4, vec![6]),
+        attention: AttentionScore::General,
+        dropout: 0.0,
+        embedding_dropout: 0.0,
+    };
+    let weights = |name: &str, count| {
+        numbers(count, seed + name.len() as u64).into_iter().map(|value| 3.0 * f64::from(value)).collect()
+    };
+    with_parameters(EncoderDecoder::new(shape, seed, device), &weights, DType::F32)
+}
+
+/// Tokens 2 and 3 can be generated, 4 is the end token, 0 and 1 are padding and unknown.
+const GENERATION: Generation = Generation { bos: 0, eos: 4, suppressed: &[0, 1], max_length: 3 };
+
+#[test]
+fn beam_width_one_is_greedy_and_a_wide_beam_ranks_all_targets_by_probability() {
+    let (_, device) = devices().remove(0); // the search does not depend on the device
+    for seed in 0..4 {
+        let network = encoder_decoder(seed, &device);
+        let source = tokens(&[vec![1, 2, 4]], 3, 0, &device);
+        let beam = |width| network.beam_search(source.clone(), 3, &GENERATION, width);
+        let greedy = network.greedy(source.clone(), &[3], &GENERATION).remove(0);
+        assert_eq!(beam(1)[0].tokens, greedy);
+        // All targets of up to three tokens, each with its log-probability from the loss.
+        let Generation { bos, eos, max_length, .. } = GENERATION;
+        let log_probability = |target: &[usize], ended: bool| -> f64 {
+            let target: Vec<usize> = target.iter().copied().chain(ended.then_some(eos)).collect();
+            let count = target.len() as f64;
+            -f64::from(values(network.loss(source.clone(), &[3], bos, &[target], None))[0]) * count
+        };
+        let allowed =
+            |length: usize| paths(2, length).into_iter().map(|path| path.iter().map(|&token| token + 2).collect());
+        let short = (0..max_length).flat_map(allowed).map(|path: Vec<usize>| (log_probability(&path, true), path));
+        let long = allowed(max_length).map(|path: Vec<usize>| (log_probability(&path, false), path));
+        let mut all: Vec<(f64, Vec<usize>)> = short.chain(long).collect();
+        all.sort_by(|one, other| other.0.total_cmp(&one.0));
+        let found = beam(50);
+        assert_eq!(found.len(), 1 + 2 + 4 + 8);
+        for (found, (log_probability, target)) in found.iter().zip(&all) {
+            assert!((found.log_probability - log_probability).abs() < 1e-4, "{found:?} {target:?} {log_probability}");
+            assert_eq!(&found.tokens, target);
+        }
+    }
+}
+
+#[test]
+fn beam_search_is_at_least_as_probable_as_greedy_and_suppresses_tokens() {
+    let (_, device) = devices().remove(0);
+    let generation = Generation { max_length: 6, ..GENERATION };
+    let all = Generation { suppressed: &[], ..generation };
+    let mut suppressed = 0;
+    for seed in 0..60 {
+        let network = encoder_decoder(seed, &device);
+        let source = tokens(&[vec![4, 2, 1]], 3, 0, &device);
+        let greedy = network.beam_search(source.clone(), 3, &generation, 1).remove(0);
+        for width in 2..6 {
+            let found = network.beam_search(source.clone(), 3, &generation, width);
+            assert!(found[0].log_probability >= greedy.log_probability - 1e-6, "seed {seed}, width {width}");
+            assert!(found.iter().flat_map(|found| &found.tokens).all(|token| [2, 3].contains(token)), "{found:?}");
+            let distinct: std::collections::HashSet<_> = found.iter().map(|found| &found.tokens).collect();
+            assert_eq!((distinct.len(), found.len()), (width, width));
+        }
+        suppressed += usize::from(network.greedy(source, &[3], &all).concat().iter().any(|token| *token < 2));
+    }
+    assert!(suppressed > 0, "without suppression some of these networks generate padding");
+}
+
+#[test]
+fn encoder_and_decoder_draw_different_masks() {
+    let (_, device) = devices().remove(0);
+    let half = || {
+        let rates = RegularizationRates { zoneout: 0.5, ..RegularizationRates::default() };
+        StackShape { rates, ..StackShape::plain(Architecture::Rnn, 4, vec![64]) }
+    };
+    let shape = EncoderDecoderShape {
+        source_vocabulary: 9,
+        target_vocabulary: 9,
+        encoder: half(),
+        decoder: half(),
+        attention: AttentionScore::Dot,
+        dropout: 0.0,
+        embedding_dropout: 0.0,
+    };
+    // With equal weights and tokens in encoder and decoder, equal masks would give equal outputs.
+    let equal = |name: &str, count: usize| match name {
+        "source.weight" | "target.weight" => numbers(count, 1).into_iter().map(f64::from).collect(),
+        _ if name.ends_with("weight_ih") || name.ends_with("weight_hh") => vec![0.05; count],
+        _ => vec![0.0; count],
+    };
+    let model = with_parameters(EncoderDecoder::new(shape, 1, &device), &equal, DType::F32);
+    let text = tokens(&[vec![1, 2, 3, 4]], 4, 0, &device);
+    let key = Some(Key::new(1, Purpose::Dropout));
+    let memory = model.encode(text.clone(), &[4], key);
+    let encoded = values(memory.outputs().clone());
+    let decoded = values(model.decode(memory, text, &[4], key).1.states()[0].forward.hidden.clone());
+    let last = &encoded[3 * 64..];
+    let zeros = |row: &[f32]| -> Vec<bool> { row.iter().map(|&value| value == 0.0).collect() };
+    assert_ne!(zeros(&decoded), zeros(last));
+    assert!(difference(&decoded, last) > 0.01);
+}

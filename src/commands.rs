@@ -31,7 +31,7 @@ use seqzoo_run::recipe::{Columns, DataSettings, Recipe};
 use seqzoo_run::settings::{Override, Settings};
 use seqzoo_run::store::RunStore;
 use seqzoo_run::{Backend, BackendError};
-use seqzoo_tasks::{Prepared, Task as _};
+use seqzoo_tasks::Prepared;
 
 use crate::failure::{CONFIGURATION, DATA, Failure, USAGE};
 use crate::say::{flag, say};
@@ -158,7 +158,7 @@ impl DataArgs {
             (None, None) => say(format_args!("loading {} …", settings.file_list())),
         }
         let task = recipe.task()?;
-        let data = settings.load(&self.base(&settings), task.data())?;
+        let data = settings.load(&self.base(&settings), task.data)?;
         let Prepared { examples, note } = task.examples(&data, &recipe.task)?;
         for note in data.notes.iter().chain(&note) {
             say(format_args!("note: {note}"));

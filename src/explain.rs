@@ -49,7 +49,7 @@ fn default(field: &Field) -> String {
 
 /// Every field; one that means the same for several tasks has one entry.
 fn entries() -> Vec<Entry> {
-    let names = seqzoo_tasks::ALL.map(|task| (task.name().to_owned(), task.summary().to_owned())).to_vec();
+    let names = seqzoo_tasks::ALL.map(|task| (task.name().to_owned(), task.summary.to_owned())).to_vec();
     let kind = Field {
         name: KIND.to_owned(),
         meaning: "Name of the task, which determines the other fields of this section.".to_owned(),
@@ -153,9 +153,9 @@ pub fn reference() -> String {
         }
         text.push_str("`kind` is the name of the task, which determines the other fields.\n");
         for task in seqzoo_tasks::ALL {
-            let _ = write!(text, "\n### kind = \"{}\": {}\n", task.name(), task.summary());
-            let shared = task.shared().iter().map(|field| format!("`{field}`")).collect::<Vec<_>>().join(", ");
-            let metrics = task.metrics().iter().map(|metric| format!("`{}`", metric.name));
+            let _ = write!(text, "\n### kind = \"{}\": {}\n", task.name(), task.summary);
+            let shared = task.shared.iter().map(|field| format!("`{field}`")).collect::<Vec<_>>().join(", ");
+            let metrics = task.metrics.iter().map(|metric| format!("`{}`", metric.name));
             let metrics = metrics.collect::<Vec<_>>().join(", ");
             let _ = write!(text, "\nMetrics: {metrics}. Shared by all models of a run: {shared}.\n");
             let own = |entry: &&Entry| {

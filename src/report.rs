@@ -112,7 +112,7 @@ impl<'a> Report<'a> {
         let recipe = &self.run.environment.settings.recipe;
         let example = recipe.dataset().map_or("", |dataset| dataset.example);
         let path = quoted(&self.run.path);
-        let command = match recipe.task().ok()?.command() {
+        let command = match recipe.task().ok()?.command {
             Command::Forecast => format!("seqzoo forecast {path} --plot forecast.svg"),
             Command::Generate => {
                 let prompt = prompt(model, example, examples.prompt_source()?)?;

@@ -3,6 +3,8 @@
 //! Unlike resumed training, which falls back to an older checkpoint, loading a damaged checkpoint here is an error that
 //! names the file.
 
+use std::any::Any;
+
 use burn::tensor::Device;
 use seqzoo_datasets::classification::Split;
 use seqzoo_datasets::scores::Evaluation;
@@ -62,12 +64,16 @@ impl Model {
         &*self.predictor
     }
 
+    fn any(&self) -> &dyn Any {
+        &*self.predictor
+    }
+
     /// The text classifier.
     ///
     /// # Errors
     /// If the model is not one.
     pub fn classifier(&self) -> Result<&TextClassifier, PredictError> {
-        self.predictor.as_any().downcast_ref().ok_or(PredictError::NotClassifier)
+        self.any().downcast_ref().ok_or(PredictError::NotClassifier)
     }
 
     /// The tagger.
@@ -75,7 +81,7 @@ impl Model {
     /// # Errors
     /// If the model is not one.
     pub fn tagger(&self) -> Result<&SentenceTagger, PredictError> {
-        self.predictor.as_any().downcast_ref().ok_or(PredictError::NotTagger)
+        self.any().downcast_ref().ok_or(PredictError::NotTagger)
     }
 
     /// The sequence-to-sequence model.
@@ -83,7 +89,7 @@ impl Model {
     /// # Errors
     /// If the model is not one.
     pub fn transducer(&self) -> Result<&Transducer, PredictError> {
-        self.predictor.as_any().downcast_ref().ok_or(PredictError::NotTransducer)
+        self.any().downcast_ref().ok_or(PredictError::NotTransducer)
     }
 
     /// The language model.
@@ -91,7 +97,7 @@ impl Model {
     /// # Errors
     /// If the model is not one.
     pub fn language_model(&self) -> Result<&TextModel, PredictError> {
-        self.predictor.as_any().downcast_ref().ok_or(PredictError::NotLanguageModel)
+        self.any().downcast_ref().ok_or(PredictError::NotLanguageModel)
     }
 
     /// The forecaster.
@@ -99,7 +105,7 @@ impl Model {
     /// # Errors
     /// If the model is not one.
     pub fn forecaster(&self) -> Result<&SeriesForecaster, PredictError> {
-        self.predictor.as_any().downcast_ref().ok_or(PredictError::NotForecaster)
+        self.any().downcast_ref().ok_or(PredictError::NotForecaster)
     }
 
     /// Generates text from a prompt.

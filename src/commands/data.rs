@@ -255,7 +255,7 @@ fn check(file: &Source, path: &Path) -> Result<(), Failure> {
 fn examples(dataset: &Dataset, dir: &Path) -> Result<Box<dyn Examples>, Failure> {
     let unsupported = || Failure::new(DATA, "no task supports this dataset");
     let task = seqzoo_tasks::of_columns(&dataset.columns).ok_or_else(unsupported)?;
-    let data = dataset.load(dir, task.data())?;
+    let data = dataset.load(dir, task.data)?;
     let settings = task.resolve(toml::Table::new()).map_err(|error| Failure::new(CONFIGURATION, error))?;
     Ok(task.examples(&data, &settings)?.examples)
 }

@@ -81,13 +81,13 @@ fn format_summary(format: &formats::Format) -> String {
     format!("{}; columns: {}; options: {}", format.summary, format.columns, options.join(", "))
 }
 
-fn task_summary(task: &dyn Task) -> String {
+fn task_summary(task: &Task) -> String {
     let metric = |metric: &Metric| match metric.unit {
         "" => metric.name.to_owned(),
         unit => format!("{} ({unit})", metric.name),
     };
-    let metrics: Vec<String> = task.metrics().iter().map(metric).collect();
-    format!("{}; metrics: {}", task.summary(), metrics.join(", "))
+    let metrics: Vec<String> = task.metrics.iter().map(metric).collect();
+    format!("{}; metrics: {}", task.summary, metrics.join(", "))
 }
 
 fn recipe_summary(name: &str) -> String {

@@ -1,5 +1,6 @@
 //! `seqzoo probe`
 
+use std::any::Any;
 use std::cmp::Reverse;
 use std::fs;
 use std::io::Write;
@@ -139,7 +140,8 @@ impl Probe {
         let data = self.data.load_for_run(run)?;
         let split = reported_split(recipe, &*data)?;
         check_split(&*data, split, recipe)?;
-        let data: &Classification = data.as_any().downcast_ref().ok_or(PredictError::NotClassifier)?;
+        let data: &dyn Any = &*data;
+        let data: &Classification = data.downcast_ref().ok_or(PredictError::NotClassifier)?;
         let mut measured = Vec::new();
         let mut count = 0;
         for (name, model) in models {

@@ -105,7 +105,7 @@ impl Recipe {
     ///
     /// # Errors
     /// If there is no task of that name.
-    pub fn task(&self) -> Result<&'static dyn Task, InvalidValue> {
+    pub fn task(&self) -> Result<&'static Task, InvalidValue> {
         tasks::of(&self.task)
     }
 
@@ -117,7 +117,7 @@ impl Recipe {
     fn check_stopping_metric(&self) -> Result<Metric, InvalidValue> {
         let task = self.task()?;
         match &self.stopping.metric {
-            None => Ok(task.metrics()[0]),
+            None => Ok(task.metrics[0]),
             Some(name) => tasks::metric(task, "stopping.metric", name),
         }
     }
@@ -198,7 +198,7 @@ impl Recipe {
     /// The first invalid value.
     pub fn validate(&self) -> Result<(), InvalidValue> {
         let task = self.task()?;
-        self.data.check(task.data()).map_err(|error| match error {
+        self.data.check(task.data).map_err(|error| match error {
             DataError::Setting { field, value, expected } => InvalidValue::new(field, value, expected),
             other => InvalidValue::new("data", self.data_name(), other.to_string()),
         })?;
@@ -232,18 +232,18 @@ pub struct Section {
 
 impl Section {
     /// Whether a recipe for a task can have a field, given as `section.field`.
-    pub(crate) fn has_field(task: &dyn Task, field: &str) -> bool {
+    pub(crate) fn has_field(task: &Task, field: &str) -> bool {
         let (section, name) = field.rsplit_once('.').unwrap_or(("", field));
         let fields = Self::all(task).into_iter().filter(|one| one.name == section).flat_map(|one| one.fields);
         fields.into_iter().any(|one| one.name == name)
     }
 
     /// The sections of a recipe for a task, in the usual order.
-    pub fn all(task: &dyn Task) -> Vec<Self> {
+    pub fn all(task: &Task) -> Vec<Self> {
         let section = |name, meaning, fields| Self { name, meaning, fields };
         let is_read = |field: &Field| {
             let name = field.name.as_str();
-            !TASK_FIELDS.contains(&name) || task.data().fields.contains(&name)
+            !TASK_FIELDS.contains(&name) || task.data.fields.contains(&name)
         };
         vec![
             section(
@@ -254,7 +254,7 @@ impl Section {
             section(
                 "data.columns",
                 "Column names by role. The roles depend on the task; a dataset supplies them by default.",
-                task.data().roles.iter().map(column).collect(),
+                task.data.roles.iter().map(column).collect(),
             ),
             section("task", "The task and its settings.", task.fields()),
             section("network", "Sizes and connections of the layers.", fields::of::<NetworkSettings>()),

@@ -4,12 +4,9 @@ mod predict;
 mod settings;
 mod training;
 
-use std::any::Any;
-
 use burn::tensor::{Device, Tensor, TensorData};
 use seqzoo_datasets::DataError;
 use seqzoo_datasets::classification::Split;
-use seqzoo_datasets::data_spec::DataSpec;
 use seqzoo_datasets::scores::Metric;
 use seqzoo_datasets::series::{self, RollingOrigin, Series, Standardization};
 use seqzoo_datasets::splits::Splits;
@@ -17,89 +14,53 @@ use seqzoo_datasets::timestamps::TimeStep;
 use seqzoo_models::InvalidShape;
 use seqzoo_models::layers::PerceptronShape;
 use seqzoo_models::networks::{BackboneShape, Forecaster, ForecasterShape};
-use seqzoo_models::parameters::Arrays;
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
-use crate::fields::{self, Field};
 use crate::{
-    Backbone, Command, DynTrainingTask, Examples, Files, InvalidValue, LoadError, ModelSpec, Predictor, Prepared, Task,
-    resolve,
+    Backbone, Command, DynTrainingTask, Examples, InvalidValue, ModelSpec, Prepared, Task, fields, open, resolve,
 };
 pub use predict::SeriesForecaster;
 pub use settings::{DistributionKind, Settings};
 pub use training::ForecastingTraining;
 
-/// The task.
-pub static TASK: ForecastingTask = ForecastingTask;
-
 /// Forecasting: the next values of a time series.
-#[derive(Debug)]
-pub struct ForecastingTask;
+pub static TASK: Task = Task {
+    data: &series::DATA,
+    summary: "the next values of a time series",
+    metrics: &[Metric::RMSE, Metric::LOSS],
+    command: Command::Forecast,
+    shared: &["window", "horizon", "season", "folds"],
+    resolve: resolve::<Settings>,
+    fields: fields::of::<Settings>,
+    check,
+    examples: prepare,
+    open: open::<Codec>,
+};
 
-impl Task for ForecastingTask {
-    fn summary(&self) -> &'static str {
-        "the next values of a time series"
+fn check(spec: &ModelSpec) -> Result<(), InvalidValue> {
+    spec.settings::<Settings>().check()?;
+    if spec.dropout.embedding > 0.0 {
+        let expected = "0: a series has no token embeddings";
+        return Err(InvalidValue::new("dropout.embedding", spec.dropout.embedding, expected));
     }
-
-    fn metrics(&self) -> &'static [Metric] {
-        &[Metric::RMSE, Metric::LOSS]
-    }
-
-    fn command(&self) -> Command {
-        Command::Forecast
-    }
-
-    fn resolve(&self, given: Table) -> Result<Table, toml::de::Error> {
-        resolve::<Settings>(given)
-    }
-
-    fn fields(&self) -> Vec<Field> {
-        fields::of::<Settings>()
-    }
-
-    fn data(&self) -> &'static DataSpec {
-        &series::DATA
-    }
-
-    fn shared(&self) -> &'static [&'static str] {
-        &["window", "horizon", "season", "folds"]
-    }
-
-    fn check(&self, spec: &ModelSpec) -> Result<(), InvalidValue> {
-        spec.settings::<Settings>().check()?;
-        if spec.dropout.embedding > 0.0 {
-            let expected = "0: a series has no token embeddings";
-            return Err(InvalidValue::new("dropout.embedding", spec.dropout.embedding, expected));
+    match spec.backbone {
+        // The input size depends on the number of columns.
+        Backbone::Recurrent(_) => spec.check_recurrent(None).map(drop),
+        Backbone::Perceptron if spec.network.hidden_sizes.is_empty() => {
+            Err(InvalidValue::new("network.hidden_sizes", "[]", "at least one layer"))
         }
-        match spec.backbone {
-            // The input size depends on the number of columns.
-            Backbone::Recurrent(_) => spec.check_recurrent(None).map(drop),
-            Backbone::Perceptron if spec.network.hidden_sizes.is_empty() => {
-                Err(InvalidValue::new("network.hidden_sizes", "[]", "at least one layer"))
-            }
-            Backbone::Perceptron => Ok(()),
-        }
+        Backbone::Perceptron => Ok(()),
     }
+}
 
-    fn examples(&self, data: &Splits, settings: &Table) -> Result<Prepared, DataError> {
-        let mut series = Series::from_records(data)?;
-        let Settings { season, .. } = crate::spec::settings(settings);
-        if season > 0 {
-            series.season = Some(season);
-        }
-        Ok(Prepared { examples: Box::new(series), note: None })
+fn prepare(data: &Splits, settings: &Table) -> Result<Prepared, DataError> {
+    let mut series = Series::from_records(data)?;
+    let Settings { season, .. } = crate::spec::settings(settings);
+    if season > 0 {
+        series.season = Some(season);
     }
-
-    fn open(
-        &self,
-        spec: &ModelSpec,
-        files: &Files,
-        weights: &Arrays,
-        device: &Device,
-    ) -> Result<Box<dyn Predictor>, LoadError> {
-        Ok(Box::new(SeriesForecaster::open(spec, files, weights, device)?))
-    }
+    Ok(Prepared { examples: Box::new(series), note: None })
 }
 
 impl Examples for Series {
@@ -125,10 +86,6 @@ impl Examples for Series {
 
     fn training(&self, spec: &ModelSpec) -> Result<Box<dyn DynTrainingTask>, InvalidShape> {
         Ok(Box::new(ForecastingTraining::new(spec, self)?))
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 }
 

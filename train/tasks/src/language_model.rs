@@ -6,104 +6,64 @@ mod settings;
 mod training;
 mod windows;
 
-use std::any::Any;
-
 use burn::tensor::Device;
 use seqzoo_datasets::DataError;
 use seqzoo_datasets::classification::Split;
 use seqzoo_datasets::cleaning::Cleaning;
 use seqzoo_datasets::corpus::{self, Corpus};
-use seqzoo_datasets::data_spec::DataSpec;
 use seqzoo_datasets::scores::Metric;
 use seqzoo_datasets::splits::Splits;
 use seqzoo_datasets::text::{Tokenization, Vocabulary};
 use seqzoo_models::InvalidShape;
 pub use seqzoo_models::networks::LanguageModelStream;
 use seqzoo_models::networks::{LanguageModel, LanguageModelShape};
-use seqzoo_models::parameters::Arrays;
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
-use crate::fields::{self, Field};
-use crate::{
-    Command, DynTrainingTask, Examples, Files, InvalidValue, LoadError, ModelSpec, Predictor, Prepared, Task, resolve,
-};
+use crate::{Command, DynTrainingTask, Examples, InvalidValue, ModelSpec, Prepared, Task, fields, open, resolve};
 pub use predict::TextModel;
 pub use settings::Settings;
 pub use training::LanguageModelTraining;
 pub use windows::{Window, windows};
 
-/// The task.
-pub static TASK: LanguageModelTask = LanguageModelTask;
-
 /// Language modeling: the next token of a text.
-#[derive(Debug)]
-pub struct LanguageModelTask;
+pub static TASK: Task = Task {
+    data: &corpus::DATA,
+    summary: "the next token of a text",
+    metrics: &[Metric::LOSS, Metric::ACCURACY],
+    command: Command::Generate,
+    shared: &["level", "min_count", "max_vocabulary"],
+    resolve: resolve::<Settings>,
+    fields: fields::of::<Settings>,
+    check,
+    examples: prepare,
+    open: open::<Codec>,
+};
 
-impl Task for LanguageModelTask {
-    fn summary(&self) -> &'static str {
-        "the next token of a text"
-    }
-
-    fn metrics(&self) -> &'static [Metric] {
-        &[Metric::LOSS, Metric::ACCURACY]
-    }
-
-    fn command(&self) -> Command {
-        Command::Generate
-    }
-
-    fn resolve(&self, given: Table) -> Result<Table, toml::de::Error> {
-        resolve::<Settings>(given)
-    }
-
-    fn fields(&self) -> Vec<Field> {
-        fields::of::<Settings>()
-    }
-
-    fn data(&self) -> &'static DataSpec {
-        &corpus::DATA
-    }
-
-    fn shared(&self) -> &'static [&'static str] {
-        &["level", "min_count", "max_vocabulary"]
-    }
-
-    fn check(&self, spec: &ModelSpec) -> Result<(), InvalidValue> {
-        let settings: Settings = spec.settings();
-        settings.check()?;
-        let stack = spec.check_recurrent(Some(settings.embedding_size))?;
-        let shape = LanguageModelShape {
-            vocabulary: 1,
-            stack,
-            tied: settings.tied,
-            dropout: spec.dropout.output,
-            embedding_dropout: spec.dropout.embedding,
+fn check(spec: &ModelSpec) -> Result<(), InvalidValue> {
+    let settings: Settings = spec.settings();
+    settings.check()?;
+    let stack = spec.check_recurrent(Some(settings.embedding_size))?;
+    let shape = LanguageModelShape {
+        vocabulary: 1,
+        stack,
+        tied: settings.tied,
+        dropout: spec.dropout.output,
+        embedding_dropout: spec.dropout.embedding,
+    };
+    shape.check().map_err(|invalid| {
+        let (field, value) = match invalid.field.as_str() {
+            "stack.architecture" => ("models", spec.name.clone()),
+            "tied" => ("task.tied", "true".to_owned()),
+            _ => ("network.hidden_sizes", format!("{:?}", spec.network.hidden_sizes)),
         };
-        shape.check().map_err(|invalid| {
-            let (field, value) = match invalid.field.as_str() {
-                "stack.architecture" => ("models", spec.name.clone()),
-                "tied" => ("task.tied", "true".to_owned()),
-                _ => ("network.hidden_sizes", format!("{:?}", spec.network.hidden_sizes)),
-            };
-            InvalidValue::new(field, value, invalid.reason)
-        })
-    }
+        InvalidValue::new(field, value, invalid.reason)
+    })
+}
 
-    fn examples(&self, data: &Splits, _: &Table) -> Result<Prepared, DataError> {
-        let corpus = Corpus::from_records(data)?;
-        Ok(Prepared { examples: Box::new(corpus), note: None })
-    }
-
-    fn open(
-        &self,
-        spec: &ModelSpec,
-        files: &Files,
-        weights: &Arrays,
-        device: &Device,
-    ) -> Result<Box<dyn Predictor>, LoadError> {
-        Ok(Box::new(TextModel::open(spec, files, weights, device)?))
-    }
+fn prepare(data: &Splits, _: &Table) -> Result<Prepared, DataError> {
+    let corpus = Corpus::from_records(data)?;
+    Ok(Prepared { examples: Box::new(corpus), note: None })
 }
 
 impl Examples for Corpus {
@@ -133,10 +93,6 @@ impl Examples for Corpus {
 
     fn prompt_source(&self) -> Option<&str> {
         Some(&self.train)
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 }
 

@@ -1,7 +1,7 @@
 //! Tasks: kinds of sequence prediction.
 //!
 //! A [`Task`] converts records to examples, computes the loss of a network on them, and decodes and evaluates its predictions. Each task
-//! is a module with settings, examples, training and prediction; [`ALL`] lists them. Training ([`TrainingTask`]) and prediction
+//! is a module with settings, examples, training and prediction, and a static `TASK`; [`ALL`] lists them. Training ([`TrainingTask`]) and prediction
 //! ([`Predictor`]) are separate interfaces, so that inference needs no loss.
 
 use std::any::Any;
@@ -44,7 +44,7 @@ macro_rules! tasks {
         $(pub mod $module;)*
 
         /// Every task, in listing order.
-        pub static ALL: [&dyn Task; [$(stringify!($module)),*].len()] = [$(&$module::TASK),*];
+        pub static ALL: [&Task; [$(stringify!($module)),*].len()] = [$(&$module::TASK),*];
     };
 }
 
@@ -57,66 +57,78 @@ pub const KIND: &str = "kind";
 pub type Files = BTreeMap<String, Vec<u8>>;
 
 /// A kind of sequence prediction.
-pub trait Task: Debug + Sync {
-    /// Name in recipes.
-    fn name(&self) -> &'static str {
-        self.data().task
-    }
-
+#[derive(Debug)]
+pub struct Task {
+    /// What the task reads of its data: columns by role, fields of `[data]`, split rules; and the name of the task.
+    pub data: &'static DataSpec,
     /// One line for listings.
-    fn summary(&self) -> &'static str;
-
+    pub summary: &'static str,
     /// The metrics that the task computes, the main one first.
-    fn metrics(&self) -> &'static [Metric];
-
+    pub metrics: &'static [Metric],
     /// The command that uses a trained model.
-    fn command(&self) -> Command {
-        Command::Predict
+    pub command: Command,
+    /// Settings on which the examples depend, so that all models of a run share them.
+    pub shared: &'static [&'static str],
+    resolve: fn(Table) -> Result<Table, toml::de::Error>,
+    fields: fn() -> Vec<Field>,
+    check: fn(&ModelSpec) -> Result<(), InvalidValue>,
+    examples: fn(&Splits, &Table) -> Result<Prepared, DataError>,
+    open: fn(&ModelSpec, &Files, &Arrays, &Device) -> Result<Box<dyn Predictor>, LoadError>,
+}
+
+impl Task {
+    /// Name in recipes.
+    pub fn name(&self) -> &'static str {
+        self.data.task
     }
 
     /// The settings with defaults filled in.
     ///
     /// # Errors
     /// If a key is unknown or a value has the wrong type.
-    fn resolve(&self, given: Table) -> Result<Table, toml::de::Error>;
+    pub fn resolve(&self, given: Table) -> Result<Table, toml::de::Error> {
+        (self.resolve)(given)
+    }
 
     /// Meaning, default and valid values of each setting.
-    fn fields(&self) -> Vec<Field>;
-
-    /// What the task reads of its data: columns by role, fields of `[data]`, and split rules.
-    fn data(&self) -> &'static DataSpec;
-
-    /// Settings on which the examples depend, so that all models of a run share them.
-    fn shared(&self) -> &'static [&'static str];
+    pub fn fields(&self) -> Vec<Field> {
+        (self.fields)()
+    }
 
     /// Checks the settings of a model as far as possible without data. The caller checks the bounds of single
     /// [fields](Task::fields).
     ///
     /// # Errors
     /// The first invalid value.
-    fn check(&self, spec: &ModelSpec) -> Result<(), InvalidValue>;
+    pub fn check(&self, spec: &ModelSpec) -> Result<(), InvalidValue> {
+        (self.check)(spec)
+    }
 
     /// Converts the records of a dataset to examples; examples without a token are skipped.
     ///
     /// # Errors
     /// If a column that the task needs is missing, or a value is invalid.
-    fn examples(&self, data: &Splits, settings: &Table) -> Result<Prepared, DataError>;
+    pub fn examples(&self, data: &Splits, settings: &Table) -> Result<Prepared, DataError> {
+        (self.examples)(data, settings)
+    }
 
     /// Creates the predictor of a trained model from its checkpoint: the files of the task and the weights.
     ///
     /// # Errors
     /// If a file or weight is missing, damaged or inconsistent.
-    fn open(
+    pub fn open(
         &self,
         spec: &ModelSpec,
         files: &Files,
         weights: &Arrays,
         device: &Device,
-    ) -> Result<Box<dyn Predictor>, LoadError>;
+    ) -> Result<Box<dyn Predictor>, LoadError> {
+        (self.open)(spec, files, weights, device)
+    }
 }
 
 /// The examples of all splits of a dataset, in the form that a task uses.
-pub trait Examples: Debug {
+pub trait Examples: Any + Debug {
     /// SHA-256 digest of the training and validation splits: equal digests mean equal training data.
     fn digest(&self) -> String;
 
@@ -141,9 +153,6 @@ pub trait Examples: Debug {
     fn prompt_source(&self) -> Option<&str> {
         None
     }
-
-    /// The examples, for downcasting to their concrete type.
-    fn as_any(&self) -> &dyn Any;
 }
 
 /// Examples, and a note on skipped ones.
@@ -156,20 +165,20 @@ pub struct Prepared {
 }
 
 /// The task with this name; `None` if there is none.
-pub fn named(name: &str) -> Option<&'static dyn Task> {
+pub fn named(name: &str) -> Option<&'static Task> {
     ALL.into_iter().find(|task| task.name() == name)
 }
 
 /// The task for which a dataset has the columns; `None` if there is none.
-pub fn of_columns(columns: &Columns) -> Option<&'static dyn Task> {
-    ALL.into_iter().find(|task| task.data().fits(columns))
+pub fn of_columns(columns: &Columns) -> Option<&'static Task> {
+    ALL.into_iter().find(|task| task.data.fits(columns))
 }
 
 /// The task of a recipe's `[task]` section.
 ///
 /// # Errors
 /// If its `kind` is missing or unknown.
-pub fn of(section: &Table) -> Result<&'static dyn Task, InvalidValue> {
+pub fn of(section: &Table) -> Result<&'static Task, InvalidValue> {
     let known = ALL.map(Task::name);
     match section.get(KIND).map(|kind| (kind, kind.as_str())) {
         Some((_, Some(name))) => named(name).ok_or_else(|| InvalidValue::unknown("task.kind", name, &known)),
@@ -190,6 +199,19 @@ pub fn deserialize_section<'de, D: serde::Deserializer<'de>>(deserializer: D) ->
     Ok(std::iter::once(kind).chain(values).collect())
 }
 
+/// Opens a model with a codec of type `C`, see [`Task::open`].
+fn open<C: Codec + 'static>(
+    spec: &ModelSpec,
+    files: &Files,
+    weights: &Arrays,
+    device: &Device,
+) -> Result<Box<dyn Predictor>, LoadError>
+where
+    TrainedModel<C>: Predictor,
+{
+    Ok(Box::new(TrainedModel::<C>::open(spec, files, weights, device)?))
+}
+
 /// Fills in the defaults of settings of type `S`.
 fn resolve<S: Serialize + DeserializeOwned>(given: Table) -> Result<Table, toml::de::Error> {
     let settings: S = given.try_into()?;
@@ -200,10 +222,10 @@ fn resolve<S: Serialize + DeserializeOwned>(given: Table) -> Result<Table, toml:
 ///
 /// # Errors
 /// If the task has no such metric.
-pub fn metric(task: &dyn Task, field: &'static str, name: &str) -> Result<Metric, InvalidValue> {
-    let found = task.metrics().iter().find(|metric| metric.name == name).copied();
+pub fn metric(task: &Task, field: &'static str, name: &str) -> Result<Metric, InvalidValue> {
+    let found = task.metrics.iter().find(|metric| metric.name == name).copied();
     found.ok_or_else(|| {
-        let known: Vec<&str> = task.metrics().iter().map(|metric| metric.name).collect();
+        let known: Vec<&str> = task.metrics.iter().map(|metric| metric.name).collect();
         let hint = did_you_mean(name, known.iter().copied());
         let expected = format!("task {:?} has the metrics {}{hint}", task.name(), known.join(", "));
         InvalidValue::new(field, name, expected)
@@ -227,7 +249,8 @@ fn pad_rows<'a>(rows: impl Iterator<Item = &'a [u32]> + Clone, device: &Device) 
 
 /// Downcasts examples to the type that a task uses.
 fn examples_as<T: 'static>(examples: &dyn Examples) -> Result<&T, PredictError> {
-    examples.as_any().downcast_ref().ok_or(PredictError::KindMismatch)
+    let examples: &dyn Any = examples;
+    examples.downcast_ref().ok_or(PredictError::KindMismatch)
 }
 
 /// A model of a task with these settings, as TOML, for tests.
@@ -247,8 +270,8 @@ mod tests {
             assert_eq!(task.resolve(resolved.clone()).unwrap(), resolved, "{}", task.name());
             let error = task.resolve("keys = 1".parse().unwrap()).unwrap_err().to_string();
             assert!(error.contains("unknown field `keys`, expected"), "{error}");
-            assert!(task.shared().iter().all(|key| resolved.contains_key(*key)), "{}", task.name());
-            assert!(!task.metrics().is_empty() && !task.summary().is_empty());
+            assert!(task.shared.iter().all(|key| resolved.contains_key(*key)), "{}", task.name());
+            assert!(!task.metrics.is_empty() && !task.summary.is_empty());
         }
         let names: std::collections::BTreeSet<&str> = ALL.iter().map(|task| task.name()).collect();
         assert_eq!(names.len(), ALL.len());

@@ -22,7 +22,7 @@ pub enum Command {
 }
 
 /// A trained model of a task.
-pub trait Predictor: Debug + Send + Sync {
+pub trait Predictor: Any + Debug + Send + Sync {
     /// Metrics on a split; examples without a token are skipped.
     ///
     /// # Errors
@@ -48,9 +48,6 @@ pub trait Predictor: Debug + Send + Sync {
     fn empty_output(&self) -> Output {
         Output::new(String::new(), [])
     }
-
-    /// The predictor, for downcasting to its concrete type.
-    fn as_any(&self) -> &dyn Any;
 }
 
 /// Options of predictions for texts.

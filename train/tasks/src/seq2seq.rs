@@ -5,13 +5,10 @@ mod predict;
 mod settings;
 mod training;
 
-use std::any::Any;
-
 use burn::tensor::Device;
 use seqzoo_datasets::DataError;
 use seqzoo_datasets::classification::Split;
 use seqzoo_datasets::cleaning::Cleaning;
-use seqzoo_datasets::data_spec::DataSpec;
 use seqzoo_datasets::scores::Metric;
 use seqzoo_datasets::splits::Splits;
 use seqzoo_datasets::text::{PADDING, Tokenization, UNKNOWN, Vocabulary};
@@ -19,73 +16,42 @@ use seqzoo_datasets::transduction::{self, Pair, Transduction};
 use seqzoo_models::InvalidShape;
 use seqzoo_models::layers::{AttentionScore, StackShape};
 use seqzoo_models::networks::{EncoderDecoder, EncoderDecoderShape, Generation};
-use seqzoo_models::parameters::Arrays;
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
-use crate::fields::{self, Field};
-use crate::{DynTrainingTask, Examples, Files, InvalidValue, LoadError, ModelSpec, Predictor, Prepared, Task, resolve};
+use crate::{Command, DynTrainingTask, Examples, InvalidValue, ModelSpec, Prepared, Task, fields, open, resolve};
 pub use predict::Transducer;
 pub use settings::Settings;
 pub use training::Seq2SeqTraining;
 
-/// The task.
-pub static TASK: Seq2SeqTask = Seq2SeqTask;
-
 /// Sequence to sequence: a target sequence for each source sequence.
-#[derive(Debug)]
-pub struct Seq2SeqTask;
+pub static TASK: Task = Task {
+    data: &transduction::DATA,
+    summary: "a target sequence for each source sequence",
+    metrics: &[Metric::ACCURACY, Metric::LOSS],
+    command: Command::Predict,
+    shared: &["level", "min_count", "max_vocabulary"],
+    resolve: resolve::<Settings>,
+    fields: fields::of::<Settings>,
+    check,
+    examples: prepare,
+    open: open::<Codec>,
+};
 
-impl Task for Seq2SeqTask {
-    fn summary(&self) -> &'static str {
-        "a target sequence for each source sequence"
+fn check(spec: &ModelSpec) -> Result<(), InvalidValue> {
+    let settings: Settings = spec.settings();
+    let stack = spec.check_recurrent(Some(settings.embedding_size))?;
+    if settings.attention == AttentionScore::Dot && stack.architecture.directions() > 1 {
+        let expected =
+            "general or additive: the outputs of a bidirectional encoder are larger than the decoder's state";
+        return Err(InvalidValue::new("task.attention", "dot", expected));
     }
+    Ok(())
+}
 
-    fn metrics(&self) -> &'static [Metric] {
-        &[Metric::ACCURACY, Metric::LOSS]
-    }
-
-    fn resolve(&self, given: Table) -> Result<Table, toml::de::Error> {
-        resolve::<Settings>(given)
-    }
-
-    fn fields(&self) -> Vec<Field> {
-        fields::of::<Settings>()
-    }
-
-    fn data(&self) -> &'static DataSpec {
-        &transduction::DATA
-    }
-
-    fn shared(&self) -> &'static [&'static str] {
-        &["level", "min_count", "max_vocabulary"]
-    }
-
-    fn check(&self, spec: &ModelSpec) -> Result<(), InvalidValue> {
-        let settings: Settings = spec.settings();
-        let stack = spec.check_recurrent(Some(settings.embedding_size))?;
-        if settings.attention == AttentionScore::Dot && stack.architecture.directions() > 1 {
-            let expected =
-                "general or additive: the outputs of a bidirectional encoder are larger than the decoder's state";
-            return Err(InvalidValue::new("task.attention", "dot", expected));
-        }
-        Ok(())
-    }
-
-    fn examples(&self, data: &Splits, settings: &Table) -> Result<Prepared, DataError> {
-        let data = Transduction::from_records(data)?;
-        Ok(examples::prepare(data, &crate::spec::settings(settings)))
-    }
-
-    fn open(
-        &self,
-        spec: &ModelSpec,
-        files: &Files,
-        weights: &Arrays,
-        device: &Device,
-    ) -> Result<Box<dyn Predictor>, LoadError> {
-        Ok(Box::new(Transducer::open(spec, files, weights, device)?))
-    }
+fn prepare(data: &Splits, settings: &Table) -> Result<Prepared, DataError> {
+    let data = Transduction::from_records(data)?;
+    Ok(examples::prepare(data, &crate::spec::settings(settings)))
 }
 
 impl Examples for Transduction {
@@ -99,10 +65,6 @@ impl Examples for Transduction {
 
     fn training(&self, spec: &ModelSpec) -> Result<Box<dyn DynTrainingTask>, InvalidShape> {
         Ok(Box::new(Seq2SeqTraining::new(spec, self)?))
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 }
 

@@ -186,7 +186,7 @@ impl ModelSpec {
     ///
     /// # Errors
     /// If the name or a setting is invalid.
-    pub fn new(name: &str, task: &dyn Task, settings: Table) -> Result<Self, InvalidValue> {
+    pub fn new(name: &str, task: &Task, settings: Table) -> Result<Self, InvalidValue> {
         let parsed = ModelName::parse(name)?;
         let invalid = |error: toml::de::Error| InvalidValue::new("task", task.name(), error.message());
         let mut settings = task.resolve(settings).map_err(invalid)?;

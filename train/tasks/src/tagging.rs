@@ -5,14 +5,12 @@ mod predict;
 mod settings;
 mod training;
 
-use std::any::Any;
 use std::borrow::Cow;
 
 use burn::tensor::Device;
 use seqzoo_datasets::DataError;
 use seqzoo_datasets::classification::Split;
 use seqzoo_datasets::cleaning::Cleaning;
-use seqzoo_datasets::data_spec::DataSpec;
 use seqzoo_datasets::scores::Metric;
 use seqzoo_datasets::splits::Splits;
 use seqzoo_datasets::tagging::{self, Tagging};
@@ -20,66 +18,35 @@ use seqzoo_datasets::text::{UNKNOWN, Vocabulary};
 use seqzoo_models::InvalidShape;
 use seqzoo_models::layers::{CharacterEncoderShape, StackShape};
 use seqzoo_models::networks::{Tagger, TaggerShape};
-use seqzoo_models::parameters::Arrays;
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
-use crate::fields::{self, Field};
-use crate::{DynTrainingTask, Examples, Files, InvalidValue, LoadError, ModelSpec, Predictor, Prepared, Task, resolve};
+use crate::{Command, DynTrainingTask, Examples, InvalidValue, ModelSpec, Prepared, Task, fields, open, resolve};
 pub use predict::{SentenceTagger, tagged};
 pub use settings::Settings;
 pub use training::TaggingTraining;
 
-/// The task.
-pub static TASK: TaggingTask = TaggingTask;
-
 /// Sequence tagging: one label per token of a sentence.
-#[derive(Debug)]
-pub struct TaggingTask;
+pub static TASK: Task = Task {
+    data: &tagging::DATA,
+    summary: "one label per token of a sentence",
+    metrics: &[Metric::ACCURACY, Metric::MACRO_F1, Metric::LOSS],
+    command: Command::Predict,
+    shared: &["min_count", "max_vocabulary", "max_tokens"],
+    resolve: resolve::<Settings>,
+    fields: fields::of::<Settings>,
+    check,
+    examples: prepare,
+    open: open::<Codec>,
+};
 
-impl Task for TaggingTask {
-    fn summary(&self) -> &'static str {
-        "one label per token of a sentence"
-    }
+fn check(spec: &ModelSpec) -> Result<(), InvalidValue> {
+    // The input size depends on the vocabulary of characters.
+    spec.check_recurrent(None).map(drop)
+}
 
-    fn metrics(&self) -> &'static [Metric] {
-        &[Metric::ACCURACY, Metric::MACRO_F1, Metric::LOSS]
-    }
-
-    fn resolve(&self, given: Table) -> Result<Table, toml::de::Error> {
-        resolve::<Settings>(given)
-    }
-
-    fn fields(&self) -> Vec<Field> {
-        fields::of::<Settings>()
-    }
-
-    fn data(&self) -> &'static DataSpec {
-        &tagging::DATA
-    }
-
-    fn shared(&self) -> &'static [&'static str] {
-        &["min_count", "max_vocabulary", "max_tokens"]
-    }
-
-    fn check(&self, spec: &ModelSpec) -> Result<(), InvalidValue> {
-        // The input size depends on the vocabulary of characters.
-        spec.check_recurrent(None).map(drop)
-    }
-
-    fn examples(&self, data: &Splits, _: &Table) -> Result<Prepared, DataError> {
-        Ok(examples::prepare(Tagging::from_records(data)?))
-    }
-
-    fn open(
-        &self,
-        spec: &ModelSpec,
-        files: &Files,
-        weights: &Arrays,
-        device: &Device,
-    ) -> Result<Box<dyn Predictor>, LoadError> {
-        Ok(Box::new(SentenceTagger::open(spec, files, weights, device)?))
-    }
+fn prepare(data: &Splits, _: &Table) -> Result<Prepared, DataError> {
+    Ok(examples::prepare(Tagging::from_records(data)?))
 }
 
 impl Examples for Tagging {
@@ -93,10 +60,6 @@ impl Examples for Tagging {
 
     fn training(&self, spec: &ModelSpec) -> Result<Box<dyn DynTrainingTask>, InvalidShape> {
         Ok(Box::new(TaggingTraining::new(spec, self)?))
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 }
 

@@ -34,7 +34,7 @@ impl Recipe {
     }
 
     fn with_own(&self, name: &str, own: &Table) -> Result<Recipe, InvalidValue> {
-        let shared = self.task()?.shared();
+        let shared = self.task()?.shared;
         let mut values = Table::try_from(self).expect("a recipe can be serialized to TOML");
         for (section, fields) in own {
             let field = format!("model.{name}.{section}");

@@ -1,7 +1,5 @@
 //! Predictions and metrics of trained text classifiers.
 
-use std::any::Any;
-
 use burn::module::Module;
 use burn::tensor::Device;
 use burn::tensor::activation::log_softmax;
@@ -154,10 +152,6 @@ impl Predictor for TextClassifier {
     fn empty_output(&self) -> Output {
         let json = [("label", Value::Null), ("probability", Value::Null), ("probabilities", json!({}))];
         Output::new(String::new(), json)
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 }
 

@@ -1,7 +1,5 @@
 //! Forecasts and metrics of trained forecasters.
 
-use std::any::Any;
-
 use burn::tensor::{Tensor, TensorData};
 use seqzoo_datasets::classification::Split;
 use seqzoo_datasets::scores::{Evaluation, Interval};
@@ -164,10 +162,6 @@ impl Predictor for SeriesForecaster {
         split: Split,
     ) -> Result<Vec<(&'static str, Evaluation)>, PredictError> {
         Ok(examples_as::<Series>(examples)?.baselines(split, self.rolling_origin()))
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 }
 

@@ -1,7 +1,5 @@
 //! Metrics of trained language models.
 
-use std::any::Any;
-
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use seqzoo_datasets::classification::Split;
 use seqzoo_datasets::corpus::{Corpus, unknown_share};
@@ -68,10 +66,6 @@ impl Predictor for TextModel {
         split: Split,
     ) -> Result<Vec<(&'static str, Evaluation)>, PredictError> {
         Ok(examples_as::<Corpus>(examples)?.baselines(split, self.codec.level, &self.codec.vocabulary))
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 }
 

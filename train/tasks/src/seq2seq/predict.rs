@@ -1,6 +1,5 @@
 //! Predictions and metrics of trained encoder–decoders.
 
-use std::any::Any;
 use std::sync::Arc;
 
 use burn::tensor::{Device, Int, Tensor};
@@ -123,10 +122,6 @@ impl Predictor for Transducer {
             String::new(),
             [("prediction", Value::Null), ("probability", Value::Null), ("hypotheses", json!([]))],
         )
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 }
 

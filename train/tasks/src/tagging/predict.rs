@@ -1,6 +1,5 @@
 //! Predictions and metrics of trained taggers.
 
-use std::any::Any;
 use std::collections::HashMap;
 
 use burn::tensor::Device;
@@ -106,10 +105,6 @@ impl Predictor for SentenceTagger {
 
     fn empty_output(&self) -> Output {
         tagged(&[], &[])
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 }
 

@@ -8,11 +8,18 @@
 
 #![allow(deprecated)] // Burn deprecates its ndarray backend, kept as a second CPU backend to compare with
 
+#[cfg(feature = "flex")]
+use burn::backend::Flex;
+#[cfg(feature = "ndarray")]
+use burn::backend::NdArray;
 use burn::backend::autodiff::Autodiff;
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients as Tape;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
-use burn::backend::ops::FloatTensorOps;
+#[cfg(feature = "flex")]
+use burn::backend::flex::FlexTensor;
+#[cfg(feature = "ndarray")]
+use burn::backend::ndarray::NdArrayTensor;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, backend_extension};
 use rayon::prelude::*;
@@ -21,8 +28,11 @@ use super::buffer::Buffer;
 use super::linear::weight_gradients;
 use super::math::exp;
 use super::product::{Accumulate, OutputMatrix, PackedMatrix, Resources, Rows};
-use super::slices::cpu_backends::*;
-use super::slices::{CpuSlice, for_each_cpu_backend, rows, vector};
+#[cfg(feature = "flex")]
+use super::slices::flex_tensor;
+#[cfg(feature = "ndarray")]
+use super::slices::ndarray_tensor;
+use super::slices::{CpuSlice, rows, vector};
 use crate::execution::Execution;
 use crate::instructions::{InstructionSet, for_each_instruction_set};
 use crate::kernel::OutputInputs;
@@ -199,7 +209,7 @@ pub trait CrossEntropyOps: Backend {
 }
 
 macro_rules! implement_on_slices {
-    ($backend:ty, $tensor:ty, $tensor_of:path) => {
+    ($backend:ty, $tensor:ty, $tensor_of:ident) => {
         impl CrossEntropyOps for $backend {
             fn cross_entropy(
                 hidden: $tensor,
@@ -238,16 +248,19 @@ macro_rules! implement_on_slices {
                     return tensor;
                 }
                 let rank = burn::backend::TensorMetadata::rank(&tensor);
-                <$backend as FloatTensorOps<$backend>>::float_mul(
-                    tensor,
-                    <$backend as FloatTensorOps<$backend>>::float_reshape(kept, vec![1; rank].into()),
-                )
+                <$backend>::float_mul(tensor, <$backend>::float_reshape(kept, vec![1; rank].into()))
             }
         }
     };
 }
 
-for_each_cpu_backend!(implement_on_slices);
+#[cfg(feature = "flex")]
+use burn::backend::ops::FloatTensorOps as _;
+#[cfg(feature = "flex")]
+implement_on_slices!(Flex, FlexTensor, flex_tensor);
+
+#[cfg(feature = "ndarray")]
+implement_on_slices!(NdArray, NdArrayTensor, ndarray_tensor);
 
 /// The backward pass; the gradients were computed by the forward pass.
 #[derive(Debug)]

@@ -56,6 +56,9 @@ pub const KIND: &str = "kind";
 /// Contents of files by name, such as those of a checkpoint.
 pub type Files = BTreeMap<String, Vec<u8>>;
 
+/// Opens a trained model, see [`Task::open`].
+type Open = fn(&ModelSpec, &Files, &Arrays, &Device) -> Result<Box<dyn Predictor>, LoadError>;
+
 /// A kind of sequence prediction.
 #[derive(Debug)]
 pub struct Task {
@@ -73,7 +76,7 @@ pub struct Task {
     fields: fn() -> Vec<Field>,
     check: fn(&ModelSpec) -> Result<(), InvalidValue>,
     examples: fn(&Splits, &Table) -> Result<Prepared, DataError>,
-    open: fn(&ModelSpec, &Files, &Arrays, &Device) -> Result<Box<dyn Predictor>, LoadError>,
+    open: Open,
 }
 
 impl Task {

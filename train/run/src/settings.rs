@@ -219,7 +219,7 @@ impl Settings {
             }
             let readers: Vec<&str> = seqzoo_tasks::ALL
                 .iter()
-                .filter(|task| Section::has_field(**task, common))
+                .filter(|task| Section::has_field(task, common))
                 .map(|task| task.name())
                 .collect();
             if let (Ok(task), false) = (self.recipe.task(), readers.is_empty()) {

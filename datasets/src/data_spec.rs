@@ -4,6 +4,9 @@ use crate::DataError;
 use crate::columns::Columns;
 use crate::split_rule::SplitRule;
 
+/// Fields of `[data]` that only some tasks read.
+const TASK_FIELDS: [&str; 4] = ["labels", "naive_bayes", "season", "missing_steps"];
+
 /// Data of a task: the roles of its columns, the fields of `[data]` that it reads, and how its rows can be split.
 ///
 /// ```
@@ -31,8 +34,8 @@ pub struct DataSpec {
     pub task: &'static str,
     /// Roles of the columns.
     pub roles: &'static [Role],
-    /// Fields of `[data]` that only some tasks read, and this one does, see
-    /// [`TASK_FIELDS`](crate::settings::TASK_FIELDS).
+    /// Fields of `[data]` that this task reads, out of those that only some tasks read: `labels`, `naive_bayes`, `season`,
+    /// `missing_steps`.
     pub fields: &'static [&'static str],
     /// Rule for rows without `data.split`.
     pub default_split: SplitRule,
@@ -95,11 +98,16 @@ impl DataSpec {
     /// Whether these columns are data for the task: it reads all of them, and they include those that it needs.
     pub fn fits(&self, columns: &Columns) -> bool {
         let is_there = |role: &Role| !role.is_required || columns.get(role.name).is_some();
-        columns.roles().all(|role| self.reads(role)) && self.roles.iter().all(is_there)
+        columns.roles().all(|role| self.reads_role(role)) && self.roles.iter().all(is_there)
+    }
+
+    /// Whether the task reads a field of `[data]`.
+    pub fn reads_field(&self, field: &str) -> bool {
+        !TASK_FIELDS.contains(&field) || self.fields.contains(&field)
     }
 
     /// Whether the task reads the columns with a role.
-    pub(crate) fn reads(&self, role: &str) -> bool {
+    pub(crate) fn reads_role(&self, role: &str) -> bool {
         self.roles.iter().any(|known| known.name == role)
     }
 

@@ -13,7 +13,7 @@ use crate::nearest::did_you_mean;
 use crate::published::Manifest;
 use crate::reading::{Input, Locator};
 use crate::records::Records;
-use crate::settings::{DataSettings, Paths, TASK_FIELDS};
+use crate::settings::{DataSettings, Paths};
 use crate::split_rule::SplitRule;
 use crate::splits::Splits;
 use crate::splitting::{self, Undivided};
@@ -42,7 +42,8 @@ impl DataSettings {
             Some(Described::Generator(generator)) => {
                 self.check_generated(generator, spec)?;
                 let splits = generator.splits();
-                let columns = self.columns.clone().with_defaults(splits.columns.clone()).only(|role| spec.reads(role));
+                let columns =
+                    self.columns.clone().with_defaults(splits.columns.clone()).only(|role| spec.reads_role(role));
                 let naive_bayes = self.naive_bayes.or(splits.naive_bayes);
                 Ok(Splits { columns, naive_bayes, ..splits })
             }
@@ -67,16 +68,16 @@ impl DataSettings {
     fn section_with_defaults(&self, manifest: &Manifest, spec: &DataSpec) -> Result<Self, DataError> {
         self.check_read(spec)?;
         let mut section = manifest.section();
-        section.columns = section.columns.only(|role| spec.reads(role));
+        section.columns = section.columns.only(|role| spec.reads_role(role));
         let mut values = section.values();
-        values.retain(|key, _| !is_unread(key, spec));
+        values.retain(|key, _| spec.reads_field(key));
         Ok(self.clone().with_defaults(values.try_into().expect("the fields of a section")))
     }
 
     /// Refuses columns and fields that a task does not read.
     fn check_read(&self, spec: &DataSpec) -> Result<(), DataError> {
         spec.check(&self.columns)?;
-        match self.values().into_iter().find(|(key, _)| is_unread(key, spec)) {
+        match self.values().into_iter().find(|(key, _)| !spec.reads_field(key)) {
             Some((key, value)) => {
                 let expected = format!("task {} does not read it; remove this field", spec.task);
                 Err(DataError::setting(format!("data.{key}"), value, expected))
@@ -168,7 +169,7 @@ impl DataSettings {
             labels: self.labels.clone(),
             cleaning: self.cleaning.clone().unwrap_or_default(),
             baselines: Vec::new(),
-            naive_bayes: spec.fields.contains(&"naive_bayes").then(|| self.naive_bayes.unwrap_or_default()),
+            naive_bayes: spec.reads_field("naive_bayes").then(|| self.naive_bayes.unwrap_or_default()),
             season: self.season,
             missing_steps: self.missing_steps.unwrap_or(0),
             notes: loader.notes.into_inner(),
@@ -187,11 +188,6 @@ impl DataSettings {
             }
         }
     }
-}
-
-/// Whether a field is for other tasks only.
-fn is_unread(key: &str, spec: &DataSpec) -> bool {
-    TASK_FIELDS.contains(&key) && !spec.fields.contains(&key)
 }
 
 /// A dataset by name.

@@ -108,9 +108,6 @@ pub struct DataSettings {
     pub options: Table,
 }
 
-/// Fields of `[data]` that only some tasks read.
-pub const TASK_FIELDS: [&str; 4] = ["labels", "naive_bayes", "season", "missing_steps"];
-
 /// One path or several.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(from = "OneOrMany", into = "OneOrMany")]

@@ -7,7 +7,6 @@ use seqzoo_datasets::DataError;
 use seqzoo_datasets::catalog::Dataset;
 use seqzoo_datasets::classification::Split;
 use seqzoo_datasets::data_spec::{Content, Role};
-use seqzoo_datasets::settings::TASK_FIELDS;
 use seqzoo_tasks::fields::{self, Field, Values};
 use seqzoo_tasks::{self as tasks, ModelName, Task};
 use serde::{Deserialize, Serialize};
@@ -241,10 +240,7 @@ impl Section {
     /// The sections of a recipe for a task, in the usual order.
     pub fn all(task: &Task) -> Vec<Self> {
         let section = |name, meaning, fields| Self { name, meaning, fields };
-        let is_read = |field: &Field| {
-            let name = field.name.as_str();
-            !TASK_FIELDS.contains(&name) || task.data.fields.contains(&name)
-        };
+        let is_read = |field: &Field| task.data.reads_field(&field.name);
         vec![
             section(
                 "data",

@@ -54,18 +54,22 @@ pub enum SettingsError {
         source: std::io::Error,
     },
     /// The recipe cannot be parsed.
-    #[error("recipe {file}: {message}")]
+    #[error("recipe {}: {message}", at(file, *line))]
     Malformed {
-        /// The file, or the name of a shipped recipe; and the line, if the error concerns a single one.
+        /// The file, or the name of a shipped recipe.
         file: String,
+        /// Line, counted from 1, if the error concerns a single one.
+        line: Option<usize>,
         /// What is wrong, with the nearest name.
         message: String,
     },
     /// A value is invalid.
-    #[error("recipe {file}: {source}")]
+    #[error("recipe {}: {source}", at(file, *line))]
     Invalid {
-        /// The file, or the name of a shipped recipe; and the line.
+        /// The file, or the name of a shipped recipe.
         file: String,
+        /// Line, counted from 1; `None` if it was not found.
+        line: Option<usize>,
         /// The value.
         source: InvalidValue,
     },
@@ -156,11 +160,12 @@ impl Settings {
     fn parse(name: &str, file: &str, text: &str) -> Result<Self, SettingsError> {
         let mut recipe: Recipe = toml::from_str(text).map_err(|error| {
             let (line, message) = malformed::explain(text, &error);
-            SettingsError::Malformed { file: at(file, line), message }
+            SettingsError::Malformed { file: file.to_owned(), line, message }
         })?;
         recipe.fill_in_metric();
         recipe.validate().map_err(|source| SettingsError::Invalid {
-            file: at(file, renamed::line_of(text, &source.field)),
+            file: file.to_owned(),
+            line: renamed::line_of(text, &source.field),
             source,
         })?;
         let written = flatten(&text.parse().expect("what parsed as a recipe is a table"));

@@ -1,8 +1,8 @@
 //! Tasks: kinds of sequence prediction.
 //!
 //! A [`Task`] converts records to examples, computes the loss of a network on them, and decodes and evaluates its predictions. Each task
-//! is a module with settings, examples, training and prediction, and a static `TASK`; [`ALL`] lists them. Training ([`TrainingTask`]) and prediction
-//! ([`Predictor`]) are separate interfaces, so that inference needs no loss.
+//! is a module with settings, examples, training and prediction, and a static `TASK`; [`ALL`] lists them. Training
+//! ([`TrainingTask`]) and prediction ([`Predictor`]) are separate interfaces, so that inference needs no loss.
 
 use std::any::Any;
 use std::collections::BTreeMap;

@@ -119,7 +119,7 @@ mod tests {
             error("models = [\"lstm\"]\n"),
             ": missing: summary (one sentence), [data], [task], [network], [training]"
         );
-        // Every line of a whole recipe without tables of one line, except optional ones.
+        // Each required line of a complete recipe is missed.
         let lines: Vec<&str> = WHOLE.lines().collect();
         for (index, line) in lines.iter().enumerate().filter(|(_, line)| !line.starts_with(['[', 'd', 'k'])) {
             let rest: Vec<&str> =

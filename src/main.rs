@@ -1,5 +1,6 @@
 //! The command-line program: parses arguments and dispatches commands.
 
+mod arguments;
 mod commands;
 mod explain;
 mod failure;
@@ -9,7 +10,8 @@ mod say;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::Parser;
+use commands::Command;
 
 /// Train recurrent networks from recipes; predict, generate and forecast from their checkpoints.
 ///
@@ -26,37 +28,9 @@ struct Arguments {
     command: Command,
 }
 
-#[derive(Debug, Subcommand)]
-enum Command {
-    List(commands::list::List),
-    Describe(commands::describe::Describe),
-    Train(commands::train::Train),
-    Evaluate(commands::evaluate::Evaluate),
-    Verify(commands::verify::Verify),
-    Predict(commands::predict::Predict),
-    Generate(commands::generate::Generate),
-    Forecast(commands::forecast::Forecast),
-    Data(commands::data::DataCommand),
-    Probe(commands::probe::Probe),
-    Bench(commands::bench::Bench),
-}
-
 fn main() -> ExitCode {
     seqzoo_kernels::prepare();
-    let done = match Arguments::parse().command {
-        Command::List(list) => list.run(),
-        Command::Describe(describe) => describe.run(),
-        Command::Train(train) => train.run(),
-        Command::Evaluate(evaluate) => evaluate.run(),
-        Command::Verify(verify) => verify.run(),
-        Command::Predict(predict) => predict.run(),
-        Command::Generate(generate) => generate.run(),
-        Command::Forecast(forecast) => forecast.run(),
-        Command::Data(data) => data.run(),
-        Command::Probe(probe) => probe.run(),
-        Command::Bench(bench) => bench.run(),
-    };
-    match done {
+    match Arguments::parse().command.run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
     }

@@ -1,23 +1,21 @@
-//! `seqzoo bench`
+//! `seqzoo bench`; longer than other commands because of its options.
 
 mod growth;
 mod inference;
 mod layers;
+mod measurement;
 mod training;
 
 use std::io::Write;
-use std::time::Instant;
 
-use burn::tensor::{DType, Device, Tensor, TensorData};
+use burn::tensor::{DType, Device};
 use clap::{Args, Subcommand};
-use seqzoo_kernels::{Execution, InstructionSet, Lengths, supports};
+use measurement::{Case, engine, threads};
+use seqzoo_kernels::{Execution, InstructionSet, supports};
 use seqzoo_models::Architecture;
-use seqzoo_models::architecture::Recurrent;
-use seqzoo_models::layers::{LayerOptions, Regularization};
-use seqzoo_random::{Key, Purpose, RngExt};
 use serde_json::{Value, json};
 
-use super::BackendArgs;
+use crate::arguments::BackendArgs;
 use crate::failure::Failure;
 use crate::say::say;
 
@@ -69,38 +67,15 @@ struct BenchArgs {
     backend: BackendArgs,
 }
 
-/// Batch, time, input size, hidden size.
-type Shape = [usize; 4];
-
-const SHAPES: [Shape; 10] = [
-    [1, 100, 128, 256],
-    [1, 35, 200, 200],
-    [8, 64, 64, 64],
-    [20, 35, 200, 200],
-    [20, 35, 650, 650],
-    [32, 100, 128, 256],
-    [32, 400, 100, 50],
-    [64, 50, 64, 64],
-    [64, 128, 512, 512],
-    [128, 200, 256, 512],
-];
-
 /// Number of floating-point operations per shape after which, beyond three measurements, no more are made.
 const ENOUGH: f64 = 4e11;
-
-/// Case of a measurement.
-struct Case {
-    cell: Architecture,
-    shape: Shape,
-    fused: bool,
-}
 
 impl BenchArgs {
     /// The architectures to time.
     fn cells(&self) -> Result<Vec<Architecture>, Failure> {
         match &self.cell {
             None => Ok(vec![Architecture::Rnn, Architecture::Lstm, Architecture::GruResetAfter]),
-            Some(name) => Ok(vec![super::architecture(name)?]),
+            Some(name) => Ok(vec![crate::arguments::architecture(name)?]),
         }
     }
 
@@ -148,66 +123,4 @@ impl BenchArgs {
         }
         Ok(())
     }
-}
-
-fn engine(fused: bool) -> String {
-    if fused {
-        format!("fused kernels where a cell has them ({:?})", InstructionSet::default())
-    } else {
-        "reference loop".to_owned()
-    }
-}
-
-fn threads() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
-}
-
-/// Deterministic random input.
-fn numbers([batch, time, input, _]: Shape) -> TensorData {
-    let mut stream = Key::new(1, Purpose::Data).stream();
-    let numbers = (0..batch * time * input).map(|_| stream.random_range(-1.0f32..1.0)).collect();
-    TensorData::new::<f32, _>(numbers, [batch, time, input])
-}
-
-fn layer(cell: Architecture, [.., input, hidden]: Shape, device: &Device) -> Recurrent {
-    cell.build(input, hidden, Key::new(1, Purpose::Weights), device)
-}
-
-/// Runs a layer on full-length sequences.
-fn read(layer: &Recurrent, input: &Tensor<3>, execution: Execution) -> Tensor<3> {
-    let [batch, time, _] = input.dims();
-    let lengths = Lengths::full(batch, time);
-    let options = LayerOptions {
-        lengths,
-        initial_state: None,
-        regularization: Regularization::OFF,
-        hidden_offset: None,
-        execution,
-    };
-    layer.forward(input.clone(), options).outputs
-}
-
-fn wait(device: &Device) {
-    device.sync().expect("a device that computed can be waited for");
-}
-
-/// The median time of an operation, after two warm-up calls.
-fn median(repeats: u32, mut operation: impl FnMut()) -> f64 {
-    operation();
-    operation();
-    let timed = |_| {
-        let started = Instant::now();
-        operation();
-        started.elapsed().as_secs_f64()
-    };
-    let mut samples: Vec<f64> = (0..repeats).map(timed).collect();
-    samples.sort_by(f64::total_cmp);
-    samples[samples.len() / 2]
-}
-
-/// Peak memory of this process in bytes; `None` if the system does not report it.
-fn peak_memory() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    Some(1024 * line.trim().trim_end_matches("kB").trim().parse::<u64>().ok()?)
 }

@@ -9,7 +9,7 @@ use seqzoo_run::recipe::SHIPPED;
 use seqzoo_run::settings::{Settings, is_file};
 use seqzoo_run::{Backend, BackendError, did_you_mean};
 
-use super::Overrides;
+use crate::arguments::Overrides;
 use crate::explain;
 use crate::failure::{Failure, USAGE};
 use crate::say::quoted;

@@ -10,7 +10,7 @@ use seqzoo_inference::{Examples, Model};
 use seqzoo_run::did_you_mean;
 use seqzoo_run::folder::Run;
 
-use super::{BackendArgs, DataArgs, check_split, reported_split, runs};
+use crate::arguments::{BackendArgs, DataArgs, check_split, reported_split, runs};
 use crate::failure::{Failure, USAGE};
 use crate::report::Report;
 use crate::say::{quoted, say};

@@ -6,7 +6,7 @@ use clap::Args;
 use seqzoo_inference::{PredictError, Sampling};
 use seqzoo_kernels::pooled;
 
-use super::{ModelArgs, unescaped};
+use crate::arguments::{ModelArgs, unescaped};
 use crate::failure::{Failure, USAGE};
 
 /// Generate text from a prompt with a language model, token by token.

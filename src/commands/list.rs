@@ -1,4 +1,4 @@
-//! `seqzoo list`
+//! `seqzoo list`; longer than other commands because of its kinds of items.
 
 use std::io::Write;
 

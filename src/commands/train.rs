@@ -1,9 +1,10 @@
-//! `seqzoo train`
+//! `seqzoo train`; longer than other commands because of its options.
 
-use std::io::Write;
+mod messages;
+mod range;
+mod signals;
+
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use burn::tensor::Device;
@@ -12,17 +13,14 @@ use seqzoo_datasets::classification::Split;
 use seqzoo_inference::{Examples, Model};
 use seqzoo_run::disk::RealDisk;
 use seqzoo_run::folder::{Environment, Run};
-use seqzoo_run::progress::{EndReason, Metadata};
-use seqzoo_run::recipe::Recipe;
+use seqzoo_run::progress::Metadata;
 use seqzoo_run::settings::Settings;
-use seqzoo_train::range::{RangePoint, range_test, smoothed, suggestion};
-use seqzoo_train::{Job, Limits, Observer, Outcome, Stopped, train};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use signal_hook::flag;
+use seqzoo_train::{Job, Limits, Observer, Stopped, train};
+use signals::Signals;
 
 use super::evaluate::evaluate_run;
-use super::{BackendArgs, DataArgs, Overrides, check_split, reported_split, runs};
-use crate::failure::{Failure, STORAGE};
+use crate::arguments::{BackendArgs, DataArgs, Overrides, check_split, reported_split, runs};
+use crate::failure::Failure;
 use crate::observer::Progress;
 use crate::say::{quoted, say};
 
@@ -94,7 +92,8 @@ impl Train {
 
     pub fn run(&self) -> Result<(), Failure> {
         if self.find_learning_rate {
-            return self.find_learning_rate();
+            let recipe = self.recipe.as_deref().expect("--find-learning-rate conflicts with --resume");
+            return range::run(recipe, &self.overrides, &self.data, &self.backend);
         }
         let Trained { run, data, device } = self.train()?;
         let recipe = &run.environment.settings.recipe;
@@ -138,7 +137,7 @@ impl Train {
         say(format_args!("run {} on {}, seed {}", run.path.display(), backend.name(), recipe.training.seed));
 
         let signals = Signals::listen()?;
-        let limits = Limits { stop: &signals.raised, max_steps: self.max_steps, max_time: self.max_time };
+        let limits = Limits { stop: signals.raised(), max_steps: self.max_steps, max_time: self.max_time };
         let resume = self.resume_command(&run);
         for spec in recipe.specs()? {
             let name = &spec.name;
@@ -154,59 +153,22 @@ impl Train {
             let outcome = train(&job, &mut progress);
             progress.finish();
             let outcome = outcome?;
-            print_saving_time(name, &outcome);
-            print_end(name, &outcome, &about.settings.recipe, &resume);
+            messages::print_saving_time(name, &outcome);
+            messages::print_end(name, &outcome, &about.settings.recipe, &resume);
             if outcome.stopped == Stopped::Requested {
                 return Err(signals.failure(&resume));
             }
         }
 
-        if signals.raised.load(Ordering::Relaxed) {
+        if signals.is_raised() {
             return Err(signals.failure(&resume));
         }
         if self.suggest_clip {
             for name in &recipe.models {
-                suggest_clip(name, &Model::open(&run.model(name), &device)?);
+                messages::suggest_clip(name, &Model::open(&run.model(name), &device)?);
             }
         }
         Ok(Trained { run, data, device })
-    }
-
-    /// Runs a learning-rate range test for each model; prints losses and a suggested learning rate.
-    fn find_learning_rate(&self) -> Result<(), Failure> {
-        let (_, settings) = self.settings()?;
-        let (_, device) = self.backend.open(None)?;
-        let recipe = &settings.recipe;
-        let data = self.data.load(recipe)?;
-        check_split(&*data, Split::Train, recipe)?;
-        let recipe_name = self.recipe.as_deref().map_or_else(String::new, quoted);
-        let given = format!("{recipe_name}{}{}{}", self.overrides.flag(), self.data.flag(), self.backend.flag());
-        let specs = recipe.specs()?;
-        for spec in &specs {
-            let name = &spec.name;
-            say(format_args!("running a learning-rate range test on {name} …"));
-            let own = recipe.of_model(name)?;
-            let tried = range_test(&*data.training(spec)?, &own, RANGE_UPDATES, &device)?;
-            let mut out = std::io::stdout().lock();
-            writeln!(out, "{name}: smoothed loss by learning rate (seed {})", recipe.training.seed)?;
-            let mut shown = smoothed(&tried).into_iter().step_by(RANGE_UPDATES as usize / RANGE_LINES);
-            shown
-                .try_for_each(|RangePoint { learning_rate, loss }| writeln!(out, "  {learning_rate:.1e}  {loss:.4}"))?;
-            let model = if specs.len() > 1 { format!("model.{name}.") } else { String::new() };
-            match suggestion(&tried) {
-                Some(suggested) => {
-                    let value = quoted(format!("{model}training.learning_rate={suggested:.1e}"));
-                    writeln!(out, "next: seqzoo train {given} --set {value}")?;
-                }
-                None => writeln!(
-                    out,
-                    "no suggestion for {name}: in {RANGE_UPDATES} updates the loss does not fall below its noise at \
-                     any learning rate; the recipe uses {:e}",
-                    own.training.learning_rate
-                )?,
-            }
-        }
-        Ok(())
     }
 
     /// The command that resumes the run with the same data and backend flags.
@@ -227,79 +189,5 @@ impl Train {
         let overrides = self.overrides.of(&recorded, self.data.for_run(&run).table())?;
         let settings = recorded.resumed(&current, &overrides)?;
         Ok((Some(run), settings))
-    }
-}
-
-/// Number of updates of a learning-rate range test, and of printed lines.
-const RANGE_UPDATES: u32 = 300;
-const RANGE_LINES: usize = 20;
-
-/// Prints why training ended, unless it completed its epochs or was stopped by a signal.
-fn print_end(name: &str, outcome: &Outcome, recipe: &Recipe, resume: &str) {
-    let (done, all) = (outcome.epochs, recipe.training.epochs);
-    match (outcome.ended, outcome.stopped) {
-        (Some(ended @ EndReason::Epochs(_)), _) if outcome.already_complete => {
-            let more = if recipe.schedule.kind.needs_end() { "" } else { "; increase --epochs to train further" };
-            say(format_args!("{name}: nothing left to do: {ended}{more}"));
-        }
-        (Some(ended), _) if outcome.already_complete => say(format_args!("{name}: nothing left to do: {ended}")),
-        (Some(ended @ EndReason::Early { .. }), _) => say(format_args!("{name}: {ended}")),
-        (None, Stopped::Limit) => {
-            say(format_args!("{name}: stopped at a limit after {done} of {all} epochs; resume with `{resume}`"));
-        }
-        _ => {}
-    }
-}
-
-/// Prints the time spent on saving checkpoints.
-fn print_saving_time(name: &str, outcome: &Outcome) {
-    let (saving, all) = (outcome.saving.as_secs_f64(), outcome.elapsed.as_secs_f64());
-    if all >= 1.0 {
-        let share = 100.0 * saving / all;
-        say(format_args!("{name}: saving checkpoints took {saving:.2} s of {all:.1} s ({share:.2} %)"));
-    }
-}
-
-/// Prints a suggested clipping threshold: Pascanu et al. 2013 recommend half to ten times the average norm.
-fn suggest_clip(name: &str, model: &Model) {
-    let norms = &model.progress.norms;
-    let (mean, largest, clipped) =
-        (norms.mean(), norms.largest, 100.0 * norms.clipped as f64 / norms.count.max(1) as f64);
-    say(format_args!(
-        "{name}: gradient norms of {} updates: mean {mean:.3}, largest {largest:.3}, {clipped:.1} % clipped; \
-         suggested training.clip_norm={:.3} (half to ten times the mean: {:.3} to {:.3})",
-        norms.count,
-        2.0 * mean,
-        mean / 2.0,
-        10.0 * mean,
-    ));
-}
-
-/// SIGINT, SIGTERM and SIGHUP: the first one saves and stops training within one step; a second one ends the program at
-/// once, and loses nothing that was saved.
-struct Signals {
-    raised: Arc<AtomicBool>,
-    which: Arc<AtomicUsize>,
-}
-
-impl Signals {
-    fn listen() -> Result<Self, Failure> {
-        let signals = Self { raised: Arc::default(), which: Arc::default() };
-        for signal in [SIGINT, SIGTERM, SIGHUP] {
-            let listen = || {
-                // The order matters: the first signal must find `raised` unset, the second must find it set.
-                flag::register_conditional_shutdown(signal, 128 + signal, signals.raised.clone())?;
-                flag::register_usize(signal, signals.which.clone(), signal as usize)?;
-                flag::register(signal, signals.raised.clone())
-            };
-            listen().map_err(|error| Failure::new(STORAGE, format!("cannot listen for signals: {error}")))?;
-        }
-        Ok(signals)
-    }
-
-    /// Exit code 128 plus the signal's number, as in shells, with the command that resumes.
-    fn failure(&self, resume: &str) -> Failure {
-        let code = 128 + u8::try_from(self.which.load(Ordering::Relaxed)).unwrap_or(0);
-        Failure::new(code, format!("saved; resume with `{resume}`"))
     }
 }

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::evaluate::evaluate_run;
 use super::train::Train;
-use super::{BackendArgs, DataArgs, Overrides, runs};
+use crate::arguments::{BackendArgs, DataArgs, Overrides, runs};
 use crate::failure::{CHECK, CONFIGURATION, Failure, USAGE};
 
 /// Check that a recipe reaches its expected metric, by training it or on an existing run.

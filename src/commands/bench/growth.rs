@@ -5,7 +5,8 @@ use clap::Args;
 use seqzoo_kernels::{Activations, Execution};
 use serde_json::json;
 
-use super::{BenchArgs, Case, layer, median, numbers, peak_memory, read, wait};
+use super::BenchArgs;
+use super::measurement::{Case, layer, median, numbers, peak_memory, read, wait};
 use crate::failure::Failure;
 
 /// Benchmark time and memory of a layer's forward and backward pass over a growing number of time steps.

@@ -5,7 +5,8 @@ use clap::Args;
 use seqzoo_kernels::pooled;
 use serde_json::Value;
 
-use super::{BenchArgs, Case, SHAPES, layer, median, numbers, read, wait};
+use super::BenchArgs;
+use super::measurement::{Case, SHAPES, layer, median, numbers, read, wait};
 use crate::failure::Failure;
 
 /// Benchmark inference of recurrent layers: whole batches without autodiff, and single steps of one sequence.

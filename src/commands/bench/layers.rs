@@ -6,7 +6,8 @@ use burn::tensor::{Device, Distribution, Tensor};
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::{BenchArgs, Case, SHAPES, layer, median, numbers, read, wait};
+use super::BenchArgs;
+use super::measurement::{Case, SHAPES, layer, median, numbers, read, wait};
 use crate::failure::Failure;
 
 /// Benchmark recurrent layers: forward only, and forward with backward.

@@ -9,8 +9,8 @@ use seqzoo_kernels::{InstructionSet, supports};
 use seqzoo_train::speed::{Speed, speed};
 use serde_json::json;
 
-use super::{engine, peak_memory, threads};
-use crate::commands::{BackendArgs, DataArgs, Overrides, check_split};
+use super::measurement::{engine, peak_memory, threads};
+use crate::arguments::{BackendArgs, DataArgs, Overrides, check_split};
 use crate::failure::Failure;
 use crate::say::say;
 

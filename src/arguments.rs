@@ -1,0 +1,81 @@
+//! Arguments that several commands share.
+
+mod backend;
+mod data;
+mod model;
+mod overrides;
+
+use seqzoo_datasets::classification::Split;
+use seqzoo_inference::Examples;
+use seqzoo_models::Architecture;
+use seqzoo_run::did_you_mean;
+use seqzoo_run::recipe::Recipe;
+
+pub use backend::BackendArgs;
+pub use data::{DataArgs, data_dir, recent_rows};
+pub use model::{ModelArgs, runs};
+pub use overrides::Overrides;
+
+use crate::failure::{DATA, Failure, USAGE};
+
+/// Replaces the escapes `\n` (newline), `\t` (tab) and `\\` (backslash) of a text; any other backslash stays.
+pub fn unescaped(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut rest = text.chars();
+    while let Some(character) = rest.next() {
+        let next = rest.clone().next().filter(|_| character == '\\');
+        let unescaped = next.and_then(|next| "nt\\".find(next)).map(|index| ['\n', '\t', '\\'][index]);
+        if unescaped.is_some() {
+            rest.next();
+        }
+        plain.push(unescaped.unwrap_or(character));
+    }
+    plain
+}
+
+/// Looks up an architecture by name.
+pub fn architecture(name: &str) -> Result<Architecture, Failure> {
+    let unknown = || {
+        let hint = did_you_mean(name, Architecture::ALL.map(Architecture::name));
+        Failure::new(USAGE, format!("no model `{name}`{hint}; `seqzoo list models` shows all"))
+    };
+    Architecture::from_name(name).ok_or_else(unknown)
+}
+
+/// Checks that a split exists and is long enough to predict from.
+pub fn check_split(examples: &dyn Examples, split: Split, recipe: &Recipe) -> Result<(), Failure> {
+    examples.check(split, &recipe.task).map_err(|message| Failure::new(DATA, message))?;
+    if examples.size(split).0 == 0 {
+        let (name, split) = (recipe.data_name(), split.name());
+        let message =
+            format!("the {split} split of {name} has no examples; see the notes above, or choose another split");
+        return Err(Failure::new(DATA, message));
+    }
+    Ok(())
+}
+
+/// The split to report: that of `[expected]`, else the test split, else the validation split.
+pub fn reported_split(recipe: &Recipe, examples: &dyn Examples) -> Result<Split, Failure> {
+    let without_test = || if examples.size(Split::Test).0 > 0 { Split::Test } else { Split::Validation };
+    Ok(recipe.expected_split()?.unwrap_or_else(without_test))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::unescaped;
+
+    #[test]
+    fn known_escapes_are_replaced_and_others_kept() {
+        for (text, expected) in [
+            ("a\\nb", "a\nb"),
+            ("\\t\\n", "\t\n"),
+            ("a\\\\nb", "a\\nb"),
+            ("\\x \\", "\\x \\"),
+            ("\\\\\\n", "\\\n"),
+            ("C:\\dir", "C:\\dir"),
+            ("ä\\nß", "ä\nß"),
+        ] {
+            assert_eq!(unescaped(text), expected, "{text}");
+        }
+    }
+}

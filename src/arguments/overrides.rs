@@ -1,0 +1,123 @@
+//! Flags that override a recipe's values.
+
+use std::path::Path;
+
+use clap::Args;
+use seqzoo_datasets::table;
+use seqzoo_run::settings::{Override, Settings};
+
+use crate::failure::{DATA, Failure};
+use crate::say::flag;
+
+/// Flags that override a recipe's values.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Overrides {
+    /// Override a recipe value, such as training.epochs=3; `seqzoo describe RECIPE` lists all fields.
+    #[arg(long = "set", value_name = "FIELD=VALUE", value_parser = assignment)]
+    sets: Vec<(String, String)>,
+    /// Short for --set training.seed=N
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
+    seed: Option<u64>,
+    /// Short for --set training.epochs=N
+    #[arg(long, value_name = "N")]
+    epochs: Option<usize>,
+    /// Timestamp column of the CSV file; without it, rows are numbered. An empty name selects the unnamed column. Short for
+    /// --set data.columns.time=COLUMN
+    #[arg(long, value_name = "COLUMN")]
+    time: Option<String>,
+    /// Column of the CSV file to forecast. Short for --set data.columns.target=COLUMN
+    #[arg(long, value_name = "COLUMN")]
+    target: Option<String>,
+    /// Past covariates: columns known up to the present, separated by commas; may be repeated. Short for
+    /// --set data.columns.features=[COLUMN, …]
+    #[arg(long, value_name = "COLUMN,…")]
+    features: Vec<String>,
+    /// Number of rows to forecast. Short for --set task.horizon=N
+    #[arg(long, value_name = "N")]
+    horizon: Option<usize>,
+}
+
+fn assignment(text: &str) -> Result<(String, String), String> {
+    let (field, value) = text.split_once('=').ok_or("expected FIELD=VALUE, such as training.epochs=3")?;
+    Ok((field.trim().to_owned(), value.trim().to_owned()))
+}
+
+impl Overrides {
+    /// Resolves a recipe with the overrides of the environment and of these flags; `table` is the CSV file.
+    pub fn settings(&self, recipe: &str, table: Option<&Path>) -> Result<Settings, Failure> {
+        let settings = Settings::read(recipe)?;
+        let overrides = self.of(&settings, table)?;
+        Ok(settings.with_overrides(&overrides)?)
+    }
+
+    /// The flags as given, for a printed command.
+    pub fn flag(&self) -> String {
+        let sets = self.sets.iter().map(|(field, value)| ("--set", Some(format!("{field}={value}"))));
+        let seed = [("--seed", self.seed.map(|seed| seed.to_string()))];
+        let sizes = [("--epochs", self.epochs), ("--horizon", self.horizon)];
+        let sizes = sizes.map(|(name, size)| (name, size.map(|size| size.to_string())));
+        let columns = [("--time", self.time.clone()), ("--target", self.target.clone())];
+        let features = self.features.iter().map(|value| ("--features", Some(value.clone())));
+        let all = sets.chain(seed).chain(sizes).chain(columns).chain(features);
+        all.filter_map(|(name, value)| Some(flag(name, value?))).collect()
+    }
+
+    /// Columns of `--features`: each value is one column if the table has it, else a comma-separated list.
+    fn features(&self, table: Option<&Path>) -> Result<Vec<String>, Failure> {
+        let several = self.features.iter().any(|value| value.contains(','));
+        let header = table.filter(|_| several).map(table::header).transpose()?;
+        let has = |name: &str| header.iter().flatten().any(|column| column == name);
+        let mut found = Vec::new();
+        for value in &self.features {
+            if !value.contains(',') || has(value.trim()) {
+                found.push(value.trim().to_owned());
+                continue;
+            }
+            let parts = || value.split(',').map(str::trim);
+            if let Some(absent) = parts().find(|part| header.is_some() && !has(part)) {
+                let columns: Vec<String> = header.iter().flatten().map(|column| format!("`{column}`")).collect();
+                let message = format!(
+                    "--features {value:?}: no such column, and split at commas no column `{absent}`; columns: {}; \
+                     repeat --features for each column whose name has a comma",
+                    columns.join(", ")
+                );
+                return Err(Failure::new(DATA, message));
+            }
+            found.extend(parts().map(str::to_owned));
+        }
+        Ok(found)
+    }
+
+    /// Overrides from `SEQZOO_*` variables, then from flags.
+    pub fn of(&self, settings: &Settings, table: Option<&Path>) -> Result<Vec<Override>, Failure> {
+        let texts = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        };
+        let mut overrides = settings.from_environment(std::env::vars_os().filter_map(texts));
+        let mut flag = |origin: &str, field: &str, value: String| {
+            overrides.push(Override { origin: origin.to_owned(), field: field.to_owned(), value });
+        };
+        self.sets.iter().for_each(|(field, value)| flag("--set", field, value.clone()));
+        if let Some(seed) = self.seed {
+            flag("--seed", "training.seed", seed.to_string());
+        }
+        if let Some(epochs) = self.epochs {
+            flag("--epochs", "training.epochs", epochs.to_string());
+        }
+        let quoted = |text: &String| serde_json::Value::from(text.as_str()).to_string();
+        if let Some(time) = &self.time {
+            flag("--time", "data.columns.time", quoted(time));
+        }
+        if let Some(target) = &self.target {
+            flag("--target", "data.columns.target", quoted(target));
+        }
+        if !self.features.is_empty() {
+            let features: Vec<String> = self.features(table)?.iter().map(quoted).collect();
+            flag("--features", "data.columns.features", format!("[{}]", features.join(", ")));
+        }
+        if let Some(horizon) = self.horizon {
+            flag("--horizon", "task.horizon", horizon.to_string());
+        }
+        Ok(overrides)
+    }
+}

@@ -1,0 +1,144 @@
+//! Predictions of the lines or sentences of a file.
+
+use std::path::Path;
+
+use seqzoo_datasets::DataError;
+use seqzoo_datasets::conllu::{self, Sentence, Sentences};
+use seqzoo_datasets::reading::{Line, Lines, STANDARD_INPUT};
+use seqzoo_inference::{Model, PredictError};
+use seqzoo_tasks::tagging::tagged;
+use serde_json::json;
+
+use super::{Format, InputFormat, Predict};
+use crate::failure::{DATA, Failure};
+
+/// Number of CoNLL-U sentences per batch.
+const BATCH_SIZE: usize = 64;
+
+/// Number of lines examined to detect the format: more than the leading comments of any file.
+const DETECTION_LINES: usize = 1_000;
+
+/// Number of unreadable inputs, and the first error message.
+#[derive(Debug, Default)]
+struct Failed {
+    count: usize,
+    first: String,
+}
+
+impl Predict {
+    /// Predicts every line or sentence of a file.
+    pub(super) fn bulk(&self, model: &Model, path: &Path) -> Result<(), Failure> {
+        let mut lines = Lines::open(path).map_err(|error| match error {
+            DataError::Unreadable { path, source } => {
+                Failure::new(DATA, format!("--file {}: {source}", path.display()))
+            }
+            other => other.into(),
+        })?;
+        let mut looked_at = Vec::new();
+        let is_conllu = match self.input_format {
+            Some(format) => format == InputFormat::Conllu,
+            None => model.tagger().is_ok() && (conllu::is_named(path) || starts_as_conllu(&mut lines, &mut looked_at)),
+        };
+        let lines = looked_at.into_iter().chain(lines);
+        let mut failed = Failed::default();
+        match is_conllu {
+            true => self.sentences(model, path, lines, &mut failed)?,
+            false => self.lines(model, lines, &mut failed)?,
+        }
+        match failed {
+            Failed { count: 0, .. } => Ok(()),
+            Failed { count: 1, first } => Err(Failure::new(DATA, first)),
+            Failed { count, first } => Err(Failure::new(DATA, format!("{first} (and {} more)", count - 1))),
+        }
+    }
+
+    fn lines(
+        &self,
+        model: &Model,
+        lines: impl Iterator<Item = Result<Line, DataError>>,
+        failed: &mut Failed,
+    ) -> Result<(), Failure> {
+        for line in lines {
+            let prediction = match line {
+                Err(error) => self.failed(&error, failed),
+                Ok(Line { text, .. }) => match self.prediction(model, &text, &text) {
+                    Err(PredictError::Empty { .. }) => self.empty(model, &text),
+                    prediction => prediction?,
+                },
+            };
+            self.print(&prediction)?;
+        }
+        Ok(())
+    }
+
+    /// Tags the words of CoNLL-U sentences; all other columns and comments are kept.
+    fn sentences(
+        &self,
+        model: &Model,
+        path: &Path,
+        lines: impl Iterator<Item = Result<Line, DataError>>,
+        failed: &mut Failed,
+    ) -> Result<(), Failure> {
+        let mut sentences = Sentences::new(path, lines).peekable();
+        if sentences.peek().is_none() {
+            return Err(conllu::no_sentences(path).into());
+        }
+        // Predict each sentence at once for interactive input.
+        let batch_size = if path == Path::new(STANDARD_INPUT) { 1 } else { BATCH_SIZE };
+        while sentences.peek().is_some() {
+            let batch: Vec<Result<Sentence, DataError>> = sentences.by_ref().take(batch_size).collect();
+            let forms = |sentence: &Sentence| sentence.forms().into_iter().map(str::to_owned).collect();
+            let tokens: Vec<Vec<String>> = batch.iter().flatten().map(forms).collect();
+            let mut labeled = tokens.iter().zip(model.tagger()?.predict_tags(&tokens)?);
+            for sentence in &batch {
+                let output = match sentence {
+                    Err(error) => self.failed(error, failed),
+                    Ok(sentence) => {
+                        let (tokens, labels) = labeled.next().expect("each sentence was labeled");
+                        match self.format() {
+                            Format::Conll => sentence.with_tags(&labels),
+                            Format::Table | Format::Json => self.output("", tagged(tokens, &labels)),
+                        }
+                    }
+                };
+                self.print(&output)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The printed prediction of a line without tokens.
+    fn empty(&self, model: &Model, text: &str) -> String {
+        match self.format() {
+            Format::Table | Format::Conll => "\n".to_owned(),
+            Format::Json => self.output(text, model.predictor().empty_output()),
+        }
+    }
+
+    /// The printed error of an unreadable input, which is counted.
+    fn failed(&self, error: &DataError, failed: &mut Failed) -> String {
+        let message = error.to_string();
+        let output = match self.format() {
+            Format::Table => format!("error: {message}\n"),
+            Format::Json => format!("{}\n", json!({"error": message})),
+            Format::Conll => format!("# error = {message}\n\n"),
+        };
+        if failed.count == 0 {
+            failed.first = message;
+        }
+        failed.count += 1;
+        output
+    }
+}
+
+/// Detects CoNLL-U by the first conclusive line; the lines read to do so are appended to `looked_at`.
+fn starts_as_conllu(lines: &mut Lines, looked_at: &mut Vec<Result<Line, DataError>>) -> bool {
+    for line in lines.take(DETECTION_LINES) {
+        let detected = line.as_ref().ok().and_then(|line| conllu::is_row(&line.text));
+        looked_at.push(line);
+        if let Some(is_conllu) = detected {
+            return is_conllu;
+        }
+    }
+    false
+}

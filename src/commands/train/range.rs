@@ -1,0 +1,49 @@
+//! `seqzoo train --find-learning-rate`
+
+use std::io::Write;
+
+use seqzoo_datasets::classification::Split;
+use seqzoo_train::range::{RangePoint, range_test, smoothed, suggestion};
+
+use crate::arguments::{BackendArgs, DataArgs, Overrides, check_split};
+use crate::failure::Failure;
+use crate::say::{quoted, say};
+
+/// Number of updates of a test, and of printed lines.
+const RANGE_UPDATES: u32 = 300;
+const RANGE_LINES: usize = 20;
+
+/// Runs a learning-rate range test for each model; prints losses and a suggested learning rate.
+pub fn run(name: &str, overrides: &Overrides, data: &DataArgs, backend: &BackendArgs) -> Result<(), Failure> {
+    let given = format!("{}{}{}{}", quoted(name), overrides.flag(), data.flag(), backend.flag());
+    let settings = overrides.settings(name, data.table())?;
+    let (_, device) = backend.open(None)?;
+    let recipe = &settings.recipe;
+    let data = data.load(recipe)?;
+    check_split(&*data, Split::Train, recipe)?;
+    let specs = recipe.specs()?;
+    for spec in &specs {
+        let name = &spec.name;
+        say(format_args!("running a learning-rate range test on {name} …"));
+        let own = recipe.of_model(name)?;
+        let tried = range_test(&*data.training(spec)?, &own, RANGE_UPDATES, &device)?;
+        let mut out = std::io::stdout().lock();
+        writeln!(out, "{name}: smoothed loss by learning rate (seed {})", recipe.training.seed)?;
+        let mut shown = smoothed(&tried).into_iter().step_by(RANGE_UPDATES as usize / RANGE_LINES);
+        shown.try_for_each(|RangePoint { learning_rate, loss }| writeln!(out, "  {learning_rate:.1e}  {loss:.4}"))?;
+        let model = if specs.len() > 1 { format!("model.{name}.") } else { String::new() };
+        match suggestion(&tried) {
+            Some(suggested) => {
+                let value = quoted(format!("{model}training.learning_rate={suggested:.1e}"));
+                writeln!(out, "next: seqzoo train {given} --set {value}")?;
+            }
+            None => writeln!(
+                out,
+                "no suggestion for {name}: in {RANGE_UPDATES} updates the loss does not fall below its noise at \
+                 any learning rate; the recipe uses {:e}",
+                own.training.learning_rate
+            )?,
+        }
+    }
+    Ok(())
+}

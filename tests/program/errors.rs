@@ -94,7 +94,7 @@ fn errors_in_a_recipe_file_name_the_line_and_the_nearest_field() {
     fs::write(place.path("impossible.toml"), &impossible).unwrap();
     let parts = ["impossible.toml", &line(&impossible, "batch_size"), "training.batch_size = 0", "from 1 to"];
     refused(&place, &["train", "impossible.toml"], 3, &parts);
-    refused(&place, &["train", "absent.toml"], 3, &["cannot read recipe absent.toml"]);
+    refused(&place, &["train", "absent.toml"], 3, &["recipe: cannot read absent.toml"]);
 }
 
 #[test]

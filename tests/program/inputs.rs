@@ -362,3 +362,29 @@ fn the_suffix_of_a_recipe_file_is_case_insensitive() {
     fs::copy(recipe, place.path("MINE.TOML")).unwrap();
     assert!(place.ok(&["describe", "MINE.TOML"]).out.contains("agreement"));
 }
+
+#[test]
+fn recipe_files_may_have_any_encoding_and_line_ending() {
+    let place = TestDir::new();
+    let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/train/recipes/names.toml");
+    let plain = fs::read_to_string(shipped).unwrap();
+    let utf_16 = |text: &str| [0xfeff].into_iter().chain(text.encode_utf16()).flat_map(u16::to_le_bytes).collect();
+    let variants: [Vec<u8>; 4] = [
+        plain.clone().into(),
+        format!("\u{feff}{}", plain.replace('\n', "\r\n")).into(),
+        plain.replace('\n', "\r").into(),
+        utf_16(&plain),
+    ];
+    let described = |text: &[u8]| {
+        fs::write(place.path("own.toml"), text).unwrap();
+        place.ok(&["describe", "own.toml"]).out
+    };
+    let [first, others @ ..] = variants.map(|text| described(&text));
+    assert!(first.contains("names"), "{first}");
+    others.iter().for_each(|other| assert_eq!(other, &first));
+
+    fs::write(place.path("own.toml"), b"summary = \"caf\xe9\"\n").unwrap();
+    let refused = place.run(&["describe", "own.toml"]);
+    assert_eq!(refused.code, Some(3));
+    assert!(refused.err.contains("recipe: own.toml, line 1: not UTF-8"), "{}", refused.err);
+}

@@ -3,8 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use seqzoo_datasets::{DataError, reading};
 use seqzoo_tasks::fields::Values;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
@@ -45,14 +46,9 @@ pub enum SettingsError {
         /// The nearest name.
         hint: String,
     },
-    /// The file cannot be read.
-    #[error("cannot read recipe {}: {source}", path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// The I/O error.
-        source: std::io::Error,
-    },
+    /// The file cannot be read as text.
+    #[error("recipe: {0}")]
+    Unreadable(#[from] DataError),
     /// The recipe cannot be parsed.
     #[error("recipe {}: {message}", at(file, *line))]
     Malformed {
@@ -145,8 +141,7 @@ impl Settings {
             Some((name, text)) => Self::parse(name, name, text),
             None if is_file(recipe) => {
                 let path = Path::new(recipe);
-                let text = std::fs::read_to_string(path)
-                    .map_err(|source| SettingsError::Unreadable { path: path.to_owned(), source })?;
+                let text = reading::text(path)?;
                 let name = path.file_stem().unwrap_or_default().to_string_lossy();
                 Self::parse(&name, recipe, &text)
             }

@@ -8,18 +8,11 @@
 
 #![allow(deprecated)] // Burn deprecates its ndarray backend, kept as a second CPU backend to compare with
 
-#[cfg(feature = "flex")]
-use burn::backend::Flex;
-#[cfg(feature = "ndarray")]
-use burn::backend::NdArray;
 use burn::backend::autodiff::Autodiff;
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients as Tape;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
-#[cfg(feature = "flex")]
-use burn::backend::flex::FlexTensor;
-#[cfg(feature = "ndarray")]
-use burn::backend::ndarray::NdArrayTensor;
+use burn::backend::ops::FloatTensorOps;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, backend_extension};
 use rayon::prelude::*;
@@ -28,11 +21,8 @@ use super::buffer::Buffer;
 use super::linear::weight_gradients;
 use super::math::exp;
 use super::product::{Accumulate, OutputMatrix, PackedMatrix, Resources, Rows};
-#[cfg(feature = "flex")]
-use super::slices::flex_tensor;
-#[cfg(feature = "ndarray")]
-use super::slices::ndarray_tensor;
-use super::slices::{CpuSlice, rows, vector};
+use super::slices::cpu_backends::*;
+use super::slices::{CpuSlice, for_each_cpu_backend, rows, vector};
 use crate::execution::Execution;
 use crate::instructions::{InstructionSet, for_each_instruction_set};
 use crate::kernel::OutputInputs;
@@ -209,7 +199,7 @@ pub trait CrossEntropyOps: Backend {
 }
 
 macro_rules! implement_on_slices {
-    ($backend:ty, $tensor:ty, $tensor_of:ident) => {
+    ($backend:ty, $tensor:ty, $tensor_of:path) => {
         impl CrossEntropyOps for $backend {
             fn cross_entropy(
                 hidden: $tensor,
@@ -248,19 +238,16 @@ macro_rules! implement_on_slices {
                     return tensor;
                 }
                 let rank = burn::backend::TensorMetadata::rank(&tensor);
-                <$backend>::float_mul(tensor, <$backend>::float_reshape(kept, vec![1; rank].into()))
+                <$backend as FloatTensorOps<$backend>>::float_mul(
+                    tensor,
+                    <$backend as FloatTensorOps<$backend>>::float_reshape(kept, vec![1; rank].into()),
+                )
             }
         }
     };
 }
 
-#[cfg(feature = "flex")]
-use burn::backend::ops::FloatTensorOps as _;
-#[cfg(feature = "flex")]
-implement_on_slices!(Flex, FlexTensor, flex_tensor);
-
-#[cfg(feature = "ndarray")]
-implement_on_slices!(NdArray, NdArrayTensor, ndarray_tensor);
+for_each_cpu_backend!(implement_on_slices);
 
 /// The backward pass; the gradients were computed by the forward pass.
 #[derive(Debug)]

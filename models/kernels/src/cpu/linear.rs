@@ -8,28 +8,17 @@
 
 use std::sync::Arc;
 
-#[cfg(feature = "flex")]
-use burn::backend::Flex;
-#[cfg(feature = "ndarray")]
-use burn::backend::NdArray;
 use burn::backend::autodiff::Autodiff;
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients as Tape;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
-#[cfg(feature = "flex")]
-use burn::backend::flex::FlexTensor;
-#[cfg(feature = "ndarray")]
-use burn::backend::ndarray::NdArrayTensor;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, backend_extension};
 
 use super::packed_weights::PackedLinear;
 use super::product::{Accumulate, OutputMatrix, PackedMatrix, Resources, Rows, Transposed};
-#[cfg(feature = "flex")]
-use super::slices::flex_tensor;
-#[cfg(feature = "ndarray")]
-use super::slices::ndarray_tensor;
-use super::slices::{CpuSlice, rows, vector};
+use super::slices::cpu_backends::*;
+use super::slices::{CpuSlice, for_each_cpu_backend, rows, vector};
 use crate::execution::Execution;
 
 /// Columns of the weights whose gradient is computed together.
@@ -129,7 +118,7 @@ pub trait LinearOps: Backend {
 
 /// Implements the operations for a CPU backend, given the conversion to its tensors.
 macro_rules! implement_on_slices {
-    ($backend:ty, $tensor:ty, $tensor_of:ident) => {
+    ($backend:ty, $tensor:ty, $tensor_of:path) => {
         impl LinearOps for $backend {
             fn linear_forward(input: $tensor, weight: $tensor, bias: $tensor, call: LinearCall) -> $tensor {
                 let [input, weight, bias] = [input, weight, bias].map(CpuSlice::from);
@@ -152,11 +141,7 @@ macro_rules! implement_on_slices {
     };
 }
 
-#[cfg(feature = "flex")]
-implement_on_slices!(Flex, FlexTensor, flex_tensor);
-
-#[cfg(feature = "ndarray")]
-implement_on_slices!(NdArray, NdArrayTensor, ndarray_tensor);
+for_each_cpu_backend!(implement_on_slices);
 
 /// The backward pass.
 #[derive(Debug)]

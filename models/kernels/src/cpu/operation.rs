@@ -4,14 +4,6 @@
 
 use std::sync::Arc;
 
-#[cfg(feature = "flex")]
-use burn::backend::Flex;
-#[cfg(feature = "ndarray")]
-use burn::backend::NdArray;
-#[cfg(feature = "flex")]
-use burn::backend::flex::FlexTensor;
-#[cfg(feature = "ndarray")]
-use burn::backend::ndarray::NdArrayTensor;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, backend_extension};
 
@@ -22,11 +14,8 @@ use super::elementwise::SeparateGate;
 use super::packed_weights::{PackedRecurrent, WeightSources};
 use super::schedule::Shape;
 use super::sequence::{InputGradients, Inputs, OutputGradients, Outputs};
-#[cfg(feature = "flex")]
-use super::slices::flex_tensor;
-#[cfg(feature = "ndarray")]
-use super::slices::ndarray_tensor;
-use super::slices::{CpuSlice, rows, vector};
+use super::slices::cpu_backends::*;
+use super::slices::{CpuSlice, for_each_cpu_backend, rows, vector};
 use crate::execution::Execution;
 
 /// What a call needs besides tensors.
@@ -150,7 +139,7 @@ fn if_any(has: bool, buffer: &[f32]) -> &[f32] {
 
 /// Implements the operations for a CPU backend, given the conversion to its tensors.
 macro_rules! implement_on_slices {
-    ($backend:ty, $tensor:ty, $tensor_of:ident) => {
+    ($backend:ty, $tensor:ty, $tensor_of:path) => {
         impl SequenceOps for $backend {
             fn sequence(
                 input: $tensor,
@@ -209,8 +198,4 @@ macro_rules! implement_on_slices {
     };
 }
 
-#[cfg(feature = "flex")]
-implement_on_slices!(Flex, FlexTensor, flex_tensor);
-
-#[cfg(feature = "ndarray")]
-implement_on_slices!(NdArray, NdArrayTensor, ndarray_tensor);
+for_each_cpu_backend!(implement_on_slices);

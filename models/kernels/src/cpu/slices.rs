@@ -2,12 +2,32 @@
 
 #![allow(deprecated)] // Burn deprecates its ndarray backend, kept as a second CPU backend to compare with
 
-#[cfg(feature = "flex")]
-use burn::backend::flex::FlexTensor;
 #[cfg(feature = "ndarray")]
-use burn::backend::ndarray::{NdArrayTensor, SharedArray};
+use burn::backend::ndarray::SharedArray;
 use burn::backend::{BackendTensor, DispatchTensorKind};
 use burn::tensor::{DType, Tensor};
+
+use cpu_backends::*;
+
+/// The CPU backends that are linked in, and their tensors.
+pub(crate) mod cpu_backends {
+    #[cfg(feature = "flex")]
+    pub(crate) use burn::backend::{Flex, flex::FlexTensor};
+    #[cfg(feature = "ndarray")]
+    pub(crate) use burn::backend::{NdArray, ndarray::NdArrayTensor};
+}
+
+/// Calls `$implement!(Backend, Tensor, tensor_of)` for every CPU backend that is linked in; `tensor_of` makes a tensor from
+/// values and shape.
+macro_rules! for_each_cpu_backend {
+    ($implement:ident) => {
+        #[cfg(feature = "flex")]
+        $implement!(Flex, FlexTensor, $crate::cpu::slices::flex_tensor);
+        #[cfg(feature = "ndarray")]
+        $implement!(NdArray, NdArrayTensor, $crate::cpu::slices::ndarray_tensor);
+    };
+}
+pub(crate) use for_each_cpu_backend;
 
 #[cfg(feature = "flex")]
 pub(crate) fn flex_tensor(values: Vec<f32>, shape: Vec<usize>) -> FlexTensor {

@@ -51,7 +51,7 @@ impl Describe {
         if is_file(name) || SHIPPED.iter().any(|(shipped, _)| *shipped == name) {
             return recipe(&Overrides::default().settings(name, None)?, name);
         }
-        let known = Architecture::ALL.map(Architecture::name).into_iter().chain(SHIPPED.map(|(name, _)| name));
+        let known = Architecture::ALL.map(Architecture::name).into_iter().chain(SHIPPED.iter().map(|(name, _)| *name));
         let hint = did_you_mean(name, known);
         Err(Failure::new(USAGE, format!("no model or recipe `{name}`{hint}; `seqzoo list` shows all")))
     }

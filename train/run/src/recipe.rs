@@ -26,28 +26,8 @@ pub use seqzoo_datasets::scores::Metric;
 pub use seqzoo_datasets::settings::DataSettings;
 pub use seqzoo_tasks::{DropoutSettings, InvalidValue, ModelSpec, NetworkSettings};
 
-/// Embeds files of `train/recipes`.
-macro_rules! shipped {
-    ($($name:literal),* $(,)?) => {
-        /// Shipped recipes: name and text, in the order of listings.
-        pub const SHIPPED: [(&str, &str); [$($name),*].len()] =
-            [$(($name, include_str!(concat!("../../recipes/", $name, ".toml")))),*];
-    };
-}
-
-shipped![
-    "agreement",
-    "recall",
-    "names",
-    "imdb",
-    "pos",
-    "sentences",
-    "shakespeare",
-    "ptb",
-    "execute",
-    "temperatures",
-    "forecast"
-];
+/// Shipped recipes: name and text of every file of `train/recipes`, by name.
+pub const SHIPPED: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/recipes.rs"));
 
 /// A recipe: data, task, models and hyperparameters of one experiment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -147,7 +147,7 @@ impl Settings {
             }
             None => Err(SettingsError::UnknownRecipe {
                 name: recipe.to_owned(),
-                hint: did_you_mean(recipe, SHIPPED.map(|(name, _)| name)),
+                hint: did_you_mean(recipe, SHIPPED.iter().map(|(name, _)| *name)),
             }),
         }
     }

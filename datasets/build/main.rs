@@ -1,0 +1,7 @@
+//! Lists the manifests in `published`.
+
+mod toml_files;
+
+fn main() {
+    toml_files::list("published", "manifests.rs");
+}

@@ -100,7 +100,7 @@ impl BenchArgs {
     }
 
     /// Prints a measurement of `flops` floating-point operations.
-    fn tell(&self, subject: &Case, pass: &str, seconds: f64, flops: f64, more: Value) -> Result<(), Failure> {
+    fn print(&self, subject: &Case, pass: &str, seconds: f64, flops: f64, more: Value) -> Result<(), Failure> {
         let Case { cell, shape: [batch, time, input, hidden], fused } = *subject;
         let gflops = flops / seconds * 1e-9;
         let mut out = std::io::stdout().lock();

@@ -6,7 +6,7 @@ use seqzoo_kernels::{Activations, Execution};
 use serde_json::json;
 
 use super::BenchArgs;
-use super::measurement::{Case, layer, median, numbers, peak_memory, read, wait};
+use super::measurement::{Case, layer, median, peak_memory, random_input, run_layer, wait};
 use crate::failure::Failure;
 
 /// Benchmark time and memory of a layer's forward and backward pass over a growing number of time steps.
@@ -19,7 +19,7 @@ pub struct Growth {
     #[arg(long, value_name = "N", value_delimiter = ',', default_values_t = [100, 200, 400, 800, 1600, 3200])]
     time: Vec<usize>,
     #[command(flatten)]
-    manner: BenchArgs,
+    options: BenchArgs,
 }
 
 /// Batch size, input size, hidden size.
@@ -27,14 +27,14 @@ const SIZES: [usize; 3] = [32, 128, 256];
 
 impl Growth {
     pub fn run(&self) -> Result<(), Failure> {
-        let manner = &self.manner;
-        let device = manner.open()?;
-        let fused = manner.fused(&device);
+        let options = &self.options;
+        let device = options.open()?;
+        let fused = options.fused(&device);
         let activations = if self.recompute { Activations::Recomputed } else { Activations::Kept };
-        let execution = Execution { activations, ..manner.execution() };
+        let execution = Execution { activations, ..options.execution() };
         let [batch, input, hidden] = SIZES;
         let tracked = device.clone().autodiff();
-        for cell in manner.cells()? {
+        for cell in options.cells()? {
             let mut steps = self.time.clone();
             // Peak memory never decreases, so the longest sequence comes last.
             steps.sort_unstable();
@@ -42,14 +42,14 @@ impl Growth {
                 let shape = [batch, time, input, hidden];
                 let flops = 3.0 * (batch * time) as f64 * cell.flops_per_step(input, hidden) as f64;
                 let trained = layer(cell, shape, &tracked);
-                let leaf = Tensor::<3>::from_data(numbers(shape), &tracked).require_grad();
-                let seconds = median(manner.repeats(flops), || {
-                    drop(read(&trained, &leaf, execution).sum().backward());
+                let leaf = Tensor::<3>::from_data(random_input(shape), &tracked).require_grad();
+                let seconds = median(options.repeats(flops), || {
+                    drop(run_layer(&trained, &leaf, execution).sum().backward());
                     wait(&device);
                 });
                 let memory = peak_memory().map(|bytes| bytes >> 20);
                 let more = json!({ "recomputed": self.recompute, "peak_mib": memory });
-                manner.tell(&Case { cell, shape, fused }, "forward+backward", seconds, flops, more)?;
+                options.print(&Case { cell, shape, fused }, "forward+backward", seconds, flops, more)?;
             }
         }
         Ok(())

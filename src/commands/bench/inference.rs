@@ -6,14 +6,14 @@ use seqzoo_kernels::pooled;
 use serde_json::Value;
 
 use super::BenchArgs;
-use super::measurement::{Case, SHAPES, layer, median, numbers, read, wait};
+use super::measurement::{Case, SHAPES, layer, median, random_input, run_layer, wait};
 use crate::failure::Failure;
 
 /// Benchmark inference of recurrent layers: whole batches without autodiff, and single steps of one sequence.
 #[derive(Debug, Args)]
 pub struct Inference {
     #[command(flatten)]
-    manner: BenchArgs,
+    options: BenchArgs,
 }
 
 /// Input and hidden size of the single step.
@@ -23,10 +23,10 @@ const STEPS: usize = 200;
 
 impl Inference {
     pub fn run(&self) -> Result<(), Failure> {
-        let manner = &self.manner;
-        let device = manner.open()?;
-        let fused = manner.fused(&device);
-        for cell in manner.cells()? {
+        let options = &self.options;
+        let device = options.open()?;
+        let fused = options.fused(&device);
+        for cell in options.cells()? {
             self.step(&Case { cell, shape: [1, 1, STEP, STEP], fused }, &device)?;
             for shape in SHAPES {
                 self.batch(&Case { cell, shape, fused }, &device)?;
@@ -39,12 +39,12 @@ impl Inference {
         let Case { cell, shape, .. } = *subject;
         let [batch, time, input, hidden] = shape;
         let flops = (batch * time) as f64 * cell.flops_per_step(input, hidden) as f64;
-        let (layer, given) = (layer(cell, shape, device), Tensor::<3>::from_data(numbers(shape), device));
-        let seconds = median(self.manner.repeats(flops), || {
-            drop(read(&layer, &given, self.manner.execution()));
+        let (layer, given) = (layer(cell, shape, device), Tensor::<3>::from_data(random_input(shape), device));
+        let seconds = median(self.options.repeats(flops), || {
+            drop(run_layer(&layer, &given, self.options.execution()));
             wait(device);
         });
-        self.manner.tell(subject, "forward", seconds, flops, Value::Null)
+        self.options.print(subject, "forward", seconds, flops, Value::Null)
     }
 
     /// Times a step of the streaming kernel, or of the layer if the cell has none.
@@ -52,13 +52,13 @@ impl Inference {
         let Case { cell, shape, fused } = *subject;
         let flops = cell.flops_per_step(STEP, STEP) as f64;
         let layer = layer(cell, shape, device);
-        let data = numbers(shape);
-        let stream = if fused { layer.stream(None, self.manner.execution()) } else { None };
+        let data = random_input(shape);
+        let stream = if fused { layer.stream(None, self.options.execution()) } else { None };
         let (streaming, seconds) = match stream {
             Some(mut stream) => {
                 let input = data.try_to_vec::<f32>().expect("the data are f32");
                 let seconds = pooled(move || {
-                    median(self.manner.repeats, || {
+                    median(self.options.repeats, || {
                         for _ in 0..STEPS {
                             std::hint::black_box(stream.step(&input));
                         }
@@ -68,14 +68,14 @@ impl Inference {
             }
             None => {
                 let given = Tensor::<3>::from_data(data, device);
-                let seconds = median(self.manner.repeats, || {
-                    drop(read(&layer, &given, self.manner.execution()));
+                let seconds = median(self.options.repeats, || {
+                    drop(run_layer(&layer, &given, self.options.execution()));
                     wait(device);
                 });
                 (false, seconds)
             }
         };
         let subject = Case { fused: streaming, ..*subject };
-        self.manner.tell(&subject, "step", seconds, flops, Value::Null)
+        self.options.print(&subject, "step", seconds, flops, Value::Null)
     }
 }

@@ -7,30 +7,30 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::BenchArgs;
-use super::measurement::{Case, SHAPES, layer, median, numbers, read, wait};
+use super::measurement::{Case, SHAPES, layer, median, random_input, run_layer, wait};
 use crate::failure::Failure;
 
 /// Benchmark recurrent layers: forward only, and forward with backward.
 #[derive(Debug, Args)]
 pub struct Layers {
     #[command(flatten)]
-    manner: BenchArgs,
+    options: BenchArgs,
 }
 
 impl Layers {
     pub fn run(&self) -> Result<(), Failure> {
-        let manner = &self.manner;
-        let device = manner.open()?;
-        let fused = manner.fused(&device);
+        let options = &self.options;
+        let device = options.open()?;
+        let fused = options.fused(&device);
         let peak = product(&device);
         let mut out = std::io::stdout().lock();
-        if manner.json {
+        if options.json {
             writeln!(out, "{}", json!({ "pass": "matrix product", "size": PRODUCT, "gflops": peak }))?;
         } else {
             writeln!(out, "a matrix product of {PRODUCT} × {PRODUCT} × {PRODUCT}: {peak:.1} GFLOP/s")?;
         }
         drop(out);
-        for cell in manner.cells()? {
+        for cell in options.cells()? {
             for shape in SHAPES {
                 self.shape(&Case { cell, shape, fused }, &device)?;
             }
@@ -42,22 +42,22 @@ impl Layers {
         let Case { cell, shape, .. } = *subject;
         let [batch, time, input, hidden] = shape;
         let flops = (batch * time) as f64 * cell.flops_per_step(input, hidden) as f64;
-        let (repeats, execution) = (self.manner.repeats(flops), self.manner.execution());
+        let (repeats, execution) = (self.options.repeats(flops), self.options.execution());
         let tracked = device.clone().autodiff();
         let (inference, trained) = (layer(cell, shape, device), layer(cell, shape, &tracked));
-        let given = Tensor::<3>::from_data(numbers(shape), device);
-        let leaf = Tensor::<3>::from_data(numbers(shape), &tracked).require_grad();
+        let given = Tensor::<3>::from_data(random_input(shape), device);
+        let leaf = Tensor::<3>::from_data(random_input(shape), &tracked).require_grad();
         let forward = median(repeats, || {
-            drop(read(&inference, &given, execution));
+            drop(run_layer(&inference, &given, execution));
             wait(device);
         });
-        self.manner.tell(subject, "forward", forward, flops, Value::Null)?;
+        self.options.print(subject, "forward", forward, flops, Value::Null)?;
         let both = median(repeats, || {
-            let gradients = read(&trained, &leaf, execution).sum().backward();
+            let gradients = run_layer(&trained, &leaf, execution).sum().backward();
             drop(leaf.grad(&gradients).expect("the input requires a gradient"));
             wait(device);
         });
-        self.manner.tell(subject, "forward+backward", both, 3.0 * flops, Value::Null)
+        self.options.print(subject, "forward+backward", both, 3.0 * flops, Value::Null)
     }
 }
 

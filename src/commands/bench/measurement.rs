@@ -45,10 +45,10 @@ pub fn threads() -> usize {
 }
 
 /// Deterministic random input.
-pub fn numbers([batch, time, input, _]: Shape) -> TensorData {
+pub fn random_input([batch, time, input, _]: Shape) -> TensorData {
     let mut stream = Key::new(1, Purpose::Data).stream();
-    let numbers = (0..batch * time * input).map(|_| stream.random_range(-1.0f32..1.0)).collect();
-    TensorData::new::<f32, _>(numbers, [batch, time, input])
+    let values = (0..batch * time * input).map(|_| stream.random_range(-1.0f32..1.0)).collect();
+    TensorData::new::<f32, _>(values, [batch, time, input])
 }
 
 pub fn layer(cell: Architecture, [.., input, hidden]: Shape, device: &Device) -> Recurrent {
@@ -56,7 +56,7 @@ pub fn layer(cell: Architecture, [.., input, hidden]: Shape, device: &Device) ->
 }
 
 /// Runs a layer on full-length sequences.
-pub fn read(layer: &Recurrent, input: &Tensor<3>, execution: Execution) -> Tensor<3> {
+pub fn run_layer(layer: &Recurrent, input: &Tensor<3>, execution: Execution) -> Tensor<3> {
     let [batch, time, _] = input.dims();
     let lengths = Lengths::full(batch, time);
     let options = LayerOptions {

@@ -22,7 +22,7 @@ macro_rules! formats {
     };
 }
 
-formats![class_files, class_folders, conllu, csv, labeled_lines, text];
+formats![class_files, class_folders, conll, conllu, csv, fasttext, jsonl, labeled_lines, text];
 
 /// A file format.
 #[derive(Debug)]
@@ -121,8 +121,8 @@ mod tests {
 
     #[test]
     fn unknown_formats_and_options_are_refused_with_the_nearest_name() {
-        let error = Format::named("conlu").unwrap_err().to_string();
-        assert!(error.starts_with("data.format = conlu: unknown format (did you mean `conllu`?)"), "{error}");
+        let error = Format::named("labeled-line").unwrap_err().to_string();
+        assert!(error.starts_with("data.format = labeled-line: unknown format (did you mean `labeled-lines`?)"), "{error}");
         let options: Table = toml::from_str("seperator = \";\"").unwrap();
         let error = Format::named("csv").unwrap().check(&options).unwrap_err().to_string();
         assert!(error.contains("data.options.seperator") && error.contains("did you mean `separator`?"), "{error}");

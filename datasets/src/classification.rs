@@ -24,6 +24,7 @@ pub static DATA: DataSpec = DataSpec {
         Role::GROUPS,
     ],
     fields: &["labels", "naive_bayes"],
+    default_format: None,
     default_split: SplitRule::SHUFFLED,
     split_rules: &["shuffle", "rows", "every"],
     split_note: "whole texts are assigned to splits",

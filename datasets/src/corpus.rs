@@ -20,6 +20,7 @@ pub static DATA: DataSpec = DataSpec {
     task: "language-model",
     roles: &[Role::required("text", Content::Text, "Column of the texts.")],
     fields: &[],
+    default_format: Some("text"),
     default_split: SplitRule::Characters { validation: 0.1, test: 0.0 },
     split_rules: &["characters", "rows", "shuffle", "every"],
     split_note: "running text has no timestamps",

@@ -21,6 +21,7 @@ const TASK_FIELDS: [&str; 4] = ["labels", "naive_bayes", "season", "missing_step
 ///         Role::required("rating", Content::Other, "Column of the number to predict."),
 ///     ],
 ///     fields: &[],
+///     default_format: None,
 ///     default_split: SplitRule::SHUFFLED,
 ///     split_rules: &["shuffle", "rows", "every"],
 ///     split_note: "whole texts are assigned to splits",
@@ -37,6 +38,8 @@ pub struct DataSpec {
     /// Fields of `[data]` that this task reads, out of those that only some tasks read: `labels`, `naive_bayes`, `season`,
     /// `missing_steps`.
     pub fields: &'static [&'static str],
+    /// Format of files whose names mark no format; `None` if it is recognized by folders or the first line.
+    pub default_format: Option<&'static str>,
     /// Rule for rows without `data.split`.
     pub default_split: SplitRule,
     /// Values of `data.split.by` that are valid.

@@ -4,12 +4,14 @@
 //! options that it accepts; [`Format::read`] rejects any other option. [`reading`](crate::reading) handles containers, encodings and line
 //! ends, and [`DataSettings`](crate::settings::DataSettings) selects the columns.
 
+use std::path::Path;
+
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
 use crate::DataError;
 use crate::nearest::did_you_mean;
-use crate::reading::Input;
+use crate::reading::{Input, STANDARD_INPUT, is_blank};
 use crate::records::Records;
 
 /// Collects the `FORMAT` of each module.
@@ -35,6 +37,10 @@ pub struct Format {
     pub columns: &'static str,
     /// Options of `data.options` other than the [common ones](COMMON): name and description.
     pub options: &'static [(&'static str, &'static str)],
+    /// Endings of file names that mark the format, without the dot.
+    suffixes: &'static [&'static str],
+    /// Whether a line, the first one that is not blank, can only be in this format.
+    is_first_line: fn(&str) -> bool,
     /// Reads one file.
     read: fn(&Request) -> Result<Records, DataError>,
 }
@@ -78,6 +84,44 @@ impl Format {
         ALL.into_iter().find(|format| format.name == name).ok_or_else(unknown)
     }
 
+    /// The format of the files at a location: by the end of the first name, else `default`, else by folders or the first line.
+    ///
+    /// # Errors
+    /// If none is recognized, or the file cannot be read.
+    pub(crate) fn recognize(
+        location: &Path,
+        inputs: &[Input],
+        default: Option<&str>,
+    ) -> Result<&'static Self, DataError> {
+        let unknown = |detail: &str| {
+            let all = ALL.map(|format| format.name).join(", ");
+            let expected = format!("{}: {detail}; set it to one of {all}", location.display());
+            DataError::setting("data.format", "none", expected)
+        };
+        let Some(input) = inputs.first() else { return Err(unknown("no file to recognize the format of")) };
+        let (folder, file) = input.folder_and_file();
+        let file = file.to_lowercase();
+        let file = [".gz", ".zip"].iter().find_map(|end| file.strip_suffix(end)).unwrap_or(&file);
+        let suffix = file.rsplit_once('.').map_or("", |(_, suffix)| suffix);
+        if let Some(format) = ALL.into_iter().find(|format| format.suffixes.contains(&suffix)) {
+            return Ok(format);
+        }
+        if let Some(name) = default {
+            return Self::named(name);
+        }
+        if inputs.len() > 1 {
+            let is_location = location.file_name().is_some_and(|name| name == folder);
+            return Self::named(if is_location { "class-files" } else { "class-folders" });
+        }
+        if input.name() == Path::new(STANDARD_INPUT) {
+            return Err(unknown("the format of standard input is not recognized"));
+        }
+        let first = input.lines()?.find(|line| !line.as_ref().is_ok_and(|line| is_blank(&line.text))).transpose()?;
+        let first = first.map_or_else(String::new, |line| line.text.trim().to_owned());
+        let found = ALL.into_iter().find(|format| (format.is_first_line)(&first));
+        found.ok_or_else(|| unknown("the format is not recognized by the name or the first line"))
+    }
+
     /// Reads a file; `columns` are the names of the columns in use.
     ///
     /// # Errors
@@ -117,12 +161,14 @@ impl Format {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::path::Path;
 
     #[test]
     fn unknown_formats_and_options_are_refused_with_the_nearest_name() {
         let error = Format::named("labeled-line").unwrap_err().to_string();
-        assert!(error.starts_with("data.format = labeled-line: unknown format (did you mean `labeled-lines`?)"), "{error}");
+        assert!(
+            error.starts_with("data.format = labeled-line: unknown format (did you mean `labeled-lines`?)"),
+            "{error}"
+        );
         let options: Table = toml::from_str("seperator = \";\"").unwrap();
         let error = Format::named("csv").unwrap().check(&options).unwrap_err().to_string();
         assert!(error.contains("data.options.seperator") && error.contains("did you mean `separator`?"), "{error}");
@@ -152,5 +198,40 @@ mod tests {
             let file = format!("src/formats/{}.rs", format.name.replace('-', "_"));
             assert!(Path::new(env!("CARGO_MANIFEST_DIR")).join(&file).is_file(), "{file}");
         }
+    }
+    #[test]
+    fn formats_are_recognized_by_folders_names_and_first_lines() {
+        let dir = tempfile::tempdir().unwrap();
+        let of = |files: &[(&str, &str)], location: &str, default: Option<&str>| {
+            for (path, text) in files {
+                let path = dir.path().join(path);
+                std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+                std::fs::write(path, text).unwrap();
+            }
+            let location = Path::new(location);
+            let locator = crate::reading::Locator::new(dir.path(), &[], vec![location]);
+            let inputs = locator.find(location, false).unwrap().unwrap();
+            Format::recognize(location, &inputs, default).map(|format| format.name).map_err(|error| error.to_string())
+        };
+        let json = "\n{\"text\": \"a\"}\n";
+        for (path, text, format) in [
+            ("a.CSV", "x", "csv"),
+            ("a.tsv.gz", "x", "csv"),
+            ("a.jsonl", "x", "jsonl"),
+            ("a.txt", json, "jsonl"),
+            ("b.txt", " \n__label__a b\n", "fasttext"),
+            ("a.bio", "x", "conll"),
+            ("a.conllu", "x", "conllu"),
+            ("c.txt", "1\tDogs\t_\tNOUN\t_\t_\t_\t_\t_\t_\n", "conllu"),
+        ] {
+            // The bytes of a file need not be compressed to be read.
+            assert_eq!(of(&[(path, text)], path, None).as_deref(), Ok(format), "{path}");
+        }
+        assert_eq!(of(&[("r/pos/1.txt", "a"), ("r/neg/2.txt", "b")], "r", None).as_deref(), Ok("class-folders"));
+        assert_eq!(of(&[("n/a.txt", "a"), ("n/b.txt", "b")], "n", None).as_deref(), Ok("class-files"));
+        assert_eq!(of(&[("e.txt", json)], "e.txt", Some("text")).as_deref(), Ok("text"));
+        assert_eq!(of(&[("e.csv", "text\na\n")], "e.csv", Some("text")).as_deref(), Ok("csv"));
+        let error = of(&[("d.txt", "once upon a time")], "d.txt", None).unwrap_err();
+        assert!(error.starts_with("data.format = none: d.txt: ") && error.contains("csv, fasttext"), "{error}");
     }
 }

@@ -98,16 +98,13 @@ impl DataSettings {
         }
     }
 
-    /// Checks the values of data from files, and returns the format and the split rule.
-    fn check_files(&self, spec: &DataSpec) -> Result<(&'static Format, SplitRule), DataError> {
+    /// Checks the values of data from files, and returns the format, if it is given, and the split rule.
+    fn check_files(&self, spec: &DataSpec) -> Result<(Option<&'static Format>, SplitRule), DataError> {
         self.check_read(spec)?;
-        let Some(name) = &self.format else {
-            let known: Vec<&str> = crate::formats::ALL.iter().map(|format| format.name).collect();
-            let expected = format!("name a dataset (data.dataset) or the format of your files: {}", known.join(", "));
-            return Err(DataError::setting("data.format", "none", expected));
-        };
-        let format = Format::named(name)?;
-        format.check(&self.options)?;
+        let format = self.format.as_deref().map(Format::named).transpose()?;
+        if let Some(format) = format {
+            format.check(&self.options)?;
+        }
         let of_splits = [("train", &self.train), ("validation", &self.validation), ("test", &self.test)];
         let given = of_splits.into_iter().find(|(_, paths)| !paths.is_empty());
         if let (false, Some((field, paths))) = (self.files.is_empty(), given) {
@@ -117,6 +114,11 @@ impl DataSettings {
         if let (true, true, Some((field, paths))) = (self.files.is_empty(), self.train.is_empty(), given) {
             let expected = "needs the files of the training split too (data.train)";
             return Err(DataError::setting(format!("data.{field}"), paths.list(), expected));
+        }
+        if format.is_none() && self.files.is_empty() && self.train.is_empty() {
+            let expected =
+                "name a dataset (data.dataset), your files (data.files), or their format if they are given later";
+            return Err(DataError::setting("data.format", "none", expected));
         }
         if let (Some(rule), false) = (&self.split, self.validation.is_empty()) {
             let expected = "conflicts with data.validation, the files of the validation split; remove one of the two";
@@ -146,7 +148,8 @@ impl DataSettings {
     ) -> Result<Splits, DataError> {
         let (format, rule) = self.check_files(spec)?;
         if self.files.is_empty() && self.train.is_empty() {
-            return Err(DataError::NoFile { format: format.name.to_owned() });
+            let format = format.map_or_else(String::new, |format| format.name.to_owned());
+            return Err(DataError::NoFile { format });
         }
         let loader = Loader::new(self, format, data_dir, spec, published);
         let [train, validation, test] = if !self.files.is_empty() {
@@ -213,7 +216,8 @@ impl Described {
 /// Reads files of one format.
 struct Loader<'a> {
     settings: &'a DataSettings,
-    format: &'static Format,
+    /// Recognized for each location if it is not given.
+    format: Option<&'static Format>,
     data_dir: &'a Path,
     spec: &'static DataSpec,
     /// The manifest and the values that override its section.
@@ -226,7 +230,7 @@ struct Loader<'a> {
 impl<'a> Loader<'a> {
     fn new(
         settings: &'a DataSettings,
-        format: &'static Format,
+        format: Option<&'static Format>,
         data_dir: &'a Path,
         spec: &'static DataSpec,
         published: Option<(&'a Manifest, &'a DataSettings)>,
@@ -271,8 +275,10 @@ impl<'a> Loader<'a> {
                 (None, Some(manifest)) => return Err(manifest.missing(self.data_dir, path)),
                 (None, None) => return Err(absent(&self.data_dir.join(path))),
             };
+            let recognized = || Format::recognize(path, &inputs, self.spec.default_format);
+            let format = self.format.map_or_else(recognized, Ok)?;
             for input in &inputs {
-                records.append(self.format.read(input, &self.settings.options, &names)?)?;
+                records.append(format.read(input, &self.settings.options, &names)?)?;
             }
         }
         if let (Some(rows), Some(file)) = (self.settings.rows, records.file())

@@ -33,6 +33,7 @@ pub static DATA: DataSpec = DataSpec {
         ),
     ],
     fields: &["season", "missing_steps"],
+    default_format: Some("csv"),
     default_split: SplitRule::Rows { validation: 0.15, test: 0.15 },
     split_rules: &["rows", "time"],
     split_note: "a series is split in its order",

@@ -36,7 +36,8 @@ pub struct DataSettings {
     /// fields of this section; of a generated one, only `columns` and `naive_bayes` can be set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dataset: Option<String>,
-    /// Format of the files, such as `csv` or `conllu`; `seqzoo list formats` shows all. Required without `dataset`.
+    /// Format of the files, such as `csv` or `conllu`; `seqzoo list formats` shows all. By default recognized: by the end of the file
+    /// name, such as `.csv`; else `text` for language models and `csv` for forecasting; else by folders or the first line.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub format: Option<String>,
     /// Files or folders, as one path or a list, that `split` divides into the training, validation and test split. Relative paths start at

@@ -22,6 +22,7 @@ pub static DATA: DataSpec = DataSpec {
         Role::required("tags", Content::Other, "Column of the tags, one per token."),
     ],
     fields: &["labels"],
+    default_format: None,
     default_split: SplitRule::SHUFFLED,
     split_rules: &["shuffle", "rows", "every"],
     split_note: "whole sentences are assigned to splits",

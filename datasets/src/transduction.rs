@@ -21,6 +21,7 @@ pub static DATA: DataSpec = DataSpec {
         Role::GROUPS,
     ],
     fields: &[],
+    default_format: None,
     default_split: SplitRule::SHUFFLED,
     split_rules: &["shuffle", "rows", "every"],
     split_note: "whole pairs are assigned to splits",

@@ -188,7 +188,8 @@ pub fn data_dir(given: Option<&Path>) -> PathBuf {
 /// Checks that a recipe trains on a CSV file of the user, and that its target column is specified.
 fn check_table(recipe: &Recipe) -> Result<(), Failure> {
     let is_table = recipe.dataset().is_some_and(|dataset| matches!(dataset.origin, Origin::Table));
-    if !is_table && recipe.data.format.as_deref() != Some("csv") {
+    let is_csv = recipe.data.format.as_deref().map_or(recipe.data.dataset.is_none(), |format| format == "csv");
+    if !is_table && !is_csv {
         let message = format!("--csv: dataset {} is not a table; use `seqzoo train forecast`", recipe.data_name());
         return Err(Failure::new(USAGE, message));
     }

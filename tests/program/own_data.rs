@@ -4,7 +4,7 @@ use std::fs;
 /// A recipe for a classifier of the texts in `reviews.csv`.
 fn recipe(data: &str) -> String {
     format!(
-        "summary = \"reviews\"\nmodels = [\"gru\"]\n[data]\nformat = \"csv\"\nfiles = \"reviews.csv\"\n\
+        "summary = \"reviews\"\nmodels = [\"gru\"]\n[data]\nfiles = \"reviews.csv\"\n\
          columns = {{ text = \"review\", label = \"sentiment\" }}\n{data}\n[task]\nkind = \"classification\"\n\
          [network]\nhidden_sizes = [4]\n[training]\nepochs = 1\nbatch_size = 8\nlearning_rate = 1e-2\n"
     )

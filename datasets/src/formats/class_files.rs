@@ -16,6 +16,8 @@ pub(super) static FORMAT: Format = Format {
         ("max_characters", "maximum length of a text; a longer line is an error"),
         ("no_digits", "whether a digit or a control character in a text is an error"),
     ],
+    suffixes: &[],
+    is_first_line: |_| false,
     read,
 };
 

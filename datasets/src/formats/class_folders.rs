@@ -18,6 +18,8 @@ pub(super) static FORMAT: Format = Format {
         "classes",
         "labels by folder name, if they differ from it: { neg = \"negative\", pos = \"positive\" }",
     )],
+    suffixes: &[],
+    is_first_line: |_| false,
     read,
 };
 

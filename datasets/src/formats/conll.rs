@@ -20,6 +20,8 @@ pub(super) static FORMAT: Format = Format {
         ),
         ("comment", "the beginning of lines to skip, such as \"# \""),
     ],
+    suffixes: &["conll", "bio", "iob", "iob2", "bioes"],
+    is_first_line: |_| false,
     read,
 };
 

@@ -11,6 +11,8 @@ pub(super) static FORMAT: Format = Format {
     summary: "CoNLL-U of Universal Dependencies, one row per sentence; multiword tokens and empty nodes are left out",
     columns: "id, form, lemma, upos, xpos, feats, head, deprel, deps, misc: one item per word",
     options: &[],
+    suffixes: &["conllu"],
+    is_first_line: |line| line.starts_with("# sent_id") || crate::conllu::is_row(line) == Some(true),
     read,
 };
 

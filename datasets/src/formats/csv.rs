@@ -19,6 +19,8 @@ pub(super) static FORMAT: Format = Format {
         ("names", "names of the columns, if the file has no header"),
         ("quotes", "whether \" quotes fields (default), rather than being an ordinary character"),
     ],
+    suffixes: &["csv", "tsv"],
+    is_first_line: |_| false,
     read,
 };
 

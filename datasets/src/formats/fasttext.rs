@@ -13,8 +13,13 @@ pub(super) static FORMAT: Format = Format {
     summary: "one text per line after one or more labels such as __label__positive; blank lines are skipped",
     columns: "text, label (the first one), labels (a list)",
     options: &[("prefix", "the beginning of a label; \"__label__\" by default")],
+    suffixes: &[],
+    is_first_line: |line| line.starts_with(PREFIX),
     read,
 };
+
+/// The beginning of a label by default.
+const PREFIX: &str = "__label__";
 
 #[derive(Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -24,7 +29,7 @@ struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { prefix: "__label__".to_owned() }
+        Self { prefix: PREFIX.to_owned() }
     }
 }
 

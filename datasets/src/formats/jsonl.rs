@@ -17,6 +17,8 @@ pub(super) static FORMAT: Format = Format {
     summary: "JSON Lines: one object per line; lists of texts are columns of lists, and blank lines are skipped",
     columns: "the keys of the objects; a key of a nested object is `outer.inner`",
     options: &[],
+    suffixes: &["jsonl", "ndjson"],
+    is_first_line: |line| line.starts_with('{'),
     read,
 };
 

@@ -13,6 +13,8 @@ pub(super) static FORMAT: Format = Format {
     summary: "one text per line after its label and whitespace; blank lines are skipped",
     columns: "text, label, sublabel",
     options: &[("sublabel", "the character that separates a label from a finer one, such as \":\"")],
+    suffixes: &[],
+    is_first_line: |_| false,
     read,
 };
 

@@ -6,8 +6,15 @@ use crate::reading::is_blank;
 use crate::records::{Column, Records};
 
 /// The format.
-pub(super) static FORMAT: Format =
-    Format { name: "text", summary: "running text, the whole file as one row", columns: "text", options: &[], read };
+pub(super) static FORMAT: Format = Format {
+    name: "text",
+    summary: "running text, the whole file as one row",
+    columns: "text",
+    options: &[],
+    suffixes: &[],
+    is_first_line: |_| false,
+    read,
+};
 
 fn read(request: &Request) -> Result<Records, DataError> {
     let name = request.input.name();

@@ -123,7 +123,7 @@ fn columns_and_fields_of_a_dataset_for_another_task_are_not_read() {
 fn invalid_values_are_refused_with_the_field_and_the_way_out() {
     let own = "format = \"csv\"\ncolumns = { text = \"text\", label = \"mark\" }\n";
     for (text, parts) in [
-        ("".to_owned(), ["data.format = none", "csv"]),
+        ("".to_owned(), ["data.format = none", "data.files"]),
         ("dataset = \"nmes\"".to_owned(), ["data.dataset = nmes", "did you mean `names`?"]),
         ("format = \"cvs\"".to_owned(), ["data.format = cvs", "did you mean `csv`?"]),
         ("dataset = \"recall\"\nfiles = \"a.csv\"".to_owned(), ["data.files", "recall is generated"]),

@@ -7,14 +7,25 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::BenchArgs;
-use super::measurement::{Case, SHAPES, layer, median, random_input, run_layer, wait};
+use super::measurement::{Case, SHAPES, Shape, layer, median, random_input, run_layer, wait};
 use crate::failure::Failure;
 
 /// Benchmark recurrent layers: forward only, and forward with backward.
 #[derive(Debug, Args)]
 pub struct Layers {
+    /// Batch, time steps, input size and hidden size to time, such as 64x50x64x64 [default: shapes of common benchmarks]
+    #[arg(long, value_name = "BxTxIxH", value_parser = shape)]
+    shape: Option<Shape>,
     #[command(flatten)]
     options: BenchArgs,
+}
+
+/// Parses a shape such as `64x50x64x64`.
+fn shape(text: &str) -> Result<Shape, String> {
+    let sizes: Option<Vec<usize>> = text.split('x').map(|size| size.parse().ok()).collect();
+    let sizes = sizes.filter(|sizes| sizes.iter().all(|size| (1..=4_096).contains(size)));
+    let shape = sizes.and_then(|sizes| Shape::try_from(sizes).ok());
+    shape.ok_or_else(|| "expected four sizes from 1 to 4096, such as 64x50x64x64".to_owned())
 }
 
 impl Layers {
@@ -31,14 +42,14 @@ impl Layers {
         }
         drop(out);
         for cell in options.cells()? {
-            for shape in SHAPES {
-                self.shape(&Case { cell, shape, fused }, &device)?;
+            for &shape in self.shape.as_ref().map_or(&SHAPES[..], std::slice::from_ref) {
+                self.measure(&Case { cell, shape, fused }, &device)?;
             }
         }
         Ok(())
     }
 
-    fn shape(&self, subject: &Case, device: &Device) -> Result<(), Failure> {
+    fn measure(&self, subject: &Case, device: &Device) -> Result<(), Failure> {
         let Case { cell, shape, .. } = *subject;
         let [batch, time, input, hidden] = shape;
         let flops = (batch * time) as f64 * cell.flops_per_step(input, hidden) as f64;

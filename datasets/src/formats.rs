@@ -11,7 +11,7 @@ use toml::{Table, Value};
 
 use crate::DataError;
 use crate::nearest::did_you_mean;
-use crate::reading::{Input, STANDARD_INPUT, is_blank};
+use crate::reading::{Input, NOT_UTF_8, STANDARD_INPUT, is_blank};
 use crate::records::Records;
 
 /// Collects the `FORMAT` of each module.
@@ -109,7 +109,8 @@ impl Format {
         if let Some(name) = default {
             return Self::named(name);
         }
-        if inputs.len() > 1 {
+        let is_folder = location.file_name().is_none_or(|name| name != std::ffi::OsStr::new(input.folder_and_file().1));
+        if inputs.len() > 1 || is_folder && input.name() != Path::new(STANDARD_INPUT) {
             let is_location = location.file_name().is_some_and(|name| name == folder);
             return Self::named(if is_location { "class-files" } else { "class-folders" });
         }
@@ -139,7 +140,15 @@ impl Format {
             }
         };
         let latin = latin_1.then(|| input.clone().latin_1());
-        (self.read)(&Request { input: latin.as_ref().unwrap_or(input), options, columns })
+        let read = (self.read)(&Request { input: latin.as_ref().unwrap_or(input), options, columns });
+        read.map_err(|error| match error {
+            DataError::Line { path, line, detail } if detail == NOT_UTF_8 => {
+                let detail =
+                    format!("{detail}, or set data.options.encoding to \"latin-1\" if it is Latin-1 (ISO 8859-1)");
+                DataError::Line { path, line, detail }
+            }
+            error => error,
+        })
     }
 
     /// Checks the names of options.
@@ -199,6 +208,7 @@ mod tests {
             assert!(Path::new(env!("CARGO_MANIFEST_DIR")).join(&file).is_file(), "{file}");
         }
     }
+
     #[test]
     fn formats_are_recognized_by_folders_names_and_first_lines() {
         let dir = tempfile::tempdir().unwrap();
@@ -229,6 +239,8 @@ mod tests {
         }
         assert_eq!(of(&[("r/pos/1.txt", "a"), ("r/neg/2.txt", "b")], "r", None).as_deref(), Ok("class-folders"));
         assert_eq!(of(&[("n/a.txt", "a"), ("n/b.txt", "b")], "n", None).as_deref(), Ok("class-files"));
+        assert_eq!(of(&[("single/a.txt", "a")], "single", None).as_deref(), Ok("class-files"));
+        assert_eq!(of(&[("nested/pos/a.txt", "a")], "nested", None).as_deref(), Ok("class-folders"));
         assert_eq!(of(&[("e.txt", json)], "e.txt", Some("text")).as_deref(), Ok("text"));
         assert_eq!(of(&[("e.csv", "text\na\n")], "e.csv", Some("text")).as_deref(), Ok("csv"));
         let error = of(&[("d.txt", "once upon a time")], "d.txt", None).unwrap_err();

@@ -105,6 +105,10 @@ impl DataSettings {
         if let Some(format) = format {
             format.check(&self.options)?;
         }
+        if let Some(label) = (1..self.labels.len()).find(|&index| self.labels[..index].contains(&self.labels[index])) {
+            let expected = "each label once; remove the duplicate";
+            return Err(DataError::setting("data.labels", &self.labels[label], expected));
+        }
         let of_splits = [("train", &self.train), ("validation", &self.validation), ("test", &self.test)];
         let given = of_splits.into_iter().find(|(_, paths)| !paths.is_empty());
         if let (false, Some((field, paths))) = (self.files.is_empty(), given) {
@@ -273,18 +277,25 @@ impl<'a> Loader<'a> {
                 // Copies of a published dataset often lack the test split.
                 (None, Some(_)) if field == "test" => continue,
                 (None, Some(manifest)) => return Err(manifest.missing(self.data_dir, path)),
-                (None, None) => return Err(absent(&self.data_dir.join(path))),
+                (None, None) => return Err(absent(&self.data_dir.join(path), &self.settings.archives)),
             };
             let recognized = || Format::recognize(path, &inputs, self.spec.default_format);
             let format = self.format.map_or_else(recognized, Ok)?;
             for input in &inputs {
-                records.append(format.read(input, &self.settings.options, &names)?)?;
+                records.append(format.read(input, &self.settings.options, &names)?, &names)?;
             }
         }
         if let (Some(rows), Some(file)) = (self.settings.rows, records.file())
             && records.len() != rows
         {
-            return Err(DataError::damaged(file, format!("{} of {rows} rows", records.len())));
+            let found = records.len();
+            return Err(match manifest {
+                Some(_) => DataError::damaged(file, format!("{found} of {rows} rows")),
+                None => {
+                    let expected = format!("{} has {found} rows; correct the number or remove it", file.display());
+                    DataError::setting("data.rows", rows, expected)
+                }
+            });
         }
         if let (true, Some(file)) = (field != "files" && records.is_empty(), records.file()) {
             return Err(DataError::invalid(file, format!("no rows for data.{field}")));
@@ -319,13 +330,17 @@ impl<'a> Loader<'a> {
 #[cfg(test)]
 mod tests;
 
-/// The error for a location without files.
-fn absent(path: &Path) -> DataError {
+/// The error for a location without files, which no archive contains either.
+fn absent(path: &Path, archives: &Paths) -> DataError {
     if path.ancestors().skip(1).any(Path::is_file) {
         return DataError::invalid(path, "the archive has no such file");
     }
     match path.metadata() {
         Ok(_) => DataError::invalid(path, "the folder has no files"),
+        Err(_) if !archives.is_empty() => {
+            let detail = format!("not found, neither as a file nor in data.archives ({})", archives.list());
+            DataError::invalid(path, detail)
+        }
         Err(error) => DataError::unreadable(path, error),
     }
 }

@@ -10,7 +10,7 @@ pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
         strsim::damerau_levenshtein(&name, &candidate).min(strsim::damerau_levenshtein(&name, last))
     };
     let best = known.into_iter().min_by_key(|candidate| distance(candidate))?;
-    (distance(best) <= 1 + best.chars().count() / 3).then_some(best)
+    (distance(best) <= (name.chars().count() / 2).max(1)).then_some(best)
 }
 
 /// " (did you mean `…`?)", or an empty string.

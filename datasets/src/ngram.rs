@@ -43,7 +43,8 @@ impl NGrams {
     pub fn loss(&self, tokens: &[u32]) -> (usize, f64) {
         let log = |index: usize| self.probability(&tokens[..index], tokens[index]).ln();
         let count = tokens.len().saturating_sub(1);
-        (count, -(1..tokens.len()).map(log).sum::<f64>() / count.max(1) as f64)
+        // Sums of rounded probabilities may exceed one.
+        (count, (-(1..tokens.len()).map(log).sum::<f64>() / count.max(1) as f64).max(0.0))
     }
 
     /// The probability of `token` after `before`.

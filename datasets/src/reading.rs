@@ -20,6 +20,7 @@ mod lines;
 
 pub use input::Input;
 pub(crate) use input::Locator;
+pub(crate) use lines::NOT_UTF_8;
 pub use lines::{Line, Lines};
 
 /// The path of standard input.

@@ -330,38 +330,56 @@ impl Records {
         Self { columns, rows: rows.len(), files: self.files.clone(), places, header: self.header }
     }
 
-    /// Appends the rows of other records, which must have the same columns.
+    /// Appends the rows of other records. Columns in `used` must be in both, in any order; others are dropped unless both have them.
     ///
     /// # Errors
-    /// If the columns differ.
-    pub fn append(&mut self, other: Self) -> Result<(), DataError> {
+    /// If a column in use is missing in one of the two, or has another type.
+    pub fn append(&mut self, mut other: Self, used: &[&str]) -> Result<(), DataError> {
         if self.columns.is_empty() {
             *self = other;
             return Ok(());
         }
-        let mut same = self.names().eq(other.names());
-        let found = other.names().map(quoted).collect::<Vec<_>>().join(", ");
-        if same {
-            let file = other.file().map(Path::to_owned);
-            let offset = self.files.len();
-            self.files.extend(other.files);
-            let moved = other.places.into_iter().map(|place| Place { file: place.file + offset, ..place });
-            self.places.extend(moved);
-            self.rows += other.rows;
-            for ((_, column), (_, more)) in self.columns.iter_mut().zip(other.columns) {
-                same &= column.append(more);
+        let list = |records: &Self| records.names().map(quoted).collect::<Vec<_>>().join(", ");
+        let file = other.file().map(Path::to_owned);
+        if !self.names().eq(other.names()) {
+            let differs = |name: &&&str| self.count(name) != other.count(name);
+            if let Some(name) = used.iter().find(differs) {
+                let (found, expected) = (list(&other), list(self));
+                let detail = format!(
+                    "column {} differs: the columns are {found}, but those of the previous files are {expected}",
+                    quoted(name)
+                );
+                return Err(DataError::of_records(file.as_deref(), detail));
             }
-            if same {
-                return Ok(());
-            }
-            return Err(DataError::of_records(
-                file.as_deref(),
-                "columns differ in type from those of the previous files",
-            ));
+            let is_in_both = |name: &str| self.count(name) == 1 && other.count(name) == 1;
+            let both: Vec<String> = self.names().filter(|name| is_in_both(name)).map(str::to_owned).collect();
+            *self = std::mem::take(self).select_columns(&both);
+            other = other.select_columns(&both);
         }
-        let expected = self.names().map(quoted).collect::<Vec<_>>().join(", ");
-        let detail = format!("the columns are {found}, but those of the previous files are {expected}");
-        Err(DataError::of_records(other.file(), detail))
+        let offset = self.files.len();
+        self.files.extend(other.files);
+        self.places.extend(other.places.into_iter().map(|place| Place { file: place.file + offset, ..place }));
+        self.rows += other.rows;
+        for ((name, column), (_, more)) in self.columns.iter_mut().zip(other.columns) {
+            if !column.append(more) {
+                let detail = format!("column {} differs in type from that of the previous files", quoted(name));
+                return Err(DataError::of_records(file.as_deref(), detail));
+            }
+        }
+        Ok(())
+    }
+
+    /// Number of columns with a name.
+    fn count(&self, name: &str) -> usize {
+        self.names().filter(|&other| other == name).count()
+    }
+
+    /// The columns with these names, each of which one column has, in this order.
+    fn select_columns(mut self, names: &[String]) -> Self {
+        let position = |name: &String| names.iter().position(|wanted| wanted == name);
+        self.columns.retain(|(name, _)| position(name).is_some());
+        self.columns.sort_by_key(|(name, _)| position(name));
+        self
     }
 
     /// Replaces each text of a column, or each item of its lists.

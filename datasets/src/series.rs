@@ -108,8 +108,9 @@ impl Series {
     /// not equal, or a column is constant in the training split.
     pub fn from_records(splits: &Splits) -> Result<Self, DataError> {
         let mut records = splits.train.clone();
-        records.append(splits.validation.clone())?;
-        records.append(splits.test.clone())?;
+        let used = splits.columns.names();
+        records.append(splits.validation.clone(), &used)?;
+        records.append(splits.test.clone(), &used)?;
         let rows = records.len();
         // Report a missing column first: it is the more likely mistake.
         let used = Used::find(&records, &splits.columns)?;

@@ -1,7 +1,7 @@
 //! The data of a recipe: a named dataset, or files of a known format with columns by role and a split rule.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -10,6 +10,7 @@ use toml::Table;
 use crate::baselines::NaiveBayesFeatures;
 use crate::cleaning::Cleaning;
 use crate::columns::Columns;
+use crate::reading::STANDARD_INPUT;
 use crate::split_rule::SplitRule;
 
 /// The `[data]` section of a recipe and of a manifest.
@@ -36,8 +37,8 @@ pub struct DataSettings {
     /// fields of this section; of a generated one, only `columns` and `naive_bayes` can be set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dataset: Option<String>,
-    /// Format of the files, such as `csv` or `conllu`; `seqzoo list formats` shows all. By default recognized: by the end of the file
-    /// name, such as `.csv`; else `text` for language models and `csv` for forecasting; else by folders or the first line.
+    /// Format of the files, such as `csv` or `conllu`; `seqzoo list formats` shows all. Recognized by default: by the suffix of
+    /// the file name, such as `.csv`; else `text` for language models and `csv` for forecasting; else by folders or the first line.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub format: Option<String>,
     /// Files or folders, as one path or a list, that `split` divides into the training, validation and test split. Relative paths start at
@@ -81,7 +82,7 @@ pub struct DataSettings {
     pub distinct: Option<bool>,
     /// Rule that divides the rows into splits. `{ by = "shuffle", validation = 0.1, test = 0.1, seed = 0, stratify = true }` shuffles them,
     /// with the same fractions of each label if stratified; `{ by = "rows", validation = 0.15, test = 0.15 }` uses the last rows, `by =
-    /// "characters"` the last characters of running text; `{ by = "every", validation = 5 }` uses every fifth row for validation;
+    /// "characters"` the last characters of running text, even within a word; `{ by = "every", validation = 5 }` uses every fifth row for validation;
     /// `{ by = "time", validation = "1988-01-01", test = "1989-01-01" }` names the first timestamps of the splits. By default, a tenth of
     /// the characters is the validation split for language models, 15 % and 15 % of the rows are the validation and test splits for
     /// forecasting, and a shuffled tenth is the validation split otherwise.
@@ -156,6 +157,18 @@ impl DataSettings {
     /// The files, for messages.
     pub fn file_list(&self) -> String {
         if self.files.is_empty() { &self.train } else { &self.files }.list()
+    }
+
+    /// The first of the user's own files that does not exist below `dir`; `None` if archives are searched too.
+    pub fn missing_files(&self, dir: &Path) -> Option<&Path> {
+        let all = [&self.files, &self.train, &self.validation, &self.test].into_iter().flat_map(|Paths(paths)| paths);
+        let is_missing = |path: &&PathBuf| {
+            // ARCHIVE/FILE
+            let in_archive = || dir.join(path).ancestors().skip(1).any(Path::is_file);
+            *path != Path::new(STANDARD_INPUT) && !dir.join(path).exists() && !in_archive()
+        };
+        let is_own = self.dataset.is_none() && self.archives.is_empty();
+        all.filter(|_| is_own).find(is_missing).map(PathBuf::as_path)
     }
 
     /// Values of `self`, else of `base`.

@@ -1,8 +1,10 @@
 //! Timestamp formats, and the time step of a series.
 //!
-//! Timestamps of digits only (`20240131`, `202401`, `202452`, `2024013113`) may be dates or plain numbers. They are dates if every value
-//! of the column is a date and the steps are equal, else numbers. The same rule determines whether six digits are months or weeks. Weeks are ISO 8601 weeks (`202452`, `2024-W52`), unless only the epidemiological weeks of the CDC (Sunday
-//! to Saturday) fit the column: the two systems have week 53 in different years.
+//! Timestamps of digits only (`20240131`, `202401`, `202452`, `2024031`, `2024013113`) may be dates or plain numbers. They are dates if
+//! every value of the column is a date and the steps are equal, else numbers; six digits with a year of two digits (`240131`) are dates
+//! only if they have no equal steps as numbers. The same rule determines whether six digits are months or weeks. Weeks are ISO 8601 weeks
+//! (`202452`, `2024-W52`), unless only the epidemiological weeks of the CDC (Sunday to Saturday) fit the column: the two systems have
+//! week 53 in different years.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -127,7 +129,7 @@ impl TimeStep {
                     missing => format!("{missing} steps are missing"),
                 };
                 let detail = format!("{missing} between `{before}` and `{time}`, at a step of {step}");
-                (row, format!("{detail}; fill them in, {INSTEAD}"))
+                (row, format!("{detail}; fill them in, allow them with data.missing_steps, {INSTEAD}"))
             }
             _ => (row, format!("`{time}` is not {step} after `{before}`; correct it, {INSTEAD}")),
         })
@@ -331,6 +333,15 @@ mod tests {
             ("201440", TimeStep::EpiWeeks(2), 30, "201545", "201547"),
             ("2026-W01", TimeStep::Weeks(1), 53, "2026-W53", "2027-W01"),
             ("2024W40", TimeStep::Weeks(1), 30, "2025W17", "2025W18"),
+            ("2014-W01", TimeStep::EpiWeeks(1), 53, "2014-W53", "2015-W01"),
+            ("1990Q1", TimeStep::Months(3), 30, "1997Q2", "1997Q3"),
+            ("1999-Q4", TimeStep::Months(3), 5, "2000-Q4", "2001-Q1"),
+            ("2023364", TimeStep::Seconds(DAY), 30, "2024028", "2024029"),
+            ("2023-364", TimeStep::Seconds(DAY), 30, "2024-028", "2024-029"),
+            ("240120", TimeStep::Seconds(DAY), 30, "240218", "240219"),
+            ("2023/11/20", TimeStep::Seconds(DAY), 30, "2023/12/19", "2023/12/20"),
+            ("2023/11/20 23:30", TimeStep::Seconds(HOUR), 30, "2023/11/22 04:30", "2023/11/22 05:30"),
+            ("20240131T2330", TimeStep::Seconds(HOUR), 30, "20240202T0430", "20240202T0530"),
             ("2024013100", TimeStep::Seconds(HOUR), 48, "2024020123", "2024020200"),
             ("202401312300", TimeStep::Seconds(15 * MINUTE), 30, "202402010615", "202402010630"),
             ("20240131235930", TimeStep::Seconds(30), 30, "20240201001400", "20240201001430"),
@@ -344,9 +355,16 @@ mod tests {
 
     #[test]
     fn numbers_that_only_start_like_dates_remain_numbers() {
-        for (first, size) in
-            [("20240120", 1), ("202040", 1), ("2024013120", 1), ("1712010100", 3600), ("100101", 1), ("99999999", 1)]
-        {
+        for (first, size) in [
+            ("20240120", 1),
+            ("202040", 1),
+            ("2024013120", 1),
+            ("1712010100", 3600),
+            ("100101", 1),
+            ("99999999", 1),
+            ("1024001", 1),
+            ("2024350", 1),
+        ] {
             let times = column(first, TimeStep::Count(size), 40);
             assert_eq!(TimeStep::between(&times, 0, |row| row + 2), Ok(TimeStep::Count(size)), "{first}");
         }

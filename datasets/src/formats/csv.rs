@@ -1,4 +1,4 @@
-//! Separated values (CSV, TSV), usually with a header; comma, semicolon and tab are detected as separators.
+//! Separated values (CSV, TSV), usually with a header; comma, semicolon, tab and vertical bar are detected as separators.
 
 use std::path::Path;
 
@@ -51,6 +51,13 @@ fn read(request: &Request) -> Result<Records, DataError> {
     let text = text.trim_end_matches([' ', '\r', '\n']);
     let separator = separator.unwrap_or_else(|| frequent_separator(text));
     let mut rows = rows(path, text, separator, quotes)?;
+    if let Some(last) = rows.last().filter(|_| quotes)
+        && ends_in_quotes(&text[last.start..], separator)
+    {
+        let detail = "a quotation mark opens a field in this row, and none closes it; close it, or set data.options.quotes \
+                      to false if quotation marks are ordinary characters";
+        return Err(DataError::line(path, last.line, detail));
+    }
     while rows.last().is_some_and(|row| row.fields.iter().all(str::is_empty)) {
         rows.pop();
     }
@@ -81,6 +88,8 @@ fn read(request: &Request) -> Result<Records, DataError> {
 struct Row {
     /// 1-based number of its first line.
     line: usize,
+    /// Its position in the text, in bytes.
+    start: usize,
     fields: StringRecord,
 }
 
@@ -108,18 +117,31 @@ fn rows(path: &Path, text: &str, separator: u8, quotes: bool) -> Result<Vec<Row>
             let detail = "empty line between rows; fill in its values or delete it";
             return Err(DataError::line(path, line - 1, detail));
         }
-        rows.push(Row { line, fields });
+        rows.push(Row { line, start, fields });
     }
     Ok(rows)
 }
 
-/// The most frequent of comma, semicolon and tab outside quotes in the first line.
+/// Whether a text that starts with a row ends inside a quoted field.
+fn ends_in_quotes(text: &str, separator: u8) -> bool {
+    let (mut quoted, mut may_open) = (false, true);
+    for byte in text.bytes() {
+        let is_mark = byte == b'"';
+        let closes = is_mark && quoted;
+        quoted = is_mark && may_open || quoted && !is_mark;
+        // A field opens after a separator or a line end; a doubled quotation mark closes and opens it again.
+        may_open = !quoted && (closes || byte == separator || matches!(byte, b'\n' | b'\r'));
+    }
+    quoted
+}
+
+/// The most frequent of comma, semicolon, tab and vertical bar outside quotes in the first line.
 fn frequent_separator(text: &str) -> u8 {
     // Skip leading empty lines, but not a leading tab, which separates a column without a name.
     let header = text.trim_start_matches([' ', '\r', '\n']).lines().next().unwrap_or_default();
     let unquoted: String = header.split('"').step_by(2).collect();
     let count = |&separator: &u8| unquoted.bytes().filter(|&byte| byte == separator).count();
-    b"\t;,".iter().copied().max_by_key(count).unwrap_or(b',')
+    b"|\t;,".iter().copied().max_by_key(count).unwrap_or(b',')
 }
 
 #[cfg(test)]
@@ -153,9 +175,32 @@ mod tests {
     }
 
     #[test]
+    fn a_quotation_mark_that_is_never_closed_is_an_error() {
+        for (text, line) in [
+            ("a,b\n1,x\n2,\"y\n3,z\n", Some(3)),
+            ("a,b\n1,x\n2,\"y", Some(3)),
+            ("a,b\n1,\"y \"\" z\n", Some(2)),
+            ("a,b\n1,\"x\ny\"\n2,\"\"\n", None),
+            ("a,b\n1,5\" pipe\n2,\"a \"\"b\"\"\"\n", None),
+        ] {
+            let found = parse(text, "");
+            match line {
+                None => assert!(found.is_ok(), "{text}: {found:?}"),
+                Some(line) => {
+                    let error = found.unwrap_err();
+                    let expected = format!("sms.tsv, line {line}: a quotation mark opens a field");
+                    assert!(error.starts_with(&expected) && error.contains("data.options.quotes"), "{error}");
+                }
+            }
+        }
+        assert!(parse("a,b\n1,\"y\n", "quotes = false").is_ok());
+    }
+
+    #[test]
     fn separators_are_recognized_or_given() {
         assert_eq!(column(&parse("a,b;c\n1,2;3\n4,5;6\n", "separator = \";\"").unwrap(), "a,b"), ["1,2", "4,5"]);
         assert_eq!(column(&parse("a;b\n1,5;\"x;y\"\n", "").unwrap(), "b"), ["x;y"]);
+        assert_eq!(column(&parse("a|b\n1,5|x\n", "").unwrap(), "b"), ["x"]);
         for (options, part) in [
             ("separator = \"é\"", "data.options.separator = é: one ASCII character"),
             ("separator = \"ab\"", "data.options"),

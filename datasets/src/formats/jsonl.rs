@@ -63,7 +63,6 @@ struct Cells {
 }
 
 fn read(request: &Request) -> Result<Records, DataError> {
-    request.options::<NoOptions>()?;
     let file = request.input.name();
     let (mut columns, mut lines) = (Vec::<Cells>::new(), Vec::new());
     let mut known = HashMap::new();
@@ -105,10 +104,6 @@ fn read(request: &Request) -> Result<Records, DataError> {
     let columns = columns.into_iter().map(|cells| cells.into_column(lines.len()));
     Ok(Records::of_file(file, columns, lines.iter().copied()))
 }
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct NoOptions {}
 
 /// Appends the cells of an object's keys; null is a missing value.
 fn flatten(outer: &str, entries: Vec<(String, Value)>, cells: &mut Vec<(String, Option<Cell>)>) -> Result<(), String> {

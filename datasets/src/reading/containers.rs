@@ -135,9 +135,12 @@ fn normalized(path: &str) -> String {
     path.replace('\\', "/").trim_start_matches("./").to_owned()
 }
 
-/// Whether a path is hidden or belongs to the metadata that macOS adds to archives.
+/// Files and folders that file managers and archivers add.
+const BY_SYSTEMS: [&str; 3] = ["__MACOSX", "Thumbs.db", "desktop.ini"];
+
+/// Whether a path is hidden, an editor's backup copy (`a.txt~`), or added by a file manager or an archiver.
 pub(super) fn is_hidden(path: &str) -> bool {
-    path.split('/').any(|part| part.starts_with('.') || part == "__MACOSX")
+    path.split('/').any(|part| part.starts_with('.') || part.ends_with('~') || BY_SYSTEMS.contains(&part))
 }
 
 /// Whether an error comes from the contents of a compressed file or archive.

@@ -8,6 +8,9 @@ use super::encodings::{Encoding, MARKS, Utf16};
 use super::{BYTE_ORDER_MARK, open};
 use crate::DataError;
 
+/// Message about a line that is not UTF-8.
+pub(crate) const NOT_UTF_8: &str = "not UTF-8; convert the file first";
+
 /// A line of text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
@@ -120,7 +123,7 @@ impl<'a> Lines<'a> {
     fn decode(&self, line: Vec<u8>) -> Result<String, &'static str> {
         let text = match self.encoding {
             Encoding::Latin1 => line.into_iter().map(char::from).collect(),
-            Encoding::Utf8 => String::from_utf8(line).map_err(|_| "not UTF-8; convert the file first")?,
+            Encoding::Utf8 => String::from_utf8(line).map_err(|_| NOT_UTF_8)?,
             Encoding::Utf16 { .. } | Encoding::Utf32 => String::from_utf8(line)
                 .map_err(|_| "not valid UTF-16 despite its byte-order mark; convert the file to UTF-8 first")?,
         };

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, Weekday};
 
-use super::{AtRow, INSTEAD, TimeStep, in_order, quoted};
+use super::{AtRow, DAY, INSTEAD, TimeStep, in_order, quoted};
 
 /// A timestamp format. The numeric value of a timestamp is the number itself, the seconds since 1970 for a date, and those of its
 /// first day for a week.
@@ -13,10 +13,24 @@ pub(super) enum Format {
     Date(&'static str, usize),
     /// Year and week number, with the first day of the week and the separator of the two.
     Week(Weekday, &'static str),
+    /// Year and quarter, with the separator of the two.
+    Quarter(&'static str),
+    /// Year and number of the day in the year, with the separator of the two.
+    Ordinal(&'static str),
 }
 
 /// Pattern of dates of digits only.
 pub(super) const COMPACT: &str = "%Y%m%d%H%M%S";
+
+/// Patterns of dates with separators; the first parts of their outputs are formats too.
+const PATTERNS: [&str; 4] = ["%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y/%m/%d %H:%M:%S", "%Y/%m/%dT%H:%M:%S"];
+
+/// Pattern of dates in the basic format of ISO 8601, and the lengths of dates with hour, minute, second.
+const BASIC: &str = "%Y%m%dT%H%M%S";
+const BASIC_LENGTHS: [usize; 3] = [11, 13, 15];
+
+/// Pattern of dates of six digits with a year of two digits.
+const SHORT: &str = "%y%m%d";
 
 /// Lengths of dates of digits only: year and month, then with day, hour, minute, second.
 const COMPACT_LENGTHS: [usize; 5] = [6, 8, 10, 12, 14];
@@ -26,21 +40,25 @@ const ISO_SEPARATORS: [&str; 3] = ["-W", "W", ""];
 
 impl Format {
     /// The supported formats, for messages.
-    pub(super) const FORMS: &str = "`2024-01-31`, `2024-01`, `2024-W05`, `2024-01-31 13:30`, `2024-01-31T13:30:00`, the same as digits \
-                         only such as `20240131`, or an integer";
+    pub(super) const FORMS: &str = "`2024-01-31`, `2024/01/31`, `2024-01`, `2024-Q1`, `2024-W05`, `2024-031`, `2024-01-31 13:30`, \
+                         `2024-01-31T13:30:00`, the same as digits only such as `20240131`, or an integer";
 
     /// Bound on the magnitude of integers, so that differences do not overflow.
     const LARGEST: u64 = 1 << 62;
 
     /// The formats that can parse a string, the most likely first; only strings of digits have more than one.
     pub(super) fn all(text: &str) -> Vec<Self> {
-        let pattern = if text.contains('T') { "%Y-%m-%dT%H:%M:%S" } else { "%Y-%m-%d %H:%M:%S" };
         let lengths = ["2024-01", "2024-01-31", "2024-01-31 13:30", "2024-01-31 13:30:00"].map(str::len);
-        let dates = lengths.map(|length| Self::Date(pattern, length));
+        let dates = PATTERNS.into_iter().flat_map(|pattern| lengths.map(|length| Self::Date(pattern, length)));
         let compact = COMPACT_LENGTHS.map(|length| Self::Date(COMPACT, length));
-        let weeks = ISO_SEPARATORS.map(|separator| Self::Week(Weekday::Mon, separator));
-        let others = [Self::Week(Weekday::Sun, ""), Self::Number];
-        let all = dates.into_iter().chain(compact).chain(weeks).chain(others);
+        let basic = BASIC_LENGTHS.map(|length| Self::Date(BASIC, length));
+        let weeks = [Weekday::Mon, Weekday::Sun].into_iter();
+        let weeks = weeks.flat_map(|first| ISO_SEPARATORS.map(|separator| Self::Week(first, separator)));
+        let quarters = ["-Q", "Q", " Q"].map(Self::Quarter);
+        let ordinals = ["-", ""].map(Self::Ordinal);
+        // Six digits are rarely a date with a short year.
+        let others = [Self::Number, Self::Date(SHORT, SHORT.len())];
+        let all = dates.chain(compact).chain(basic).chain(weeks).chain(quarters).chain(ordinals).chain(others);
         all.filter(|format| format.parse(text).is_some()).collect()
     }
 
@@ -49,19 +67,34 @@ impl Format {
         let timestamp = match self {
             Self::Number => text.parse().ok().filter(|number: &i64| number.unsigned_abs() < Self::LARGEST),
             Self::Date(pattern, length) => {
-                let start_of_year = match pattern {
-                    COMPACT => "00000101000000",
-                    _ if pattern.contains('T') => "0000-01-01T00:00:00",
-                    _ => "0000-01-01 00:00:00",
+                let date = match pattern {
+                    SHORT => NaiveDate::parse_from_str(text, pattern).ok()?.and_time(NaiveTime::MIN),
+                    _ => {
+                        let start_of_year = NaiveDate::from_yo_opt(0, 1)?.and_time(NaiveTime::MIN);
+                        let start_of_year = start_of_year.format(pattern).to_string();
+                        let whole = format!("{text}{}", start_of_year.get(text.len()..)?);
+                        NaiveDateTime::parse_from_str(&whole, pattern).ok()?
+                    }
                 };
-                let whole = format!("{text}{}", start_of_year.get(text.len()..)?);
-                let date = NaiveDateTime::parse_from_str(&whole, pattern).ok()?;
                 (pattern != COMPACT || plausible(date.year(), length)).then(|| date.and_utc().timestamp())
             }
             Self::Week(first, separator) => {
                 let (year, week) = text.split_at_checked(4)?;
                 let (year, week) = (year.parse().ok()?, week.strip_prefix(separator)?.parse().ok()?);
                 (!separator.is_empty() || plausible(year, text.len())).then(|| start_of_week(year, week, first))?
+            }
+            Self::Quarter(separator) => {
+                let (year, quarter) = text.split_at_checked(4)?;
+                let quarter: u32 = quarter.strip_prefix(separator)?.parse().ok().filter(|quarter| *quarter <= 4)?;
+                let day = NaiveDate::from_ymd_opt(year.parse().ok()?, (3 * quarter).checked_sub(2)?, 1)?;
+                Some(day.and_time(NaiveTime::MIN).and_utc().timestamp())
+            }
+            Self::Ordinal(separator) => {
+                let (year, day) = text.split_at_checked(4)?;
+                let (year, day) = (year.parse().ok()?, day.strip_prefix(separator)?.parse().ok()?);
+                let date = NaiveDate::from_yo_opt(year, day)?;
+                let is_date = !separator.is_empty() || plausible(year, text.len());
+                is_date.then(|| date.and_time(NaiveTime::MIN).and_utc().timestamp())
             }
         }?;
         (self.format(timestamp)? == text).then_some(timestamp)
@@ -79,6 +112,14 @@ impl Format {
                 let number = 1 + (day - first_day(year, first)?).num_days() / 7;
                 Some(format!("{year:04}{separator}{number:02}"))
             }
+            Self::Quarter(separator) => {
+                let date = date()?;
+                Some(format!("{:04}{separator}{}", date.year(), 1 + date.month0() / 3))
+            }
+            Self::Ordinal(separator) => {
+                let date = date()?;
+                Some(format!("{:04}{separator}{:03}", date.year(), date.ordinal()))
+            }
         }
     }
 
@@ -86,7 +127,8 @@ impl Format {
     fn unit(self, timestamps: &[i64]) -> TimeStep {
         match self {
             Self::Number => TimeStep::Count(1),
-            Self::Date(..) => TimeStep::of_calendar(timestamps),
+            Self::Date(..) | Self::Ordinal(_) => TimeStep::of_calendar(timestamps),
+            Self::Quarter(_) => TimeStep::Months(1),
             Self::Week(Weekday::Sun, _) => TimeStep::EpiWeeks(1),
             Self::Week(..) => TimeStep::Weeks(1),
         }
@@ -98,7 +140,15 @@ impl Format {
             TimeStep::Count(_) => self == Self::Number,
             TimeStep::Weeks(_) => matches!(self, Self::Week(Weekday::Mon, _)),
             TimeStep::EpiWeeks(_) => matches!(self, Self::Week(Weekday::Sun, _)),
-            TimeStep::Months(_) | TimeStep::MonthEnds(_) | TimeStep::Seconds(_) => matches!(self, Self::Date(..)),
+            TimeStep::Months(months) if months % 3 == 0 => {
+                matches!(self, Self::Date(..) | Self::Ordinal(_) | Self::Quarter(_))
+            }
+            TimeStep::Months(_) | TimeStep::MonthEnds(_) => matches!(self, Self::Date(..) | Self::Ordinal(_)),
+            TimeStep::Seconds(seconds) => match self {
+                Self::Date(..) => true,
+                Self::Ordinal(_) => seconds % DAY == 0,
+                _ => false,
+            },
         }
     }
 
@@ -106,7 +156,8 @@ impl Format {
     fn name(self) -> &'static str {
         match self {
             Self::Number => "an integer",
-            Self::Date(..) => "a date",
+            Self::Date(..) | Self::Ordinal(_) => "a date",
+            Self::Quarter(_) => "a quarter",
             Self::Week(Weekday::Sun, _) => "an epidemiological week",
             Self::Week(..) => "an ISO 8601 week",
         }

@@ -5,6 +5,8 @@ mod data;
 mod model;
 mod overrides;
 
+use std::path::PathBuf;
+
 use seqzoo_datasets::classification::Split;
 use seqzoo_inference::Examples;
 use seqzoo_models::Architecture;
@@ -33,6 +35,18 @@ pub fn unescaped(text: &str) -> String {
     plain
 }
 
+/// The inverse of [`unescaped`].
+pub fn escaped(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('\n', "\\n").replace('\t', "\\t")
+}
+
+/// Parses the name of an SVG file.
+pub fn svg_file(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    let is_svg = path.extension().is_some_and(|end| end.eq_ignore_ascii_case("svg"));
+    is_svg.then_some(path).ok_or_else(|| "expected a name that ends in .svg".to_owned())
+}
+
 /// Looks up an architecture by name.
 pub fn architecture(name: &str) -> Result<Architecture, Failure> {
     let unknown = || {
@@ -47,8 +61,11 @@ pub fn check_split(examples: &dyn Examples, split: Split, recipe: &Recipe) -> Re
     examples.check(split, &recipe.task).map_err(|message| Failure::new(DATA, message))?;
     if examples.size(split).0 == 0 {
         let (name, split) = (recipe.data_name(), split.name());
-        let message =
-            format!("the {split} split of {name} has no examples; see the notes above, or choose another split");
+        let sizes = Split::ALL.map(|split| (split.name(), examples.size(split)));
+        let others = sizes.iter().filter(|(_, (size, _))| *size > 0);
+        let others: Vec<_> = others.map(|(split, (size, unit))| format!("{split} ({size} {unit})")).collect();
+        let others = if others.is_empty() { "none".to_owned() } else { others.join(", ") };
+        let message = format!("the {split} split of {name} has no examples; splits with examples: {others}");
         return Err(Failure::new(DATA, message));
     }
     Ok(())
@@ -62,7 +79,7 @@ pub fn reported_split(recipe: &Recipe, examples: &dyn Examples) -> Result<Split,
 
 #[cfg(test)]
 mod tests {
-    use super::unescaped;
+    use super::{escaped, unescaped};
 
     #[test]
     fn known_escapes_are_replaced_and_others_kept() {
@@ -76,6 +93,7 @@ mod tests {
             ("ä\\nß", "ä\nß"),
         ] {
             assert_eq!(unescaped(text), expected, "{text}");
+            assert_eq!(unescaped(&escaped(expected)), expected, "{text}");
         }
     }
 }

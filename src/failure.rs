@@ -8,8 +8,9 @@ use seqzoo_inference::PredictError;
 use seqzoo_models::invalid_shape::InvalidShape;
 use seqzoo_run::BackendError;
 use seqzoo_run::checkpoint::CheckpointError;
-use seqzoo_run::folder::FolderError;
+use seqzoo_run::folder::{FolderError, is_run};
 use seqzoo_run::recipe::InvalidValue;
+use seqzoo_run::record::Diagnosis;
 use seqzoo_run::settings::SettingsError;
 use seqzoo_train::TrainError;
 
@@ -35,6 +36,11 @@ const LOCKED: u8 = 10;
 impl Failure {
     pub fn new(code: u8, message: impl ToString) -> Self {
         Self { code, message: message.to_string() }
+    }
+
+    /// The failure with text before its message.
+    pub fn of(self, what: impl std::fmt::Display) -> Self {
+        Self { message: format!("{what}: {}", self.message), ..self }
     }
 
     /// Prints the message, unless it is empty (a closed pipe), and returns the exit code.
@@ -154,6 +160,7 @@ impl From<FolderError> for Failure {
             | FolderError::Incomplete { .. } => STORAGE,
         };
         let hint = match &error {
+            FolderError::Exists(path) if !is_run(path) => "; name another folder with --out".to_owned(),
             FolderError::Exists(path) => {
                 format!("; name another folder with --out, or resume it with `seqzoo train --resume {}`", quoted(path))
             }
@@ -169,10 +176,10 @@ impl From<FolderError> for Failure {
 impl From<TrainError> for Failure {
     fn from(error: TrainError) -> Self {
         match error {
-            TrainError::Diverged { .. } => Self::new(DIVERGED, error),
-            TrainError::InvalidData { .. } | TrainError::NoBatches | TrainError::Unmeasurable { .. } => {
-                Self::new(DATA, error)
-            }
+            TrainError::Diagnosed { diagnosis: Diagnosis::Diverged { .. }, .. } => Self::new(DIVERGED, error),
+            TrainError::Diagnosed { diagnosis: Diagnosis::InvalidData { .. }, .. }
+            | TrainError::NoBatches
+            | TrainError::Unmeasurable { .. } => Self::new(DATA, error),
             TrainError::NotDeterministic { .. } => Self::new(NOT_DETERMINISTIC, error),
             TrainError::OtherRun { .. } => Self::new(CONFIGURATION, error),
             TrainError::Checkpoint(error) => error.into(),

@@ -8,7 +8,7 @@ use seqzoo_run::progress::Epoch;
 use seqzoo_run::recipe::{Metric, Recipe};
 use seqzoo_train::{Observer, StepReport};
 
-use crate::say::say;
+use crate::say::{number, say};
 
 /// Minimum interval between plain lines within an epoch.
 const LINE_EVERY: Duration = Duration::from_secs(15);
@@ -65,10 +65,11 @@ impl Progress {
         let steps_per_second = self.pace.steps as f64 / elapsed;
         let left = (self.epochs * batches).saturating_sub(epoch * batches + batch);
         format!(
-            "epoch {}/{} batch {batch}/{batches}  loss {loss:.4}  |g| {gradient_norm:.3}{}  {steps_per_second:.1} steps/s  \
+            "epoch {}/{} batch {batch}/{batches}  loss {}  |g| {gradient_norm:.3}{}  {steps_per_second:.1} steps/s  \
              {:.0} tokens/s  at most {} left",
             epoch + 1,
             self.epochs,
+            number(loss),
             self.metric,
             self.pace.tokens as f64 / elapsed,
             duration(left as f64 / steps_per_second),
@@ -93,14 +94,15 @@ impl Observer for Progress {
     fn epoch(&mut self, epoch: &Epoch, elapsed: Duration) {
         let Epoch { epoch, train_loss, validation, .. } = epoch;
         let tokens_per_second = self.pace.tokens as f64 / self.pace.started.elapsed().as_secs_f64().max(1e-9);
-        let described = |(name, value): (&str, f64)| format!("  validation {name} {value:.4}");
+        let described = |(name, value): (&str, f64)| format!("  validation {name} {}", number(value));
         let watched = validation.iter().find(|(name, _)| *name == self.watched.name);
         self.metric = watched.map(described).unwrap_or_default();
         self.last_line = Instant::now();
         self.line(&format!(
-            "{}  epoch {epoch}/{}  train loss {train_loss:.4}{}  {tokens_per_second:.0} tokens/s  {}",
+            "{}  epoch {epoch}/{}  train loss {}{}  {tokens_per_second:.0} tokens/s  {}",
             self.model,
             self.epochs,
+            number(*train_loss),
             validation.iter().map(described).collect::<String>(),
             duration(elapsed.as_secs_f64()),
         ));

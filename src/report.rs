@@ -9,11 +9,13 @@ use seqzoo_inference::{Examples, Model, PredictError, Sampling};
 use seqzoo_run::folder::Run;
 use seqzoo_run::progress::{EndReason, Progress};
 use seqzoo_run::recipe::Recipe;
+use seqzoo_run::record::Diagnosis;
 use seqzoo_tasks::Command;
 use serde_json::{Map, Value, json};
 
+use crate::arguments::escaped;
 use crate::failure::Failure;
-use crate::say::{flag, quoted};
+use crate::say::{flag, number, quoted};
 
 /// Metrics of a run's models on one split.
 pub struct Report<'a> {
@@ -34,12 +36,16 @@ struct Evaluated<'a> {
     recipe: Recipe,
     step: u64,
     progress: Progress,
+    diagnosis: Option<Diagnosis>,
     evaluation: Evaluation,
 }
 
 impl Evaluated<'_> {
     /// How training ended, if before its last epoch.
     fn ended(&self, resume: &str) -> Option<String> {
+        if let Some(diagnosis) = &self.diagnosis {
+            return Some(format!("{diagnosis}; the checkpoint after {} updates is evaluated", self.step));
+        }
         let (done, all) = (self.progress.epoch, self.recipe.training.epochs);
         match self.progress.ended(&self.recipe) {
             Some(EndReason::Epochs(_)) => None,
@@ -50,15 +56,25 @@ impl Evaluated<'_> {
         }
     }
 
-    /// Warning if the validation loss is far above that of the untrained model.
+    /// What recovery changed; `None` if training ended with an error in spite of it.
+    fn recovered(&self) -> Option<String> {
+        self.progress.recovery.summary().filter(|_| self.diagnosis.is_none())
+    }
+
+    /// Warning if training ended with an error, or the validation loss is far above that of the untrained model.
     fn warning(&self) -> Option<String> {
+        self.diagnosis.as_ref().map(Diagnosis::to_string).or_else(|| self.overfitting())
+    }
+
+    fn overfitting(&self) -> Option<String> {
         let untrained = self.progress.divergence.untrained()?;
         let loss = self.progress.best(self.recipe.stopping_metric())?.validation.get(Metric::LOSS)?;
         (loss > untrained.limit()).then(|| {
             format!(
-                "validation loss {loss:.4} is far above {:.4}, that of the untrained model: overfitting, or a learning \
-                 rate that is too large",
-                untrained.loss
+                "validation loss {} is far above {}, that of the untrained model: overfitting, or a learning rate that is \
+                 too large",
+                number(loss),
+                number(untrained.loss)
             )
         })
     }
@@ -73,6 +89,7 @@ impl Evaluated<'_> {
     /// Training progress, as JSON.
     fn training(&self) -> Value {
         let ended = match self.progress.ended(&self.recipe) {
+            _ if self.diagnosis.is_some() => self.diagnosis.as_ref().map_or("", Diagnosis::name),
             None => "stopped at a limit",
             Some(EndReason::Epochs(_)) => "all epochs done",
             Some(EndReason::Early { .. }) => "stopped early",
@@ -100,8 +117,9 @@ impl<'a> Report<'a> {
     pub fn add(&mut self, name: &'a str, model: &Model, examples: &dyn Examples) -> Result<(), PredictError> {
         let evaluation = model.evaluate(examples, self.split)?;
         let recipe = model.recipe.clone();
-        self.models.push(Evaluated { name, recipe, step: model.step, progress: model.progress.clone(), evaluation });
-        if self.models.len() == 1 {
+        let (progress, diagnosis) = (model.progress.clone(), model.diagnosis.clone());
+        self.models.push(Evaluated { name, recipe, step: model.step, progress, diagnosis, evaluation });
+        if self.next.is_none() && model.diagnosis.is_none() {
             self.next = self.suggestion(name, model, examples);
         }
         Ok(())
@@ -116,10 +134,13 @@ impl<'a> Report<'a> {
             Command::Forecast => format!("seqzoo forecast {path} --plot forecast.svg"),
             Command::Generate => {
                 let prompt = prompt(model, example, examples.prompt_source()?)?;
-                format!("seqzoo generate {path} --prompt {}", in_quotes(prompt))
+                format!("seqzoo generate {path} --prompt {}", in_quotes(&escaped(prompt)))
             }
             Command::Predict => {
-                format!("seqzoo predict {path} {}", in_quotes(if example.is_empty() { "TEXT" } else { example }))
+                format!(
+                    "seqzoo predict {path} {}",
+                    in_quotes(&escaped(if example.is_empty() { "TEXT" } else { example }))
+                )
             }
         };
         // Without --model a command uses the recipe's first model, which may not be trained yet.
@@ -142,7 +163,7 @@ impl<'a> Report<'a> {
         let models = self.models.iter().map(|model| {
             let mut object = evaluation(&model.evaluation);
             object["step"] = json!(model.step);
-            object["recovered"] = json!(model.progress.recovery.summary());
+            object["recovered"] = json!(model.recovered());
             object["training"] = model.training();
             object["warning"] = json!(model.warning());
             (model.name.to_owned(), object)
@@ -162,7 +183,7 @@ impl<'a> Report<'a> {
         let mut out = std::io::stdout().lock();
         writeln!(out, "{}", self.table())?;
         let ungrouped = self.baselines.iter().filter(|(_, found)| found.groups.is_empty());
-        let value = |scores: &Scores| scores.get(self.main).map_or_else(|| "-".to_owned(), |v| format!("{v:.4}"));
+        let value = |scores: &Scores| scores.get(self.main).map_or_else(|| "-".to_owned(), number);
         let values: Vec<_> = ungrouped.map(|(name, found)| format!("{name} {}", value(&found.all))).collect();
         if !values.is_empty() {
             writeln!(out, "baselines: {}", values.join(", "))?;
@@ -178,12 +199,12 @@ impl<'a> Report<'a> {
         let seed = settings.recipe.training.seed;
         writeln!(out, "run {}, recipe {}, seed {seed}", self.run.path.display(), settings.name)?;
         for model in &self.models {
-            let Evaluated { name, progress, .. } = model;
-            if let Some(recovered) = progress.recovery.summary() {
+            let name = model.name;
+            if let Some(recovered) = model.recovered() {
                 writeln!(out, "{name} recovered: {recovered}; see {name}/events.jsonl")?;
             }
             let budget = if settings.recipe.model.is_empty() { None } else { model.budget() };
-            for line in [budget, model.ended(&self.resume), model.warning()] {
+            for line in [budget, model.ended(&self.resume), model.overfitting()] {
                 line.map_or(Ok(()), |line| writeln!(out, "{name}: {line}"))?;
             }
         }
@@ -222,7 +243,7 @@ impl<'a> Report<'a> {
             let examples = scores(columns[0].1).map_or_else(String::new, |scores| scores.examples.to_string());
             let value = |found: &Evaluation| {
                 let scores = scores(found)?;
-                scores.iter().find(|(name, _)| *name == metric).map(|(_, value)| format!("{value:.4}"))
+                scores.iter().find(|(name, _)| *name == metric).map(|(_, value)| number(value))
             };
             let values = columns.iter().map(|(_, found)| value(found).unwrap_or_else(|| "-".to_owned()));
             table.add_row([label, examples].into_iter().chain(values));

@@ -13,6 +13,7 @@ use seqzoo_run::checkpoint::{self, CheckpointError};
 use seqzoo_run::folder::ModelFolder;
 use seqzoo_run::progress::{Progress, Snapshot};
 use seqzoo_run::recipe::Recipe;
+use seqzoo_run::record::Diagnosis;
 use seqzoo_tasks::classification::TextClassifier;
 use seqzoo_tasks::forecasting::SeriesForecaster;
 use seqzoo_tasks::language_model::TextModel;
@@ -34,6 +35,8 @@ pub struct Model {
     pub recipe: Recipe,
     /// Training progress at the latest checkpoint.
     pub progress: Progress,
+    /// Why training ended with an error, if it did.
+    pub diagnosis: Option<Diagnosis>,
     predictor: Box<dyn Predictor>,
 }
 
@@ -56,7 +59,8 @@ impl Model {
             snapshot = Snapshot::of(&opened)?;
         }
         let predictor = snapshot.predictor(&opened, device)?;
-        Ok(Self { step: opened.step, recipe, progress, predictor })
+        let diagnosis = folder.diagnosis().map_err(|error| CheckpointError::damaged(&folder.path, error))?;
+        Ok(Self { step: opened.step, recipe, progress, diagnosis, predictor })
     }
 
     /// The predictor of any task.

@@ -12,7 +12,7 @@ use seqzoo_datasets::timestamps::TimeStep;
 use seqzoo_inference::Examples;
 use seqzoo_run::folder::{DataPaths, Run};
 use seqzoo_run::recipe::{Columns, DataSettings, Recipe};
-use seqzoo_tasks::Prepared;
+use seqzoo_tasks::{Command, Prepared};
 
 use crate::failure::{CONFIGURATION, DATA, Failure, USAGE};
 use crate::say::{flag, say};
@@ -27,7 +27,7 @@ pub struct DataArgs {
     #[arg(long, value_name = "FILE")]
     text: Option<PathBuf>,
     /// CSV file with a header, to train a forecaster on.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "text")]
     csv: Option<PathBuf>,
 }
 
@@ -87,25 +87,27 @@ impl DataArgs {
         Ok(examples)
     }
 
-    /// The recipe's data settings, with the file of `--text` or `--csv`.
+    /// The recipe's data settings, with the file of `--text` or `--csv` for all splits.
     fn settings(&self, recipe: &Recipe) -> Result<DataSettings, Failure> {
-        let file = |path: &Path| Paths(vec![std::path::absolute(path).unwrap_or_else(|_| path.to_owned())]);
-        if let Some(path) = &self.text {
-            if recipe.task()?.name() != seqzoo_tasks::language_model::TASK.name() {
-                let message =
-                    format!("--text: {} is not running text; --text is for language models", recipe.data_name());
-                return Err(Failure::new(USAGE, message));
-            }
-            let columns = Columns::default().with("text", "text");
-            let files = if path == Path::new(STANDARD_INPUT) { Paths(vec![path.clone()]) } else { file(path) };
-            return Ok(DataSettings { format: Some("text".to_owned()), files, columns, ..DataSettings::default() });
-        }
-        if let Some(path) = &self.csv {
+        let Some(path) = self.text.as_ref().or(self.csv.as_ref()) else { return Ok(recipe.data.clone()) };
+        if self.csv.is_some() {
             check_table(recipe)?;
-            let files = if path == Path::new(STANDARD_INPUT) { Paths(vec![path.clone()]) } else { file(path) };
-            return Ok(DataSettings { files, ..recipe.data.clone() });
+        } else {
+            check_command(recipe, Command::Generate, "--text", "language models")?;
         }
-        Ok(recipe.data.clone())
+        let is_input = path == Path::new(STANDARD_INPUT);
+        let file = if is_input { path.clone() } else { std::path::absolute(path).unwrap_or_else(|_| path.clone()) };
+        let [train, validation, test] = [(); 3].map(|()| Paths::default());
+        let own = DataSettings { files: Paths(vec![file]), train, validation, test, rows: None, ..recipe.data.clone() };
+        // Files cannot replace generated data.
+        let is_generated = recipe.dataset().is_some_and(|dataset| matches!(dataset.origin, Origin::BuiltIn));
+        Ok(match is_generated {
+            true => {
+                let columns = Columns::default().with("text", "text");
+                DataSettings { dataset: None, format: Some("text".to_owned()), columns, ..own }
+            }
+            false => own,
+        })
     }
 
     /// The folder of relative paths: the data folder for published datasets, the working directory for files of the user's own.
@@ -150,6 +152,14 @@ impl DataArgs {
                 return Err(Failure::new(DATA, format!("{message}; name the file with {flag} FILE")));
             }
         }
+        let data = &run.environment.settings.recipe.data;
+        let base = found.base(data);
+        if let Some(file) = data.missing_files(&base).filter(|_| found.text.is_none() && found.csv.is_none()) {
+            let (name, file) = (run.name(), base.join(file));
+            let message = format!("run {name} was trained on {}, which no longer exists", file.display());
+            let way_out = "restore it, or name the folder that data.files start at with --data-dir DIR";
+            return Err(Failure::new(DATA, format!("{message}; {way_out}")));
+        }
         if let Some(dir) = data_dir.as_ref().filter(|_| found.data_dir.is_none() && found.text.is_none()) {
             say(format_args!(
                 "note: run {} was trained on data in {}, which no longer exists",
@@ -185,8 +195,20 @@ pub fn data_dir(given: Option<&Path>) -> PathBuf {
     data_dir_given(given).unwrap_or_else(|| PathBuf::from("data"))
 }
 
+/// Checks that the models of a recipe are used by a command; `flag` is for such `models` only.
+fn check_command(recipe: &Recipe, command: Command, flag: &str, models: &str) -> Result<(), Failure> {
+    let task = recipe.task()?;
+    if task.command == command {
+        return Ok(());
+    }
+    let name = task.name();
+    let message = format!("{flag} is for {models}, and this recipe is for {name}; set data.files to your own files");
+    Err(Failure::new(USAGE, message))
+}
+
 /// Checks that a recipe trains on a CSV file of the user, and that its target column is specified.
 fn check_table(recipe: &Recipe) -> Result<(), Failure> {
+    check_command(recipe, Command::Forecast, "--csv", "forecasting")?;
     let is_table = recipe.dataset().is_some_and(|dataset| matches!(dataset.origin, Origin::Table));
     let is_csv = recipe.data.format.as_deref().map_or(recipe.data.dataset.is_none(), |format| format == "csv");
     if !is_table && !is_csv {

@@ -8,6 +8,7 @@ use seqzoo_run::store::RunStore;
 
 use super::backend::BackendArgs;
 use crate::failure::{Failure, USAGE};
+use crate::say::say;
 
 /// The runs of the working directory.
 pub fn runs() -> RunStore {
@@ -39,6 +40,9 @@ impl ModelArgs {
         }
         let (_, device) = self.backend.open(None)?;
         let model = Model::open(&run.model(name), &device)?;
+        if let Some(diagnosis) = &model.diagnosis {
+            say(format_args!("warning: {name}: {diagnosis}; using its checkpoint after {} updates", model.step));
+        }
         let name = name.clone();
         Ok((run, name, model))
     }

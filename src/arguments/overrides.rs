@@ -4,10 +4,10 @@ use std::path::Path;
 
 use clap::Args;
 use seqzoo_datasets::table;
-use seqzoo_run::settings::{Override, Settings};
+use seqzoo_run::settings::{Override, Settings, unknown_variables};
 
 use crate::failure::{DATA, Failure};
-use crate::say::flag;
+use crate::say::{flag, say};
 
 /// Flags that override a recipe's values.
 #[derive(Debug, Clone, Default, Args)]
@@ -93,7 +93,13 @@ impl Overrides {
         let texts = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
             Some((name.into_string().ok()?, value.into_string().ok()?))
         };
-        let mut overrides = settings.from_environment(std::env::vars_os().filter_map(texts));
+        let variables: Vec<(String, String)> = std::env::vars_os().filter_map(texts).collect();
+        static REPORT: std::sync::Once = std::sync::Once::new();
+        REPORT.call_once(|| {
+            let unknown = unknown_variables(variables.iter().map(|(name, _)| name.as_str()));
+            unknown.iter().for_each(|message| say(format_args!("note: {message}")));
+        });
+        let mut overrides = settings.from_environment(variables.into_iter());
         let mut flag = |origin: &str, field: &str, value: String| {
             overrides.push(Override { origin: origin.to_owned(), field: field.to_owned(), value });
         };

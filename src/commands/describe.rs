@@ -1,4 +1,4 @@
-//! `seqzoo describe`
+//! `seqzoo describe`; longer than other commands because it describes models, names of models, and recipes.
 
 use std::io::Write;
 
@@ -8,6 +8,7 @@ use seqzoo_models::Architecture;
 use seqzoo_run::recipe::SHIPPED;
 use seqzoo_run::settings::{Settings, is_file};
 use seqzoo_run::{Backend, BackendError, did_you_mean};
+use seqzoo_tasks::{Backbone, ModelName};
 
 use crate::arguments::Overrides;
 use crate::explain;
@@ -51,9 +52,42 @@ impl Describe {
         if is_file(name) || SHIPPED.iter().any(|(shipped, _)| *shipped == name) {
             return recipe(&Overrides::default().settings(name, None)?, name);
         }
+        if let Ok(parsed) = ModelName::parse(name) {
+            return self.named(name, &parsed);
+        }
         let known = Architecture::ALL.map(Architecture::name).into_iter().chain(SHIPPED.iter().map(|(name, _)| *name));
         let hint = did_you_mean(name, known);
         Err(Failure::new(USAGE, format!("no model or recipe `{name}`{hint}; `seqzoo list` shows all")))
+    }
+
+    /// Describes a name in a recipe's list of models: a backbone with hidden sizes or options of the task.
+    fn named(&self, name: &str, parsed: &ModelName) -> Result<(), Failure> {
+        let mut out = std::io::stdout().lock();
+        let sizes: Vec<String> = parsed.hidden_sizes.iter().map(usize::to_string).collect();
+        let sizes = match sizes.as_slice() {
+            [] => String::new(),
+            [size] => format!(" with {size} units"),
+            sizes => format!(" with {} layers of {} units", sizes.len(), sizes.join(", ")),
+        };
+        let options: String = parsed.options.iter().map(|option| format!(" and task.{option} = true")).collect();
+        writeln!(
+            out,
+            "{name}: {}{sizes}{options}, as in `models = [\"{name}\"]` of a recipe",
+            parsed.backbone.summary()
+        )?;
+        match parsed.backbone {
+            Backbone::Recurrent(model) => {
+                let size =
+                    parsed.hidden_sizes.first().map_or_else(String::new, |size| format!(" --hidden-size {size}"));
+                writeln!(out, "\nnext: seqzoo describe {}{size}", model.name())?;
+            }
+            Backbone::Perceptron => {
+                writeln!(out, "\n    h_0 = [x_1 ; … ; x_window]        h_l = max(0, h_{{l−1}} W_l + b_l)")?;
+                writeln!(out, "\nfile        models/src/layers/perceptron.rs")?;
+                writeln!(out, "\nnext: seqzoo describe forecast")?;
+            }
+        }
+        Ok(())
     }
 
     fn model(&self, model: Architecture) -> Result<(), Failure> {

@@ -13,10 +13,10 @@ use seqzoo_run::folder::Run;
 use seqzoo_tasks::forecasting::PastWindow;
 use serde_json::{Map, Value, json};
 
-use crate::arguments::{ModelArgs, recent_rows};
+use crate::arguments::{ModelArgs, recent_rows, svg_file};
 use crate::failure::{DATA, Failure, STORAGE, USAGE};
 use crate::report::table_style;
-use crate::say::say;
+use crate::say::{number, percent, say};
 
 /// Forecast a series, with quantiles.
 ///
@@ -32,20 +32,11 @@ pub struct Forecast {
     #[arg(long, value_name = "P,…", value_delimiter = ',', value_parser = probability)]
     quantiles: Vec<f64>,
     /// Plot the past and the forecast to an SVG file.
-    #[arg(long, value_name = "FILE.svg", value_parser = picture)]
+    #[arg(long, value_name = "FILE.svg", value_parser = svg_file)]
     plot: Option<PathBuf>,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
-}
-
-fn picture(text: &str) -> Result<PathBuf, String> {
-    let path = PathBuf::from(text);
-    if path.extension().is_some_and(|end| end == "svg") {
-        Ok(path)
-    } else {
-        Err("expected a name that ends in .svg".to_owned())
-    }
 }
 
 fn probability(text: &str) -> Result<f64, String> {
@@ -124,11 +115,11 @@ impl Forecast {
 fn print(forecast: &[Forecasted], target: &str) -> Result<(), Failure> {
     let mut table = Table::new();
     table.load_style(table_style());
-    let quantiles = forecast.first().map(|first| first.quantiles.iter().map(|(p, _)| format!("{} %", 100.0 * p)));
+    let quantiles = forecast.first().map(|first| first.quantiles.iter().map(|&(p, _)| percent(p)));
     table.set_header(["time".to_owned(), target.to_owned()].into_iter().chain(quantiles.into_iter().flatten()));
     for Forecasted { time, value, quantiles } in forecast {
         let numbers = std::iter::once(value).chain(quantiles.iter().map(|(_, value)| value));
-        table.add_row(std::iter::once(time.clone()).chain(numbers.map(|number| format!("{number:.4}"))));
+        table.add_row(std::iter::once(time.clone()).chain(numbers.copied().map(number)));
     }
     table.column_iter_mut().skip(1).for_each(|column| column.set_cell_alignment(CellAlignment::Right));
     writeln!(std::io::stdout().lock(), "{table}")?;

@@ -53,7 +53,8 @@ impl Generate {
         let Self { temperature, top_k, top_p, seed, .. } = *self;
         let sampling = Sampling { temperature, top_k, top_p, seed };
         pooled(|| {
-            let prompt = unescaped(&self.prompt);
+            // The line ends of the texts that models are trained on.
+            let prompt = unescaped(&self.prompt).replace("\r\n", "\n").replace('\r', "\n");
             let mut generated = model.generate(&prompt, sampling).map_err(|error| match error {
                 PredictError::Empty { .. } => Failure::new(USAGE, format!("--prompt: {error}")),
                 error => error.into(),

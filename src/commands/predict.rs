@@ -79,6 +79,14 @@ impl Predict {
                 return Err(Failure::new(USAGE, message));
             }
         }
+        if self.beam > 1 && model.transducer().is_err() {
+            let message =
+                format!("--beam: run {} is not sequence to sequence; beam search is for such models", run.name());
+            return Err(Failure::new(USAGE, message));
+        }
+        if self.input_format.is_some() && self.text.as_deref().is_some_and(|text| text != STANDARD_INPUT) {
+            return Err(Failure::new(USAGE, "--input-format is for --file and standard input, not for a single text"));
+        }
         match (&self.file, self.text.as_deref()) {
             (None, Some(text)) if text != STANDARD_INPUT => {
                 self.print(&self.prediction(&model, text, &unescaped(text))?)

@@ -18,7 +18,7 @@ use seqzoo_run::folder::Run;
 
 use curve::Curve;
 
-use crate::arguments::{BackendArgs, DataArgs, check_split, reported_split, runs};
+use crate::arguments::{BackendArgs, DataArgs, check_split, reported_split, runs, svg_file};
 use crate::failure::{DATA, Failure, STORAGE};
 use crate::say::say;
 
@@ -48,14 +48,14 @@ pub struct Probe {
     /// Random seed of untrained weights and noise inputs.
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
-    /// Measure the trained models of this run on its data instead.
+    /// Measure the trained classifiers of this run on its data instead.
     #[arg(long, value_name = "RUN")]
     run: Option<String>,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
     /// Plot the norms to an SVG file, overwriting it.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE.svg", value_parser = svg_file)]
     svg: Option<PathBuf>,
     #[command(flatten)]
     data: DataArgs,

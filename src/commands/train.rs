@@ -15,7 +15,7 @@ use seqzoo_run::disk::RealDisk;
 use seqzoo_run::folder::{Environment, Run};
 use seqzoo_run::progress::Metadata;
 use seqzoo_run::settings::Settings;
-use seqzoo_train::{Job, Limits, Observer, Stopped, train};
+use seqzoo_train::{Job, Limits, Observer, Stopped, TrainError, train};
 use signals::Signals;
 
 use super::evaluate::evaluate_run;
@@ -43,7 +43,7 @@ pub struct Train {
     max_time: Option<Duration>,
     /// Run a learning-rate range test instead of training: print the loss while the learning rate grows, and suggest a
     /// learning rate for each model.
-    #[arg(long, alias = "find-rate", conflicts_with_all = ["resume", "out"])]
+    #[arg(long, alias = "find-rate", conflicts_with_all = ["resume", "out", "max_steps", "max_time", "suggest_clip"])]
     find_learning_rate: bool,
     /// After training, suggest a clipping threshold from the gradient norms that occurred.
     #[arg(long)]
@@ -63,6 +63,8 @@ pub struct Train {
 /// A run after training, finished or stopped at a limit.
 pub struct Trained {
     pub run: Run,
+    /// The models whose training ended with a diagnosis, with the error of the first.
+    pub failed: Option<(usize, Failure)>,
     data: Box<dyn Examples>,
     device: Device,
 }
@@ -95,13 +97,24 @@ impl Train {
             let recipe = self.recipe.as_deref().expect("--find-learning-rate conflicts with --resume");
             return range::run(recipe, &self.overrides, &self.data, &self.backend);
         }
-        let Trained { run, data, device } = self.train()?;
+        let Trained { run, failed, data, device } = self.train()?;
         let recipe = &run.environment.settings.recipe;
-        let report = evaluate_run(&run, reported_split(recipe, &*data)?, recipe.reported_metric(), &*data, &device)?;
-        report.resumed_by(self.resume_command(&run)).print_table()
+        if let Some((count, failure)) = failed {
+            if count < recipe.models.len() {
+                self.report(&run, &*data, &device)?;
+            }
+            return Err(failure);
+        }
+        self.report(&run, &*data, &device)
     }
 
-    /// Trains a new run or resumes one.
+    fn report(&self, run: &Run, data: &dyn Examples, device: &Device) -> Result<(), Failure> {
+        let recipe = &run.environment.settings.recipe;
+        let report = evaluate_run(run, reported_split(recipe, data)?, recipe.reported_metric(), data, device)?;
+        report.resumed_by(self.resume_command(run)).print_table()
+    }
+
+    /// Trains a new run or resumes one. If training of a model ends with a diagnosis, the other models are trained all the same.
     pub fn train(&self) -> Result<Trained, Failure> {
         let (existing, settings) = self.settings()?;
         let recorded = existing.as_ref().map(|run| run.environment.backend.as_str());
@@ -139,6 +152,7 @@ impl Train {
         let signals = Signals::listen()?;
         let limits = Limits { stop: signals.raised(), max_steps: self.max_steps, max_time: self.max_time };
         let resume = self.resume_command(&run);
+        let mut failed = Vec::new();
         for spec in recipe.specs()? {
             let name = &spec.name;
             let about = Metadata::now(settings.of_model(name)?, name, &digest);
@@ -152,7 +166,14 @@ impl Train {
             let job = Job { task: &*task, about: &about, folder: &folder, disk: &RealDisk, device: &device, limits };
             let outcome = train(&job, &mut progress);
             progress.finish();
-            let outcome = outcome?;
+            let outcome = match outcome {
+                Err(error @ TrainError::Diagnosed { .. }) => {
+                    messages::print_failed(name, &error, recipe);
+                    failed.push(Failure::from(error).of(format_args!("model {name} of run {}", run.path.display())));
+                    continue;
+                }
+                outcome => outcome?,
+            };
             messages::print_saving_time(name, &outcome);
             messages::print_end(name, &outcome, &about.settings.recipe, &resume);
             if outcome.stopped == Stopped::Requested {
@@ -168,7 +189,8 @@ impl Train {
                 messages::suggest_clip(name, &Model::open(&run.model(name), &device)?);
             }
         }
-        Ok(Trained { run, data, device })
+        let failed = (!failed.is_empty()).then(|| (failed.len(), failed.remove(0)));
+        Ok(Trained { run, failed, data, device })
     }
 
     /// The command that resumes the run with the same data and backend flags.

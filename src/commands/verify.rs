@@ -11,6 +11,7 @@ use super::evaluate::evaluate_run;
 use super::train::Train;
 use crate::arguments::{BackendArgs, DataArgs, Overrides, runs};
 use crate::failure::{CHECK, CONFIGURATION, Failure, USAGE};
+use crate::say::number;
 
 /// Check that a recipe reaches its expected metric, by training it or on an existing run.
 ///
@@ -49,7 +50,11 @@ impl Verify {
             Some(name) => self.existing(name)?,
             None => {
                 let (overrides, data, backend) = (self.overrides.clone(), self.data.clone(), self.backend.clone());
-                Train::of(self.recipe.clone(), self.out.clone(), overrides, data, backend).train()?.run
+                let trained = Train::of(self.recipe.clone(), self.out.clone(), overrides, data, backend).train()?;
+                if let Some((_, failure)) = trained.failed {
+                    return Err(failure);
+                }
+                trained.run
             }
         };
         let (_, device) = self.backend.open(None)?;
@@ -67,7 +72,7 @@ impl Verify {
         } else {
             report.print_table()?;
         }
-        let summary = format!("{} {} {value:.4}, expected {}", expected.split, metric.name, expected.value);
+        let summary = format!("{} {} {}, expected {}", expected.split, metric.name, number(value), expected.value);
         if !met {
             return Err(Failure::new(CHECK, format!("{}: not met: {summary}", self.recipe)));
         }

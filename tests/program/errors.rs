@@ -165,7 +165,7 @@ fn nothing_is_overwritten() {
     let place = TestDir::new();
     fs::create_dir(place.path("mine")).unwrap();
     fs::write(place.path("mine/letter.txt"), "dear").unwrap();
-    let parts = ["mine exists already", "exists already", "--resume"];
+    let parts = ["mine exists already", "exists already", "--out"];
     refused(&place, &["train", "agreement", "--out", "mine"], 2, &parts);
     assert_eq!(fs::read_dir(place.path("mine")).unwrap().count(), 1);
 }
@@ -189,4 +189,79 @@ fn an_unstable_recipe_stops_within_the_rollback_budget_with_a_diagnosis() {
     let events = fs::read_to_string(place.path("run/rnn/events.jsonl")).unwrap();
     assert_eq!(events.matches("\"event\":\"roll back\"").count(), 4);
     assert!(events.lines().last().unwrap().contains("\"diagnosis\":\"diverged\""), "{events}");
+}
+
+/// Every command that reads a run says how its training ended.
+#[test]
+fn a_model_that_diverges_does_not_stop_the_others_and_is_reported_wherever_it_is_used() {
+    let place = TestDir::new();
+    let set =
+        ["--set", "models=[\"rnn\", \"lstm\"]", "--set", "model.rnn.training.learning_rate=1e38", "--epochs", "1"];
+    let parts = [
+        "continuing with the next model",
+        "training lstm",
+        "error: model rnn of run run: training diverged",
+        "a smaller training.learning_rate (this run: 1e38)",
+        "run/rnn/events.jsonl lists what was tried",
+    ];
+    let ended = place.run(&[&["train", "agreement", "--out", "run"][..], &set].concat());
+    assert_eq!(ended.code, Some(6), "{}", ended.err);
+    assert!(parts.iter().all(|part| ended.err.contains(part)), "{}", ended.err);
+    assert!(ended.out.contains("lstm") && ended.out.contains("rnn: training diverged"), "{}", ended.out);
+    assert!(ended.out.contains("next: seqzoo predict run") && ended.out.contains("--model lstm"), "{}", ended.out);
+    assert!(!ended.out.contains("recovered") && !ended.out.contains("--resume"), "{}", ended.out);
+    let report = place.json(&["evaluate", "run", "--json"]);
+    let rnn = &report["models"]["rnn"];
+    assert!(rnn["warning"].as_str().unwrap().starts_with("training diverged"), "{rnn}");
+    assert_eq!((&rnn["training"]["ended"], &rnn["recovered"]), (&"diverged".into(), &serde_json::Value::Null));
+    assert_eq!(report["models"]["lstm"]["training"]["ended"], "all epochs done");
+    let predicted = place.ok(&["predict", "run", "the keys", "--model", "rnn"]);
+    assert!(predicted.err.starts_with("warning: rnn: training diverged"), "{}", predicted.err);
+    // Resuming repeats the diagnosis instead of the divergence.
+    let resumed = place.run(&["train", "--resume", "run"]);
+    assert_eq!(resumed.code, Some(6), "{}", resumed.err);
+    assert!(
+        resumed.err.contains("lstm: nothing left to do") && !resumed.err.contains("rolling back"),
+        "{}",
+        resumed.err
+    );
+}
+
+#[test]
+fn options_that_would_be_ignored_are_refused() {
+    let place = TestDir::new();
+    place.trained("1");
+    for (arguments, part) in [
+        (&["predict", "run", "a", "--beam", "4"][..], "--beam: run run is not sequence to sequence"),
+        (&["predict", "run", "a", "--input-format", "text"], "--input-format is for --file and standard input"),
+        (&["train", "agreement", "--csv", "a.csv"], "--csv is for forecasting, and this recipe is for classification"),
+        (&["train", "agreement", "--text", "a.txt"], "--text is for language models"),
+        (&["train", "sentences", "--text", "a.txt", "--csv", "b.csv"], "cannot be used with"),
+        (&["train", "agreement", "--find-learning-rate", "--max-steps", "3"], "cannot be used with"),
+        (&["probe", "--svg", "x.png"], "expected a name that ends in .svg"),
+        (&["bench", "growth", "--time", "0"], "0 is not in 1..=100000"),
+    ] {
+        refused(&place, arguments, 2, &[part]);
+    }
+    let set = ["train", "agreement", "--set", "optimizer.momentum=0.9"];
+    refused(&place, &set, 3, &["--set optimizer.momentum=0.9: optimizer.kind = adam does not use it"]);
+    let both = ["train", "agreement", "--set", "data.options.comment=1", "--epochs", "3"];
+    refused(&place, &both, 3, &["--set data.options.comment=1: ", "not applicable"]);
+    refused(&place, &["train", "agreement", "--epochs", "0"], 3, &["--epochs 0: "]);
+    let noted = place.command(&["describe", "agreement"]).env("SEQZOO_TRAINING_SED", "3").output().unwrap();
+    let noted = String::from_utf8(noted.stderr).unwrap();
+    assert!(noted.contains("SEQZOO_TRAINING_SED sets no field") && noted.contains("SEQZOO_TRAINING_SEED"), "{noted}");
+}
+
+#[test]
+fn a_run_is_never_shadowed_by_a_folder_and_a_folder_that_is_no_run_is_not_resumed() {
+    let place = TestDir::new();
+    let train = ["train", "agreement", "--max-steps", "1", "--set", "models=[\"lstm\"]"];
+    place.ok(&[&train[..], &["--out", "last"]].concat());
+    place.ok(&train);
+    assert!(place.ok(&["evaluate", "last"]).out.contains("run runs/agreement-1"));
+    assert!(place.ok(&["evaluate", "./last"]).out.contains("run ./last"));
+    fs::create_dir(place.path("mine")).unwrap();
+    let ended = place.run(&["train", "agreement", "--out", "mine"]);
+    assert!(ended.err.contains("name another folder with --out") && !ended.err.contains("--resume"), "{}", ended.err);
 }

@@ -101,3 +101,18 @@ fn bench_reports_engine_instructions_and_threads() {
     let loop_ran = place.json(&[&growth[..], &["--reference"]].concat());
     assert_eq!(loop_ran["fused"], false);
 }
+
+#[test]
+fn names_of_models_in_recipes_are_described() {
+    let place = TestDir::new();
+    for (name, parts) in [
+        ("lstm-64-32", &["2 layers of 64, 32 units", "seqzoo describe lstm --hidden-size 64"][..]),
+        ("bilstm+crf", &["task.crf = true", "seqzoo describe bilstm\n"]),
+        ("perceptron", &["multilayer perceptron", "models/src/layers/perceptron.rs"]),
+    ] {
+        let described = place.ok(&["describe", name]).out;
+        assert!(parts.iter().all(|part| described.contains(part)), "{described}");
+    }
+    let refused = place.run(&["describe", "foo"]);
+    assert!(refused.code == Some(2) && !refused.err.contains("did you mean"), "{}", refused.err);
+}

@@ -95,3 +95,51 @@ fn lines_of_a_file_are_predicted_as_they_are_and_arguments_may_have_escapes() {
     assert_eq!(line, probability(&["C:\\\\new"]));
     assert_ne!(line, probability(&["C:\\new"]), "`\\n` in an argument is a line end");
 }
+
+#[test]
+fn a_text_given_by_flag_is_split_cleaned_and_decoded_as_the_recipe_says() {
+    let place = TestDir::new();
+    // In Latin-1, with a byte that is not UTF-8.
+    let text = [b"caf\xe9 and tea, so it goes\n".repeat(40), b"the end of the text\n".repeat(40)].concat();
+    fs::write(place.path("text.txt"), text).unwrap();
+    let train = ["train", "shakespeare", "--text", "text.txt", "--max-steps", "1", "--set", "network.hidden_sizes=[4]"];
+    let refused = place.run(&[&train[..], &["--out", "utf"]].concat());
+    assert!(refused.code == Some(4) && refused.err.contains("data.options.encoding to \"latin-1\""), "{}", refused.err);
+    let examples = |more: &[&str], out: &str| {
+        let set = ["--set", "data.options.encoding=latin-1", "--set", "training.batch_size=4", "--out", out];
+        place.ok(&[&train[..], &set, more].concat());
+        let size = |split: &str| place.json(&["evaluate", out, "--split", split, "--json"])["examples"].as_u64();
+        (size("train"), size("validation"))
+    };
+    let tenth = examples(&[], "tenth");
+    let half = examples(&["--set", "data.split={by=\"characters\", validation=0.5}"], "half");
+    assert!(tenth.1 < half.1 && tenth.0 > half.0, "{tenth:?} {half:?}");
+    let refused = place.run(&["evaluate", "tenth", "--split", "test"]);
+    assert!(refused.code == Some(4) && refused.err.contains("splits with examples: train ("), "{}", refused.err);
+}
+
+#[test]
+fn a_run_whose_files_were_moved_names_the_way_out() {
+    let place = prepared("", "");
+    place.ok(&["train", "reviews.toml", "--out", "run", "--max-steps", "1"]);
+    fs::create_dir(place.path("moved")).unwrap();
+    fs::rename(place.path("reviews.csv"), place.path("moved/reviews.csv")).unwrap();
+    for command in [&["train", "--resume", "run"][..], &["evaluate", "run"]] {
+        let refused = place.run(command);
+        let parts = ["run run was trained on ", "reviews.csv, which no longer exists", "--data-dir DIR"];
+        assert!(refused.code == Some(4) && parts.iter().all(|part| refused.err.contains(part)), "{}", refused.err);
+    }
+    place.ok(&["train", "--resume", "run", "--data-dir", "moved"]);
+    place.ok(&["evaluate", "run"]);
+}
+
+#[test]
+fn labels_and_row_counts_of_own_data_are_checked() {
+    let place = prepared("labels = [\"good\", \"bad\", \"good\"]", "");
+    let refused = place.run(&["train", "reviews.toml"]);
+    assert!(refused.code == Some(3) && refused.err.contains("data.labels = good: each label once"), "{}", refused.err);
+    let place = prepared("rows = 61", "");
+    let refused = place.run(&["train", "reviews.toml"]);
+    assert!(refused.code == Some(3) && refused.err.contains("reviews.csv has 60 rows"), "{}", refused.err);
+    assert!(!refused.err.contains("fetch"), "{}", refused.err);
+}

@@ -273,3 +273,20 @@ fn the_printed_next_command_runs() {
     fs::remove_dir_all(place.path("two/lstm")).unwrap();
     run_next(&place, &place.ok(&["evaluate", "two"]).out);
 }
+
+#[test]
+fn values_of_any_size_are_readable_in_tables() {
+    let place = TestDir::new();
+    for (name, scale) in [("tiny", 1e-9), ("huge", 1e30)] {
+        let row = |row: u32| format!("{row},{:e}\n", f64::from(row * row % 17 + 1) * scale);
+        fs::write(place.path("data.csv"), "t,y\n".to_owned() + &(0..120).map(row).collect::<String>()).unwrap();
+        let set = ["--set", "task.window=6", "--set", "models=[\"gru\"]", "--horizon", "2", "--epochs", "1"];
+        let data = ["train", "forecast", "--csv", "data.csv", "--time", "t", "--target", "y", "--out", name];
+        let trained = place.ok(&[&data[..], &set].concat()).out;
+        let forecast = place.ok(&["forecast", name]).out;
+        let exponent = if name == "tiny" { "e-" } else { "e3" };
+        assert!(trained.contains(exponent) && forecast.contains(exponent), "{trained}\n{forecast}");
+        let is_short = |text: &str| text.lines().all(|line| line.chars().count() < 120);
+        assert!(is_short(&trained) && is_short(&forecast), "{trained}\n{forecast}");
+    }
+}

@@ -148,7 +148,7 @@ fn a_csv_file_is_forecast_with_intervals_and_plotted() {
         (&["train", "forecast", "--target", "sold"][..], 4, "--csv FILE"),
         (&["train", "forecast", "--csv", "sales.csv"], 2, "--target COLUMN"),
         (&["train", "forecast", "--csv", "sales.csv", "--target", "slod"], 4, "sold"),
-        (&["train", "agreement", "--csv", "sales.csv"], 2, "is not a table"),
+        (&["train", "agreement", "--csv", "sales.csv"], 2, "this recipe is for classification"),
         (&["train", "forecast", "--set", "task.quantiles=[0.1, 0.9]"], 3, "0.5, the point forecast"),
         (&["forecast", "run", "--plot", "next.png"], 2, "ends in .svg"),
         (&["forecast", "run", "--csv", "fewer.csv"], 4, "in steps of 1, but the data are in steps of 2"),

@@ -1,27 +1,25 @@
 //! Training errors.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use seqzoo_models::parameters;
 use seqzoo_run::checkpoint::CheckpointError;
 use seqzoo_run::folder::FolderError;
+use seqzoo_run::recipe::Recipe;
+use seqzoo_run::record::Diagnosis;
 
-use crate::recovery::{ATTEMPTS_IN_A_REGION, ATTEMPTS_IN_A_RUN, Anomaly};
+use crate::recovery::Anomaly;
 
 /// Error that ends training.
 #[derive(Debug, thiserror::Error)]
 pub enum TrainError {
-    /// Training diverged, and rollbacks did not help.
-    #[error(
-        "training diverged: {anomaly} at step {step}, and no rollback helped (at most {ATTEMPTS_IN_A_REGION} per \
-         region, {ATTEMPTS_IN_A_RUN} per run); try a smaller training.learning_rate, a smaller training.clip_norm \
-         or a warm-up (schedule.warmup_steps); see events.jsonl for what was tried"
-    )]
-    Diverged {
-        /// The last anomaly.
-        anomaly: Anomaly,
-        /// Number of updates before it.
-        step: u64,
+    /// Training diverged, or the data are invalid; recorded in the model's folder.
+    #[error("{diagnosis}; {advice}")]
+    Diagnosed {
+        /// What is wrong.
+        diagnosis: Diagnosis,
+        /// What to try.
+        advice: String,
     },
     /// The training split has no batches.
     #[error(
@@ -36,19 +34,6 @@ pub enum TrainError {
     )]
     Unmeasurable {
         /// The anomaly.
-        anomaly: Anomaly,
-        /// Index of the batch in its epoch, counted from 1.
-        batch: u64,
-        /// Index of the epoch, counted from 1.
-        epoch: u64,
-    },
-    /// A batch causes an anomaly even with freshly initialized weights.
-    #[error(
-        "invalid data: {anomaly} in batch {batch} of epoch {epoch}, even with freshly initialized weights; inspect the \
-         examples of that batch; see events.jsonl for what was tried"
-    )]
-    InvalidData {
-        /// The last anomaly.
         anomaly: Anomaly,
         /// Index of the batch in its epoch, counted from 1.
         batch: u64,
@@ -97,4 +82,29 @@ pub enum TrainError {
         /// What differs, such as the recipe.
         what: &'static str,
     },
+}
+
+impl TrainError {
+    /// The error for a diagnosis, with advice that follows from the recipe.
+    pub(crate) fn diagnosed(diagnosis: Diagnosis, recipe: &Recipe, folder: &Path) -> Self {
+        let events = folder.join("events.jsonl");
+        let advice = match diagnosis {
+            Diagnosis::Diverged { .. } => {
+                let training = &recipe.training;
+                let clipping = match training.clip_norm > 0.0 {
+                    true => format!("a smaller training.clip_norm (this run: {})", training.clip_norm),
+                    false => "gradient clipping (training.clip_norm; this run: none)".to_owned(),
+                };
+                format!(
+                    "start a new run with a smaller training.learning_rate (this run: {:e}), {clipping} or a warm-up \
+                     (schedule.warmup_steps)",
+                    training.learning_rate
+                )
+            }
+            Diagnosis::InvalidData { .. } => {
+                "inspect the examples of that batch, correct the data and start a new run".to_owned()
+            }
+        };
+        Self::Diagnosed { diagnosis, advice: format!("{advice}; {} lists what was tried", events.display()) }
+    }
 }

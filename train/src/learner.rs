@@ -13,7 +13,7 @@ use seqzoo_run::faults;
 use seqzoo_run::folder::Journal;
 use seqzoo_run::progress::{Epoch, Progress, Snapshot};
 use seqzoo_run::recipe::{OptimizerKind, Recipe};
-use seqzoo_run::record::{Divergence, Onset, Recovery};
+use seqzoo_run::record::{Diagnosis, Divergence, Onset, Recovery};
 use seqzoo_tasks::RecurrentState;
 use serde_json::{Value, json};
 
@@ -42,11 +42,15 @@ impl<E: Into<TrainError>> From<E> for Interrupt {
     }
 }
 
-/// Trains a model from its latest valid checkpoint, or from the start if it has none yet.
+/// Trains a model from its latest valid checkpoint, or from the start if it has none yet. A recorded diagnosis is returned as an error
+/// again.
 ///
 /// # Errors
 /// [`TrainError`]; checkpoints saved before remain intact.
 pub fn train<D: Disk>(job: &Job<D>, observer: &mut dyn Observer) -> Result<Outcome, TrainError> {
+    if let Some(diagnosis) = job.folder.diagnosis()? {
+        return Err(TrainError::diagnosed(diagnosis, &job.about.settings.recipe, &job.folder.path));
+    }
     let mut clock = Clock::start();
     let mut learner = Learner::begin(job, &mut clock, observer)?;
     let ended = |learner: &Learner<D>| learner.state.progress.ended(learner.recipe());
@@ -490,12 +494,13 @@ impl<'a, D: Disk> Learner<'a, D> {
             let read = fresh.step(self.job.context(), batch, 2);
             read.is_err_and(|anomaly| matches!(anomaly.site, Site::Data | Site::Loss | Site::Gradient))
         });
-        let diagnosis = if is_bad { "invalid data" } else { "diverged" };
-        self.log_event("stop", batch, anomaly, json!({"diagnosis": diagnosis}))?;
-        let anomaly = anomaly.clone();
-        Ok(match batch.filter(|_| is_bad) {
-            Some(batch) => TrainError::InvalidData { anomaly, batch: batch.index + 1, epoch: epoch + 1 },
-            None => TrainError::Diverged { anomaly, step },
-        })
+        let reason = anomaly.to_string();
+        let diagnosis = match batch.filter(|_| is_bad) {
+            Some(batch) => Diagnosis::InvalidData { anomaly: reason, batch: batch.index + 1, epoch: epoch + 1 },
+            None => Diagnosis::Diverged { anomaly: reason, step },
+        };
+        self.log_event("stop", batch, anomaly, json!({"diagnosis": diagnosis.name()}))?;
+        self.job.folder.record_diagnosis(&diagnosis)?;
+        Ok(TrainError::diagnosed(diagnosis, self.recipe(), &self.job.folder.path))
     }
 }

@@ -116,8 +116,9 @@ fn has_exploded(tried: &[RangePoint]) -> bool {
     last.loss > mean + EXPLODED * mean.abs() + ERRORS * error
 }
 
-/// Suggested learning rate: a tenth of the one with the smallest smoothed loss, but at least the first one at which it has
-/// decreased; `None` if it never falls below the noise of the plateau.
+/// Suggested learning rate: a tenth of the one with the smallest smoothed loss, but at most the one at which half of the decrease is
+/// reached (a small training split is memorized, and then any learning rate keeps the loss low), and at least the first one at which
+/// it has decreased; `None` if it never falls below the noise of the plateau.
 pub fn suggestion(tried: &[RangePoint]) -> Option<f64> {
     let Plateau { mean, error } = Plateau::of(tried)?;
     // Means over the few losses within the plateau are as noisy as the losses.
@@ -127,7 +128,8 @@ pub fn suggestion(tried: &[RangePoint]) -> Option<f64> {
     let limit = mean - (ERRORS * error).max(FRACTION * mean.abs());
     let first = smooth.iter().find(|tried| tried.loss < limit)?;
     let smallest = smooth.iter().min_by(|a, b| a.loss.total_cmp(&b.loss))?;
-    Some((smallest.learning_rate / 10.0).max(first.learning_rate))
+    let half = smooth.iter().find(|tried| tried.loss <= (mean + smallest.loss) / 2.0)?;
+    Some((smallest.learning_rate / 10.0).min(half.learning_rate).max(first.learning_rate))
 }
 
 #[cfg(test)]
@@ -165,6 +167,16 @@ mod tests {
         // The same with a loss that can be negative.
         let rate = suggestion(&tried(0.05, 0, |rate| curve(rate) - 0.69)).unwrap();
         assert!((1e-3..=0.1).contains(&rate), "{rate}");
+    }
+
+    #[test]
+    fn a_loss_that_stays_low_gives_the_learning_rate_at_which_it_falls() {
+        // Memorized between 10⁻³ and 10⁻², and low at every higher learning rate.
+        let curve = |rate: f64| 0.69 * (1.0 - (rate / 1e-3).log10().clamp(0.0, 1.0));
+        for salt in 0..300 {
+            let rate = suggestion(&tried(0.001, salt, curve)).unwrap();
+            assert!((1e-3..=1.1e-2).contains(&rate), "{salt}: {rate}");
+        }
     }
 
     #[test]

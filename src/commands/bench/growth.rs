@@ -15,8 +15,9 @@ pub struct Growth {
     /// Recompute gates in the backward pass instead of keeping them.
     #[arg(long)]
     recompute: bool,
-    /// Numbers of time steps.
-    #[arg(long, value_name = "N", value_delimiter = ',', default_values_t = [100, 200, 400, 800, 1600, 3200])]
+    /// Numbers of time steps, separated by commas.
+    #[arg(long, value_name = "N,…", value_delimiter = ',', default_values_t = [100, 200, 400, 800, 1600, 3200],
+          value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=100_000))]
     time: Vec<usize>,
     #[command(flatten)]
     options: BenchArgs,

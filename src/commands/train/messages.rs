@@ -3,7 +3,7 @@
 use seqzoo_inference::Model;
 use seqzoo_run::progress::EndReason;
 use seqzoo_run::recipe::Recipe;
-use seqzoo_train::{Outcome, Stopped};
+use seqzoo_train::{Outcome, Stopped, TrainError};
 
 use crate::say::say;
 
@@ -24,6 +24,13 @@ pub fn print_end(name: &str, outcome: &Outcome, recipe: &Recipe, resume: &str) {
     }
 }
 
+/// Prints that training of a model ended with an error, if other models follow.
+pub fn print_failed(name: &str, error: &TrainError, recipe: &Recipe) {
+    if recipe.models.last().is_some_and(|last| last != name) {
+        say(format_args!("{name}: {error}; continuing with the next model"));
+    }
+}
+
 /// Prints the time spent on saving checkpoints.
 pub fn print_saving_time(name: &str, outcome: &Outcome) {
     let (saving, all) = (outcome.saving.as_secs_f64(), outcome.elapsed.as_secs_f64());
@@ -36,6 +43,10 @@ pub fn print_saving_time(name: &str, outcome: &Outcome) {
 /// Prints a suggested clipping threshold: Pascanu et al. 2013 recommend half to ten times the average norm.
 pub fn suggest_clip(name: &str, model: &Model) {
     let norms = &model.progress.norms;
+    if norms.count == 0 {
+        say(format_args!("{name}: no update yet, so no clipping threshold can be suggested"));
+        return;
+    }
     let (mean, largest, clipped) =
         (norms.mean(), norms.largest, 100.0 * norms.clipped as f64 / norms.count.max(1) as f64);
     say(format_args!(

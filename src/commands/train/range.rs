@@ -7,7 +7,7 @@ use seqzoo_train::range::{RangePoint, range_test, smoothed, suggestion};
 
 use crate::arguments::{BackendArgs, DataArgs, Overrides, check_split};
 use crate::failure::Failure;
-use crate::say::{quoted, say};
+use crate::say::{flag, number, quoted, say};
 
 /// Number of updates of a test, and of printed lines.
 const RANGE_UPDATES: u32 = 300;
@@ -22,6 +22,7 @@ pub fn run(name: &str, overrides: &Overrides, data: &DataArgs, backend: &Backend
     let data = data.load(recipe)?;
     check_split(&*data, Split::Train, recipe)?;
     let specs = recipe.specs()?;
+    let mut suggested = String::new();
     for spec in &specs {
         let name = &spec.name;
         say(format_args!("running a learning-rate range test on {name} …"));
@@ -30,13 +31,12 @@ pub fn run(name: &str, overrides: &Overrides, data: &DataArgs, backend: &Backend
         let mut out = std::io::stdout().lock();
         writeln!(out, "{name}: smoothed loss by learning rate (seed {})", recipe.training.seed)?;
         let mut shown = smoothed(&tried).into_iter().step_by(RANGE_UPDATES as usize / RANGE_LINES);
-        shown.try_for_each(|RangePoint { learning_rate, loss }| writeln!(out, "  {learning_rate:.1e}  {loss:.4}"))?;
+        shown.try_for_each(|RangePoint { learning_rate, loss }| {
+            writeln!(out, "  {learning_rate:.1e}  {}", number(loss))
+        })?;
         let model = if specs.len() > 1 { format!("model.{name}.") } else { String::new() };
         match suggestion(&tried) {
-            Some(suggested) => {
-                let value = quoted(format!("{model}training.learning_rate={suggested:.1e}"));
-                writeln!(out, "next: seqzoo train {given} --set {value}")?;
-            }
+            Some(rate) => suggested += &flag("--set", format!("{model}training.learning_rate={rate:.1e}")),
             None => writeln!(
                 out,
                 "no suggestion for {name}: in {RANGE_UPDATES} updates the loss does not fall below its noise at \
@@ -44,6 +44,9 @@ pub fn run(name: &str, overrides: &Overrides, data: &DataArgs, backend: &Backend
                 own.training.learning_rate
             )?,
         }
+    }
+    if !suggested.is_empty() {
+        writeln!(std::io::stdout().lock(), "next: seqzoo train {given}{suggested}")?;
     }
     Ok(())
 }

@@ -5,13 +5,14 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::checkpoint::{CheckpointError, Checkpoints, FORMAT, OtherFormat, check_format};
 use crate::progress::Metadata;
 use crate::recipe::Recipe;
-use crate::record::Recovery;
+use crate::record::{Diagnosis, Recovery};
 use crate::settings::Settings;
 use crate::{did_you_mean, disk, faults};
 
@@ -19,6 +20,7 @@ const RECIPE: &str = "recipe.toml";
 pub(crate) const ENVIRONMENT: &str = "env.json";
 const LOCK: &str = "lock";
 const ROLLBACK: &str = "rollback.json";
+const DIAGNOSIS: &str = "diagnosis.json";
 const CHECKPOINTS: &str = "checkpoints";
 
 /// Backend of a run whose `env.json` is missing.
@@ -221,7 +223,7 @@ impl Run {
 }
 
 /// Whether a folder is a run, complete or not.
-pub(crate) fn is_run(path: &Path) -> bool {
+pub fn is_run(path: &Path) -> bool {
     [ENVIRONMENT, RECIPE].iter().any(|file| path.join(file).is_file()) || !trained(path).is_empty()
 }
 
@@ -347,12 +349,35 @@ impl ModelFolder {
         write.map_err(|source| FolderError::Io { path, source })
     }
 
+    /// Records durably that training ended with an error that a resumed run would repeat.
+    ///
+    /// # Errors
+    /// If writing fails.
+    pub fn record_diagnosis(&self, diagnosis: &Diagnosis) -> Result<(), FolderError> {
+        let path = self.path.join(DIAGNOSIS);
+        let json = serde_json::to_vec_pretty(diagnosis).expect("made of numbers and strings");
+        disk::replace(&path, &json).map_err(|source| FolderError::Io { path, source })
+    }
+
+    /// The recorded diagnosis, if training ended with one.
+    ///
+    /// # Errors
+    /// If its record cannot be read.
+    pub fn diagnosis(&self) -> Result<Option<Diagnosis>, FolderError> {
+        self.read_json(DIAGNOSIS)
+    }
+
     /// The last rollback, if there was one.
     ///
     /// # Errors
     /// If its record cannot be read.
     pub fn rollback(&self) -> Result<Option<Recovery>, FolderError> {
-        let path = self.path.join(ROLLBACK);
+        self.read_json(ROLLBACK)
+    }
+
+    /// Reads a JSON file of the folder, if it exists.
+    fn read_json<T: DeserializeOwned>(&self, file: &str) -> Result<Option<T>, FolderError> {
+        let path = self.path.join(file);
         let bytes = match fs::read(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(FolderError::Io { path, source }),

@@ -16,6 +16,7 @@ pub(crate) mod malformed;
 mod per_model;
 pub(crate) mod renamed;
 mod sections;
+mod unused;
 
 pub use sections::{
     CheckpointSettings, Expected, OptimizerKind, OptimizerSettings, ScheduleKind, ScheduleSettings, StoppingSettings,
@@ -267,6 +268,12 @@ impl Section {
             ),
         ]
     }
+}
+
+/// Splits `model.NAME.SECTION.KEY` into the model name and the common field `SECTION.KEY`.
+pub(crate) fn in_model(field: &str) -> Option<(&str, &str)> {
+    let (name, field) = field.strip_prefix("model.")?.split_once('.')?;
+    field.contains('.').then_some((name, field))
 }
 
 /// The field of a role.

@@ -138,6 +138,52 @@ fn median(mut values: Vec<f64>) -> Option<f64> {
     values.get(values.len() / 2).copied()
 }
 
+/// Why training of a model ended with an error. Saved with the run: recovery is deterministic, so a resumed run would repeat it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "diagnosis", rename_all = "kebab-case")]
+pub enum Diagnosis {
+    /// Training diverged, and no rollback helped.
+    Diverged {
+        /// The last anomaly.
+        anomaly: String,
+        /// Number of updates before it.
+        step: u64,
+    },
+    /// A batch causes an anomaly even with freshly initialized weights.
+    InvalidData {
+        /// The last anomaly.
+        anomaly: String,
+        /// Index of the batch in its epoch, counted from 1.
+        batch: u64,
+        /// Index of the epoch, counted from 1.
+        epoch: u64,
+    },
+}
+
+impl Diagnosis {
+    /// Name for people and in `events.jsonl`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Diverged { .. } => "diverged",
+            Self::InvalidData { .. } => "invalid data",
+        }
+    }
+}
+
+impl std::fmt::Display for Diagnosis {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Diverged { anomaly, step } => {
+                write!(f, "training diverged: {anomaly} at step {step}, and no rollback helped")
+            }
+            Self::InvalidData { anomaly, batch, epoch } => write!(
+                f,
+                "invalid data: {anomaly} in batch {batch} of epoch {epoch}, even with freshly initialized weights"
+            ),
+        }
+    }
+}
+
 /// Recoveries of a run. Saved in each checkpoint, and separately before each rollback takes effect.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Recovery {

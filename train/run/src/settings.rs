@@ -11,7 +11,11 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use crate::did_you_mean;
-use crate::recipe::{InvalidValue, Recipe, SHIPPED, Section, malformed, renamed};
+use crate::recipe::{InvalidValue, Recipe, SHIPPED, Section, in_model, malformed, renamed};
+
+mod variables;
+
+pub use variables::unknown_variables;
 
 /// A resolved recipe, with the origin of each value.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -70,7 +74,7 @@ pub enum SettingsError {
         source: InvalidValue,
     },
     /// An override is invalid.
-    #[error("{origin} {field}={value}: {message}")]
+    #[error("{}: {message}", given(origin, field, value))]
     Override {
         /// The flag or variable.
         origin: String,
@@ -80,6 +84,14 @@ pub enum SettingsError {
         value: String,
         /// What is wrong, with the nearest name.
         message: String,
+    },
+    /// Overrides are invalid in combination, or with the values of the recipe.
+    #[error("{source} (with {overrides})")]
+    Combination {
+        /// The overrides as given.
+        overrides: String,
+        /// The value.
+        source: InvalidValue,
     },
     /// A resumed run cannot change its recipe.
     #[error(
@@ -114,12 +126,6 @@ fn may_change(field: &str, recipe: &Recipe) -> bool {
         Some(_) => false,
         None => field.starts_with("checkpoints.") || (field == "training.epochs" && !recipe.schedule.kind.needs_end()),
     }
-}
-
-/// Splits `model.NAME.SECTION.KEY` into the model name and the common field `SECTION.KEY`.
-fn in_model(field: &str) -> Option<(&str, &str)> {
-    let (name, field) = field.strip_prefix("model.")?.split_once('.')?;
-    field.contains('.').then_some((name, field))
 }
 
 impl Settings {
@@ -164,6 +170,10 @@ impl Settings {
             source,
         })?;
         let written = flatten(&text.parse().expect("what parsed as a recipe is a table"));
+        if let Some(source) = written.keys().find_map(|field| unused(&recipe, field)) {
+            let line = renamed::line_of(text, &source.field);
+            return Err(SettingsError::Invalid { file: file.to_owned(), line, source });
+        }
         let origin = |field: &String| if written.contains_key(field) { "recipe" } else { "default" };
         let origins = flatten(&table(&recipe)).into_keys().map(|field| (field.clone(), origin(&field).to_owned()));
         Ok(Self { name: name.to_owned(), origins: origins.collect(), recipe })
@@ -190,12 +200,25 @@ impl Settings {
             }
         }
         // Validated together: single overrides may be valid only in combination.
-        if let Err(error) = self.recipe.validate() {
-            let cause = overrides.iter().rev().find(|change| change.field == error.field).or(overrides.last());
-            let cause = cause.expect("without overrides the recipe was validated when it was read");
-            return Err(invalid(cause, error.to_string()));
+        let checked = self.recipe.validate().map_err(|error| (None, error));
+        let checked = checked.and_then(|()| {
+            let unused = overrides.iter().find_map(|change| Some((Some(change), unused(&self.recipe, &change.field)?)));
+            unused.map_or(Ok(()), Err)
+        });
+        let Err((change, error)) = checked else { return Ok(self) };
+        let concerns =
+            |change: &&Override| is_within(&error.field, &change.field) || is_within(&change.field, &error.field);
+        let cause = change.or_else(|| overrides.iter().rev().find(concerns));
+        match (cause, overrides) {
+            (Some(change), _) if change.field == error.field && change.value == error.value => {
+                Err(invalid(change, error.expected))
+            }
+            (Some(change), _) | (None, [change]) => Err(invalid(change, error.to_string())),
+            (None, overrides) => {
+                let all = overrides.iter().map(|change| given(&change.origin, &change.field, &change.value));
+                Err(SettingsError::Combination { overrides: all.collect::<Vec<_>>().join(", "), source: error })
+            }
         }
-        Ok(self)
     }
 
     /// Drops per-model values of models that the recipe no longer names.
@@ -332,22 +355,36 @@ impl Settings {
                 let quoted: Vec<String> = section.split('.').map(toml_key).collect();
                 let _ = writeln!(text, "\n[{}]", quoted.join("."));
             }
-            let _ = writeln!(text, "{key} = {}  # {}", values[field], self.origin(field));
+            let (mark, note) = if self.recipe.uses(field) { ("", "") } else { ("# ", "; not used") };
+            let _ = writeln!(text, "{mark}{key} = {}  # {}{note}", values[field], self.origin(field));
         }
         text
     }
+}
 
-    /// Overrides from environment variables: `SEQZOO_TRAINING_SEED` sets `training.seed`.
-    pub fn from_environment(&self, variables: impl Iterator<Item = (String, String)>) -> Vec<Override> {
-        let fields = known_fields(&self.recipe);
-        let variable = |field: &str| format!("SEQZOO_{}", field.replace('.', "_").to_uppercase());
-        let named: BTreeMap<String, String> = fields.into_keys().map(|field| (variable(&field), field)).collect();
-        variables
-            .filter_map(|(name, value)| {
-                let field = named.get(&name)?.clone();
-                Some(Override { origin: name, field, value })
-            })
-            .collect()
+/// An override as it was given.
+fn given(origin: &str, field: &str, value: &str) -> String {
+    match origin {
+        "--set" => format!("--set {field}={value}"),
+        flag if flag.starts_with('-') => format!("{flag} {value}"),
+        variable => format!("{variable}={value}"),
+    }
+}
+
+/// Whether a field is `outer` or below it.
+fn is_within(field: &str, outer: &str) -> bool {
+    field.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}
+
+/// The error for a field that is set but not used, of one model or common to them.
+fn unused(recipe: &Recipe, field: &str) -> Option<InvalidValue> {
+    match in_model(field) {
+        None => recipe.check_used(field).err(),
+        Some((name, common)) => {
+            let own = recipe.of_model(name).ok().filter(|_| recipe.models.iter().any(|model| model == name))?;
+            let alone = Recipe { models: vec![name.to_owned()], ..own };
+            alone.check_used(common).err().map(|error| InvalidValue { field: field.to_owned().into(), ..error })
+        }
     }
 }
 

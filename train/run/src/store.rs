@@ -12,6 +12,9 @@ use crate::folder::{ENVIRONMENT, Environment, FolderError, Run, is_run, trained}
 /// File under the root with one JSON line per run created elsewhere, so that `last` finds it.
 const ELSEWHERE: &str = "elsewhere.jsonl";
 
+/// The name of the most recently started run.
+const LAST: &str = "last";
+
 /// The parent folder of runs.
 #[derive(Debug, Clone)]
 pub struct RunStore {
@@ -57,19 +60,19 @@ impl RunStore {
     }
 
     /// Finds a run by its path, by its name under the root, by a unique prefix of that name, or as `last`: the most recently started
-    /// run, including those registered from elsewhere.
+    /// run, including those registered from elsewhere. A folder of that name is `./last`.
     ///
     /// # Errors
     /// If no run matches, or several do.
     pub fn find(&self, name: &str) -> Result<Run, FolderError> {
         let given = Path::new(name);
-        if is_run(given) {
+        if name != LAST && is_run(given) {
             return Run::open(given);
         }
         let (runs, mut damaged) = self.all()?;
         let not_found =
             |known: Vec<String>| FolderError::NotFound { name: name.to_owned(), root: self.root.clone(), known };
-        if name == "last" {
+        if name == LAST {
             let (others, others_damaged) = opened(&self.elsewhere());
             damaged.extend(others_damaged);
             // The damaged run could be the last one; silently using another would be wrong.

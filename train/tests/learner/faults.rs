@@ -7,6 +7,7 @@ use seqzoo_models::Architecture;
 use seqzoo_run::checkpoint::CheckpointError;
 use seqzoo_run::disk::{Disk, RealDisk};
 use seqzoo_run::faults::{self, SITES};
+use seqzoo_run::record::Diagnosis;
 use seqzoo_train::TrainError;
 
 use crate::series::Series;
@@ -187,7 +188,8 @@ fn accumulated_gradients_are_applied_after_a_skipped_last_batch_only_if_everythi
         let armed = faults::arm(&format!("loss=nan@9+,weights={value}@9+")).unwrap();
         let (result, _) = trial.train(&Shaken::default(), &RealDisk, NO_LIMITS);
         drop(armed);
-        assert!(matches!(result, Err(TrainError::InvalidData { batch: 10, .. })), "{result:?}");
+        let Err(TrainError::Diagnosed { diagnosis, .. }) = result else { panic!("{result:?}") };
+        assert!(matches!(diagnosis, Diagnosis::InvalidData { batch: 10, .. }), "{diagnosis}");
         let events = trial.events();
         let rollback = events.iter().find(|event| event["event"] == "roll back").unwrap();
         assert_eq!((&rollback["site"], &rollback["tensor"]), (&"weight".into(), &"theta".into()));

@@ -6,8 +6,9 @@ use seqzoo_run::checkpoint::CheckpointError;
 use seqzoo_run::disk::RealDisk;
 use seqzoo_run::faults;
 use seqzoo_run::progress::Snapshot;
+use seqzoo_run::record::Diagnosis;
 use seqzoo_train::TrainError;
-use seqzoo_train::recovery::{ATTEMPTS_IN_A_RUN, Site};
+use seqzoo_train::recovery::ATTEMPTS_IN_A_RUN;
 
 use crate::series::Series;
 use crate::shaken::Shaken;
@@ -29,7 +30,9 @@ fn a_persistently_invalid_batch_ends_training_within_the_budget() {
     let trial = Trial::new(&[("training.epochs", "400"), ("checkpoints.every_steps", "5")]);
     let _armed = faults::arm("activation=nan@2+").unwrap();
     let (result, _) = trial.train(&Series(Architecture::Rnn), &RealDisk, NO_LIMITS);
-    let Err(error @ TrainError::InvalidData { batch: 3, .. }) = result else { panic!("{result:?}") };
+    let Err(error @ TrainError::Diagnosed { diagnosis: Diagnosis::InvalidData { batch: 3, .. }, .. }) = result else {
+        panic!("{result:?}")
+    };
     assert!(error.to_string().contains("invalid data: the loss is NaN in batch 3 of epoch"), "{error}");
     let rollbacks = trial.decisions().iter().filter(|event| *event == "roll back").count();
     assert!((1..=ATTEMPTS_IN_A_RUN as usize).contains(&rollbacks), "{rollbacks}");
@@ -48,11 +51,30 @@ fn an_unstable_recipe_ends_training_within_the_budget() {
         ];
         let trial = Trial::new(&values);
         let (result, _) = trial.train(&Series(cell), &RealDisk, NO_LIMITS);
-        let Err(error @ TrainError::Diverged { .. }) = result else { panic!("{optimizer}: {result:?}") };
-        assert!(error.to_string().contains("try a smaller training.learning_rate"), "{error}");
+        let Err(error) = result else { panic!("{optimizer}: {result:?}") };
+        assert!(is_divergence(&error), "{error}");
+        assert!(error.to_string().contains("a smaller training.learning_rate (this run: 1e6)"), "{error}");
         assert_eq!(trial.decisions().last().unwrap(), "stop");
         trial.assert_sound();
     }
+}
+
+fn is_divergence(error: &TrainError) -> bool {
+    matches!(error, TrainError::Diagnosed { diagnosis: Diagnosis::Diverged { .. }, .. })
+}
+
+#[test]
+fn resuming_a_diverged_run_returns_its_diagnosis_and_changes_nothing() {
+    let trial =
+        Trial::new(&[("training.learning_rate", "1e6"), ("optimizer.kind", "sgd"), ("training.clip_norm", "0")]);
+    let task = Series(Architecture::Rnn);
+    let (first, _) = trial.train(&task, &RealDisk, NO_LIMITS);
+    let (first, events) = (first.unwrap_err(), trial.events());
+    assert!(is_divergence(&first), "{first}");
+    assert!(first.to_string().contains("gradient clipping (training.clip_norm; this run: none)"), "{first}");
+    let (second, notes) = trial.train(&task, &RealDisk, NO_LIMITS);
+    assert_eq!((second.unwrap_err().to_string(), notes), (first.to_string(), Vec::new()));
+    assert_eq!(trial.events(), events, "nothing was tried again");
 }
 
 #[test]
@@ -152,8 +174,8 @@ fn weights_that_are_not_finite_are_never_saved() {
     let trial = Trial::new(&[("training.learning_rate", "3.4e38")]);
     let task = Shaken { huge: true, ..Shaken::default() };
     let (result, _) = trial.train(&task, &RealDisk, NO_LIMITS);
-    let Err(TrainError::Diverged { anomaly, .. }) = result else { panic!("{result:?}") };
-    assert_eq!((anomaly.site, anomaly.name.as_deref()), (Site::Weight, Some("theta")));
+    let Err(error) = result else { panic!("{result:?}") };
+    assert!(is_divergence(&error) && error.to_string().contains("a weight of theta is -inf"), "{error}");
     assert_eq!(trial.latest().progress.step, 0);
     trial.assert_sound();
 }
@@ -204,7 +226,7 @@ fn divergence_rolls_back_to_before_its_onset() {
     // The untrained θ is 3 away from its target.
     assert!((6.0..12.0).contains(&rollback["untrained_loss"].as_f64().unwrap()), "{rollback}");
     let recovered = result.is_ok() && trial.latest().progress.recovery.summary().is_some();
-    assert!(recovered || matches!(result, Err(TrainError::Diverged { .. })));
+    assert!(recovered || result.is_err_and(|error| is_divergence(&error)));
     trial.assert_sound();
 }
 

@@ -62,6 +62,18 @@ impl Recipe {
                 let expected = format!("one of the recipe's models, {}{hint}", self.models.join(", "));
                 return Err(invalid(format!("model.{name}"), "…", expected));
             }
+            let parsed = ModelName::parse(name)?;
+            let set = |section: &str, key: &str| own.get(section)?.get(key);
+            let sizes = set("network", "hidden_sizes").filter(|_| !parsed.hidden_sizes.is_empty());
+            let options = parsed.options.iter().find_map(|option| Some((*option, set("task", option)?)));
+            if let Some((key, value)) = sizes.map(|sizes| ("network.hidden_sizes", sizes)) {
+                let expected = "the name of the model sets it; remove this field, or the sizes from the name";
+                return Err(invalid(format!("model.{name}.{key}"), value, expected.to_owned()));
+            }
+            if let Some((option, value)) = options {
+                let expected = "the name of the model sets it; remove this field, or the option from the name";
+                return Err(invalid(format!("model.{name}.task.{option}"), value, expected.to_owned()));
+            }
             let alone = Recipe { models: vec![name.clone()], ..self.of_model(name)? };
             alone
                 .validate()
@@ -172,6 +184,22 @@ mod tests {
     }
 
     #[test]
+    fn a_value_that_the_name_sets_too_is_refused() {
+        for (models, field, value) in [
+            ("[\"lstm-8\"]", "model.lstm-8.network.hidden_sizes", "[16]"),
+            ("[\"bilstm+crf\"]", "model.bilstm+crf.task.crf", "false"),
+        ] {
+            let set = |field: &str, value: &str| Override {
+                origin: "--set".to_owned(),
+                field: field.to_owned(),
+                value: value.to_owned(),
+            };
+            let error = Settings::resolve("pos", &[set("models", models), set(field, value)]).unwrap_err().to_string();
+            assert!(error.contains(field) && error.contains("the name of the model sets it"), "{error}");
+        }
+    }
+
+    #[test]
     fn invalid_per_model_values_are_refused_by_field() {
         for (field, value, expected) in [
             ("model.gru.training.epochs", "3", "one of the recipe's models, lstm, rnn"),
@@ -181,7 +209,7 @@ mod tests {
             ("model.rnn.data.dataset", "names", "one of the sections"),
             ("model.rnn.training.seed", "3", "training.seed instead"),
             ("model.rnn.training.epochs", "many", "a value of type integer"),
-            ("model.rnn.training.epochs", "0", "model.rnn.training.epochs = 0"),
+            ("model.rnn.training.epochs", "0", "--set model.rnn.training.epochs=0: "),
             ("model.rnn", "3", "model"),
         ] {
             let error = agreement(&[(field, value)]).unwrap_err();

@@ -22,7 +22,15 @@ pub(super) fn prepare(mut data: Transduction, settings: &Settings) -> Prepared {
         let describe = |pair: &Pair| format!("{:?} (for {:?})", pair.source, pair.target);
         skipped.retain(split, |pair| has_source(pair, level), describe);
     }
-    Prepared { examples: Box::new(data), note: skipped.note(level) }
+    let splits = [&data.train, &data.validation, &data.test];
+    let is_empty = |pair: &&Pair| level.tokens(&pair.target).next().is_none();
+    let empty: Vec<&Pair> = splits.into_iter().flatten().filter(is_empty).collect();
+    let of_targets = empty.first().map(|first| {
+        let (targets, are) = if empty.len() == 1 { ("target", "is") } else { ("targets", "are") };
+        format!("{} {targets} without a token {are} learned as empty; first: that of {:?}", empty.len(), first.source)
+    });
+    let notes: Vec<String> = skipped.note(level).into_iter().chain(of_targets).collect();
+    Prepared { note: (!notes.is_empty()).then(|| notes.join("; ")), examples: Box::new(data) }
 }
 
 /// The data without pairs whose source has no token.
@@ -49,6 +57,9 @@ mod tests {
         let prepared = prepare(data.clone(), &Settings::default());
         assert!(prepared.note.unwrap().ends_with(r#"first: "-" (for "x")"#));
         assert_eq!(prepared.examples.size(Split::Test), (1, "pairs"));
+        let silent = Pair { target: "…".to_owned(), ..pair("b") };
+        let note = prepare(Transduction { train: vec![silent], ..data.clone() }, &Settings::default()).note.unwrap();
+        assert!(note.ends_with(r#"1 target without a token is learned as empty; first: that of "b""#), "{note}");
         assert_eq!(with_tokens(&data, Tokenization::Words).test.len(), 1);
         assert_eq!(with_tokens(&data, Tokenization::Characters).test.len(), 2);
     }

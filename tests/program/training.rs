@@ -127,11 +127,7 @@ fn a_text_file_replaces_a_corpus_and_an_unusable_one_is_rejected_by_name() {
     let found = place.json(&["evaluate", "run", "--text", "my text.txt", "--json"]);
     assert_eq!(found["split"], "validation");
     let refused = place.run(&["train", "agreement", "--text", "my text.txt"]);
-    assert!(
-        refused.code == Some(2) && refused.err.contains("--text is for language models"),
-        "{}",
-        refused.err
-    );
+    assert!(refused.code == Some(2) && refused.err.contains("--text is for language models"), "{}", refused.err);
     fs::write(place.path("short"), "so").unwrap();
     let refused = place.run(&["train", "sentences", "--text", "short"]);
     assert!(refused.code == Some(4) && refused.err.contains("short: 2 characters are too few"), "{}", refused.err);

@@ -32,6 +32,31 @@ fn read(request: &Request) -> Result<Records, DataError> {
         (NAMES[index], Column::Lists(sentences.iter().map(items).collect()))
     };
     let lines: Vec<Vec<usize>> = sentences.iter().map(|sentence| sentence.lines().collect()).collect();
+    for index in (0..COLUMNS).filter(|&index| request.columns.contains(&NAMES[index])) {
+        let items =
+            sentences.iter().zip(&lines).flat_map(|(sentence, lines)| sentence.column(index).into_iter().zip(lines));
+        if let Some((_, line)) = items.into_iter().find(|(item, _)| item.trim().is_empty()) {
+            let detail =
+                format!("{} (column {}) is empty; use _ if there is none", NAMES[index].to_uppercase(), index + 1);
+            return Err(DataError::line(name, *line, detail));
+        }
+    }
     let first = lines.iter().map(|lines| lines[0]).collect::<Vec<_>>();
     Ok(Records::of_file(name, (0..COLUMNS).map(column), first).with_item_lines(lines))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_value_of_a_column_in_use_is_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.conllu");
+        std::fs::write(&path, "# text = a b\n1\ta\t_\tDET\t_\t_\t_\t_\t_\t_\n2\tb\t_\t\t_\t_\t_\t_\t_\t_\n\n").unwrap();
+        let read = |columns: &[&str]| FORMAT.read(&crate::reading::Input::file(&path), &toml::Table::new(), columns);
+        let error = read(&["form", "upos"]).unwrap_err().to_string();
+        assert!(error.ends_with("a.conllu, line 3: UPOS (column 4) is empty; use _ if there is none"), "{error}");
+        assert_eq!(read(&["form"]).unwrap().len(), 1);
+    }
 }

@@ -204,8 +204,11 @@ fn errors_in_columns_and_labels_name_the_line() {
     let error =
         failure("format = \"csv\"\ntrain = \"train.csv\"\nvalidation = \"none.csv\"\ncolumns = { text = \"text\" }");
     assert_eq!(error, "none.csv: no rows for data.validation");
-    let error = failure("format = \"csv\"\nfiles = [\"train.csv\", \"one.csv\"]\ncolumns = { text = \"text\", label = \"mark\" }");
-    let expected = "one.csv: column `mark` differs: the columns are `text`, but those of the previous files are `mark`, `text`";
+    let error = failure(
+        "format = \"csv\"\nfiles = [\"train.csv\", \"one.csv\"]\ncolumns = { text = \"text\", label = \"mark\" }",
+    );
+    let expected =
+        "one.csv: column `mark` differs: the columns are `text`, but those of the previous files are `mark`, `text`";
     assert_eq!(error, expected);
 }
 

@@ -105,8 +105,12 @@ fn hint(error: &DataError) -> String {
             "; `seqzoo data fetch {dataset} --data-dir DIR` downloads it, and --data-dir or SEQZOO_DATA_DIR names another \
              folder; see `seqzoo data show {dataset}`"
         ),
-        DataError::NoFile { format } if format == "csv" => ", or with --csv FILE if it is a series".to_owned(),
-        DataError::NoFile { format } if format == "text" => ", or with --text FILE".to_owned(),
+        DataError::NoFile => {
+            ", or name them with --data FILE (a series with --csv FILE, running text with --text FILE)".to_owned()
+        }
+        DataError::Column { role: "text", .. } => " (--text-column)".to_owned(),
+        DataError::Column { role: "label", .. } => " (--label-column)".to_owned(),
+        DataError::Column { role: "tags", .. } => " (--column)".to_owned(),
         DataError::Column { role: role @ ("time" | "target" | "features"), .. } => format!(" (--{role})"),
         _ => String::new(),
     }

@@ -25,8 +25,8 @@ pub static DATA: DataSpec = DataSpec {
     ],
     fields: &["labels", "naive_bayes"],
     default_format: None,
-    default_split: SplitRule::SHUFFLED,
-    split_rules: &["shuffle", "rows", "every"],
+    default_split: SplitRule::SYSTEMATIC,
+    split_rules: &["systematic", "shuffle", "rows", "every"],
     split_note: "whole texts are assigned to splits",
 };
 
@@ -67,10 +67,10 @@ impl Classification {
     /// If a column is missing, a label is not among those of the dataset, or there are fewer than two labels.
     pub fn from_records(splits: &Splits) -> Result<Self, DataError> {
         let (text, label) = (splits.columns.need("text")?, splits.columns.need("label")?);
-        let labels = splits.labels_of(splits.train.texts("label", label)?.iter().map(|label| &**label));
+        let [train, validation] = [splits.train.texts("label", label)?, splits.validation.texts("label", label)?];
+        let labels = splits.labels_of(train.iter().chain(validation).map(|label| &**label));
         if labels.len() < 2 {
-            let detail =
-                format!("only the label `{}` occurs in the training split; at least two are needed", labels.concat());
+            let detail = format!("`{}` is the only label; at least two are needed", labels.concat());
             return Err(DataError::of_records(splits.train.file(), detail));
         }
         let examples = |records: &Records| {

@@ -24,7 +24,7 @@ macro_rules! formats {
     };
 }
 
-formats![class_files, class_folders, conll, conllu, csv, fasttext, jsonl, labeled_lines, text];
+formats![class_files, class_folders, conll, conllu, csv, fasttext, jsonl, labeled_lines, pairs, text];
 
 /// A file format.
 #[derive(Debug)]
@@ -39,6 +39,8 @@ pub struct Format {
     pub options: &'static [(&'static str, &'static str)],
     /// Endings of file names that mark the format, without the dot.
     suffixes: &'static [&'static str],
+    /// Columns by role, if they are not given and differ from the name of the role.
+    roles: &'static [(&'static str, &'static str)],
     /// Whether a line, the first one that is not blank, can only be in this format.
     is_first_line: fn(&str) -> bool,
     /// Reads one file.
@@ -121,6 +123,11 @@ impl Format {
         let first = first.map_or_else(String::new, |line| line.text.trim().to_owned());
         let found = ALL.into_iter().find(|format| (format.is_first_line)(&first));
         found.ok_or_else(|| unknown("the format is not recognized by the name or the first line"))
+    }
+
+    /// The column with a role, if it is not given.
+    pub(crate) fn default_column<'a>(&self, role: &'a str) -> &'a str {
+        self.roles.iter().find(|(name, _)| *name == role).map_or(role, |(_, column)| column)
     }
 
     /// Reads a file; `columns` are the names of the columns in use.

@@ -63,11 +63,8 @@ pub enum DataError {
         url: String,
     },
     /// The recipe needs a file of the user, but none is specified.
-    #[error("this recipe trains on your own {format} file, but none is specified: set data.files")]
-    NoFile {
-        /// The format of the file.
-        format: String,
-    },
+    #[error("this recipe trains on your own data, but none are specified: set data.files")]
+    NoFile,
     /// A value of the data settings is invalid.
     #[error("{field} = {value}: {expected}")]
     Setting {

@@ -119,11 +119,6 @@ impl DataSettings {
             let expected = "needs the files of the training split too (data.train)";
             return Err(DataError::setting(format!("data.{field}"), paths.list(), expected));
         }
-        if format.is_none() && self.files.is_empty() && self.train.is_empty() {
-            let expected =
-                "name a dataset (data.dataset), your files (data.files), or their format if they are given later";
-            return Err(DataError::setting("data.format", "none", expected));
-        }
         if let (Some(rule), false) = (&self.split, self.validation.is_empty()) {
             let expected = "conflicts with data.validation, the files of the validation split; remove one of the two";
             let value = toml::to_string(rule).unwrap_or_default().trim().replace('\n', ", ");
@@ -151,11 +146,9 @@ impl DataSettings {
         published: Option<(&Manifest, &Self)>,
     ) -> Result<Splits, DataError> {
         let (format, rule) = self.check_files(spec)?;
-        if self.files.is_empty() && self.train.is_empty() {
-            let format = format.map_or_else(String::new, |format| format.name.to_owned());
-            return Err(DataError::NoFile { format });
-        }
         let loader = Loader::new(self, format, data_dir, spec, published);
+        let settings = self.with_default_columns(loader.format()?, spec);
+        let loader = Loader::new(&settings, format, data_dir, spec, published);
         let [train, validation, test] = if !self.files.is_empty() {
             splitting::split(&loader.undivided(&loader.read("files", &self.files)?), &rule)?
         } else {
@@ -172,7 +165,7 @@ impl DataSettings {
             train,
             validation,
             test,
-            columns: self.columns.clone(),
+            columns: settings.columns.clone(),
             labels: self.labels.clone(),
             cleaning: self.cleaning.clone().unwrap_or_default(),
             baselines: Vec::new(),
@@ -181,6 +174,17 @@ impl DataSettings {
             missing_steps: self.missing_steps.unwrap_or(0),
             notes: loader.notes.into_inner(),
         })
+    }
+
+    /// These values, with the default columns of a format for the roles that the task needs.
+    fn with_default_columns(&self, format: &Format, spec: &DataSpec) -> Self {
+        let mut columns = self.columns.clone();
+        for role in spec.roles.iter().filter(|role| role.is_required) {
+            if columns.several(role.name).is_empty() {
+                columns = columns.with(role.name, format.default_column(role.name));
+            }
+        }
+        Self { columns, ..self.clone() }
     }
 
     /// Cleans the columns of texts and tokens.
@@ -265,22 +269,44 @@ impl<'a> Loader<'a> {
         own.is_empty().then_some(manifest)
     }
 
+    /// The format of the first file; its default columns apply to all.
+    fn format(&self) -> Result<&'static Format, DataError> {
+        let DataSettings { files, train, .. } = self.settings;
+        let field = if files.0.is_empty() { "train" } else { "files" };
+        let path = files.0.first().or(train.0.first());
+        let path = path.ok_or(DataError::NoFile)?;
+        self.format.map_or_else(|| self.recognized(path, &self.found(field, path)?), Ok)
+    }
+
+    fn recognized(&self, path: &Path, inputs: &[Input]) -> Result<&'static Format, DataError> {
+        self.format.map_or_else(|| Format::recognize(path, inputs, self.spec.default_format), Ok)
+    }
+
+    /// The files at a path; none if the test split of a published dataset is missing, as in many copies.
+    fn found(&self, field: &str, path: &Path) -> Result<Vec<Input>, DataError> {
+        let manifest = self.manifest(field);
+        match (self.locator.find(path, manifest.is_some())?, manifest) {
+            (Some(inputs), _) => Ok(inputs),
+            (None, Some(_)) if field == "test" => Ok(Vec::new()),
+            (None, Some(manifest)) => Err(manifest.missing(self.data_dir, path)),
+            (None, None) => Err(absent(&self.data_dir.join(path), &self.settings.archives)),
+        }
+    }
+
     /// The cleaned records of all files of a field.
     fn read(&self, field: &str, Paths(paths): &Paths) -> Result<Records, DataError> {
         let manifest = self.manifest(field);
-        let names = self.settings.columns.names();
+        let mut names = self.settings.columns.names();
+        if let Some(SplitRule::Systematic { group: Some(group), .. }) = &self.settings.split {
+            names.push(group);
+        }
         let mut records = Records::default();
         for path in paths {
-            let found = self.locator.find(path, manifest.is_some())?;
-            let inputs: Vec<Input> = match (found, manifest) {
-                (Some(inputs), _) => inputs,
-                // Copies of a published dataset often lack the test split.
-                (None, Some(_)) if field == "test" => continue,
-                (None, Some(manifest)) => return Err(manifest.missing(self.data_dir, path)),
-                (None, None) => return Err(absent(&self.data_dir.join(path), &self.settings.archives)),
-            };
-            let recognized = || Format::recognize(path, &inputs, self.spec.default_format);
-            let format = self.format.map_or_else(recognized, Ok)?;
+            let inputs = self.found(field, path)?;
+            if inputs.is_empty() {
+                continue;
+            }
+            let format = self.recognized(path, &inputs)?;
             for input in &inputs {
                 records.append(format.read(input, &self.settings.options, &names)?, &names)?;
             }

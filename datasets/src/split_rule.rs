@@ -40,6 +40,21 @@ pub enum SplitRule {
         #[serde(default)]
         stratify: bool,
     },
+    /// Stratified random splits that are stable: rows that are appended later change the split of no earlier row. Of each run of
+    /// 1 / fraction rows of a label, one random row is held out. Rows with equal texts are in the same split.
+    Systematic {
+        /// Fraction of the validation split.
+        validation: f64,
+        /// Fraction of the test split; both splits together at most half of the rows.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        test: f64,
+        /// Random seed; the seed of a run does not affect the splits.
+        #[serde(default)]
+        seed: u64,
+        /// Column whose equal values are in the same split, such as the author of a text; by default, that of the texts.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        group: Option<String>,
+    },
     /// Every n-th row, starting with the first, is the validation split; there is no test split.
     Every {
         /// The interval n.
@@ -60,11 +75,20 @@ fn is_zero(fraction: &f64) -> bool {
 }
 
 /// Unit of fractions.
-const UNITS: usize = 10_000;
+pub(crate) const UNITS: usize = 10_000;
 
 impl SplitRule {
     /// A random tenth as the validation split.
     pub const SHUFFLED: Self = Self::Shuffle { validation: 0.1, test: 0.0, seed: 0, stratify: false };
+
+    /// A stable, stratified tenth as the validation split.
+    pub const SYSTEMATIC: Self = Self::Systematic { validation: 0.1, test: 0.0, seed: 0, group: None };
+
+    /// The rule as an inline table of TOML.
+    pub fn to_inline(&self) -> String {
+        let table = toml::Value::try_from(self).unwrap_or_else(|_| toml::Value::Table(toml::Table::new()));
+        table.to_string()
+    }
 
     /// Checks the values.
     ///
@@ -75,6 +99,15 @@ impl SplitRule {
             Self::Characters { validation, test }
             | Self::Rows { validation, test }
             | Self::Shuffle { validation, test, .. } => Fractions::new(*validation, *test).map(drop),
+            Self::Systematic { validation, test, .. } => {
+                let fractions = Fractions::new(*validation, *test)?;
+                match fractions.validation + fractions.test <= UNITS / 2 {
+                    true => Ok(()),
+                    false => {
+                        Err(DataError::setting("data.split.validation", validation, "at most 0.5 with the test split"))
+                    }
+                }
+            }
             Self::Every { validation: validation @ (0 | 1) } => {
                 Err(DataError::setting("data.split.validation", validation, "an integer of at least 2"))
             }
@@ -88,6 +121,7 @@ impl SplitRule {
             Self::Characters { .. } => "characters",
             Self::Rows { .. } => "rows",
             Self::Shuffle { .. } => "shuffle",
+            Self::Systematic { .. } => "systematic",
             Self::Every { .. } => "every",
             Self::Time { .. } => "time",
         }
@@ -97,7 +131,10 @@ impl SplitRule {
     pub(crate) fn without_test(&self) -> Self {
         let mut rule = self.clone();
         match &mut rule {
-            Self::Characters { test, .. } | Self::Rows { test, .. } | Self::Shuffle { test, .. } => *test = 0.0,
+            Self::Characters { test, .. }
+            | Self::Rows { test, .. }
+            | Self::Shuffle { test, .. }
+            | Self::Systematic { test, .. } => *test = 0.0,
             Self::Time { test, .. } => *test = None,
             Self::Every { .. } => {}
         }
@@ -108,8 +145,8 @@ impl SplitRule {
 /// Fractions of the validation and the test split, in [`UNITS`].
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Fractions {
-    validation: usize,
-    test: usize,
+    pub validation: usize,
+    pub test: usize,
 }
 
 impl Fractions {
@@ -157,6 +194,7 @@ mod tests {
             "by = \"characters\"\nvalidation = 0.1\n",
             "by = \"rows\"\nvalidation = 0.15\ntest = 0.15\n",
             "by = \"shuffle\"\nvalidation = 0.1\nseed = 3\nstratify = true\n",
+            "by = \"systematic\"\nvalidation = 0.1\nseed = 3\ngroup = \"author\"\n",
             "by = \"every\"\nvalidation = 5\n",
             "by = \"time\"\nvalidation = \"1988-01-01\"\n",
         ] {

@@ -42,7 +42,7 @@ impl Splits {
         }
     }
 
-    /// Names of the labels in a column of the training split, if they are not given.
+    /// Names of the labels that are found in the training and the validation split, if they are not given.
     pub(crate) fn labels_of<'a>(&'a self, found: impl Iterator<Item = &'a str>) -> Vec<String> {
         if !self.labels.is_empty() {
             return self.labels.clone();

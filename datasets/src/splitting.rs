@@ -1,15 +1,16 @@
 //! Division of records into training, validation and test split.
 
 use std::cmp::Ordering;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
-use seqzoo_random::{Key, Purpose, SliceRandom};
+use seqzoo_random::{Key, Purpose, RngExt, SliceRandom};
 
 use crate::DataError;
 use crate::columns::Columns;
 use crate::data_spec::{Content, DataSpec};
+use crate::digest::Digest;
 use crate::records::{Column, Records};
-use crate::split_rule::{Fractions, SplitRule};
+use crate::split_rule::{Fractions, SplitRule, UNITS};
 
 /// The rows of each label, with its name; one group without a name if they are not stratified.
 type Groups = Vec<(Option<String>, Vec<usize>)>;
@@ -54,6 +55,10 @@ pub(crate) fn split(data: &Undivided, rule: &SplitRule) -> Result<[Records; 3], 
         SplitRule::Shuffle { validation, test, seed, stratify } => {
             let order = Shuffle { fractions: fractions(*validation, *test)?, seed: *seed, stratify: *stratify };
             order.split(data)?
+        }
+        SplitRule::Systematic { validation, test, seed, group } => {
+            let rule = Systematic { fractions: fractions(*validation, *test)?, seed: *seed };
+            rule.split(data, group.as_deref())?
         }
         SplitRule::Every { validation } => {
             let (held_out, train): (Vec<_>, Vec<_>) = (0..records.len()).partition(|row| row % validation == 0);
@@ -167,6 +172,100 @@ impl Shuffle {
     }
 }
 
+/// See [`SplitRule::Systematic`].
+struct Systematic {
+    fractions: Fractions,
+    seed: u64,
+}
+
+/// Position of a split among those of records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Assigned {
+    Train = 0,
+    Validation = 1,
+    Test = 2,
+}
+
+impl Systematic {
+    fn split(&self, data: &Undivided, group: Option<&str>) -> Result<[Records; 3], DataError> {
+        let records = data.records;
+        let groups: Vec<Vec<&str>> = match group {
+            Some(name) => records.texts("group", name)?.iter().map(|value| vec![&**value]).collect(),
+            None => {
+                let text = |content| matches!(content, Content::Text | Content::Tokens);
+                let first = data.spec.single(data.columns).find(|(role, _)| text(role.content));
+                let column = first.map(|(role, name)| records.column(role.name, name)).transpose()?;
+                // Without texts, each row is a group of its own.
+                column.map_or_else(Vec::new, |column| {
+                    (0..records.len()).map(|row| items(&[column], row).collect()).collect()
+                })
+            }
+        };
+        let label = data.spec.single(data.columns).find(|(role, _)| role.content == Content::Label);
+        let labels = label.map(|(role, name)| records.texts(role.name, name)).transpose()?;
+        let mut strata: HashMap<&str, Stratum> = HashMap::new();
+        let mut assigned: HashMap<&[&str], Assigned> = HashMap::new();
+        let mut splits = [Vec::new(), Vec::new(), Vec::new()];
+        for row in 0..records.len() {
+            let label: &str = labels.map_or("", |labels| &labels[row]);
+            let mut next = || strata.entry(label).or_insert_with(|| Stratum::new(self, label)).next();
+            let split = match groups.get(row) {
+                Some(group) => *assigned.entry(group.as_slice()).or_insert_with(next),
+                None => next(),
+            };
+            splits[split as usize].push(row);
+        }
+        Ok(splits.map(|rows| records.select(&rows)))
+    }
+}
+
+/// Assigns the groups of one label to splits, in order.
+struct Stratum {
+    key: Key,
+    /// In units of [`UNITS`].
+    held_out: usize,
+    validation: usize,
+    /// Number of groups so far.
+    count: usize,
+    /// Number of groups held out so far, and the index of the next one.
+    picked: usize,
+    next: usize,
+}
+
+impl Stratum {
+    fn new(rule: &Systematic, label: &str) -> Self {
+        let mut digest = Digest::default();
+        digest.text(label);
+        let index = u64::from_str_radix(&digest.finish()[..16], 16).unwrap_or(0);
+        let Fractions { validation, test } = rule.fractions;
+        let key = Key::new(rule.seed, Purpose::Data).with_first(index);
+        let mut stratum = Self { key, held_out: validation + test, validation, count: 0, picked: 0, next: 0 };
+        stratum.next = stratum.position(0);
+        stratum
+    }
+
+    /// Index of the n-th group to hold out: a random one of the n-th run of 1 / fraction groups, but never the first group, so that
+    /// every label is trained on.
+    fn position(&self, n: usize) -> usize {
+        let offset: f64 = self.key.offset(n as u64).stream().random();
+        (((n as f64 + offset) * UNITS as f64 / self.held_out as f64) as usize).max(1)
+    }
+
+    fn next(&mut self) -> Assigned {
+        let index = self.count;
+        self.count += 1;
+        if index != self.next {
+            return Assigned::Train;
+        }
+        // Of the groups held out, the two splits have theirs alternately, in proportion to their sizes.
+        let share = |picked: usize| (2 * picked * self.validation + self.held_out) / (2 * self.held_out);
+        let is_validation = share(self.picked + 1) > share(self.picked);
+        self.picked += 1;
+        self.next = self.position(self.picked).max(index + 1);
+        if is_validation { Assigned::Validation } else { Assigned::Test }
+    }
+}
+
 /// Removes rows that repeat an earlier row in all columns with a role that single columns have.
 pub(crate) fn distinct(data: &Undivided) -> Result<Records, DataError> {
     let mut seen: HashSet<Vec<&str>> = HashSet::new();
@@ -255,7 +354,55 @@ mod tests {
         }
     }
 
+    #[test]
+    fn systematic_splits_are_stratified_and_keep_groups_together() {
+        let names: Vec<String> =
+            (0..400).map(|row| format!("{}{}", if row % 4 == 0 { "b" } else { "a" }, row / 2 * 2)).collect();
+        let records = records(&names.iter().map(String::as_str).collect::<Vec<_>>());
+        let of = |text: &str| texts(&split(&undivided(&records, &columns()), &rule(text)).unwrap());
+        let splits = of("by = \"systematic\"\nvalidation = 0.2\ntest = 0.1");
+        for (label, groups) in [("b", 100), ("a", 200)] {
+            let count = |split: &Vec<String>| {
+                split.iter().filter(|text| text.starts_with(label)).collect::<std::collections::BTreeSet<_>>().len()
+            };
+            let sizes = splits.each_ref().map(count);
+            assert_eq!(sizes.iter().sum::<usize>(), groups, "no group is divided");
+            let expected = [0.7, 0.2, 0.1].map(|share| share * groups as f64);
+            assert!(sizes.iter().zip(expected).all(|(&size, share)| (size as f64 - share).abs() <= 1.0), "{sizes:?}");
+        }
+        assert_ne!(of("by = \"systematic\"\nvalidation = 0.2\ntest = 0.1\nseed = 1"), splits);
+        let of_labels = rule("by = \"systematic\"\nvalidation = 0.5\ngroup = \"label\"");
+        let error = split(&undivided(&records, &columns()), &of_labels).unwrap_err().to_string();
+        assert!(error.contains("too few"), "the only group of each label is trained on: {error}");
+        let error =
+            split(&undivided(&records, &columns()), &rule("by = \"systematic\"\nvalidation = 0.6")).unwrap_err();
+        assert!(error.to_string().contains("data.split.validation = 0.6: at most 0.5"), "{error}");
+    }
+
     proptest! {
+        #[test]
+        fn appended_rows_change_no_systematic_split(
+            labels in prop::collection::vec(0..5u8, 40..200), kept in 20..40usize, seed: u64,
+        ) {
+            let names: Vec<String> = (0..).zip(&labels).map(|(row, label)| format!("{label}{row}")).collect();
+            let all: Vec<&str> = names.iter().map(String::as_str).collect();
+            let systematic = SplitRule::Systematic { validation: 0.2, test: 0.1, seed, group: None };
+            let of = |texts: &[&str]| {
+                let records = records(texts);
+                // Without the check for empty splits.
+                let found = Systematic { fractions: Fractions::new(0.2, 0.1).unwrap(), seed };
+                found.split(&undivided(&records, &columns()), None).unwrap()
+            };
+            prop_assert!(systematic.check().is_ok());
+            let (before, after) = (texts(&of(&all[..kept])), texts(&of(&all)));
+            for (before, after) in before.iter().zip(&after) {
+                prop_assert!(before.iter().all(|text| after.contains(text)));
+            }
+            // Every label is trained on.
+            let first = |split: &[String]| split.iter().map(|text| text[..1].to_owned()).collect::<HashSet<_>>();
+            prop_assert_eq!(first(&after[0]), first(&names));
+        }
+
         #[test]
         fn shuffled_splits_are_disjoint_stratified_and_independent_of_order(
             count in 10..60usize, seed: u64, reversed: bool,

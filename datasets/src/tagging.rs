@@ -23,8 +23,8 @@ pub static DATA: DataSpec = DataSpec {
     ],
     fields: &["labels"],
     default_format: None,
-    default_split: SplitRule::SHUFFLED,
-    split_rules: &["shuffle", "rows", "every"],
+    default_split: SplitRule::SYSTEMATIC,
+    split_rules: &["systematic", "shuffle", "rows", "every"],
     split_note: "whole sentences are assigned to splits",
 };
 
@@ -59,10 +59,10 @@ impl Tagging {
     /// If a column is missing, a tag is not among those of the dataset, or a sentence does not have one tag per token.
     pub fn from_records(splits: &Splits) -> Result<Self, DataError> {
         let (tokens, tags) = (splits.columns.need("tokens")?, splits.columns.need("tags")?);
-        let labels = splits.labels_of(splits.train.lists("tags", tags)?.iter().flatten().map(String::as_str));
+        let [train, validation] = [splits.train.lists("tags", tags)?, splits.validation.lists("tags", tags)?];
+        let labels = splits.labels_of(train.iter().chain(validation).flatten().map(String::as_str));
         if labels.len() < 2 {
-            let detail =
-                format!("only the tag `{}` occurs in the training split; at least two are needed", labels.concat());
+            let detail = format!("`{}` is the only tag; at least two are needed", labels.concat());
             return Err(DataError::of_records(splits.train.file(), detail));
         }
         let indices = label_indices(&labels);

@@ -21,9 +21,9 @@ pub static DATA: DataSpec = DataSpec {
         Role::GROUPS,
     ],
     fields: &[],
-    default_format: None,
-    default_split: SplitRule::SHUFFLED,
-    split_rules: &["shuffle", "rows", "every"],
+    default_format: Some("pairs"),
+    default_split: SplitRule::SYSTEMATIC,
+    split_rules: &["systematic", "shuffle", "rows", "every"],
     split_note: "whole pairs are assigned to splits",
 };
 

@@ -1,16 +1,17 @@
-//! `--data-dir`, `--text` and `--csv`
+//! Flags that name the data; longer than others because a run records them.
 
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use seqzoo_datasets::catalog::{Dataset, Origin};
+use seqzoo_datasets::classification::Split;
 use seqzoo_datasets::reading::STANDARD_INPUT;
 use seqzoo_datasets::series::Series;
 use seqzoo_datasets::settings::Paths;
 use seqzoo_datasets::table;
 use seqzoo_datasets::timestamps::TimeStep;
 use seqzoo_inference::Examples;
-use seqzoo_run::folder::{DataPaths, Run};
+use seqzoo_run::folder::{DataPaths, FileKind, Run};
 use seqzoo_run::recipe::{Columns, DataSettings, Recipe};
 use seqzoo_tasks::{Command, Prepared};
 
@@ -18,25 +19,62 @@ use crate::failure::{CONFIGURATION, DATA, Failure, USAGE};
 use crate::say::{flag, say};
 
 /// Paths of the data. A run records them, so that later commands do not need the flags.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub struct DataArgs {
     /// Folder of the downloaded datasets [default: data] [env: SEQZOO_DATA_DIR]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
-    /// Text file to use as a language model's corpus; its last tenth is the validation split.
-    #[arg(long, value_name = "FILE")]
-    text: Option<PathBuf>,
+    /// Your own files or folders, in place of the recipe's data; - reads standard input. The format is recognized by the suffix,
+    /// by folders, or by the first line; --set data.format=FORMAT names it.
+    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = ["text", "csv"])]
+    data: Vec<PathBuf>,
+    /// Files or folders of the validation split; by default, a part of --data.
+    #[arg(long, value_name = "FILE", num_args = 1.., requires = "data")]
+    validation_data: Vec<PathBuf>,
+    /// Files or folders of the test split.
+    #[arg(long, value_name = "FILE", num_args = 1.., requires = "data")]
+    test_data: Vec<PathBuf>,
+    /// Text files or folders to use as a language model's corpus; the last tenth is the validation split.
+    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with = "csv")]
+    text: Vec<PathBuf>,
     /// CSV file with a header, to train a forecaster on.
-    #[arg(long, value_name = "FILE", conflicts_with = "text")]
+    #[arg(long, value_name = "FILE")]
     csv: Option<PathBuf>,
+}
+
+/// The flag for files of a kind.
+fn flag_of(kind: FileKind) -> &'static str {
+    match kind {
+        FileKind::Data => "--data",
+        FileKind::Text => "--text",
+        FileKind::Csv => "--csv",
+    }
+}
+
+/// Whether a path exists, on disk or as ARCHIVE/FILE.
+fn exists(path: &Path) -> bool {
+    path.exists() || path.ancestors().skip(1).any(Path::is_file)
 }
 
 impl DataArgs {
     /// The flags as given, for a printed command.
     pub fn flag(&self) -> String {
-        [("--data-dir", &self.data_dir), ("--text", &self.text), ("--csv", &self.csv)]
-            .map(|(name, path)| path.as_ref().map_or_else(String::new, |path| flag(name, path)))
-            .concat()
+        let dir = self.data_dir.as_ref().map_or_else(String::new, |dir| flag("--data-dir", dir));
+        let csv: Vec<PathBuf> = self.csv.iter().cloned().collect();
+        let lists = [
+            ("--data", &self.data),
+            ("--validation-data", &self.validation_data),
+            ("--test-data", &self.test_data),
+            ("--text", &self.text),
+            ("--csv", &csv),
+        ];
+        lists.into_iter().fold(dir, |all, (name, paths)| match paths.split_first() {
+            None => all,
+            Some((first, more)) => {
+                let more: String = more.iter().map(|path| format!(" {}", crate::say::quoted(path))).collect();
+                all + &flag(name, first) + &more
+            }
+        })
     }
 
     /// The path given with `--csv`.
@@ -44,39 +82,53 @@ impl DataArgs {
         self.csv.as_deref()
     }
 
+    /// The user's own files, if any are given, and their kind.
+    fn files(&self) -> Option<(FileKind, Vec<PathBuf>)> {
+        let csv: Vec<PathBuf> = self.csv.iter().cloned().collect();
+        let all = [(FileKind::Data, self.data.clone()), (FileKind::Text, self.text.clone()), (FileKind::Csv, csv)];
+        all.into_iter().find(|(_, files)| !files.is_empty())
+    }
+
     /// Paths of a run's data: these flags, else the run's record.
     pub fn for_run(&self, run: &Run) -> Self {
-        let DataPaths { text, csv, data_dir } = run.environment.data.clone();
-        let is_published = run.environment.settings.recipe.data.dataset.is_some();
-        let given = if is_published { data_dir_given(self.data_dir.as_deref()) } else { self.data_dir.clone() };
-        Self {
-            // --data-dir selects a dataset of that folder, in place of a recorded text.
-            text: self.text.clone().or(text.filter(|_| self.data_dir.is_none())),
-            csv: self.csv.clone().or(csv),
-            data_dir: given.or(data_dir.filter(|dir| dir.is_dir())),
+        let DataPaths { kind, files, validation, test, data_dir } = run.environment.data.clone();
+        let dataset = run.environment.settings.recipe.dataset();
+        let given = if dataset.is_some() { data_dir_given(self.data_dir.as_deref()) } else { self.data_dir.clone() };
+        let data_dir = given.or(data_dir.filter(|dir| dir.is_dir()));
+        // --data-dir selects a dataset of that folder, in place of recorded files.
+        let is_published = dataset.is_some_and(|dataset| matches!(dataset.origin, Origin::Files { .. }));
+        if self.files().is_some() || self.data_dir.is_some() && is_published {
+            return Self { data_dir, ..self.clone() };
+        }
+        let recorded = Self { data_dir, ..Self::default() };
+        match kind {
+            FileKind::Csv => Self { csv: files.into_iter().next(), ..recorded },
+            FileKind::Text => Self { text: files, ..recorded },
+            FileKind::Data => Self { data: files, validation_data: validation, test_data: test, ..recorded },
         }
     }
 
     /// Absolute paths for the run's record; paths that are not UTF-8 are omitted.
     pub fn paths(&self, recipe: &Recipe) -> Result<DataPaths, Failure> {
         let absolute = |path: &Path| std::path::absolute(path).ok().filter(|path| path.to_str().is_some());
-        let [text, csv] = [&self.text, &self.csv].map(|path| path.as_deref().and_then(absolute));
+        let all = |paths: &[PathBuf]| paths.iter().filter_map(|path| absolute(path)).collect::<Vec<_>>();
         let is_in_folder = match recipe.dataset() {
             Some(Dataset { origin, .. }) => matches!(origin, Origin::Files { .. }),
             None => true,
         };
-        let given = self.text.is_some() || self.csv.is_some();
-        let data_dir = if is_in_folder && !given { absolute(&self.base(&recipe.data)) } else { None };
-        Ok(DataPaths { text, csv, data_dir })
+        let (kind, files) = self.files().unwrap_or_default();
+        let data_dir = if is_in_folder && files.is_empty() { absolute(&self.base(&recipe.data)) } else { None };
+        let (validation, test) = (all(&self.validation_data), all(&self.test_data));
+        Ok(DataPaths { kind, files: all(&files), validation, test, data_dir })
     }
 
     /// Loads the examples of a recipe and prints their source.
     pub fn load(&self, recipe: &Recipe) -> Result<Box<dyn Examples>, Failure> {
         let settings = self.settings(recipe)?;
-        match (self.text.as_ref().or(self.csv.as_ref()), &settings.dataset) {
-            (Some(path), _) => say(format_args!("loading {} …", path.display())),
-            (None, Some(name)) => say(format_args!("loading {name} …")),
-            (None, None) => say(format_args!("loading {} …", settings.file_list())),
+        let is_own = settings.dataset.is_none() || self.files().is_some();
+        match &settings.dataset {
+            Some(name) if !is_own => say(format_args!("loading {name} …")),
+            _ => say(format_args!("loading {} …", settings.file_list())),
         }
         let task = recipe.task()?;
         let data = settings.load(&self.base(&settings), task.data)?;
@@ -84,29 +136,48 @@ impl DataArgs {
         for note in data.notes.iter().chain(&note) {
             say(format_args!("note: {note}"));
         }
+        if is_own {
+            let size = |split: Split| {
+                let (size, unit) = examples.size(split);
+                (size > 0).then(|| format!("{} {size} {unit}", split.name()))
+            };
+            let sizes: Vec<String> = Split::ALL.into_iter().filter_map(size).collect();
+            say(format_args!("splits: {}", sizes.join(", ")));
+        }
         Ok(examples)
     }
 
-    /// The recipe's data settings, with the file of `--text` or `--csv` for all splits.
+    /// The recipe's data settings, with the files given by flags in place of its own.
     fn settings(&self, recipe: &Recipe) -> Result<DataSettings, Failure> {
-        let Some(path) = self.text.as_ref().or(self.csv.as_ref()) else { return Ok(recipe.data.clone()) };
-        if self.csv.is_some() {
-            check_table(recipe)?;
-        } else {
-            check_command(recipe, Command::Generate, "--text", "language models")?;
+        let Some((kind, files)) = self.files() else { return Ok(recipe.data.clone()) };
+        match kind {
+            FileKind::Data => {}
+            FileKind::Text => check_command(recipe, Command::Generate, "--text", "language models")?,
+            FileKind::Csv => check_table(recipe)?,
         }
-        let is_input = path == Path::new(STANDARD_INPUT);
-        let file = if is_input { path.clone() } else { std::path::absolute(path).unwrap_or_else(|_| path.clone()) };
-        let [train, validation, test] = [(); 3].map(|()| Paths::default());
-        let own = DataSettings { files: Paths(vec![file]), train, validation, test, rows: None, ..recipe.data.clone() };
-        // Files cannot replace generated data.
+        let absolute = |path: &PathBuf| match path == Path::new(STANDARD_INPUT) {
+            true => path.clone(),
+            false => std::path::absolute(path).unwrap_or_else(|_| path.clone()),
+        };
+        let paths = |paths: &[PathBuf]| Paths(paths.iter().map(absolute).collect());
+        let (validation, test) = (paths(&self.validation_data), paths(&self.test_data));
+        let is_whole = validation.0.is_empty() && test.0.is_empty();
+        let (files, train) = if is_whole { (paths(&files), paths(&[])) } else { (paths(&[]), paths(&files)) };
+        // Files of the validation split make a rule unnecessary.
+        let split = recipe.data.split.clone().filter(|_| validation.0.is_empty());
+        let own = DataSettings { files, train, validation, test, split, rows: None, ..recipe.data.clone() };
+        // Of a dataset, own files keep the columns of a table and the customary split of a text.
         let is_generated = recipe.dataset().is_some_and(|dataset| matches!(dataset.origin, Origin::BuiltIn));
-        Ok(match is_generated {
-            true => {
-                let columns = Columns::default().with("text", "text");
-                DataSettings { dataset: None, format: Some("text".to_owned()), columns, ..own }
+        Ok(match kind {
+            FileKind::Csv => own,
+            FileKind::Text if own.dataset.is_some() && !is_generated => own,
+            FileKind::Text => {
+                let columns = if own.dataset.is_some() { Columns::default() } else { own.columns.clone() };
+                let format = own.format.clone().or_else(|| Some("text".to_owned()));
+                DataSettings { dataset: None, format, columns, ..own }
             }
-            false => own,
+            FileKind::Data if is_generated => DataSettings { dataset: None, columns: Columns::default(), ..own },
+            FileKind::Data => DataSettings { dataset: None, ..own },
         })
     }
 
@@ -143,24 +214,25 @@ impl DataArgs {
 
     fn find_of(&self, run: &Run) -> Result<Box<dyn Examples>, Failure> {
         let found = self.for_run(run);
-        let DataPaths { text, csv, data_dir } = &run.environment.data;
-        for (flag, recorded, path) in [("--text", text, &found.text), ("--csv", csv, &found.csv)] {
-            if recorded == path
-                && let Some(path) = path.as_ref().filter(|path| !path.is_file())
-            {
-                let message = format!("run {} was trained on {}, which no longer exists", run.name(), path.display());
-                return Err(Failure::new(DATA, format!("{message}; name the file with {flag} FILE")));
-            }
+        let recorded = &run.environment.data;
+        let mut all = recorded.files.iter().chain(&recorded.validation).chain(&recorded.test);
+        if let Some((kind, files)) = found.files()
+            && files == recorded.files
+            && let Some(path) = all.find(|path| !exists(path))
+        {
+            let message = format!("run {} was trained on {}, which no longer exists", run.name(), path.display());
+            return Err(Failure::new(DATA, format!("{message}; name the file with {} FILE", flag_of(kind))));
         }
         let data = &run.environment.settings.recipe.data;
         let base = found.base(data);
-        if let Some(file) = data.missing_files(&base).filter(|_| found.text.is_none() && found.csv.is_none()) {
+        if let Some(file) = data.missing_files(&base).filter(|_| found.files().is_none()) {
             let (name, file) = (run.name(), base.join(file));
             let message = format!("run {name} was trained on {}, which no longer exists", file.display());
             let way_out = "restore it, or name the folder that data.files start at with --data-dir DIR";
             return Err(Failure::new(DATA, format!("{message}; {way_out}")));
         }
-        if let Some(dir) = data_dir.as_ref().filter(|_| found.data_dir.is_none() && found.text.is_none()) {
+        let has_none = found.data_dir.is_none() && found.files().is_none();
+        if let Some(dir) = recorded.data_dir.as_ref().filter(|_| has_none) {
             say(format_args!(
                 "note: run {} was trained on data in {}, which no longer exists",
                 run.name(),
@@ -173,10 +245,11 @@ impl DataArgs {
     /// How the data differ from those of the run.
     fn difference(&self, run: &Run) -> String {
         let recorded = &run.environment.data;
-        let paths = [(&self.text, &recorded.text), (&self.csv, &recorded.csv), (&self.data_dir, &recorded.data_dir)];
-        let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
-        match paths.into_iter().find_map(|(path, recorded)| Some((absolute(path.as_ref()?), recorded))) {
-            Some((path, Some(recorded))) if path == *recorded => format!("{} has changed since", path.display()),
+        let file = self.files().and_then(|(_, files)| files.into_iter().next());
+        let paths = [(file, recorded.files.first().cloned()), (self.data_dir.clone(), recorded.data_dir.clone())];
+        let absolute = |path: PathBuf| std::path::absolute(&path).unwrap_or(path);
+        match paths.into_iter().find_map(|(path, recorded)| Some((absolute(path?), recorded))) {
+            Some((path, Some(recorded))) if path == recorded => format!("{} has changed since", path.display()),
             Some((path, Some(recorded))) => format!("it was trained on {}, not {}", recorded.display(), path.display()),
             Some((path, None)) => format!("{} contains different data", path.display()),
             None => "the files are different or have changed since".to_owned(),
@@ -202,7 +275,7 @@ fn check_command(recipe: &Recipe, command: Command, flag: &str, models: &str) ->
         return Ok(());
     }
     let name = task.name();
-    let message = format!("{flag} is for {models}, and this recipe is for {name}; set data.files to your own files");
+    let message = format!("{flag} is for {models}, and this recipe is for {name}; use --data FILE");
     Err(Failure::new(USAGE, message))
 }
 

@@ -21,6 +21,24 @@ pub struct Overrides {
     /// Short for --set training.epochs=N
     #[arg(long, value_name = "N")]
     epochs: Option<usize>,
+    /// Column of the texts. Short for --set data.columns.text=COLUMN
+    #[arg(long, value_name = "COLUMN")]
+    text_column: Option<String>,
+    /// Column of the labels. Short for --set data.columns.label=COLUMN
+    #[arg(long, value_name = "COLUMN")]
+    label_column: Option<String>,
+    /// Column of the tags: its name, or its number in CoNLL columns [default: the last]. Short for --set data.columns.tags=COLUMN
+    #[arg(long, value_name = "COLUMN")]
+    column: Option<String>,
+    /// Column whose equal values are never divided between splits. Short for --set data.split.group=COLUMN
+    #[arg(long, value_name = "COLUMN")]
+    group: Option<String>,
+    /// Fraction of the validation split. Short for --set data.split.validation=FRACTION
+    #[arg(long, value_name = "FRACTION")]
+    validation: Option<f64>,
+    /// Fraction of the test split. Short for --set data.split.test=FRACTION
+    #[arg(long, value_name = "FRACTION")]
+    test: Option<f64>,
     /// Timestamp column of the CSV file; without it, rows are numbered. An empty name selects the unnamed column. Short for
     /// --set data.columns.time=COLUMN
     #[arg(long, value_name = "COLUMN")]
@@ -56,10 +74,24 @@ impl Overrides {
         let seed = [("--seed", self.seed.map(|seed| seed.to_string()))];
         let sizes = [("--epochs", self.epochs), ("--horizon", self.horizon)];
         let sizes = sizes.map(|(name, size)| (name, size.map(|size| size.to_string())));
-        let columns = [("--time", self.time.clone()), ("--target", self.target.clone())];
+        let fractions = [("--validation", self.validation), ("--test", self.test)];
+        let fractions = fractions.map(|(name, fraction)| (name, fraction.map(|fraction| fraction.to_string())));
+        let columns = self.columns().map(|(name, _, column)| (name, column.clone()));
         let features = self.features.iter().map(|value| ("--features", Some(value.clone())));
-        let all = sets.chain(seed).chain(sizes).chain(columns).chain(features);
+        let all = sets.chain(seed).chain(sizes).chain(fractions).chain(columns).chain(features);
         all.filter_map(|(name, value)| Some(flag(name, value?))).collect()
+    }
+
+    /// Flags that name a column, with the field that each sets.
+    fn columns(&self) -> [(&'static str, &'static str, &Option<String>); 6] {
+        [
+            ("--text-column", "data.columns.text", &self.text_column),
+            ("--label-column", "data.columns.label", &self.label_column),
+            ("--column", "data.columns.tags", &self.column),
+            ("--group", "data.split.group", &self.group),
+            ("--time", "data.columns.time", &self.time),
+            ("--target", "data.columns.target", &self.target),
+        ]
     }
 
     /// Columns of `--features`: each value is one column if the table has it, else a comma-separated list.
@@ -111,11 +143,28 @@ impl Overrides {
             flag("--epochs", "training.epochs", epochs.to_string());
         }
         let quoted = |text: &String| serde_json::Value::from(text.as_str()).to_string();
-        if let Some(time) = &self.time {
-            flag("--time", "data.columns.time", quoted(time));
+        // A rule of which a flag sets one value must be there as a whole.
+        let splits = [
+            ("--validation", self.validation.is_some()),
+            ("--test", self.test.is_some()),
+            ("--group", self.group.is_some()),
+        ];
+        if let (None, Some((origin, _)), Ok(task)) =
+            (&settings.recipe.data.split, splits.into_iter().find(|(_, given)| *given), settings.recipe.task())
+        {
+            flag(origin, "data.split", task.data.default_split.to_inline());
         }
-        if let Some(target) = &self.target {
-            flag("--target", "data.columns.target", quoted(target));
+        for (origin, field, fraction) in
+            [("--validation", "data.split.validation", self.validation), ("--test", "data.split.test", self.test)]
+        {
+            if let Some(fraction) = fraction {
+                flag(origin, field, format!("{fraction:?}"));
+            }
+        }
+        for (origin, field, column) in self.columns() {
+            if let Some(column) = column {
+                flag(origin, field, quoted(column));
+            }
         }
         if !self.features.is_empty() {
             let features: Vec<String> = self.features(table)?.iter().map(quoted).collect();

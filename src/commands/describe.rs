@@ -5,10 +5,10 @@ use std::io::Write;
 use clap::Args;
 use seqzoo_datasets::catalog::Origin;
 use seqzoo_models::Architecture;
-use seqzoo_run::recipe::SHIPPED;
+use seqzoo_run::recipe::{Recipe, SHIPPED};
 use seqzoo_run::settings::{Settings, is_file};
 use seqzoo_run::{Backend, BackendError, did_you_mean};
-use seqzoo_tasks::{Backbone, ModelName};
+use seqzoo_tasks::{Backbone, Command, ModelName};
 
 use crate::arguments::Overrides;
 use crate::explain;
@@ -121,8 +121,18 @@ impl Describe {
 fn recipe(settings: &Settings, name: &str) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
     write!(out, "{}", settings.to_toml())?;
-    let table = settings.recipe.dataset().is_some_and(|dataset| matches!(dataset.origin, Origin::Table));
-    let columns = if table { " --csv FILE --time COLUMN --target COLUMN" } else { "" };
-    writeln!(out, "\n# next: seqzoo train {}{columns}", quoted(name))?;
+    writeln!(out, "\n# next: seqzoo train {}{}", quoted(name), data_flags(&settings.recipe))?;
     Ok(())
+}
+
+/// Flags without which a recipe has no data.
+fn data_flags(recipe: &Recipe) -> &'static str {
+    let is_table = recipe.dataset().is_some_and(|dataset| matches!(dataset.origin, Origin::Table));
+    let has_none = recipe.data.dataset.is_none() && recipe.data.file_list().is_empty();
+    match recipe.task().map(|task| task.command) {
+        Ok(Command::Forecast) if is_table || has_none => " --csv FILE --time COLUMN --target COLUMN",
+        Ok(Command::Generate) if has_none => " --text FILE",
+        Ok(Command::Predict) if has_none => " --data FILE",
+        _ => "",
+    }
 }

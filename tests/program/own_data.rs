@@ -143,3 +143,111 @@ fn labels_and_row_counts_of_own_data_are_checked() {
     assert!(refused.code == Some(3) && refused.err.contains("reviews.csv has 60 rows"), "{}", refused.err);
     assert!(!refused.err.contains("fetch"), "{}", refused.err);
 }
+
+/// Trains a recipe for own data on files in some format.
+fn trained_on(place: &TestDir, recipe: &str, more: &[&str]) -> crate::Finished {
+    let small = ["--epochs", "1", "--set", "network.hidden_sizes=[4]", "--out", "run"];
+    let _ = fs::remove_dir_all(place.path("run"));
+    place.ok(&[&["train", recipe][..], more, &small].concat())
+}
+
+#[test]
+fn own_texts_of_any_format_are_classified_with_flags_alone() {
+    let place = TestDir::new();
+    let label = |row: usize| ["good", "bad"][row % 2];
+    let text = |row: usize| format!("a {} film, number {row}", ["fine", "dull"][row % 2]);
+    let lines = |line: &dyn Fn(usize) -> String| (0..60).map(line).collect::<String>();
+    fs::write(place.path("a.csv"), reviews("")).unwrap();
+    let table = lines(&|row| format!("{}|\"{}\"\r\n", label(row), text(row)));
+    fs::write(place.path("piped.csv"), "\u{feff}label|text\r\n".to_owned() + &table).unwrap();
+    fs::write(
+        place.path("a.jsonl"),
+        lines(&|row| format!("{{\"text\": {:?}, \"label\": {:?}}}\n", text(row), label(row))),
+    )
+    .unwrap();
+    fs::write(place.path("a.txt"), lines(&|row| format!("__label__{} {}\r", label(row), text(row)))).unwrap();
+    for row in 0..60 {
+        for (folder, name) in
+            [("folders", format!("{}/{row}.txt", label(row))), ("folders", format!("{}/{row}.txt~", label(row)))]
+        {
+            let path = place.path(folder).join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text(row)).unwrap();
+        }
+    }
+    fs::create_dir(place.path("files")).unwrap();
+    for which in 0..2 {
+        let all = lines(&|row| if row % 2 == which { text(row) + "\n" } else { String::new() });
+        fs::write(place.path(&format!("files/{}.txt", label(which))), all).unwrap();
+    }
+    let columns = ["--text-column", "review", "--label-column", "sentiment"];
+    for (data, more) in [
+        ("a.csv", &columns[..]),
+        ("piped.csv", &[]),
+        ("a.jsonl", &[]),
+        ("a.txt", &[]),
+        ("folders", &[]),
+        ("files", &[]),
+    ] {
+        let ran = trained_on(&place, "classify", &[&["--data", data, "--validation", "0.2"][..], more].concat());
+        assert!(ran.err.contains("splits: train 48 texts, validation 12 texts"), "{data}: {}", ran.err);
+        assert!(ran.out.contains("naive Bayes"), "{data}: {}", ran.out);
+        // Later commands need no flags, from any folder.
+        let report = place.json(&["evaluate", "run", "--json"]);
+        assert_eq!((&report["split"], &report["examples"]), (&"validation".into(), &12.into()), "{data}");
+        assert_eq!(place.ok(&["predict", "run", "a fine film"]).out.lines().count(), 1);
+    }
+    // A split with files of its own, and a test split.
+    let files = ["--data", "a.jsonl", "--validation-data", "a.txt", "--test-data", "piped.csv"];
+    let ran = trained_on(&place, "classify", &files);
+    assert!(ran.err.contains("splits: train 60 texts, validation 60 texts, test 60 texts"), "{}", ran.err);
+    assert_eq!(place.json(&["evaluate", "run", "--json"])["split"], "test");
+    fs::rename(place.path("a.txt"), place.path("b.txt")).unwrap();
+    let refused = place.run(&["evaluate", "run"]);
+    assert!(refused.code == Some(4) && refused.err.contains("name the file with --data FILE"), "{}", refused.err);
+    let piped = place.with_input(
+        &["train", "classify", "--data", "-", "--set", "data.format=fasttext", "--epochs", "1", "--out", "piped"],
+        &fs::read(place.path("b.txt")).unwrap(),
+    );
+    assert_eq!(piped.code, Some(0), "{}", piped.err);
+    let refused = place.run(&["train", "classify"]);
+    assert!(refused.code == Some(4) && refused.err.contains("--data FILE"), "{}", refused.err);
+    let refused = place.run(&["train", "classify", "--data", "a.csv"]);
+    let parts = ["no column `label` to use as label", "`review`", "(--label-column)"];
+    assert!(refused.code == Some(4) && parts.iter().all(|part| refused.err.contains(part)), "{}", refused.err);
+}
+
+#[test]
+fn own_sentences_pairs_and_texts_need_flags_alone() {
+    let place = TestDir::new();
+    let sentence = |row: usize| format!("in IN O\nParis{row} NN B-LOC\n. . O\n\n");
+    fs::write(place.path("a.conll"), "-DOCSTART- -X- O\n\n".to_owned() + &(0..40).map(sentence).collect::<String>())
+        .unwrap();
+    let ran = trained_on(&place, "tag", &["--data", "a.conll"]);
+    assert!(ran.err.contains("splits: train 36 sentences, validation 4 sentences"), "{}", ran.err);
+    let labels = place.json(&["evaluate", "run", "--json"])["models"]["bilstm"]["confusion"]["labels"].clone();
+    assert_eq!(labels, serde_json::json!(["B-LOC", "O"]), "the last column has the tags");
+    trained_on(&place, "tag", &["--data", "a.conll", "--column", "2"]);
+    let labels = place.json(&["evaluate", "run", "--json"])["models"]["bilstm"]["confusion"]["labels"].clone();
+    assert_eq!(labels, serde_json::json!([".", "IN", "NN"]));
+    let pair = |row: usize| format!("count {row}\tun deux {row}\tsource\n");
+    fs::write(place.path("pairs.tsv"), "source\ttarget\tx\n".to_owned() + &(0..60).map(pair).collect::<String>())
+        .unwrap();
+    fs::write(place.path("pairs.txt"), (0..60).map(pair).collect::<String>()).unwrap();
+    for data in ["pairs.txt", "pairs.tsv"] {
+        let ran = trained_on(&place, "translate", &["--data", data]);
+        assert!(ran.err.contains("splits: train 54 pairs, validation 6 pairs"), "{}", ran.err);
+    }
+    fs::create_dir(place.path("books")).unwrap();
+    for book in ["one", "two"] {
+        fs::write(place.path(&format!("books/{book}.txt")), "so it goes, and so it went. ".repeat(100)).unwrap();
+    }
+    trained_on(&place, "language-model", &["--text", "books", "--set", "training.batch_size=4"]);
+    place.ok(&["evaluate", "run"]);
+    trained_on(
+        &place,
+        "language-model",
+        &["--text", "books/one.txt", "books/two.txt", "--set", "training.batch_size=4"],
+    );
+    place.ok(&["generate", "run", "--prompt", "so", "-n", "3"]);
+}

@@ -11,7 +11,7 @@ use crate::records::{Column, Records};
 pub(super) static FORMAT: Format = Format {
     name: "conll",
     summary: "one token per line in columns, a blank line between sentences, as in CoNLL-2003; one row per sentence",
-    columns: "1, 2, … by number, or those of data.options.names: one item per token",
+    columns: "1, 2, … by number, the last one also as `last`, or those of data.options.names: one item per token",
     options: &[
         ("names", "names of the columns, in order"),
         (
@@ -21,9 +21,13 @@ pub(super) static FORMAT: Format = Format {
         ("comment", "the beginning of lines to skip, such as \"# \""),
     ],
     suffixes: &["conll", "bio", "iob", "iob2", "bioes"],
+    roles: &[("tokens", "1"), ("tags", LAST)],
     is_first_line: |_| false,
     read,
 };
+
+/// Another name of the last column.
+const LAST: &str = "last";
 
 /// Begins the line that marks a new document in CoNLL-2003; not a token.
 const DOCUMENT: &str = "-DOCSTART-";
@@ -86,7 +90,10 @@ fn read(request: &Request) -> Result<Records, DataError> {
         return Err(DataError::invalid(file, "no tokens; expected one token per line in columns, as in `Paris B-LOC`"));
     }
     let name = |index: usize| names.get(index).cloned().unwrap_or_else(|| (index + 1).to_string());
+    let last = columns.last().filter(|_| request.columns.contains(&LAST) && !names.iter().any(|name| name == LAST));
+    let last = last.cloned().map(|column| (LAST.to_owned(), Column::Lists(column)));
     let columns = columns.into_iter().enumerate().map(|(index, column)| (name(index), Column::Lists(column)));
+    let columns = columns.chain(last);
     let first: Vec<usize> = lines.iter().map(|lines| lines[0]).collect();
     Ok(Records::of_file(file, columns, first).with_item_lines(lines))
 }

@@ -14,6 +14,7 @@ pub(super) static FORMAT: Format = Format {
     columns: "text, label, sublabel",
     options: &[("sublabel", "the character that separates a label from a finer one, such as \":\"")],
     suffixes: &[],
+    roles: &[],
     is_first_line: |_| false,
     read,
 };

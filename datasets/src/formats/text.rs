@@ -12,6 +12,7 @@ pub(super) static FORMAT: Format = Format {
     columns: "text",
     options: &[],
     suffixes: &[],
+    roles: &[],
     is_first_line: |_| false,
     read,
 };

@@ -78,7 +78,7 @@ fn every_manifest_is_complete_and_every_dataset_loads_or_names_its_url() {
         let DataSettings { format, options, .. } = &manifest.data;
         crate::formats::Format::named(format.as_ref().unwrap()).unwrap().check(options).unwrap();
         let error = failure(&manifest.name, dir.path());
-        let expected = manifest.files.first().map_or("your own CSV file".to_lowercase(), |file| file.url.clone());
+        let expected = manifest.files.first().map_or("your own data".to_lowercase(), |file| file.url.clone());
         assert!(error.to_lowercase().contains(&expected.to_lowercase()), "{error}");
     }
     let count = fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/published")).unwrap().count();

@@ -115,15 +115,34 @@ pub struct Environment {
     pub data: DataPaths,
 }
 
+/// What the user's own files are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FileKind {
+    /// Data of any format.
+    #[default]
+    Data,
+    /// Running text.
+    Text,
+    /// A CSV file.
+    Csv,
+}
+
 /// Absolute paths of the dataset; none if it is built in.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct DataPaths {
-    /// Text file used as the corpus.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub text: Option<PathBuf>,
-    /// CSV file.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub csv: Option<PathBuf>,
+    /// What the files are: running text, a table, or any data.
+    #[serde(default)]
+    pub kind: FileKind,
+    /// Files or folders of all splits, or of the training split if the others have their own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<PathBuf>,
+    /// Files or folders of the validation split.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub validation: Vec<PathBuf>,
+    /// Files or folders of the test split.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub test: Vec<PathBuf>,
     /// Folder of published datasets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data_dir: Option<PathBuf>,

@@ -1,4 +1,4 @@
-//! Examples that are skipped because they have no token.
+//! Notes on examples that are skipped because they have no token, and on labels without training examples.
 
 use seqzoo_datasets::text::Tokenization;
 
@@ -38,4 +38,19 @@ impl Skipped {
             )
         })
     }
+}
+
+/// A note on labels that no training example has, if there are any.
+pub(crate) fn unseen(labels: &[String], trained: impl Iterator<Item = usize>) -> Option<String> {
+    let mut is_seen = vec![false; labels.len()];
+    trained.for_each(|label| is_seen[label] = true);
+    let unseen: Vec<String> =
+        labels.iter().zip(is_seen).filter(|(_, seen)| !seen).map(|(label, _)| format!("`{label}`")).collect();
+    (!unseen.is_empty()).then(|| format!("labels without an example in the training split: {}", unseen.join(", ")))
+}
+
+/// Joins notes.
+pub(crate) fn joined(notes: impl IntoIterator<Item = Option<String>>) -> Option<String> {
+    let notes: Vec<String> = notes.into_iter().flatten().collect();
+    (!notes.is_empty()).then(|| notes.join("; "))
 }

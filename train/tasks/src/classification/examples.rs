@@ -8,7 +8,7 @@ use seqzoo_datasets::text::Tokenization;
 
 use super::Settings;
 use crate::Prepared;
-use crate::skipped::Skipped;
+use crate::skipped::{Skipped, joined, unseen};
 
 fn has_token(text: &str, level: Tokenization) -> bool {
     level.tokens(text).next().is_some()
@@ -36,7 +36,8 @@ pub(super) fn prepare(mut data: Classification, settings: &Settings) -> Result<P
         );
         return Err(DataError::Setting { field: "data.columns.label".to_owned(), value, expected });
     }
-    Ok(Prepared { examples: Box::new(data), note: skipped.note(level) })
+    let unseen = unseen(&data.labels, data.train.iter().map(|example| example.label));
+    Ok(Prepared { examples: Box::new(data), note: joined([skipped.note(level), unseen]) })
 }
 
 /// The data without texts that have no token.

@@ -8,7 +8,7 @@ use seqzoo_datasets::transduction::{Pair, Transduction};
 
 use super::Settings;
 use crate::Prepared;
-use crate::skipped::Skipped;
+use crate::skipped::{Skipped, joined};
 
 fn has_source(pair: &Pair, level: Tokenization) -> bool {
     level.tokens(&pair.source).next().is_some()
@@ -29,8 +29,7 @@ pub(super) fn prepare(mut data: Transduction, settings: &Settings) -> Prepared {
         let (targets, are) = if empty.len() == 1 { ("target", "is") } else { ("targets", "are") };
         format!("{} {targets} without a token {are} learned as empty; first: that of {:?}", empty.len(), first.source)
     });
-    let notes: Vec<String> = skipped.note(level).into_iter().chain(of_targets).collect();
-    Prepared { note: (!notes.is_empty()).then(|| notes.join("; ")), examples: Box::new(data) }
+    Prepared { note: joined([skipped.note(level), of_targets]), examples: Box::new(data) }
 }
 
 /// The data without pairs whose source has no token.

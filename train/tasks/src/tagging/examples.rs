@@ -4,7 +4,7 @@ use seqzoo_datasets::tagging::{Sentence, Tagging};
 use seqzoo_datasets::text::Tokenization;
 
 use crate::Prepared;
-use crate::skipped::Skipped;
+use crate::skipped::{Skipped, joined, unseen};
 
 /// Removes sentences without a token, so that every metric covers the same examples.
 pub(super) fn prepare(mut data: Tagging) -> Prepared {
@@ -12,5 +12,6 @@ pub(super) fn prepare(mut data: Tagging) -> Prepared {
     for split in [&mut data.train, &mut data.validation, &mut data.test] {
         skipped.retain(split, |sentence: &Sentence| !sentence.tokens.is_empty(), |_| "a sentence".to_owned());
     }
-    Prepared { examples: Box::new(data), note: skipped.note(Tokenization::Tokens) }
+    let unseen = unseen(&data.labels, data.train.iter().flat_map(|sentence| sentence.labels.iter().copied()));
+    Prepared { examples: Box::new(data), note: joined([skipped.note(Tokenization::Tokens), unseen]) }
 }

@@ -255,7 +255,10 @@ impl<'a> Report<'a> {
         for (group, _) in &self.models[0].evaluation.groups {
             let of_group =
                 |found: &Evaluation| found.groups.iter().find(|(other, _)| other == group).map(|(_, s)| s.clone());
-            row(format!("{}, {}: {}", main.name, group.0, group.1), main.name, &of_group);
+            // Some groups have other metrics only, such as those of spans.
+            if columns.iter().any(|(_, found)| of_group(found).is_some_and(|scores| scores.get(main).is_some())) {
+                row(format!("{}, {}: {}", main.name, group.0, group.1), main.name, &of_group);
+            }
         }
         table.column_iter_mut().skip(1).for_each(|column| column.set_cell_alignment(CellAlignment::Right));
         table

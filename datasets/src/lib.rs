@@ -9,7 +9,7 @@
 //! - [`classification`], [`corpus`], [`tagging`], [`transduction`] and [`series`] are the dataset types of the tasks, converted from records;
 //!   [`catalog`] is the list of all datasets; [`conllu`] parses and writes CoNLL-U, [`table`] reads a CSV file as a series, and
 //!   [`timestamps`] finds the time step of a series.
-//! - [`text`] encodes text as token ids, [`batch`] groups examples of similar length, [`scores`] computes metrics, [`baselines`],
+//! - [`text`] encodes text as token ids, [`batch`] groups examples of similar length, [`scores`] computes metrics, [`spans`] those of named entities, [`baselines`],
 //!   [`naive_bayes`] and [`ngram`] are baselines, and [`nearest`] suggests corrections for misspelled names.
 //!
 //! This crate does not depend on models.
@@ -36,6 +36,7 @@ pub mod records;
 pub mod scores;
 pub mod series;
 pub mod settings;
+pub mod spans;
 pub mod split_rule;
 pub mod splits;
 mod splitting;

@@ -1,7 +1,7 @@
 //! Datasets for token classification (tagging), their baselines, and a tokenizer for plain English text.
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use crate::DataError;
 use crate::classification::{label_indices, label_list};
@@ -10,7 +10,8 @@ use crate::data_spec::{Content, DataSpec, Role};
 use crate::digest::Digest;
 use crate::reading::BYTE_ORDER_MARK;
 use crate::records::{Records, Split};
-use crate::scores::{ConfusionMatrix, Evaluation};
+use crate::scores::{ConfusionMatrix, Evaluation, Scores};
+use crate::spans::{self, Scheme};
 use crate::split_rule::SplitRule;
 use crate::splits::Splits;
 
@@ -103,10 +104,36 @@ impl Tagging {
         }
     }
 
+    /// How the labels mark spans.
+    pub fn scheme(&self) -> Scheme {
+        Scheme::of(self.labels.iter().map(String::as_str))
+    }
+
+    /// Metrics of predicted labels, one list per sentence: those of tokens, and F1 of spans.
+    pub fn scores<'a>(
+        labels: &[String],
+        sentences: impl Iterator<Item = (&'a [usize], &'a [usize])> + Clone,
+    ) -> Scores {
+        let pairs =
+            sentences.clone().flat_map(|(actual, predicted)| actual.iter().copied().zip(predicted.iter().copied()));
+        let mut scores = ConfusionMatrix::from_pairs(labels, pairs).scores();
+        let scheme = Scheme::of(labels.iter().map(String::as_str));
+        let names = |indices: &'a [usize]| indices.iter().map(|&label| labels[label].as_str());
+        let (counts, _) = spans::count(scheme, sentences.map(|(actual, predicted)| (names(actual), names(predicted))));
+        let of_spans = counts.scores();
+        let reported =
+            if scheme.has_prefixes() { &[spans::F1, spans::PRECISION, spans::RECALL][..] } else { &[spans::F1] };
+        for &metric in reported {
+            scores.insert(metric, of_spans.get(metric).unwrap_or(0.0));
+        }
+        scores
+    }
+
     /// Evaluates frequency baselines, fitted on the training split, on a split.
     ///
     /// "Most frequent label of the word" labels unknown words with the most frequent label of the words that occur once in the
-    /// training split, since those resemble them most. Ties go to the first label.
+    /// training split, since those resemble them most. "Dictionary of spans", for labels with prefixes, marks the longest sequences of
+    /// words that are a span in the training split, with their most frequent type. Ties go to the first label.
     pub fn baselines(&self, split: Split) -> Vec<(&'static str, Evaluation)> {
         let none = || vec![0usize; self.labels.len()];
         let most =
@@ -122,16 +149,23 @@ impl Tagging {
         let any = most(&all);
         let unknown = if once.iter().any(|&count| count > 0) { most(&once) } else { any };
         let by_word: HashMap<&str, usize> = by_word.iter().map(|(&word, counts)| (word, most(counts))).collect();
-        let evaluate = |rule: &dyn Fn(&str) -> usize| {
-            let tokens = self.split(split).iter().flat_map(|sentence| sentence.tokens.iter().zip(&sentence.labels));
-            let confusion =
-                ConfusionMatrix::from_pairs(&self.labels, tokens.map(|(token, &label)| (label, rule(token))));
-            Evaluation { all: confusion.scores(), ..Evaluation::default() }
+        let sentences = self.split(split);
+        let evaluate = |rule: &dyn Fn(&[String]) -> Vec<usize>| {
+            let predicted: Vec<Vec<usize>> = sentences.iter().map(|sentence| rule(&sentence.tokens)).collect();
+            let pairs =
+                sentences.iter().map(|sentence| sentence.labels.as_slice()).zip(predicted.iter().map(Vec::as_slice));
+            Evaluation::of(Self::scores(&self.labels, pairs))
         };
-        vec![
-            ("most frequent label", evaluate(&|_| any)),
-            ("most frequent label of the word", evaluate(&|word| by_word.get(word).copied().unwrap_or(unknown))),
-        ]
+        let each = |rule: &dyn Fn(&str) -> usize| evaluate(&|tokens| tokens.iter().map(|token| rule(token)).collect());
+        let mut found = vec![
+            ("most frequent label", each(&|_| any)),
+            ("most frequent label of the word", each(&|word| by_word.get(word).copied().unwrap_or(unknown))),
+        ];
+        if self.scheme().has_prefixes() {
+            let dictionary = Dictionary::of(self);
+            found.push(("dictionary of spans", evaluate(&|tokens| dictionary.tag(tokens, &self.labels))));
+        }
+        found
     }
 
     /// SHA-256 digest of the labels and the training and validation splits: equal digests mean equal training data.
@@ -150,6 +184,63 @@ impl Tagging {
             }
         }
         digest.finish()
+    }
+}
+
+/// The spans of the training split, by their words.
+struct Dictionary<'a> {
+    types: HashMap<&'a [String], String>,
+    longest: usize,
+}
+
+impl<'a> Dictionary<'a> {
+    fn of(data: &'a Tagging) -> Self {
+        let mut counts: HashMap<&[String], BTreeMap<String, usize>> = HashMap::new();
+        let scheme = data.scheme();
+        for Sentence { tokens, labels } in &data.train {
+            for (range, kind) in scheme.spans(labels.iter().map(|&label| data.labels[label].as_str())) {
+                *counts.entry(&tokens[range]).or_default().entry(kind).or_default() += 1;
+            }
+        }
+        let most = |counts: BTreeMap<String, usize>| {
+            counts.into_iter().rev().max_by_key(|(_, count)| *count).map_or_else(String::new, |(kind, _)| kind)
+        };
+        let types: HashMap<&[String], String> =
+            counts.into_iter().map(|(words, counts)| (words, most(counts))).collect();
+        let longest = types.keys().map(|words| words.len()).max().unwrap_or(0);
+        Self { types, longest }
+    }
+
+    /// Labels of a sentence: the longest known spans from left to right.
+    fn tag(&self, tokens: &[String], labels: &[String]) -> Vec<usize> {
+        let index = |name: &str| labels.iter().position(|label| label == name);
+        // The first of these labels that exists.
+        let label = |prefixes: &[&str], kind: &str| {
+            let name = |prefix: &&str| if kind.is_empty() { (*prefix).to_owned() } else { format!("{prefix}-{kind}") };
+            prefixes.iter().find_map(|prefix| index(&name(prefix)))
+        };
+        let outside = index("O").unwrap_or(0);
+        let mut found = vec![outside; tokens.len()];
+        let mut start = 0;
+        while start < tokens.len() {
+            let ends = (start + 1..=tokens.len().min(start + self.longest)).rev();
+            let known = ends.into_iter().find_map(|end| Some((end, self.types.get(&tokens[start..end])?)));
+            let Some((end, kind)) = known else {
+                start += 1;
+                continue;
+            };
+            for position in start..end {
+                let prefixes: &[&str] = match (position == start, position + 1 == end) {
+                    (true, true) => &["S", "U", "B", "I"],
+                    (true, false) => &["B", "I"],
+                    (false, true) => &["E", "L", "I"],
+                    (false, false) => &["I"],
+                };
+                found[position] = label(prefixes, kind).unwrap_or(outside);
+            }
+            start = end;
+        }
+        found
     }
 }
 
@@ -299,6 +390,21 @@ mod tests {
         assert_eq!(accuracies(&Tagging { validation: split("run/2 set/1 unheard/1"), ..data() }), [0.0, 1.0]);
         let tied = Tagging { train: vec![sentence("a/2 a/1")], validation: split("a/1 b/1"), ..data() };
         assert_eq!(accuracies(&tied), [1.0, 1.0], "ties go to the first label");
+    }
+
+    #[test]
+    fn the_dictionary_of_spans_marks_the_longest_known_ones() {
+        let labels = ["B-LOC", "B-PER", "I-LOC", "O"].map(str::to_owned).to_vec();
+        let train = vec![sentence("New/0 York/2 and/3 York/0 saw/3 New/1"), sentence("York/0 New/3")];
+        let validation = vec![sentence("in/3 New/0 York/2 ,/3 York/1 ,/3 New/3")];
+        let data = Tagging { labels: labels.clone(), train, validation, ..Tagging::default() };
+        let dictionary = Dictionary::of(&data);
+        assert_eq!(dictionary.tag(&data.validation[0].tokens, &labels), [3, 0, 2, 3, 0, 3, 1]);
+        // Actual spans: LOC 1–3, PER 4–5. Predicted: LOC 1–3 (right), LOC 4–5, PER 6–7.
+        let (name, found) = data.baselines(Split::Validation).pop().unwrap();
+        let values = [spans::PRECISION, spans::RECALL, spans::F1].map(|metric| found.all.get(metric).unwrap());
+        assert_eq!((name, values), ("dictionary of spans", [1.0 / 3.0, 0.5, 0.4]));
+        assert_eq!(found.all.examples, 7, "tokens");
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Labeled texts, one per line: the label, whitespace, the text.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 
 use super::{Format, Request};
@@ -12,7 +14,10 @@ pub(super) static FORMAT: Format = Format {
     name: "labeled-lines",
     summary: "one text per line after its label and whitespace; blank lines are skipped",
     columns: "text, label, sublabel",
-    options: &[("sublabel", "the character that separates a label from a finer one, such as \":\"")],
+    options: &[
+        ("sublabel", "the character that separates a label from a finer one, such as \":\""),
+        ("classes", "labels by their name in the file, if they differ from it: { 0 = \"negative\", 1 = \"positive\" }"),
+    ],
     suffixes: &[],
     roles: &[],
     is_first_line: |_| false,
@@ -23,10 +28,11 @@ pub(super) static FORMAT: Format = Format {
 #[serde(default, deny_unknown_fields)]
 struct Options {
     sublabel: Option<char>,
+    classes: BTreeMap<String, String>,
 }
 
 fn read(request: &Request) -> Result<Records, DataError> {
-    let Options { sublabel } = request.options()?;
+    let Options { sublabel, classes } = request.options()?;
     let name = request.input.name();
     let [mut texts, mut labels, mut sublabels] = [(); 3].map(|()| Vec::new());
     let mut lines = Vec::new();
@@ -40,6 +46,15 @@ fn read(request: &Request) -> Result<Records, DataError> {
         })?;
         let (label, fine) = sublabel.and_then(|mark| label.split_once(mark)).unwrap_or((label, ""));
         texts.push(text.trim_start().to_owned());
+        let label = match classes.get(label) {
+            Some(label) => label,
+            None if classes.is_empty() => label,
+            None => {
+                let all = classes.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+                let detail = format!("label `{label}` is not among those of data.options.classes, {all}");
+                return Err(DataError::line(name, line.number, detail));
+            }
+        };
         labels.push(label.to_owned());
         sublabels.push(fine.to_owned());
         lines.push(line.number);

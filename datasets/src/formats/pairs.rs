@@ -77,7 +77,10 @@ mod tests {
         let column = |name: &'static str| {
             records.texts(name, name).unwrap().iter().map(|text| text.to_string()).collect::<Vec<_>>()
         };
-        assert_eq!((column("source"), column("target")), (vec!["Go.".into(), "Run!".into()], vec!["Va !".into(), "Cours !".into()]));
+        assert_eq!(
+            (column("source"), column("target")),
+            (vec!["Go.".into(), "Run!".into()], vec!["Va !".into(), "Cours !".into()])
+        );
         assert_eq!(records.place(1).unwrap().1, 4);
         let given = parse("IN: jump OUT: JUMP\n", "separator = \"OUT:\"").unwrap();
         assert_eq!(&*given.texts("target", "target").unwrap()[0], "JUMP");

@@ -12,6 +12,7 @@ use seqzoo_datasets::DataError;
 use seqzoo_datasets::classification::Split;
 use seqzoo_datasets::cleaning::Cleaning;
 use seqzoo_datasets::scores::Metric;
+use seqzoo_datasets::spans;
 use seqzoo_datasets::splits::Splits;
 use seqzoo_datasets::tagging::{self, Tagging};
 use seqzoo_datasets::text::{UNKNOWN, Vocabulary};
@@ -30,7 +31,7 @@ pub use training::TaggingTraining;
 pub static TASK: Task = Task {
     data: &tagging::DATA,
     summary: "one label per token of a sentence",
-    metrics: &[Metric::ACCURACY, Metric::MACRO_F1, Metric::LOSS],
+    metrics: &[Metric::ACCURACY, Metric::MACRO_F1, spans::F1, spans::PRECISION, spans::RECALL, Metric::LOSS],
     command: Command::Predict,
     shared: &["min_count", "max_vocabulary", "max_tokens"],
     resolve: resolve::<Settings>,

@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use burn::tensor::Device;
 use seqzoo_datasets::batch::{self, BatchLimits};
 use seqzoo_datasets::classification::Split;
-use seqzoo_datasets::scores::{ConfusionMatrix, Evaluation, Group, Metric};
+use seqzoo_datasets::scores::{ConfusionMatrix, Evaluation, Group, Metric, group};
+use seqzoo_datasets::spans::{self, Scheme};
 use seqzoo_datasets::tagging::{self, Sentence, Tagging};
 use seqzoo_models::layers::WordCharacters;
 use seqzoo_models::networks::{Tagger, TaggerInput};
@@ -58,25 +59,36 @@ impl SentenceTagger {
         Ok(predictions.into_iter().map(|predicted| predicted.into_iter().map(name).collect()).collect())
     }
 
-    /// Metrics on the tokens of sentences, grouped by known and unknown words.
+    /// Metrics on the tokens of sentences, grouped by known and unknown words, and on spans, grouped by type.
     pub fn evaluate_sentences(&self, sentences: &[Sentence]) -> Evaluation {
         let rows: Vec<Encoded> =
             sentences.iter().map(|sentence| self.codec.encode(&sentence.tokens, &sentence.labels)).collect();
         let rows: Vec<&Encoded> = rows.iter().collect();
         let (predictions, loss) = predict(&self.network, &rows, true, &self.device, &|| false).expect("never stopped");
+        let of_sentences = rows.iter().map(|row| row.labels.as_slice()).zip(predictions.iter().map(Vec::as_slice));
         let pairs: Vec<(usize, usize)> =
-            rows.iter().zip(&predictions).flat_map(|(row, predicted)| pairs(&row.labels, predicted)).collect();
-        let group = |token: &String| -> Vec<Group> {
+            of_sentences.clone().flat_map(|(actual, predicted)| pairs(actual, predicted)).collect();
+        let of_word = |token: &String| -> Vec<Group> {
             let known = if self.codec.knows(token) { "known" } else { "unknown" };
             vec![("word".into(), known.to_owned())]
         };
-        let groups: Vec<Vec<Group>> = sentences.iter().flat_map(|sentence| sentence.tokens.iter().map(group)).collect();
+        let groups: Vec<Vec<Group>> =
+            sentences.iter().flat_map(|sentence| sentence.tokens.iter().map(of_word)).collect();
         let names = &self.codec.labels;
         let score = |indices: &mut dyn Iterator<Item = usize>| {
             ConfusionMatrix::from_pairs(names, indices.map(|i| pairs[i])).scores()
         };
         let mut evaluation = Evaluation::by_group(groups.iter().map(Vec::as_slice), score);
+        evaluation.all = Tagging::scores(names, of_sentences.clone());
         evaluation.all.insert(Metric::LOSS, loss);
+        let scheme = Scheme::of(names.iter().map(String::as_str));
+        if scheme.has_prefixes() {
+            let tags = |labels: &[usize]| labels.iter().map(|&label| names[label].as_str()).collect::<Vec<_>>();
+            let tags = of_sentences.map(|(actual, predicted)| (tags(actual), tags(predicted)));
+            let (_, by_type) = spans::count(scheme, tags);
+            let of_type = |(kind, counts): (String, spans::Counts)| (group("span", kind), counts.scores());
+            evaluation.groups.extend(by_type.into_iter().map(of_type));
+        }
         evaluation.with_confusion(ConfusionMatrix::from_pairs(names, pairs.iter().copied()))
     }
 }
@@ -115,7 +127,7 @@ pub fn tagged(tokens: &[String], labels: &[&str]) -> Output {
     Output { shows_input: true, ..Output::new(pairs.join(" "), json) }
 }
 
-pub(super) fn pairs<'a>(actual: &'a [usize], predicted: &'a [usize]) -> impl Iterator<Item = (usize, usize)> + 'a {
+fn pairs<'a>(actual: &'a [usize], predicted: &'a [usize]) -> impl Iterator<Item = (usize, usize)> + 'a {
     actual.iter().copied().zip(predicted.iter().copied())
 }
 

@@ -2,12 +2,12 @@
 
 use burn::tensor::Device;
 use seqzoo_datasets::batch;
-use seqzoo_datasets::scores::{ConfusionMatrix, Metric, Scores};
+use seqzoo_datasets::scores::{Metric, Scores};
 use seqzoo_datasets::tagging::{Sentence, Tagging};
 use seqzoo_models::InvalidShape;
 use seqzoo_models::networks::Tagger;
 
-use super::predict::{pairs, predict, sentences};
+use super::predict::{predict, sentences};
 use super::{Codec, Encoded, Settings};
 use crate::{BatchLoss, Codec as _, Files, ModelSpec, RecurrentState, StepKeys, TrainingTask};
 
@@ -72,8 +72,8 @@ impl TrainingTask for TaggingTraining {
     fn validate(&self, network: &Tagger, device: &Device, stop: &dyn Fn() -> bool) -> Option<Scores> {
         let rows: Vec<&Encoded> = self.validation.iter().collect();
         let (predictions, loss) = predict(network, &rows, true, device, stop)?;
-        let pairs = rows.iter().zip(&predictions).flat_map(|(row, predicted)| pairs(&row.labels, predicted));
-        let mut scores = ConfusionMatrix::from_pairs(&self.codec.labels, pairs).scores();
+        let pairs = rows.iter().map(|row| row.labels.as_slice()).zip(predictions.iter().map(Vec::as_slice));
+        let mut scores = Tagging::scores(&self.codec.labels, pairs);
         scores.insert(Metric::LOSS, loss);
         Some(scores)
     }

@@ -1,5 +1,5 @@
-// Reads any bytes as the files of a checkpoint; they are read or refused, never a panic. Compiled into the fuzz target and into a test of
-// seqzoo-run, so that it cannot become outdated.
+// Loads arbitrary bytes as a checkpoint: loading must succeed or return an error, never panic. Compiled into the fuzz target and into a
+// test of seqzoo-run, so that it cannot become outdated.
 
 use std::cell::RefCell;
 use std::fs;

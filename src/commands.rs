@@ -28,6 +28,8 @@ macro_rules! commands {
 commands! {
     list::List,
     describe::Describe,
+    init::Init,
+    check::Check,
     train::Train,
     evaluate::Evaluate,
     verify::Verify,

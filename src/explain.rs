@@ -172,7 +172,7 @@ fn data_tables(text: &mut String) {
     text.push_str(
         "\n### [data.split]\n\n`by` is the rule that divides the rows of `files`; the other keys depend on it. Without this table, a tenth of the \
          rows is the validation split: the last characters of running text, the last rows of a series (which also has a test split of 15 %), \
-         else rows drawn at random.\n",
+         else a stratified random tenth (`systematic`).\n",
     );
     for Alternative { name, meaning, fields } in fields::alternatives::<SplitRule>("by") {
         let _ = write!(text, "\n`by = \"{name}\"`: {meaning}\n");

@@ -43,6 +43,11 @@ impl Failure {
         Self { message: format!("{what}: {}", self.message), ..self }
     }
 
+    /// The failure with text after its message.
+    pub fn followed_by(self, text: &str) -> Self {
+        Self { message: self.message + text, ..self }
+    }
+
     /// Prints the message, unless it is empty (a closed pipe), and returns the exit code.
     pub fn report(self) -> ExitCode {
         if !self.message.is_empty() {
@@ -108,6 +113,8 @@ fn hint(error: &DataError) -> String {
         DataError::NoFile => {
             ", or name them with --data FILE (a series with --csv FILE, running text with --text FILE)".to_owned()
         }
+        DataError::Setting { field, .. } if field == "data.format" => " (--set data.format=FORMAT)".to_owned(),
+        DataError::Column { role: role @ ("source" | "tokens"), .. } => format!(" (--set data.columns.{role}=COLUMN)"),
         DataError::Column { role: "text", .. } => " (--text-column)".to_owned(),
         DataError::Column { role: "label", .. } => " (--label-column)".to_owned(),
         DataError::Column { role: "tags", .. } => " (--column)".to_owned(),
@@ -133,6 +140,7 @@ impl From<PredictError> for Failure {
             | PredictError::NotLanguageModel
             | PredictError::NotForecaster => Self::new(USAGE, format!("{error}; see `seqzoo list recipes`")),
             PredictError::Empty { .. }
+            | PredictError::UnknownLabels { .. }
             | PredictError::ColumnMismatch { .. }
             | PredictError::StepMismatch { .. }
             | PredictError::KindMismatch => Self::new(DATA, error),

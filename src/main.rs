@@ -4,6 +4,7 @@ mod arguments;
 mod commands;
 mod explain;
 mod failure;
+mod memory;
 mod observer;
 mod report;
 mod say;
@@ -21,7 +22,7 @@ use commands::Command;
     version,
     max_term_width = 100,
     after_help = "Exit codes: 0 done, 2 usage, 3 configuration, 4 data, 5 backend, \
-    6 recipe diverged, 7 check failed, 8 checkpoint or storage, 9 machine not deterministic, 10 run locked, 130 interrupted and saved, 143 terminated and saved."
+    6 recipe diverged, 7 check failed, 8 checkpoint or storage, 9 machine not deterministic, 10 run locked, 129 hung up and saved, 130 interrupted and saved, 143 terminated and saved."
 )]
 struct Arguments {
     #[command(subcommand)]

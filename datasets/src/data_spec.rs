@@ -98,7 +98,7 @@ impl Role {
 }
 
 impl DataSpec {
-    /// Whether these columns are data for the task: it reads all of them, and they include those that it needs.
+    /// Whether the task uses all of these columns, and they include all required ones.
     pub fn fits(&self, columns: &Columns) -> bool {
         let is_there = |role: &Role| !role.is_required || columns.get(role.name).is_some();
         columns.roles().all(|role| self.reads_role(role)) && self.roles.iter().all(is_there)
@@ -127,7 +127,7 @@ impl DataSpec {
             match self.roles.iter().find(|known| known.name == role) {
                 None => {
                     let known = self.roles.iter().map(|role| role.name).collect::<Vec<_>>().join(", ");
-                    return invalid(format!("task {} does not read it; it reads {known}", self.task));
+                    return invalid(format!("task {} does not use it; it uses {known}", self.task));
                 }
                 Some(known) if known.content != Content::Several && columns.several(role).len() != 1 => {
                     return invalid("the name of one column".to_owned());

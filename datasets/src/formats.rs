@@ -101,28 +101,32 @@ impl Format {
             DataError::setting("data.format", "none", expected)
         };
         let Some(input) = inputs.first() else { return Err(unknown("no file to recognize the format of")) };
-        let (folder, file) = input.folder_and_file();
+        let (_, file) = input.folder_and_file();
         let file = file.to_lowercase();
         let file = [".gz", ".zip"].iter().find_map(|end| file.strip_suffix(end)).unwrap_or(&file);
         let suffix = file.rsplit_once('.').map_or("", |(_, suffix)| suffix);
         if let Some(format) = ALL.into_iter().find(|format| format.suffixes.contains(&suffix)) {
             return Ok(format);
         }
-        if let Some(name) = default {
+        // Any text may be running text; other defaults apply where the first line is not conclusive.
+        if let Some(name) = default.filter(|name| *name == "text") {
             return Self::named(name);
         }
         let is_folder = location.file_name().is_none_or(|name| name != std::ffi::OsStr::new(input.folder_and_file().1));
         if inputs.len() > 1 || is_folder && input.name() != Path::new(STANDARD_INPUT) {
-            let is_location = location.file_name().is_some_and(|name| name == folder);
+            // A file beside folders of classes is not one of a class.
+            let is_location =
+                inputs.iter().all(|input| location.file_name().is_some_and(|name| name == input.folder_and_file().0));
             return Self::named(if is_location { "class-files" } else { "class-folders" });
-        }
-        if input.name() == Path::new(STANDARD_INPUT) {
-            return Err(unknown("the format of standard input is not recognized"));
         }
         let first = input.lines()?.find(|line| !line.as_ref().is_ok_and(|line| is_blank(&line.text))).transpose()?;
         let first = first.map_or_else(String::new, |line| line.text.trim().to_owned());
         let found = ALL.into_iter().find(|format| (format.is_first_line)(&first));
-        found.ok_or_else(|| unknown("the format is not recognized by the name or the first line"))
+        match (found, default) {
+            (Some(format), _) => Ok(format),
+            (None, Some(name)) => Self::named(name),
+            (None, None) => Err(unknown("the format is not recognized by the name or the first line")),
+        }
     }
 
     /// The column with a role, if it is not given.

@@ -79,7 +79,7 @@ impl DataSettings {
         spec.check(&self.columns)?;
         match self.values().into_iter().find(|(key, _)| !spec.reads_field(key)) {
             Some((key, value)) => {
-                let expected = format!("task {} does not read it; remove this field", spec.task);
+                let expected = format!("task {} does not use it; remove this field", spec.task);
                 Err(DataError::setting(format!("data.{key}"), value, expected))
             }
             None => Ok(()),
@@ -282,6 +282,20 @@ impl<'a> Loader<'a> {
         self.format.map_or_else(|| Format::recognize(path, inputs, self.spec.default_format), Ok)
     }
 
+    /// The files, without those beside the folders of classes.
+    fn in_class_folders(&self, format: &Format, path: &Path, inputs: Vec<Input>) -> Vec<Input> {
+        let is_beside = |input: &Input| path.file_name().is_some_and(|name| name == input.folder_and_file().0);
+        let beside = inputs.iter().filter(|input| is_beside(input)).count();
+        let Some(first) = inputs.iter().find(|input| is_beside(input)) else { return inputs };
+        if format.name != "class-folders" || beside == inputs.len() {
+            return inputs;
+        }
+        let first = first.name().display();
+        let note = format!("{beside} files outside of the folders of classes were skipped; first: {first}");
+        self.notes.borrow_mut().push(note);
+        inputs.into_iter().filter(|input| !is_beside(input)).collect()
+    }
+
     /// The files at a path; none if the test split of a published dataset is missing, as in many copies.
     fn found(&self, field: &str, path: &Path) -> Result<Vec<Input>, DataError> {
         let manifest = self.manifest(field);
@@ -307,7 +321,7 @@ impl<'a> Loader<'a> {
                 continue;
             }
             let format = self.recognized(path, &inputs)?;
-            for input in &inputs {
+            for input in &self.in_class_folders(format, path, inputs) {
                 records.append(format.read(input, &self.settings.options, &names)?, &names)?;
             }
         }

@@ -339,6 +339,9 @@ impl Records {
             *self = other;
             return Ok(());
         }
+        if other.columns.is_empty() {
+            return Ok(());
+        }
         let list = |records: &Self| records.names().map(quoted).collect::<Vec<_>>().join(", ");
         let file = other.file().map(Path::to_owned);
         if !self.names().eq(other.names()) {

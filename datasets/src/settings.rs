@@ -67,8 +67,8 @@ pub struct DataSettings {
     #[serde(skip_serializing_if = "Columns::is_empty")]
     #[schemars(with = "BTreeMap<String, String>")]
     pub columns: Columns,
-    /// All labels or tags, in order; any other one in the data is an error. By default, those of the training
-    /// split, sorted.
+    /// All labels or tags, in order; any other one in the data is an error. By default, those of the
+    /// training and validation splits, sorted.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub labels: Vec<String>,
     /// Cleaning steps for texts and tokens, applied in this order: `byte-order-marks` removes U+FEFF, `nfc` applies Unicode normalization
@@ -80,12 +80,13 @@ pub struct DataSettings {
     /// Whether to remove rows that repeat an earlier row in all columns with a role except `features` and `groups`; by default, false.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub distinct: Option<bool>,
-    /// Rule that divides the rows into splits. `{ by = "shuffle", validation = 0.1, test = 0.1, seed = 0, stratify = true }` shuffles them,
+    /// Rule that divides the rows into splits. `{ by = "systematic", validation = 0.1, test = 0.1 }` is stratified and does not change when
+    /// rows are appended; `{ by = "shuffle", validation = 0.1, test = 0.1, seed = 0, stratify = true }` shuffles the rows,
     /// with the same fractions of each label if stratified; `{ by = "rows", validation = 0.15, test = 0.15 }` uses the last rows, `by =
     /// "characters"` the last characters of running text, even within a word; `{ by = "every", validation = 5 }` uses every fifth row for validation;
     /// `{ by = "time", validation = "1988-01-01", test = "1989-01-01" }` names the first timestamps of the splits. By default, a tenth of
     /// the characters is the validation split for language models, 15 % and 15 % of the rows are the validation and test splits for
-    /// forecasting, and a shuffled tenth is the validation split otherwise.
+    /// forecasting, and `systematic` with a tenth for validation otherwise.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "BTreeMap<String, String>")]
     pub split: Option<SplitRule>,

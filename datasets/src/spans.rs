@@ -45,7 +45,8 @@ pub struct Scheme {
 }
 
 impl Scheme {
-    /// The scheme of a set of tags: they have prefixes if any begins with `B-` or `I-`, or is `B` or `I` beside `O`.
+    /// The scheme of a set of tags: they have prefixes if any starts with `B-` or `I-`, or if all are single
+    /// letters such as `B`, `I` and `O`.
     pub fn of<'a>(tags: impl IntoIterator<Item = &'a str>) -> Self {
         let tags: Vec<&str> = tags.into_iter().collect();
         let is_bare = tags.iter().all(|tag| ["B", "I", "O", "E", "S", "L", "U"].contains(tag));

@@ -40,8 +40,8 @@ pub enum SplitRule {
         #[serde(default)]
         stratify: bool,
     },
-    /// Stratified random splits that are stable: rows that are appended later change the split of no earlier row. Of each run of
-    /// 1 / fraction rows of a label, one random row is held out. Rows with equal texts are in the same split.
+    /// Stratified random splits that do not change when rows are appended: one random row out of every 1 / fraction consecutive rows with
+    /// the same label is held out. Rows with equal texts, or equal values of `group`, are in the same split.
     Systematic {
         /// Fraction of the validation split.
         validation: f64,

@@ -16,7 +16,8 @@ pub struct Splits {
     pub test: Records,
     /// Columns by role.
     pub columns: Columns,
-    /// Names of the labels or tags, in order; empty: those of the training split, in alphabetical order.
+    /// Names of the labels or tags, in order; empty: those of the training and validation splits, in
+    /// alphabetical order.
     pub labels: Vec<String>,
     /// Cleaning already applied to texts and tokens; a model needs it for new ones too.
     pub cleaning: Cleaning,

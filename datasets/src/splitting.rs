@@ -83,7 +83,14 @@ pub(crate) fn split(data: &Undivided, rule: &SplitRule) -> Result<[Records; 3], 
         }
     };
     if splits[0].is_empty() || splits[1].is_empty() {
-        let detail = format!("{} rows are too few for a training and a validation split", records.len());
+        let rows = records.len();
+        let detail = match rule {
+            SplitRule::Systematic { .. } => format!(
+                "no validation split can be held out of {rows} rows: of each label, the first group of equal texts is in the training split; \
+                 use more data, a larger data.split.validation, or files of its own for the validation split"
+            ),
+            _ => format!("{rows} rows are too few for a training and a validation split"),
+        };
         return Err(DataError::of_records(records.file(), detail));
     }
     Ok(splits)
@@ -132,8 +139,8 @@ impl Shuffle {
             let minimum = self.fractions.minimum();
             if rows.len() < minimum {
                 let hint = match name {
-                    Some(_) => "or data.split.stratify = false, or this label merged with another",
-                    None => "or larger fractions in data.split, or files of their own for the splits",
+                    Some(_) => "or set data.split.stratify = false, or merge this label with another",
+                    None => "or set larger fractions in data.split, or give each split its own files",
                 };
                 let of = name.map_or_else(String::new, |name| format!(" of `{name}`"));
                 let detail = format!(
@@ -244,8 +251,8 @@ impl Stratum {
         stratum
     }
 
-    /// Index of the n-th group to hold out: a random one of the n-th run of 1 / fraction groups, but never the first group, so that
-    /// every label is trained on.
+    /// Index of the n-th held-out group: random among the n-th block of 1 / fraction groups. The first group of a label is always in the
+    /// training split.
     fn position(&self, n: usize) -> usize {
         let offset: f64 = self.key.offset(n as u64).stream().random();
         (((n as f64 + offset) * UNITS as f64 / self.held_out as f64) as usize).max(1)
@@ -257,7 +264,7 @@ impl Stratum {
         if index != self.next {
             return Assigned::Train;
         }
-        // Of the groups held out, the two splits have theirs alternately, in proportion to their sizes.
+        // Held-out groups go alternately to the validation and the test split, in proportion to the sizes of the splits.
         let share = |picked: usize| (2 * picked * self.validation + self.held_out) / (2 * self.held_out);
         let is_validation = share(self.picked + 1) > share(self.picked);
         self.picked += 1;
@@ -373,7 +380,7 @@ mod tests {
         assert_ne!(of("by = \"systematic\"\nvalidation = 0.2\ntest = 0.1\nseed = 1"), splits);
         let of_labels = rule("by = \"systematic\"\nvalidation = 0.5\ngroup = \"label\"");
         let error = split(&undivided(&records, &columns()), &of_labels).unwrap_err().to_string();
-        assert!(error.contains("too few"), "the only group of each label is trained on: {error}");
+        assert!(error.contains("no validation split"), "the only group of each label is trained on: {error}");
         let error =
             split(&undivided(&records, &columns()), &rule("by = \"systematic\"\nvalidation = 0.6")).unwrap_err();
         assert!(error.to_string().contains("data.split.validation = 0.6: at most 0.5"), "{error}");

@@ -23,7 +23,7 @@ pub static DATA: DataSpec = DataSpec {
         Role::required("tags", Content::Other, "Column of the tags, one per token."),
     ],
     fields: &["labels"],
-    default_format: None,
+    default_format: Some("conll"),
     default_split: SplitRule::SYSTEMATIC,
     split_rules: &["systematic", "shuffle", "rows", "every"],
     split_note: "whole sentences are assigned to splits",

@@ -1,4 +1,4 @@
-//! Reads any bytes as the files of a checkpoint: `cargo +nightly fuzz run checkpoint -- -max_total_time=1200`
+//! Loads arbitrary bytes as a checkpoint: `cargo +nightly fuzz run checkpoint -- -max_total_time=1200`
 
 #![no_main]
 

@@ -24,7 +24,7 @@
 //! - [`architecture`]: the architecture names that a recipe accepts.
 //! - [`parameters`]: parameters by name, and type-erased networks; [`parameter_path`]: names of parameters in checkpoints.
 //! - [`dropout_key`]: random keys of dropout masks.
-//! - [`invalid_shape`]: the error for invalid sizes and rates.
+//! - [`invalid_shape`]: the error for invalid sizes and dropout rates.
 
 pub mod cell;
 pub mod cells;

@@ -28,11 +28,11 @@ pub struct DataArgs {
     /// by folders, or by the first line; --set data.format=FORMAT names it.
     #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = ["text", "csv"])]
     data: Vec<PathBuf>,
-    /// Files or folders of the validation split; by default, a part of --data.
-    #[arg(long, value_name = "FILE", num_args = 1.., requires = "data")]
+    /// Files or folders of the validation split; by default, split off from --data.
+    #[arg(long, value_name = "FILE", num_args = 1..)]
     validation_data: Vec<PathBuf>,
     /// Files or folders of the test split.
-    #[arg(long, value_name = "FILE", num_args = 1.., requires = "data")]
+    #[arg(long, value_name = "FILE", num_args = 1..)]
     test_data: Vec<PathBuf>,
     /// Text files or folders to use as a language model's corpus; the last tenth is the validation split.
     #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with = "csv")]
@@ -50,6 +50,9 @@ fn flag_of(kind: FileKind) -> &'static str {
         FileKind::Csv => "--csv",
     }
 }
+
+/// Number of labels to list.
+const LABELS: usize = 12;
 
 /// Whether a path exists, on disk or as ARCHIVE/FILE.
 fn exists(path: &Path) -> bool {
@@ -77,9 +80,25 @@ impl DataArgs {
         })
     }
 
+    /// Arguments that name the user's own files.
+    pub fn of_files(files: &[PathBuf], validation: &[PathBuf], test: &[PathBuf]) -> Self {
+        let [data, validation_data, test_data] = [files, validation, test].map(<[PathBuf]>::to_vec);
+        Self { data, validation_data, test_data, ..Self::default() }
+    }
+
     /// The path given with `--csv`.
     pub fn table(&self) -> Option<&Path> {
         self.csv.as_deref()
+    }
+
+    /// Whether files of single splits are given.
+    fn has_splits(&self) -> bool {
+        !self.validation_data.is_empty() || !self.test_data.is_empty()
+    }
+
+    /// Whether the validation split has files of its own.
+    pub fn has_validation(&self) -> bool {
+        !self.validation_data.is_empty()
     }
 
     /// The user's own files, if any are given, and their kind.
@@ -100,11 +119,14 @@ impl DataArgs {
         if self.files().is_some() || self.data_dir.is_some() && is_published {
             return Self { data_dir, ..self.clone() };
         }
-        let recorded = Self { data_dir, ..Self::default() };
+        // Files of single splits replace the recorded ones.
+        let or = |given: &[PathBuf], recorded: Vec<PathBuf>| if given.is_empty() { recorded } else { given.to_vec() };
+        let (validation_data, test_data) = (or(&self.validation_data, validation), or(&self.test_data, test));
+        let recorded = Self { data_dir, validation_data, test_data, ..Self::default() };
         match kind {
             FileKind::Csv => Self { csv: files.into_iter().next(), ..recorded },
             FileKind::Text => Self { text: files, ..recorded },
-            FileKind::Data => Self { data: files, validation_data: validation, test_data: test, ..recorded },
+            FileKind::Data => Self { data: files, ..recorded },
         }
     }
 
@@ -143,29 +165,53 @@ impl DataArgs {
             };
             let sizes: Vec<String> = Split::ALL.into_iter().filter_map(size).collect();
             say(format_args!("splits: {}", sizes.join(", ")));
+            let items = examples.items(Split::Train, &recipe.task);
+            let mut counts: std::collections::BTreeMap<&str, usize> = std::collections::BTreeMap::new();
+            items.iter().flat_map(|item| &item.labels).for_each(|label| *counts.entry(label).or_default() += 1);
+            let listed: Vec<String> =
+                counts.iter().take(LABELS).map(|(label, count)| format!("{label} {count}")).collect();
+            let more = if counts.len() > LABELS { format!(", … ({} labels)", counts.len()) } else { String::new() };
+            if !counts.is_empty() {
+                say(format_args!("labels of the training split: {}{more}", listed.join(", ")));
+            }
         }
         Ok(examples)
     }
 
-    /// The recipe's data settings, with the files given by flags in place of its own.
+    /// The recipe's data settings, with the files given by flags, as absolute paths, in place of its own.
     fn settings(&self, recipe: &Recipe) -> Result<DataSettings, Failure> {
-        let Some((kind, files)) = self.files() else { return Ok(recipe.data.clone()) };
+        let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        self.settings_with(recipe, absolute)
+    }
+
+    /// The recipe's data settings, with the files given by flags in place of its own.
+    pub fn own(&self, recipe: &Recipe) -> Result<DataSettings, Failure> {
+        self.settings_with(recipe, Path::to_owned)
+    }
+
+    fn settings_with(&self, recipe: &Recipe, file: impl Fn(&Path) -> PathBuf) -> Result<DataSettings, Failure> {
+        let Some((kind, files)) = self.files() else {
+            return match self.has_splits() {
+                true => Err(Failure::new(
+                    USAGE,
+                    "--validation-data and --test-data need --data, the files of the training split",
+                )),
+                false => Ok(recipe.data.clone()),
+            };
+        };
         match kind {
             FileKind::Data => {}
             FileKind::Text => check_command(recipe, Command::Generate, "--text", "language models")?,
             FileKind::Csv => check_table(recipe)?,
         }
-        let absolute = |path: &PathBuf| match path == Path::new(STANDARD_INPUT) {
-            true => path.clone(),
-            false => std::path::absolute(path).unwrap_or_else(|_| path.clone()),
-        };
-        let paths = |paths: &[PathBuf]| Paths(paths.iter().map(absolute).collect());
+        let named = |path: &PathBuf| if path == Path::new(STANDARD_INPUT) { path.clone() } else { file(path) };
+        let paths = |paths: &[PathBuf]| Paths(paths.iter().map(named).collect());
         let (validation, test) = (paths(&self.validation_data), paths(&self.test_data));
         let is_whole = validation.0.is_empty() && test.0.is_empty();
         let (files, train) = if is_whole { (paths(&files), paths(&[])) } else { (paths(&[]), paths(&files)) };
         // Files of the validation split make a rule unnecessary.
         let split = recipe.data.split.clone().filter(|_| validation.0.is_empty());
-        let own = DataSettings { files, train, validation, test, split, rows: None, ..recipe.data.clone() };
+        let own = DataSettings { files, train, validation, test, split, ..recipe.data.clone() };
         // Of a dataset, own files keep the columns of a table and the customary split of a text.
         let is_generated = recipe.dataset().is_some_and(|dataset| matches!(dataset.origin, Origin::BuiltIn));
         Ok(match kind {
@@ -173,7 +219,9 @@ impl DataArgs {
             FileKind::Text if own.dataset.is_some() && !is_generated => own,
             FileKind::Text => {
                 let columns = if own.dataset.is_some() { Columns::default() } else { own.columns.clone() };
-                let format = own.format.clone().or_else(|| Some("text".to_owned()));
+                // A column is one of a table.
+                let is_text = own.format.is_none() && own.columns.get("text").is_none();
+                let format = if is_text { Some("text".to_owned()) } else { own.format.clone() };
                 DataSettings { dataset: None, format, columns, ..own }
             }
             FileKind::Data if is_generated => DataSettings { dataset: None, columns: Columns::default(), ..own },
@@ -220,8 +268,19 @@ impl DataArgs {
             && files == recorded.files
             && let Some(path) = all.find(|path| !exists(path))
         {
-            let message = format!("run {} was trained on {}, which no longer exists", run.name(), path.display());
-            return Err(Failure::new(DATA, format!("{message}; name the file with {} FILE", flag_of(kind))));
+            let message = match path.file_name().is_some_and(|name| name == STANDARD_INPUT) {
+                true => format!(
+                    "run {} was trained on standard input; pass the data again with {}=-",
+                    run.name(),
+                    flag_of(kind)
+                ),
+                false => {
+                    let message =
+                        format!("run {} was trained on {}, which no longer exists", run.name(), path.display());
+                    format!("{message}; name the file with {} FILE", flag_of(kind))
+                }
+            };
+            return Err(Failure::new(DATA, message));
         }
         let data = &run.environment.settings.recipe.data;
         let base = found.base(data);

@@ -6,7 +6,8 @@ use clap::Args;
 use seqzoo_datasets::table;
 use seqzoo_run::settings::{Override, Settings, unknown_variables};
 
-use crate::failure::{DATA, Failure};
+use super::DataArgs;
+use crate::failure::{DATA, Failure, USAGE};
 use crate::say::{flag, say};
 
 /// Flags that override a recipe's values.
@@ -46,7 +47,7 @@ pub struct Overrides {
     /// Column of the CSV file to forecast. Short for --set data.columns.target=COLUMN
     #[arg(long, value_name = "COLUMN")]
     target: Option<String>,
-    /// Past covariates: columns known up to the present, separated by commas; may be repeated. Short for
+    /// Past covariates: columns known up to the forecast origin, separated by commas; may be repeated. Short for
     /// --set data.columns.features=[COLUMN, …]
     #[arg(long, value_name = "COLUMN,…")]
     features: Vec<String>,
@@ -61,10 +62,17 @@ fn assignment(text: &str) -> Result<(String, String), String> {
 }
 
 impl Overrides {
-    /// Resolves a recipe with the overrides of the environment and of these flags; `table` is the CSV file.
-    pub fn settings(&self, recipe: &str, table: Option<&Path>) -> Result<Settings, Failure> {
+    /// Resolves a recipe with the overrides of the environment and of these flags.
+    pub fn settings(&self, recipe: &str, data: &DataArgs) -> Result<Settings, Failure> {
         let settings = Settings::read(recipe)?;
-        let overrides = self.of(&settings, table)?;
+        let rule = [("--validation", self.validation.is_some()), ("--group", self.group.is_some())];
+        if let Some((flag, _)) = rule.into_iter().find(|(_, given)| *given && data.has_validation()) {
+            let message = format!(
+                "{flag} divides --data, but --validation-data names the validation split; remove one of the two"
+            );
+            return Err(Failure::new(USAGE, message));
+        }
+        let overrides = self.of(&settings, data.table())?;
         Ok(settings.with_overrides(&overrides)?)
     }
 
@@ -143,7 +151,7 @@ impl Overrides {
             flag("--epochs", "training.epochs", epochs.to_string());
         }
         let quoted = |text: &String| serde_json::Value::from(text.as_str()).to_string();
-        // A rule of which a flag sets one value must be there as a whole.
+        // A flag that sets one value of the split rule needs the complete rule: the default of the task.
         let splits = [
             ("--validation", self.validation.is_some()),
             ("--test", self.test.is_some()),

@@ -1,6 +1,7 @@
 //! `seqzoo data`
 
 mod fetch;
+mod inspect;
 mod show;
 mod verify;
 
@@ -15,7 +16,7 @@ use sha2::{Digest, Sha256};
 
 use crate::failure::{CHECK, Failure, USAGE};
 
-/// Download and verify datasets that are not built in.
+/// Download, verify and show datasets that are not built in; inspect your own files.
 ///
 /// Examples: `seqzoo data fetch pos`, `seqzoo data verify pos --data-dir data`
 #[derive(Debug, Args)]
@@ -29,6 +30,7 @@ enum What {
     Fetch(fetch::Fetch),
     Verify(verify::Verify),
     Show(show::Show),
+    Inspect(inspect::Inspect),
 }
 
 impl Data {
@@ -37,6 +39,7 @@ impl Data {
             What::Fetch(fetch) => fetch.run(),
             What::Verify(verify) => verify.run(),
             What::Show(show) => show.run(),
+            What::Inspect(inspect) => inspect.run(),
         }
     }
 }

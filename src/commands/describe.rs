@@ -10,7 +10,7 @@ use seqzoo_run::settings::{Settings, is_file};
 use seqzoo_run::{Backend, BackendError, did_you_mean};
 use seqzoo_tasks::{Backbone, Command, ModelName};
 
-use crate::arguments::Overrides;
+use crate::arguments::{DataArgs, Overrides};
 use crate::explain;
 use crate::failure::{Failure, USAGE};
 use crate::say::quoted;
@@ -50,7 +50,7 @@ impl Describe {
             return self.model(model);
         }
         if is_file(name) || SHIPPED.iter().any(|(shipped, _)| *shipped == name) {
-            return recipe(&Overrides::default().settings(name, None)?, name);
+            return recipe(&Overrides::default().settings(name, &DataArgs::default())?, name);
         }
         if let Ok(parsed) = ModelName::parse(name) {
             return self.named(name, &parsed);

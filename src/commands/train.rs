@@ -43,7 +43,7 @@ pub struct Train {
     max_time: Option<Duration>,
     /// Run a learning-rate range test instead of training: print the loss while the learning rate grows, and suggest a
     /// learning rate for each model.
-    #[arg(long, alias = "find-rate", conflicts_with_all = ["resume", "out", "max_steps", "max_time", "suggest_clip"])]
+    #[arg(long, conflicts_with_all = ["resume", "out", "max_steps", "max_time", "suggest_clip"])]
     find_learning_rate: bool,
     /// After training, suggest a clipping threshold from the gradient norms that occurred.
     #[arg(long)]
@@ -63,7 +63,7 @@ pub struct Train {
 /// A run after training, finished or stopped at a limit.
 pub struct Trained {
     pub run: Run,
-    /// The models whose training ended with a diagnosis, with the error of the first.
+    /// Number of models whose training ended with a diagnosis, and their errors.
     pub failed: Option<(usize, Failure)>,
     data: Box<dyn Examples>,
     device: Device,
@@ -114,7 +114,7 @@ impl Train {
         report.resumed_by(self.resume_command(run)).print_table()
     }
 
-    /// Trains a new run or resumes one. If training of a model ends with a diagnosis, the other models are trained all the same.
+    /// Trains a new run or resumes one. If training of a model ends with a diagnosis, it continues with the next model.
     pub fn train(&self) -> Result<Trained, Failure> {
         let (existing, settings) = self.settings()?;
         let recorded = existing.as_ref().map(|run| run.environment.backend.as_str());
@@ -168,7 +168,7 @@ impl Train {
             progress.finish();
             let outcome = match outcome {
                 Err(error @ TrainError::Diagnosed { .. }) => {
-                    messages::print_failed(name, &error, recipe);
+                    messages::print_failed(name, recipe);
                     failed.push(Failure::from(error).of(format_args!("model {name} of run {}", run.path.display())));
                     continue;
                 }
@@ -189,7 +189,9 @@ impl Train {
                 messages::suggest_clip(name, &Model::open(&run.model(name), &device)?);
             }
         }
-        let failed = (!failed.is_empty()).then(|| (failed.len(), failed.remove(0)));
+        let count = failed.len();
+        let failed = failed.into_iter().reduce(|first, next| first.followed_by(&format!("\n{next}")));
+        let failed = failed.map(|failure| (count, failure));
         Ok(Trained { run, failed, data, device })
     }
 
@@ -202,7 +204,7 @@ impl Train {
     fn settings(&self) -> Result<(Option<Run>, Settings), Failure> {
         let Some(name) = &self.resume else {
             let recipe = self.recipe.as_deref().expect("clap requires it without --resume");
-            return Ok((None, self.overrides.settings(recipe, self.data.table())?));
+            return Ok((None, self.overrides.settings(recipe, &self.data)?));
         };
         let run = runs().find(name)?;
         let recorded = run.environment.settings.clone();

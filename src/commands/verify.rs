@@ -39,7 +39,7 @@ pub struct Verify {
 
 impl Verify {
     pub fn run(&self) -> Result<(), Failure> {
-        let recipe = self.overrides.settings(&self.recipe, self.data.table())?.recipe;
+        let recipe = self.overrides.settings(&self.recipe, &self.data)?.recipe;
         let Some((split, expected)) = recipe.expected_split()?.zip(recipe.expected.as_ref()) else {
             return Err(Failure::new(
                 CONFIGURATION,

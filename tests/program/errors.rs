@@ -59,7 +59,7 @@ fn invalid_values_are_rejected_by_field() {
     refused(&place, &both, 3, &["--set", "task.k2", "requires task.k1"]);
     for (recipe, set, part) in [
         ("forecast", "task.quantiles=[0.9, 0.1]", "increasing probabilities"),
-        ("pos", "task.level=words", "task tagging does not read it"),
+        ("pos", "task.level=words", "task tagging does not use it"),
         ("names", "task.poling=max", "did you mean `task.pooling`?"),
         ("names", "task.kind=tagger", "did you mean `tagging`?"),
     ] {

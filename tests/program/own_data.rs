@@ -60,11 +60,11 @@ fn rows_without_a_label_are_skipped_and_reported() {
 fn what_the_task_does_not_read_is_refused_and_tables_can_be_set() {
     let place = prepared("", "");
     for (set, part) in [
-        ("data.columns.tokens=review", "task classification does not read it; it reads text, label, groups"),
+        ("data.columns.tokens=review", "task classification does not use it; it uses text, label, groups"),
         ("data.split={by=\"characters\", validation=0.1}", "whole texts are assigned to splits"),
         ("data.options.seperator=;", "did you mean `separator`?"),
-        ("data.season=7", "task classification does not read it; it is for forecasting"),
-        ("task.horizon=7", "task classification does not read it; it is for forecasting"),
+        ("data.season=7", "task classification does not use it; it is for forecasting"),
+        ("task.horizon=7", "task classification does not use it; it is for forecasting"),
         ("data.seasno=7", "unknown field"),
         ("expected.value=0.5", "this recipe has no [expected] section; set all of its fields together"),
         ("expected.vale=0.5", "did you mean `value`?"),
@@ -206,10 +206,12 @@ fn own_texts_of_any_format_are_classified_with_flags_alone() {
     let refused = place.run(&["evaluate", "run"]);
     assert!(refused.code == Some(4) && refused.err.contains("name the file with --data FILE"), "{}", refused.err);
     let piped = place.with_input(
-        &["train", "classify", "--data", "-", "--set", "data.format=fasttext", "--epochs", "1", "--out", "piped"],
+        &["train", "classify", "--data", "-", "--epochs", "1", "--out", "piped"],
         &fs::read(place.path("b.txt")).unwrap(),
     );
     assert_eq!(piped.code, Some(0), "{}", piped.err);
+    let forgotten = place.run(&["evaluate", "piped"]);
+    assert!(forgotten.err.contains("pass the data again with --data=-"), "{}", forgotten.err);
     let refused = place.run(&["train", "classify"]);
     assert!(refused.code == Some(4) && refused.err.contains("--data FILE"), "{}", refused.err);
     let refused = place.run(&["train", "classify", "--data", "a.csv"]);
@@ -250,4 +252,104 @@ fn own_sentences_pairs_and_texts_need_flags_alone() {
         &["--text", "books/one.txt", "books/two.txt", "--set", "training.batch_size=4"],
     );
     place.ok(&["generate", "run", "--prompt", "so", "-n", "3"]);
+}
+
+#[test]
+fn other_data_are_evaluated_by_the_names_of_their_labels() {
+    let place = TestDir::new();
+    let write = |name: &str, labels: &[&str]| {
+        let row = |row: usize| format!("{0},about {0} number {row}\n", labels[row % labels.len()]);
+        fs::write(place.path(name), "label,text\n".to_owned() + &(0..90).map(row).collect::<String>()).unwrap();
+    };
+    write("three.csv", &["alpha", "beta", "gamma"]);
+    write("two.csv", &["beta", "gamma"]);
+    write("more.csv", &["alpha", "beta", "delta", "epsilon"]);
+    place.ok(&["train", "classify", "--data", "three.csv", "--epochs", "8", "--out", "run"]);
+    let accuracy = |data: &str| place.json(&["evaluate", "run", "--data", data, "--json"])["value"].clone();
+    assert_eq!((accuracy("three.csv"), accuracy("two.csv")), (1.0.into(), 1.0.into()));
+    let refused = place.run(&["evaluate", "run", "--data", "more.csv"]);
+    let parts = ["labels that the model was not trained on: delta, epsilon", "its labels are alpha, beta, gamma"];
+    assert!(refused.code == Some(4) && parts.iter().all(|part| refused.err.contains(part)), "{}", refused.err);
+    // A test split of its own, with the training data that the run remembers.
+    let report = place.json(&["evaluate", "run", "--test-data", "two.csv", "--split", "test", "--json"]);
+    assert_eq!((&report["examples"], &report["value"]), (&90.into(), &1.0.into()));
+    let tagged =
+        |tags: &[&str]| (0..40).map(|row| format!("word{row} {}\n\n", tags[row % tags.len()])).collect::<String>();
+    fs::write(place.path("three.conll"), tagged(&["A", "B", "C"])).unwrap();
+    fs::write(place.path("five.conll"), tagged(&["A", "B", "C", "D", "E"])).unwrap();
+    place.ok(&["train", "tag", "--data", "three.conll", "--epochs", "1", "--out", "tagger"]);
+    let refused = place.run(&["evaluate", "tagger", "--data", "five.conll"]);
+    assert!(refused.code == Some(4) && refused.err.contains("its labels are A, B, C"), "{}", refused.err);
+}
+
+#[test]
+fn files_of_single_splits_are_remembered_and_exclude_a_rule() {
+    let place = TestDir::new();
+    let text = "so it goes, and so it went. ".repeat(60);
+    fs::write(place.path("a.txt"), &text).unwrap();
+    fs::write(place.path("b.txt"), text.to_uppercase() + &text).unwrap();
+    let files = ["--text", "a.txt", "--validation-data", "b.txt", "--set", "training.batch_size=4", "--max-steps", "2"];
+    trained_on(&place, "language-model", &files);
+    let resumed = place.ok(&["train", "--resume", "run", "--max-steps", "3"]);
+    assert!(!resumed.err.contains("warning"), "{}", resumed.err);
+    let row = |row: u32| format!("{row},{}\n", row * row % 17);
+    let table = |from: u32| "t,y\n".to_owned() + &(from..from + 60).map(row).collect::<String>();
+    fs::write(place.path("a.csv"), table(0)).unwrap();
+    fs::write(place.path("b.csv"), table(60)).unwrap();
+    let series = ["--csv", "a.csv", "--validation-data", "b.csv", "--time", "t", "--target", "y", "--horizon", "2"];
+    let small = ["--set", "task.window=6", "--set", "models=[\"gru\"]"];
+    trained_on(&place, "forecast", &[&series[..], &small].concat());
+    assert!(!place.ok(&["evaluate", "run"]).err.contains("warning"));
+    fs::write(place.path("reviews.csv"), reviews("")).unwrap();
+    let data = ["--data", "reviews.csv", "--validation-data", "reviews.csv", "--group", "id"];
+    let refused = place.run(&[&["train", "classify"][..], &data].concat());
+    assert!(refused.code == Some(2) && refused.err.contains("--group divides --data"), "{}", refused.err);
+    let refused = place.run(&["train", "agreement", "--test-data", "reviews.csv"]);
+    assert!(refused.code == Some(2) && refused.err.contains("need --data"), "{}", refused.err);
+}
+
+#[test]
+fn files_beside_folders_of_classes_are_skipped_and_reported() {
+    let place = TestDir::new();
+    for row in 0..30 {
+        for label in ["good", "bad"] {
+            fs::create_dir_all(place.path(&format!("classes/{label}"))).unwrap();
+            fs::write(place.path(&format!("classes/{label}/{row}.txt")), format!("{label} film {row}")).unwrap();
+        }
+    }
+    fs::write(place.path("classes/README.txt"), "not a review").unwrap();
+    let ran = trained_on(&place, "classify", &["--data", "classes"]);
+    assert!(ran.err.contains("1 files outside of the folders of classes were skipped"), "{}", ran.err);
+    assert!(ran.err.contains("labels of the training split: bad 27, good 27"), "{}", ran.err);
+    fs::write(place.path("words.txt"), "one\ntwo\n\nthree\n").unwrap();
+    let refused = place.run(&["train", "tag", "--data", "words.txt"]);
+    assert!(refused.code == Some(4) && refused.err.contains("words.txt, line 1: one column"), "{}", refused.err);
+}
+
+#[test]
+fn own_data_are_inspected_checked_and_described_in_a_recipe() {
+    let place = TestDir::new();
+    fs::write(place.path("reviews.csv"), reviews("61,\"a fine film, number 0\",good\n")).unwrap();
+    let columns = ["--text-column", "review", "--label-column", "sentiment"];
+    let inspected = place.json(&[&["data", "inspect", "reviews.csv", "--json"][..], &columns].concat());
+    assert_eq!(inspected["recipe"], "classify");
+    let splits = &inspected["splits"];
+    let total = |field: &str| splits["train"][field].as_u64().unwrap() + splits["validation"][field].as_u64().unwrap();
+    assert_eq!((total("examples"), total("repeated"), &splits["validation"]["in_train"]), (61, 1, &0.into()));
+    assert_eq!(splits["train"]["tokens"]["longest"], 6);
+    let shown = place.ok(&[&["data", "inspect", "reviews.csv"][..], &columns].concat()).out;
+    assert!(
+        shown.contains("label good") && shown.contains("next: seqzoo train classify --data reviews.csv"),
+        "{shown}"
+    );
+    fs::write(place.path("bad.csv"), b"text,label\na,b\n\xff,c\n\xfe,d\n").unwrap();
+    let refused = place.run(&["data", "inspect", "bad.csv"]);
+    assert!(refused.err.contains("2 lines cannot be read as text; first: bad.csv, line 3"), "{}", refused.err);
+    let made = place.ok(&[&["init", "classify", "--data", "reviews.csv", "--out", "mine.toml"][..], &columns].concat());
+    assert!(made.out.contains("next: seqzoo check mine.toml"), "{}", made.out);
+    assert_eq!(place.run(&["init", "classify", "--out", "mine.toml"]).code, Some(2), "nothing is overwritten");
+    let checked = place.json(&["check", "mine.toml", "--json"]);
+    assert!(checked["parameters"].as_u64().unwrap() > 1_000 && checked["batches_per_epoch"] == 2, "{checked}");
+    assert!(!place.path("runs").exists(), "nothing is trained");
+    place.ok(&["train", "mine.toml", "--epochs", "1", "--out", "run"]);
 }

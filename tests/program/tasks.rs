@@ -231,7 +231,7 @@ fn datasets_are_fetched_verified_and_shown() {
     assert!(fetched.err.contains("skipped ") && fetched.out.contains("data verify pos"));
     let verified = place.ok(&["data", "verify", "pos"]).out;
     assert!(
-        verified.contains("pos can be read: train 4 sentences, validation 4 sentences, test 0 sentences"),
+        verified.contains("pos: loaded successfully: train 4 sentences, validation 4 sentences, test 0 sentences"),
         "{verified}"
     );
     let refused = place.run(&["data", "fetch", "names", "--mirror", "http://127.0.0.1:1"]);

@@ -71,7 +71,7 @@ fn a_recipe_file_trains_on_a_folder_of_reviews() {
         }
     }
     let recipe = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/train/recipes/imdb.toml")).unwrap();
-    let recipe = recipe.replace("epochs = 5", "epochs = 30").replace("patience = 2", "patience = 30");
+    let recipe = recipe.replace("epochs = 8", "epochs = 30").replace("patience = 2", "patience = 30");
     fs::write(place.path("small.toml"), recipe.replace("learning_rate = 2e-3", "learning_rate = 0.02")).unwrap();
     place.ok(&["train", "small.toml", "--data-dir", "data", "--set", "network.hidden_sizes=[8]"]);
     let report = place.json(&["evaluate", "small", "--data-dir", "data", "--json"]);

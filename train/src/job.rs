@@ -1,4 +1,4 @@
-//! What training is given and what it reports.
+//! Inputs, limits and progress reports of training.
 
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;

@@ -42,8 +42,8 @@ impl<E: Into<TrainError>> From<E> for Interrupt {
     }
 }
 
-/// Trains a model from its latest valid checkpoint, or from the start if it has none yet. A recorded diagnosis is returned as an error
-/// again.
+/// Trains a model from its latest valid checkpoint, or from the start if it has none yet. If training already ended with a
+/// diagnosis, it is returned as an error.
 ///
 /// # Errors
 /// [`TrainError`]; checkpoints saved before remain intact.
@@ -471,7 +471,7 @@ impl<'a, D: Disk> Learner<'a, D> {
         let changes = json!({
             "attempt": next.region.map(|region| region.attempts), "of_run": next.generation, "back_to": next.target,
             "learning_rate_factor": next.learning_rate_factor, "clip_factor": next.clip_factor, "warm_up_from": next.warm_up_from,
-            "fresh_moments": recovery::resets_optimizer(&next), "postponed": next.postponed, "rejected": rejected,
+            "optimizer_reset": recovery::resets_optimizer(&next), "postponed": next.postponed, "rejected": rejected,
             "first": first, "untrained_loss": self.state.progress.divergence.untrained().map(|untrained| untrained.loss),
         });
         self.log_event("roll back", batch, anomaly, changes)?;

@@ -27,7 +27,7 @@ const EARLY: u64 = 10;
 /// Factors of the learning rate and of the clipping threshold, by attempt in a region.
 const FACTORS: [(f64, f64); ATTEMPTS_IN_A_REGION as usize] = [(1.0, 1.0), (0.9, 0.67), (0.67, 0.5), (0.5, 0.25)];
 /// Factor of the learning rate when training restarts from initial weights.
-const RESTART_RATE: f64 = 0.5;
+const RESTART_LEARNING_RATE_FACTOR: f64 = 0.5;
 
 /// An anomaly of training: a value that is not finite, or divergence.
 #[derive(Debug, Clone, PartialEq)]
@@ -86,9 +86,9 @@ impl Site {
             Site::Loss => "loss",
             Site::Gradient => "gradient",
             Site::Weight => "weight",
-            Site::OptimizerState => "moment",
+            Site::OptimizerState => "optimizer_state",
             Site::RecurrentState => "recurrent_state",
-            Site::Divergence => "exploded",
+            Site::Divergence => "divergence",
             Site::Validation => "validation",
         }
     }
@@ -153,7 +153,7 @@ pub fn roll_back(recovery: &Recovery, context: RollbackContext) -> Option<(Recov
     next.learning_rate_factor *= FACTORS[attempt].0 / before.0;
     next.clip_factor *= FACTORS[attempt].1 / before.1;
     if target.is_none() {
-        next.learning_rate_factor *= RESTART_RATE;
+        next.learning_rate_factor *= RESTART_LEARNING_RATE_FACTOR;
     }
     if region.attempts >= 3 {
         next.warm_up_from = Some(target.unwrap_or(0));

@@ -66,11 +66,18 @@ fn read(request: &Request) -> Result<Records, DataError> {
             Some(separator) => text.split(separator).map(str::trim).collect(),
             None => text.split_whitespace().collect(),
         };
+        if fields.len() == 1 && request.columns.contains(&LAST) {
+            let detail =
+                "one column; expected a token and its tag, separated by a tab or spaces (data.options.separator)";
+            return Err(DataError::line(file, line.number, detail));
+        }
         let (count, origin) = width.get_or_insert_with(|| (fields.len(), format!("line {} has", line.number)));
         let invalid = |detail: String| DataError::line(file, line.number, detail);
         if fields.len() != *count {
             let how = separator.map_or("whitespace".to_owned(), |separator| format!("{separator:?}"));
-            return Err(invalid(format!("{} columns separated by {how}, but {origin} {count}", fields.len())));
+            let hint = "; data.options.comment = \"# \" skips lines that begin with it";
+            let hint = if text.starts_with('#') || lines.iter().flatten().next() == Some(&1) { hint } else { "" };
+            return Err(invalid(format!("{} columns separated by {how}, but {origin} {count}{hint}", fields.len())));
         }
         if let Some(empty) = fields.iter().position(|field| field.is_empty()) {
             return Err(invalid(format!("column {} is empty; expected a value for each token", empty + 1)));

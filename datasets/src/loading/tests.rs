@@ -116,7 +116,7 @@ fn columns_and_fields_of_a_dataset_for_another_task_are_not_read() {
     let corpus = Corpus::from_records(&settings(reviews).load(dir.path(), &corpus::DATA).unwrap()).unwrap();
     assert!(corpus.train.starts_with("A dull film.\n") && corpus.validation.len() > 10);
     let error = settings("dataset = \"ptb\"\nlabels = [\"a\"]").check(&corpus::DATA).unwrap_err().to_string();
-    assert!(error.contains("data.labels") && error.contains("task language-model does not read it"), "{error}");
+    assert!(error.contains("data.labels") && error.contains("task language-model does not use it"), "{error}");
 }
 
 #[test]
@@ -129,14 +129,14 @@ fn invalid_values_are_refused_with_the_field_and_the_way_out() {
         ("dataset = \"recall\"\nlabels = [\"a\"]".to_owned(), ["data.labels", "recall is generated"]),
         (format!("{own}files = \"a\"\ntest = \"b\""), ["data.test = b", "not both"]),
         (format!("{own}test = \"b\""), ["data.test = b", "data.train"]),
-        (format!("{own}files = \"a\"\nseason = 7"), ["data.season = 7", "task classification does not read it"]),
+        (format!("{own}files = \"a\"\nseason = 7"), ["data.season = 7", "task classification does not use it"]),
         (
             format!("{own}files = \"a\"\nsplit = {{ by = \"characters\", validation = 0.1 }}"),
             ["data.split.by = characters", "whole texts"],
         ),
         (
             "format = \"csv\"\ncolumns = { lable = \"x\" }".to_owned(),
-            ["data.columns.lable = \"x\"", "it reads text, label, groups"],
+            ["data.columns.lable = \"x\"", "it uses text, label, groups"],
         ),
         (
             "format = \"csv\"\ncolumns = { text = [\"x\", \"y\"] }".to_owned(),

@@ -6,7 +6,7 @@ use std::fs;
 use std::io::BufRead;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::containers::{self, Member, decompressed, is_hidden, member_name};
 use super::{Lines, STANDARD_INPUT, open};
@@ -108,12 +108,22 @@ impl<'a> Locator<'a> {
     /// If a folder or an archive cannot be read.
     pub(crate) fn find(&self, location: &Path, flexible: bool) -> Result<Option<Vec<Input>>, DataError> {
         if location == Path::new(STANDARD_INPUT) {
-            return Ok(Some(vec![Input::file(location)]));
+            let content = Content::Member(standard_input()?);
+            return Ok(Some(vec![Input { content, ..Input::file(location) }]));
         }
         let slashed = slashed(location);
         let paths = if flexible { paths(self.dir, &slashed) } else { vec![self.dir.join(location)] };
         for path in paths {
-            if path.is_file() {
+            // Also a pipe or a device.
+            if path.exists() && !path.is_dir() {
+                let is_archive =
+                    [".zip", ".tar", ".tar.gz", ".tgz"].iter().any(|end| slashed.to_lowercase().ends_with(end));
+                let members = if is_archive { containers::members(&path, |_| true)? } else { Vec::new() };
+                if members.len() > 1 {
+                    return Ok(Some(inputs(&path, &members, "")));
+                }
+                // An archive of one file is that file.
+                let slashed = members.into_iter().next().map_or(slashed, |member| member.path);
                 let content = Content::File(path.clone());
                 return Ok(Some(vec![Input { name: path, path: slashed, content, latin_1: false }]));
             }
@@ -150,6 +160,18 @@ impl<'a> Locator<'a> {
     }
 }
 
+/// The bytes of standard input, which is read once: to recognize its format, and to parse it.
+fn standard_input() -> Result<Arc<[u8]>, DataError> {
+    static BYTES: OnceLock<Arc<[u8]>> = OnceLock::new();
+    if let Some(bytes) = BYTES.get() {
+        return Ok(bytes.clone());
+    }
+    let mut bytes = Vec::new();
+    let read = std::io::Read::read_to_end(&mut std::io::stdin().lock(), &mut bytes);
+    read.map_err(|source| DataError::unreadable(Path::new(STANDARD_INPUT), source))?;
+    Ok(BYTES.get_or_init(|| bytes.into()).clone())
+}
+
 /// A path with `/` between its folders.
 fn slashed(path: &Path) -> String {
     path.to_string_lossy().replace(std::path::MAIN_SEPARATOR, "/")
@@ -172,8 +194,11 @@ fn suffixes(path: &str) -> impl Iterator<Item = &str> {
     std::iter::successors(Some(path), |path| path.split_once('/').map(|(_, rest)| rest)).filter(|path| !path.is_empty())
 }
 
-/// Whether a path is `location` or below it.
+/// Whether a path is `location` or below it; every path is below the empty one.
 fn is_below(path: &str, location: &str) -> bool {
+    if location.is_empty() {
+        return true;
+    }
     path.strip_prefix(location.trim_end_matches('/')).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
@@ -242,6 +267,10 @@ mod tests {
             assert_eq!(found("a"), texts(&["a", "b"]), "{container}");
             assert_eq!(found("c.txt"), texts(&["c"]));
             assert_eq!(found("absent"), Ok(None));
+        }
+        // An archive is like a folder.
+        for archive in ["all.zip", "all.tgz"] {
+            assert_eq!(found(dir.path(), archive), texts(&["a", "b", "c"]), "{archive}");
         }
         for archive in ["all.zip", "all.tgz"] {
             let error = text(&dir.path().join(archive)).unwrap_err().to_string();

@@ -4,7 +4,7 @@
 //!
 //! - `kernel`: the contract ([`KernelFamily`]): inputs, outputs, saved buffers, supported requests.
 //! - `registry`: the list of families and the functions that callers use. They return `None` where there is no kernel, and the caller
-//!   falls back to readable code; deleting all kernels would leave a correct, slower zoo.
+//!   falls back to readable code; without kernels, all results are the same, only slower to compute.
 //! - `cpu`: the family of Burn's CPU backends. A kernel for a cell is one file in `cpu/cells` and one line in its list.
 //! - `execution`: engine, instruction set, threads and activation policy of a call, passed explicitly; `instructions`: the proof that
 //!   an instruction set was detected.

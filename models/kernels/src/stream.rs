@@ -4,7 +4,7 @@ use std::fmt::Debug;
 
 /// A cell with its state, which processes one step at a time. Weights are packed once, and a step allocates nothing.
 ///
-/// Steps give the same bits as the whole sequence at once.
+/// Results are bit-identical to those of the whole sequence at once.
 #[derive(Debug)]
 pub struct Stream(Box<dyn Steps>);
 

@@ -30,7 +30,7 @@ pub enum Skip {
     Dense,
 }
 
-/// The sizes and rates of a [`Stack`].
+/// The sizes and dropout rates of a [`Stack`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct StackShape {
     /// Cell and directions.
@@ -143,7 +143,7 @@ impl StackShape {
     /// Checks sizes, rates, and that the sizes match the skip connections.
     ///
     /// # Errors
-    /// The first invalid field: `input_size`, `hidden_sizes`, or a rate.
+    /// The first invalid field: `input_size`, `hidden_sizes`, or a dropout or zoneout rate.
     pub fn check(&self) -> Result<(), InvalidShape> {
         positive("input_size", self.input_size)?;
         if self.hidden_sizes.is_empty() {

@@ -6,8 +6,9 @@ use seqzoo_kernels::{Activations, Execution};
 use serde_json::json;
 
 use super::BenchArgs;
-use super::measurement::{Case, layer, median, peak_memory, random_input, run_layer, wait};
+use super::measurement::{Case, layer, median, random_input, run_layer, wait};
 use crate::failure::Failure;
+use crate::memory::peak_memory;
 
 /// Benchmark time and memory of a layer's forward and backward pass over a growing number of time steps.
 #[derive(Debug, Args)]

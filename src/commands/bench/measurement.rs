@@ -86,10 +86,3 @@ pub fn median(repeats: u32, mut operation: impl FnMut()) -> f64 {
     samples.sort_by(f64::total_cmp);
     samples[samples.len() / 2]
 }
-
-/// Peak memory of this process in bytes; `None` if the system does not report it.
-pub fn peak_memory() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    Some(1024 * line.trim().trim_end_matches("kB").trim().parse::<u64>().ok()?)
-}

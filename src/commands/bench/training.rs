@@ -9,9 +9,10 @@ use seqzoo_kernels::{InstructionSet, supports};
 use seqzoo_train::speed::{Speed, speed};
 use serde_json::json;
 
-use super::measurement::{engine, peak_memory, threads};
+use super::measurement::{engine, threads};
 use crate::arguments::{BackendArgs, DataArgs, Overrides, check_split};
 use crate::failure::Failure;
+use crate::memory::peak_memory;
 use crate::say::say;
 
 /// Benchmark the training of a recipe in tokens per second, from text to updated weights.
@@ -35,7 +36,7 @@ pub struct Training {
 
 impl Training {
     pub fn run(&self) -> Result<(), Failure> {
-        let settings = self.overrides.settings(&self.recipe, self.data.table())?;
+        let settings = self.overrides.settings(&self.recipe, &self.data)?;
         let recipe = &settings.recipe;
         let (backend, device) = self.backend.open(None)?;
         let data = self.data.load(recipe)?;

@@ -51,7 +51,7 @@ impl Verify {
             let (size, unit) = examples.size(split);
             format!("{} {size} {unit}", split.name())
         });
-        writeln!(out, "{} can be read: {}", dataset.name, counts.join(", "))?;
+        writeln!(out, "{}: loaded successfully: {}", dataset.name, counts.join(", "))?;
         Ok(())
     }
 }

@@ -3,7 +3,7 @@
 use seqzoo_inference::Model;
 use seqzoo_run::progress::EndReason;
 use seqzoo_run::recipe::Recipe;
-use seqzoo_train::{Outcome, Stopped, TrainError};
+use seqzoo_train::{Outcome, Stopped};
 
 use crate::say::say;
 
@@ -24,10 +24,10 @@ pub fn print_end(name: &str, outcome: &Outcome, recipe: &Recipe, resume: &str) {
     }
 }
 
-/// Prints that training of a model ended with an error, if other models follow.
-pub fn print_failed(name: &str, error: &TrainError, recipe: &Recipe) {
+/// Prints that training of a model ended with an error, which is printed at the end, if other models follow.
+pub fn print_failed(name: &str, recipe: &Recipe) {
     if recipe.models.last().is_some_and(|last| last != name) {
-        say(format_args!("{name}: {error}; continuing with the next model"));
+        say(format_args!("{name}: training ended with an error, see below; continuing with the next model"));
     }
 }
 

@@ -16,7 +16,7 @@ const RANGE_LINES: usize = 20;
 /// Runs a learning-rate range test for each model; prints losses and a suggested learning rate.
 pub fn run(name: &str, overrides: &Overrides, data: &DataArgs, backend: &BackendArgs) -> Result<(), Failure> {
     let given = format!("{}{}{}{}", quoted(name), overrides.flag(), data.flag(), backend.flag());
-    let settings = overrides.settings(name, data.table())?;
+    let settings = overrides.settings(name, data)?;
     let (_, device) = backend.open(None)?;
     let recipe = &settings.recipe;
     let data = data.load(recipe)?;

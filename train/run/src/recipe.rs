@@ -76,9 +76,9 @@ impl Recipe {
         self.data.dataset.as_deref().and_then(Dataset::named)
     }
 
-    /// Name of the data in messages: the dataset, else the format.
+    /// Name of the data in messages.
     pub fn data_name(&self) -> &str {
-        self.data.dataset.as_deref().or(self.data.format.as_deref()).unwrap_or("the data")
+        self.data.dataset.as_deref().unwrap_or("the data")
     }
 
     /// The task.

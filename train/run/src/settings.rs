@@ -246,7 +246,7 @@ impl Settings {
                 .map(|task| task.name())
                 .collect();
             if let (Ok(task), false) = (self.recipe.task(), readers.is_empty()) {
-                return Err(format!("task {} does not read it; it is for {}", task.name(), readers.join(", ")));
+                return Err(format!("task {} does not use it; it is for {}", task.name(), readers.join(", ")));
             }
             let common_fields = known.keys().filter(|field| in_model(field).is_none());
             let hint = did_you_mean(common, common_fields.map(String::as_str));

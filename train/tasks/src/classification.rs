@@ -16,7 +16,7 @@ use seqzoo_models::networks::{Classifier, ClassifierShape};
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
-use crate::{Command, DynTrainingTask, Examples, InvalidValue, ModelSpec, Prepared, Task, fields, open, resolve};
+use crate::{Command, DynTrainingTask, Examples, InvalidValue, Item, ModelSpec, Prepared, Task, fields, open, resolve};
 pub use predict::{Prediction, TextClassifier, most_probable};
 pub use settings::Settings;
 pub use training::ClassificationTraining;
@@ -52,6 +52,15 @@ impl Examples for Classification {
 
     fn size(&self, split: Split) -> (usize, &'static str) {
         (self.split(split).len(), "texts")
+    }
+
+    fn items(&self, split: Split, settings: &Table) -> Vec<Item> {
+        let Settings { level, .. } = crate::spec::settings(settings);
+        let item = |example: &classification::Example| Item {
+            tokens: level.tokens(&example.text).collect(),
+            labels: vec![self.labels[example.label].clone()],
+        };
+        self.split(split).iter().map(item).collect()
     }
 
     fn training(&self, spec: &ModelSpec) -> Result<Box<dyn DynTrainingTask>, InvalidShape> {

@@ -20,7 +20,7 @@ use seqzoo_models::networks::{LanguageModel, LanguageModelShape};
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
-use crate::{Command, DynTrainingTask, Examples, InvalidValue, ModelSpec, Prepared, Task, fields, open, resolve};
+use crate::{Command, DynTrainingTask, Examples, InvalidValue, Item, ModelSpec, Prepared, Task, fields, open, resolve};
 pub use predict::TextModel;
 pub use settings::Settings;
 pub use training::LanguageModelTraining;
@@ -73,6 +73,13 @@ impl Examples for Corpus {
 
     fn size(&self, split: Split) -> (usize, &'static str) {
         (self.split(split).chars().count(), "characters")
+    }
+
+    /// One item per line.
+    fn items(&self, split: Split, settings: &Table) -> Vec<Item> {
+        let Settings { level, .. } = crate::spec::settings(settings);
+        let lines = self.split(split).lines().filter(|line| !line.trim().is_empty());
+        lines.map(|line| Item { tokens: level.tokens(line).collect(), ..Item::default() }).collect()
     }
 
     fn check(&self, split: Split, settings: &Table) -> Result<(), String> {

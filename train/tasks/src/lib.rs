@@ -24,6 +24,7 @@ use serde::de::{DeserializeOwned, Error as _};
 use toml::{Table, Value};
 
 pub mod fields;
+mod inspection;
 mod invalid_value;
 mod prediction;
 mod skipped;
@@ -32,6 +33,7 @@ mod trained;
 mod training;
 
 use fields::Field;
+pub use inspection::Item;
 pub use invalid_value::InvalidValue;
 pub use prediction::{Command, Output, PredictError, Predictor, TextOptions};
 pub use spec::{Backbone, DropoutSettings, MAX_COUNT, MAX_HIDDEN, ModelName, ModelSpec, NetworkSettings};
@@ -137,6 +139,11 @@ pub trait Examples: Any + Debug {
 
     /// Size of a split and its unit, such as `(120, "texts")`.
     fn size(&self, split: Split) -> (usize, &'static str);
+
+    /// The examples of a split as they are read; none if they are not texts.
+    fn items(&self, _split: Split, _settings: &Table) -> Vec<Item> {
+        Vec::new()
+    }
 
     /// Checks that a split, unless it is empty, is large enough to predict from.
     ///

@@ -109,6 +109,17 @@ pub enum PredictError {
     /// The model is not a forecaster.
     #[error("this model is not a forecaster")]
     NotForecaster,
+    /// Examples have labels that the model does not have.
+    #[error(
+        "the data have labels that the model was not trained on: {}; its labels are {}; remove these examples, or train a new model",
+        .unknown.join(", "), .known.join(", ")
+    )]
+    UnknownLabels {
+        /// Labels of the data.
+        unknown: Vec<String>,
+        /// Labels of the model.
+        known: Vec<String>,
+    },
     /// A series does not have the model's columns.
     #[error("the columns do not match: this model needs {needed}, in this order")]
     ColumnMismatch {
@@ -132,4 +143,24 @@ pub enum PredictError {
     /// The examples are those of another task.
     #[error("the data are not those of the model's task")]
     KindMismatch,
+}
+
+/// The index of each of these labels, which examples use, among those of a model; labels that no example uses need not be known.
+///
+/// # Errors
+/// If the model does not have a label that is used.
+pub(crate) fn label_indices(
+    labels: &[String],
+    used: impl Iterator<Item = usize>,
+    known: &[String],
+) -> Result<Vec<usize>, PredictError> {
+    let index = |label: &String| known.iter().position(|other| other == label);
+    let mut is_used = vec![false; labels.len()];
+    used.for_each(|label| is_used[label] = true);
+    let is_unknown = |(label, used): &(&String, bool)| *used && index(label).is_none();
+    let unknown: Vec<String> = labels.iter().zip(is_used).filter(is_unknown).map(|(label, _)| label.clone()).collect();
+    match unknown.is_empty() {
+        true => Ok(labels.iter().map(|label| index(label).unwrap_or(0)).collect()),
+        false => Err(PredictError::UnknownLabels { unknown, known: known.to_vec() }),
+    }
 }

@@ -19,7 +19,7 @@ use seqzoo_models::networks::{EncoderDecoder, EncoderDecoderShape, Generation};
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
-use crate::{Command, DynTrainingTask, Examples, InvalidValue, ModelSpec, Prepared, Task, fields, open, resolve};
+use crate::{Command, DynTrainingTask, Examples, InvalidValue, Item, ModelSpec, Prepared, Task, fields, open, resolve};
 pub use predict::Transducer;
 pub use settings::Settings;
 pub use training::Seq2SeqTraining;
@@ -61,6 +61,12 @@ impl Examples for Transduction {
 
     fn size(&self, split: Split) -> (usize, &'static str) {
         (self.split(split).len(), "pairs")
+    }
+
+    fn items(&self, split: Split, settings: &Table) -> Vec<Item> {
+        let Settings { level, .. } = crate::spec::settings(settings);
+        let tokens = |text: &str| level.tokens(text).collect();
+        self.split(split).iter().map(|pair| Item { tokens: tokens(&pair.source), ..Item::default() }).collect()
     }
 
     fn training(&self, spec: &ModelSpec) -> Result<Box<dyn DynTrainingTask>, InvalidShape> {

@@ -54,3 +54,10 @@ pub(crate) fn joined(notes: impl IntoIterator<Item = Option<String>>) -> Option<
     let notes: Vec<String> = notes.into_iter().flatten().collect();
     (!notes.is_empty()).then(|| notes.join("; "))
 }
+
+/// A note on training examples with more than `most` tokens, if there are any.
+pub(crate) fn truncated(lengths: impl Iterator<Item = usize>, most: usize) -> Option<String> {
+    let long = lengths.filter(|&length| length > most).count();
+    (long > 0)
+        .then(|| format!("{long} training examples have more than {most} tokens and are truncated (task.max_tokens)"))
+}

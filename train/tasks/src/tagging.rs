@@ -22,7 +22,7 @@ use seqzoo_models::networks::{Tagger, TaggerShape};
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
-use crate::{Command, DynTrainingTask, Examples, InvalidValue, ModelSpec, Prepared, Task, fields, open, resolve};
+use crate::{Command, DynTrainingTask, Examples, InvalidValue, Item, ModelSpec, Prepared, Task, fields, open, resolve};
 pub use predict::{SentenceTagger, tagged};
 pub use settings::Settings;
 pub use training::TaggingTraining;
@@ -46,8 +46,8 @@ fn check(spec: &ModelSpec) -> Result<(), InvalidValue> {
     spec.check_recurrent(None).map(drop)
 }
 
-fn prepare(data: &Splits, _: &Table) -> Result<Prepared, DataError> {
-    Ok(examples::prepare(Tagging::from_records(data)?))
+fn prepare(data: &Splits, settings: &Table) -> Result<Prepared, DataError> {
+    Ok(examples::prepare(Tagging::from_records(data)?, &crate::spec::settings(settings)))
 }
 
 impl Examples for Tagging {
@@ -57,6 +57,13 @@ impl Examples for Tagging {
 
     fn size(&self, split: Split) -> (usize, &'static str) {
         (self.split(split).len(), "sentences")
+    }
+
+    fn items(&self, split: Split, _: &Table) -> Vec<Item> {
+        let labels =
+            |sentence: &tagging::Sentence| sentence.labels.iter().map(|&label| self.labels[label].clone()).collect();
+        let item = |sentence: &tagging::Sentence| Item { tokens: sentence.tokens.clone(), labels: labels(sentence) };
+        self.split(split).iter().map(item).collect()
     }
 
     fn training(&self, spec: &ModelSpec) -> Result<Box<dyn DynTrainingTask>, InvalidShape> {

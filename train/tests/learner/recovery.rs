@@ -188,7 +188,7 @@ fn the_first_update_after_an_optimizer_reset_has_the_size_of_a_first_update() {
     let task = Shaken { bad_losses: Cell::new(32), bad_from: Some(30), ..Shaken::default() };
     trial.to_the_end(&task);
     let events = trial.events();
-    let reset = events.iter().find(|event| event["fresh_moments"] == true).unwrap();
+    let reset = events.iter().find(|event| event["optimizer_reset"] == true).unwrap();
     let target = reset["back_to"].as_u64().unwrap();
     assert!((10..30).contains(&target), "{reset}");
     let theta = |step: u64| {
@@ -220,7 +220,7 @@ fn divergence_rolls_back_to_before_its_onset() {
     let (result, _) = trial.train(&Shaken::default(), &RealDisk, NO_LIMITS);
     let events = trial.events();
     let rollback = events.iter().find(|event| event["event"] == "roll back").unwrap();
-    assert_eq!(rollback["site"], "exploded", "{rollback}");
+    assert_eq!(rollback["site"], "divergence", "{rollback}");
     let (first, back_to) = (rollback["first"].as_u64().unwrap(), rollback["back_to"].as_u64().unwrap());
     assert!(back_to + 10 <= first && first < rollback["step"].as_u64().unwrap(), "{rollback}");
     // The untrained θ is 3 away from its target.

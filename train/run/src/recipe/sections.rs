@@ -30,7 +30,7 @@ pub struct TrainingSettings {
     #[serde(default = "one")]
     #[schemars(range(min = 1, max = MAX_COUNT))]
     pub accumulate: usize,
-    /// Base learning rate, which the schedule scales, as do rollbacks after divergence.
+    /// Base learning rate, scaled by the schedule and reduced by rollbacks after divergence.
     #[schemars(extend("exclusiveMinimum" = 0.0))]
     pub learning_rate: f64,
     /// Clipping threshold of the gradient norm over all parameters; 0 disables clipping. Results are not very sensitive to the threshold
@@ -42,8 +42,8 @@ pub struct TrainingSettings {
     #[serde(default)]
     #[schemars(range(min = 0.0))]
     pub clip_value: f64,
-    /// Whether the backward pass recomputes the gates of recurrent layers instead of storing them, which needs less memory and about a third
-    /// more time; results are the same to the bit. No effect on layers without a fused kernel.
+    /// Whether the backward pass recomputes the gates of recurrent layers instead of storing them, which saves memory and takes about a third
+    /// more time; results are bit-identical. No effect on layers without a fused kernel.
     #[serde(default)]
     pub recompute: bool,
 }

@@ -8,7 +8,7 @@ use seqzoo_datasets::text::Tokenization;
 
 use super::Settings;
 use crate::Prepared;
-use crate::skipped::{Skipped, joined, unseen};
+use crate::skipped::{Skipped, joined, truncated, unseen};
 
 fn has_token(text: &str, level: Tokenization) -> bool {
     level.tokens(text).next().is_some()
@@ -36,8 +36,10 @@ pub(super) fn prepare(mut data: Classification, settings: &Settings) -> Result<P
         );
         return Err(DataError::Setting { field: "data.columns.label".to_owned(), value, expected });
     }
+    let lengths = data.train.iter().map(|example| level.tokens(&example.text).take(settings.max_tokens + 1).count());
+    let truncated = truncated(lengths, settings.max_tokens);
     let unseen = unseen(&data.labels, data.train.iter().map(|example| example.label));
-    Ok(Prepared { examples: Box::new(data), note: joined([skipped.note(level), unseen]) })
+    Ok(Prepared { examples: Box::new(data), note: joined([skipped.note(level), unseen, truncated]) })
 }
 
 /// The data without texts that have no token.

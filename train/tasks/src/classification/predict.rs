@@ -12,6 +12,7 @@ use seqzoo_models::parameters::Array;
 use serde_json::{Map, Value, json};
 
 use super::{Codec, examples};
+use crate::prediction::label_indices;
 use crate::{
     Examples, Output, PredictError, Predictor, TextOptions, TrainedModel, evaluation_limits, examples_as, pad_rows,
 };
@@ -134,7 +135,12 @@ impl From<Prediction> for Output {
 impl Predictor for TextClassifier {
     fn evaluate(&self, examples: &dyn Examples, split: Split) -> Result<Evaluation, PredictError> {
         let data = examples::with_tokens(examples_as(examples)?, self.level());
-        Ok(self.evaluate_examples(data.split(split)))
+        let examples = data.split(split);
+        // The labels of other data may be others, or in another order.
+        let used = examples.iter().map(|example| example.label);
+        let indices = label_indices(&data.labels, used, self.labels())?;
+        let own = |example: &Example| Example { label: indices[example.label], ..example.clone() };
+        Ok(self.evaluate_examples(&examples.iter().map(own).collect::<Vec<_>>()))
     }
 
     fn baselines(

@@ -27,7 +27,11 @@ pub(super) fn prepare(mut data: Transduction, settings: &Settings) -> Prepared {
     let empty: Vec<&Pair> = splits.into_iter().flatten().filter(is_empty).collect();
     let of_targets = empty.first().map(|first| {
         let (targets, are) = if empty.len() == 1 { ("target", "is") } else { ("targets", "are") };
-        format!("{} {targets} without a token {are} learned as empty; first: that of {:?}", empty.len(), first.source)
+        format!(
+            "{} {targets} without a token {are} trained on as empty sequences; first: that of {:?}",
+            empty.len(),
+            first.source
+        )
     });
     Prepared { note: joined([skipped.note(level), of_targets]), examples: Box::new(data) }
 }
@@ -58,7 +62,10 @@ mod tests {
         assert_eq!(prepared.examples.size(Split::Test), (1, "pairs"));
         let silent = Pair { target: "…".to_owned(), ..pair("b") };
         let note = prepare(Transduction { train: vec![silent], ..data.clone() }, &Settings::default()).note.unwrap();
-        assert!(note.ends_with(r#"1 target without a token is learned as empty; first: that of "b""#), "{note}");
+        assert!(
+            note.ends_with(r#"1 target without a token is trained on as empty sequences; first: that of "b""#),
+            "{note}"
+        );
         assert_eq!(with_tokens(&data, Tokenization::Words).test.len(), 1);
         assert_eq!(with_tokens(&data, Tokenization::Characters).test.len(), 2);
     }

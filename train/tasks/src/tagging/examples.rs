@@ -3,15 +3,17 @@
 use seqzoo_datasets::tagging::{Sentence, Tagging};
 use seqzoo_datasets::text::Tokenization;
 
+use super::Settings;
 use crate::Prepared;
-use crate::skipped::{Skipped, joined, unseen};
+use crate::skipped::{Skipped, joined, truncated, unseen};
 
 /// Removes sentences without a token, so that every metric covers the same examples.
-pub(super) fn prepare(mut data: Tagging) -> Prepared {
+pub(super) fn prepare(mut data: Tagging, settings: &Settings) -> Prepared {
     let mut skipped = Skipped::default();
     for split in [&mut data.train, &mut data.validation, &mut data.test] {
         skipped.retain(split, |sentence: &Sentence| !sentence.tokens.is_empty(), |_| "a sentence".to_owned());
     }
+    let truncated = truncated(data.train.iter().map(|sentence| sentence.tokens.len()), settings.max_tokens);
     let unseen = unseen(&data.labels, data.train.iter().flat_map(|sentence| sentence.labels.iter().copied()));
-    Prepared { examples: Box::new(data), note: joined([skipped.note(Tokenization::Tokens), unseen]) }
+    Prepared { examples: Box::new(data), note: joined([skipped.note(Tokenization::Tokens), unseen, truncated]) }
 }

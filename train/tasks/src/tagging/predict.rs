@@ -13,6 +13,7 @@ use seqzoo_models::networks::{Tagger, TaggerInput};
 use serde_json::json;
 
 use super::{Codec, Encoded};
+use crate::prediction::label_indices;
 use crate::{
     Examples, Output, PredictError, Predictor, TextOptions, TrainedModel, evaluation_limits, examples_as, pad_rows,
 };
@@ -95,9 +96,17 @@ impl SentenceTagger {
 
 impl Predictor for SentenceTagger {
     fn evaluate(&self, examples: &dyn Examples, split: Split) -> Result<Evaluation, PredictError> {
-        let sentences = examples_as::<Tagging>(examples)?.split(split);
+        let data = examples_as::<Tagging>(examples)?;
+        let sentences = data.split(split);
+        // The labels of other data may be others, or in another order.
+        let used = sentences.iter().flat_map(|sentence| sentence.labels.iter().copied());
+        let indices = label_indices(&data.labels, used, &self.codec.labels)?;
+        let own = |sentence: &Sentence| Sentence {
+            tokens: sentence.tokens.clone(),
+            labels: sentence.labels.iter().map(|&label| indices[label]).collect(),
+        };
         let with_tokens: Vec<Sentence> =
-            sentences.iter().filter(|sentence| !sentence.tokens.is_empty()).cloned().collect();
+            sentences.iter().filter(|sentence| !sentence.tokens.is_empty()).map(own).collect();
         Ok(self.evaluate_sentences(&with_tokens))
     }
 

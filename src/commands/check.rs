@@ -1,0 +1,85 @@
+//! `seqzoo check`
+
+use std::io::Write;
+use std::time::Duration;
+
+use clap::Args;
+use seqzoo_datasets::classification::Split;
+use seqzoo_models::parameters;
+use seqzoo_train::speed::speed;
+use serde_json::json;
+
+use crate::arguments::{BackendArgs, DataArgs, Overrides, check_split, reported_split};
+use crate::failure::Failure;
+use crate::memory::peak_memory;
+use crate::observer::duration;
+use crate::say::{quoted, say};
+
+/// Number of batches to time per model.
+const BATCHES: u32 = 5;
+
+/// Do everything but train a recipe: resolve its values, load its data, build each model, run a few training steps, and estimate time
+/// and memory.
+///
+/// Examples: `seqzoo check agreement`, `seqzoo check classify --data reviews.csv --json`
+#[derive(Debug, Args)]
+pub struct Check {
+    /// Name of a recipe (`seqzoo list recipes`), or a .toml file.
+    recipe: String,
+    #[command(flatten)]
+    overrides: Overrides,
+    /// Print one JSON object per model.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    data: DataArgs,
+    #[command(flatten)]
+    backend: BackendArgs,
+}
+
+impl Check {
+    pub fn run(&self) -> Result<(), Failure> {
+        let settings = self.overrides.settings(&self.recipe, &self.data)?;
+        let recipe = &settings.recipe;
+        let (backend, device) = self.backend.open(None)?;
+        let data = self.data.load(recipe)?;
+        for split in [Split::Train, Split::Validation, reported_split(recipe, &*data)?] {
+            check_split(&*data, split, recipe)?;
+        }
+        say(format_args!("checking {} on {} …", self.recipe, backend.name()));
+        for spec in recipe.specs()? {
+            let (task, own) = (data.training(&spec)?, recipe.of_model(&spec.name)?);
+            let network = task.network(&device);
+            let arrays = parameters::read(&*network);
+            let weights: usize = arrays.values().map(|array| array.values.len()).sum();
+            let batches = task.batches(0).len();
+            let found = speed(&*task, &own, BATCHES, &device)?;
+            let per_epoch = found.seconds / f64::from(found.batches) * batches as f64;
+            let (epochs, whole) = (own.training.epochs, per_epoch * own.training.epochs as f64);
+            let memory = peak_memory().map(|bytes| bytes >> 20);
+            let mut out = std::io::stdout().lock();
+            if self.json {
+                let line = json!({
+                    "recipe": self.recipe, "model": spec.name, "parameters": weights, "batches_per_epoch": batches, "epochs": epochs,
+                    "seconds_per_epoch": per_epoch, "peak_mib": memory,
+                });
+                writeln!(out, "{line}")?;
+                continue;
+            }
+            let memory = memory.map_or_else(String::new, |mib| format!(", peak memory so far {mib} MiB"));
+            writeln!(
+                out,
+                "{}: {weights} parameters, {batches} batches per epoch, about {} per epoch without validation, at most {} for {epochs} \
+                 epochs{memory}",
+                spec.name,
+                duration(per_epoch),
+                duration(Duration::from_secs_f64(whole.clamp(0.0, 1e9)).as_secs_f64()),
+            )?;
+        }
+        if !self.json {
+            let flags = format!("{}{}{}", self.overrides.flag(), self.data.flag(), self.backend.flag());
+            writeln!(std::io::stdout().lock(), "next: seqzoo train {}{flags}", quoted(&self.recipe))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,232 @@
+//! `seqzoo data inspect`; longer than other commands because of its report.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use comfy_table::{CellAlignment, Table};
+use seqzoo_datasets::classification::Split;
+use seqzoo_datasets::reading::{Lines, STANDARD_INPUT};
+use seqzoo_inference::Examples;
+use seqzoo_run::recipe::Recipe;
+use seqzoo_tasks::Item;
+use serde_json::{Value, json};
+
+use crate::arguments::{DataArgs, Overrides};
+use crate::failure::{DATA, Failure};
+use crate::report::table_style;
+use crate::say::quoted;
+
+/// Recipes for own data, in the order in which they are tried.
+const RECIPES: [&str; 4] = ["classify", "tag", "translate", "language-model"];
+
+/// Number of labels to list.
+const LABELS: usize = 20;
+
+/// Show what would be read from your own files: rows, splits, lengths, labels, vocabulary, duplicates.
+///
+/// Examples: `seqzoo data inspect reviews.csv --text-column review --label-column sentiment`,
+/// `seqzoo data inspect train.conll --json`
+#[derive(Debug, Args)]
+pub struct Inspect {
+    /// Files or folders; - reads standard input.
+    #[arg(required = true)]
+    files: Vec<PathBuf>,
+    /// Files or folders of the validation split.
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    validation_data: Vec<PathBuf>,
+    /// Files or folders of the test split.
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    test_data: Vec<PathBuf>,
+    /// Recipe that would be trained [default: the first of classify, tag, translate and language-model that can read the files]
+    #[arg(long, value_name = "RECIPE")]
+    recipe: Option<String>,
+    #[command(flatten)]
+    overrides: Overrides,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Facts about one split.
+struct Facts {
+    split: Split,
+    examples: usize,
+    unit: &'static str,
+    /// Numbers of tokens per example, in increasing order.
+    lengths: Vec<usize>,
+    labels: BTreeMap<String, usize>,
+    /// Examples whose tokens repeat those of an earlier one of the split.
+    repeated: usize,
+    /// Examples whose tokens occur in the training split; 0 for that split.
+    in_train: usize,
+    /// Share of tokens that occur fewer than `task.min_count` times in the training split.
+    unknown: f64,
+}
+
+impl Inspect {
+    pub fn run(&self) -> Result<(), Failure> {
+        let (name, recipe, examples) = self.load()?;
+        let items: Vec<Vec<Item>> = Split::ALL.map(|split| examples.items(split, &recipe.task)).into();
+        let mut counts: HashMap<String, usize> = HashMap::new();
+        items[0].iter().flat_map(|item| &item.tokens).for_each(|token| *counts.entry(token.clone()).or_default() += 1);
+        let least = recipe.task.get("min_count").and_then(toml::Value::as_integer).map_or(1, |count| count as usize);
+        let train: HashSet<&[String]> = items[0].iter().map(|item| item.tokens.as_slice()).collect();
+        let facts: Vec<Facts> = Split::ALL
+            .into_iter()
+            .zip(&items)
+            .map(|(split, items)| Facts::of(split, items, &*examples, &counts, least, &train))
+            .collect();
+        let vocabulary = counts.values().filter(|&&count| count >= least).count();
+        if self.json {
+            self.print_json(name, &facts, (counts.len(), vocabulary, least))
+        } else {
+            self.print(name, &facts, (counts.len(), vocabulary, least))
+        }
+    }
+
+    /// Loads the files as the data of a recipe.
+    fn load(&self) -> Result<(&str, Recipe, Box<dyn Examples>), Failure> {
+        let data = DataArgs::of_files(&self.files, &self.validation_data, &self.test_data);
+        let load = |name: &str| -> Result<(Recipe, Box<dyn Examples>), Failure> {
+            let recipe = self.overrides.settings(name, &data)?.recipe;
+            let examples = data.load(&recipe)?;
+            Ok((recipe, examples))
+        };
+        if let Some(name) = &self.recipe {
+            let (recipe, examples) = load(name).map_err(|error| self.with_encoding(error))?;
+            return Ok((name, recipe, examples));
+        }
+        let mut errors = Vec::new();
+        for name in RECIPES {
+            match load(name) {
+                Ok((recipe, examples)) => return Ok((name, recipe, examples)),
+                Err(error) => errors.push(format!("as {name}: {error}")),
+            }
+        }
+        let message =
+            format!("no recipe for own data reads these files; choose one with --recipe\n{}", errors.join("\n"));
+        Err(self.with_encoding(Failure::new(DATA, message)))
+    }
+
+    /// Adds the number of lines that are not text.
+    fn with_encoding(&self, error: Failure) -> Failure {
+        let is_text = |path: &&PathBuf| path.as_path() != Path::new(STANDARD_INPUT) && path.is_file();
+        let invalid = |path: &PathBuf| {
+            let lines = Lines::open(path).ok()?;
+            let errors: Vec<String> = lines.filter_map(|line| line.err().map(|error| error.to_string())).collect();
+            errors.first().map(|first| format!("\n{} lines cannot be read as text; first: {first}", errors.len()))
+        };
+        let found: String = self.files.iter().filter(is_text).filter_map(invalid).collect();
+        error.followed_by(&found)
+    }
+
+    fn print(&self, name: &str, facts: &[Facts], vocabulary: (usize, usize, usize)) -> Result<(), Failure> {
+        let shown: Vec<&Facts> = facts.iter().filter(|facts| facts.examples > 0).collect();
+        let mut table = Table::new();
+        table.load_style(table_style());
+        table.set_header(
+            [format!("as {name}")].into_iter().chain(shown.iter().map(|facts| facts.split.name().to_owned())),
+        );
+        let mut row = |label: String, value: &dyn Fn(&Facts) -> String| {
+            table.add_row(std::iter::once(label).chain(shown.iter().map(|facts| value(facts))));
+        };
+        row(shown.first().map_or("examples", |facts| facts.unit).to_owned(), &|facts| facts.examples.to_string());
+        for (label, share) in [("tokens, median", 0.5), ("tokens, 95 %", 0.95), ("tokens, longest", 1.0)] {
+            row(label.to_owned(), &|facts| facts.length(share).to_string());
+        }
+        row("unknown tokens".to_owned(), &|facts| format!("{:.1} %", 100.0 * facts.unknown));
+        row("repeat an earlier one".to_owned(), &|facts| facts.repeated.to_string());
+        row("occur in train".to_owned(), &|facts| match facts.split {
+            Split::Train => "-".to_owned(),
+            _ => facts.in_train.to_string(),
+        });
+        let mut labels: BTreeMap<&str, usize> = BTreeMap::new();
+        for (label, count) in shown.iter().flat_map(|facts| &facts.labels) {
+            *labels.entry(label).or_default() += count;
+        }
+        let mut labels: Vec<(&str, usize)> = labels.into_iter().collect();
+        labels.sort_by_key(|&(_, count)| std::cmp::Reverse(count));
+        for (label, _) in labels.iter().take(LABELS) {
+            row(format!("label {label}"), &|facts| facts.labels.get(*label).copied().unwrap_or(0).to_string());
+        }
+        table.column_iter_mut().skip(1).for_each(|column| column.set_cell_alignment(CellAlignment::Right));
+        let mut out = std::io::stdout().lock();
+        writeln!(out, "{table}")?;
+        if labels.len() > LABELS {
+            writeln!(out, "and {} rarer labels; --json lists all", labels.len() - LABELS)?;
+        }
+        let (all, known, least) = vocabulary;
+        writeln!(
+            out,
+            "vocabulary of the training split: {all} distinct tokens, {known} of them at least {least} times"
+        )?;
+        // Of texts; most tokens are outside of entities.
+        let of_texts = shown.iter().all(|facts| facts.labels.values().sum::<usize>() == facts.examples);
+        if let (Some((most, count)), Some((least, few))) = (labels.first(), labels.last())
+            && labels.len() > 1
+            && of_texts
+            && *count >= IMBALANCE * few.max(&1)
+        {
+            writeln!(out, "imbalance: `{most}` occurs {count} times, `{least}` {few}")?;
+        }
+        let files: String = self.files.iter().map(|file| format!(" {}", quoted(file))).collect();
+        writeln!(out, "next: seqzoo train {name} --data{files}{}", self.overrides.flag())?;
+        Ok(())
+    }
+
+    fn print_json(&self, name: &str, facts: &[Facts], vocabulary: (usize, usize, usize)) -> Result<(), Failure> {
+        let split = |facts: &Facts| {
+            json!({
+                "examples": facts.examples, "unit": facts.unit, "labels": facts.labels, "repeated": facts.repeated,
+                "in_train": facts.in_train, "unknown_tokens": facts.unknown,
+                "tokens": {"median": facts.length(0.5), "95 %": facts.length(0.95), "longest": facts.length(1.0)},
+            })
+        };
+        let splits: serde_json::Map<String, Value> =
+            facts.iter().map(|facts| (facts.split.name().to_owned(), split(facts))).collect();
+        let (all, known, least) = vocabulary;
+        let files: Vec<String> = self.files.iter().map(|file| file.display().to_string()).collect();
+        let object = json!({
+            "files": files, "recipe": name, "splits": splits,
+            "vocabulary": {"distinct": all, "min_count": least, "known": known},
+        });
+        writeln!(std::io::stdout().lock(), "{object}")?;
+        Ok(())
+    }
+}
+
+/// The ratio of the most and the least frequent label from which classes are reported as imbalanced.
+const IMBALANCE: usize = 10;
+
+impl Facts {
+    fn of(
+        split: Split,
+        items: &[Item],
+        examples: &dyn Examples,
+        counts: &HashMap<String, usize>,
+        least: usize,
+        train: &HashSet<&[String]>,
+    ) -> Self {
+        let (size, unit) = examples.size(split);
+        let mut lengths: Vec<usize> = items.iter().map(|item| item.tokens.len()).collect();
+        lengths.sort_unstable();
+        let mut labels: BTreeMap<String, usize> = BTreeMap::new();
+        items.iter().flat_map(|item| &item.labels).for_each(|label| *labels.entry(label.clone()).or_default() += 1);
+        let mut seen: HashSet<&[String]> = HashSet::new();
+        let repeated = items.iter().filter(|item| !seen.insert(&item.tokens)).count();
+        let is_known = |item: &&Item| split != Split::Train && train.contains(item.tokens.as_slice());
+        let in_train = items.iter().filter(is_known).count();
+        let tokens = || items.iter().flat_map(|item| &item.tokens);
+        let unknown = tokens().filter(|token| counts.get(*token).copied().unwrap_or(0) < least).count();
+        let unknown = unknown as f64 / tokens().count().max(1) as f64;
+        Self { split, examples: size, unit, lengths, labels, repeated, in_train, unknown }
+    }
+
+    /// The number of tokens that a share of the examples does not exceed.
+    fn length(&self, share: f64) -> usize {
+        let last = self.lengths.len().saturating_sub(1);
+        self.lengths.get((share * last as f64).round() as usize).copied().unwrap_or(0)
+    }
+}

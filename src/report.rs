@@ -37,6 +37,7 @@ struct Evaluated<'a> {
     step: u64,
     progress: Progress,
     diagnosis: Option<Diagnosis>,
+    warning: Option<String>,
     evaluation: Evaluation,
 }
 
@@ -59,24 +60,6 @@ impl Evaluated<'_> {
     /// What recovery changed; `None` if training ended with an error in spite of it.
     fn recovered(&self) -> Option<String> {
         self.progress.recovery.summary().filter(|_| self.diagnosis.is_none())
-    }
-
-    /// Warning if training ended with an error, or the validation loss is far above that of the untrained model.
-    fn warning(&self) -> Option<String> {
-        self.diagnosis.as_ref().map(Diagnosis::to_string).or_else(|| self.overfitting())
-    }
-
-    fn overfitting(&self) -> Option<String> {
-        let untrained = self.progress.divergence.untrained()?;
-        let loss = self.progress.best(self.recipe.stopping_metric())?.validation.get(Metric::LOSS)?;
-        (loss > untrained.limit()).then(|| {
-            format!(
-                "validation loss {} is far above {}, that of the untrained model: overfitting, or a learning rate that is \
-                 too large",
-                number(loss),
-                number(untrained.loss)
-            )
-        })
     }
 
     /// Learning rate and number of epochs and updates, if models of the run have per-model values.
@@ -118,7 +101,8 @@ impl<'a> Report<'a> {
         let evaluation = model.evaluate(examples, self.split)?;
         let recipe = model.recipe.clone();
         let (progress, diagnosis) = (model.progress.clone(), model.diagnosis.clone());
-        self.models.push(Evaluated { name, recipe, step: model.step, progress, diagnosis, evaluation });
+        let (step, warning) = (model.step, model.warning());
+        self.models.push(Evaluated { name, recipe, step, progress, diagnosis, warning, evaluation });
         if self.next.is_none() && model.diagnosis.is_none() {
             self.next = self.suggestion(name, model, examples);
         }
@@ -165,7 +149,7 @@ impl<'a> Report<'a> {
             object["step"] = json!(model.step);
             object["recovered"] = json!(model.recovered());
             object["training"] = model.training();
-            object["warning"] = json!(model.warning());
+            object["warning"] = json!(model.warning);
             (model.name.to_owned(), object)
         });
         let baselines = self.baselines.iter().map(|(name, found)| ((*name).to_owned(), evaluation(found)));
@@ -204,7 +188,8 @@ impl<'a> Report<'a> {
                 writeln!(out, "{name} recovered: {recovered}; see {name}/events.jsonl")?;
             }
             let budget = if settings.recipe.model.is_empty() { None } else { model.budget() };
-            for line in [budget, model.ended(&self.resume), model.overfitting()] {
+            for line in [budget, model.ended(&self.resume), model.warning.clone().filter(|_| model.diagnosis.is_none())]
+            {
                 line.map_or(Ok(()), |line| writeln!(out, "{name}: {line}"))?;
             }
         }

@@ -229,14 +229,14 @@ impl<'a> Dictionary<'a> {
                 start += 1;
                 continue;
             };
-            for position in start..end {
+            for (position, label_of_token) in (start..).zip(&mut found[start..end]) {
                 let prefixes: &[&str] = match (position == start, position + 1 == end) {
                     (true, true) => &["S", "U", "B", "I"],
                     (true, false) => &["B", "I"],
                     (false, true) => &["E", "L", "I"],
                     (false, false) => &["I"],
                 };
-                found[position] = label(prefixes, kind).unwrap_or(outside);
+                *label_of_token = label(prefixes, kind).unwrap_or(outside);
             }
             start = end;
         }

@@ -129,7 +129,10 @@ impl TimeStep {
                     missing => format!("{missing} steps are missing"),
                 };
                 let detail = format!("{missing} between `{before}` and `{time}`, at a step of {step}");
-                (row, format!("{detail}; fill them in, allow them with data.missing_steps, {INSTEAD}"))
+                let gap = |found: i64| if found >= size && found % size == 0 { found / size - 1 } else { 0 };
+                let total: i64 = (1..times.len()).filter_map(difference).map(gap).sum();
+                let allow = format!("allow them with data.missing_steps = {total}, their total number");
+                (row, format!("{detail}; fill them in, {allow}, {INSTEAD}"))
             }
             _ => (row, format!("`{time}` is not {step} after `{before}`; correct it, {INSTEAD}")),
         })

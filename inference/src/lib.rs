@@ -7,7 +7,7 @@ use std::any::Any;
 
 use burn::tensor::Device;
 use seqzoo_datasets::classification::Split;
-use seqzoo_datasets::scores::Evaluation;
+use seqzoo_datasets::scores::{Evaluation, Metric};
 use seqzoo_datasets::text::UNKNOWN;
 use seqzoo_run::checkpoint::{self, CheckpointError};
 use seqzoo_run::folder::ModelFolder;
@@ -61,6 +61,23 @@ impl Model {
         let predictor = snapshot.predictor(&opened, device)?;
         let diagnosis = folder.diagnosis().map_err(|error| CheckpointError::damaged(&folder.path, error))?;
         Ok(Self { step: opened.step, recipe, progress, diagnosis, predictor })
+    }
+
+    /// A warning if training ended with an error, or if the validation loss is far above that of the untrained model.
+    pub fn warning(&self) -> Option<String> {
+        if let Some(diagnosis) = &self.diagnosis {
+            return Some(diagnosis.to_string());
+        }
+        let untrained = self.progress.divergence.untrained()?;
+        let loss = self.progress.best(self.recipe.stopping_metric())?.validation.get(Metric::LOSS)?;
+        let number = |loss: f64| if loss.abs() < 1e9 { format!("{loss:.4}") } else { format!("{loss:.3e}") };
+        (loss > untrained.limit()).then(|| {
+            format!(
+                "validation loss {} is far above {}, that of the untrained model: overfitting, or a learning rate that is too large",
+                number(loss),
+                number(untrained.loss)
+            )
+        })
     }
 
     /// The predictor of any task.

@@ -40,8 +40,8 @@ impl ModelArgs {
         }
         let (_, device) = self.backend.open(None)?;
         let model = Model::open(&run.model(name), &device)?;
-        if let Some(diagnosis) = &model.diagnosis {
-            say(format_args!("warning: {name}: {diagnosis}; using its checkpoint after {} updates", model.step));
+        if let Some(warning) = model.warning() {
+            say(format_args!("warning: {name}: {warning}; using its checkpoint after {} updates", model.step));
         }
         let name = name.clone();
         Ok((run, name, model))

@@ -33,7 +33,7 @@ pub struct Bench {
 enum What {
     Layers(layers::Layers),
     Inference(inference::Inference),
-    Training(training::Training),
+    Training(Box<training::Training>),
     Growth(growth::Growth),
 }
 

@@ -30,7 +30,7 @@ enum What {
     Fetch(fetch::Fetch),
     Verify(verify::Verify),
     Show(show::Show),
-    Inspect(inspect::Inspect),
+    Inspect(Box<inspect::Inspect>),
 }
 
 impl Data {

@@ -12,7 +12,7 @@ use toml::{Table, Value};
 use crate::DataError;
 use crate::nearest::did_you_mean;
 use crate::reading::{Input, NOT_UTF_8, STANDARD_INPUT, is_blank};
-use crate::records::Records;
+use crate::records::{Column, Records};
 
 /// Collects the `FORMAT` of each module.
 macro_rules! formats {
@@ -86,6 +86,24 @@ impl Format {
         ALL.into_iter().find(|format| format.name == name).ok_or_else(unknown)
     }
 
+    /// The format that the end of a file name marks.
+    pub fn of_name(name: &str) -> Option<&'static Self> {
+        let name = name.to_lowercase();
+        let name = [".gz", ".zip"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(&name);
+        let (_, suffix) = name.rsplit_once('.')?;
+        ALL.into_iter().find(|format| format.suffixes.contains(&suffix))
+    }
+
+    /// Reads one column of a file: the one with a role, or its default for this format.
+    ///
+    /// # Errors
+    /// As [`Format::read`]; if there is no such column.
+    pub fn read_column(&self, path: &Path, role: &'static str, name: Option<&str>) -> Result<Column, DataError> {
+        let name = name.unwrap_or(self.default_column(role));
+        let records = self.read(&Input::file(path), &Table::new(), &[name])?;
+        Ok(records.column(role, name)?.clone())
+    }
+
     /// The format of the files at a location: by the end of the first name, else `default`, else by folders or the first line.
     ///
     /// # Errors
@@ -102,10 +120,7 @@ impl Format {
         };
         let Some(input) = inputs.first() else { return Err(unknown("no file to recognize the format of")) };
         let (_, file) = input.folder_and_file();
-        let file = file.to_lowercase();
-        let file = [".gz", ".zip"].iter().find_map(|end| file.strip_suffix(end)).unwrap_or(&file);
-        let suffix = file.rsplit_once('.').map_or("", |(_, suffix)| suffix);
-        if let Some(format) = ALL.into_iter().find(|format| format.suffixes.contains(&suffix)) {
+        if let Some(format) = Self::of_name(file) {
             return Ok(format);
         }
         // Any text may be running text; other defaults apply where the first line is not conclusive.

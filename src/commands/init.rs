@@ -1,4 +1,4 @@
-//! `seqzoo init`
+//! `seqzoo init`; longer than other commands because it writes a commented section.
 
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write};

@@ -31,13 +31,17 @@ pub struct Predict {
     /// \\ backslash.
     #[arg(required_unless_present = "file", conflicts_with = "file", allow_hyphen_values = true)]
     text: Option<String>,
-    /// File with one text per line, optionally gzipped, or - for standard input. Taggers also accept CoNLL-U, detected
-    /// by its columns or by the suffix .conllu.
+    /// File with one text per line, optionally gzipped, or - for standard input; or a table (.csv, .tsv, .jsonl), of which the
+    /// column that the model was trained on is read. Taggers also accept CoNLL-U, detected by its columns or by the suffix
+    /// .conllu, and CoNLL columns (.conll, .bio, …).
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
     /// Format of the file or standard input [default: detected]
     #[arg(long, value_name = "FORMAT")]
     input_format: Option<InputFormat>,
+    /// Column of the texts, the sources or the tokens [default: that of the run]
+    #[arg(long, value_name = "COLUMN", requires = "file")]
+    column: Option<String>,
     /// Output format; conll (CoNLL-U) is for taggers.
     #[arg(long, value_name = "FORMAT", default_value = "table")]
     format: Format,

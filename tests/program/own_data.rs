@@ -197,6 +197,22 @@ fn own_texts_of_any_format_are_classified_with_flags_alone() {
         assert_eq!((&report["split"], &report["examples"]), (&"validation".into(), &12.into()), "{data}");
         assert_eq!(place.ok(&["predict", "run", "a fine film"]).out.lines().count(), 1);
     }
+    // The column that the model was trained on is read from a table; order is kept.
+    let rows = "review,stars\n\"a fine film, really\",5\n,3\na dull film,1\n";
+    fs::write(place.path("new.csv"), rows).unwrap();
+    trained_on(&place, "classify", &[&["--data", "a.csv"][..], &columns].concat());
+    let predicted = place.ok(&["predict", "run", "--file", "new.csv"]).out;
+    let lines: Vec<&str> = predicted.lines().collect();
+    assert!(lines.len() == 3 && lines[0].ends_with("a fine film, really") && lines[1].is_empty(), "{predicted}");
+    let by_line = place.ok(&["predict", "run", "--file", "new.csv", "--input-format", "text"]).out;
+    assert_eq!(by_line.lines().count(), 4);
+    let refused = place.run(&["predict", "run", "--file", "a.jsonl"]);
+    assert!(
+        refused.code == Some(4) && refused.err.contains("no column `review`") && refused.err.contains("--column"),
+        "{}",
+        refused.err
+    );
+    assert_eq!(place.ok(&["predict", "run", "--file", "a.jsonl", "--column", "text"]).out.lines().count(), 60);
     // A split with files of its own, and a test split.
     let files = ["--data", "a.jsonl", "--validation-data", "a.txt", "--test-data", "piped.csv"];
     let ran = trained_on(&place, "classify", &files);

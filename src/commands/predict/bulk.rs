@@ -4,16 +4,18 @@ use std::path::Path;
 
 use seqzoo_datasets::DataError;
 use seqzoo_datasets::conllu::{self, Sentence, Sentences};
+use seqzoo_datasets::formats::Format as DataFormat;
 use seqzoo_datasets::reading::{Line, Lines, STANDARD_INPUT};
-use seqzoo_inference::{Model, PredictError};
+use seqzoo_datasets::records::Column;
+use seqzoo_inference::{Model, PredictError, TextOptions};
 use seqzoo_tasks::tagging::tagged;
 use serde_json::json;
 
 use super::{Format, InputFormat, Predict};
 use crate::failure::{DATA, Failure};
 
-/// Number of CoNLL-U sentences per batch.
-const BATCH_SIZE: usize = 64;
+/// Number of texts or sentences per batch.
+const BATCH_SIZE: usize = 256;
 
 /// Number of lines examined to detect the format: more than the leading comments of any file.
 const DETECTION_LINES: usize = 1_000;
@@ -28,6 +30,9 @@ struct Failed {
 impl Predict {
     /// Predicts every line or sentence of a file.
     pub(super) fn bulk(&self, model: &Model, path: &Path) -> Result<(), Failure> {
+        if let Some(column) = self.column_of(model, path)? {
+            return self.rows(model, column);
+        }
         let mut lines = Lines::open(path).map_err(|error| match error {
             DataError::Unreadable { path, source } => {
                 Failure::new(DATA, format!("--file {}: {source}", path.display()))
@@ -43,7 +48,7 @@ impl Predict {
         let mut failed = Failed::default();
         match is_conllu {
             true => self.sentences(model, path, lines, &mut failed)?,
-            false => self.lines(model, lines, &mut failed)?,
+            false => self.lines(model, lines, path == Path::new(STANDARD_INPUT), &mut failed)?,
         }
         match failed {
             Failed { count: 0, .. } => Ok(()),
@@ -56,19 +61,91 @@ impl Predict {
         &self,
         model: &Model,
         lines: impl Iterator<Item = Result<Line, DataError>>,
+        is_input: bool,
         failed: &mut Failed,
     ) -> Result<(), Failure> {
-        for line in lines {
-            let prediction = match line {
-                Err(error) => self.failed(&error, failed),
-                Ok(Line { text, .. }) => match self.prediction(model, &text, &text) {
-                    Err(PredictError::Empty { .. }) => self.empty(model, &text),
-                    prediction => prediction?,
-                },
-            };
-            self.print(&prediction)?;
+        // Standard input may be interactive.
+        let size = if is_input { 1 } else { BATCH_SIZE };
+        let mut lines = lines.peekable();
+        while lines.peek().is_some() {
+            let batch: Vec<Result<String, DataError>> =
+                lines.by_ref().take(size).map(|line| line.map(|line| line.text)).collect();
+            let texts: Vec<&str> = batch.iter().flatten().map(String::as_str).collect();
+            let mut predictions = self.predictions(model, &texts)?.into_iter();
+            for line in &batch {
+                match line {
+                    Err(error) => self.print(&self.failed(error, failed))?,
+                    Ok(_) => self.print(&predictions.next().expect("one per text"))?,
+                }
+            }
         }
         Ok(())
+    }
+
+    /// The printed prediction of each text; that of a text without tokens is empty.
+    fn predictions(&self, model: &Model, texts: &[&str]) -> Result<Vec<String>, PredictError> {
+        if self.format() != Format::Conll {
+            let options = TextOptions { beams: self.beam.into() };
+            match model.predictor().predict(texts, options) {
+                Ok(outputs) => {
+                    return Ok(texts.iter().zip(outputs).map(|(text, output)| self.output(text, output)).collect());
+                }
+                Err(PredictError::Empty { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let one = |text: &&str| match self.prediction(model, text, text) {
+            Err(PredictError::Empty { .. }) => Ok(self.empty(model, text)),
+            prediction => prediction,
+        };
+        texts.iter().map(one).collect()
+    }
+
+    /// The column of a table, JSON Lines or CoNLL file that a model predicts from; `None` if the file has one text per line.
+    fn column_of(&self, model: &Model, path: &Path) -> Result<Option<Column>, Failure> {
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
+        let named = name.filter(|_| self.input_format.is_none()).and_then(|name| DataFormat::of_name(&name));
+        let is_tagger = model.tagger().is_ok();
+        let tabular = ["csv", "jsonl"];
+        let Some(format) = named.filter(|format| tabular.contains(&format.name) || is_tagger && format.name == "conll")
+        else {
+            return Ok(None);
+        };
+        let role = match model.transducer() {
+            Ok(_) => "source",
+            Err(_) if is_tagger => "tokens",
+            Err(_) => "text",
+        };
+        let name = self.column.as_deref().or(model.recipe.data.columns.get(role));
+        let read = format.read_column(path, role, name);
+        let hint = "; --column names another one, and --input-format text reads one text per line";
+        read.map(Some).map_err(|error| match error {
+            DataError::Column { .. } => Failure::new(DATA, format!("{error}{hint}")),
+            other => other.into(),
+        })
+    }
+
+    /// Predicts every row of a column.
+    fn rows(&self, model: &Model, column: Column) -> Result<(), Failure> {
+        match column {
+            Column::Text(texts) => {
+                let texts: Vec<&str> = texts.iter().map(|text| &**text).collect();
+                for batch in texts.chunks(BATCH_SIZE) {
+                    self.predictions(model, batch)?.iter().try_for_each(|line| self.print(line))?;
+                }
+                Ok(())
+            }
+            Column::Lists(lists) => {
+                for batch in lists.chunks(BATCH_SIZE) {
+                    let labels = model.tagger()?.predict_tags(batch)?;
+                    let lines =
+                        batch.iter().zip(&labels).map(|(tokens, labels)| self.output("", tagged(tokens, labels)));
+                    lines.into_iter().try_for_each(|line| self.print(&line))?;
+                }
+                Ok(())
+            }
+            Column::Numbers(_) => Err(Failure::new(DATA, "the column has numbers, not texts")),
+        }
     }
 
     /// Tags the words of CoNLL-U sentences; all other columns and comments are kept.

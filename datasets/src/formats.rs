@@ -129,7 +129,7 @@ impl Format {
         }
         let is_folder = location.file_name().is_none_or(|name| name != std::ffi::OsStr::new(input.folder_and_file().1));
         if inputs.len() > 1 || is_folder && input.name() != Path::new(STANDARD_INPUT) {
-            // A file beside folders of classes is not one of a class.
+            // Files next to the folders of classes do not belong to a class.
             let is_location =
                 inputs.iter().all(|input| location.file_name().is_some_and(|name| name == input.folder_and_file().0));
             return Self::named(if is_location { "class-files" } else { "class-folders" });

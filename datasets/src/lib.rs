@@ -9,7 +9,8 @@
 //! - [`classification`], [`corpus`], [`tagging`], [`transduction`] and [`series`] are the dataset types of the tasks, converted from records;
 //!   [`catalog`] is the list of all datasets; [`conllu`] parses and writes CoNLL-U, [`table`] reads a CSV file as a series, and
 //!   [`timestamps`] finds the time step of a series.
-//! - [`text`] encodes text as token ids, [`batch`] groups examples of similar length, [`scores`] computes metrics, [`spans`] those of named entities, [`baselines`],
+//! - [`text`] encodes text as token ids, [`batch`] groups examples of similar length, [`scores`] computes metrics, [`spans`] those of
+//!   named entities, [`baselines`],
 //!   [`naive_bayes`] and [`ngram`] are baselines, and [`nearest`] suggests corrections for misspelled names.
 //!
 //! This crate does not depend on models.

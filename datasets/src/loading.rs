@@ -282,18 +282,19 @@ impl<'a> Loader<'a> {
         self.format.map_or_else(|| Format::recognize(path, inputs, self.spec.default_format), Ok)
     }
 
-    /// The files, without those beside the folders of classes.
+    /// The files, without those outside of the folders of classes.
     fn in_class_folders(&self, format: &Format, path: &Path, inputs: Vec<Input>) -> Vec<Input> {
-        let is_beside = |input: &Input| path.file_name().is_some_and(|name| name == input.folder_and_file().0);
-        let beside = inputs.iter().filter(|input| is_beside(input)).count();
-        let Some(first) = inputs.iter().find(|input| is_beside(input)) else { return inputs };
-        if format.name != "class-folders" || beside == inputs.len() {
+        let is_outside = |input: &Input| path.file_name().is_some_and(|name| name == input.folder_and_file().0);
+        let outside: Vec<&Input> = inputs.iter().filter(|input| is_outside(input)).collect();
+        let Some(first) = outside.first() else { return inputs };
+        if format.name != "class-folders" || outside.len() == inputs.len() {
             return inputs;
         }
-        let first = first.name().display();
-        let note = format!("{beside} files outside of the folders of classes were skipped; first: {first}");
+        let (files, were) = if outside.len() == 1 { ("file", "was") } else { ("files", "were") };
+        let (count, first) = (outside.len(), first.name().display());
+        let note = format!("{count} {files} outside of the folders of classes {were} skipped; first: {first}");
         self.notes.borrow_mut().push(note);
-        inputs.into_iter().filter(|input| !is_beside(input)).collect()
+        inputs.into_iter().filter(|input| !is_outside(input)).collect()
     }
 
     /// The files at a path; none if the test split of a published dataset is missing, as in many copies.

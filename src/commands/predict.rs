@@ -17,7 +17,7 @@ use crate::failure::{Failure, USAGE};
 
 /// Predict with a run's best checkpoint: one prediction per text.
 ///
-/// A file or standard input contains one text per line; predictions are printed in order, as lines arrive. A line without
+/// Predictions are printed in order: those of a file in batches, those of standard input as its lines arrive. A line without
 /// tokens, such as a blank one, has an empty prediction. An unreadable line prints an error in its place, and the exit
 /// code is 4.
 ///
@@ -31,9 +31,9 @@ pub struct Predict {
     /// \\ backslash.
     #[arg(required_unless_present = "file", conflicts_with = "file", allow_hyphen_values = true)]
     text: Option<String>,
-    /// File with one text per line, optionally gzipped, or - for standard input; or a table (.csv, .tsv, .jsonl), of which the
-    /// column that the model was trained on is read. Taggers also accept CoNLL-U, detected by its columns or by the suffix
-    /// .conllu, and CoNLL columns (.conll, .bio, …).
+    /// File with one text per line, optionally gzipped, or - for standard input. Of a table (.csv, .tsv, .jsonl), the column that
+    /// the model was trained on is read. Taggers also accept CoNLL columns (.conll, .bio, …) and CoNLL-U, detected by its
+    /// columns or by the suffix .conllu.
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
     /// Format of the file or standard input [default: detected]

@@ -325,7 +325,7 @@ fn files_of_single_splits_are_remembered_and_exclude_a_rule() {
 }
 
 #[test]
-fn files_beside_folders_of_classes_are_skipped_and_reported() {
+fn files_outside_of_the_folders_of_classes_are_skipped_and_reported() {
     let place = TestDir::new();
     for row in 0..30 {
         for label in ["good", "bad"] {
@@ -335,7 +335,7 @@ fn files_beside_folders_of_classes_are_skipped_and_reported() {
     }
     fs::write(place.path("classes/README.txt"), "not a review").unwrap();
     let ran = trained_on(&place, "classify", &["--data", "classes"]);
-    assert!(ran.err.contains("1 files outside of the folders of classes were skipped"), "{}", ran.err);
+    assert!(ran.err.contains("1 file outside of the folders of classes was skipped"), "{}", ran.err);
     assert!(ran.err.contains("labels of the training split: bad 27, good 27"), "{}", ran.err);
     fs::write(place.path("words.txt"), "one\ntwo\n\nthree\n").unwrap();
     let refused = place.run(&["train", "tag", "--data", "words.txt"]);

@@ -140,6 +140,9 @@ impl From<PredictError> for Failure {
             | PredictError::NotLanguageModel
             | PredictError::NotForecaster => Self::new(USAGE, format!("{error}; see `seqzoo list recipes`")),
             PredictError::Empty { .. }
+            | PredictError::NotMarked { .. }
+            | PredictError::InvalidSeries { .. }
+            | PredictError::ChannelMismatch { .. }
             | PredictError::UnknownLabels { .. }
             | PredictError::ColumnMismatch { .. }
             | PredictError::StepMismatch { .. }

@@ -8,7 +8,7 @@ use seqzoo_run::progress::Epoch;
 use seqzoo_run::recipe::{Metric, Recipe};
 use seqzoo_train::{Observer, StepReport};
 
-use crate::say::{number, say};
+use crate::say::{is_muted, number, say};
 
 /// Minimum interval between plain lines within an epoch.
 const LINE_EVERY: Duration = Duration::from_secs(15);
@@ -35,9 +35,8 @@ impl Progress {
     pub fn new(model: &str, recipe: &Recipe) -> Self {
         let style =
             ProgressStyle::with_template("{prefix} [{bar:12}] {wide_msg}").expect("a template that a test renders");
-        let bar = std::io::stderr()
-            .is_terminal()
-            .then(|| ProgressBar::new(0).with_style(style).with_prefix(model.to_owned()));
+        let is_shown = std::io::stderr().is_terminal() && !is_muted();
+        let bar = is_shown.then(|| ProgressBar::new(0).with_style(style).with_prefix(model.to_owned()));
         let pace = Pace { started: Instant::now(), steps: 0, tokens: 0 };
         let epochs = recipe.training.epochs as u64;
         let model = model.to_owned();

@@ -120,6 +120,11 @@ impl<'a> Report<'a> {
                 let prompt = prompt(model, example, examples.prompt_source()?)?;
                 format!("seqzoo generate {path} --prompt {}", in_quotes(&escaped(prompt)))
             }
+            Command::Predict
+                if example.is_empty() && recipe.task().is_ok_and(|task| task.data.roles[0].name == "series") =>
+            {
+                format!("seqzoo predict {path} --file FILE")
+            }
             Command::Predict => {
                 format!(
                     "seqzoo predict {path} {}",
@@ -167,7 +172,12 @@ impl<'a> Report<'a> {
         let mut out = std::io::stdout().lock();
         writeln!(out, "{}", self.table())?;
         let ungrouped = self.baselines.iter().filter(|(_, found)| found.groups.is_empty());
-        let value = |scores: &Scores| scores.get(self.main).map_or_else(|| "-".to_owned(), number);
+        let value = |scores: &Scores| match (scores.get(self.main), scores.iter().next()) {
+            (Some(value), _) => number(value),
+            // A baseline for another metric, such as of the labels of sentences.
+            (None, Some((metric, value))) => format!("({metric}) {}", number(value)),
+            (None, None) => "-".to_owned(),
+        };
         let values: Vec<_> = ungrouped.map(|(name, found)| format!("{name} {}", value(&found.all))).collect();
         if !values.is_empty() {
             writeln!(out, "baselines: {}", values.join(", "))?;
@@ -194,7 +204,10 @@ impl<'a> Report<'a> {
             }
         }
         let total = self.models[0].evaluation.all.examples;
-        for (name, found) in self.baselines.iter().filter(|(_, found)| found.all.examples < total) {
+        // Baselines for other metrics only have other examples.
+        let is_other = |found: &Evaluation| found.all.get(self.main).is_none() && found.all.iter().next().is_some();
+        let is_part = |found: &Evaluation| found.all.examples < total && !is_other(found);
+        for (name, found) in self.baselines.iter().filter(|(_, found)| is_part(found)) {
             let predicted = found.all.examples;
             writeln!(
                 out,

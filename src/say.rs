@@ -3,10 +3,29 @@
 use std::ffi::OsStr;
 use std::fmt::Display;
 use std::io::Write;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Prints a line on standard error. Errors are ignored: a closed pipe or a full disk must not end a training run.
+/// Whether messages are muted.
+static MUTED: AtomicBool = AtomicBool::new(false);
+
+/// Prints a line on standard error, unless muted. Errors are ignored: a closed pipe or a full disk must not end a training run.
 pub fn say(text: impl Display) {
-    let _ = writeln!(std::io::stderr(), "{text}");
+    if !is_muted() {
+        let _ = writeln!(std::io::stderr(), "{text}");
+    }
+}
+
+/// Runs a part of a command whose messages are not printed.
+pub fn muted<T>(run: impl FnOnce() -> T) -> T {
+    MUTED.store(true, Ordering::Relaxed);
+    let result = run();
+    MUTED.store(false, Ordering::Relaxed);
+    result
+}
+
+/// Whether messages are muted, and progress bars hidden.
+pub fn is_muted() -> bool {
+    MUTED.load(Ordering::Relaxed)
 }
 
 /// A number for people: four decimals, or four significant digits where these would hide the value or fill the line.

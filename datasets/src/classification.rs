@@ -26,7 +26,7 @@ pub static DATA: DataSpec = DataSpec {
     fields: &["labels", "naive_bayes"],
     default_format: None,
     default_split: SplitRule::SYSTEMATIC,
-    split_rules: &["systematic", "shuffle", "rows", "every"],
+    split_rules: &["systematic", "folds", "shuffle", "rows", "every"],
     split_note: "whole texts are assigned to splits",
 };
 
@@ -137,7 +137,7 @@ impl Classification {
         let wrong = |label: usize| (label + 1) % self.labels.len().max(1);
         let pair = |example: &Example| (example.label, predict(example).unwrap_or_else(|| wrong(example.label)));
         let confusion = ConfusionMatrix::from_pairs(&self.labels, self.split(split).iter().map(pair));
-        Evaluation { all: confusion.scores(), ..Evaluation::default() }
+        Evaluation::of(confusion.scores()).with_confusion(confusion)
     }
 
     /// SHA-256 digest of the labels and the training and validation splits: equal digests mean equal training data.

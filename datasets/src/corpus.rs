@@ -22,7 +22,7 @@ pub static DATA: DataSpec = DataSpec {
     fields: &[],
     default_format: Some("text"),
     default_split: SplitRule::Characters { validation: 0.1, test: 0.0 },
-    split_rules: &["characters", "rows", "shuffle", "every"],
+    split_rules: &["characters", "folds", "rows", "shuffle", "every"],
     split_note: "running text has no timestamps",
 };
 

@@ -66,9 +66,11 @@ pub struct Role {
 pub enum Content {
     /// Texts, which are cleaned.
     Text,
-    /// Lists of tokens, which are cleaned one by one.
+    /// Lists of tokens, which are cleaned one by one; a text is split at whitespace.
     Tokens,
-    /// Labels of texts; rows without one are skipped.
+    /// Lists of tags, which remain as they are; a text is split at whitespace.
+    Tags,
+    /// Labels of texts or sentences; rows without one are skipped.
     Label,
     /// Timestamps.
     Time,

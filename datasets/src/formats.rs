@@ -24,7 +24,23 @@ macro_rules! formats {
     };
 }
 
-formats![class_files, class_folders, conll, conllu, csv, fasttext, jsonl, labeled_lines, pairs, text];
+formats![
+    aligned,
+    class_files,
+    class_folders,
+    conll,
+    conllu,
+    csv,
+    fasttext,
+    idx,
+    jsonl,
+    labeled_lines,
+    pairs,
+    semeval,
+    series,
+    text,
+    ts
+];
 
 /// A file format.
 #[derive(Debug)]
@@ -39,22 +55,26 @@ pub struct Format {
     pub options: &'static [(&'static str, &'static str)],
     /// Endings of file names that mark the format, without the dot.
     suffixes: &'static [&'static str],
+    /// Whether the files of a folder are read together, each as a column of the same rows.
+    is_by_folder: bool,
     /// Columns by role, if they are not given and differ from the name of the role.
     roles: &'static [(&'static str, &'static str)],
     /// Whether a line, the first one that is not blank, can only be in this format.
     is_first_line: fn(&str) -> bool,
-    /// Reads one file.
+    /// Reads one file, or the files of a folder.
     read: fn(&Request) -> Result<Records, DataError>,
 }
 
 /// Options of every format.
 pub const COMMON: [(&str, &str); 1] = [("encoding", "utf-8 (default; byte-order marks are recognized) or latin-1")];
 
-/// A file to read.
+/// A file to read, or the files of a folder.
 #[derive(Debug)]
 pub(crate) struct Request<'a> {
-    /// The file.
+    /// The file; the first one of a folder.
     pub input: &'a Input,
+    /// All files.
+    pub inputs: &'a [Input],
     /// Options of the format, by name.
     options: Table,
     /// Names of the columns in use; a format may omit all others.
@@ -127,6 +147,9 @@ impl Format {
         if let Some(name) = default.filter(|name| *name == "text") {
             return Self::named(name);
         }
+        if inputs.iter().any(|input| input.folder_and_file().1 == aligned::WORDS) {
+            return Ok(&aligned::FORMAT);
+        }
         let is_folder = location.file_name().is_none_or(|name| name != std::ffi::OsStr::new(input.folder_and_file().1));
         if inputs.len() > 1 || is_folder && input.name() != Path::new(STANDARD_INPUT) {
             // Files next to the folders of classes do not belong to a class.
@@ -149,11 +172,27 @@ impl Format {
         self.roles.iter().find(|(name, _)| *name == role).map_or(role, |(_, column)| column)
     }
 
+    /// Divides files into those that are read together.
+    pub(crate) fn together<'a>(&self, inputs: &'a [Input]) -> impl Iterator<Item = &'a [Input]> {
+        let is_by_folder = self.is_by_folder;
+        inputs.chunk_by(move |a, b| is_by_folder && a.folder() == b.folder())
+    }
+
     /// Reads a file; `columns` are the names of the columns in use.
     ///
     /// # Errors
     /// If an option is unknown or invalid, or the file cannot be read or is not in this format.
     pub fn read(&self, input: &Input, options: &Table, columns: &[&str]) -> Result<Records, DataError> {
+        self.read_together(std::slice::from_ref(input), options, columns)
+    }
+
+    /// As [`Format::read`], for files that are read [together](Format::together).
+    pub(crate) fn read_together(
+        &self,
+        inputs: &[Input],
+        options: &Table,
+        columns: &[&str],
+    ) -> Result<Records, DataError> {
         self.check(options)?;
         let mut options = options.clone();
         let encoding = options.remove("encoding");
@@ -165,8 +204,9 @@ impl Format {
                 return Err(DataError::setting("data.options.encoding", value, "\"utf-8\" or \"latin-1\""));
             }
         };
-        let latin = latin_1.then(|| input.clone().latin_1());
-        let read = (self.read)(&Request { input: latin.as_ref().unwrap_or(input), options, columns });
+        let latin = latin_1.then(|| inputs.iter().cloned().map(Input::latin_1).collect::<Vec<_>>());
+        let inputs = latin.as_deref().unwrap_or(inputs);
+        let read = (self.read)(&Request { input: &inputs[0], inputs, options, columns });
         read.map_err(|error| match error {
             DataError::Line { path, line, detail } if detail == NOT_UTF_8 => {
                 let detail =
@@ -266,6 +306,7 @@ mod tests {
         assert_eq!(of(&[("r/pos/1.txt", "a"), ("r/neg/2.txt", "b")], "r", None).as_deref(), Ok("class-folders"));
         assert_eq!(of(&[("n/a.txt", "a"), ("n/b.txt", "b")], "n", None).as_deref(), Ok("class-files"));
         assert_eq!(of(&[("single/a.txt", "a")], "single", None).as_deref(), Ok("class-files"));
+        assert_eq!(of(&[("s/seq.in", "a"), ("s/seq.out", "O"), ("s/label", "x")], "s", None).as_deref(), Ok("aligned"));
         assert_eq!(of(&[("nested/pos/a.txt", "a")], "nested", None).as_deref(), Ok("class-folders"));
         assert_eq!(of(&[("e.txt", json)], "e.txt", Some("text")).as_deref(), Ok("text"));
         assert_eq!(of(&[("e.csv", "text\na\n")], "e.csv", Some("text")).as_deref(), Ok("csv"));

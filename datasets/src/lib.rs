@@ -6,7 +6,7 @@
 //! - [`formats`] parse files into records, one module per format, on top of [`reading`], which handles containers, encodings and lines.
 //!   [`generators`] generate records. [`published`] has one manifest per published dataset; a [`split_rule`] divides
 //!   records into splits; [`cleaning`] normalizes text.
-//! - [`classification`], [`corpus`], [`tagging`], [`transduction`] and [`series`] are the dataset types of the tasks, converted from records;
+//! - [`classification`], [`relations`], [`corpus`], [`tagging`], [`transduction`], [`signals`] and [`series`] are the dataset types of the tasks, converted from records;
 //!   [`catalog`] is the list of all datasets; [`conllu`] parses and writes CoNLL-U, [`table`] reads a CSV file as a series, and
 //!   [`timestamps`] finds the time step of a series.
 //! - [`text`] encodes text as token ids, [`batch`] groups examples of similar length, [`scores`] computes metrics, [`spans`] those of
@@ -34,9 +34,12 @@ pub mod ngram;
 pub mod published;
 pub mod reading;
 pub mod records;
+pub mod relations;
 pub mod scores;
 pub mod series;
 pub mod settings;
+pub mod signal;
+pub mod signals;
 pub mod spans;
 pub mod split_rule;
 pub mod splits;

@@ -187,15 +187,20 @@ impl DataSettings {
         Self { columns, ..self.clone() }
     }
 
-    /// Cleans the columns of texts and tokens.
+    /// Cleans the columns of texts and tokens, after splitting texts where a task needs lists.
     fn clean(&self, records: &mut Records, spec: &DataSpec) {
+        for (role, column) in spec.single(&self.columns) {
+            if matches!(role.content, Content::Tokens | Content::Tags) {
+                records.split_words(column);
+            }
+        }
         let cleaning = self.cleaning.clone().unwrap_or_default();
         let changed = |text: &str, cleaned: &str| (text != cleaned).then(|| cleaned.to_owned());
         for (role, column) in spec.single(&self.columns) {
             match role.content {
                 Content::Text => records.map_texts(column, |text| changed(text, &cleaning.apply(text))),
                 Content::Tokens => records.map_texts(column, |token| changed(token, &cleaning.apply_to_token(token))),
-                Content::Label | Content::Time | Content::Other | Content::Several => {}
+                Content::Tags | Content::Label | Content::Time | Content::Other | Content::Several => {}
             }
         }
     }
@@ -312,18 +317,24 @@ impl<'a> Loader<'a> {
     fn read(&self, field: &str, Paths(paths): &Paths) -> Result<Records, DataError> {
         let manifest = self.manifest(field);
         let mut names = self.settings.columns.names();
-        if let Some(SplitRule::Systematic { group: Some(group), .. }) = &self.settings.split {
-            names.push(group);
-        }
-        let mut records = Records::default();
+        names.extend(self.settings.split.as_ref().and_then(SplitRule::group));
+        let mut found: Vec<(&Format, Vec<Input>)> = Vec::new();
         for path in paths {
             let inputs = self.found(field, path)?;
             if inputs.is_empty() {
                 continue;
             }
             let format = self.recognized(path, &inputs)?;
-            for input in &self.in_class_folders(format, path, inputs) {
-                records.append(format.read(input, &self.settings.options, &names)?, &names)?;
+            let inputs = self.in_class_folders(format, path, inputs);
+            match found.last_mut() {
+                Some((last, all)) if std::ptr::eq(*last, format) => all.extend(inputs),
+                _ => found.push((format, inputs)),
+            }
+        }
+        let mut records = Records::default();
+        for (format, inputs) in &found {
+            for inputs in format.together(inputs) {
+                records.append(format.read_together(inputs, &self.settings.options, &names)?, &names)?;
             }
         }
         if let (Some(rows), Some(file)) = (self.settings.rows, records.file())

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::DataError;
 use crate::nearest::did_you_mean;
 use crate::scores::Group;
+use crate::signal::Signal;
 use crate::timestamps::quoted;
 
 /// A split of a dataset.
@@ -48,6 +49,8 @@ pub enum Column {
     Lists(Vec<Vec<String>>),
     /// Numbers.
     Numbers(Vec<f64>),
+    /// Series of one or several channels.
+    Series(Vec<Arc<Signal>>),
 }
 
 impl Column {
@@ -61,6 +64,7 @@ impl Column {
             Column::Text(texts) => texts.len(),
             Column::Lists(lists) => lists.len(),
             Column::Numbers(numbers) => numbers.len(),
+            Column::Series(series) => series.len(),
         }
     }
 
@@ -69,6 +73,7 @@ impl Column {
             Column::Text(_) => "text",
             Column::Lists(_) => "lists of texts",
             Column::Numbers(_) => "numbers",
+            Column::Series(_) => "series",
         }
     }
 
@@ -77,6 +82,7 @@ impl Column {
             Column::Text(texts) => Column::Text(rows.iter().map(|&row| texts[row].clone()).collect()),
             Column::Lists(lists) => Column::Lists(rows.iter().map(|&row| lists[row].clone()).collect()),
             Column::Numbers(numbers) => Column::Numbers(rows.iter().map(|&row| numbers[row]).collect()),
+            Column::Series(series) => Column::Series(rows.iter().map(|&row| series[row].clone()).collect()),
         }
     }
 
@@ -86,6 +92,7 @@ impl Column {
             (Column::Text(texts), Column::Text(more)) => texts.extend(more),
             (Column::Lists(lists), Column::Lists(more)) => lists.extend(more),
             (Column::Numbers(numbers), Column::Numbers(more)) => numbers.extend(more),
+            (Column::Series(series), Column::Series(more)) => series.extend(more),
             _ => return false,
         }
         true
@@ -256,6 +263,17 @@ impl Records {
         }
     }
 
+    /// The series of a column.
+    ///
+    /// # Errors
+    /// If there is no such column, or it has no series.
+    pub fn series(&self, role: &'static str, name: &str) -> Result<&[Arc<Signal>], DataError> {
+        match self.column(role, name)? {
+            Column::Series(series) => Ok(series),
+            other => Err(self.wrong_kind(role, name, other, "series")),
+        }
+    }
+
     /// The numbers of a column, parsed if it has texts; each is finite as a 32-bit float. `otherwise` is what to do about a row
     /// whose value cannot be corrected, such as "remove the row".
     ///
@@ -282,7 +300,7 @@ impl Records {
                 };
                 texts.iter().enumerate().map(number).collect()
             }
-            other @ Column::Lists(_) => Err(self.wrong_kind(role, name, other, "numbers")),
+            other @ (Column::Lists(_) | Column::Series(_)) => Err(self.wrong_kind(role, name, other, "numbers")),
         }
     }
 
@@ -403,7 +421,17 @@ impl Records {
                         }
                     }
                 }
-                Column::Numbers(_) => {}
+                Column::Numbers(_) | Column::Series(_) => {}
+            }
+        }
+    }
+
+    /// Replaces the texts of a column by the lists of their words, which are separated by whitespace.
+    pub(crate) fn split_words(&mut self, name: &str) {
+        let words = |text: &Arc<str>| text.split_whitespace().map(str::to_owned).collect();
+        for (_, column) in self.columns.iter_mut().filter(|(column, _)| column == name) {
+            if let Column::Text(texts) = column {
+                *column = Column::Lists(texts.iter().map(words).collect());
             }
         }
     }

@@ -256,6 +256,15 @@ impl ConfusionMatrix {
         Self { labels: labels.to_vec(), counts }
     }
 
+    /// The (actual, predicted) pairs, in no particular order.
+    pub fn pairs(&self) -> impl Iterator<Item = (usize, usize)> + Clone {
+        let rows = self.counts.iter().enumerate();
+        rows.flat_map(|(actual, row)| {
+            let cells = row.iter().enumerate();
+            cells.flat_map(move |(predicted, &count)| std::iter::repeat_n((actual, predicted), count))
+        })
+    }
+
     /// Precision, recall and F1 of a label.
     pub fn label_scores(&self, label: usize) -> LabelScores {
         let hits = self.counts[label][label] as f64;

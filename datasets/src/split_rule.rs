@@ -55,6 +55,21 @@ pub enum SplitRule {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         group: Option<String>,
     },
+    /// Cross-validation: one of `folds` parts is the validation split, the others are the training split. Parts are random, of about the same
+    /// size and with the same fractions of each label; rows with equal texts, or equal values of `group`, are in the same part, and
+    /// appended rows move no others. `seqzoo train --folds N` trains on all of them in turn.
+    Folds {
+        /// Number of parts.
+        folds: usize,
+        /// The part that is the validation split, from 1.
+        fold: usize,
+        /// Random seed; the seed of a run does not affect the parts.
+        #[serde(default)]
+        seed: u64,
+        /// Column whose equal values are in the same part; by default, that of the texts.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        group: Option<String>,
+    },
     /// Every n-th row, starting with the first, is the validation split; there is no test split.
     Every {
         /// The interval n.
@@ -84,6 +99,14 @@ impl SplitRule {
     /// A stable, stratified tenth as the validation split.
     pub const SYSTEMATIC: Self = Self::Systematic { validation: 0.1, test: 0.0, seed: 0, group: None };
 
+    /// The column whose equal values are in the same split, if one is named.
+    pub fn group(&self) -> Option<&str> {
+        match self {
+            Self::Systematic { group, .. } | Self::Folds { group, .. } => group.as_deref(),
+            _ => None,
+        }
+    }
+
     /// The rule as an inline table of TOML.
     pub fn to_inline(&self) -> String {
         let table = toml::Value::try_from(self).unwrap_or_else(|_| toml::Value::Table(toml::Table::new()));
@@ -111,7 +134,15 @@ impl SplitRule {
             Self::Every { validation: validation @ (0 | 1) } => {
                 Err(DataError::setting("data.split.validation", validation, "an integer of at least 2"))
             }
-            Self::Every { .. } | Self::Time { .. } => Ok(()),
+            Self::Folds { folds: folds @ (0 | 1), .. } => {
+                Err(DataError::setting("data.split.folds", folds, "an integer of at least 2"))
+            }
+            Self::Folds { folds, fold, .. } if !(1..=*folds).contains(fold) => Err(DataError::setting(
+                "data.split.fold",
+                fold,
+                format!("an integer from 1 to {folds}, the number of folds"),
+            )),
+            Self::Folds { .. } | Self::Every { .. } | Self::Time { .. } => Ok(()),
         }
     }
 
@@ -122,6 +153,7 @@ impl SplitRule {
             Self::Rows { .. } => "rows",
             Self::Shuffle { .. } => "shuffle",
             Self::Systematic { .. } => "systematic",
+            Self::Folds { .. } => "folds",
             Self::Every { .. } => "every",
             Self::Time { .. } => "time",
         }
@@ -136,7 +168,7 @@ impl SplitRule {
             | Self::Shuffle { test, .. }
             | Self::Systematic { test, .. } => *test = 0.0,
             Self::Time { test, .. } => *test = None,
-            Self::Every { .. } => {}
+            Self::Folds { .. } | Self::Every { .. } => {}
         }
         rule
     }
@@ -196,6 +228,7 @@ mod tests {
             "by = \"shuffle\"\nvalidation = 0.1\nseed = 3\nstratify = true\n",
             "by = \"systematic\"\nvalidation = 0.1\nseed = 3\ngroup = \"author\"\n",
             "by = \"every\"\nvalidation = 5\n",
+            "by = \"folds\"\nfolds = 5\nfold = 2\nseed = 0\n",
             "by = \"time\"\nvalidation = \"1988-01-01\"\n",
         ] {
             assert_eq!(toml::to_string(&rule(text)).unwrap(), text);

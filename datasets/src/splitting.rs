@@ -60,6 +60,13 @@ pub(crate) fn split(data: &Undivided, rule: &SplitRule) -> Result<[Records; 3], 
             let rule = Systematic { fractions: fractions(*validation, *test)?, seed: *seed };
             rule.split(data, group.as_deref())?
         }
+        SplitRule::Folds { folds, fold, seed, group } => {
+            let mut strata: HashMap<String, Folds> = HashMap::new();
+            assigned(data, group.as_deref(), |label| {
+                let parts = strata.entry(label.to_owned()).or_insert_with(|| Folds::new(*folds, *seed, label));
+                if parts.next() + 1 == *fold { Assigned::Validation } else { Assigned::Train }
+            })?
+        }
         SplitRule::Every { validation } => {
             let (held_out, train): (Vec<_>, Vec<_>) = (0..records.len()).partition(|row| row % validation == 0);
             [records.select(&train), records.select(&held_out), records.select(&[])]
@@ -195,35 +202,81 @@ enum Assigned {
 
 impl Systematic {
     fn split(&self, data: &Undivided, group: Option<&str>) -> Result<[Records; 3], DataError> {
-        let records = data.records;
-        let groups: Vec<Vec<&str>> = match group {
-            Some(name) => records.texts("group", name)?.iter().map(|value| vec![&**value]).collect(),
-            None => {
-                let text = |content| matches!(content, Content::Text | Content::Tokens);
-                let first = data.spec.single(data.columns).find(|(role, _)| text(role.content));
-                let column = first.map(|(role, name)| records.column(role.name, name)).transpose()?;
-                // Without texts, each row is a group of its own.
-                column.map_or_else(Vec::new, |column| {
-                    (0..records.len()).map(|row| items(&[column], row).collect()).collect()
-                })
-            }
-        };
-        let label = data.spec.single(data.columns).find(|(role, _)| role.content == Content::Label);
-        let labels = label.map(|(role, name)| records.texts(role.name, name)).transpose()?;
-        let mut strata: HashMap<&str, Stratum> = HashMap::new();
-        let mut assigned: HashMap<&[&str], Assigned> = HashMap::new();
-        let mut splits = [Vec::new(), Vec::new(), Vec::new()];
-        for row in 0..records.len() {
-            let label: &str = labels.map_or("", |labels| &labels[row]);
-            let mut next = || strata.entry(label).or_insert_with(|| Stratum::new(self, label)).next();
-            let split = match groups.get(row) {
-                Some(group) => *assigned.entry(group.as_slice()).or_insert_with(next),
-                None => next(),
-            };
-            splits[split as usize].push(row);
-        }
-        Ok(splits.map(|rows| records.select(&rows)))
+        let mut strata: HashMap<String, Stratum> = HashMap::new();
+        assigned(data, group, |label| {
+            strata.entry(label.to_owned()).or_insert_with(|| Stratum::new(self, label)).next()
+        })
     }
+}
+
+/// Assigns groups of rows to splits, in the order of their first rows; `next` returns the split of the next group, given the label of that row.
+/// A group are the rows with the same value of column `group`, else with the same text; without texts, each row is one.
+fn assigned(
+    data: &Undivided,
+    group: Option<&str>,
+    mut next: impl FnMut(&str) -> Assigned,
+) -> Result<[Records; 3], DataError> {
+    let records = data.records;
+    let groups: Vec<Vec<&str>> = match group {
+        Some(name) => records.texts("group", name)?.iter().map(|value| vec![&**value]).collect(),
+        None => {
+            let text = |content| matches!(content, Content::Text | Content::Tokens);
+            let first = data.spec.single(data.columns).find(|(role, _)| text(role.content));
+            let column = first.map(|(role, name)| records.column(role.name, name)).transpose()?;
+            // Without texts, each row is a group of its own.
+            column
+                .map_or_else(Vec::new, |column| (0..records.len()).map(|row| items(&[column], row).collect()).collect())
+        }
+    };
+    let label = data.spec.single(data.columns).find(|(role, _)| role.content == Content::Label);
+    let labels = label.map(|(role, name)| records.texts(role.name, name)).transpose()?;
+    let mut assigned: HashMap<&[&str], Assigned> = HashMap::new();
+    let mut splits = [Vec::new(), Vec::new(), Vec::new()];
+    for row in 0..records.len() {
+        let label: &str = labels.map_or("", |labels| &labels[row]);
+        let split = match groups.get(row) {
+            Some(group) => *assigned.entry(group.as_slice()).or_insert_with(|| next(label)),
+            None => next(label),
+        };
+        splits[split as usize].push(row);
+    }
+    Ok(splits.map(|rows| records.select(&rows)))
+}
+
+/// Assigns the groups of one label to the parts of a cross-validation, in order: each run of as many groups as there are parts in
+/// random order.
+struct Folds {
+    folds: usize,
+    key: Key,
+    /// Number of groups so far.
+    count: usize,
+    /// Order of the parts in the current run.
+    order: Vec<usize>,
+}
+
+impl Folds {
+    fn new(folds: usize, seed: u64, label: &str) -> Self {
+        Self { folds, key: stratum_key(seed, label), count: 0, order: Vec::new() }
+    }
+
+    /// The part of the next group, from 0.
+    fn next(&mut self) -> usize {
+        let (run, place) = (self.count / self.folds, self.count % self.folds);
+        if place == 0 {
+            self.order = (0..self.folds).collect();
+            self.order.shuffle(&mut self.key.offset(run as u64).stream());
+        }
+        self.count += 1;
+        self.order[place]
+    }
+}
+
+/// Random key of a label.
+fn stratum_key(seed: u64, label: &str) -> Key {
+    let mut digest = Digest::default();
+    digest.text(label);
+    let index = u64::from_str_radix(&digest.finish()[..16], 16).unwrap_or(0);
+    Key::new(seed, Purpose::Data).with_first(index)
 }
 
 /// Assigns the groups of one label to splits, in order.
@@ -241,11 +294,8 @@ struct Stratum {
 
 impl Stratum {
     fn new(rule: &Systematic, label: &str) -> Self {
-        let mut digest = Digest::default();
-        digest.text(label);
-        let index = u64::from_str_radix(&digest.finish()[..16], 16).unwrap_or(0);
         let Fractions { validation, test } = rule.fractions;
-        let key = Key::new(rule.seed, Purpose::Data).with_first(index);
+        let key = stratum_key(rule.seed, label);
         let mut stratum = Self { key, held_out: validation + test, validation, count: 0, picked: 0, next: 0 };
         stratum.next = stratum.position(0);
         stratum
@@ -300,7 +350,7 @@ fn items<'a>(columns: &[&'a Column], row: usize) -> impl Iterator<Item = &'a str
             let items: Vec<&str> = match *column {
                 Column::Text(texts) => vec![&*texts[row]],
                 Column::Lists(lists) => lists[row].iter().map(String::as_str).chain(["\0"]).collect(),
-                Column::Numbers(_) => Vec::new(),
+                Column::Numbers(_) | Column::Series(_) => Vec::new(),
             };
             items
         })
@@ -355,6 +405,8 @@ mod tests {
             ("by = \"every\"\nvalidation = 1", "an integer of at least 2"),
             ("by = \"shuffle\"\nvalidation = 0.01", "20 rows are too few for all splits; at least 100 are needed"),
             ("by = \"time\"\nvalidation = \"05\"", "data.split.validation"),
+            ("by = \"folds\"\nfolds = 1\nfold = 1", "data.split.folds = 1: an integer of at least 2"),
+            ("by = \"folds\"\nfolds = 5\nfold = 6", "data.split.fold = 6: an integer from 1 to 5"),
         ] {
             let error = split(&undivided(&records, &columns()), &rule(text)).unwrap_err().to_string();
             assert!(error.contains(part), "{error}");
@@ -384,6 +436,33 @@ mod tests {
         let error =
             split(&undivided(&records, &columns()), &rule("by = \"systematic\"\nvalidation = 0.6")).unwrap_err();
         assert!(error.to_string().contains("data.split.validation = 0.6: at most 0.5"), "{error}");
+    }
+
+    #[test]
+    fn folds_divide_all_rows_stratified_with_groups_together() {
+        let names: Vec<String> =
+            (0..200).map(|row| format!("{}{}", if row % 4 == 0 { "b" } else { "a" }, row / 2 * 2)).collect();
+        let all: Vec<&str> = names.iter().map(String::as_str).collect();
+        let fold = |rows: usize, fold: usize, seed: u64| {
+            let rule = SplitRule::Folds { folds: 5, fold, seed, group: None };
+            texts(&split(&undivided(&records(&all[..rows]), &columns()), &rule).unwrap())
+        };
+        let folds: Vec<Vec<String>> = (1..=5).map(|number| fold(200, number, 0)[1].clone()).collect();
+        let mut together: Vec<String> = folds.concat();
+        together.sort();
+        let mut expected = names.clone();
+        expected.sort();
+        assert_eq!(together, expected, "each row is in one part");
+        for (number, held_out) in (1..).zip(&folds) {
+            let [train, _, test] = fold(200, number, 0);
+            assert!(held_out.iter().all(|text| !train.contains(text)) && test.is_empty());
+            let count =
+                |label: &str| held_out.iter().filter(|text| text.starts_with(label)).collect::<HashSet<_>>().len();
+            assert_eq!((count("a"), count("b")), (20, 10));
+            // Appended rows move no others.
+            assert!(fold(150, number, 0)[1].iter().all(|text| held_out.contains(text)));
+        }
+        assert_ne!(fold(200, 1, 1)[1], folds[0]);
     }
 
     proptest! {

@@ -1,16 +1,17 @@
 //! Datasets for token classification (tagging), their baselines, and a tokenizer for plain English text.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::DataError;
-use crate::classification::{label_indices, label_list};
+use crate::classification::{NaiveBayesFeatures, label_indices, label_list};
 use crate::cleaning::Cleaning;
 use crate::data_spec::{Content, DataSpec, Role};
 use crate::digest::Digest;
+use crate::naive_bayes::NaiveBayes;
 use crate::reading::BYTE_ORDER_MARK;
 use crate::records::{Records, Split};
-use crate::scores::{ConfusionMatrix, Evaluation, Scores};
+use crate::scores::{ConfusionMatrix, Evaluation, Metric, Scores};
 use crate::spans::{self, Scheme};
 use crate::split_rule::SplitRule;
 use crate::splits::Splits;
@@ -20,22 +21,35 @@ pub static DATA: DataSpec = DataSpec {
     task: "tagging",
     roles: &[
         Role::required("tokens", Content::Tokens, "Column of the tokens of each sentence."),
-        Role::required("tags", Content::Other, "Column of the tags, one per token."),
+        Role::required("tags", Content::Tags, "Column of the tags, one per token."),
+        Role::optional(
+            "label",
+            Content::Label,
+            "Column of a label of each sentence, such as its intent, which the model predicts together with the tags.",
+        ),
     ],
     fields: &["labels"],
     default_format: Some("conll"),
     default_split: SplitRule::SYSTEMATIC,
-    split_rules: &["systematic", "shuffle", "rows", "every"],
+    split_rules: &["systematic", "folds", "shuffle", "rows", "every"],
     split_note: "whole sentences are assigned to splits",
 };
 
-/// The tokens of a sentence and one label per token.
+/// Share of sentences whose label is predicted correctly.
+pub const LABEL_ACCURACY: Metric = Metric::higher("label-accuracy", "");
+
+/// Share of sentences whose label and tags are all predicted correctly.
+pub const EXACT_MATCH: Metric = Metric::higher("exact-match", "");
+
+/// The tokens of a sentence, one label per token, and possibly one of the sentence.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Sentence {
     /// The tokens.
     pub tokens: Vec<String>,
     /// Indices into [`Tagging::labels`].
     pub labels: Vec<usize>,
+    /// Index into [`Tagging::sentence_labels`]; `None` if there are none.
+    pub label: Option<usize>,
 }
 
 /// A loaded dataset for tagging.
@@ -43,6 +57,8 @@ pub struct Sentence {
 pub struct Tagging {
     /// Names of the labels.
     pub labels: Vec<String>,
+    /// Names of the labels of whole sentences; empty if sentences have no label.
+    pub sentence_labels: Vec<String>,
     /// Training split.
     pub train: Vec<Sentence>,
     /// Validation split.
@@ -54,10 +70,10 @@ pub struct Tagging {
 }
 
 impl Tagging {
-    /// Converts records, using the columns `tokens` and `tags`.
+    /// Converts records, using the columns `tokens`, `tags` and `label`.
     ///
     /// # Errors
-    /// If a column is missing, a tag is not among those of the dataset, or a sentence does not have one tag per token.
+    /// If a column is missing, a tag or label is not among those of the dataset, or a sentence does not have one tag per token.
     pub fn from_records(splits: &Splits) -> Result<Self, DataError> {
         let (tokens, tags) = (splits.columns.need("tokens")?, splits.columns.need("tags")?);
         let [train, validation] = [splits.train.lists("tags", tags)?, splits.validation.lists("tags", tags)?];
@@ -66,12 +82,14 @@ impl Tagging {
             let detail = format!("`{}` is the only tag; at least two are needed", labels.concat());
             return Err(DataError::of_records(splits.train.file(), detail));
         }
-        let indices = label_indices(&labels);
+        let sentence_labels = sentence_labels(splits)?;
+        let (indices, label_indices) = (label_indices(&labels), label_indices(&sentence_labels));
         let sentences = |records: &Records| {
             if records.is_empty() {
                 return Ok(Vec::new());
             }
             let (tokens, names) = (records.lists("tokens", tokens)?, records.lists("tags", tags)?);
+            let of_rows = splits.columns.get("label").map(|label| records.texts("label", label)).transpose()?;
             let sentence = |row: usize| {
                 let (tokens, names) = (&tokens[row], &names[row]);
                 if tokens.len() != names.len() {
@@ -86,13 +104,20 @@ impl Tagging {
                     })
                 };
                 let labels = names.iter().enumerate().map(label).collect::<Result<_, _>>()?;
-                Ok(Sentence { tokens: tokens.clone(), labels })
+                let invalid = |label: &str| {
+                    let known = label_list(&sentence_labels);
+                    records.error(row, format!("invalid label {label:?} of the sentence: expected one of {known}"))
+                };
+                let of_sentence = |label: &str| label_indices.get(label).copied().ok_or_else(|| invalid(label));
+                let label = of_rows.map(|labels| of_sentence(&labels[row])).transpose()?;
+                Ok(Sentence { tokens: tokens.clone(), labels, label })
             };
             (0..records.len()).map(sentence).collect::<Result<Vec<_>, DataError>>()
         };
         let [train, validation, test] = [&splits.train, &splits.validation, &splits.test].map(sentences);
         let cleaning = splits.cleaning.clone();
-        Ok(Self { train: train?, validation: validation?, test: test?, labels, cleaning })
+        let [train, validation, test] = [train?, validation?, test?];
+        Ok(Self { train, validation, test, labels, sentence_labels, cleaning })
     }
 
     /// The sentences of a split.
@@ -129,11 +154,27 @@ impl Tagging {
         scores
     }
 
+    /// Accuracy of the labels of sentences by naive Bayes, fitted on the training split and tuned on the validation split.
+    fn naive_bayes(&self, split: Split) -> Scores {
+        let texts = |sentences: &[Sentence]| -> Vec<(String, usize)> {
+            let text = |sentence: &Sentence| Some((sentence.tokens.join(" "), sentence.label?));
+            sentences.iter().filter_map(text).collect()
+        };
+        let [train, validation, own] = [&self.train[..], &self.validation, self.split(split)].map(texts);
+        let NaiveBayesFeatures { level, max_n } = NaiveBayesFeatures::default();
+        let [train, validation] =
+            [&train, &validation].map(|texts| texts.iter().map(|(text, label)| (&**text, *label)).collect::<Vec<_>>());
+        let bayes = NaiveBayes::tuned(&train, &validation, self.sentence_labels.len(), level, max_n);
+        let right = own.iter().filter(|(text, label)| bayes.predict(text) == *label).count();
+        Scores::new(own.len(), [(LABEL_ACCURACY, right as f64 / own.len().max(1) as f64)])
+    }
+
     /// Evaluates frequency baselines, fitted on the training split, on a split.
     ///
     /// "Most frequent label of the word" labels unknown words with the most frequent label of the words that occur once in the
     /// training split, since those resemble them most. "Dictionary of spans", for labels with prefixes, marks the longest sequences of
-    /// words that are a span in the training split, with their most frequent type. Ties go to the first label.
+    /// words that are a span in the training split, with their most frequent type. Ties go to the first label. "Naive Bayes" predicts
+    /// the labels of sentences, if they have any.
     pub fn baselines(&self, split: Split) -> Vec<(&'static str, Evaluation)> {
         let none = || vec![0usize; self.labels.len()];
         let most =
@@ -165,6 +206,9 @@ impl Tagging {
             let dictionary = Dictionary::of(self);
             found.push(("dictionary of spans", evaluate(&|tokens| dictionary.tag(tokens, &self.labels))));
         }
+        if !self.sentence_labels.is_empty() {
+            found.push(("naive Bayes", Evaluation::of(self.naive_bayes(split))));
+        }
         found
     }
 
@@ -172,7 +216,7 @@ impl Tagging {
     pub fn digest(&self) -> String {
         let mut digest = Digest::default();
         digest.number(self.labels.len() as u64);
-        self.labels.iter().for_each(|label| digest.text(label));
+        self.labels.iter().chain(&self.sentence_labels).for_each(|label| digest.text(label));
         for split in [&self.train, &self.validation] {
             digest.number(split.len() as u64);
             for sentence in split {
@@ -181,10 +225,45 @@ impl Tagging {
                     digest.text(token);
                     digest.text(&self.labels[label]);
                 }
+                if let Some(label) = sentence.label {
+                    digest.text(&self.sentence_labels[label]);
+                }
             }
         }
         digest.finish()
     }
+}
+
+/// Adds the metrics of labels of sentences to those of their tags. `actual` and `predicted` have the label and the tags of each
+/// sentence.
+pub fn add_label_scores<'a>(
+    scores: &mut Scores,
+    actual: &[(usize, &[usize])],
+    predicted: impl Iterator<Item = (usize, &'a [usize])>,
+) {
+    let (mut right, mut exact) = (0, 0);
+    for (&(label, tags), (predicted, predicted_tags)) in actual.iter().zip(predicted) {
+        right += usize::from(label == predicted);
+        exact += usize::from(label == predicted && tags == predicted_tags);
+    }
+    let share = |count: usize| count as f64 / actual.len().max(1) as f64;
+    scores.insert(LABEL_ACCURACY, share(right));
+    scores.insert(EXACT_MATCH, share(exact));
+}
+
+/// Names of the labels of whole sentences.
+fn sentence_labels(splits: &Splits) -> Result<Vec<String>, DataError> {
+    let Some(column) = splits.columns.get("label") else { return Ok(Vec::new()) };
+    let [train, validation] = [&splits.train, &splits.validation].map(|records| records.texts("label", column));
+    let found: BTreeSet<&str> = train?.iter().chain(validation?).map(|label| &**label).collect();
+    if found.len() < 2 {
+        let detail = format!(
+            "`{}` is the only label in column {column}; at least two are needed",
+            Vec::from_iter(found).concat()
+        );
+        return Err(DataError::of_records(splits.train.file(), detail));
+    }
+    Ok(found.into_iter().map(str::to_owned).collect())
 }
 
 /// The spans of the training split, by their words.
@@ -197,7 +276,7 @@ impl<'a> Dictionary<'a> {
     fn of(data: &'a Tagging) -> Self {
         let mut counts: HashMap<&[String], BTreeMap<String, usize>> = HashMap::new();
         let scheme = data.scheme();
-        for Sentence { tokens, labels } in &data.train {
+        for Sentence { tokens, labels, .. } in &data.train {
             for (range, kind) in scheme.spans(labels.iter().map(|&label| data.labels[label].as_str())) {
                 *counts.entry(&tokens[range]).or_default().entry(kind).or_default() += 1;
             }
@@ -364,6 +443,7 @@ mod tests {
         Sentence {
             tokens: tokens.into_iter().map(str::to_owned).collect(),
             labels: labels.into_iter().map(|label| label.parse().unwrap()).collect(),
+            label: None,
         }
     }
 
@@ -390,6 +470,26 @@ mod tests {
         assert_eq!(accuracies(&Tagging { validation: split("run/2 set/1 unheard/1"), ..data() }), [0.0, 1.0]);
         let tied = Tagging { train: vec![sentence("a/2 a/1")], validation: split("a/1 b/1"), ..data() };
         assert_eq!(accuracies(&tied), [1.0, 1.0], "ties go to the first label");
+    }
+
+    #[test]
+    fn labels_of_sentences_are_scored_by_hand_computed_shares() {
+        let labeled = |text: &str, label| Sentence { label: Some(label), ..sentence(text) };
+        let train = vec![labeled("play/0 jazz/1", 0), labeled("will/0 it/0 rain/2", 1), labeled("play/0 rock/1", 0)];
+        let validation = vec![labeled("play/0 it/0", 0), labeled("rain/2", 1), labeled("jazz/1", 1)];
+        let data =
+            Tagging { sentence_labels: ["Music", "Weather"].map(str::to_owned).to_vec(), train, validation, ..data() };
+        let mut scores = Scores::default();
+        // Right, right with a wrong tag, wrong.
+        let predicted = [(0, &[0, 0][..]), (1, &[1]), (0, &[1])];
+        let actual: Vec<(usize, &[usize])> =
+            data.validation.iter().map(|sentence| (sentence.label.unwrap(), sentence.labels.as_slice())).collect();
+        add_label_scores(&mut scores, &actual, predicted.into_iter());
+        assert_eq!((scores.get(LABEL_ACCURACY), scores.get(EXACT_MATCH)), (Some(2.0 / 3.0), Some(1.0 / 3.0)));
+        let (name, found) = data.baselines(Split::Validation).pop().unwrap();
+        assert_eq!((name, found.all.get(LABEL_ACCURACY), found.all.examples), ("naive Bayes", Some(2.0 / 3.0), 3));
+        let other = Tagging { train: vec![labeled("play/0 jazz/1", 1)], ..data.clone() };
+        assert_ne!(Tagging { train: data.train[..1].to_vec(), ..data.clone() }.digest(), other.digest());
     }
 
     #[test]
@@ -431,6 +531,7 @@ mod tests {
                 data.validation = vec![Sentence {
                     tokens: [first.tokens, second.tokens].concat(),
                     labels: [first.labels, second.labels].concat(),
+                    label: None,
                 }];
             }),
         ];

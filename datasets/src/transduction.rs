@@ -23,7 +23,7 @@ pub static DATA: DataSpec = DataSpec {
     fields: &[],
     default_format: Some("pairs"),
     default_split: SplitRule::SYSTEMATIC,
-    split_rules: &["systematic", "shuffle", "rows", "every"],
+    split_rules: &["systematic", "folds", "shuffle", "rows", "every"],
     split_note: "whole pairs are assigned to splits",
 };
 

@@ -23,7 +23,7 @@ use seqzoo_tasks::tagging::SentenceTagger;
 mod generation;
 
 pub use generation::{GeneratedText, Sampling};
-pub use seqzoo_tasks::classification::Prediction;
+pub use seqzoo_tasks::Prediction;
 pub use seqzoo_tasks::{Examples, Output, PredictError, Predictor, TextOptions};
 
 /// A trained model, loaded from a checkpoint.

@@ -5,6 +5,7 @@ mod encoder_decoder;
 mod forecaster;
 mod language_model;
 mod relation;
+mod series_classifier;
 mod tagger;
 
 pub use classifier::{Classifier, ClassifierShape};
@@ -12,7 +13,8 @@ pub use encoder_decoder::{EncodedSource, EncoderDecoder, EncoderDecoderShape, Ge
 pub use forecaster::{BackboneShape, ForecastHead, Forecaster, ForecasterShape};
 pub use language_model::{LanguageModel, LanguageModelOutput, LanguageModelShape, LanguageModelStream};
 pub use relation::{RelationClassifier, RelationShape};
-pub use tagger::{Tagger, TaggerInput, TaggerShape};
+pub use series_classifier::{SeriesClassifier, SeriesClassifierShape};
+pub use tagger::{Tagger, TaggerInput, TaggerOutput, TaggerShape, TaggerTargets};
 
 use burn::module::Module;
 use burn::nn::Embedding;
@@ -35,6 +37,7 @@ pub(crate) const NAMES: &[&[FieldNames]] = &[
     forecaster::NAMES,
     language_model::NAMES,
     relation::NAMES,
+    series_classifier::NAMES,
     tagger::NAMES,
 ];
 

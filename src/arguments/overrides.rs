@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use clap::Args;
+use seqzoo_datasets::split_rule::SplitRule;
 use seqzoo_datasets::table;
 use seqzoo_run::settings::{Override, Settings, unknown_variables};
 
@@ -74,6 +75,12 @@ impl Overrides {
         }
         let overrides = self.of(&settings, data.table())?;
         Ok(settings.with_overrides(&overrides)?)
+    }
+
+    /// These flags with a split rule, in place of the recipe's.
+    pub fn with_split(mut self, rule: &SplitRule) -> Self {
+        self.sets.push(("data.split".to_owned(), rule.to_inline()));
+        self
     }
 
     /// The flags as given, for a printed command.
@@ -159,6 +166,7 @@ impl Overrides {
         ];
         if let (None, Some((origin, _)), Ok(task)) =
             (&settings.recipe.data.split, splits.into_iter().find(|(_, given)| *given), settings.recipe.task())
+            && !self.sets.iter().any(|(field, _)| field == "data.split")
         {
             flag(origin, "data.split", task.data.default_split.to_inline());
         }

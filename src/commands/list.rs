@@ -122,8 +122,10 @@ impl List {
         }
         for kind in kinds {
             writeln!(out, "{}", kind.name())?;
-            for (name, summary) in kind.items() {
-                writeln!(out, "  {name:<17} {summary}")?;
+            let items = kind.items();
+            let width = items.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0).max(17);
+            for (name, summary) in items {
+                writeln!(out, "  {name:<width$} {summary}")?;
             }
             if kind == Kind::Models {
                 writeln!(out, "{MODEL_NAMES}")?;

@@ -1,5 +1,6 @@
 //! `seqzoo train`; longer than other commands because of its options.
 
+mod folds;
 mod messages;
 mod range;
 mod signals;
@@ -45,6 +46,14 @@ pub struct Train {
     /// learning rate for each model.
     #[arg(long, conflicts_with_all = ["resume", "out", "max_steps", "max_time", "suggest_clip"])]
     find_learning_rate: bool,
+    /// Cross-validate: divide the training files into N parts, train once for each part as the validation split, and print means and
+    /// standard deviations. With --out, an interrupted cross-validation is resumed.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(2..),
+          conflicts_with_all = ["resume", "max_steps", "max_time", "find_learning_rate", "suggest_clip", "validation", "test"])]
+    folds: Option<u16>,
+    /// Repeat the cross-validation with other random parts.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=1000), requires = "folds")]
+    repeats: u64,
     /// After training, suggest a clipping threshold from the gradient norms that occurred.
     #[arg(long)]
     suggest_clip: bool,
@@ -84,6 +93,8 @@ impl Train {
             max_steps: None,
             max_time: None,
             find_learning_rate: false,
+            folds: None,
+            repeats: 1,
             suggest_clip: false,
             resume: None,
             out,
@@ -96,6 +107,9 @@ impl Train {
         if self.find_learning_rate {
             let recipe = self.recipe.as_deref().expect("--find-learning-rate conflicts with --resume");
             return range::run(recipe, &self.overrides, &self.data, &self.backend);
+        }
+        if let Some(folds) = self.folds {
+            return folds::run(self, folds.into());
         }
         let Trained { run, failed, data, device } = self.train()?;
         let recipe = &run.environment.settings.recipe;

@@ -3,6 +3,7 @@
 mod architecture; // ARCHITECTURE.md against the code
 mod errors; // bad input: message, exit code, nothing overwritten
 mod inputs; // input texts, files and runs
+mod labels; // labels and tags, relations, series, cross-validation
 mod listings; // list, describe, help
 mod own_data; // recipes with a [data] section of the user's own
 mod resume; // signals, limits, damaged checkpoints

@@ -17,6 +17,7 @@ pub(super) static FORMAT: Format = Format {
         ("no_digits", "whether a digit or a control character in a text is an error"),
     ],
     suffixes: &[],
+    is_by_folder: false,
     roles: &[],
     is_first_line: |_| false,
     read,

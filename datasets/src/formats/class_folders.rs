@@ -19,6 +19,7 @@ pub(super) static FORMAT: Format = Format {
         "labels by folder name, if they differ from it: { neg = \"negative\", pos = \"positive\" }",
     )],
     suffixes: &[],
+    is_by_folder: false,
     roles: &[],
     is_first_line: |_| false,
     read,

@@ -21,6 +21,7 @@ pub(super) static FORMAT: Format = Format {
         ("comment", "the beginning of lines to skip, such as \"# \""),
     ],
     suffixes: &["conll", "bio", "iob", "iob2", "bioes"],
+    is_by_folder: false,
     roles: &[("tokens", "1"), ("tags", LAST)],
     is_first_line: |_| false,
     read,

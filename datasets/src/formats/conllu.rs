@@ -12,6 +12,7 @@ pub(super) static FORMAT: Format = Format {
     columns: "id, form, lemma, upos, xpos, feats, head, deprel, deps, misc: one item per word",
     options: &[],
     suffixes: &["conllu"],
+    is_by_folder: false,
     roles: &[("tokens", "form"), ("tags", "upos")],
     is_first_line: |line| line.starts_with("# sent_id") || crate::conllu::is_row(line) == Some(true),
     read,

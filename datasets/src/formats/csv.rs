@@ -20,6 +20,7 @@ pub(super) static FORMAT: Format = Format {
         ("quotes", "whether \" quotes fields (default), rather than being an ordinary character"),
     ],
     suffixes: &["csv", "tsv"],
+    is_by_folder: false,
     roles: &[],
     is_first_line: |_| false,
     read,

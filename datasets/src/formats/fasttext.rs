@@ -14,6 +14,7 @@ pub(super) static FORMAT: Format = Format {
     columns: "text, label (the first one), labels (a list)",
     options: &[("prefix", "the beginning of a label; \"__label__\" by default")],
     suffixes: &[],
+    is_by_folder: false,
     roles: &[],
     is_first_line: |line| line.starts_with(PREFIX),
     read,

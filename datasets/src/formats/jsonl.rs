@@ -18,6 +18,7 @@ pub(super) static FORMAT: Format = Format {
     columns: "the keys of the objects; a key of a nested object is `outer.inner`",
     options: &[],
     suffixes: &["jsonl", "ndjson"],
+    is_by_folder: false,
     roles: &[],
     is_first_line: |line| line.starts_with('{'),
     read,

@@ -19,6 +19,7 @@ pub(super) static FORMAT: Format = Format {
         ("classes", "labels by their name in the file, if they differ from it: { 0 = \"negative\", 1 = \"positive\" }"),
     ],
     suffixes: &[],
+    is_by_folder: false,
     roles: &[],
     is_first_line: |_| false,
     read,

@@ -14,6 +14,7 @@ pub(super) static FORMAT: Format = Format {
     columns: "source, target",
     options: &[("separator", "the text between source and target; by default a tab")],
     suffixes: &["pairs"],
+    is_by_folder: false,
     roles: &[],
     is_first_line: |_| false,
     read,

@@ -12,6 +12,7 @@ pub(super) static FORMAT: Format = Format {
     columns: "text",
     options: &[],
     suffixes: &[],
+    is_by_folder: false,
     roles: &[],
     is_first_line: |_| false,
     read,

@@ -13,14 +13,16 @@ use crate::data_spec::DataSpec;
 use crate::generators;
 use crate::reading::variants;
 use crate::records::Split;
+use crate::relations::{self, Relations};
 use crate::series::{self, Series, Standardization};
+use crate::signals::{self, Signals};
 use crate::splits::Splits;
 use crate::tagging::{self, Sentence, Tagging};
 use crate::transduction::{self, Transduction};
 
 /// What the tasks of this crate read.
-const SPECS: [&DataSpec; 5] =
-    [&classification::DATA, &tagging::DATA, &corpus::DATA, &transduction::DATA, &series::DATA];
+const SPECS: [&DataSpec; 6] =
+    [&classification::DATA, &signals::DATA, &tagging::DATA, &corpus::DATA, &transduction::DATA, &series::DATA];
 
 /// The only specification that columns fit.
 fn spec(columns: &Columns) -> Option<&'static DataSpec> {
@@ -44,6 +46,7 @@ fn load<T>(name: &str, dir: &Path, convert: fn(&Splits) -> Result<T, DataError>)
 fn shown(splits: &Splits) -> Result<String, DataError> {
     match spec(&splits.columns).unwrap().task {
         "classification" => Classification::from_records(splits).map(|data| format!("{data:?}")),
+        "series-classification" => Signals::from_records(splits).map(|data| format!("{data:?}")),
         "tagging" => Tagging::from_records(splits).map(|data| format!("{data:?}")),
         "language-model" => Corpus::from_records(splits).map(|data| format!("{data:?}")),
         "forecasting" => Series::from_records(splits).map(|data| format!("{data:?}")),
@@ -289,10 +292,66 @@ fn splits_of_tagged_sentences_are_files_and_errors_name_the_line() {
     assert_eq!(data, tagged(&folder));
     assert!(data.labels.len() == 17 && data.labels.is_sorted());
     let tokens = ["Dogs", "bark", "."].map(str::to_owned).to_vec();
-    assert_eq!(data.train, [Sentence { tokens, labels: vec![7, 15, 12] }]);
+    assert_eq!(data.train, [Sentence { tokens, labels: vec![7, 15, 12], label: None }]);
     assert_eq!((data.validation.len(), data.validation[0].labels[0], data.test.len()), (1, 6, 0));
     put("test", &conllu(&[("Yes", "INTJ")]));
     assert_eq!(tagged(dir.path()).test, data.validation);
+}
+
+#[test]
+fn requests_have_slots_and_an_intent() {
+    let dir = tempfile::tempdir().unwrap();
+    for split in ["train", "valid"] {
+        write(dir.path(), &format!("snips/{split}/seq.in"), "play some jazz \nrate it 5\n");
+        write(dir.path(), &format!("snips/{split}/seq.out"), "O O B-genre \nO O B-rating\n");
+        write(dir.path(), &format!("snips/{split}/label"), "PlayMusic\nRateBook\n");
+    }
+    let data = load("snips", dir.path(), Tagging::from_records).unwrap();
+    assert_eq!((data.labels.len(), data.sentence_labels.len()), (3, 2));
+    let tokens = ["play", "some", "jazz"].map(str::to_owned).to_vec();
+    assert_eq!(data.train[0], Sentence { tokens, labels: vec![2, 2, 0], label: Some(0) });
+    write(dir.path(), "snips/valid/label", "PlayMusic\n");
+    assert!(failure("snips", dir.path()).contains("valid/label, line 1: the file ends here, but seq.in has 2 lines"));
+}
+
+#[test]
+fn speakers_and_digits_are_series() {
+    let dir = tempfile::tempdir().unwrap();
+    let header = "@problemName x\n@classLabel true 1 2\n@data\n";
+    let rows = |label: u8| (0..10).map(|row| format!("{row},1:2,3:{label}\n")).collect::<String>();
+    let path = "japanese_vowels/JapaneseVowels_TRAIN.ts";
+    write(dir.path(), path, format!("{header}{}{}", rows(1), rows(2)));
+    let vowels = load("japanese-vowels", dir.path(), Signals::from_records).unwrap();
+    assert_eq!((vowels.channels, vowels.train.len(), vowels.validation.len()), (2, 16, 4));
+
+    let images = [&[0, 0, 8, 3, 0, 0, 0, 60, 0, 0, 0, 28, 0, 0, 0, 28][..], &[255; 60 * 28 * 28]].concat();
+    let labels: Vec<u8> = [0, 0, 8, 1, 0, 0, 0, 60].into_iter().chain((0..60).map(|index| index % 2)).collect();
+    for (what, bytes) in [("images-idx3", images), ("labels-idx1", labels)] {
+        write(dir.path(), &format!("mnist/train-{what}-ubyte.gz"), variants::gzip(&bytes));
+    }
+    let digits = load("mnist", dir.path(), Signals::from_records).unwrap();
+    assert_eq!((digits.channels, digits.train[0].signal.len(), digits.labels.len()), (28, 28, 2));
+    assert_eq!((digits.train.len() + digits.validation.len(), digits.validation.len()), (60, 6));
+}
+
+#[test]
+fn relations_have_two_marked_entities() {
+    let dir = tempfile::tempdir().unwrap();
+    let record = |row: usize| {
+        format!("{row}\t\"The <e1>key</e1> {row} of the <e2>door</e2>.\"\r\nPart({})\r\nComment:\r\n\r\n", row % 2)
+    };
+    let path = "semeval2010_task8/TRAIN_FILE.TXT";
+    write(dir.path(), path, (1..=20).map(record).collect::<String>());
+    let loaded = |dir: &Path| Dataset::named("semeval-2010-8").unwrap().load(dir, &relations::DATA);
+    let Relations(data) = Relations::from_records(&loaded(dir.path()).unwrap()).unwrap();
+    assert_eq!((data.labels.len(), data.train.len(), data.validation.len()), (2, 16, 4));
+    write(
+        dir.path(),
+        path,
+        format!("{}1\t\"No <e1>mark</e1>\"\r\nOther\r\n", (1..=20).map(record).collect::<String>()),
+    );
+    let error = Relations::from_records(&loaded(dir.path()).unwrap()).unwrap_err().to_string();
+    assert!(error.contains("TRAIN_FILE.TXT, line 81: no <e2>; mark both entities once"), "{error}");
 }
 
 fn corpus(name: &str, dir: &Path) -> Corpus {

@@ -55,18 +55,27 @@ impl Input {
         (folder.rsplit('/').next().unwrap_or(folder), file)
     }
 
+    /// The path of the folder that it is in; may be empty.
+    pub(crate) fn folder(&self) -> &str {
+        self.path.rsplit_once('/').map_or("", |(folder, _)| folder)
+    }
+
+    /// The bytes of the file, decompressed.
+    pub(crate) fn bytes(&self) -> Result<Box<dyn BufRead + '_>, DataError> {
+        Ok(match &self.content {
+            Content::File(path) => open(path)?,
+            Content::Member(bytes) => {
+                decompressed(&bytes[..]).map_err(|error| DataError::damaged(&self.name, error))?
+            }
+        })
+    }
+
     /// The lines of the file.
     ///
     /// # Errors
     /// As [`Lines::open`].
     pub fn lines(&self) -> Result<Lines<'_>, DataError> {
-        let bytes: Box<dyn BufRead + '_> = match &self.content {
-            Content::File(path) => open(path)?,
-            Content::Member(bytes) => {
-                decompressed(&bytes[..]).map_err(|error| DataError::damaged(&self.name, error))?
-            }
-        };
-        let lines = Lines::new(&self.name, bytes)?;
+        let lines = Lines::new(&self.name, self.bytes()?)?;
         Ok(if self.latin_1 { lines.latin_1() } else { lines })
     }
 

@@ -8,9 +8,10 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use seqzoo_kernels::{Execution, Lengths};
 use seqzoo_random::{Key, Purpose};
 
-use super::{Network, table};
+use super::{Network, embed, table};
 use crate::dropout_key::DropoutKey;
-use crate::invalid_shape::{InvalidShape, expect_valid, positive};
+use crate::invalid_shape::{InvalidShape, expect_valid, positive, probability};
+use crate::layers::dropout::dropout;
 use crate::layers::{Linear, Pooling, SequencePooling, Stack, StackShape};
 use crate::names::{FieldNames, names};
 
@@ -18,8 +19,8 @@ use crate::names::{FieldNames, names};
 /// sequence, linear layer.
 ///
 /// ```text
-/// h = stack(E[token_1] … E[token_length])
-/// logits = [mean_{t ∈ first} h_t ; mean_{t ∈ second} h_t ; max_t h_t] W + b
+/// h = stack(dropout(E[token_1] … E[token_length]))
+/// logits = dropout([mean_{t ∈ first} h_t ; mean_{t ∈ second} h_t ; max_t h_t]) W + b
 /// ```
 ///
 /// Tokens are `[batch, time]`, `h` is `[batch, time, output_size]`, `W` is `[3 · output_size, labels]`, logits are
@@ -34,7 +35,7 @@ use crate::names::{FieldNames, names};
 /// use seqzoo_models::networks::{RelationClassifier, RelationShape};
 ///
 /// let stack = StackShape::plain(Architecture::BiRnn, 8, vec![16]);
-/// let shape = RelationShape { vocabulary: 100, stack, labels: 4 };
+/// let shape = RelationShape { vocabulary: 100, stack, labels: 4, dropout: 0.5, embedding_dropout: 0.0 };
 /// let classifier = RelationClassifier::new(shape, 1, &Device::flex());
 /// let tokens = Tensor::<2, Int>::from_data([[5, 9, 2, 7, 4]], &Device::flex());
 /// assert_eq!(classifier.forward(tokens, &[5], &[[0..2, 4..5]], None).dims(), [1, 4]);
@@ -45,6 +46,8 @@ pub struct RelationClassifier {
     stack: Stack,
     pooling: SequencePooling,
     output: Linear,
+    dropout: f64,
+    embedding_dropout: f64,
 }
 
 /// Names of parameters in checkpoints.
@@ -60,17 +63,23 @@ pub struct RelationShape {
     pub stack: StackShape,
     /// Number of relations.
     pub labels: usize,
+    /// Dropout rate of the embeddings and of the input of the output layer.
+    pub dropout: f64,
+    /// Embedding dropout rate: share of the vocabulary dropped in training.
+    pub embedding_dropout: f64,
 }
 
 impl RelationShape {
     /// Checks the shape.
     ///
     /// # Errors
-    /// The first invalid field: `vocabulary`, `labels`, or a field of the stack.
+    /// The first invalid field: `vocabulary`, `labels`, a dropout rate, or a field of the stack.
     pub fn check(&self) -> Result<(), InvalidShape> {
         self.stack.check().map_err(|error| error.within("stack"))?;
         positive("vocabulary", self.vocabulary)?;
-        positive("labels", self.labels)
+        positive("labels", self.labels)?;
+        probability("dropout", self.dropout)?;
+        probability("embedding_dropout", self.embedding_dropout)
     }
 }
 
@@ -81,7 +90,7 @@ impl RelationClassifier {
     /// If [`RelationShape::check`] fails.
     pub fn new(shape: RelationShape, seed: u64, device: &Device) -> Self {
         expect_valid(shape.check());
-        let RelationShape { vocabulary, stack, labels } = shape;
+        let RelationShape { vocabulary, stack, labels, dropout, embedding_dropout } = shape;
         let key = Key::new(seed, Purpose::Weights);
         let features = stack.output_size();
         Self {
@@ -89,6 +98,8 @@ impl RelationClassifier {
             stack: Stack::new(stack, key.with_first(1), device),
             pooling: SequencePooling::new(Pooling::Max, features, key.with_first(3), device),
             output: Linear::new(3 * features, labels, 0.0, key.with_first(2), device),
+            dropout,
+            embedding_dropout,
         }
     }
 
@@ -106,9 +117,11 @@ impl RelationClassifier {
         spans: &[[Range<usize>; 2]],
         dropout_key: impl Into<DropoutKey>,
     ) -> Tensor<2> {
-        let lengths = lengths.into();
+        let (lengths, dropout_key) = (lengths.into(), dropout_key.into());
         let directions = self.stack.shape().architecture.directions();
-        let outputs = self.stack.forward(self.embedding.forward(tokens), &lengths, None, dropout_key).outputs;
+        let input = embed(&self.embedding, tokens, self.embedding_dropout, &dropout_key);
+        let input = dropout(input, self.dropout, dropout_key.offset(2));
+        let outputs = self.stack.forward(input, &lengths, None, &dropout_key).outputs;
         let [batch, time, features] = outputs.dims();
         let is_valid = |(spans, &length): (&[Range<usize>; 2], &usize)| {
             spans.iter().all(|span| !span.is_empty() && span.end <= length)
@@ -124,7 +137,8 @@ impl RelationClassifier {
         let shares = Tensor::<3>::from_data(shares, (&outputs.device(), outputs.dtype()));
         let means = shares.matmul(outputs.clone()).reshape([batch, 2 * features]);
         let whole = self.pooling.forward(outputs, lengths, directions);
-        self.output.forward(Tensor::cat(vec![means, whole], 1))
+        let features = dropout(Tensor::cat(vec![means, whole], 1), self.dropout, dropout_key.offset(3));
+        self.output.forward(features)
     }
 }
 

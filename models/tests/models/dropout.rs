@@ -154,6 +154,7 @@ proptest! {
                 character_encoder: Some(character_encoder),
                 labels: 3,
                 crf: false,
+                sentence: None,
                 dropout,
                 embedding_dropout,
             };

@@ -7,7 +7,8 @@ use seqzoo_models::Architecture;
 use seqzoo_models::layers::{AttentionScore, CharacterEncoderShape, PerceptronShape, Pooling, Skip, Stack, StackShape};
 use seqzoo_models::networks::{
     BackboneShape, Classifier, ClassifierShape, EncoderDecoder, EncoderDecoderShape, ForecastHead, Forecaster,
-    ForecasterShape, LanguageModel, LanguageModelShape, RelationClassifier, RelationShape, Tagger, TaggerShape,
+    ForecasterShape, LanguageModel, LanguageModelShape, RelationClassifier, RelationShape, SeriesClassifier,
+    SeriesClassifierShape, Tagger, TaggerShape,
 };
 use seqzoo_models::parameter_path::{ParameterPath, declared_name};
 
@@ -69,11 +70,16 @@ fn classifiers(device: &Device) -> Vec<String> {
         dropout: 0.0,
         embedding_dropout: 0.0,
     };
-    let relation = RelationShape { vocabulary: 7, stack: stack(Architecture::Gru), labels: 5 };
+    let stack_of_gru = stack(Architecture::Gru);
+    let relation =
+        RelationShape { vocabulary: 7, stack: stack_of_gru, labels: 5, dropout: 0.0, embedding_dropout: 0.0 };
+    let series =
+        SeriesClassifierShape { stack: stack(Architecture::Gru), pooling: Pooling::Last, labels: 5, dropout: 0.0 };
     vec![
         listing("classifier", &Classifier::new(shape(Pooling::Last), 1, device)),
         listing("classifier, attention", &Classifier::new(shape(Pooling::Attention), 1, device)),
         listing("relation classifier", &RelationClassifier::new(relation, 1, device)),
+        listing("series classifier", &SeriesClassifier::new(series, 1, device)),
     ]
 }
 
@@ -85,6 +91,7 @@ fn taggers(device: &Device) -> Vec<String> {
         stack: stack(Architecture::Gru),
         labels: 5,
         crf: false,
+        sentence: None,
         dropout: 0.0,
         embedding_dropout: 0.0,
     };
@@ -95,9 +102,11 @@ fn taggers(device: &Device) -> Vec<String> {
         crf: true,
         ..shape.clone()
     };
+    let with_label = TaggerShape { sentence: Some((4, Pooling::Attention)), ..shape.clone() };
     vec![
         listing("tagger", &Tagger::new(shape, 1, device)),
         listing("tagger, characters and CRF", &Tagger::new(with_characters, 1, device)),
+        listing("tagger, label of the sentence", &Tagger::new(with_label, 1, device)),
     ]
 }
 

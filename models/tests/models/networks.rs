@@ -3,10 +3,10 @@
 use burn::tensor::{DType, Tensor};
 use seqzoo_kernels::devices;
 use seqzoo_models::Architecture;
-use seqzoo_models::layers::{CharacterEncoderShape, Skip, StackShape, WordCharacters};
+use seqzoo_models::layers::{CharacterEncoderShape, Pooling, Skip, StackShape, WordCharacters};
 use seqzoo_models::networks::{
     BackboneShape, ForecastHead, Forecaster, ForecasterShape, LanguageModel, LanguageModelShape, RelationClassifier,
-    RelationShape, Tagger, TaggerInput, TaggerShape,
+    RelationShape, Tagger, TaggerInput, TaggerShape, TaggerTargets,
 };
 
 use crate::support::{
@@ -17,14 +17,17 @@ use crate::support::{
 fn padding_changes_no_loss_and_no_gradient_of_a_tagger() {
     for (_, device) in devices() {
         let device = device.autodiff();
-        for crf in [false, true] {
+        for (crf, sentence) in [(false, None), (true, None), (true, Some((2, Pooling::Mean)))] {
             let character_encoder = CharacterEncoderShape { characters: 5, stack: bilstm(2) };
-            let shape = TaggerShape { character_encoder: Some(character_encoder), stack: bilstm(10), crf, ..tagger() };
+            let character_encoder = Some(character_encoder);
+            let shape = TaggerShape { character_encoder, stack: bilstm(10), crf, sentence, ..tagger() };
             let tagger = Tagger::new(shape, 1, &device);
             let rows = [vec![2, 3, 4, 5], vec![6, 7]];
             let labels = [vec![0, 2, 1, 1], vec![2, 0]];
+            let of_sentences = if sentence.is_some() { &[1, 0][..] } else { &[] };
+            let targets = TaggerTargets { tokens: &labels, sentences: of_sentences };
             let words = [vec![1, 2, 3], vec![4], vec![1, 1]];
-            let sentences = |time: usize, padding: i32| TaggerInput {
+            let input = |time: usize, padding: i32| TaggerInput {
                 tokens: tokens(&rows, time, padding, &device),
                 lengths: vec![4, 2],
                 characters: Some(WordCharacters {
@@ -34,7 +37,7 @@ fn padding_changes_no_loss_and_no_gradient_of_a_tagger() {
                 }),
             };
             let at = |time: usize, padding: i32| {
-                let loss = tagger.loss(&sentences(time, padding), &labels, None);
+                let loss = tagger.loss(&input(time, padding), targets, None);
                 (values(loss.clone()), gradients(&tagger, &loss.backward()))
             };
             let (exact, gradients) = at(4, 0);
@@ -43,10 +46,16 @@ fn padding_changes_no_loss_and_no_gradient_of_a_tagger() {
             for (name, gradient) in &gradients {
                 assert!(difference(&padded_gradients[name], gradient) < 1e-4, "{name}");
             }
-            let (decoded, loss) = tagger.decode(&sentences(7, 8), Some(&labels));
-            assert_eq!(decoded, tagger.decode(&sentences(4, 0), None).0);
-            assert!((loss.unwrap() - f64::from(exact[0])).abs() < 1e-5);
-            assert_eq!(decoded.iter().map(Vec::len).collect::<Vec<_>>(), [4, 2]);
+            let decoded = tagger.decode(&input(7, 8), Some(targets));
+            let unpadded = tagger.decode(&input(4, 0), None);
+            assert_eq!(decoded.labels, unpadded.labels);
+            assert!((decoded.loss.unwrap() - f64::from(exact[0])).abs() < 1e-5);
+            assert_eq!(decoded.labels.iter().map(Vec::len).collect::<Vec<_>>(), [4, 2]);
+            assert_eq!(decoded.sentences.len(), of_sentences.len());
+            for (padded, exact) in decoded.sentences.iter().zip(&unpadded.sentences) {
+                assert!(difference(padded, exact) < 1e-5);
+                assert!((exact.iter().map(|log| log.exp()).sum::<f32>() - 1.0).abs() < 1e-5);
+            }
         }
     }
 }
@@ -154,7 +163,7 @@ fn forecasts_have_their_shape_and_positive_deviations() {
 #[test]
 fn relations_depend_on_the_spans_but_not_on_padding() {
     for (_, device) in devices() {
-        let shape = RelationShape { vocabulary: 9, stack: bilstm(4), labels: 3 };
+        let shape = RelationShape { vocabulary: 9, stack: bilstm(4), labels: 3, dropout: 0.0, embedding_dropout: 0.0 };
         let classifier = RelationClassifier::new(shape, 1, &device);
         let rows = [vec![1, 2, 3, 4, 5], vec![6, 7, 8]];
         let scores = |time: usize, spans: &[[std::ops::Range<usize>; 2]]| {

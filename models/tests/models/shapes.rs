@@ -38,7 +38,7 @@ fn invalid_shapes_are_refused_by_field() {
         dropout: 0.0,
         embedding_dropout: 0.0,
     };
-    let relation = RelationShape { vocabulary: 9, stack: gru(), labels: 2 };
+    let relation = RelationShape { vocabulary: 9, stack: gru(), labels: 2, dropout: 0.0, embedding_dropout: 0.0 };
     let rates = |zoneout| RegularizationRates { zoneout, ..RegularizationRates::default() };
     let valid = [
         tagger.check(),

@@ -138,6 +138,7 @@ pub(crate) fn tagger() -> TaggerShape {
         stack: bilstm(4),
         labels: 3,
         crf: false,
+        sentence: None,
         dropout: 0.0,
         embedding_dropout: 0.0,
     }

@@ -8,7 +8,7 @@ use seqzoo_datasets::formats::Format as DataFormat;
 use seqzoo_datasets::reading::{Line, Lines, STANDARD_INPUT};
 use seqzoo_datasets::records::Column;
 use seqzoo_inference::{Model, PredictError, TextOptions};
-use seqzoo_tasks::tagging::tagged;
+use seqzoo_tasks::tagging;
 use serde_json::json;
 
 use super::{Format, InputFormat, Predict};
@@ -48,7 +48,7 @@ impl Predict {
         let mut failed = Failed::default();
         match is_conllu {
             true => self.sentences(model, path, lines, &mut failed)?,
-            false => self.lines(model, lines, path == Path::new(STANDARD_INPUT), &mut failed)?,
+            false => self.lines(model, path, lines, &mut failed)?,
         }
         match failed {
             Failed { count: 0, .. } => Ok(()),
@@ -60,43 +60,52 @@ impl Predict {
     fn lines(
         &self,
         model: &Model,
+        path: &Path,
         lines: impl Iterator<Item = Result<Line, DataError>>,
-        is_input: bool,
         failed: &mut Failed,
     ) -> Result<(), Failure> {
         // Standard input may be interactive.
-        let size = if is_input { 1 } else { BATCH_SIZE };
+        let (size, name) = match path == Path::new(STANDARD_INPUT) {
+            true => (1, "standard input".to_owned()),
+            false => (BATCH_SIZE, path.display().to_string()),
+        };
         let mut lines = lines.peekable();
         while lines.peek().is_some() {
-            let batch: Vec<Result<String, DataError>> =
-                lines.by_ref().take(size).map(|line| line.map(|line| line.text)).collect();
-            let texts: Vec<&str> = batch.iter().flatten().map(String::as_str).collect();
+            let batch: Vec<Result<Line, DataError>> = lines.by_ref().take(size).collect();
+            let texts: Vec<&str> = batch.iter().flatten().map(|line| line.text.as_str()).collect();
             let mut predictions = self.predictions(model, &texts)?.into_iter();
             for line in &batch {
                 match line {
                     Err(error) => self.print(&self.failed(error, failed))?,
-                    Ok(_) => self.print(&predictions.next().expect("one per text"))?,
+                    Ok(line) => match predictions.next().expect("one per text") {
+                        Ok(prediction) => self.print(&prediction)?,
+                        Err(error) => {
+                            let error = format!("{name}, line {}: {error}", line.number);
+                            self.print(&self.failed(&error, failed))?;
+                        }
+                    },
                 }
             }
         }
         Ok(())
     }
 
-    /// The printed prediction of each text; that of a text without tokens is empty.
-    fn predictions(&self, model: &Model, texts: &[&str]) -> Result<Vec<String>, PredictError> {
+    /// The printed prediction of each text, or why there is none; that of a text without tokens is empty.
+    fn predictions(&self, model: &Model, texts: &[&str]) -> Result<Vec<Result<String, PredictError>>, PredictError> {
         if self.format() != Format::Conll {
             let options = TextOptions { beams: self.beam.into() };
             match model.predictor().predict(texts, options) {
                 Ok(outputs) => {
-                    return Ok(texts.iter().zip(outputs).map(|(text, output)| self.output(text, output)).collect());
+                    return Ok(texts.iter().zip(outputs).map(|(text, output)| Ok(self.output(text, output))).collect());
                 }
-                Err(PredictError::Empty { .. }) => {}
+                Err(error) if error.is_of_one_text() => {}
                 Err(error) => return Err(error),
             }
         }
         let one = |text: &&str| match self.prediction(model, text, text) {
-            Err(PredictError::Empty { .. }) => Ok(self.empty(model, text)),
-            prediction => prediction,
+            Err(PredictError::Empty { .. }) => Ok(Ok(self.empty(model, text))),
+            Err(error) if error.is_of_one_text() => Ok(Err(error)),
+            prediction => prediction.map(Ok),
         };
         texts.iter().map(one).collect()
     }
@@ -105,16 +114,16 @@ impl Predict {
     fn column_of(&self, model: &Model, path: &Path) -> Result<Option<Column>, Failure> {
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
         let named = name.filter(|_| self.input_format.is_none()).and_then(|name| DataFormat::of_name(&name));
-        let is_tagger = model.tagger().is_ok();
-        let tabular = ["csv", "jsonl"];
-        let Some(format) = named.filter(|format| tabular.contains(&format.name) || is_tagger && format.name == "conll")
-        else {
-            return Ok(None);
+        // The task predicts from the first role.
+        let role = model.recipe.task()?.data.roles[0].name;
+        let of_role: &[&str] = match role {
+            "tokens" => &["conll"],
+            "series" => &["series", "ts"],
+            _ => &[],
         };
-        let role = match model.transducer() {
-            Ok(_) => "source",
-            Err(_) if is_tagger => "tokens",
-            Err(_) => "text",
+        let is_table = |format: &&DataFormat| ["csv", "jsonl"].contains(&format.name) && role != "series";
+        let Some(format) = named.filter(|format| is_table(format) || of_role.contains(&format.name)) else {
+            return Ok(None);
         };
         let name = self.column.as_deref().or(model.recipe.data.columns.get(role));
         let read = format.read_column(path, role, name);
@@ -131,16 +140,24 @@ impl Predict {
             Column::Text(texts) => {
                 let texts: Vec<&str> = texts.iter().map(|text| &**text).collect();
                 for batch in texts.chunks(BATCH_SIZE) {
-                    self.predictions(model, batch)?.iter().try_for_each(|line| self.print(line))?;
+                    let lines = self.predictions(model, batch)?.into_iter().collect::<Result<Vec<_>, _>>()?;
+                    lines.iter().try_for_each(|line| self.print(line))?;
                 }
                 Ok(())
             }
             Column::Lists(lists) => {
                 for batch in lists.chunks(BATCH_SIZE) {
-                    let labels = model.tagger()?.predict_tags(batch)?;
-                    let lines =
-                        batch.iter().zip(&labels).map(|(tokens, labels)| self.output("", tagged(tokens, labels)));
-                    lines.into_iter().try_for_each(|line| self.print(&line))?;
+                    let outputs = model.tagger()?.outputs(batch)?;
+                    outputs.into_iter().try_for_each(|output| self.print(&self.output("", output)))?;
+                }
+                Ok(())
+            }
+            Column::Series(series) => {
+                let texts: Vec<String> = series.iter().map(|series| series.to_string()).collect();
+                for batch in texts.chunks(BATCH_SIZE) {
+                    let texts: Vec<&str> = batch.iter().map(String::as_str).collect();
+                    let outputs = model.predictor().predict(&texts, TextOptions::default())?;
+                    outputs.into_iter().try_for_each(|output| self.print(&self.output("", output)))?;
                 }
                 Ok(())
             }
@@ -166,15 +183,15 @@ impl Predict {
             let batch: Vec<Result<Sentence, DataError>> = sentences.by_ref().take(batch_size).collect();
             let forms = |sentence: &Sentence| sentence.forms().into_iter().map(str::to_owned).collect();
             let tokens: Vec<Vec<String>> = batch.iter().flatten().map(forms).collect();
-            let mut labeled = tokens.iter().zip(model.tagger()?.predict_tags(&tokens)?);
+            let mut predicted = tokens.iter().zip(model.tagger()?.predict_all(&tokens)?);
             for sentence in &batch {
                 let output = match sentence {
                     Err(error) => self.failed(error, failed),
                     Ok(sentence) => {
-                        let (tokens, labels) = labeled.next().expect("each sentence was labeled");
+                        let (tokens, predicted) = predicted.next().expect("each sentence was labeled");
                         match self.format() {
-                            Format::Conll => sentence.with_tags(&labels),
-                            Format::Table | Format::Json => self.output("", tagged(tokens, &labels)),
+                            Format::Conll => sentence.with_tags(&predicted.0),
+                            Format::Table | Format::Json => self.output("", tagging::output(tokens, &predicted)),
                         }
                     }
                 };
@@ -193,7 +210,7 @@ impl Predict {
     }
 
     /// The printed error of an unreadable input, which is counted.
-    fn failed(&self, error: &DataError, failed: &mut Failed) -> String {
+    fn failed(&self, error: &dyn std::fmt::Display, failed: &mut Failed) -> String {
         let message = error.to_string();
         let output = match self.format() {
             Format::Table => format!("error: {message}\n"),

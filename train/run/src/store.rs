@@ -59,6 +59,23 @@ impl RunStore {
         Ok(run)
     }
 
+    /// Creates the first free folder `<root>/<name>-<number>`, for several runs.
+    ///
+    /// # Errors
+    /// If it cannot be created.
+    pub fn create_folder(&self, name: &str) -> Result<PathBuf, FolderError> {
+        fs::create_dir_all(&self.root).map_err(|source| FolderError::Io { path: self.root.clone(), source })?;
+        for number in 1u32.. {
+            let path = self.root.join(format!("{name}-{number}"));
+            match fs::create_dir(&path) {
+                Ok(()) => return Ok(path),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(source) => return Err(FolderError::Io { path, source }),
+            }
+        }
+        unreachable!("a folder has fewer than 2^32 entries")
+    }
+
     /// Finds a run by its path, by its name under the root, by a unique prefix of that name, or as `last`: the most recently started
     /// run, including those registered from elsewhere. A folder of that name is `./last`.
     ///

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use toml::Table;
 
 use crate::{Command, DynTrainingTask, Examples, InvalidValue, Item, ModelSpec, Prepared, Task, fields, open, resolve};
-pub use predict::{Prediction, TextClassifier, most_probable};
+pub use predict::TextClassifier;
 pub use settings::Settings;
 pub use training::ClassificationTraining;
 

@@ -23,6 +23,7 @@ use serde::Serialize;
 use serde::de::{DeserializeOwned, Error as _};
 use toml::{Table, Value};
 
+mod classes;
 pub mod fields;
 mod inspection;
 mod invalid_value;
@@ -32,6 +33,7 @@ mod spec;
 mod trained;
 mod training;
 
+pub use classes::{Prediction, most_probable};
 use fields::Field;
 pub use inspection::Item;
 pub use invalid_value::InvalidValue;
@@ -50,7 +52,7 @@ macro_rules! tasks {
     };
 }
 
-tasks![classification, tagging, language_model, seq2seq, forecasting];
+tasks![classification, relations, series_classification, tagging, language_model, seq2seq, forecasting];
 
 /// The key of a recipe's `[task]` section whose value is the name of the task.
 pub const KIND: &str = "kind";

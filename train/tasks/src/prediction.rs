@@ -120,6 +120,30 @@ pub enum PredictError {
         /// Labels of the model.
         known: Vec<String>,
     },
+    /// The entities of a text are not marked.
+    #[error("{detail}")]
+    NotMarked {
+        /// Index of the text in the input.
+        index: usize,
+        /// The missing or repeated marker.
+        detail: String,
+    },
+    /// A text is not a series.
+    #[error("not a series: {detail}; expected values separated by commas, channels by colons, as in `0.5,0.7:1,2`")]
+    InvalidSeries {
+        /// Index of the text in the input.
+        index: usize,
+        /// The reason.
+        detail: String,
+    },
+    /// A series has another number of channels.
+    #[error("this model needs series of {needed} channels, but the data have {found}")]
+    ChannelMismatch {
+        /// Channels of the model.
+        needed: usize,
+        /// Channels of the data.
+        found: usize,
+    },
     /// A series does not have the model's columns.
     #[error("the columns do not match: this model needs {needed}, in this order")]
     ColumnMismatch {
@@ -143,6 +167,16 @@ pub enum PredictError {
     /// The examples are those of another task.
     #[error("the data are not those of the model's task")]
     KindMismatch,
+}
+
+impl PredictError {
+    /// Whether the reason is a single text, so that other texts can be predicted.
+    pub fn is_of_one_text(&self) -> bool {
+        matches!(
+            self,
+            Self::Empty { .. } | Self::NotMarked { .. } | Self::InvalidSeries { .. } | Self::ChannelMismatch { .. }
+        )
+    }
 }
 
 /// The index of each of these labels, which examples use, among those of a model; labels that no example uses need not be known.

@@ -1,4 +1,4 @@
-//! Sequence tagging: one label per token of a sentence.
+//! Sequence tagging: one label per token of a sentence, and possibly one of the whole sentence.
 
 mod examples;
 mod predict;
@@ -23,15 +23,24 @@ use serde::{Deserialize, Serialize};
 use toml::Table;
 
 use crate::{Command, DynTrainingTask, Examples, InvalidValue, Item, ModelSpec, Prepared, Task, fields, open, resolve};
-pub use predict::{SentenceTagger, tagged};
+pub use predict::{SentenceTagger, TaggedSentence, output};
 pub use settings::Settings;
 pub use training::TaggingTraining;
 
-/// Sequence tagging: one label per token of a sentence.
+/// Sequence tagging: one label per token of a sentence, and possibly one of the whole sentence.
 pub static TASK: Task = Task {
     data: &tagging::DATA,
     summary: "one label per token of a sentence",
-    metrics: &[Metric::ACCURACY, Metric::MACRO_F1, spans::F1, spans::PRECISION, spans::RECALL, Metric::LOSS],
+    metrics: &[
+        Metric::ACCURACY,
+        Metric::MACRO_F1,
+        spans::F1,
+        spans::PRECISION,
+        spans::RECALL,
+        tagging::LABEL_ACCURACY,
+        tagging::EXACT_MATCH,
+        Metric::LOSS,
+    ],
     command: Command::Predict,
     shared: &["min_count", "max_vocabulary", "max_tokens"],
     resolve: resolve::<Settings>,
@@ -87,6 +96,9 @@ pub struct Codec {
     pub characters: Vocabulary,
     /// Names of the labels.
     pub labels: Vec<String>,
+    /// Names of the labels of sentences; none if sentences have no label.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sentence_labels: Vec<String>,
 }
 
 /// A sentence encoded as ids.
@@ -96,6 +108,8 @@ struct Encoded {
     /// Character ids of each word.
     characters: Vec<Vec<u32>>,
     labels: Vec<usize>,
+    /// Label of the sentence, if sentences have one.
+    label: Option<usize>,
 }
 
 impl Codec {
@@ -111,10 +125,11 @@ impl Codec {
             words: Vocabulary::build(words, min_count, max_vocabulary),
             characters: Vocabulary::build(characters, 1, max_vocabulary),
             labels: data.labels.clone(),
+            sentence_labels: data.sentence_labels.clone(),
         }
     }
 
-    fn encode(&self, tokens: &[String], labels: &[usize]) -> Encoded {
+    fn encode(&self, tokens: &[String], labels: &[usize], label: Option<usize>) -> Encoded {
         let tokens: Vec<_> = tokens.iter().map(|token| self.cleaning.apply_to_token(token)).collect();
         let characters = |token: &Cow<str>| {
             let known = token.chars().take(MAX_CHARACTERS).map(|c| self.characters.id(c.encode_utf8(&mut [0; 4])));
@@ -126,6 +141,7 @@ impl Codec {
             words: tokens.iter().map(|token| self.words.id(&token.to_lowercase())).collect(),
             characters: tokens.iter().map(characters).collect(),
             labels: labels.to_vec(),
+            label,
         }
     }
 
@@ -154,6 +170,7 @@ impl Codec {
             stack: spec.stack(embedding_size + characters),
             labels: self.labels.len(),
             crf: settings.crf,
+            sentence: Some((self.sentence_labels.len(), settings.pooling)).filter(|(labels, _)| *labels > 0),
             dropout: spec.dropout.output,
             embedding_dropout: spec.dropout.embedding,
         }

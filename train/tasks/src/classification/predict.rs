@@ -2,34 +2,15 @@
 
 use burn::module::Module;
 use burn::tensor::Device;
-use burn::tensor::activation::log_softmax;
-use seqzoo_datasets::batch::{self, BatchLimits};
 use seqzoo_datasets::classification::{Classification, Example, Split};
-use seqzoo_datasets::scores::{ConfusionMatrix, Evaluation, Metric, Scores};
+use seqzoo_datasets::scores::Evaluation;
 use seqzoo_datasets::text::Tokenization;
 use seqzoo_models::networks::Classifier;
-use seqzoo_models::parameters::Array;
-use serde_json::{Map, Value, json};
 
 use super::{Codec, examples};
+use crate::classes::{self, Prediction};
 use crate::prediction::label_indices;
-use crate::{
-    Examples, Output, PredictError, Predictor, TextOptions, TrainedModel, evaluation_limits, examples_as, pad_rows,
-};
-
-/// Batches for evaluation and prediction.
-const EVALUATION: BatchLimits = evaluation_limits(128);
-
-/// Predicted label of a text.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Prediction {
-    /// Name of the most probable label.
-    pub label: String,
-    /// Its probability.
-    pub probability: f64,
-    /// All labels with their probabilities, in the dataset's order.
-    pub probabilities: Vec<(String, f64)>,
-}
+use crate::{Examples, Output, PredictError, Predictor, TextOptions, TrainedModel, examples_as, pad_rows};
 
 /// A trained text classifier with its codec.
 ///
@@ -91,14 +72,8 @@ impl TextClassifier {
             return Err(PredictError::Empty { index });
         }
         let rows: Vec<&[u32]> = rows.iter().map(Vec::as_slice).collect();
-        let prediction = |row: Vec<f32>| {
-            let probability = |log: &f32| f64::from(*log).exp();
-            let labels = self.labels().iter().cloned();
-            let probabilities: Vec<_> = labels.zip(row.iter().map(probability)).collect();
-            let (label, probability) = probabilities[most_probable(&row)].clone();
-            Prediction { label, probability, probabilities }
-        };
-        Ok(self.log_probabilities(&rows).into_iter().map(prediction).collect())
+        let rows = self.log_probabilities(&rows);
+        Ok(rows.iter().map(|row| Prediction::new(self.labels(), row)).collect())
     }
 
     /// Metrics on examples, each of which must have a token.
@@ -108,27 +83,12 @@ impl TextClassifier {
         let predictions = self.log_probabilities(&rows);
         let labels: Vec<usize> = examples.iter().map(|example| example.label).collect();
         let groups = examples.iter().map(|example| &*example.groups);
-        let pairs = labels.iter().zip(&predictions).map(|(&label, row)| (label, most_probable(row)));
-        let confusion = ConfusionMatrix::from_pairs(self.labels(), pairs);
-        Evaluation::by_group(groups, |indices| score(self.labels(), &predictions, &labels, indices))
-            .with_confusion(confusion)
+        classes::evaluate(self.labels(), &predictions, &labels, groups)
     }
 
     /// Log probabilities of the labels for each row of token ids, none of which may be empty.
     pub fn log_probabilities(&self, rows: &[&[u32]]) -> Vec<Vec<f32>> {
         log_probabilities(&self.network, rows, &self.device, &|| false).expect("never stopped")
-    }
-}
-
-impl From<Prediction> for Output {
-    fn from(prediction: Prediction) -> Self {
-        let Prediction { label, probability, probabilities } = prediction;
-        let each: Map<String, Value> =
-            probabilities.into_iter().map(|(label, probability)| (label, json!(probability))).collect();
-        let line = format!("{label:<10} {probability:.4}");
-        let json =
-            [("label", json!(label)), ("probability", json!(probability)), ("probabilities", Value::Object(each))];
-        Self::new(line, json)
     }
 }
 
@@ -156,32 +116,11 @@ impl Predictor for TextClassifier {
     }
 
     fn empty_output(&self) -> Output {
-        let json = [("label", Value::Null), ("probability", Value::Null), ("probabilities", json!({}))];
-        Output::new(String::new(), json)
+        classes::empty_output()
     }
 }
 
-/// Index of the most probable label; the first of equal ones.
-pub fn most_probable(row: &[f32]) -> usize {
-    (1..row.len()).fold(0, |best, label| if row[label] > row[best] { label } else { best })
-}
-
-/// Metrics on the examples with the given indices.
-pub(super) fn score(
-    names: &[String],
-    log_probabilities: &[Vec<f32>],
-    labels: &[usize],
-    indices: &mut dyn Iterator<Item = usize>,
-) -> Scores {
-    let indices: Vec<usize> = indices.collect();
-    let pairs = indices.iter().map(|&index| (labels[index], most_probable(&log_probabilities[index])));
-    let mut scores = ConfusionMatrix::from_pairs(names, pairs).scores();
-    let loss: f64 = indices.iter().map(|&index| -f64::from(log_probabilities[index][labels[index]])).sum();
-    scores.insert(Metric::LOSS, loss / indices.len().max(1) as f64);
-    scores
-}
-
-/// Log probabilities in the order of `rows`, computed in batches of similar length; `None` if stopped.
+/// Log probabilities of rows of token ids, in their order; `None` if stopped.
 pub(super) fn log_probabilities(
     network: &Classifier,
     rows: &[&[u32]],
@@ -189,16 +128,9 @@ pub(super) fn log_probabilities(
     stop: &dyn Fn() -> bool,
 ) -> Option<Vec<Vec<f32>>> {
     let lengths: Vec<usize> = rows.iter().map(|row| row.len()).collect();
-    let mut all = vec![Vec::new(); rows.len()];
-    for batch in batch::sorted(&lengths, &lengths, EVALUATION) {
-        if stop() {
-            return None;
-        }
+    let logits = |batch: &[usize]| {
         let (tokens, lengths) = pad_rows(batch.iter().map(|&index| rows[index]), device);
-        let logits = network.forward(tokens, &lengths, None);
-        let labels = logits.dims()[1];
-        let values = Array::of(log_softmax(logits, 1)).values;
-        batch.iter().zip(values.chunks_exact(labels)).for_each(|(&index, row)| all[index] = row.to_vec());
-    }
-    Some(all)
+        network.forward(tokens, &lengths, None)
+    };
+    classes::log_probabilities(&lengths, logits, stop)
 }

@@ -1,7 +1,6 @@
 //! Training of text classifiers.
 
-use burn::tensor::activation::log_softmax;
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::Device;
 use seqzoo_datasets::batch;
 use seqzoo_datasets::classification::{Classification, Example};
 use seqzoo_datasets::scores::Scores;
@@ -9,8 +8,9 @@ use seqzoo_datasets::text::{Encoder, Vocabulary};
 use seqzoo_models::InvalidShape;
 use seqzoo_models::networks::Classifier;
 
-use super::predict::{log_probabilities, score};
+use super::predict::log_probabilities;
 use super::{Codec, Settings};
+use crate::classes;
 use crate::{BatchLoss, Codec as _, Files, ModelSpec, RecurrentState, StepKeys, TrainingTask, pad_rows};
 
 /// An encoded text.
@@ -73,10 +73,8 @@ impl TrainingTask for ClassificationTraining {
         device: &Device,
     ) -> BatchLoss {
         let (tokens, lengths) = pad_rows(batch.iter().map(|&index| self.train[index].tokens.as_slice()), device);
-        let labels: Vec<i32> = batch.iter().map(|&index| self.train[index].label as i32).collect();
-        let labels = Tensor::<2, Int>::from_data(TensorData::new(labels, [batch.len(), 1]), device);
         let logits = network.forward(tokens, &lengths, keys.dropout(batch));
-        let loss = log_softmax(logits, 1).gather(1, labels).mean().neg();
+        let loss = classes::loss(logits, batch.iter().map(|&index| self.train[index].label));
         BatchLoss { loss, weight: batch.len() as f64, tokens: lengths.iter().sum(), recurrent_state: None }
     }
 
@@ -84,7 +82,7 @@ impl TrainingTask for ClassificationTraining {
         let rows: Vec<&[u32]> = self.validation.iter().map(|example| example.tokens.as_slice()).collect();
         let labels: Vec<usize> = self.validation.iter().map(|example| example.label).collect();
         let predictions = log_probabilities(network, &rows, device, stop)?;
-        Some(score(&self.codec.labels, &predictions, &labels, &mut (0..labels.len())))
+        Some(classes::score(&self.codec.labels, &predictions, &labels, &mut (0..labels.len())))
     }
 
     fn files(&self) -> Files {

@@ -5,14 +5,15 @@ use std::collections::HashMap;
 use burn::tensor::Device;
 use seqzoo_datasets::batch::{self, BatchLimits};
 use seqzoo_datasets::classification::Split;
-use seqzoo_datasets::scores::{ConfusionMatrix, Evaluation, Group, Metric, group};
+use seqzoo_datasets::scores::{ConfusionMatrix, Evaluation, Group, Metric, Scores, group};
 use seqzoo_datasets::spans::{self, Scheme};
 use seqzoo_datasets::tagging::{self, Sentence, Tagging};
 use seqzoo_models::layers::WordCharacters;
-use seqzoo_models::networks::{Tagger, TaggerInput};
-use serde_json::json;
+use seqzoo_models::networks::{Tagger, TaggerInput, TaggerTargets};
+use serde_json::{Value, json};
 
 use super::{Codec, Encoded};
+use crate::classes::most_probable;
 use crate::prediction::label_indices;
 use crate::{
     Examples, Output, PredictError, Predictor, TextOptions, TrainedModel, evaluation_limits, examples_as, pad_rows,
@@ -33,7 +34,7 @@ const EVALUATION: BatchLimits = evaluation_limits(128);
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let (device, labels) = (Device::flex(), ["DET", "NOUN"].map(str::to_owned).to_vec());
 /// let tokens = ["the", "film"].map(str::to_owned).to_vec();
-/// let train = vec![Sentence { tokens: tokens.clone(), labels: vec![0, 1] }];
+/// let train = vec![Sentence { tokens: tokens.clone(), labels: vec![0, 1], label: None }];
 /// let data = Tagging { labels, train, ..Tagging::default() };
 /// let spec = ModelSpec::new("bigru-8+crf", &TASK, Default::default())?;
 /// let training = data.training(&spec)?;
@@ -53,20 +54,46 @@ impl SentenceTagger {
         if let Some(index) = tokens.iter().position(Vec::is_empty) {
             return Err(PredictError::Empty { index });
         }
-        let rows: Vec<Encoded> = tokens.iter().map(|tokens| self.codec.encode(tokens, &[])).collect();
+        Ok(self.predict_all(tokens)?.into_iter().map(|(tags, _)| tags).collect())
+    }
+
+    /// Predicted labels of the tokens of each sentence, and the label of the sentence with its probability, if the model has any.
+    /// Batching changes results only by rounding.
+    ///
+    /// # Errors
+    /// If a sentence has no token.
+    pub fn predict_all(&self, tokens: &[Vec<String>]) -> Result<Vec<TaggedSentence<'_>>, PredictError> {
+        if let Some(index) = tokens.iter().position(Vec::is_empty) {
+            return Err(PredictError::Empty { index });
+        }
+        let rows: Vec<Encoded> = tokens.iter().map(|tokens| self.codec.encode(tokens, &[], None)).collect();
         let rows: Vec<&Encoded> = rows.iter().collect();
-        let (predictions, _) = predict(&self.network, &rows, false, &self.device, &|| false).expect("never stopped");
-        let name = |label: usize| self.codec.labels[label].as_str();
-        Ok(predictions.into_iter().map(|predicted| predicted.into_iter().map(name).collect()).collect())
+        let predicted = predict(&self.network, &rows, false, &self.device, &|| false).expect("never stopped");
+        let Codec { labels, sentence_labels, .. } = &self.codec;
+        let tags = |tags: Vec<usize>| tags.into_iter().map(|label| labels[label].as_str()).collect();
+        let best = |row: &Vec<f32>| {
+            let best = most_probable(row);
+            (!row.is_empty()).then(|| (sentence_labels[best].as_str(), f64::from(row[best]).exp()))
+        };
+        Ok(predicted.tags.into_iter().zip(&predicted.sentences).map(|(row, label)| (tags(row), best(label))).collect())
+    }
+
+    /// As [`SentenceTagger::predict_all`], in printable form.
+    ///
+    /// # Errors
+    /// If a sentence has no token.
+    pub fn outputs(&self, tokens: &[Vec<String>]) -> Result<Vec<Output>, PredictError> {
+        let predicted = self.predict_all(tokens)?;
+        Ok(tokens.iter().zip(&predicted).map(|(tokens, predicted)| output(tokens, predicted)).collect())
     }
 
     /// Metrics on the tokens of sentences, grouped by known and unknown words, and on spans, grouped by type.
     pub fn evaluate_sentences(&self, sentences: &[Sentence]) -> Evaluation {
-        let rows: Vec<Encoded> =
-            sentences.iter().map(|sentence| self.codec.encode(&sentence.tokens, &sentence.labels)).collect();
+        let encode = |sentence: &Sentence| self.codec.encode(&sentence.tokens, &sentence.labels, sentence.label);
+        let rows: Vec<Encoded> = sentences.iter().map(encode).collect();
         let rows: Vec<&Encoded> = rows.iter().collect();
-        let (predictions, loss) = predict(&self.network, &rows, true, &self.device, &|| false).expect("never stopped");
-        let of_sentences = rows.iter().map(|row| row.labels.as_slice()).zip(predictions.iter().map(Vec::as_slice));
+        let predicted = predict(&self.network, &rows, true, &self.device, &|| false).expect("never stopped");
+        let of_sentences = predicted.pairs(&rows);
         let pairs: Vec<(usize, usize)> =
             of_sentences.clone().flat_map(|(actual, predicted)| pairs(actual, predicted)).collect();
         let of_word = |token: &String| -> Vec<Group> {
@@ -80,8 +107,7 @@ impl SentenceTagger {
             ConfusionMatrix::from_pairs(names, indices.map(|i| pairs[i])).scores()
         };
         let mut evaluation = Evaluation::by_group(groups.iter().map(Vec::as_slice), score);
-        evaluation.all = Tagging::scores(names, of_sentences.clone());
-        evaluation.all.insert(Metric::LOSS, loss);
+        evaluation.all = predicted.scores(names, &rows);
         let scheme = Scheme::of(names.iter().map(String::as_str));
         if scheme.has_prefixes() {
             let tags = |labels: &[usize]| labels.iter().map(|&label| names[label].as_str()).collect::<Vec<_>>();
@@ -101,9 +127,12 @@ impl Predictor for SentenceTagger {
         // The labels of other data may be others, or in another order.
         let used = sentences.iter().flat_map(|sentence| sentence.labels.iter().copied());
         let indices = label_indices(&data.labels, used, &self.codec.labels)?;
+        let of_sentences = sentences.iter().filter_map(|sentence| sentence.label);
+        let sentence_indices = label_indices(&data.sentence_labels, of_sentences, &self.codec.sentence_labels)?;
         let own = |sentence: &Sentence| Sentence {
             tokens: sentence.tokens.clone(),
             labels: sentence.labels.iter().map(|&label| indices[label]).collect(),
+            label: sentence.label.map(|label| sentence_indices[label]),
         };
         let with_tokens: Vec<Sentence> =
             sentences.iter().filter(|sentence| !sentence.tokens.is_empty()).map(own).collect();
@@ -120,17 +149,43 @@ impl Predictor for SentenceTagger {
 
     fn predict(&self, texts: &[&str], _: TextOptions) -> Result<Vec<Output>, PredictError> {
         let tokens: Vec<Vec<String>> = texts.iter().map(|text| tagging::tokenize(text)).collect();
-        let labels = self.predict_tags(&tokens)?;
-        Ok(tokens.iter().zip(&labels).map(|(tokens, labels)| tagged(tokens, labels)).collect())
+        self.outputs(&tokens)
     }
 
     fn empty_output(&self) -> Output {
-        tagged(&[], &[])
+        let empty = tagged(&[], &[]);
+        match self.codec.sentence_labels.is_empty() {
+            true => empty,
+            false => labeled(empty, Value::Null, Value::Null),
+        }
     }
 }
 
-/// The output for a sentence: `token/LABEL` pairs separated by spaces.
-pub fn tagged(tokens: &[String], labels: &[&str]) -> Output {
+/// The labels of the tokens of a sentence, and its own with its probability.
+pub type TaggedSentence<'a> = (Vec<&'a str>, Option<(&'a str, f64)>);
+
+/// The output for a sentence: `token/LABEL` pairs separated by spaces, after the label of the sentence.
+pub fn output(tokens: &[String], (tags, label): &TaggedSentence<'_>) -> Output {
+    let output = tagged(tokens, tags);
+    match *label {
+        None => output,
+        Some((label, probability)) => labeled(output, json!(label), json!(probability)),
+    }
+}
+
+/// An output with the label of the sentence, in front of its tokens.
+fn labeled(output: Output, label: Value, probability: Value) -> Output {
+    let line = match label.as_str() {
+        Some(label) => format!("{label}: {}", output.line),
+        None => output.line,
+    };
+    let mut json = serde_json::Map::from_iter([("label".to_owned(), label), ("probability".to_owned(), probability)]);
+    json.extend(output.json);
+    Output { line, json, ..output }
+}
+
+/// `token/LABEL` pairs separated by spaces.
+fn tagged(tokens: &[String], labels: &[&str]) -> Output {
     let pairs: Vec<String> = tokens.iter().zip(labels).map(|(token, label)| format!("{token}/{label}")).collect();
     let json = [("tokens", json!(tokens)), ("labels", json!(labels))];
     Output { shows_input: true, ..Output::new(pairs.join(" "), json) }
@@ -166,28 +221,79 @@ pub(super) fn sentences(rows: &[&Encoded], device: &Device) -> TaggerInput {
     }
 }
 
-/// Predicted labels of each row and, if `with_loss`, the mean loss per token; `None` if stopped.
+/// The true labels of a batch.
+pub(super) struct Targets {
+    pub(super) tokens: Vec<Vec<usize>>,
+    sentences: Vec<usize>,
+}
+
+impl Targets {
+    pub(super) fn of(rows: &[&Encoded]) -> Self {
+        Self {
+            tokens: rows.iter().map(|row| row.labels.clone()).collect(),
+            sentences: rows.iter().filter_map(|row| row.label).collect(),
+        }
+    }
+
+    pub(super) fn borrowed(&self) -> TaggerTargets<'_> {
+        TaggerTargets { tokens: &self.tokens, sentences: &self.sentences }
+    }
+}
+
+/// Predictions for sentences.
+pub(super) struct Predicted {
+    /// Labels of the tokens of each sentence.
+    tags: Vec<Vec<usize>>,
+    /// Log probabilities of the labels of each sentence; empty rows if there are none.
+    sentences: Vec<Vec<f32>>,
+    /// Mean loss, if it was requested.
+    loss: f64,
+}
+
+impl Predicted {
+    /// The actual and the predicted labels of each sentence.
+    fn pairs<'a>(&'a self, rows: &'a [&Encoded]) -> impl Iterator<Item = (&'a [usize], &'a [usize])> + Clone {
+        rows.iter().map(|row| row.labels.as_slice()).zip(self.tags.iter().map(Vec::as_slice))
+    }
+
+    /// Metrics on the sentences that were predicted.
+    pub(super) fn scores(&self, names: &[String], rows: &[&Encoded]) -> Scores {
+        let mut scores = Tagging::scores(names, self.pairs(rows));
+        let actual: Vec<(usize, &[usize])> =
+            rows.iter().filter_map(|row| Some((row.label?, row.labels.as_slice()))).collect();
+        if !actual.is_empty() {
+            let predicted =
+                self.sentences.iter().map(|row| most_probable(row)).zip(self.tags.iter().map(Vec::as_slice));
+            tagging::add_label_scores(&mut scores, &actual, predicted);
+        }
+        scores.insert(Metric::LOSS, self.loss);
+        scores
+    }
+}
+
+/// Predicted labels of each row and, if `with_loss`, the mean loss; `None` if stopped.
 pub(super) fn predict(
     network: &Tagger,
     rows: &[&Encoded],
     with_loss: bool,
     device: &Device,
     stop: &dyn Fn() -> bool,
-) -> Option<(Vec<Vec<usize>>, f64)> {
+) -> Option<Predicted> {
     let lengths: Vec<usize> = rows.iter().map(|row| row.words.len()).collect();
-    let mut all = vec![Vec::new(); rows.len()];
+    let (mut tags, mut sentence_labels) = (vec![Vec::new(); rows.len()], vec![Vec::new(); rows.len()]);
     let (mut sum, mut tokens) = (0.0, 0);
     for batch in batch::sorted(&lengths, &lengths, EVALUATION) {
         if stop() {
             return None;
         }
         let rows: Vec<&Encoded> = batch.iter().map(|&index| rows[index]).collect();
-        let labels: Vec<Vec<usize>> = rows.iter().map(|row| row.labels.clone()).collect();
-        let (predictions, loss) = network.decode(&sentences(&rows, device), with_loss.then_some(&labels[..]));
+        let targets = Targets::of(&rows);
+        let output = network.decode(&sentences(&rows, device), with_loss.then(|| targets.borrowed()));
         let count: usize = rows.iter().map(|row| row.words.len()).sum();
-        sum += loss.unwrap_or(0.0) * count as f64;
+        sum += output.loss.unwrap_or(0.0) * count as f64;
         tokens += count;
-        batch.iter().zip(predictions).for_each(|(&index, predicted)| all[index] = predicted);
+        batch.iter().zip(output.labels).for_each(|(&index, predicted)| tags[index] = predicted);
+        batch.iter().zip(output.sentences).for_each(|(&index, predicted)| sentence_labels[index] = predicted);
     }
-    Some((all, sum / tokens.max(1) as f64))
+    Some(Predicted { tags, sentences: sentence_labels, loss: sum / tokens.max(1) as f64 })
 }

@@ -1,6 +1,7 @@
 //! Settings of sequence tagging.
 
 use schemars::JsonSchema;
+use seqzoo_models::layers::Pooling;
 use serde::{Deserialize, Serialize};
 
 use crate::MAX_HIDDEN;
@@ -31,6 +32,8 @@ pub struct Settings {
     pub character_hidden_size: usize,
     /// Whether the output layer is a linear-chain conditional random field (CRF) instead of a softmax; `+crf` in a model's name sets it.
     pub crf: bool,
+    /// Pooling of the recurrent outputs over time for the label of the sentence, if the data have one (`data.columns.label`).
+    pub pooling: Pooling,
 }
 
 impl Default for Settings {
@@ -43,6 +46,7 @@ impl Default for Settings {
             character_embedding_size: 32,
             character_hidden_size: 0,
             crf: false,
+            pooling: Pooling::Max,
         }
     }
 }

@@ -2,12 +2,12 @@
 
 use burn::tensor::Device;
 use seqzoo_datasets::batch;
-use seqzoo_datasets::scores::{Metric, Scores};
+use seqzoo_datasets::scores::Scores;
 use seqzoo_datasets::tagging::{Sentence, Tagging};
 use seqzoo_models::InvalidShape;
 use seqzoo_models::networks::Tagger;
 
-use super::predict::{predict, sentences};
+use super::predict::{Targets, predict, sentences};
 use super::{Codec, Encoded, Settings};
 use crate::{BatchLoss, Codec as _, Files, ModelSpec, RecurrentState, StepKeys, TrainingTask};
 
@@ -31,7 +31,7 @@ impl TaggingTraining {
         let Settings { max_tokens, .. } = spec.settings();
         let encode = |sentence: &Sentence, most: usize| {
             let length = most.min(sentence.tokens.len());
-            codec.encode(&sentence.tokens[..length], &sentence.labels[..length])
+            codec.encode(&sentence.tokens[..length], &sentence.labels[..length], sentence.label)
         };
         let [train, validation] = [&data.train, &data.validation]
             .map(|sentences| sentences.iter().filter(|sentence| !sentence.tokens.is_empty()));
@@ -63,19 +63,16 @@ impl TrainingTask for TaggingTraining {
         device: &Device,
     ) -> BatchLoss {
         let rows: Vec<&Encoded> = batch.iter().map(|&index| &self.train[index]).collect();
-        let labels: Vec<Vec<usize>> = rows.iter().map(|row| row.labels.clone()).collect();
-        let tokens = labels.iter().map(Vec::len).sum();
-        let loss = network.loss(&sentences(&rows, device), &labels, keys.dropout(batch));
+        let targets = Targets::of(&rows);
+        let tokens = targets.tokens.iter().map(Vec::len).sum();
+        let loss = network.loss(&sentences(&rows, device), targets.borrowed(), keys.dropout(batch));
         BatchLoss { loss, weight: tokens as f64, tokens, recurrent_state: None }
     }
 
     fn validate(&self, network: &Tagger, device: &Device, stop: &dyn Fn() -> bool) -> Option<Scores> {
         let rows: Vec<&Encoded> = self.validation.iter().collect();
-        let (predictions, loss) = predict(network, &rows, true, device, stop)?;
-        let pairs = rows.iter().map(|row| row.labels.as_slice()).zip(predictions.iter().map(Vec::as_slice));
-        let mut scores = Tagging::scores(&self.codec.labels, pairs);
-        scores.insert(Metric::LOSS, loss);
-        Some(scores)
+        let predicted = predict(network, &rows, true, device, stop)?;
+        Some(predicted.scores(&self.codec.labels, &rows))
     }
 
     fn files(&self) -> Files {

@@ -1,0 +1,190 @@
+//! `seqzoo train --folds`: cross-validation.
+
+use std::io::Write;
+use std::path::Path;
+
+use comfy_table::{CellAlignment, Table};
+use seqzoo_datasets::classification::Split;
+use seqzoo_datasets::split_rule::SplitRule;
+use seqzoo_run::recipe::Recipe;
+use serde_json::{Map, Value, json};
+
+use super::{Train, evaluate_run};
+use crate::arguments::runs;
+use crate::failure::{Failure, STORAGE, USAGE};
+use crate::report::table_style;
+use crate::say::{flag, muted, number, quoted, say};
+
+/// File of the results, in the folder of the cross-validation.
+const RESULTS: &str = "folds.json";
+
+/// Metrics of the models and baselines on one held-out part.
+struct Held {
+    repeat: u64,
+    fold: usize,
+    report: Value,
+}
+
+/// Trains the recipe once for each part of the data, which is then the validation split, and prints means over all parts.
+pub fn run(train: &Train, folds: usize) -> Result<(), Failure> {
+    let recipe = train.recipe.as_deref().expect("--folds conflicts with --resume");
+    if train.data.has_validation() {
+        let message = "--folds holds out parts of --data, but --validation-data names the validation split; \
+                       remove one of the two";
+        return Err(Failure::new(USAGE, message));
+    }
+    let settings = train.overrides.settings(recipe, &train.data)?;
+    let group = settings.recipe.data.split.as_ref().and_then(SplitRule::group).map(str::to_owned);
+    let rule = |fold: usize, repeat: u64| SplitRule::Folds { folds, fold, seed: repeat, group: group.clone() };
+    // Errors and notes of the data, before anything is written.
+    let first = train.overrides.clone().with_split(&rule(1, 0)).settings(recipe, &train.data)?;
+    train.data.load(&first.recipe)?;
+    let out = match &train.out {
+        Some(out) => out.clone(),
+        None => runs().create_folder(&format!("{}-folds", settings.name))?,
+    };
+    std::fs::create_dir_all(&out).map_err(|error| unwritable(&out, &error))?;
+    let flags = format!("{}{}{}", train.overrides.flag(), train.data.flag(), train.backend.flag());
+    let repeats = if train.repeats > 1 { format!(" --repeats {}", train.repeats) } else { String::new() };
+    let resume = format!("seqzoo train {} --folds {folds}{repeats}{flags}{}", quoted(recipe), flag("--out", &out));
+    say(format_args!("cross-validation in {}; if interrupted, resume with `{resume}`", out.display()));
+    let mut all = Vec::new();
+    for repeat in 0..train.repeats {
+        for fold in 1..=folds {
+            let held = one(train, &out, &rule(fold, repeat), (repeat, fold))?;
+            say(format_args!("{}: {}", held.label(train.repeats), summary(&held, &settings.recipe)));
+            all.push(held);
+        }
+    }
+    let recipe = &settings.recipe;
+    let results = results(&all, recipe, folds, train.repeats);
+    let path = out.join(RESULTS);
+    let text = serde_json::to_string_pretty(&results).expect("made of strings and numbers");
+    std::fs::write(&path, text).map_err(|error| unwritable(&path, &error))?;
+    let mut stdout = std::io::stdout().lock();
+    writeln!(stdout, "{}", table(&results, recipe))?;
+    writeln!(
+        stdout,
+        "mean ± standard deviation over {} held-out parts; all values are in {}",
+        all.len(),
+        path.display()
+    )?;
+    Ok(())
+}
+
+fn unwritable(path: &Path, error: &std::io::Error) -> Failure {
+    Failure::new(STORAGE, format!("{}: {error}", path.display()))
+}
+
+/// Trains one fold, or resumes it, and evaluates its models on the part that is held out.
+fn one(train: &Train, out: &Path, rule: &SplitRule, (repeat, fold): (u64, usize)) -> Result<Held, Failure> {
+    let recipe = train.recipe.clone().expect("--folds conflicts with --resume");
+    let name = if train.repeats == 1 { format!("fold-{fold}") } else { format!("repeat-{}-fold-{fold}", repeat + 1) };
+    let path = out.join(name);
+    let overrides = train.overrides.clone().with_split(rule);
+    let own = Train::of(recipe, None, overrides, train.data.clone(), train.backend.clone());
+    let own = match path.exists() {
+        true => Train { recipe: None, resume: Some(path.to_string_lossy().into_owned()), ..own },
+        false => Train { out: Some(path), ..own },
+    };
+    let report = muted(|| {
+        let trained = own.train()?;
+        if let Some((_, failure)) = trained.failed {
+            return Err(failure);
+        }
+        let metric = trained.run.environment.settings.recipe.reported_metric();
+        let report = evaluate_run(&trained.run, Split::Validation, metric, &*trained.data, &trained.device)?;
+        Ok(report.json())
+    })?;
+    Ok(Held { repeat, fold, report })
+}
+
+impl Held {
+    fn label(&self, repeats: u64) -> String {
+        match repeats {
+            1 => format!("fold {}", self.fold),
+            _ => format!("repeat {}, fold {}", self.repeat + 1, self.fold),
+        }
+    }
+}
+
+/// The main metric of each model.
+fn summary(held: &Held, recipe: &Recipe) -> String {
+    let metric = recipe.reported_metric().name;
+    let value = |name: &String| held.report["models"][name][metric].as_f64().map_or("-".to_owned(), number);
+    let models: Vec<String> = recipe.models.iter().map(|name| format!("{name} {}", value(name))).collect();
+    format!("{} of {} examples: {}", metric, held.report["examples"], models.join(", "))
+}
+
+/// Values of each metric by model and baseline, with their mean and standard deviation.
+fn results(all: &[Held], recipe: &Recipe, folds: usize, repeats: u64) -> Value {
+    let kinds = ["models", "baselines"].map(|kind| {
+        let first = all[0].report[kind].as_object().cloned().unwrap_or_default();
+        let of_model = |(name, metrics): (&String, &Value)| {
+            let is_metric = |key: &&String| metrics[key.as_str()].is_f64();
+            let metrics = metrics.as_object().into_iter().flat_map(Map::keys).filter(is_metric);
+            let of_metric = |metric: &String| {
+                let values: Vec<f64> = all.iter().filter_map(|held| held.report[kind][name][metric].as_f64()).collect();
+                let (mean, deviation) = mean_and_deviation(&values);
+                (metric.clone(), json!({"mean": mean, "standard deviation": deviation, "values": values}))
+            };
+            (name.clone(), Value::Object(metrics.map(of_metric).collect()))
+        };
+        (kind.to_owned(), Value::Object(first.iter().map(of_model).collect()))
+    });
+    let examples: u64 = all.iter().filter_map(|held| held.report["examples"].as_u64()).sum();
+    let mut object = Map::from_iter([
+        ("folds".to_owned(), json!(folds)),
+        ("repeats".to_owned(), json!(repeats)),
+        ("metric".to_owned(), json!(recipe.reported_metric().name)),
+        ("examples".to_owned(), json!(examples / repeats)),
+    ]);
+    object.extend(kinds);
+    Value::Object(object)
+}
+
+/// Mean and sample standard deviation.
+fn mean_and_deviation(values: &[f64]) -> (f64, f64) {
+    let count = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / count;
+    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+    // Equal values differ from their mean by rounding.
+    let varies = values.iter().any(|value| value != &values[0]);
+    (mean, if varies { (squares / (count - 1.0)).sqrt() } else { 0.0 })
+}
+
+/// A row per metric, the main one first, and a column per model and baseline.
+fn table(results: &Value, recipe: &Recipe) -> Table {
+    let main = recipe.reported_metric().name;
+    let of = |kind: &str| results[kind].as_object().cloned().unwrap_or_default();
+    let columns: Vec<(String, Value)> = of("models").into_iter().chain(of("baselines")).collect();
+    let metrics = columns[0].1.as_object().cloned().unwrap_or_default();
+    let mut table = Table::new();
+    table.load_style(table_style());
+    table.set_header(
+        ["held out".to_owned(), "examples".to_owned()].into_iter().chain(columns.iter().map(|(name, _)| name.clone())),
+    );
+    for metric in std::iter::once(main).chain(metrics.keys().map(String::as_str).filter(|&metric| metric != main)) {
+        let cell = |(_, values): &(String, Value)| {
+            let [mean, deviation] = ["mean", "standard deviation"].map(|key| values[metric][key].as_f64());
+            mean.zip(deviation)
+                .map_or("-".to_owned(), |(mean, deviation)| format!("{} ± {}", number(mean), number(deviation)))
+        };
+        let head = [metric.to_owned(), results["examples"].to_string()];
+        table.add_row(head.into_iter().chain(columns.iter().map(cell)));
+    }
+    table.column_iter_mut().skip(1).for_each(|column| column.set_cell_alignment(CellAlignment::Right));
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn deviations_are_those_of_a_sample() {
+        assert_eq!(mean_and_deviation(&[1.0, 3.0]), (2.0, std::f64::consts::SQRT_2));
+        assert_eq!(mean_and_deviation(&[0.5]), (0.5, 0.0));
+        assert_eq!(mean_and_deviation(&[0.1; 3]).1, 0.0);
+    }
+}

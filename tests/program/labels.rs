@@ -1,0 +1,92 @@
+//! Joint labels and tags, relations, series, and cross-validation, as a user runs them.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::TestDir;
+
+const SMALL: [&str; 6] = ["--epochs", "2", "--set", "network.hidden_sizes=[6]", "--set", "training.batch_size=8"];
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+#[test]
+fn tags_and_labels_of_sentences_are_trained_from_aligned_files() {
+    let place = TestDir::new();
+    fs::create_dir(place.path("requests")).unwrap();
+    let put = |name: &str, lines: [&str; 2]| {
+        let text: String = (0..40).map(|row| format!("{}\n", lines[row % 2])).collect();
+        fs::write(place.path(&format!("requests/{name}")), text).unwrap();
+    };
+    put("seq.in", ["play some jazz", "will it rain in Rome"]);
+    put("seq.out", ["O O B-genre", "O O O O B-city"]);
+    put("label", ["Music", "Weather"]);
+    // Equal sentences are in the same split, so the validation split has its own files.
+    let files = ["--data", "requests", "--validation-data", "requests", "--label-column", "label", "--out", "run"];
+    let trained = place.ok(&[&["train", "tag", "--epochs", "20"][..], &SMALL[2..], &files].concat());
+    assert!(trained.out.contains("label-accuracy") && trained.out.contains("exact-match"), "{}", trained.out);
+    assert!(trained.out.contains("naive Bayes (label-accuracy) 1.0000"), "{}", trained.out);
+    let predicted = json(&place.ok(&["predict", "run", "play some jazz", "--json"]).out);
+    assert_eq!((&predicted["label"], predicted["tokens"].as_array().unwrap().len()), (&"Music".into(), 3));
+    let evaluated = json(&place.ok(&["evaluate", "run", "--json"]).out);
+    assert!(evaluated["models"]["bilstm"]["label-accuracy"].is_f64(), "{evaluated}");
+}
+
+#[test]
+fn relations_are_trained_from_a_table_and_unmarked_texts_are_errors_of_their_line() {
+    let place = TestDir::new();
+    let row = |row: usize| {
+        let (verb, label) = if row.is_multiple_of(2) { ("opens", "Opens(e1,e2)") } else { ("is", "Other") };
+        format!("the <e1>key {row}</e1> {verb} the <e2>door</e2>,\"{label}\"\n")
+    };
+    let table = "text,label\n".to_owned() + &(0..40).map(row).collect::<String>();
+    fs::write(place.path("relations.csv"), &table).unwrap();
+    let trained = place.ok(&[&["train", "relations", "--data", "relations.csv", "--out", "run"][..], &SMALL].concat());
+    assert!(trained.out.contains("relation-f1"), "{}", trained.out);
+    fs::write(place.path("new.txt"), "a <e1>key</e1> opens a <e2>box</e2>\nno marks\n\n").unwrap();
+    let predicted = place.run(&["predict", "run", "--file", "new.txt"]);
+    let lines: Vec<&str> = predicted.out.split('\n').collect();
+    assert!(lines.len() == 4 && lines[2].is_empty(), "{lines:?}");
+    assert!(lines[1].starts_with("error: new.txt, line 2: no <e1>; mark both entities once"), "{lines:?}");
+    assert_eq!(predicted.code, Some(4));
+    fs::write(place.path("relations.csv"), table + "no marks,Other\n").unwrap();
+    let refused = place.run(&[&["train", "relations", "--data", "relations.csv"][..], &SMALL].concat());
+    assert!(refused.err.contains("relations.csv, line 42: no <e1>"), "{}", refused.err);
+}
+
+#[test]
+fn series_are_cross_validated_and_an_interrupted_cross_validation_goes_on() {
+    let place = TestDir::new();
+    let row = |row: usize| match row % 2 {
+        0 => format!("flat,{0},{0},{0}\n", row / 2),
+        _ => format!("rising,{0},{1},{2}\n", row, row + 3, row + 6),
+    };
+    fs::write(place.path("series.csv"), (0..40).map(row).collect::<String>()).unwrap();
+    let arguments =
+        [&["train", "classify-series", "--data", "series.csv", "--set", "data.format=series"][..], &SMALL].concat();
+    let folds = [&arguments[..], &["--folds", "4", "--out", "cv"]].concat();
+    let first = place.ok(&folds);
+    assert_eq!(first.err.matches(" of 10 examples: ").count(), 4, "{}", first.err);
+    assert!(first.out.contains("nearest neighbor") && first.out.contains(" ± "), "{}", first.out);
+    let results = |place: &TestDir| json(&fs::read_to_string(place.path("cv/folds.json")).unwrap());
+    let before = results(&place);
+    assert_eq!(
+        (&before["examples"], before["models"]["bigru"]["accuracy"]["values"].as_array().unwrap().len()),
+        (&40.into(), 4)
+    );
+    fs::remove_dir_all(place.path("cv/fold-3")).unwrap();
+    let again = place.ok(&folds);
+    assert_eq!((again.out, results(&place)), (first.out, before), "trained again, to the bit");
+    for (flags, part) in [
+        (&["--validation-data", "series.csv"][..], "remove one of the two"),
+        (&["--max-steps", "3"], "cannot be used with"),
+    ] {
+        let refused = place.run(&[&arguments[..], &["--folds", "4"], flags].concat());
+        assert!(refused.code == Some(2) && refused.err.contains(part), "{}", refused.err);
+    }
+    place.ok(&[&arguments[..], &["--out", "run"]].concat());
+    fs::write(place.path("new.ucr"), "?,1,2,3\n?,5,5\n").unwrap();
+    assert_eq!(place.ok(&["predict", "run", "--file", "new.ucr"]).out.lines().count(), 2);
+}

@@ -1,0 +1,175 @@
+//! Relation classification: the relation between two marked entities of a text.
+
+mod predict;
+mod settings;
+mod training;
+
+use std::ops::Range;
+
+use burn::tensor::{Device, Tensor};
+use seqzoo_datasets::DataError;
+use seqzoo_datasets::classification::Split;
+use seqzoo_datasets::cleaning::Cleaning;
+use seqzoo_datasets::relations::{self, Marked, Relations};
+use seqzoo_datasets::scores::Metric;
+use seqzoo_datasets::splits::Splits;
+use seqzoo_datasets::text::{Tokenization, Vocabulary};
+use seqzoo_models::InvalidShape;
+use seqzoo_models::dropout_key::DropoutKey;
+use seqzoo_models::networks::{RelationClassifier, RelationShape};
+use serde::{Deserialize, Serialize};
+use toml::Table;
+
+use crate::skipped::{joined, truncated, unseen};
+use crate::{
+    Command, DynTrainingTask, Examples, InvalidValue, Item, ModelSpec, Prepared, Task, fields, open, pad_rows, resolve,
+};
+pub use predict::RelationPredictor;
+pub use settings::Settings;
+pub use training::RelationTraining;
+
+/// Relation classification: the relation between two marked entities of a text.
+pub static TASK: Task = Task {
+    data: &relations::DATA,
+    summary: "the relation between two marked entities of a text",
+    metrics: &[relations::RELATION_F1, Metric::ACCURACY, Metric::MACRO_F1, Metric::LOSS],
+    command: Command::Predict,
+    shared: &["level", "min_count", "max_vocabulary", "max_tokens"],
+    resolve: resolve::<Settings>,
+    fields: fields::of::<Settings>,
+    check,
+    examples: prepare,
+    open: open::<Codec>,
+};
+
+fn check(spec: &ModelSpec) -> Result<(), InvalidValue> {
+    let settings: Settings = spec.settings();
+    spec.check_recurrent(Some(settings.embedding_size)).map(drop)
+}
+
+fn prepare(data: &Splits, settings: &Table) -> Result<Prepared, DataError> {
+    let data = Relations::from_records(data)?;
+    let Settings { level, max_tokens, .. } = crate::spec::settings(settings);
+    let Relations(texts) = &data;
+    let lengths = texts.train.iter().map(|example| level.tokens(&example.text).take(max_tokens + 1).count());
+    let truncated = truncated(lengths, max_tokens);
+    let unseen = unseen(&texts.labels, texts.train.iter().map(|example| example.label));
+    Ok(Prepared { examples: Box::new(data), note: joined([unseen, truncated]) })
+}
+
+impl Examples for Relations {
+    fn digest(&self) -> String {
+        self.0.digest()
+    }
+
+    fn size(&self, split: Split) -> (usize, &'static str) {
+        (self.0.split(split).len(), "texts")
+    }
+
+    fn items(&self, split: Split, settings: &Table) -> Vec<Item> {
+        Examples::items(&self.0, split, settings)
+    }
+
+    fn training(&self, spec: &ModelSpec) -> Result<Box<dyn DynTrainingTask>, InvalidShape> {
+        Ok(Box::new(RelationTraining::new(spec, self)?))
+    }
+}
+
+/// Vocabulary of the texts and names of the relations.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Codec {
+    /// Cleaning of each text before encoding.
+    pub cleaning: Cleaning,
+    /// Unit of tokenization.
+    pub level: Tokenization,
+    /// Vocabulary, markers included.
+    pub vocabulary: Vocabulary,
+    /// Maximum number of tokens; of longer texts, those around the entities are kept.
+    pub max_tokens: usize,
+    /// Names of the relations.
+    pub labels: Vec<String>,
+}
+
+/// An encoded text and the tokens of both entities.
+#[derive(Debug, Clone)]
+struct Encoded {
+    tokens: Vec<u32>,
+    entities: [Range<usize>; 2],
+}
+
+impl Codec {
+    fn encode(&self, text: &str) -> Result<Encoded, String> {
+        let Marked { tokens, entities } = Marked::parse(&self.cleaning.apply(text), self.level)?;
+        let tokens: Vec<u32> = tokens.iter().map(|token| self.vocabulary.id(token)).collect();
+        let (first, last) = (entities[0].start.min(entities[1].start), entities[0].end.max(entities[1].end));
+        // The window of `max_tokens` around the middle of the entities; it always contains both.
+        let size = self.max_tokens.max(last - first);
+        let start = ((first + last) / 2).saturating_sub(size / 2).min(tokens.len().saturating_sub(size)).min(first);
+        let end = (start + size).max(last).min(tokens.len());
+        let entities = entities.map(|entity| entity.start - start..entity.end - start);
+        Ok(Encoded { tokens: tokens[start..end].to_vec(), entities })
+    }
+
+    fn shape(&self, spec: &ModelSpec) -> RelationShape {
+        let settings: Settings = spec.settings();
+        RelationShape {
+            vocabulary: self.vocabulary.size(),
+            stack: spec.stack(settings.embedding_size),
+            labels: self.labels.len(),
+            dropout: spec.dropout.output,
+            embedding_dropout: spec.dropout.embedding,
+        }
+    }
+}
+
+impl crate::Codec for Codec {
+    type Network = RelationClassifier;
+
+    fn check(&self, spec: &ModelSpec) -> Result<(), InvalidShape> {
+        self.shape(spec).check()
+    }
+
+    fn network(&self, spec: &ModelSpec, device: &Device) -> RelationClassifier {
+        RelationClassifier::new(self.shape(spec), spec.seed, device)
+    }
+}
+
+/// Logits of a batch, `[batch, labels]`, and the number of its tokens.
+fn logits<'a>(
+    network: &RelationClassifier,
+    rows: impl Iterator<Item = &'a Encoded> + Clone,
+    dropout_key: impl Into<DropoutKey>,
+    device: &Device,
+) -> (Tensor<2>, usize) {
+    let (tokens, lengths) = pad_rows(rows.clone().map(|row| row.tokens.as_slice()), device);
+    let entities: Vec<[Range<usize>; 2]> = rows.map(|row| row.entities.clone()).collect();
+    (network.forward(tokens, &lengths, &entities, dropout_key), lengths.iter().sum())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_texts_are_cut_around_the_entities() {
+        let words = |from: usize, to: usize| (from..to).map(|word| format!("w{word}")).collect::<Vec<_>>();
+        let text = format!("{} <e1>a</e1> x <e2>b c</e2> {}", words(0, 50).join(" "), words(50, 100).join(" "));
+        let vocabulary = Vocabulary::from([words(0, 100), ["a", "b", "c", "x"].map(str::to_owned).to_vec()].concat());
+        for max_tokens in [1, 8, 9, 30, 200] {
+            let codec = Codec {
+                cleaning: Cleaning::none(),
+                level: Tokenization::Words,
+                vocabulary: vocabulary.clone(),
+                max_tokens,
+                labels: Vec::new(),
+            };
+            let Encoded { tokens, entities } = codec.encode(&text).unwrap();
+            let named = |range: &Range<usize>| {
+                tokens[range.clone()].iter().filter_map(|&id| codec.vocabulary.token(id)).collect::<Vec<_>>().join(" ")
+            };
+            assert_eq!([named(&entities[0]), named(&entities[1])], ["a", "b c"], "{max_tokens}");
+            assert!(tokens.len() <= max_tokens.max(7), "{max_tokens}");
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! Predictions and metrics of trained relation classifiers.
+
+use burn::tensor::Device;
+use seqzoo_datasets::classification::{Example, Split};
+use seqzoo_datasets::relations::{self, Relations};
+use seqzoo_datasets::scores::{Evaluation, Scores};
+use seqzoo_models::networks::RelationClassifier;
+
+use super::{Codec, Encoded, logits};
+use crate::classes::{self, Prediction, most_probable};
+use crate::prediction::label_indices;
+use crate::{Examples, Output, PredictError, Predictor, TextOptions, TrainedModel, examples_as};
+
+/// A trained relation classifier with its codec.
+///
+/// ```
+/// use burn::tensor::Device;
+/// use seqzoo_datasets::classification::{Classification, Example};
+/// use seqzoo_datasets::relations::Relations;
+/// use seqzoo_models::parameters::read;
+/// use seqzoo_tasks::relations::{RelationPredictor, TASK};
+/// use seqzoo_tasks::{Examples, ModelSpec};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let (device, labels) = (Device::flex(), ["Opens", "Other"].map(str::to_owned).to_vec());
+/// let example = |text: &str, label| Example { text: text.to_owned(), label, groups: [].into() };
+/// let train = vec![
+///     example("the <e1>key</e1> of the <e2>door</e2>", 0),
+///     example("a <e1>cat</e1> at a <e2>door</e2>", 1),
+/// ];
+/// let data = Relations(Classification { labels, train, ..Classification::default() });
+/// let spec = ModelSpec::new("bilstm-8", &TASK, Default::default())?;
+/// let training = data.training(&spec)?;
+/// let weights = read(&*training.network(&device)); // untrained
+/// let model = RelationPredictor::open(&spec, &training.files(), &weights, &device)?;
+/// let prediction = &model.predictions(&["the <e1>key</e1> of a <e2>box</e2>"])?[0];
+/// assert!(prediction.probability >= 0.5);
+/// # Ok(()) }
+/// ```
+pub type RelationPredictor = TrainedModel<Codec>;
+
+impl RelationPredictor {
+    /// Names of the relations.
+    pub fn labels(&self) -> &[String] {
+        &self.codec.labels
+    }
+
+    /// Predicts the relation of each text. Batching changes results only by rounding.
+    ///
+    /// # Errors
+    /// If the entities of a text are not marked.
+    pub fn predictions(&self, texts: &[&str]) -> Result<Vec<Prediction>, PredictError> {
+        let encode = |(index, text): (usize, &&str)| match text.trim() {
+            "" => Err(PredictError::Empty { index }),
+            text => self.codec.encode(text).map_err(|detail| PredictError::NotMarked { index, detail }),
+        };
+        let rows: Vec<Encoded> = texts.iter().enumerate().map(encode).collect::<Result<_, _>>()?;
+        let rows = self.log_probabilities(&rows);
+        Ok(rows.iter().map(|row| Prediction::new(self.labels(), row)).collect())
+    }
+
+    fn log_probabilities(&self, rows: &[Encoded]) -> Vec<Vec<f32>> {
+        let rows: Vec<&Encoded> = rows.iter().collect();
+        log_probabilities(&self.network, &rows, &self.device, &|| false).expect("never stopped")
+    }
+}
+
+impl Predictor for RelationPredictor {
+    fn evaluate(&self, examples: &dyn Examples, split: Split) -> Result<Evaluation, PredictError> {
+        let Relations(data) = examples_as(examples)?;
+        let examples = data.split(split);
+        // The labels of other data may be others, or in another order.
+        let used = examples.iter().map(|example| example.label);
+        let indices = label_indices(&data.labels, used, self.labels())?;
+        let labels: Vec<usize> = examples.iter().map(|example| indices[example.label]).collect();
+        let encode = |(index, example): (usize, &Example)| {
+            self.codec.encode(&example.text).map_err(|detail| PredictError::NotMarked { index, detail })
+        };
+        let rows: Vec<Encoded> = examples.iter().enumerate().map(encode).collect::<Result<_, _>>()?;
+        let predictions = self.log_probabilities(&rows);
+        let groups = examples.iter().map(|example| &*example.groups);
+        let mut evaluation = classes::evaluate(self.labels(), &predictions, &labels, groups);
+        evaluation.all = score(self.labels(), &predictions, &labels, &mut (0..labels.len()));
+        Ok(evaluation)
+    }
+
+    fn baselines(
+        &self,
+        examples: &dyn Examples,
+        split: Split,
+    ) -> Result<Vec<(&'static str, Evaluation)>, PredictError> {
+        let Relations(data) = examples_as(examples)?;
+        let with_f1 = |(name, mut found): (&'static str, Evaluation)| {
+            if let Some(confusion) = &found.confusion {
+                relations::add_scores(&mut found.all, &confusion.labels, confusion.pairs());
+            }
+            (name, Evaluation { confusion: None, ..found })
+        };
+        Ok(data.baselines(split).into_iter().map(with_f1).collect())
+    }
+
+    fn predict(&self, texts: &[&str], _: TextOptions) -> Result<Vec<Output>, PredictError> {
+        Ok(self.predictions(texts)?.into_iter().map(Output::from).collect())
+    }
+
+    fn empty_output(&self) -> Output {
+        classes::empty_output()
+    }
+}
+
+/// Metrics on the examples with the given indices.
+pub(super) fn score(
+    names: &[String],
+    log_probabilities: &[Vec<f32>],
+    labels: &[usize],
+    indices: &mut dyn Iterator<Item = usize>,
+) -> Scores {
+    let indices: Vec<usize> = indices.collect();
+    let mut scores = classes::score(names, log_probabilities, labels, &mut indices.iter().copied());
+    let pairs = indices.iter().map(|&index| (labels[index], most_probable(&log_probabilities[index])));
+    relations::add_scores(&mut scores, names, pairs);
+    scores
+}
+
+/// Log probabilities of encoded texts, in their order; `None` if stopped.
+pub(super) fn log_probabilities(
+    network: &RelationClassifier,
+    rows: &[&Encoded],
+    device: &Device,
+    stop: &dyn Fn() -> bool,
+) -> Option<Vec<Vec<f32>>> {
+    let lengths: Vec<usize> = rows.iter().map(|row| row.tokens.len()).collect();
+    let of_batch = |batch: &[usize]| logits(network, batch.iter().map(|&index| rows[index]), None, device).0;
+    classes::log_probabilities(&lengths, of_batch, stop)
+}

@@ -111,7 +111,8 @@ impl crate::Codec for Codec {
 /// Pads scaled series to a tensor `[rows, time, channels]`; also returns the length of each.
 fn pad<'a>(rows: impl Iterator<Item = &'a Signal> + Clone, device: &Device) -> (Tensor<3>, Vec<usize>) {
     let lengths: Vec<usize> = rows.clone().map(Signal::len).collect();
-    let (time, channels) = (lengths.iter().copied().max().unwrap_or(0), rows.clone().next().map_or(1, Signal::channels));
+    let (time, channels) =
+        (lengths.iter().copied().max().unwrap_or(0), rows.clone().next().map_or(1, Signal::channels));
     let mut values = Vec::with_capacity(lengths.len() * time * channels);
     for row in rows {
         values.extend_from_slice(row.values());

@@ -31,6 +31,7 @@ commands! {
     init::Init,
     check::Check,
     train::Train,
+    compare::Compare,
     evaluate::Evaluate,
     verify::Verify,
     predict::Predict,

@@ -4,7 +4,8 @@ use std::io::Write;
 
 use comfy_table::{CellAlignment, LineStyle, Table, TableStyle, presets};
 use seqzoo_datasets::classification::Split;
-use seqzoo_datasets::scores::{ConfusionMatrix, Evaluation, Metric, Scores};
+use seqzoo_datasets::scores::{ConfusionMatrix, Evaluation, Metric, Mistake, Scores};
+use seqzoo_datasets::uncertainty::{Bin, Calibration};
 use seqzoo_inference::{Examples, Model, PredictError, Sampling};
 use seqzoo_run::folder::Run;
 use seqzoo_run::progress::{EndReason, Progress};
@@ -146,6 +147,19 @@ impl<'a> Report<'a> {
         self.models[0].evaluation.all.get(self.main).unwrap_or(f64::NAN)
     }
 
+    /// Adds the most confident wrong predictions of each model to the report as JSON.
+    pub fn add_errors(&self, json: &mut Value, count: usize) {
+        for model in &self.models {
+            let mistakes: Vec<&Mistake> = model.evaluation.mistakes.iter().take(count).collect();
+            json["models"][model.name]["errors"] = json!(mistakes);
+        }
+    }
+
+    /// Whether predictions are labels, of which wrong ones can be listed.
+    pub fn has_labels(&self) -> bool {
+        self.models.iter().all(|model| model.evaluation.calibration.is_some())
+    }
+
     /// The report as JSON; `value` is the first model's main metric.
     pub fn json(&self) -> Value {
         let settings = &self.run.environment.settings;
@@ -214,6 +228,24 @@ impl<'a> Report<'a> {
                 "{name} predicts {predicted} of the {total} examples; metrics over missing examples are omitted"
             )?;
         }
+        for model in &self.models {
+            let Evaluation { intervals, calibration, .. } = &model.evaluation;
+            let interval = intervals.iter().find(|(name, _)| name == self.main.name).map(|(_, interval)| interval);
+            let interval = interval.map(|[low, high]| {
+                format!(
+                    "95 % interval of {} {} to {} (bootstrap over examples)",
+                    self.main.name,
+                    number(*low),
+                    number(*high)
+                )
+            });
+            let error = calibration.as_ref().map(|found| found.expected_calibration_error);
+            let error = error.map(|error| format!("expected calibration error {}", number(error)));
+            let parts: Vec<String> = interval.into_iter().chain(error).collect();
+            if !parts.is_empty() {
+                writeln!(out, "{}: {}", model.name, parts.join(", "))?;
+            }
+        }
         for (model, interval) in self.models.iter().filter_map(|model| Some((model, model.evaluation.interval?))) {
             let (nominal, empirical) = (100.0 * interval.nominal, 100.0 * interval.empirical);
             writeln!(out, "{}: empirical coverage {empirical:.1} % (nominal {nominal:.0} %)", model.name)?;
@@ -262,12 +294,45 @@ impl<'a> Report<'a> {
         table
     }
 
+    /// Prints the most confident wrong predictions of each model.
+    pub fn print_errors(&self, count: usize) -> Result<(), Failure> {
+        let mut out = std::io::stdout().lock();
+        for model in &self.models {
+            let Evaluation { confusion, mistakes, .. } = &model.evaluation;
+            let Some(confusion) = confusion else { continue };
+            let all = confusion.pairs().filter(|(actual, predicted)| actual != predicted).count();
+            let shown = mistakes.len().min(count);
+            writeln!(out, "\n{}: {shown} of {all} wrong predictions, the most confident first", model.name)?;
+            let mut table = Table::new();
+            table.load_style(table_style());
+            table.set_header(["example", "actual", "predicted", "probability", "input"]);
+            for mistake in mistakes.iter().take(count) {
+                let Mistake { example, input, actual, predicted, probability } = mistake;
+                let shown: String =
+                    input.chars().take(ERROR_CHARS).map(|c| if c.is_control() { ' ' } else { c }).collect();
+                let shown = if input.chars().count() > ERROR_CHARS { shown + "…" } else { shown };
+                table.add_row([
+                    example.to_string(),
+                    actual.clone(),
+                    predicted.clone(),
+                    format!("{probability:.4}"),
+                    shown,
+                ]);
+            }
+            writeln!(out, "{table}")?;
+        }
+        Ok(())
+    }
+
     /// Prints each model's metrics per label and its confusion matrix.
     pub fn print_labels(&self) -> Result<(), Failure> {
         let mut out = std::io::stdout().lock();
         for model in &self.models {
             let Some(confusion) = &model.evaluation.confusion else { continue };
             writeln!(out, "\n{}, {}\n{}", model.name, self.split.name(), labels(confusion))?;
+            if let Some(calibration) = &model.evaluation.calibration {
+                writeln!(out, "\n{}: reliability\n{}", model.name, reliability(calibration))?;
+            }
             writeln!(
                 out,
                 "\n{}: confusion matrix (rows: actual, columns: predicted)\n{}",
@@ -278,6 +343,9 @@ impl<'a> Report<'a> {
         Ok(())
     }
 }
+
+/// Maximum number of characters of an input in the table of wrong predictions.
+const ERROR_CHARS: usize = 100;
 
 /// A prompt in a language model's vocabulary: its dataset's example, or words of its training text.
 fn prompt<'a>(model: &Model, example: &'a str, text: &'a str) -> Option<&'a str> {
@@ -314,6 +382,12 @@ fn evaluation(found: &Evaluation) -> Value {
     if let Some(interval) = found.interval {
         object["interval"] = json!(interval);
     }
+    for (metric, interval) in &found.intervals {
+        object["intervals"][metric] = json!(interval);
+    }
+    if let Some(calibration) = &found.calibration {
+        object["calibration"] = json!(calibration);
+    }
     if let Some(unknown) = found.unknown {
         object["unknown-tokens"] = json!(unknown);
     }
@@ -340,6 +414,18 @@ fn labels(confusion: &ConfusionMatrix) -> Table {
         table.add_row([label.clone(), scores.examples.to_string()].into_iter().chain(shares));
     }
     table.column_iter_mut().skip(1).for_each(|column| column.set_cell_alignment(CellAlignment::Right));
+    table
+}
+
+/// Accuracy of predictions by their probability.
+fn reliability(calibration: &Calibration) -> Table {
+    let mut table = Table::new();
+    table.load_style(table_style());
+    table.set_header(["mean probability", "accuracy", "examples"]);
+    for Bin { examples, probability, accuracy } in &calibration.bins {
+        table.add_row([format!("{probability:.4}"), format!("{accuracy:.4}"), examples.to_string()]);
+    }
+    table.column_iter_mut().for_each(|column| column.set_cell_alignment(CellAlignment::Right));
     table
 }
 

@@ -10,7 +10,7 @@
 //!   [`catalog`] is the list of all datasets; [`conllu`] parses and writes CoNLL-U, [`table`] reads a CSV file as a series, and
 //!   [`timestamps`] finds the time step of a series.
 //! - [`text`] encodes text as token ids, [`batch`] groups examples of similar length, [`scores`] computes metrics, [`spans`] those of
-//!   named entities, [`baselines`],
+//!   named entities, [`uncertainty`] their intervals, [`baselines`],
 //!   [`naive_bayes`] and [`ngram`] are baselines, and [`nearest`] suggests corrections for misspelled names.
 //!
 //! This crate does not depend on models.
@@ -49,6 +49,7 @@ pub mod tagging;
 pub mod text;
 pub mod timestamps;
 pub mod transduction;
+pub mod uncertainty;
 
 use std::path::{Path, PathBuf};
 

@@ -118,19 +118,22 @@ impl Relations {
 /// wrong: precision is the share of its predictions with the right direction, recall the share of its examples that are predicted
 /// with their direction; `Other` is not averaged (the official scorer's third measure, Hendrickx et al. 2010). Labels without direction
 /// are relations of their own.
-pub fn add_scores(scores: &mut Scores, labels: &[String], pairs: impl Iterator<Item = (usize, usize)> + Clone) {
+pub fn add_scores(scores: &mut Scores, labels: &[String], pairs: impl Iterator<Item = (usize, usize)>) {
     let relation = |label: usize| labels[label].split('(').next().unwrap_or_default();
     let mut relations: Vec<&str> = (0..labels.len()).map(relation).filter(|name| *name != OTHER).collect();
     relations.sort_unstable();
     relations.dedup();
-    let f1 = |name: &&str| {
-        let count = |keep: &dyn Fn(usize, usize) -> bool| pairs.clone().filter(|&(a, p)| keep(a, p)).count();
-        let actual = count(&|actual, _| relation(actual) == *name);
-        let predicted = count(&|_, predicted| relation(predicted) == *name);
-        let right = count(&|actual, predicted| actual == predicted && relation(actual) == *name);
-        if actual + predicted == 0 { None } else { Some(2.0 * right as f64 / (actual + predicted) as f64) }
-    };
-    let each: Vec<f64> = relations.iter().filter_map(f1).collect();
+    // None for `Other`.
+    let place: Vec<Option<usize>> =
+        (0..labels.len()).map(|label| relations.iter().position(|name| *name == relation(label))).collect();
+    // Of each relation, its examples and predictions together, and its right predictions.
+    let mut counts = vec![(0usize, 0usize); relations.len()];
+    for (actual, predicted) in pairs {
+        place[actual].iter().chain(&place[predicted]).for_each(|&relation| counts[relation].0 += 1);
+        place[actual].iter().for_each(|&relation| counts[relation].1 += usize::from(actual == predicted));
+    }
+    let f1 = |&(all, right): &(usize, usize)| (all > 0).then(|| 2.0 * right as f64 / all as f64);
+    let each: Vec<f64> = counts.iter().filter_map(f1).collect();
     scores.insert(RELATION_F1, each.iter().sum::<f64>() / each.len().max(1) as f64);
 }
 

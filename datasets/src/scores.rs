@@ -6,6 +6,8 @@ use std::sync::Arc;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::uncertainty::Calibration;
+
 /// An evaluation metric: its name, which values are better, and its unit. Each task lists its own.
 #[derive(Debug, Clone, Copy)]
 pub struct Metric {
@@ -160,6 +162,16 @@ pub struct Evaluation {
     pub confusion: Option<ConfusionMatrix>,
     /// Coverage of the prediction intervals, if the model has them.
     pub interval: Option<Interval>,
+    /// 95 % confidence intervals of metrics, by name; see [`intervals`](crate::uncertainty::intervals).
+    pub intervals: Vec<(String, [f64; 2])>,
+    /// Calibration of the predicted probabilities, if the predictions are labels.
+    pub calibration: Option<Calibration>,
+    /// Actual and predicted label of each example, as indices into those of the confusion matrix, if predictions are labels.
+    #[serde(skip)]
+    pub outcomes: Vec<(usize, usize)>,
+    /// Wrong predictions, the most confident first; at most [`MAX_MISTAKES`].
+    #[serde(skip)]
+    pub mistakes: Vec<Mistake>,
     /// Share of unknown tokens among the predicted ones. All unknown tokens have the same id, so losses over different vocabularies
     /// are not comparable. `None` where no tokens are predicted.
     pub unknown: Option<f64>,
@@ -167,6 +179,24 @@ pub struct Evaluation {
 
 fn by_kind_and_value<S: Serializer>(groups: &[(Group, Scores)], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_seq(groups.iter().map(|((kind, value), scores)| ((&**kind, value), scores)))
+}
+
+/// Maximum number of wrong predictions that an evaluation keeps.
+pub const MAX_MISTAKES: usize = 1_000;
+
+/// A wrong prediction.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Mistake {
+    /// Number of the example in its split, from 1.
+    pub example: usize,
+    /// The input.
+    pub input: String,
+    /// The actual label.
+    pub actual: String,
+    /// The predicted label.
+    pub predicted: String,
+    /// Probability of the predicted label.
+    pub probability: f64,
 }
 
 /// Coverage of prediction intervals; they are calibrated if empirical and nominal coverage agree.

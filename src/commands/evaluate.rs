@@ -25,9 +25,12 @@ pub struct Evaluate {
     /// Split to evaluate: train, validation or test [default: the recipe's reported split]
     #[arg(long, value_name = "SPLIT")]
     split: Option<String>,
-    /// Print metrics per label and the confusion matrix.
+    /// Print metrics per label, the accuracy by predicted probability, and the confusion matrix.
     #[arg(long)]
     labels: bool,
+    /// Print the N most confident wrong predictions.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    errors: Option<u16>,
     /// Print one JSON object, per-label metrics included.
     #[arg(long)]
     json: bool,
@@ -41,22 +44,33 @@ impl Evaluate {
     pub fn run(&self) -> Result<(), Failure> {
         let run = runs().find(&self.run)?;
         let recipe = &run.environment.settings.recipe;
-        let split = self.split.as_deref().map(split).transpose()?;
+        let split = self.split.as_deref().map(split_named).transpose()?;
         let (_, device) = self.backend.open(None)?;
         let data = self.data.load_for_run(&run)?;
         let split = split.map_or_else(|| reported_split(recipe, &*data), Ok)?;
         let report = evaluate_run(&run, split, recipe.reported_metric(), &*data, &device)?;
+        if self.errors.is_some() && !report.has_labels() {
+            let task = recipe.task()?.name();
+            return Err(Failure::new(USAGE, format!("--errors lists wrong labels of examples; task {task} has none")));
+        }
         if self.json {
-            writeln!(std::io::stdout().lock(), "{}", report.json())?;
+            let mut json = report.json();
+            if let Some(count) = self.errors {
+                report.add_errors(&mut json, count.into());
+            }
+            writeln!(std::io::stdout().lock(), "{json}")?;
             return Ok(());
         }
         report.print_table()?;
-        if self.labels { report.print_labels() } else { Ok(()) }
+        if self.labels {
+            report.print_labels()?;
+        }
+        self.errors.map_or(Ok(()), |count| report.print_errors(count.into()))
     }
 }
 
 /// The split with a name.
-fn split(name: &str) -> Result<Split, Failure> {
+pub fn split_named(name: &str) -> Result<Split, Failure> {
     Split::named(name).ok_or_else(|| {
         let known = Split::ALL.map(Split::name);
         let hint = did_you_mean(name, known);

@@ -35,6 +35,44 @@ fn tags_and_labels_of_sentences_are_trained_from_aligned_files() {
 }
 
 #[test]
+fn evaluation_lists_errors_and_runs_are_compared_on_the_same_examples() {
+    let place = TestDir::new();
+    let row = |row: usize| format!("word {}{},{}\n", ["fine", "dull", "odd"][row % 3], row, ["good", "bad"][row % 2]);
+    fs::write(place.path("texts.csv"), "text,label\n".to_owned() + &(0..80).map(row).collect::<String>()).unwrap();
+    let train = |out: &str, models: &str, seed: &str| {
+        let own = ["train", "classify", "--data", "texts.csv", "--seed", seed, "--set", models, "--out", out];
+        place.ok(&[&own[..], &SMALL, &["--validation", "0.4"]].concat());
+    };
+    train("one", "models=[\"gru\", \"rnn\"]", "1");
+    train("two", "models=[\"gru\"]", "2");
+    let evaluated = place.ok(&["evaluate", "one", "--errors", "3", "--labels"]).out;
+    for part in [
+        "gru: 95 % interval of accuracy 0.",
+        "expected calibration error 0.",
+        "gru: 3 of ",
+        "rnn: reliability",
+        "word ",
+    ] {
+        assert!(evaluated.contains(part), "{part}: {evaluated}");
+    }
+    let errors = json(&place.ok(&["evaluate", "two", "--errors", "2", "--json"]).out)["models"]["gru"].clone();
+    let [first, second] = [0, 1].map(|index| errors["errors"][index]["probability"].as_f64().unwrap());
+    assert!(first >= second && errors["errors"][0]["actual"] != errors["errors"][0]["predicted"], "{errors}");
+    assert_eq!(errors["intervals"]["accuracy"].as_array().unwrap().len(), 2);
+    let compared = json(&place.ok(&["compare", "one", "two", "--json"]).out);
+    let rows = compared["differences"].as_array().unwrap();
+    assert_eq!((&compared["base"], rows.len()), (&"one/gru".into(), 4));
+    let accuracy =
+        |run: &str| json(&place.ok(&["evaluate", run, "--json"]).out)["models"]["gru"]["accuracy"].as_f64().unwrap();
+    let of_two = rows.iter().find(|row| row["model"] == "two/gru" && row["metric"] == "accuracy").unwrap();
+    assert!((of_two["difference"].as_f64().unwrap() - (accuracy("two") - accuracy("one"))).abs() < 1e-12);
+    assert!((0.0..=1.0).contains(&of_two["p"].as_f64().unwrap()));
+    assert!(place.ok(&["compare", "one"]).out.contains("McNemar's exact test"));
+    let refused = place.run(&["compare", "two"]);
+    assert!(refused.code == Some(2) && refused.err.contains("name another run"), "{}", refused.err);
+}
+
+#[test]
 fn relations_are_trained_from_a_table_and_unmarked_texts_are_errors_of_their_line() {
     let place = TestDir::new();
     let row = |row: usize| {

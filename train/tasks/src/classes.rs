@@ -3,7 +3,8 @@
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Int, Tensor, TensorData};
 use seqzoo_datasets::batch::{self, BatchLimits};
-use seqzoo_datasets::scores::{ConfusionMatrix, Evaluation, Group, Metric, Scores};
+use seqzoo_datasets::scores::{ConfusionMatrix, Evaluation, Group, MAX_MISTAKES, Metric, Mistake, Scores};
+use seqzoo_datasets::uncertainty::{Calibration, intervals};
 use seqzoo_models::parameters::Array;
 use serde_json::{Map, Value, json};
 
@@ -99,14 +100,44 @@ pub(crate) fn score(
     scores
 }
 
-/// Metrics on all examples and on each group, and the confusion matrix.
+/// Metrics on all examples and on each group, with confidence intervals, confusion matrix, calibration and wrong predictions.
+/// `score` computes the metrics of the examples with the given indices, `input` describes an example.
 pub(crate) fn evaluate<'a>(
     names: &[String],
     log_probabilities: &[Vec<f32>],
     labels: &[usize],
     groups: impl Iterator<Item = &'a [Group]>,
+    score: Score,
+    input: impl Fn(usize) -> String,
 ) -> Evaluation {
-    let pairs = labels.iter().zip(log_probabilities).map(|(&label, row)| (label, most_probable(row)));
-    let confusion = ConfusionMatrix::from_pairs(names, pairs);
-    Evaluation::by_group(groups, |indices| score(names, log_probabilities, labels, indices)).with_confusion(confusion)
+    let score = |indices: &mut dyn Iterator<Item = usize>| score(names, log_probabilities, labels, indices);
+    let predicted: Vec<(usize, f64)> =
+        log_probabilities.iter().map(|row| (most_probable(row), f64::from(row[most_probable(row)]).exp())).collect();
+    let outcomes: Vec<(usize, usize)> =
+        labels.iter().zip(&predicted).map(|(&label, &(predicted, _))| (label, predicted)).collect();
+    let confusion = ConfusionMatrix::from_pairs(names, outcomes.iter().copied());
+    let right =
+        labels.iter().zip(&predicted).map(|(&label, &(predicted, probability))| (probability, predicted == label));
+    let calibration = (!labels.is_empty()).then(|| Calibration::of(right));
+    let mut wrong: Vec<usize> = (0..labels.len()).filter(|&index| predicted[index].0 != labels[index]).collect();
+    wrong.sort_by(|&a, &b| predicted[b].1.total_cmp(&predicted[a].1));
+    wrong.truncate(MAX_MISTAKES);
+    let mistake = |index: usize| Mistake {
+        example: index + 1,
+        input: input(index),
+        actual: names[labels[index]].clone(),
+        predicted: names[predicted[index].0].clone(),
+        probability: predicted[index].1,
+    };
+    let values = |scores: Scores| scores.iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    Evaluation {
+        intervals: intervals(labels.len(), |indices| values(score(indices))),
+        calibration,
+        outcomes,
+        mistakes: wrong.into_iter().map(mistake).collect(),
+        ..Evaluation::by_group(groups, score).with_confusion(confusion)
+    }
 }
+
+/// Computes metrics as [`score`].
+pub(crate) type Score = fn(&[String], &[Vec<f32>], &[usize], &mut dyn Iterator<Item = usize>) -> Scores;

@@ -83,7 +83,8 @@ impl TextClassifier {
         let predictions = self.log_probabilities(&rows);
         let labels: Vec<usize> = examples.iter().map(|example| example.label).collect();
         let groups = examples.iter().map(|example| &*example.groups);
-        classes::evaluate(self.labels(), &predictions, &labels, groups)
+        let input = |index: usize| examples[index].text.clone();
+        classes::evaluate(self.labels(), &predictions, &labels, groups, classes::score, input)
     }
 
     /// Log probabilities of the labels for each row of token ids, none of which may be empty.

@@ -79,9 +79,8 @@ impl Predictor for RelationPredictor {
         let rows: Vec<Encoded> = examples.iter().enumerate().map(encode).collect::<Result<_, _>>()?;
         let predictions = self.log_probabilities(&rows);
         let groups = examples.iter().map(|example| &*example.groups);
-        let mut evaluation = classes::evaluate(self.labels(), &predictions, &labels, groups);
-        evaluation.all = score(self.labels(), &predictions, &labels, &mut (0..labels.len()));
-        Ok(evaluation)
+        let input = |index: usize| examples[index].text.clone();
+        Ok(classes::evaluate(self.labels(), &predictions, &labels, groups, score, input))
     }
 
     fn baselines(

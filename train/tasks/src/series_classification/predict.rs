@@ -81,7 +81,8 @@ impl Predictor for SignalClassifier {
         let labels: Vec<usize> = examples.iter().map(|example| indices[example.label]).collect();
         let predictions = self.log_probabilities(examples.iter().map(|example| &*example.signal));
         let groups = examples.iter().map(|example| &*example.groups);
-        Ok(classes::evaluate(self.labels(), &predictions, &labels, groups))
+        let input = |index: usize| format!("a series of {} steps", examples[index].signal.len());
+        Ok(classes::evaluate(self.labels(), &predictions, &labels, groups, classes::score, input))
     }
 
     fn baselines(

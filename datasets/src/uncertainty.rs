@@ -1,0 +1,167 @@
+//! Uncertainty of metrics and of probabilities: bootstrap intervals, calibration.
+
+use seqzoo_random::{Key, Purpose, RngExt};
+use serde::Serialize;
+
+/// Number of resamples of a bootstrap, where it takes at most [`MAX_DRAWS`] draws.
+const RESAMPLES: usize = 1_000;
+
+/// Maximum number of drawn examples; more than 200,000 examples are resampled less often, down to [`MIN_RESAMPLES`].
+const MAX_DRAWS: usize = 200_000_000;
+const MIN_RESAMPLES: usize = 100;
+
+/// 95 % confidence intervals of metrics, by the percentile bootstrap over examples (Efron and Tibshirani 1993).
+///
+/// `score` computes the metrics of the examples with the given indices, which may repeat. The intervals contain the variation over
+/// examples, not that over random seeds of the training. None if there are fewer than two examples.
+///
+/// ```
+/// use seqzoo_datasets::uncertainty::intervals;
+///
+/// let right = [true, true, false, true, true, true, false, true, true, true];
+/// let accuracy = |indices: &mut dyn Iterator<Item = usize>| {
+///     let found: Vec<bool> = indices.map(|index| right[index]).collect();
+///     vec![("accuracy".to_owned(), found.iter().filter(|&&right| right).count() as f64 / found.len() as f64)]
+/// };
+/// let (name, [low, high]) = &intervals(right.len(), accuracy)[0];
+/// assert!(name == "accuracy" && *low < 0.8 && *high > 0.8);
+/// ```
+pub fn intervals(
+    count: usize,
+    score: impl Fn(&mut dyn Iterator<Item = usize>) -> Vec<(String, f64)>,
+) -> Vec<(String, [f64; 2])> {
+    if count < 2 {
+        return Vec::new();
+    }
+    let resamples = RESAMPLES.min(MAX_DRAWS / count).max(MIN_RESAMPLES);
+    let key = Key::new(0, Purpose::Data);
+    let mut found: Vec<(String, Vec<f64>)> = Vec::new();
+    for resample in 0..resamples {
+        let mut stream = key.with_first(resample as u64).stream();
+        let values = score(&mut (0..count).map(|_| stream.random_range(0..count)));
+        if found.is_empty() {
+            found = values.iter().map(|(name, _)| (name.clone(), Vec::new())).collect();
+        }
+        found.iter_mut().zip(values).for_each(|((_, all), (_, value))| all.push(value));
+    }
+    let interval = |(name, mut values): (String, Vec<f64>)| {
+        values.sort_by(f64::total_cmp);
+        let quantile = |share: f64| values[((share * values.len() as f64) as usize).min(values.len() - 1)];
+        (name, [quantile(0.025), quantile(0.975)])
+    };
+    found.into_iter().map(interval).collect()
+}
+
+/// Two-sided p-value of McNemar's exact test that two models are right equally often, from whether each is right on each example
+/// (McNemar 1947): the probability, if either model is equally likely to be the only right one, of a difference at least as large.
+///
+/// ```
+/// use seqzoo_datasets::uncertainty::mcnemar;
+///
+/// // One model is the only right one on five examples, the other on none: 2 · 0.5⁵.
+/// let right = std::iter::repeat_n((true, false), 5).chain([(true, true), (false, false)]);
+/// assert!((mcnemar(right) - 0.0625).abs() < 1e-12);
+/// ```
+pub fn mcnemar(right: impl Iterator<Item = (bool, bool)>) -> f64 {
+    let (mut first, mut second) = (0u64, 0u64);
+    for (one, other) in right {
+        first += u64::from(one && !other);
+        second += u64::from(other && !one);
+    }
+    let (count, fewer) = (first + second, first.min(second));
+    // Sum of the smaller tail of a binomial distribution, from the logarithm of its first term.
+    let mut log_term = count as f64 * 0.5f64.ln();
+    let mut tail = 0.0;
+    for successes in 0..=fewer {
+        tail += log_term.exp();
+        log_term += ((count - successes) as f64 / (successes + 1) as f64).ln();
+    }
+    (2.0 * tail).min(1.0)
+}
+
+/// How well the probabilities of predictions match their accuracy.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Calibration {
+    /// Expected calibration error: the mean over predictions of the difference between the mean probability and the accuracy of their bin
+    /// (Guo et al. 2017).
+    pub expected_calibration_error: f64,
+    /// Bins of equal width that have predictions, by increasing probability: the points of a reliability diagram.
+    pub bins: Vec<Bin>,
+}
+
+/// Predictions of similar probability.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Bin {
+    /// Number of predictions.
+    pub examples: usize,
+    /// Mean probability of the predicted labels.
+    pub probability: f64,
+    /// Share of correct predictions.
+    pub accuracy: f64,
+}
+
+/// Number of bins.
+const BINS: usize = 15;
+
+impl Calibration {
+    /// The calibration of predictions, each with the probability of its label and whether it is correct.
+    pub fn of(predictions: impl Iterator<Item = (f64, bool)>) -> Self {
+        let mut sums = [(0usize, 0.0, 0usize); BINS];
+        for (probability, is_correct) in predictions {
+            let (count, total, correct) = &mut sums[((probability * BINS as f64) as usize).min(BINS - 1)];
+            *count += 1;
+            *total += probability;
+            *correct += usize::from(is_correct);
+        }
+        let bin = |(examples, total, correct): (usize, f64, usize)| {
+            let share = 1.0 / examples as f64;
+            (examples > 0).then(|| Bin { examples, probability: total * share, accuracy: correct as f64 * share })
+        };
+        let bins: Vec<Bin> = sums.into_iter().filter_map(bin).collect();
+        let all: usize = bins.iter().map(|bin| bin.examples).sum();
+        let errors = bins.iter().map(|bin| bin.examples as f64 * (bin.probability - bin.accuracy).abs());
+        Self { expected_calibration_error: errors.sum::<f64>() / all.max(1) as f64, bins }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_calibration_error_matches_a_hand_computed_value() {
+        // Two bins: probabilities 0.9 and 0.92, one of two right; probability 0.6, right.
+        let found = Calibration::of([(0.9, true), (0.6, true), (0.92, false)].into_iter());
+        let expected = (2.0 * (0.91 - 0.5) + (1.0 - 0.6)) / 3.0;
+        assert!((found.expected_calibration_error - expected).abs() < 1e-12);
+        assert_eq!(found.bins.iter().map(|bin| bin.examples).collect::<Vec<_>>(), [1, 2]);
+        assert_eq!(Calibration::of([(1.0, true)].into_iter()).expected_calibration_error, 0.0);
+        assert_eq!(Calibration::of(std::iter::empty()).expected_calibration_error, 0.0);
+    }
+
+    #[test]
+    fn p_values_match_the_binomial_distribution() {
+        let p = |first: usize, second: usize| {
+            mcnemar(std::iter::repeat_n((true, false), first).chain(std::iter::repeat_n((false, true), second)))
+        };
+        // 2 · (1 + 10 + 45) / 2¹⁰; equal counts; no discordant example.
+        assert!((p(2, 8) - 0.109375).abs() < 1e-12 && p(8, 2) == p(2, 8));
+        assert_eq!((p(3, 3), p(0, 0)), (1.0, 1.0));
+        // Normal approximation with continuity correction: z = (|520 − 480| − 1) / √1000.
+        assert!((p(520, 480) - 0.2175).abs() < 2e-3, "{}", p(520, 480));
+    }
+
+    #[test]
+    fn intervals_have_the_width_of_the_normal_approximation() {
+        // 400 examples, 300 of them right: standard error √(0.75 · 0.25 / 400) = 0.0217.
+        let accuracy = |indices: &mut dyn Iterator<Item = usize>| {
+            let right: Vec<bool> = indices.map(|index| index % 4 > 0).collect();
+            vec![("accuracy".to_owned(), right.iter().filter(|&&right| right).count() as f64 / right.len() as f64)]
+        };
+        let (_, [low, high]) = intervals(400, accuracy)[0].clone();
+        let half = 1.96 * (0.75 * 0.25 / 400f64).sqrt();
+        assert!((low - (0.75 - half)).abs() < 0.006 && (high - (0.75 + half)).abs() < 0.006, "{low} {high}");
+        assert_eq!(intervals(400, accuracy), intervals(400, accuracy), "the same in each call");
+        assert!(intervals(1, accuracy).is_empty());
+    }
+}

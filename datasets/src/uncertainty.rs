@@ -115,7 +115,7 @@ impl Calibration {
         }
         let bin = |(examples, total, correct): (usize, f64, usize)| {
             let share = 1.0 / examples as f64;
-            (examples > 0).then(|| Bin { examples, probability: total * share, accuracy: correct as f64 * share })
+            (examples > 0).then_some(Bin { examples, probability: total * share, accuracy: correct as f64 * share })
         };
         let bins: Vec<Bin> = sums.into_iter().filter_map(bin).collect();
         let all: usize = bins.iter().map(|bin| bin.examples).sum();

@@ -1,4 +1,4 @@
-//! `seqzoo compare`
+//! `seqzoo compare`; longer than other commands because it computes differences.
 
 use std::io::Write;
 

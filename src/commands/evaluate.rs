@@ -1,4 +1,4 @@
-//! `seqzoo evaluate`
+//! `seqzoo evaluate`; longer than other commands because of its forms of output.
 
 use std::io::Write;
 

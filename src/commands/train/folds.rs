@@ -1,4 +1,4 @@
-//! `seqzoo train --folds`: cross-validation.
+//! `seqzoo train --folds`: cross-validation; longer than other commands because it summarizes several runs.
 
 use std::io::Write;
 use std::path::Path;

@@ -155,7 +155,7 @@ impl<'a> Report<'a> {
         }
     }
 
-    /// Whether predictions are labels, of which wrong ones can be listed.
+    /// Whether predictions are labels, so that wrong ones can be listed.
     pub fn has_labels(&self) -> bool {
         self.models.iter().all(|model| model.evaluation.calibration.is_some())
     }

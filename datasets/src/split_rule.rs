@@ -57,7 +57,7 @@ pub enum SplitRule {
     },
     /// Cross-validation: one of `folds` parts is the validation split, the others are the training split. Parts are random, of about the same
     /// size and with the same fractions of each label; rows with equal texts, or equal values of `group`, are in the same part, and
-    /// appended rows move no others. `seqzoo train --folds N` trains on all of them in turn.
+    /// appended rows move no others. `seqzoo train --folds N` trains once for each part.
     Folds {
         /// Number of parts.
         folds: usize,

@@ -210,7 +210,7 @@ impl Systematic {
 }
 
 /// Assigns groups of rows to splits, in the order of their first rows; `next` returns the split of the next group, given the label of that row.
-/// A group are the rows with the same value of column `group`, else with the same text; without texts, each row is one.
+/// The rows with the same value of column `group`, else with the same text, are a group; without texts, each row is a group.
 fn assigned(
     data: &Undivided,
     group: Option<&str>,

@@ -4,6 +4,7 @@ mod backend;
 mod data;
 mod model;
 mod overrides;
+mod threshold;
 
 use std::path::PathBuf;
 
@@ -17,6 +18,7 @@ pub use backend::BackendArgs;
 pub use data::{DataArgs, data_dir, recent_rows};
 pub use model::{ModelArgs, runs};
 pub use overrides::Overrides;
+pub use threshold::{FixedThresholdArgs, ThresholdArgs};
 
 use crate::failure::{DATA, Failure, USAGE};
 

@@ -133,6 +133,7 @@ impl From<PredictError> for Failure {
                      `seqzoo evaluate` with any run"
                 ),
             ),
+            PredictError::NoThreshold { .. } => Self::new(USAGE, format!("--threshold: {error}")),
             PredictError::OutOfVocabulary { .. } => Self::new(USAGE, format!("--prompt: {error}")),
             PredictError::NotClassifier
             | PredictError::NotTagger

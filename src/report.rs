@@ -39,6 +39,8 @@ struct Evaluated<'a> {
     progress: Progress,
     diagnosis: Option<Diagnosis>,
     warning: Option<String>,
+    /// A label and the probability from which it is predicted, if that is given.
+    threshold: Option<(String, f64)>,
     evaluation: Evaluation,
 }
 
@@ -98,12 +100,19 @@ impl<'a> Report<'a> {
     }
 
     /// Evaluates a model and adds it.
-    pub fn add(&mut self, name: &'a str, model: &Model, examples: &dyn Examples) -> Result<(), PredictError> {
+    pub fn add(
+        &mut self,
+        name: &'a str,
+        model: &Model,
+        threshold: Option<(&str, f64)>,
+        examples: &dyn Examples,
+    ) -> Result<(), PredictError> {
         let evaluation = model.evaluate(examples, self.split)?;
         let recipe = model.recipe.clone();
         let (progress, diagnosis) = (model.progress.clone(), model.diagnosis.clone());
         let (step, warning) = (model.step, model.warning());
-        self.models.push(Evaluated { name, recipe, step, progress, diagnosis, warning, evaluation });
+        let threshold = threshold.map(|(label, least)| (label.to_owned(), least));
+        self.models.push(Evaluated { name, recipe, step, progress, diagnosis, warning, threshold, evaluation });
         if self.next.is_none() && model.diagnosis.is_none() {
             self.next = self.suggestion(name, model, examples);
         }
@@ -169,6 +178,8 @@ impl<'a> Report<'a> {
             object["recovered"] = json!(model.recovered());
             object["training"] = model.training();
             object["warning"] = json!(model.warning);
+            object["threshold"] =
+                json!(model.threshold.as_ref().map(|(label, least)| json!({"label": label, "probability": least})));
             (model.name.to_owned(), object)
         });
         let baselines = self.baselines.iter().map(|(name, found)| ((*name).to_owned(), evaluation(found)));
@@ -210,6 +221,9 @@ impl<'a> Report<'a> {
             let name = model.name;
             if let Some(recovered) = model.recovered() {
                 writeln!(out, "{name} recovered: {recovered}; see {name}/events.jsonl")?;
+            }
+            if let Some((label, least)) = &model.threshold {
+                writeln!(out, "{name}: `{label}` is predicted from probability {} on", number(*least))?;
             }
             let budget = if settings.recipe.model.is_empty() { None } else { model.budget() };
             for line in [budget, model.ended(&self.resume), model.warning.clone().filter(|_| model.diagnosis.is_none())]

@@ -26,6 +26,7 @@ macro_rules! formats {
 
 formats![
     aligned,
+    arff,
     class_files,
     class_folders,
     conll,

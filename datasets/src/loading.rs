@@ -153,13 +153,17 @@ impl DataSettings {
             splitting::split(&loader.undivided(&loader.read("files", &self.files)?), &rule)?
         } else {
             let train = loader.read("train", &self.train)?;
-            let (train, validation) = if self.validation.is_empty() {
-                let [train, validation, _] = splitting::split(&loader.undivided(&train), &rule.without_test())?;
-                (train, validation)
+            if matches!(rule, SplitRule::Folds { .. }) {
+                splitting::split(&loader.undivided(&train), &rule)?
             } else {
-                (train, loader.read("validation", &self.validation)?)
-            };
-            [train, validation, loader.read("test", &self.test)?]
+                let (train, validation) = if self.validation.is_empty() {
+                    let [train, validation, _] = splitting::split(&loader.undivided(&train), &rule.without_test())?;
+                    (train, validation)
+                } else {
+                    (train, loader.read("validation", &self.validation)?)
+                };
+                [train, validation, loader.read("test", &self.test)?]
+            }
         };
         Ok(Splits {
             train,

@@ -55,14 +55,18 @@ pub enum SplitRule {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         group: Option<String>,
     },
-    /// Cross-validation: one of `folds` parts is the validation split, the others are the training split. Parts are random, of about the same
-    /// size and with the same fractions of each label; rows with equal texts, or equal values of `group`, are in the same part, and
-    /// appended rows move no others. `seqzoo train --folds N` trains once for each part.
+    /// Cross-validation: one of `folds` parts is the test split; a fraction of the other rows is the validation split, which selects the
+    /// best checkpoint, so that the test split selects nothing. Parts are random, of about the same size and with the same fractions of
+    /// each label; rows with equal texts, or equal values of `group`, are in the same split, and appended rows move no others.
+    /// `seqzoo train --folds N` trains once for each part.
     Folds {
         /// Number of parts.
         folds: usize,
-        /// The part that is the validation split, from 1.
+        /// The part that is the test split, from 1.
         fold: usize,
+        /// Fraction of the other rows that is the validation split, at most half.
+        #[serde(default = "tenth")]
+        validation: f64,
         /// Random seed; the seed of a run does not affect the parts.
         #[serde(default)]
         seed: u64,
@@ -85,6 +89,10 @@ pub enum SplitRule {
     },
 }
 
+fn tenth() -> f64 {
+    0.1
+}
+
 fn is_zero(fraction: &f64) -> bool {
     *fraction == 0.0
 }
@@ -103,6 +111,16 @@ impl SplitRule {
     pub fn group(&self) -> Option<&str> {
         match self {
             Self::Systematic { group, .. } | Self::Folds { group, .. } => group.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// Fraction of the validation split of a rule that draws random rows.
+    pub fn random_validation(&self) -> Option<f64> {
+        match self {
+            Self::Systematic { validation, .. } | Self::Shuffle { validation, .. } | Self::Folds { validation, .. } => {
+                Some(*validation)
+            }
             _ => None,
         }
     }
@@ -142,7 +160,16 @@ impl SplitRule {
                 fold,
                 format!("an integer from 1 to {folds}, the number of folds"),
             )),
-            Self::Folds { .. } | Self::Every { .. } | Self::Time { .. } => Ok(()),
+            Self::Folds { validation, .. } => {
+                let fractions = Fractions::new(*validation, 0.0)?;
+                let is_valid = fractions.validation <= UNITS / 2;
+                if is_valid {
+                    Ok(())
+                } else {
+                    Err(DataError::setting("data.split.validation", validation, "at most 0.5"))
+                }
+            }
+            Self::Every { .. } | Self::Time { .. } => Ok(()),
         }
     }
 
@@ -228,7 +255,7 @@ mod tests {
             "by = \"shuffle\"\nvalidation = 0.1\nseed = 3\nstratify = true\n",
             "by = \"systematic\"\nvalidation = 0.1\nseed = 3\ngroup = \"author\"\n",
             "by = \"every\"\nvalidation = 5\n",
-            "by = \"folds\"\nfolds = 5\nfold = 2\nseed = 0\n",
+            "by = \"folds\"\nfolds = 5\nfold = 2\nvalidation = 0.2\nseed = 0\n",
             "by = \"time\"\nvalidation = \"1988-01-01\"\n",
         ] {
             assert_eq!(toml::to_string(&rule(text)).unwrap(), text);

@@ -60,11 +60,13 @@ pub(crate) fn split(data: &Undivided, rule: &SplitRule) -> Result<[Records; 3], 
             let rule = Systematic { fractions: fractions(*validation, *test)?, seed: *seed };
             rule.split(data, group.as_deref())?
         }
-        SplitRule::Folds { folds, fold, seed, group } => {
-            let mut strata: HashMap<String, Folds> = HashMap::new();
+        SplitRule::Folds { folds, fold, validation, seed, group } => {
+            let rest = Systematic { fractions: fractions(*validation, 0.0)?, seed: *seed };
+            let mut strata: HashMap<String, (Folds, Stratum)> = HashMap::new();
             assigned(data, group.as_deref(), |label| {
-                let parts = strata.entry(label.to_owned()).or_insert_with(|| Folds::new(*folds, *seed, label));
-                if parts.next() + 1 == *fold { Assigned::Validation } else { Assigned::Train }
+                let new = || (Folds::new(*folds, *seed, label), Stratum::new(&rest, label));
+                let (parts, rest) = strata.entry(label.to_owned()).or_insert_with(new);
+                if parts.next() + 1 == *fold { Assigned::Test } else { rest.next() }
             })?
         }
         SplitRule::Every { validation } => {
@@ -89,13 +91,18 @@ pub(crate) fn split(data: &Undivided, rule: &SplitRule) -> Result<[Records; 3], 
             consecutive(records, train, end)
         }
     };
-    if splits[0].is_empty() || splits[1].is_empty() {
+    let has_empty_part =
+        matches!(rule, SplitRule::Folds { folds, .. } if splits[2].is_empty() || *folds > records.len());
+    if splits[0].is_empty() || splits[1].is_empty() || has_empty_part {
         let rows = records.len();
         let detail = match rule {
             SplitRule::Systematic { .. } => format!(
                 "no validation split can be held out of {rows} rows: of each label, the first group of equal texts is in the training split; \
                  use more data, a larger data.split.validation, or files of its own for the validation split"
             ),
+            SplitRule::Folds { folds, .. } => {
+                format!("{rows} rows are too few for {folds} parts with training and validation splits of their own")
+            }
             _ => format!("{rows} rows are too few for a training and a validation split"),
         };
         return Err(DataError::of_records(records.file(), detail));
@@ -406,6 +413,8 @@ mod tests {
             ("by = \"shuffle\"\nvalidation = 0.01", "20 rows are too few for all splits; at least 100 are needed"),
             ("by = \"time\"\nvalidation = \"05\"", "data.split.validation"),
             ("by = \"folds\"\nfolds = 1\nfold = 1", "data.split.folds = 1: an integer of at least 2"),
+            ("by = \"folds\"\nfolds = 30\nfold = 30", "20 rows are too few for 30 parts"),
+            ("by = \"folds\"\nfolds = 5\nfold = 1\nvalidation = 0.6", "data.split.validation = 0.6: at most 0.5"),
             ("by = \"folds\"\nfolds = 5\nfold = 6", "data.split.fold = 6: an integer from 1 to 5"),
         ] {
             let error = split(&undivided(&records, &columns()), &rule(text)).unwrap_err().to_string();
@@ -444,25 +453,30 @@ mod tests {
             (0..200).map(|row| format!("{}{}", if row % 4 == 0 { "b" } else { "a" }, row / 2 * 2)).collect();
         let all: Vec<&str> = names.iter().map(String::as_str).collect();
         let fold = |rows: usize, fold: usize, seed: u64| {
-            let rule = SplitRule::Folds { folds: 5, fold, seed, group: None };
+            let rule = SplitRule::Folds { folds: 5, fold, validation: 0.2, seed, group: None };
             texts(&split(&undivided(&records(&all[..rows]), &columns()), &rule).unwrap())
         };
-        let folds: Vec<Vec<String>> = (1..=5).map(|number| fold(200, number, 0)[1].clone()).collect();
+        let folds: Vec<Vec<String>> = (1..=5).map(|number| fold(200, number, 0)[2].clone()).collect();
         let mut together: Vec<String> = folds.concat();
         together.sort();
         let mut expected = names.clone();
         expected.sort();
         assert_eq!(together, expected, "each row is in one part");
         for (number, held_out) in (1..).zip(&folds) {
-            let [train, _, test] = fold(200, number, 0);
-            assert!(held_out.iter().all(|text| !train.contains(text)) && test.is_empty());
-            let count =
-                |label: &str| held_out.iter().filter(|text| text.starts_with(label)).collect::<HashSet<_>>().len();
-            assert_eq!((count("a"), count("b")), (20, 10));
+            let [train, validation, _] = fold(200, number, 0);
+            assert!(held_out.iter().all(|text| !train.contains(text) && !validation.contains(text)));
+            assert!(validation.iter().all(|text| !train.contains(text)));
+            let count = |split: &[String], label: &str| {
+                split.iter().filter(|text| text.starts_with(label)).collect::<HashSet<_>>().len()
+            };
+            assert_eq!((count(held_out, "a"), count(held_out, "b")), (20, 10));
+            assert!(count(&validation, "a").abs_diff(16) <= 1 && count(&validation, "b").abs_diff(8) <= 1);
             // Appended rows move no others.
-            assert!(fold(150, number, 0)[1].iter().all(|text| held_out.contains(text)));
+            let fewer = fold(150, number, 0);
+            assert!(fewer[2].iter().all(|text| held_out.contains(text)));
+            assert!(fewer[1].iter().all(|text| validation.contains(text)));
         }
-        assert_ne!(fold(200, 1, 1)[1], folds[0]);
+        assert_ne!(fold(200, 1, 1)[2], folds[0]);
     }
 
     proptest! {

@@ -37,13 +37,16 @@ pub fn tokenize_words(text: &str) -> impl Iterator<Item = String> {
 
 /// Unit of tokenization.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum Tokenization {
     /// Lowercase words (letters, digits and apostrophes) and the punctuation marks `. , ! ?`; all else separates words.
     #[default]
     Words,
     /// Single characters.
     Characters,
+    /// Single characters, each with its position in the text, as in `1:A`, `2:C`: a character at another position is another token. For
+    /// texts of a fixed length whose positions have a meaning, such as windows of DNA.
+    PositionalCharacters,
     /// Whitespace-separated tokens, with `<eos>` at the end of each line: for text that is already tokenized.
     Tokens,
 }
@@ -57,6 +60,7 @@ impl Tokenization {
         match self {
             Tokenization::Words => "words",
             Tokenization::Characters => "characters",
+            Tokenization::PositionalCharacters => "positional-characters",
             Tokenization::Tokens => "tokens",
         }
     }
@@ -66,6 +70,9 @@ impl Tokenization {
         match self {
             Tokenization::Words => Box::new(tokenize_words(text)),
             Tokenization::Characters => Box::new(text.chars().map(String::from)),
+            Tokenization::PositionalCharacters => {
+                Box::new((1..).zip(text.chars()).map(|(position, character)| format!("{position}:{character}")))
+            }
             Tokenization::Tokens => Box::new(text.split_inclusive('\n').flat_map(|line| {
                 let end = line.ends_with('\n').then_some(END_OF_LINE);
                 line.split_whitespace().chain(end).map(str::to_owned)
@@ -78,6 +85,9 @@ impl Tokenization {
         let mark = |token: &str| token.len() == 1 && ".,!?".contains(token);
         match (self, before) {
             (Tokenization::Characters, _) => token.to_owned(),
+            (Tokenization::PositionalCharacters, _) => {
+                token.split_once(':').map_or(token, |(_, character)| character).to_owned()
+            }
             (Tokenization::Tokens, _) if token == END_OF_LINE => "\n".to_owned(),
             (Tokenization::Tokens, None | Some(END_OF_LINE)) | (Tokenization::Words, None) => token.to_owned(),
             (Tokenization::Words, _) if mark(token) => token.to_owned(),
@@ -194,6 +204,7 @@ mod tests {
     fn tokenization_round_trips() {
         for (level, text) in [
             (Tokenization::Characters, "To be,\nor not"),
+            (Tokenization::PositionalCharacters, "To: be,\nor not"),
             (Tokenization::Words, "to be, or not to be. that"),
             (Tokenization::Tokens, "to <unk> N 's\n\nor not\n"),
         ] {
@@ -202,6 +213,7 @@ mod tests {
             let written: String = tokens.iter().map(|token| level.detokenize(before.replace(token), token)).collect();
             assert_eq!(written, text);
         }
+        assert_eq!(Tokenization::PositionalCharacters.tokens("aa:").collect::<Vec<_>>(), ["1:a", "2:a", "3::"]);
         assert_eq!(Tokenization::Tokens.tokens("a b\r\nc").collect::<Vec<_>>(), ["a", "b", END_OF_LINE, "c"]);
     }
 

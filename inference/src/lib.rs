@@ -85,6 +85,14 @@ impl Model {
         &*self.predictor
     }
 
+    /// Predicts a label if it has at least the probability `least`, and otherwise the other one of two labels.
+    ///
+    /// # Errors
+    /// If the model does not predict one of two labels, or there is no such label.
+    pub fn set_threshold(&mut self, label: &str, least: f64) -> Result<(), PredictError> {
+        self.predictor.set_threshold(label, least)
+    }
+
     fn any(&self) -> &dyn Any {
         &*self.predictor
     }

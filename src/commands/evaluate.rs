@@ -10,7 +10,7 @@ use seqzoo_inference::{Examples, Model};
 use seqzoo_run::did_you_mean;
 use seqzoo_run::folder::Run;
 
-use crate::arguments::{BackendArgs, DataArgs, check_split, reported_split, runs};
+use crate::arguments::{BackendArgs, DataArgs, ThresholdArgs, check_split, reported_split, runs};
 use crate::failure::{Failure, USAGE};
 use crate::report::Report;
 use crate::say::{quoted, say};
@@ -35,6 +35,8 @@ pub struct Evaluate {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
+    threshold: ThresholdArgs,
+    #[command(flatten)]
     data: DataArgs,
     #[command(flatten)]
     backend: BackendArgs,
@@ -48,7 +50,7 @@ impl Evaluate {
         let (_, device) = self.backend.open(None)?;
         let data = self.data.load_for_run(&run)?;
         let split = split.map_or_else(|| reported_split(recipe, &*data), Ok)?;
-        let report = evaluate_run(&run, split, recipe.reported_metric(), &*data, &device)?;
+        let report = evaluate_with(&run, split, recipe.reported_metric(), &*data, &device, &self.threshold)?;
         if self.errors.is_some() && !report.has_labels() {
             let task = recipe.task()?.name();
             return Err(Failure::new(USAGE, format!("--errors lists wrong labels of examples; task {task} has none")));
@@ -87,6 +89,18 @@ pub fn evaluate_run<'a>(
     data: &dyn Examples,
     device: &Device,
 ) -> Result<Report<'a>, Failure> {
+    evaluate_with(run, split, main, data, device, &ThresholdArgs::default())
+}
+
+/// As [`evaluate_run`], with a decision threshold.
+fn evaluate_with<'a>(
+    run: &'a Run,
+    split: Split,
+    main: Metric,
+    data: &dyn Examples,
+    device: &Device,
+    threshold: &ThresholdArgs,
+) -> Result<Report<'a>, Failure> {
     let recipe = &run.environment.settings.recipe;
     check_split(data, split, recipe)?;
     let mut names: Vec<&String> = recipe.models.iter().collect();
@@ -105,11 +119,12 @@ pub fn evaluate_run<'a>(
         ));
         names.retain(|name| !untrained.contains(&name.as_str()));
     }
-    let models: Vec<Model> =
+    let mut models: Vec<Model> =
         names.iter().map(|name| Model::open(&run.model(name), device)).collect::<Result<_, _>>()?;
     let mut report = Report::new(run, split, main, models[0].baselines(data, split)?);
-    for (name, model) in names.iter().zip(&models) {
-        report.add(name, model, data)?;
+    for (name, model) in names.iter().zip(&mut models) {
+        let threshold = threshold.set(model, data)?;
+        report.add(name, model, threshold, data)?;
     }
     Ok(report)
 }

@@ -12,7 +12,7 @@ use seqzoo_datasets::tagging;
 use seqzoo_inference::{Model, Output, PredictError, TextOptions};
 use serde_json::{Map, Value};
 
-use crate::arguments::{ModelArgs, unescaped};
+use crate::arguments::{FixedThresholdArgs, ModelArgs, unescaped};
 use crate::failure::{Failure, USAGE};
 
 /// Predict with a run's best checkpoint: one prediction per text.
@@ -48,6 +48,8 @@ pub struct Predict {
     /// Beam width of sequence-to-sequence models; JSON output lists as many hypotheses.
     #[arg(long, value_name = "WIDTH", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
     beam: u16,
+    #[command(flatten)]
+    threshold: FixedThresholdArgs,
     /// Short for --format json
     #[arg(long, conflicts_with = "format")]
     json: bool,
@@ -73,7 +75,8 @@ enum Format {
 
 impl Predict {
     pub fn run(&self) -> Result<(), Failure> {
-        let (run, _, model) = self.model.open()?;
+        let (run, _, mut model) = self.model.open()?;
+        self.threshold.set(&mut model)?;
         for (flag, is_conllu) in [
             ("--format conll", self.format() == Format::Conll),
             ("--input-format conllu", self.input_format == Some(InputFormat::Conllu)),

@@ -128,3 +128,46 @@ fn series_are_cross_validated_and_an_interrupted_cross_validation_goes_on() {
     fs::write(place.path("new.ucr"), "?,1,2,3\n?,5,5\n").unwrap();
     assert_eq!(place.ok(&["predict", "run", "--file", "new.ucr"]).out.lines().count(), 2);
 }
+
+#[test]
+fn imbalance_is_reported_weighted_and_met_by_a_threshold() {
+    let place = TestDir::new();
+    let row = |row: usize| match row % 11 {
+        0 => format!("win money {row},spam\n"),
+        _ => format!("see you {row},ham\n"),
+    };
+    fs::write(place.path("mail.csv"), "text,label\n".to_owned() + &(0..220).map(row).collect::<String>()).unwrap();
+    let arguments = [&["train", "classify", "--data", "mail.csv", "--set", "models=[\"bigru\"]"][..], &SMALL].concat();
+    let plain = place.ok(&[&arguments[..], &["--out", "plain"]].concat());
+    assert!(
+        plain.err.contains("the labels are imbalanced: 180 training examples of `ham`, 18 of `spam`"),
+        "{}",
+        plain.err
+    );
+    assert!(plain.err.contains("task.class_weights"), "{}", plain.err);
+    let balanced = ["--out", "run", "--set", "task.class_weights=\"balanced\""];
+    let weighted = place.ok(&[&arguments[..], &balanced].concat());
+    assert!(!weighted.err.contains("task.class_weights\n"), "{}", weighted.err);
+    assert_ne!(
+        json(&place.ok(&["evaluate", "run", "--json"]).out)["models"]["bigru"]["loss"],
+        json(&place.ok(&["evaluate", "plain", "--json"]).out)["models"]["bigru"]["loss"]
+    );
+    for (least, label) in [("0", "spam"), ("1", "ham")] {
+        let threshold = format!("spam={least}");
+        let predicted = place.ok(&["predict", "run", "see you", "--json", "--threshold", &threshold]);
+        assert_eq!(json(&predicted.out)["label"], label);
+        let evaluated = json(&place.ok(&["evaluate", "run", "--json", "--threshold", &threshold]).out);
+        let recall = &evaluated["models"]["bigru"]["labels"]["spam"]["recall"];
+        assert_eq!(recall.as_f64(), Some(if label == "spam" { 1.0 } else { 0.0 }), "{evaluated}");
+    }
+    let best = place.ok(&["evaluate", "run", "--threshold", "spam"]);
+    assert!(best.out.contains("bigru: `spam` is predicted from probability 0."), "{}", best.out);
+    for (arguments, part) in [
+        (&["predict", "run", "x", "--threshold", "eggs=0.5"][..], "the labels of this one are ham, spam"),
+        (&["predict", "run", "x", "--threshold", "spam"], "seqzoo evaluate RUN --threshold spam"),
+        (&["evaluate", "run", "--threshold", "spam=7"], "from 0 to 1"),
+    ] {
+        let refused = place.run(arguments);
+        assert!(refused.code == Some(2) && refused.err.contains(part), "{}", refused.err);
+    }
+}

@@ -25,7 +25,7 @@ struct Held {
     report: Value,
 }
 
-/// Trains the recipe once for each part of the data, which is then the validation split, and prints means over all parts.
+/// Trains the recipe once for each part of the data, which is then the test split, and prints means over all parts.
 pub fn run(train: &Train, folds: usize) -> Result<(), Failure> {
     let recipe = train.recipe.as_deref().expect("--folds conflicts with --resume");
     if train.data.has_validation() {
@@ -35,7 +35,9 @@ pub fn run(train: &Train, folds: usize) -> Result<(), Failure> {
     }
     let settings = train.overrides.settings(recipe, &train.data)?;
     let group = settings.recipe.data.split.as_ref().and_then(SplitRule::group).map(str::to_owned);
-    let rule = |fold: usize, repeat: u64| SplitRule::Folds { folds, fold, seed: repeat, group: group.clone() };
+    let validation = settings.recipe.data.split.as_ref().and_then(SplitRule::random_validation).unwrap_or(0.1);
+    let rule =
+        |fold: usize, repeat: u64| SplitRule::Folds { folds, fold, validation, seed: repeat, group: group.clone() };
     // Errors and notes of the data, before anything is written.
     let first = train.overrides.clone().with_split(&rule(1, 0)).settings(recipe, &train.data)?;
     train.data.load(&first.recipe)?;
@@ -93,7 +95,7 @@ fn one(train: &Train, out: &Path, rule: &SplitRule, (repeat, fold): (u64, usize)
             return Err(failure);
         }
         let metric = trained.run.environment.settings.recipe.reported_metric();
-        let report = evaluate_run(&trained.run, Split::Validation, metric, &*trained.data, &trained.device)?;
+        let report = evaluate_run(&trained.run, Split::Test, metric, &*trained.data, &trained.device)?;
         Ok(report.json())
     })?;
     Ok(Held { repeat, fold, report })

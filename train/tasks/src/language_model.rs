@@ -42,6 +42,7 @@ pub static TASK: Task = Task {
 
 fn check(spec: &ModelSpec) -> Result<(), InvalidValue> {
     let settings: Settings = spec.settings();
+    crate::spec::expect_no_positions(settings.level)?;
     settings.check()?;
     let stack = spec.check_recurrent(Some(settings.embedding_size))?;
     let shape = LanguageModelShape {

@@ -33,7 +33,7 @@ mod spec;
 mod trained;
 mod training;
 
-pub use classes::{Prediction, most_probable};
+pub use classes::{ClassWeights, LabelPredictor, Prediction, most_probable};
 use fields::Field;
 pub use inspection::Item;
 pub use invalid_value::InvalidValue;

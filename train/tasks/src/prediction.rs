@@ -44,6 +44,22 @@ pub trait Predictor: Any + Debug + Send + Sync {
         Err(PredictError::NoTextInput)
     }
 
+    /// Predicts a label if it has at least the probability `least`, and otherwise the other one of two labels.
+    ///
+    /// # Errors
+    /// If the model does not predict one of two labels, or there is no such label.
+    fn set_threshold(&mut self, label: &str, _least: f64) -> Result<(), PredictError> {
+        Err(PredictError::NoThreshold { label: label.to_owned(), known: Vec::new() })
+    }
+
+    /// The threshold for [`Predictor::set_threshold`] with the highest F1 of a label on a split.
+    ///
+    /// # Errors
+    /// As [`Predictor::set_threshold`] and [`Predictor::evaluate`].
+    fn best_threshold(&self, label: &str, _examples: &dyn Examples, _split: Split) -> Result<f64, PredictError> {
+        Err(PredictError::NoThreshold { label: label.to_owned(), known: Vec::new() })
+    }
+
     /// The output for a text without a token.
     fn empty_output(&self) -> Output {
         Output::new(String::new(), [])
@@ -120,6 +136,17 @@ pub enum PredictError {
         /// Labels of the model.
         known: Vec<String>,
     },
+    /// The model has no decision threshold for a label.
+    #[error(
+        "no decision threshold for label `{label}`: a threshold needs a model of two labels, one of which is `{label}`{}",
+        of_labels(.known)
+    )]
+    NoThreshold {
+        /// The label.
+        label: String,
+        /// Labels of the model; none if it does not predict one label per example.
+        known: Vec<String>,
+    },
     /// The entities of a text are not marked.
     #[error("{detail}")]
     NotMarked {
@@ -177,6 +204,10 @@ impl PredictError {
             Self::Empty { .. } | Self::NotMarked { .. } | Self::InvalidSeries { .. } | Self::ChannelMismatch { .. }
         )
     }
+}
+
+fn of_labels(known: &[String]) -> String {
+    if known.is_empty() { String::new() } else { format!("; the labels of this one are {}", known.join(", ")) }
 }
 
 /// The index of each of these labels, which examples use, among those of a model; labels that no example uses need not be known.

@@ -20,7 +20,8 @@ use seqzoo_models::networks::{RelationClassifier, RelationShape};
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
-use crate::skipped::{joined, truncated, unseen};
+use crate::classes;
+use crate::skipped::{joined, truncated};
 use crate::{
     Command, DynTrainingTask, Examples, InvalidValue, Item, ModelSpec, Prepared, Task, fields, open, pad_rows, resolve,
 };
@@ -44,17 +45,18 @@ pub static TASK: Task = Task {
 
 fn check(spec: &ModelSpec) -> Result<(), InvalidValue> {
     let settings: Settings = spec.settings();
+    crate::spec::expect_no_positions(settings.level)?;
     spec.check_recurrent(Some(settings.embedding_size)).map(drop)
 }
 
 fn prepare(data: &Splits, settings: &Table) -> Result<Prepared, DataError> {
     let data = Relations::from_records(data)?;
-    let Settings { level, max_tokens, .. } = crate::spec::settings(settings);
+    let Settings { level, max_tokens, class_weights, .. } = crate::spec::settings(settings);
     let Relations(texts) = &data;
     let lengths = texts.train.iter().map(|example| level.tokens(&example.text).take(max_tokens + 1).count());
     let truncated = truncated(lengths, max_tokens);
-    let unseen = unseen(&texts.labels, texts.train.iter().map(|example| example.label));
-    Ok(Prepared { examples: Box::new(data), note: joined([unseen, truncated]) })
+    let of_labels = classes::notes(&texts.labels, class_weights, texts.train.iter().map(|example| example.label));
+    Ok(Prepared { examples: Box::new(data), note: joined([of_labels, truncated]) })
 }
 
 impl Examples for Relations {

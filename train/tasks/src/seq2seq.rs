@@ -40,6 +40,7 @@ pub static TASK: Task = Task {
 
 fn check(spec: &ModelSpec) -> Result<(), InvalidValue> {
     let settings: Settings = spec.settings();
+    crate::spec::expect_no_positions(settings.level)?;
     let stack = spec.check_recurrent(Some(settings.embedding_size))?;
     if settings.attention == AttentionScore::Dot && stack.architecture.directions() > 1 {
         let expected =

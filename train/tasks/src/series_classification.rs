@@ -16,7 +16,7 @@ use seqzoo_models::networks::{SeriesClassifier, SeriesClassifierShape};
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
-use crate::skipped::{joined, unseen};
+use crate::classes;
 use crate::{Command, DynTrainingTask, Examples, InvalidValue, Item, ModelSpec, Prepared, Task, fields, open, resolve};
 pub use predict::SignalClassifier;
 pub use settings::{Settings, Standardize};
@@ -41,9 +41,10 @@ fn check(spec: &ModelSpec) -> Result<(), InvalidValue> {
     spec.check_recurrent(None).map(drop)
 }
 
-fn prepare(data: &Splits, _: &Table) -> Result<Prepared, DataError> {
+fn prepare(data: &Splits, settings: &Table) -> Result<Prepared, DataError> {
     let data = Signals::from_records(data)?;
-    let note = joined([unseen(&data.labels, data.train.iter().map(|example| example.label))]);
+    let Settings { class_weights, .. } = crate::spec::settings(settings);
+    let note = classes::notes(&data.labels, class_weights, data.train.iter().map(|example| example.label));
     Ok(Prepared { examples: Box::new(data), note })
 }
 

@@ -3,6 +3,7 @@
 use burn::module::Module;
 use schemars::JsonSchema;
 use seqzoo_datasets::batch::BatchLimits;
+use seqzoo_datasets::text::Tokenization;
 use seqzoo_models::Architecture;
 use seqzoo_models::init::reinitialize_uniform;
 use seqzoo_models::layers::stack::RegularizationRates;
@@ -25,6 +26,19 @@ pub const MAX_HIDDEN: usize = 4_096;
 
 /// Maximum number of parameters of a recurrent stack: 16 GB with gradients and Adam's moment estimates.
 const MAX_PARAMETERS: u128 = 1_000_000_000;
+
+/// Checks the unit of tokenization of a task whose tokens have no fixed positions.
+///
+/// # Errors
+/// If tokens include their position.
+pub(crate) fn expect_no_positions(level: Tokenization) -> Result<(), InvalidValue> {
+    match level {
+        Tokenization::PositionalCharacters => {
+            Err(InvalidValue::new("task.level", level.name(), "words, characters or tokens, for this task"))
+        }
+        _ => Ok(()),
+    }
+}
 
 /// Layers of the network.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

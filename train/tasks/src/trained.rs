@@ -7,6 +7,7 @@ use seqzoo_models::parameters::{self, Arrays};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::classes::Decision;
 use crate::{Files, ModelSpec};
 
 /// Encoder of inputs and decoder of outputs: everything that inference needs in addition to the weights.
@@ -59,6 +60,8 @@ pub struct TrainedModel<C: Codec> {
     pub(crate) spec: ModelSpec,
     pub(crate) network: C::Network,
     pub(crate) device: Device,
+    /// How a label is chosen, if the task has one label per example.
+    pub(crate) decision: Decision,
 }
 
 impl<C: Codec> TrainedModel<C> {
@@ -73,6 +76,6 @@ impl<C: Codec> TrainedModel<C> {
         codec.check(spec).map_err(|error| invalid(error.to_string()))?;
         let mut network = codec.network(spec, device);
         parameters::write(&mut network, weights)?;
-        Ok(Self { codec, spec: spec.clone(), network, device: device.clone() })
+        Ok(Self { codec, spec: spec.clone(), network, device: device.clone(), decision: Decision::default() })
     }
 }

@@ -8,9 +8,9 @@ use seqzoo_datasets::text::Tokenization;
 use seqzoo_models::networks::Classifier;
 
 use super::{Codec, examples};
-use crate::classes::{self, Prediction};
+use crate::classes::{self, Decision, LabelPredictor, Labeled, Prediction};
 use crate::prediction::label_indices;
-use crate::{Examples, Output, PredictError, Predictor, TextOptions, TrainedModel, examples_as, pad_rows};
+use crate::{Examples, PredictError, TrainedModel, examples_as, pad_rows};
 
 /// A trained text classifier with its codec.
 ///
@@ -73,18 +73,7 @@ impl TextClassifier {
         }
         let rows: Vec<&[u32]> = rows.iter().map(Vec::as_slice).collect();
         let rows = self.log_probabilities(&rows);
-        Ok(rows.iter().map(|row| Prediction::new(self.labels(), row)).collect())
-    }
-
-    /// Metrics on examples, each of which must have a token.
-    pub fn evaluate_examples(&self, examples: &[Example]) -> Evaluation {
-        let rows: Vec<Vec<u32>> = examples.iter().map(|example| self.encode(&example.text)).collect();
-        let rows: Vec<&[u32]> = rows.iter().map(Vec::as_slice).collect();
-        let predictions = self.log_probabilities(&rows);
-        let labels: Vec<usize> = examples.iter().map(|example| example.label).collect();
-        let groups = examples.iter().map(|example| &*example.groups);
-        let input = |index: usize| examples[index].text.clone();
-        classes::evaluate(self.labels(), &predictions, &labels, groups, classes::score, input)
+        Ok(rows.iter().map(|row| Prediction::new(self.labels(), row, self.decision)).collect())
     }
 
     /// Log probabilities of the labels for each row of token ids, none of which may be empty.
@@ -93,18 +82,36 @@ impl TextClassifier {
     }
 }
 
-impl Predictor for TextClassifier {
-    fn evaluate(&self, examples: &dyn Examples, split: Split) -> Result<Evaluation, PredictError> {
+impl LabelPredictor for TextClassifier {
+    fn label_names(&self) -> &[String] {
+        self.labels()
+    }
+
+    fn decision(&self) -> Decision {
+        self.decision
+    }
+
+    fn set_decision(&mut self, decision: Decision) {
+        self.decision = decision;
+    }
+
+    fn labeled<'a>(&self, examples: &'a dyn Examples, split: Split) -> Result<Labeled<'a>, PredictError> {
         let data = examples::with_tokens(examples_as(examples)?, self.level());
         let examples = data.split(split);
         // The labels of other data may be others, or in another order.
         let used = examples.iter().map(|example| example.label);
         let indices = label_indices(&data.labels, used, self.labels())?;
-        let own = |example: &Example| Example { label: indices[example.label], ..example.clone() };
-        Ok(self.evaluate_examples(&examples.iter().map(own).collect::<Vec<_>>()))
+        let rows: Vec<Vec<u32>> = examples.iter().map(|example| self.encode(&example.text)).collect();
+        let rows: Vec<&[u32]> = rows.iter().map(Vec::as_slice).collect();
+        Ok(Labeled {
+            log_probabilities: self.log_probabilities(&rows),
+            labels: examples.iter().map(|example| indices[example.label]).collect(),
+            groups: examples.iter().map(|example| example.groups.clone()).collect(),
+            input: Box::new(move |index| data.split(split)[index].text.clone()),
+        })
     }
 
-    fn baselines(
+    fn evaluate_baselines(
         &self,
         examples: &dyn Examples,
         split: Split,
@@ -112,12 +119,8 @@ impl Predictor for TextClassifier {
         Ok(examples::with_tokens(examples_as::<Classification>(examples)?, self.level()).baselines(split))
     }
 
-    fn predict(&self, texts: &[&str], _: TextOptions) -> Result<Vec<Output>, PredictError> {
-        Ok(self.predictions(texts)?.into_iter().map(Output::from).collect())
-    }
-
-    fn empty_output(&self) -> Output {
-        classes::empty_output()
+    fn predict_labels(&self, texts: &[&str]) -> Result<Vec<Prediction>, PredictError> {
+        self.predictions(texts)
     }
 }
 

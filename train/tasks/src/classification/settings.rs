@@ -5,6 +5,7 @@ use seqzoo_datasets::text::{Tokenization, Truncation};
 use seqzoo_models::layers::Pooling;
 use serde::{Deserialize, Serialize};
 
+use crate::ClassWeights;
 use crate::spec::{MAX_COUNT, MAX_EMBEDDING};
 
 /// The `[task]` section of a classification recipe.
@@ -29,6 +30,8 @@ pub struct Settings {
     pub embedding_size: usize,
     /// Pooling of the recurrent outputs over time into one vector.
     pub pooling: Pooling,
+    /// Weights of the labels in the training loss.
+    pub class_weights: ClassWeights,
 }
 
 impl Default for Settings {
@@ -41,6 +44,7 @@ impl Default for Settings {
             keep: Truncation::First,
             embedding_size: 64,
             pooling: Pooling::default(),
+            class_weights: ClassWeights::None,
         }
     }
 }

@@ -9,8 +9,8 @@ use seqzoo_models::InvalidShape;
 use seqzoo_models::networks::Classifier;
 
 use super::predict::log_probabilities;
-use super::{Codec, Settings};
-use crate::classes;
+use super::{Codec, Settings, TextClassifier};
+use crate::classes::{self, LabelWeights};
 use crate::{BatchLoss, Codec as _, Files, ModelSpec, RecurrentState, StepKeys, TrainingTask, pad_rows};
 
 /// An encoded text.
@@ -27,6 +27,7 @@ pub struct ClassificationTraining {
     spec: ModelSpec,
     train: Vec<Encoded>,
     validation: Vec<Encoded>,
+    weights: LabelWeights,
 }
 
 impl ClassificationTraining {
@@ -35,7 +36,7 @@ impl ClassificationTraining {
     /// # Errors
     /// If the sizes of the model do not match the data.
     pub fn new(spec: &ModelSpec, data: &Classification) -> Result<Self, InvalidShape> {
-        let Settings { level, min_count, max_vocabulary, max_tokens, keep, .. } = spec.settings();
+        let Settings { level, min_count, max_vocabulary, max_tokens, keep, class_weights, .. } = spec.settings();
         let cleaning = data.cleaning.clone();
         let tokens = |example: &Example| level.tokens(&cleaning.apply(&example.text)).collect::<Vec<_>>();
         let words = data.train.iter().flat_map(tokens);
@@ -48,7 +49,9 @@ impl ClassificationTraining {
         let (train, validation) = (encode(&data.train), encode(&data.validation));
         let codec = Codec { encoder, labels: data.labels.clone() };
         codec.check(spec)?;
-        Ok(Self { codec, spec: spec.clone(), train, validation })
+        let trained = train.iter().map(|example| example.label);
+        let weights = LabelWeights::new(class_weights, codec.labels.len(), trained);
+        Ok(Self { codec, spec: spec.clone(), train, validation, weights })
     }
 }
 
@@ -74,15 +77,16 @@ impl TrainingTask for ClassificationTraining {
     ) -> BatchLoss {
         let (tokens, lengths) = pad_rows(batch.iter().map(|&index| self.train[index].tokens.as_slice()), device);
         let logits = network.forward(tokens, &lengths, keys.dropout(batch));
-        let loss = classes::loss(logits, batch.iter().map(|&index| self.train[index].label));
-        BatchLoss { loss, weight: batch.len() as f64, tokens: lengths.iter().sum(), recurrent_state: None }
+        let labels = batch.iter().map(|&index| self.train[index].label);
+        let (loss, weight) = classes::loss(logits, labels, &self.weights);
+        BatchLoss { loss, weight, tokens: lengths.iter().sum(), recurrent_state: None }
     }
 
     fn validate(&self, network: &Classifier, device: &Device, stop: &dyn Fn() -> bool) -> Option<Scores> {
         let rows: Vec<&[u32]> = self.validation.iter().map(|example| example.tokens.as_slice()).collect();
         let labels: Vec<usize> = self.validation.iter().map(|example| example.label).collect();
         let predictions = log_probabilities(network, &rows, device, stop)?;
-        Some(classes::score(&self.codec.labels, &predictions, &labels, &mut (0..labels.len())))
+        Some(classes::score::<TextClassifier>(&self.codec.labels, &predictions, &labels))
     }
 
     fn files(&self) -> Files {

@@ -307,7 +307,13 @@ mod tests {
         assert!(raw.chunks_exact(9).any(|quantiles| !quantiles.is_sorted()), "untrained quantiles cross");
         let validated = task.validate(&network, &device, &|| false).unwrap();
         let ForecastingTraining { codec, spec, .. } = task.clone();
-        let trained = TrainedModel { codec, spec, network: network.clone(), device: device.clone() };
+        let trained = TrainedModel {
+            codec,
+            spec,
+            network: network.clone(),
+            device: device.clone(),
+            decision: Default::default(),
+        };
         let reported = trained.evaluate_series(&series, Split::Validation).all;
         let [validated, reported] = [validated, reported].map(|scores| scores.get(Metric::RMSE).unwrap());
         assert!((validated - reported).abs() < 1e-12, "{validated} {reported}");

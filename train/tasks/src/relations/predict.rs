@@ -3,13 +3,13 @@
 use burn::tensor::Device;
 use seqzoo_datasets::classification::{Example, Split};
 use seqzoo_datasets::relations::{self, Relations};
-use seqzoo_datasets::scores::{Evaluation, Scores};
+use seqzoo_datasets::scores::{ConfusionMatrix, Evaluation};
 use seqzoo_models::networks::RelationClassifier;
 
 use super::{Codec, Encoded, logits};
-use crate::classes::{self, Prediction, most_probable};
+use crate::classes::{self, Decision, LabelPredictor, Labeled, Prediction, Score};
 use crate::prediction::label_indices;
-use crate::{Examples, Output, PredictError, Predictor, TextOptions, TrainedModel, examples_as};
+use crate::{Examples, PredictError, TrainedModel, examples_as};
 
 /// A trained relation classifier with its codec.
 ///
@@ -56,7 +56,7 @@ impl RelationPredictor {
         };
         let rows: Vec<Encoded> = texts.iter().enumerate().map(encode).collect::<Result<_, _>>()?;
         let rows = self.log_probabilities(&rows);
-        Ok(rows.iter().map(|row| Prediction::new(self.labels(), row)).collect())
+        Ok(rows.iter().map(|row| Prediction::new(self.labels(), row, self.decision)).collect())
     }
 
     fn log_probabilities(&self, rows: &[Encoded]) -> Vec<Vec<f32>> {
@@ -65,25 +65,45 @@ impl RelationPredictor {
     }
 }
 
-impl Predictor for RelationPredictor {
-    fn evaluate(&self, examples: &dyn Examples, split: Split) -> Result<Evaluation, PredictError> {
+impl LabelPredictor for RelationPredictor {
+    const SCORE: Score = |names, pairs| {
+        let confusion = ConfusionMatrix::from_pairs(names, pairs);
+        let mut scores = confusion.scores();
+        relations::add_scores(&mut scores, names, confusion.pairs());
+        scores
+    };
+
+    fn label_names(&self) -> &[String] {
+        self.labels()
+    }
+
+    fn decision(&self) -> Decision {
+        self.decision
+    }
+
+    fn set_decision(&mut self, decision: Decision) {
+        self.decision = decision;
+    }
+
+    fn labeled<'a>(&self, examples: &'a dyn Examples, split: Split) -> Result<Labeled<'a>, PredictError> {
         let Relations(data) = examples_as(examples)?;
         let examples = data.split(split);
         // The labels of other data may be others, or in another order.
         let used = examples.iter().map(|example| example.label);
         let indices = label_indices(&data.labels, used, self.labels())?;
-        let labels: Vec<usize> = examples.iter().map(|example| indices[example.label]).collect();
         let encode = |(index, example): (usize, &Example)| {
             self.codec.encode(&example.text).map_err(|detail| PredictError::NotMarked { index, detail })
         };
         let rows: Vec<Encoded> = examples.iter().enumerate().map(encode).collect::<Result<_, _>>()?;
-        let predictions = self.log_probabilities(&rows);
-        let groups = examples.iter().map(|example| &*example.groups);
-        let input = |index: usize| examples[index].text.clone();
-        Ok(classes::evaluate(self.labels(), &predictions, &labels, groups, score, input))
+        Ok(Labeled {
+            log_probabilities: self.log_probabilities(&rows),
+            labels: examples.iter().map(|example| indices[example.label]).collect(),
+            groups: examples.iter().map(|example| example.groups.clone()).collect(),
+            input: Box::new(|index| examples[index].text.clone()),
+        })
     }
 
-    fn baselines(
+    fn evaluate_baselines(
         &self,
         examples: &dyn Examples,
         split: Split,
@@ -98,27 +118,9 @@ impl Predictor for RelationPredictor {
         Ok(data.baselines(split).into_iter().map(with_f1).collect())
     }
 
-    fn predict(&self, texts: &[&str], _: TextOptions) -> Result<Vec<Output>, PredictError> {
-        Ok(self.predictions(texts)?.into_iter().map(Output::from).collect())
+    fn predict_labels(&self, texts: &[&str]) -> Result<Vec<Prediction>, PredictError> {
+        self.predictions(texts)
     }
-
-    fn empty_output(&self) -> Output {
-        classes::empty_output()
-    }
-}
-
-/// Metrics on the examples with the given indices.
-pub(super) fn score(
-    names: &[String],
-    log_probabilities: &[Vec<f32>],
-    labels: &[usize],
-    indices: &mut dyn Iterator<Item = usize>,
-) -> Scores {
-    let indices: Vec<usize> = indices.collect();
-    let mut scores = classes::score(names, log_probabilities, labels, &mut indices.iter().copied());
-    let pairs = indices.iter().map(|&index| (labels[index], most_probable(&log_probabilities[index])));
-    relations::add_scores(&mut scores, names, pairs);
-    scores
 }
 
 /// Log probabilities of encoded texts, in their order; `None` if stopped.

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use seqzoo_datasets::text::Tokenization;
 use serde::{Deserialize, Serialize};
 
+use crate::ClassWeights;
 use crate::spec::{MAX_COUNT, MAX_EMBEDDING};
 
 /// The `[task]` section of a recipe for relation classification.
@@ -24,10 +25,19 @@ pub struct Settings {
     /// Size of the token embeddings.
     #[schemars(range(min = 1, max = MAX_EMBEDDING))]
     pub embedding_size: usize,
+    /// Weights of the labels in the training loss.
+    pub class_weights: ClassWeights,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { level: Tokenization::Words, min_count: 1, max_vocabulary: 20_000, max_tokens: 100, embedding_size: 100 }
+        Self {
+            level: Tokenization::Words,
+            min_count: 1,
+            max_vocabulary: 20_000,
+            max_tokens: 100,
+            embedding_size: 100,
+            class_weights: ClassWeights::None,
+        }
     }
 }

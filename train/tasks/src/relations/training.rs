@@ -9,9 +9,9 @@ use seqzoo_datasets::text::Vocabulary;
 use seqzoo_models::InvalidShape;
 use seqzoo_models::networks::RelationClassifier;
 
-use super::predict::{log_probabilities, score};
-use super::{Codec, Encoded, Settings, logits};
-use crate::classes;
+use super::predict::log_probabilities;
+use super::{Codec, Encoded, RelationPredictor, Settings, logits};
+use crate::classes::{self, LabelWeights};
 use crate::{BatchLoss, Codec as _, Files, ModelSpec, RecurrentState, StepKeys, TrainingTask};
 
 /// Training of a relation classifier.
@@ -21,6 +21,7 @@ pub struct RelationTraining {
     spec: ModelSpec,
     train: Vec<(Encoded, usize)>,
     validation: Vec<(Encoded, usize)>,
+    weights: LabelWeights,
 }
 
 impl RelationTraining {
@@ -29,7 +30,7 @@ impl RelationTraining {
     /// # Errors
     /// If the sizes of the model do not match the data.
     pub fn new(spec: &ModelSpec, data: &Relations) -> Result<Self, InvalidShape> {
-        let Settings { level, min_count, max_vocabulary, max_tokens, .. } = spec.settings();
+        let Settings { level, min_count, max_vocabulary, max_tokens, class_weights, .. } = spec.settings();
         let Relations(data) = data;
         let cleaning = data.cleaning.clone();
         let tokens =
@@ -39,8 +40,9 @@ impl RelationTraining {
         codec.check(spec)?;
         let encode = |example: &Example| Some((codec.encode(&example.text).ok()?, example.label));
         let [train, validation] =
-            [&data.train, &data.validation].map(|split| split.iter().filter_map(encode).collect());
-        Ok(Self { codec, spec: spec.clone(), train, validation })
+            [&data.train, &data.validation].map(|split| split.iter().filter_map(encode).collect::<Vec<_>>());
+        let weights = LabelWeights::new(class_weights, codec.labels.len(), train.iter().map(|(_, label)| *label));
+        Ok(Self { codec, spec: spec.clone(), train, validation, weights })
     }
 }
 
@@ -66,15 +68,16 @@ impl TrainingTask for RelationTraining {
     ) -> BatchLoss {
         let rows = batch.iter().map(|&index| &self.train[index].0);
         let (logits, tokens) = logits(network, rows, keys.dropout(batch), device);
-        let loss = classes::loss(logits, batch.iter().map(|&index| self.train[index].1));
-        BatchLoss { loss, weight: batch.len() as f64, tokens, recurrent_state: None }
+        let labels = batch.iter().map(|&index| self.train[index].1);
+        let (loss, weight) = classes::loss(logits, labels, &self.weights);
+        BatchLoss { loss, weight, tokens, recurrent_state: None }
     }
 
     fn validate(&self, network: &RelationClassifier, device: &Device, stop: &dyn Fn() -> bool) -> Option<Scores> {
         let rows: Vec<&Encoded> = self.validation.iter().map(|(row, _)| row).collect();
         let labels: Vec<usize> = self.validation.iter().map(|(_, label)| *label).collect();
         let predictions = log_probabilities(network, &rows, device, stop)?;
-        Some(score(&self.codec.labels, &predictions, &labels, &mut (0..labels.len())))
+        Some(classes::score::<RelationPredictor>(&self.codec.labels, &predictions, &labels))
     }
 
     fn files(&self) -> Files {

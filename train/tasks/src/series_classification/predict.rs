@@ -8,9 +8,9 @@ use seqzoo_datasets::signals::Signals;
 use seqzoo_models::networks::SeriesClassifier;
 
 use super::{Codec, pad};
-use crate::classes::{self, Prediction};
+use crate::classes::{self, Decision, LabelPredictor, Labeled, Prediction};
 use crate::prediction::label_indices;
-use crate::{Examples, Output, PredictError, Predictor, TextOptions, TrainedModel, examples_as};
+use crate::{Examples, PredictError, TrainedModel, examples_as};
 
 /// A trained classifier of series with its codec.
 ///
@@ -58,7 +58,7 @@ impl SignalClassifier {
             return Err(PredictError::ChannelMismatch { needed, found: other.channels() });
         }
         let rows = self.log_probabilities(series.iter().copied());
-        Ok(rows.iter().map(|row| Prediction::new(self.labels(), row)).collect())
+        Ok(rows.iter().map(|row| Prediction::new(self.labels(), row, self.decision)).collect())
     }
 
     fn log_probabilities<'a>(&self, series: impl Iterator<Item = &'a Signal>) -> Vec<Vec<f32>> {
@@ -68,8 +68,20 @@ impl SignalClassifier {
     }
 }
 
-impl Predictor for SignalClassifier {
-    fn evaluate(&self, examples: &dyn Examples, split: Split) -> Result<Evaluation, PredictError> {
+impl LabelPredictor for SignalClassifier {
+    fn label_names(&self) -> &[String] {
+        self.labels()
+    }
+
+    fn decision(&self) -> Decision {
+        self.decision
+    }
+
+    fn set_decision(&mut self, decision: Decision) {
+        self.decision = decision;
+    }
+
+    fn labeled<'a>(&self, examples: &'a dyn Examples, split: Split) -> Result<Labeled<'a>, PredictError> {
         let data = examples_as::<Signals>(examples)?;
         let examples = data.split(split);
         if data.channels != self.codec.channels() {
@@ -78,14 +90,15 @@ impl Predictor for SignalClassifier {
         // The labels of other data may be others, or in another order.
         let used = examples.iter().map(|example| example.label);
         let indices = label_indices(&data.labels, used, self.labels())?;
-        let labels: Vec<usize> = examples.iter().map(|example| indices[example.label]).collect();
-        let predictions = self.log_probabilities(examples.iter().map(|example| &*example.signal));
-        let groups = examples.iter().map(|example| &*example.groups);
-        let input = |index: usize| format!("a series of {} steps", examples[index].signal.len());
-        Ok(classes::evaluate(self.labels(), &predictions, &labels, groups, classes::score, input))
+        Ok(Labeled {
+            log_probabilities: self.log_probabilities(examples.iter().map(|example| &*example.signal)),
+            labels: examples.iter().map(|example| indices[example.label]).collect(),
+            groups: examples.iter().map(|example| example.groups.clone()).collect(),
+            input: Box::new(|index| format!("a series of {} steps", examples[index].signal.len())),
+        })
     }
 
-    fn baselines(
+    fn evaluate_baselines(
         &self,
         examples: &dyn Examples,
         split: Split,
@@ -93,18 +106,14 @@ impl Predictor for SignalClassifier {
         Ok(examples_as::<Signals>(examples)?.baselines(split))
     }
 
-    fn predict(&self, texts: &[&str], _: TextOptions) -> Result<Vec<Output>, PredictError> {
+    fn predict_labels(&self, texts: &[&str]) -> Result<Vec<Prediction>, PredictError> {
         let parse = |(index, text): (usize, &&str)| match text.trim() {
             "" => Err(PredictError::Empty { index }),
             text => Signal::parse(text).map_err(|detail| PredictError::InvalidSeries { index, detail }),
         };
         let series: Vec<Signal> = texts.iter().enumerate().map(parse).collect::<Result<_, _>>()?;
         let series: Vec<&Signal> = series.iter().collect();
-        Ok(self.predictions(&series)?.into_iter().map(Output::from).collect())
-    }
-
-    fn empty_output(&self) -> Output {
-        classes::empty_output()
+        self.predictions(&series)
     }
 }
 

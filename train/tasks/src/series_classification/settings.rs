@@ -4,6 +4,8 @@ use schemars::JsonSchema;
 use seqzoo_models::layers::Pooling;
 use serde::{Deserialize, Serialize};
 
+use crate::ClassWeights;
+
 /// The `[task]` section of a recipe for the classification of series.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -12,11 +14,13 @@ pub struct Settings {
     pub standardize: Standardize,
     /// Pooling of the recurrent outputs over time into one vector.
     pub pooling: Pooling,
+    /// Weights of the labels in the training loss.
+    pub class_weights: ClassWeights,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { standardize: Standardize::Channels, pooling: Pooling::Last }
+        Self { standardize: Standardize::Channels, pooling: Pooling::Last, class_weights: ClassWeights::None }
     }
 }
 

@@ -9,8 +9,8 @@ use seqzoo_models::InvalidShape;
 use seqzoo_models::networks::SeriesClassifier;
 
 use super::predict::log_probabilities;
-use super::{Codec, Settings, Standardize, pad};
-use crate::classes;
+use super::{Codec, Settings, SignalClassifier, Standardize, pad};
+use crate::classes::{self, LabelWeights};
 use crate::{BatchLoss, Codec as _, Files, ModelSpec, RecurrentState, StepKeys, TrainingTask};
 
 /// Training of a classifier of series.
@@ -20,6 +20,7 @@ pub struct SeriesClassificationTraining {
     spec: ModelSpec,
     train: Vec<(Signal, usize)>,
     validation: Vec<(Signal, usize)>,
+    weights: LabelWeights,
 }
 
 impl SeriesClassificationTraining {
@@ -28,7 +29,7 @@ impl SeriesClassificationTraining {
     /// # Errors
     /// If the sizes of the model do not match the data.
     pub fn new(spec: &ModelSpec, data: &Signals) -> Result<Self, InvalidShape> {
-        let Settings { standardize, .. } = spec.settings();
+        let Settings { standardize, class_weights, .. } = spec.settings();
         let signals = data.train.iter().map(|example| &*example.signal);
         let scaling = match standardize {
             Standardize::Channels => Scaling::fit(data.channels, signals),
@@ -38,8 +39,10 @@ impl SeriesClassificationTraining {
         let codec = Codec { scaling, labels: data.labels.clone() };
         codec.check(spec)?;
         let scaled = |example: &Example| (codec.scaling.apply(&example.signal), example.label);
-        let [train, validation] = [&data.train, &data.validation].map(|split| split.iter().map(scaled).collect());
-        Ok(Self { codec, spec: spec.clone(), train, validation })
+        let [train, validation] =
+            [&data.train, &data.validation].map(|split| split.iter().map(scaled).collect::<Vec<_>>());
+        let weights = LabelWeights::new(class_weights, codec.labels.len(), train.iter().map(|(_, label)| *label));
+        Ok(Self { codec, spec: spec.clone(), train, validation, weights })
     }
 }
 
@@ -65,15 +68,16 @@ impl TrainingTask for SeriesClassificationTraining {
     ) -> BatchLoss {
         let (series, lengths) = pad(batch.iter().map(|&index| &self.train[index].0), device);
         let logits = network.forward(series, &lengths, keys.dropout(batch));
-        let loss = classes::loss(logits, batch.iter().map(|&index| self.train[index].1));
-        BatchLoss { loss, weight: batch.len() as f64, tokens: lengths.iter().sum(), recurrent_state: None }
+        let labels = batch.iter().map(|&index| self.train[index].1);
+        let (loss, weight) = classes::loss(logits, labels, &self.weights);
+        BatchLoss { loss, weight, tokens: lengths.iter().sum(), recurrent_state: None }
     }
 
     fn validate(&self, network: &SeriesClassifier, device: &Device, stop: &dyn Fn() -> bool) -> Option<Scores> {
         let rows: Vec<&Signal> = self.validation.iter().map(|(signal, _)| signal).collect();
         let labels: Vec<usize> = self.validation.iter().map(|(_, label)| *label).collect();
         let predictions = log_probabilities(network, &rows, device, stop)?;
-        Some(classes::score(&self.codec.labels, &predictions, &labels, &mut (0..labels.len())))
+        Some(classes::score::<SignalClassifier>(&self.codec.labels, &predictions, &labels))
     }
 
     fn files(&self) -> Files {

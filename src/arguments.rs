@@ -8,11 +8,14 @@ mod threshold;
 
 use std::path::PathBuf;
 
+use burn::tensor::Device;
 use seqzoo_datasets::classification::Split;
 use seqzoo_inference::Examples;
 use seqzoo_models::Architecture;
 use seqzoo_run::did_you_mean;
-use seqzoo_run::recipe::Recipe;
+use seqzoo_run::initial::Initial;
+use seqzoo_run::recipe::{ModelSpec, Recipe};
+use seqzoo_tasks::DynTrainingTask;
 
 pub use backend::BackendArgs;
 pub use data::{DataArgs, data_dir, recent_rows};
@@ -21,6 +24,7 @@ pub use overrides::Overrides;
 pub use threshold::{FixedThresholdArgs, ThresholdArgs};
 
 use crate::failure::{DATA, Failure, USAGE};
+use crate::say::say;
 
 /// Replaces the escapes `\n` (newline), `\t` (tab) and `\\` (backslash) of a text; any other backslash stays.
 pub fn unescaped(text: &str) -> String {
@@ -71,6 +75,22 @@ pub fn check_split(examples: &dyn Examples, split: Split, recipe: &Recipe) -> Re
         return Err(Failure::new(DATA, message));
     }
     Ok(())
+}
+
+/// Initial weights of a model, if they come from word vectors or another run; prints where they come from.
+pub fn initial(
+    recipe: &Recipe,
+    spec: &ModelSpec,
+    training: &dyn DynTrainingTask,
+    device: &Device,
+) -> Result<Option<Initial>, Failure> {
+    if !recipe.init.is_set() {
+        recipe.init.check_layers(training, device)?;
+        return Ok(None);
+    }
+    let initial = Initial::new(&recipe.init, recipe.task()?, spec, training, &runs(), device)?;
+    initial.notes.iter().for_each(|note| say(format_args!("note: {}: {note}", spec.name)));
+    Ok(Some(initial))
 }
 
 /// The split to report: that of `[expected]`, else the test split, else the validation split.

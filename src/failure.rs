@@ -9,6 +9,7 @@ use seqzoo_models::invalid_shape::InvalidShape;
 use seqzoo_run::BackendError;
 use seqzoo_run::checkpoint::CheckpointError;
 use seqzoo_run::folder::{FolderError, is_run};
+use seqzoo_run::initial::InitialError;
 use seqzoo_run::recipe::InvalidValue;
 use seqzoo_run::record::Diagnosis;
 use seqzoo_run::settings::SettingsError;
@@ -186,6 +187,18 @@ impl From<FolderError> for Failure {
             _ => String::new(),
         };
         Self::new(code, format!("{error}{hint}"))
+    }
+}
+
+impl From<InitialError> for Failure {
+    fn from(error: InitialError) -> Self {
+        match error {
+            InitialError::Vectors(_) => Self::new(DATA, error),
+            InitialError::Value(error) => error.into(),
+            InitialError::Run(_) => Self::new(USAGE, error),
+            InitialError::Checkpoint(error) => error.into(),
+            InitialError::Load(_) => Self::new(STORAGE, error),
+        }
     }
 }
 

@@ -50,6 +50,7 @@ pub mod text;
 pub mod timestamps;
 pub mod transduction;
 pub mod uncertainty;
+pub mod vectors;
 
 use std::path::{Path, PathBuf};
 

@@ -120,6 +120,11 @@ impl Vocabulary {
         self.tokens.len() + 2
     }
 
+    /// The tokens, in the order of their ids, which start at 2.
+    pub fn tokens(&self) -> impl Iterator<Item = &str> {
+        self.tokens.iter().map(String::as_str)
+    }
+
     /// The token with an id; `None` for padding, unknown and ids outside the vocabulary.
     pub fn token(&self, id: u32) -> Option<&str> {
         id.checked_sub(2).and_then(|index| self.tokens.get(index as usize)).map(String::as_str)

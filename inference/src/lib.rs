@@ -9,9 +9,9 @@ use burn::tensor::Device;
 use seqzoo_datasets::classification::Split;
 use seqzoo_datasets::scores::{Evaluation, Metric};
 use seqzoo_datasets::text::UNKNOWN;
-use seqzoo_run::checkpoint::{self, CheckpointError};
+use seqzoo_run::checkpoint::CheckpointError;
 use seqzoo_run::folder::ModelFolder;
-use seqzoo_run::progress::{Progress, Snapshot};
+use seqzoo_run::progress::{Best, Progress, Snapshot};
 use seqzoo_run::recipe::Recipe;
 use seqzoo_run::record::Diagnosis;
 use seqzoo_tasks::classification::TextClassifier;
@@ -46,18 +46,7 @@ impl Model {
     /// # Errors
     /// If it, or the latest one, which records the best, is missing or damaged.
     pub fn open(folder: &ModelFolder, device: &Device) -> Result<Self, CheckpointError> {
-        let checkpoints = folder.checkpoints();
-        let dir = || folder.path.join("checkpoints");
-        let none = || CheckpointError::NoneUsable { dir: dir(), skipped: Vec::new() };
-        let (_, latest) = checkpoints.list()?.pop().ok_or_else(none)?;
-        let mut opened = checkpoint::open(&latest)?;
-        let mut snapshot = Snapshot::of(&opened)?;
-        let (recipe, progress) = (snapshot.about.settings.recipe.clone(), snapshot.progress.clone());
-        if let Some(best) = progress.best(recipe.stopping_metric()).filter(|best| best.step != opened.step) {
-            let path = checkpoints.of_step(best.step)?.unwrap_or_else(|| checkpoints.path(best.step));
-            opened = checkpoint::open(&path)?;
-            snapshot = Snapshot::of(&opened)?;
-        }
+        let Best { opened, snapshot, recipe, progress } = Snapshot::best(&folder.checkpoints())?;
         let predictor = snapshot.predictor(&opened, device)?;
         let diagnosis = folder.diagnosis().map_err(|error| CheckpointError::damaged(&folder.path, error))?;
         Ok(Self { step: opened.step, recipe, progress, diagnosis, predictor })

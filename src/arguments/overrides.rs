@@ -23,6 +23,12 @@ pub struct Overrides {
     /// Short for --set training.epochs=N
     #[arg(long, value_name = "N")]
     epochs: Option<usize>,
+    /// Word vectors (text format of GloVe, fastText or word2vec) as initial embeddings. Short for --set init.vectors=FILE
+    #[arg(long, value_name = "FILE")]
+    vectors: Option<String>,
+    /// Run whose weights are the initial ones, such as a language model. Short for --set init.from=RUN
+    #[arg(long, value_name = "RUN")]
+    init_from: Option<String>,
     /// Column of the texts. Short for --set data.columns.text=COLUMN
     #[arg(long, value_name = "COLUMN")]
     text_column: Option<String>,
@@ -91,15 +97,17 @@ impl Overrides {
         let sizes = sizes.map(|(name, size)| (name, size.map(|size| size.to_string())));
         let fractions = [("--validation", self.validation), ("--test", self.test)];
         let fractions = fractions.map(|(name, fraction)| (name, fraction.map(|fraction| fraction.to_string())));
-        let columns = self.columns().map(|(name, _, column)| (name, column.clone()));
+        let texts = self.texts().map(|(name, _, text)| (name, text.clone()));
         let features = self.features.iter().map(|value| ("--features", Some(value.clone())));
-        let all = sets.chain(seed).chain(sizes).chain(fractions).chain(columns).chain(features);
+        let all = sets.chain(seed).chain(sizes).chain(fractions).chain(texts).chain(features);
         all.filter_map(|(name, value)| Some(flag(name, value?))).collect()
     }
 
-    /// Flags that name a column, with the field that each sets.
-    fn columns(&self) -> [(&'static str, &'static str, &Option<String>); 6] {
+    /// Flags with a text, with the field that each sets.
+    fn texts(&self) -> [(&'static str, &'static str, &Option<String>); 8] {
         [
+            ("--vectors", "init.vectors", &self.vectors),
+            ("--init-from", "init.from", &self.init_from),
             ("--text-column", "data.columns.text", &self.text_column),
             ("--label-column", "data.columns.label", &self.label_column),
             ("--column", "data.columns.tags", &self.column),
@@ -177,9 +185,9 @@ impl Overrides {
                 flag(origin, field, format!("{fraction:?}"));
             }
         }
-        for (origin, field, column) in self.columns() {
-            if let Some(column) = column {
-                flag(origin, field, quoted(column));
+        for (origin, field, text) in self.texts() {
+            if let Some(text) = text {
+                flag(origin, field, quoted(text));
             }
         }
         if !self.features.is_empty() {

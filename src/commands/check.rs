@@ -9,7 +9,7 @@ use seqzoo_models::parameters;
 use seqzoo_train::speed::speed;
 use serde_json::json;
 
-use crate::arguments::{BackendArgs, DataArgs, Overrides, check_split, reported_split};
+use crate::arguments::{BackendArgs, DataArgs, Overrides, check_split, initial, reported_split};
 use crate::failure::Failure;
 use crate::memory::peak_memory;
 use crate::observer::duration;
@@ -49,6 +49,7 @@ impl Check {
         say(format_args!("checking {} on {} …", self.recipe, backend.name()));
         for spec in recipe.specs()? {
             let (task, own) = (data.training(&spec)?, recipe.of_model(&spec.name)?);
+            initial(&own, &spec, &*task, &device)?;
             let network = task.network(&device);
             let arrays = parameters::read(&*network);
             let weights: usize = arrays.values().map(|array| array.values.len()).sum();

@@ -5,6 +5,7 @@ mod messages;
 mod range;
 mod signals;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -14,13 +15,14 @@ use seqzoo_datasets::classification::Split;
 use seqzoo_inference::{Examples, Model};
 use seqzoo_run::disk::RealDisk;
 use seqzoo_run::folder::{Environment, Run};
+use seqzoo_run::initial::Initial;
 use seqzoo_run::progress::Metadata;
 use seqzoo_run::settings::Settings;
 use seqzoo_train::{Job, Limits, Observer, Stopped, TrainError, train};
 use signals::Signals;
 
 use super::evaluate::evaluate_run;
-use crate::arguments::{BackendArgs, DataArgs, Overrides, check_split, reported_split, runs};
+use crate::arguments::{BackendArgs, DataArgs, Overrides, check_split, initial, reported_split, runs};
 use crate::failure::Failure;
 use crate::observer::Progress;
 use crate::say::{quoted, say};
@@ -142,11 +144,15 @@ impl Train {
             check_split(&*data, split, recipe)?;
         }
         let digest = data.digest();
+        let mut starts = BTreeMap::new();
         let run = match existing {
             Some(run) => run,
             None => {
                 // Check the models first: a rejected recipe leaves no folder behind.
-                recipe.specs()?.iter().try_for_each(|spec| data.training(spec).map(drop))?;
+                for spec in recipe.specs()? {
+                    let initial = initial(&recipe.of_model(&spec.name)?, &spec, &*data.training(&spec)?, &device)?;
+                    starts.extend(initial.map(|initial| (spec.name.clone(), initial)));
+                }
                 let environment = Environment::now(settings.clone(), backend.name(), digest.clone());
                 let run = runs().create(self.out.as_deref(), environment)?;
                 runs().register_external(&run);
@@ -177,6 +183,12 @@ impl Train {
                 progress.note(&note);
             }
             let folder = run.model(name);
+            let own = &about.settings.recipe;
+            if own.init.is_set() && folder.checkpoints().list()?.is_empty() && !Initial::is_saved(&folder)? {
+                let start =
+                    starts.remove(name).map_or_else(|| initial(own, &spec, &*task, &device), |it| Ok(Some(it)))?;
+                start.map_or(Ok(()), |start| start.save(&folder, &RealDisk))?;
+            }
             let job = Job { task: &*task, about: &about, folder: &folder, disk: &RealDisk, device: &device, limits };
             let outcome = train(&job, &mut progress);
             progress.finish();

@@ -11,6 +11,7 @@ use seqzoo_run::checkpoint::{self, CheckpointError, Opened};
 use seqzoo_run::disk::Disk;
 use seqzoo_run::faults;
 use seqzoo_run::folder::Journal;
+use seqzoo_run::initial;
 use seqzoo_run::progress::{Epoch, Progress, Snapshot};
 use seqzoo_run::recipe::{OptimizerKind, Recipe};
 use seqzoo_run::record::{Diagnosis, Divergence, Onset, Recovery};
@@ -113,7 +114,8 @@ impl<'a, D: Disk> Learner<'a, D> {
             return Err(TrainError::MissingCheckpoints { path: job.folder.path.clone() });
         }
         job.folder.truncate_metrics(0)?;
-        let mut state = State::initial(job.context());
+        let initial = if job.about.settings.recipe.init.is_set() { Some(initial::load(job.folder)?) } else { None };
+        let mut state = State::initial(job.context(), initial.as_ref());
         state.progress.recovery = rollback.unwrap_or_default();
         state.progress.divergence = Divergence::new(State::untrained(job.context()));
         let mut learner = Self { job, state, loaded_at: None, saved_step: 0, gradient_norm: 0.0 };
@@ -139,7 +141,9 @@ impl<'a, D: Disk> Learner<'a, D> {
         }
         let settings = job.about.settings.recipe.optimizer;
         let step = snapshot.progress.step;
-        let (mut optimizer, current) = Optimizer::from_arrays(settings, &snapshot.optimizer, step, job.device);
+        let rates = || job.about.settings.recipe.init.learning_rates.clone();
+        let (optimizer, current) = Optimizer::from_arrays(settings, &snapshot.optimizer, step, job.device);
+        let mut optimizer = optimizer.with_rates(rates());
         let mut network = job.task.network(&job.device.clone().autodiff());
         parameters::write(&mut *network, current.as_ref().unwrap_or(&snapshot.weights))
             .map_err(|source| TrainError::Mismatch { path: opened.path.clone(), source })?;
@@ -150,7 +154,7 @@ impl<'a, D: Disk> Learner<'a, D> {
         }
         if let Some(recovery) = rollback.filter(|recovery| recovery.generation > progress.recovery.generation) {
             if recovery::resets_optimizer(&recovery) {
-                optimizer = Optimizer::new(settings);
+                optimizer = Optimizer::new(settings).with_rates(rates());
             }
             progress.recovery = recovery;
         }
@@ -489,7 +493,7 @@ impl<'a, D: Disk> Learner<'a, D> {
     /// divergence.
     fn diagnose(&self, anomaly: &Anomaly, batch: Option<&Batch>) -> Result<TrainError, TrainError> {
         let Progress { step, epoch, .. } = self.state.progress;
-        let fresh = State::initial(self.job.context());
+        let fresh = State::initial(self.job.context(), None);
         let is_bad = batch.is_some_and(|batch| {
             let read = fresh.step(self.job.context(), batch, 2);
             read.is_err_and(|anomaly| matches!(anomaly.site, Site::Data | Site::Loss | Site::Gradient))

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use burn::tensor::{Device, Tensor};
 use seqzoo_kernels::{self as kernels, Execution, Parameter, Rule, Step, Updated};
 use seqzoo_models::parameters::{self, Array, Arrays, DynNetwork};
-use seqzoo_run::recipe::{OptimizerKind, OptimizerSettings};
+use seqzoo_run::recipe::{OptimizerKind, OptimizerSettings, learning_rate_factor};
 
 use crate::gradients::Flat;
 
@@ -29,6 +29,8 @@ use crate::gradients::Flat;
 #[derive(Debug, Clone)]
 pub struct Optimizer {
     settings: OptimizerSettings,
+    /// Factors of the learning rate by layer.
+    rates: BTreeMap<String, f64>,
     /// State variables by parameter and symbol, such as `output.weight/m`.
     state: BTreeMap<String, Tensor<1>>,
     /// Number of updates, t of the equations.
@@ -58,7 +60,13 @@ const CURRENT: &str = "current";
 impl Optimizer {
     /// Creates an optimizer without state.
     pub fn new(settings: OptimizerSettings) -> Self {
-        Self { settings, state: BTreeMap::new(), updates: 0, averaged: 0, execution: Execution::default() }
+        let (state, rates) = (BTreeMap::new(), BTreeMap::new());
+        Self { settings, rates, state, updates: 0, averaged: 0, execution: Execution::default() }
+    }
+
+    /// With factors of the learning rate by layer, see [`learning_rate_factor`]; the parameters of layers with factor 0 are never changed.
+    pub fn with_rates(self, rates: BTreeMap<String, f64>) -> Self {
+        Self { rates, ..self }
     }
 
     /// Updates the network with `gradients`; parameters without a gradient are unchanged.
@@ -69,6 +77,7 @@ impl Optimizer {
         }
         let mut stepper = Stepper {
             settings: self.settings,
+            rates: &self.rates,
             state: &mut self.state,
             gradients,
             update,
@@ -136,7 +145,8 @@ impl Optimizer {
         let updates = arrays.get(UPDATES).map_or(step, count);
         let averaged = arrays.get(AVERAGED).map_or(0, count);
         let execution = Execution::default();
-        (Self { settings, state, updates, averaged, execution }, (averaged > 0).then_some(current))
+        let rates = BTreeMap::new();
+        (Self { settings, rates, state, updates, averaged, execution }, (averaged > 0).then_some(current))
     }
 
     /// State variables by name.
@@ -169,6 +179,7 @@ fn corrections(beta_1: f64, beta_2: f64, updates: u64) -> (f64, f64) {
 
 struct Stepper<'a> {
     settings: OptimizerSettings,
+    rates: &'a BTreeMap<String, f64>,
     state: &'a mut BTreeMap<String, Tensor<1>>,
     gradients: Flat,
     update: Update,
@@ -256,9 +267,19 @@ impl Stepper<'_> {
         }
     }
 
-    /// The new value of a parameter; `None` without a gradient.
+    /// The new value of a parameter; `None` without a gradient, or if its learning rate is 0.
     fn update_parameter(&mut self, name: &str, shape: &[usize], old: Tensor<1>) -> Option<Tensor<1>> {
-        let gradient = self.gradients.remove(name)?;
+        let factor = learning_rate_factor(self.rates, name);
+        let gradient = self.gradients.remove(name).filter(|_| factor > 0.0)?;
+        let common = self.update;
+        self.update.learning_rate *= factor;
+        let value = self.updated(name, shape, gradient, old);
+        self.update = common;
+        Some(value)
+    }
+
+    /// The new value of a parameter with a gradient.
+    fn updated(&mut self, name: &str, shape: &[usize], gradient: Tensor<1>, old: Tensor<1>) -> Tensor<1> {
         let decays = shape.len() >= 2 && self.settings.weight_decay > 0.0;
         let value = self.fused(name, &gradient, &old, decays).unwrap_or_else(|| {
             let factor = self.update.clip_factor;
@@ -270,7 +291,7 @@ impl Stepper<'_> {
             let count = self.averaged as f64;
             self.update_state(&format!("{name}/{MEAN}"), &new, |mean| mean.clone() + (new.clone() - mean) / count);
         }
-        Some(value)
+        value
     }
 }
 

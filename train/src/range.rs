@@ -1,6 +1,7 @@
 //! Learning-rate range test.
 
 use burn::tensor::Device;
+use seqzoo_models::parameters::Arrays;
 use seqzoo_run::recipe::{Recipe, ScheduleKind};
 use seqzoo_tasks::DynTrainingTask;
 
@@ -35,7 +36,7 @@ pub struct RangePoint {
     pub loss: f64,
 }
 
-/// Trains from initial weights while the learning rate grows exponentially from 10⁻⁶ to 10, and returns the loss after each
+/// Trains from initial weights, those of the seed unless `initial` is given, while the learning rate grows exponentially from 10⁻⁶ to 10, and returns the loss after each
 /// update. Ends early if the loss explodes or is not finite. Nothing is saved.
 ///
 /// Smith, "Cyclical learning rates for training neural networks", WACV 2017.
@@ -45,12 +46,13 @@ pub struct RangePoint {
 pub fn range_test(
     task: &dyn DynTrainingTask,
     recipe: &Recipe,
+    initial: Option<&Arrays>,
     updates: u32,
     device: &Device,
 ) -> Result<Vec<RangePoint>, TrainError> {
     let mut recipe = recipe.clone();
     (recipe.schedule.kind, recipe.schedule.warmup_steps, recipe.training.accumulate) = (ScheduleKind::Constant, 0, 1);
-    let mut state = State::initial(Context { task, recipe: &recipe, device });
+    let mut state = State::initial(Context { task, recipe: &recipe, device }, initial);
     let mut tried: Vec<RangePoint> = Vec::new();
     let mut previous = None;
     for (update, batch) in (0..=updates).zip(step::batches(task)?) {

@@ -28,7 +28,7 @@ pub struct Speed {
 pub fn speed(task: &dyn DynTrainingTask, recipe: &Recipe, batches: u32, device: &Device) -> Result<Speed, TrainError> {
     let context = Context { task, recipe, device };
     let mut stream = step::batches(task)?;
-    let mut state = State::initial(context);
+    let mut state = State::initial(context, None);
     let warm_up = u64::from(batches.div_ceil(10));
     let (mut tokens, mut elapsed) = (0, Duration::ZERO);
     for _ in 0..warm_up + u64::from(batches) {

@@ -2,10 +2,10 @@
 
 use burn::tensor::{Device, Tensor};
 use seqzoo_kernels::{Activations, Execution};
-use seqzoo_models::parameters::{self, DynNetwork};
+use seqzoo_models::parameters::{self, Arrays, DynNetwork};
 use seqzoo_run::faults;
 use seqzoo_run::progress::Progress;
-use seqzoo_run::recipe::Recipe;
+use seqzoo_run::recipe::{Recipe, learning_rate_factor};
 use seqzoo_run::record::{Onset, Untrained};
 use seqzoo_tasks::{BatchLoss, DynTrainingTask, RecurrentState, StepKeys};
 
@@ -86,11 +86,17 @@ fn found(site: Site, name: Option<String>, value: f64) -> Anomaly {
 }
 
 impl State {
-    /// Initial state of training.
-    pub(crate) fn initial(context: Context) -> Self {
+    /// Initial state of training; `initial` replaces the random weights.
+    pub(crate) fn initial(context: Context, initial: Option<&Arrays>) -> Self {
+        let mut network = context.task.network(&context.device.clone().autodiff());
+        if let Some(initial) = initial {
+            network.change_parameters(&mut |name, _, _| {
+                Some(Tensor::from_data(initial.get(name)?.values.as_slice(), context.device))
+            });
+        }
         Self {
-            network: context.task.network(&context.device.clone().autodiff()),
-            optimizer: Optimizer::new(context.recipe.optimizer),
+            network,
+            optimizer: Optimizer::new(context.recipe.optimizer).with_rates(context.recipe.init.learning_rates.clone()),
             recurrent_state: None,
             accumulated: Accumulated::default(),
             progress: Progress::start(),
@@ -169,6 +175,8 @@ impl State {
             return Err(found(Site::Loss, None, value));
         }
         let mut gradients = network.gradients(&loss.backward());
+        // Parameters that do not change do not affect the gradient norm.
+        gradients.retain(|name, _| learning_rate_factor(&recipe.init.learning_rates, name) > 0.0);
         if let Some(value) = faults::value("gradient") {
             gradients.values_mut().take(1).for_each(|gradient| *gradient = gradient.clone() * value);
         }

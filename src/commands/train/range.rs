@@ -5,7 +5,7 @@ use std::io::Write;
 use seqzoo_datasets::classification::Split;
 use seqzoo_train::range::{RangePoint, range_test, smoothed, suggestion};
 
-use crate::arguments::{BackendArgs, DataArgs, Overrides, check_split};
+use crate::arguments::{BackendArgs, DataArgs, Overrides, check_split, initial};
 use crate::failure::Failure;
 use crate::say::{flag, number, quoted, say};
 
@@ -27,7 +27,10 @@ pub fn run(name: &str, overrides: &Overrides, data: &DataArgs, backend: &Backend
         let name = &spec.name;
         say(format_args!("running a learning-rate range test on {name} …"));
         let own = recipe.of_model(name)?;
-        let tried = range_test(&*data.training(spec)?, &own, RANGE_UPDATES, &device)?;
+        let task = data.training(spec)?;
+        let initial = initial(&own, spec, &*task, &device)?;
+        let weights = initial.as_ref().map(|initial| &initial.weights);
+        let tried = range_test(&*task, &own, weights, RANGE_UPDATES, &device)?;
         let mut out = std::io::stdout().lock();
         writeln!(out, "{name}: smoothed loss by learning rate (seed {})", recipe.training.seed)?;
         let mut shown = smoothed(&tried).into_iter().step_by(RANGE_UPDATES as usize / RANGE_LINES);

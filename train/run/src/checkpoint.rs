@@ -181,6 +181,11 @@ impl Checkpoints {
         Self { dir: dir.into() }
     }
 
+    /// Their directory.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     /// Path of the first checkpoint of a step; later ones of the same step have a revision after a dot.
     pub fn path(&self, step: u64) -> PathBuf {
         self.revision(step, 0)

@@ -9,6 +9,7 @@
 //!   lstm/                           one folder per model
 //!     metrics.jsonl  events.jsonl   metrics and recovery decisions, one per line
 //!     timing.jsonl                  durations, kept separate so that metrics are reproducible bit for bit
+//!     initial/                      initial weights, if word vectors or another run provide them
 //!     checkpoints/step-00001234/    one checkpoint: weights, optimizer, progress, encoder, manifest
 //! runs/elsewhere.jsonl              paths of runs created with --out, so that `last` finds them
 //! ```
@@ -17,6 +18,7 @@ pub mod checkpoint;
 pub mod disk;
 pub mod faults;
 pub mod folder;
+pub mod initial;
 pub mod progress;
 pub mod recipe;
 pub mod record;

@@ -6,7 +6,7 @@ use seqzoo_models::parameters::Arrays;
 use seqzoo_tasks::{Files, LoadError, Predictor};
 use serde::{Deserialize, Serialize};
 
-use crate::checkpoint::{CheckpointError, FORMAT, Opened, check_format};
+use crate::checkpoint::{self, CheckpointError, Checkpoints, FORMAT, Opened, check_format};
 use crate::recipe::{ModelSpec, Recipe};
 use crate::record::{Divergence, GradientNorms, Recovery};
 use crate::settings::Settings;
@@ -208,6 +208,19 @@ impl Snapshot {
     }
 }
 
+/// The checkpoint with the best validation metric.
+#[derive(Debug)]
+pub struct Best {
+    /// The opened checkpoint.
+    pub opened: Opened,
+    /// Its contents.
+    pub snapshot: Snapshot,
+    /// The recipe at the latest checkpoint.
+    pub recipe: Recipe,
+    /// Training progress at the latest checkpoint.
+    pub progress: Progress,
+}
+
 /// Contents of a checkpoint.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Snapshot {
@@ -228,6 +241,24 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// The checkpoint with the best validation metric; before the first validation, the latest.
+    ///
+    /// # Errors
+    /// If it, or the latest one, which records the best, is missing or damaged.
+    pub fn best(checkpoints: &Checkpoints) -> Result<Best, CheckpointError> {
+        let none = || CheckpointError::NoneUsable { dir: checkpoints.dir().to_owned(), skipped: Vec::new() };
+        let (_, latest) = checkpoints.list()?.pop().ok_or_else(none)?;
+        let mut opened = checkpoint::open(&latest)?;
+        let mut snapshot = Self::of(&opened)?;
+        let (recipe, progress) = (snapshot.about.settings.recipe.clone(), snapshot.progress.clone());
+        if let Some(best) = progress.best(recipe.stopping_metric()).filter(|best| best.step != opened.step) {
+            let path = checkpoints.of_step(best.step)?.unwrap_or_else(|| checkpoints.path(best.step));
+            opened = checkpoint::open(&path)?;
+            snapshot = Self::of(&opened)?;
+        }
+        Ok(Best { opened, snapshot, recipe, progress })
+    }
+
     /// Serializes the checkpoint to files.
     pub fn to_files(&self) -> Files {
         let mut files = self.task.clone();

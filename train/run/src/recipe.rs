@@ -19,8 +19,8 @@ mod sections;
 mod unused;
 
 pub use sections::{
-    CheckpointSettings, Expected, OptimizerKind, OptimizerSettings, ScheduleKind, ScheduleSettings, StoppingSettings,
-    TrainingSettings,
+    CheckpointSettings, Expected, InitSettings, OptimizerKind, OptimizerSettings, ScheduleKind, ScheduleSettings,
+    StoppingSettings, TrainingSettings, learning_rate_factor,
 };
 pub use seqzoo_datasets::columns::Columns;
 pub use seqzoo_datasets::scores::Metric;
@@ -48,6 +48,9 @@ pub struct Recipe {
     /// Dropout and zoneout.
     #[serde(default)]
     pub dropout: DropoutSettings,
+    /// Initial weights from word vectors or another run, and learning rates per layer.
+    #[serde(default)]
+    pub init: InitSettings,
     /// Training: seed, epochs, batches, learning rate, clipping.
     pub training: TrainingSettings,
     /// Optimizer.
@@ -186,6 +189,7 @@ impl Recipe {
         self.expected_split()?;
         self.check_stopping_metric()?;
         self.check_expected_metric()?;
+        self.init.check()?;
         let values = Table::try_from(self).expect("a recipe can be serialized to TOML");
         for Section { name, fields, .. } in Section::all(task) {
             if let Some(values) = values.get(name).and_then(Value::as_table) {
@@ -239,6 +243,11 @@ impl Section {
                 "dropout",
                 "Regularization: rates of dropout and zoneout, applied in training only.",
                 fields::of::<DropoutSettings>(),
+            ),
+            section(
+                "init",
+                "Initial weights from word vectors or another run, and learning rates per layer.",
+                fields::of::<InitSettings>(),
             ),
             section("training", "Seed, epochs, batches, learning rate and clipping.", fields::of::<TrainingSettings>()),
             section(

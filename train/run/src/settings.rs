@@ -111,7 +111,8 @@ pub enum SettingsError {
 }
 
 /// Tables that can be set as a whole.
-const TABLES: [&str; 5] = ["data.columns", "data.options", "data.split", "data.naive_bayes", "expected"];
+const TABLES: [&str; 6] =
+    ["data.columns", "data.options", "data.split", "data.naive_bayes", "init.learning_rates", "expected"];
 
 /// Whether a recipe is given as a file: its name ends in `.toml`, in lower or upper case.
 pub fn is_file(recipe: &str) -> bool {

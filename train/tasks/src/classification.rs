@@ -10,13 +10,16 @@ use seqzoo_datasets::DataError;
 use seqzoo_datasets::classification::{self, Classification, Split};
 use seqzoo_datasets::scores::Metric;
 use seqzoo_datasets::splits::Splits;
-use seqzoo_datasets::text::Encoder;
+use seqzoo_datasets::text::{Encoder, Vocabulary};
 use seqzoo_models::InvalidShape;
 use seqzoo_models::networks::{Classifier, ClassifierShape};
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
-use crate::{Command, DynTrainingTask, Examples, InvalidValue, Item, ModelSpec, Prepared, Task, fields, open, resolve};
+use crate::{
+    Command, DynTrainingTask, Examples, InvalidValue, Item, ModelSpec, Prepared, Task, fields, open, resolve,
+    vocabularies,
+};
 pub use predict::TextClassifier;
 pub use settings::Settings;
 pub use training::ClassificationTraining;
@@ -32,6 +35,7 @@ pub static TASK: Task = Task {
     fields: fields::of::<Settings>,
     check,
     examples: prepare,
+    vocabularies: vocabularies::<Codec>,
     open: open::<Codec>,
 };
 
@@ -99,6 +103,10 @@ impl crate::Codec for Codec {
 
     fn check(&self, spec: &ModelSpec) -> Result<(), InvalidShape> {
         self.shape(spec).check()
+    }
+
+    fn vocabularies(&self) -> Vec<(&'static str, &Vocabulary)> {
+        vec![("embedding.weight", &self.encoder.vocabulary)]
     }
 
     fn network(&self, spec: &ModelSpec, device: &Device) -> Classifier {

@@ -19,6 +19,7 @@ use toml::Table;
 
 use crate::{
     Backbone, Command, DynTrainingTask, Examples, InvalidValue, ModelSpec, Prepared, Task, fields, open, resolve,
+    vocabularies,
 };
 pub use predict::SeriesForecaster;
 pub use settings::{DistributionKind, Settings};
@@ -35,6 +36,7 @@ pub static TASK: Task = Task {
     fields: fields::of::<Settings>,
     check,
     examples: prepare,
+    vocabularies: vocabularies::<Codec>,
     open: open::<Codec>,
 };
 

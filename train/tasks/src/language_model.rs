@@ -20,7 +20,10 @@ use seqzoo_models::networks::{LanguageModel, LanguageModelShape};
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
-use crate::{Command, DynTrainingTask, Examples, InvalidValue, Item, ModelSpec, Prepared, Task, fields, open, resolve};
+use crate::{
+    Command, DynTrainingTask, Examples, InvalidValue, Item, ModelSpec, Prepared, Task, fields, open, resolve,
+    vocabularies,
+};
 pub use predict::TextModel;
 pub use settings::Settings;
 pub use training::LanguageModelTraining;
@@ -37,6 +40,7 @@ pub static TASK: Task = Task {
     fields: fields::of::<Settings>,
     check,
     examples: prepare,
+    vocabularies: vocabularies::<Codec>,
     open: open::<Codec>,
 };
 
@@ -135,6 +139,10 @@ impl crate::Codec for Codec {
 
     fn check(&self, spec: &ModelSpec) -> Result<(), InvalidShape> {
         self.shape(spec).check()
+    }
+
+    fn vocabularies(&self) -> Vec<(&'static str, &Vocabulary)> {
+        vec![("embedding.weight", &self.vocabulary)]
     }
 
     fn network(&self, spec: &ModelSpec, device: &Device) -> LanguageModel {

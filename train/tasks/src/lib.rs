@@ -17,6 +17,7 @@ use seqzoo_datasets::data_spec::DataSpec;
 use seqzoo_datasets::nearest::did_you_mean;
 use seqzoo_datasets::scores::Metric;
 use seqzoo_datasets::splits::Splits;
+use seqzoo_datasets::text::Vocabulary;
 use seqzoo_models::InvalidShape;
 use seqzoo_models::parameters::Arrays;
 use serde::Serialize;
@@ -80,6 +81,7 @@ pub struct Task {
     fields: fn() -> Vec<Field>,
     check: fn(&ModelSpec) -> Result<(), InvalidValue>,
     examples: fn(&Splits, &Table) -> Result<Prepared, DataError>,
+    vocabularies: fn(&Files) -> Result<Vec<(&'static str, Vocabulary)>, LoadError>,
     open: Open,
 }
 
@@ -87,6 +89,14 @@ impl Task {
     /// Name in recipes.
     pub fn name(&self) -> &'static str {
         self.data.task
+    }
+
+    /// The vocabulary of each embedding of a model, by the name of its parameter, from the task's files in a checkpoint.
+    ///
+    /// # Errors
+    /// If a file is missing or damaged.
+    pub fn vocabularies(&self, files: &Files) -> Result<Vec<(&'static str, Vocabulary)>, LoadError> {
+        (self.vocabularies)(files)
     }
 
     /// The settings with defaults filled in.
@@ -209,6 +219,12 @@ pub fn deserialize_section<'de, D: serde::Deserializer<'de>>(deserializer: D) ->
     let values = task.resolve(spec::own(&given)).map_err(|error| D::Error::custom(error.message()))?;
     let kind = (KIND.to_owned(), Value::String(task.name().to_owned()));
     Ok(std::iter::once(kind).chain(values).collect())
+}
+
+/// The vocabularies of a codec of type `C`, see [`Task::vocabularies`].
+fn vocabularies<C: Codec>(files: &Files) -> Result<Vec<(&'static str, Vocabulary)>, LoadError> {
+    let codec = C::read(files)?;
+    Ok(codec.vocabularies().into_iter().map(|(name, vocabulary)| (name, vocabulary.clone())).collect())
 }
 
 /// Opens a model with a codec of type `C`, see [`Task::open`].

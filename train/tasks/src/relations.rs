@@ -24,6 +24,7 @@ use crate::classes;
 use crate::skipped::{joined, truncated};
 use crate::{
     Command, DynTrainingTask, Examples, InvalidValue, Item, ModelSpec, Prepared, Task, fields, open, pad_rows, resolve,
+    vocabularies,
 };
 pub use predict::RelationPredictor;
 pub use settings::Settings;
@@ -40,6 +41,7 @@ pub static TASK: Task = Task {
     fields: fields::of::<Settings>,
     check,
     examples: prepare,
+    vocabularies: vocabularies::<Codec>,
     open: open::<Codec>,
 };
 
@@ -130,6 +132,10 @@ impl crate::Codec for Codec {
 
     fn check(&self, spec: &ModelSpec) -> Result<(), InvalidShape> {
         self.shape(spec).check()
+    }
+
+    fn vocabularies(&self) -> Vec<(&'static str, &Vocabulary)> {
+        vec![("embedding.weight", &self.vocabulary)]
     }
 
     fn network(&self, spec: &ModelSpec, device: &Device) -> RelationClassifier {

@@ -19,7 +19,10 @@ use seqzoo_models::networks::{EncoderDecoder, EncoderDecoderShape, Generation};
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
-use crate::{Command, DynTrainingTask, Examples, InvalidValue, Item, ModelSpec, Prepared, Task, fields, open, resolve};
+use crate::{
+    Command, DynTrainingTask, Examples, InvalidValue, Item, ModelSpec, Prepared, Task, fields, open, resolve,
+    vocabularies,
+};
 pub use predict::Transducer;
 pub use settings::Settings;
 pub use training::Seq2SeqTraining;
@@ -35,6 +38,7 @@ pub static TASK: Task = Task {
     fields: fields::of::<Settings>,
     check,
     examples: prepare,
+    vocabularies: vocabularies::<Codec>,
     open: open::<Codec>,
 };
 
@@ -174,6 +178,10 @@ impl crate::Codec for Codec {
 
     fn check(&self, spec: &ModelSpec) -> Result<(), InvalidShape> {
         self.shape(spec).check()
+    }
+
+    fn vocabularies(&self) -> Vec<(&'static str, &Vocabulary)> {
+        vec![("source.weight", &self.source), ("target.weight", &self.target)]
     }
 
     fn network(&self, spec: &ModelSpec, device: &Device) -> EncoderDecoder {

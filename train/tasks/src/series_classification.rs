@@ -17,7 +17,10 @@ use serde::{Deserialize, Serialize};
 use toml::Table;
 
 use crate::classes;
-use crate::{Command, DynTrainingTask, Examples, InvalidValue, Item, ModelSpec, Prepared, Task, fields, open, resolve};
+use crate::{
+    Command, DynTrainingTask, Examples, InvalidValue, Item, ModelSpec, Prepared, Task, fields, open, resolve,
+    vocabularies,
+};
 pub use predict::SignalClassifier;
 pub use settings::{Settings, Standardize};
 pub use training::SeriesClassificationTraining;
@@ -33,6 +36,7 @@ pub static TASK: Task = Task {
     fields: fields::of::<Settings>,
     check,
     examples: prepare,
+    vocabularies: vocabularies::<Codec>,
     open: open::<Codec>,
 };
 

@@ -22,7 +22,10 @@ use seqzoo_models::networks::{Tagger, TaggerShape};
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
-use crate::{Command, DynTrainingTask, Examples, InvalidValue, Item, ModelSpec, Prepared, Task, fields, open, resolve};
+use crate::{
+    Command, DynTrainingTask, Examples, InvalidValue, Item, ModelSpec, Prepared, Task, fields, open, resolve,
+    vocabularies,
+};
 pub use predict::{SentenceTagger, TaggedSentence, output};
 pub use settings::Settings;
 pub use training::TaggingTraining;
@@ -47,6 +50,7 @@ pub static TASK: Task = Task {
     fields: fields::of::<Settings>,
     check,
     examples: prepare,
+    vocabularies: vocabularies::<Codec>,
     open: open::<Codec>,
 };
 
@@ -182,6 +186,10 @@ impl crate::Codec for Codec {
 
     fn check(&self, spec: &ModelSpec) -> Result<(), InvalidShape> {
         self.shape(spec).check()
+    }
+
+    fn vocabularies(&self) -> Vec<(&'static str, &Vocabulary)> {
+        vec![("embedding.weight", &self.words), ("character_encoder.table.weight", &self.characters)]
     }
 
     fn network(&self, spec: &ModelSpec, device: &Device) -> Tagger {

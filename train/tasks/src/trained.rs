@@ -1,6 +1,7 @@
 //! Trained networks with their codecs.
 
 use burn::tensor::Device;
+use seqzoo_datasets::text::Vocabulary;
 use seqzoo_models::InvalidShape;
 use seqzoo_models::networks::Network;
 use seqzoo_models::parameters::{self, Arrays};
@@ -29,6 +30,21 @@ pub trait Codec: Serialize + DeserializeOwned {
     /// # Panics
     /// If [`Codec::check`] fails.
     fn network(&self, spec: &ModelSpec, device: &Device) -> Self::Network;
+
+    /// The vocabulary of each embedding, by the name of its parameter.
+    fn vocabularies(&self) -> Vec<(&'static str, &Vocabulary)> {
+        Vec::new()
+    }
+
+    /// The codec in a checkpoint's files.
+    ///
+    /// # Errors
+    /// If its file is missing or damaged.
+    fn read(files: &Files) -> Result<Self, LoadError> {
+        let invalid = |detail: String| LoadError::File { file: Self::FILE.to_owned(), detail };
+        let json = files.get(Self::FILE).ok_or_else(|| invalid("the file is missing".to_owned()))?;
+        serde_json::from_slice(json).map_err(|error| invalid(error.to_string()))
+    }
 
     /// The codec's files in a checkpoint.
     fn files(&self) -> Files {
@@ -70,9 +86,8 @@ impl<C: Codec> TrainedModel<C> {
     /// # Errors
     /// If the codec's file is missing or damaged, or the weights do not fit.
     pub fn open(spec: &ModelSpec, files: &Files, weights: &Arrays, device: &Device) -> Result<Self, LoadError> {
+        let codec = C::read(files)?;
         let invalid = |detail: String| LoadError::File { file: C::FILE.to_owned(), detail };
-        let json = files.get(C::FILE).ok_or_else(|| invalid("the file is missing".to_owned()))?;
-        let codec: C = serde_json::from_slice(json).map_err(|error| invalid(error.to_string()))?;
         codec.check(spec).map_err(|error| invalid(error.to_string()))?;
         let mut network = codec.network(spec, device);
         parameters::write(&mut network, weights)?;

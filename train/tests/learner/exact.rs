@@ -165,7 +165,7 @@ fn a_task_without_batches_is_an_error_in_training_range_test_and_speed() {
     let recipe = &trial.settings.recipe;
     let errors = [
         trial.train(&empty, &RealDisk, NO_LIMITS).0.err(),
-        range_test(&empty, recipe, 10, &device).err(),
+        range_test(&empty, recipe, None, 10, &device).err(),
         speed(&empty, recipe, 10, &device).err(),
     ];
     for error in errors {

@@ -3,6 +3,7 @@
 mod bptt; // truncated backpropagation through time against a direct computation of the gradients
 mod exact; // exact resume after any step, for every cell, optimizer and schedule
 mod faults; // injected faults: values that are not finite at every site, failing operations and disks
+mod initial; // initial weights from word vectors and other runs; learning rates per layer
 mod recovery; // skips, rollbacks, quarantined checkpoints and diagnoses
 mod series; // a stateful task with a recurrent network
 mod shaken; // a task with one parameter

@@ -10,7 +10,7 @@ use super::{InvalidValue, Recipe, invalid};
 use crate::did_you_mean;
 
 /// Sections with per-model values.
-const SECTIONS: [&str; 7] = ["task", "network", "dropout", "training", "optimizer", "schedule", "stopping"];
+const SECTIONS: [&str; 8] = ["task", "network", "dropout", "init", "training", "optimizer", "schedule", "stopping"];
 
 /// Fields of those sections that are common to all models of a run.
 const SHARED: [&str; 3] = ["training.seed", "stopping.metric", "task.kind"];

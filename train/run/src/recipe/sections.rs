@@ -1,8 +1,12 @@
 //! The sections of a recipe, with their defaults.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use burn::tensor::Device;
 use schemars::JsonSchema;
 use seqzoo_datasets::batch::BatchLimits;
-use seqzoo_tasks::{MAX_BATCH_TOKENS, MAX_COUNT};
+use seqzoo_tasks::{DynTrainingTask, InvalidValue, MAX_BATCH_TOKENS, MAX_COUNT};
 use serde::{Deserialize, Serialize};
 
 /// Sections without which there is no recipe.
@@ -65,6 +69,85 @@ fn max_batch_tokens() -> usize {
 
 fn unit() -> f64 {
     1.0
+}
+
+/// Initial weights from word vectors or another run, and learning rates per layer.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct InitSettings {
+    /// Run whose weights replace the random ones: a path, a name or a unique prefix of it, or `last`. Copied are the embeddings of common
+    /// tokens, and all layers with the same names and shapes except output layers; the forward direction of a bidirectional layer starts
+    /// from a unidirectional one (semi-supervised sequence learning, Dai and Le 2015).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// Model of that run; by default, the model of the same name, else the first one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// File of word vectors in the text format of GloVe, fastText or word2vec, optionally compressed; they replace the random embeddings of
+    /// their words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vectors: Option<PathBuf>,
+    /// Factors of the learning rate by layer, given by the first parts of the names of its parameters: `{ embedding = 0.1, "stack.layers.0" = 0
+    /// }`; the longest name that matches applies. 0 freezes a layer.
+    pub learning_rates: BTreeMap<String, f64>,
+}
+
+impl InitSettings {
+    /// Whether initial weights come from a file or a run.
+    pub fn is_set(&self) -> bool {
+        self.from.is_some() || self.vectors.is_some()
+    }
+
+    /// Checks values that do not depend on a network.
+    pub(crate) fn check(&self) -> Result<(), InvalidValue> {
+        let invalid = self.learning_rates.iter().find(|(_, factor)| !factor.is_finite() || **factor < 0.0);
+        if let Some((name, factor)) = invalid {
+            return Err(InvalidValue::new(format!("init.learning_rates.{name}"), factor, "a number of at least 0"));
+        }
+        match &self.model {
+            Some(model) if self.from.is_none() => {
+                Err(InvalidValue::new("init.model", model, "no model without init.from, the run that has it"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Checks that every learning rate is for a parameter of a network.
+    ///
+    /// # Errors
+    /// The first that is not.
+    pub fn check_layers(&self, training: &dyn DynTrainingTask, device: &Device) -> Result<(), InvalidValue> {
+        if self.learning_rates.is_empty() {
+            return Ok(());
+        }
+        let mut names = Vec::new();
+        training.network(device).visit_parameters(&mut |name, _, _| names.push(name.to_owned()));
+        self.check_names(names.iter().map(String::as_str))
+    }
+
+    /// Checks that every learning rate is for one of these parameters.
+    pub(crate) fn check_names<'a>(
+        &self,
+        parameters: impl Iterator<Item = &'a str> + Clone,
+    ) -> Result<(), InvalidValue> {
+        let is_unknown = |name: &&String| !parameters.clone().any(|parameter| is_within(parameter, name));
+        let Some(name) = self.learning_rates.keys().find(is_unknown) else { return Ok(()) };
+        let mut known: Vec<&str> = parameters.map(|name| name.split('.').next().unwrap_or(name)).collect();
+        known.dedup();
+        let expected = format!("the beginning of a parameter's name; the layers are {}", known.join(", "));
+        Err(InvalidValue::new(format!("init.learning_rates.{name}"), self.learning_rates[name], expected))
+    }
+}
+
+/// Whether a parameter belongs to a layer: whether its name starts with the parts of the layer's name.
+fn is_within(parameter: &str, layer: &str) -> bool {
+    parameter.strip_prefix(layer).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}
+
+/// The factor of a parameter's learning rate.
+pub fn learning_rate_factor(factors: &BTreeMap<String, f64>, parameter: &str) -> f64 {
+    let matching = factors.iter().filter(|(layer, _)| is_within(parameter, layer));
+    matching.max_by_key(|(layer, _)| layer.len()).map_or(1.0, |(_, factor)| *factor)
 }
 
 /// Optimizer. Each kind uses `kind`, `weight_decay` and the fields that name it.

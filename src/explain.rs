@@ -164,7 +164,24 @@ pub fn reference() -> String {
             table(&mut text, entries.iter().filter(own).map(|entry| entry.field.clone()));
         }
     }
+    format_samples(&mut text);
     text
+}
+
+/// The formats, with their columns and a sample.
+fn format_samples(text: &mut String) {
+    text.push_str(
+        "\n## Formats\n\n`data.format` names the format of the files. Without it, the format is recognized by the suffix of the first file's name, \
+         by folders, or by the first line. Files may be compressed with gzip, and archives (zip, tar) are read like folders. Options are in \
+         [data.options](#dataoptions).\n",
+    );
+    for format in formats::ALL {
+        let _ =
+            write!(text, "\n### {}\n\nContents: {}.\n\nColumns: {}.\n", format.name, format.summary, format.columns);
+        for (name, content) in format.sample {
+            let _ = write!(text, "\n`{name}`:\n\n```text\n{content}```\n");
+        }
+    }
 }
 
 /// The tables of `[data]`, whose keys depend on their other values.

@@ -60,6 +60,8 @@ pub struct Format {
     is_by_folder: bool,
     /// Columns by role, if they are not given and differ from the name of the role.
     roles: &'static [(&'static str, &'static str)],
+    /// A small sample for the documentation, which the tests read: name and content of each file; none for binary formats.
+    pub sample: &'static [(&'static str, &'static str)],
     /// Whether a line, the first one that is not blank, can only be in this format.
     is_first_line: fn(&str) -> bool,
     /// Reads one file, or the files of a folder.
@@ -233,6 +235,9 @@ impl Format {
         Err(DataError::setting(format!("data.options.{unknown}"), &options[unknown], expected))
     }
 }
+
+#[cfg(test)]
+mod samples;
 
 #[cfg(test)]
 mod tests {

@@ -171,3 +171,47 @@ fn imbalance_is_reported_weighted_and_met_by_a_threshold() {
         assert!(refused.code == Some(2) && refused.err.contains(part), "{}", refused.err);
     }
 }
+
+#[test]
+fn several_labels_and_numbers_are_predicted_from_texts() {
+    let place = TestDir::new();
+    let line = |row: usize| match row % 3 {
+        0 => format!("__label__sport __label__money the club pays {row}\n"),
+        1 => format!("__label__money the bank pays {row}\n"),
+        _ => format!("__label__sport the club wins {row}\n"),
+    };
+    fs::write(place.path("news.txt"), (0..90).map(line).collect::<String>()).unwrap();
+    let train = |recipe: &str, data: &str, flags: &[&str]| {
+        place
+            .ok(&[&["train", recipe, "--data", data, "--epochs", "25", "--out", recipe][..], &SMALL[2..], flags]
+                .concat())
+    };
+    let trained = train("multi-label", "news.txt", &[]);
+    for part in
+        ["micro-f1", "exact-match", "label: money", "naive Bayes 1.0000", "most frequent labels", "95 % interval"]
+    {
+        assert!(trained.out.contains(part), "{part}: {}", trained.out);
+    }
+    let predicted = place.ok(&["predict", "multi-label", "the club pays", "--json"]);
+    let found = json(&predicted.out);
+    assert_eq!(found["labels"], serde_json::json!(["money", "sport"]), "{found}");
+    assert!(found["probabilities"]["money"].as_f64().unwrap() > 0.5);
+    fs::write(place.path("new.txt"), "the bank pays\n\n").unwrap();
+    let predicted = place.ok(&["predict", "multi-label", "--file", "new.txt", "--json"]);
+    assert_eq!(
+        predicted.out.lines().map(|line| json(line)["labels"].clone()).collect::<Vec<_>>(),
+        [serde_json::json!(["money"]), serde_json::json!([])]
+    );
+
+    let row = |row: usize| format!("{} stars {row};{}\n", ["one", "five"][row % 2], [1.5, 5.5][row % 2]);
+    fs::write(place.path("stars.csv"), "review;stars\n".to_owned() + &(0..80).map(row).collect::<String>()).unwrap();
+    let columns = ["--text-column", "review", "--target", "stars"];
+    let trained = train("regression", "stars.csv", &columns);
+    assert!(trained.out.contains("rmse") && trained.out.contains("ridge regression 0."), "{}", trained.out);
+    let predicted = json(&place.ok(&["predict", "regression", "five stars", "--json"]).out);
+    assert!((predicted["value"].as_f64().unwrap() - 5.5).abs() < 1.0, "{predicted}");
+    let table = fs::read_to_string(place.path("stars.csv")).unwrap();
+    fs::write(place.path("stars.csv"), table + "fine;many\n").unwrap();
+    let refused = place.run(&[&["train", "regression", "--data", "stars.csv"][..], &columns].concat());
+    assert!(refused.code == Some(4) && refused.err.contains("stars.csv, line 82: `many`"), "{}", refused.err);
+}

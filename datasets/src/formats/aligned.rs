@@ -15,6 +15,11 @@ pub(super) static FORMAT: Format = Format {
     suffixes: &[],
     is_by_folder: true,
     roles: &[("tokens", WORDS), ("tags", "seq.out"), ("text", WORDS)],
+    sample: &[
+        ("seq.in", "play some jazz\nwill it rain\n"),
+        ("seq.out", "O O B-genre\nO O O\n"),
+        ("label", "Music\nWeather\n"),
+    ],
     is_first_line: |_| false,
     read,
 };

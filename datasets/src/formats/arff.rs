@@ -22,6 +22,10 @@ pub(super) static FORMAT: Format = Format {
     suffixes: &["arff"],
     is_by_folder: false,
     roles: &[("label", "class")],
+    sample: &[(
+        "genes.arff",
+        "@relation genes\n@attribute base_1 {A, C, G, T}\n@attribute length numeric\n@attribute class {promoter, 'no promoter'}\n@data\nA,57,promoter\n% a comment\nG,?,'no promoter'\n",
+    )],
     is_first_line: |line| line.to_lowercase().starts_with("@relation"),
     read,
 };

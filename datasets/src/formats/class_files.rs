@@ -19,6 +19,7 @@ pub(super) static FORMAT: Format = Format {
     suffixes: &[],
     is_by_folder: false,
     roles: &[],
+    sample: &[("Polish.txt", "Kowalczyk\nNowak\n"), ("Irish.txt", "Murphy\n")],
     is_first_line: |_| false,
     read,
 };

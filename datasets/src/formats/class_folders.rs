@@ -21,6 +21,7 @@ pub(super) static FORMAT: Format = Format {
     suffixes: &[],
     is_by_folder: false,
     roles: &[],
+    sample: &[("good/1.txt", "What a story!\n"), ("bad/2.txt", "A film to fall asleep in.\n")],
     is_first_line: |_| false,
     read,
 };

@@ -23,6 +23,10 @@ pub(super) static FORMAT: Format = Format {
     suffixes: &["conll", "bio", "iob", "iob2", "bioes"],
     is_by_folder: false,
     roles: &[("tokens", "1"), ("tags", LAST)],
+    sample: &[(
+        "news.conll",
+        "-DOCSTART- -X- O\n\nEU NNP B-ORG\nrejects VBZ O\nGerman JJ B-MISC\n\nPeter NNP B-PER\nBlackburn NNP I-PER\n",
+    )],
     is_first_line: |_| false,
     read,
 };

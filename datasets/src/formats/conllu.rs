@@ -14,6 +14,10 @@ pub(super) static FORMAT: Format = Format {
     suffixes: &["conllu"],
     is_by_folder: false,
     roles: &[("tokens", "form"), ("tags", "upos")],
+    sample: &[(
+        "dogs.conllu",
+        "# text = Dogs bark\n1\tDogs\tdog\tNOUN\t_\t_\t2\tnsubj\t_\t_\n2\tbark\tbark\tVERB\t_\t_\t0\troot\t_\t_\n\n# text = Stop\n1\tStop\tstop\tVERB\t_\t_\t0\troot\t_\t_\n\n",
+    )],
     is_first_line: |line| line.starts_with("# sent_id") || crate::conllu::is_row(line) == Some(true),
     read,
 };

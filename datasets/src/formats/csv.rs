@@ -22,6 +22,7 @@ pub(super) static FORMAT: Format = Format {
     suffixes: &["csv", "tsv"],
     is_by_folder: false,
     roles: &[],
+    sample: &[("reviews.csv", "review;sentiment\nWhat a story!;good\n\"Dull; \"\"boring\"\"\";bad\n")],
     is_first_line: |_| false,
     read,
 };

@@ -16,6 +16,10 @@ pub(super) static FORMAT: Format = Format {
     suffixes: &[],
     is_by_folder: false,
     roles: &[],
+    sample: &[(
+        "questions.txt",
+        "__label__baking __label__bread How do I store bread?\n__label__meat How long does ham keep?\n",
+    )],
     is_first_line: |line| line.starts_with(PREFIX),
     read,
 };

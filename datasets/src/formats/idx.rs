@@ -20,6 +20,7 @@ pub(super) static FORMAT: Format = Format {
     suffixes: &[],
     is_by_folder: true,
     roles: &[],
+    sample: &[],
     is_first_line: |_| false,
     read,
 };

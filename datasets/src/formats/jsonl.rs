@@ -20,6 +20,10 @@ pub(super) static FORMAT: Format = Format {
     suffixes: &["jsonl", "ndjson"],
     is_by_folder: false,
     roles: &[],
+    sample: &[(
+        "reviews.jsonl",
+        "{\"text\": \"What a story!\", \"label\": \"good\", \"meta\": {\"year\": 2020}}\n{\"text\": \"Dull\", \"label\": \"bad\", \"meta\": {\"year\": 2021}}\n",
+    )],
     is_first_line: |line| line.starts_with('{'),
     read,
 };

@@ -21,6 +21,7 @@ pub(super) static FORMAT: Format = Format {
     suffixes: &[],
     is_by_folder: false,
     roles: &[],
+    sample: &[("questions.txt", "LOC Where is Rome ?\nNUM How far is it to Rome ?\n")],
     is_first_line: |_| false,
     read,
 };

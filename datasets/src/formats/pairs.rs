@@ -16,6 +16,7 @@ pub(super) static FORMAT: Format = Format {
     suffixes: &["pairs"],
     is_by_folder: false,
     roles: &[],
+    sample: &[("pairs.tsv", "good morning\tbonjour\nthank you\tmerci\n")],
     is_first_line: |_| false,
     read,
 };

@@ -14,6 +14,10 @@ pub(super) static FORMAT: Format = Format {
     suffixes: &[],
     is_by_folder: false,
     roles: &[],
+    sample: &[(
+        "relations.txt",
+        "1\t\"The <e1>crash</e1> came from a <e2>fault</e2>.\"\nCause-Effect(e2,e1)\nComment: none\n\n2\t\"The <e1>key</e1> is in the <e2>door</e2>.\"\nOther\nComment:\n\n",
+    )],
     is_first_line: |line| numbered(line).is_some_and(|text| text.starts_with('"') && text.contains("<e1>")),
     read,
 };

@@ -22,6 +22,7 @@ pub(super) static FORMAT: Format = Format {
     suffixes: &["ucr"],
     is_by_folder: false,
     roles: &[],
+    sample: &[("steps.ucr", "walking,0.1,0.9,0.2\nstanding,0.5,0.5\n")],
     is_first_line: |_| false,
     read,
 };

@@ -14,6 +14,7 @@ pub(super) static FORMAT: Format = Format {
     suffixes: &[],
     is_by_folder: false,
     roles: &[],
+    sample: &[("tale.txt", "Once upon a time\nthere was a king.\n")],
     is_first_line: |_| false,
     read,
 };

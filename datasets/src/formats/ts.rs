@@ -17,6 +17,10 @@ pub(super) static FORMAT: Format = Format {
     suffixes: &["ts"],
     is_by_folder: false,
     roles: &[],
+    sample: &[(
+        "steps.ts",
+        "@problemName steps\n@univariate false\n@classLabel true walking standing\n@data\n0.1,0.9,0.2:1,2,1:walking\n0.5,0.5:1,1:standing\n",
+    )],
     is_first_line: |line| line.to_lowercase().starts_with("@problemname"),
     read,
 };

@@ -31,6 +31,7 @@ mod invalid_value;
 mod prediction;
 mod skipped;
 mod spec;
+mod texts;
 mod trained;
 mod training;
 
@@ -40,6 +41,7 @@ pub use inspection::Item;
 pub use invalid_value::InvalidValue;
 pub use prediction::{Command, Output, PredictError, Predictor, TextOptions};
 pub use spec::{Backbone, DropoutSettings, MAX_COUNT, MAX_HIDDEN, ModelName, ModelSpec, NetworkSettings};
+pub use texts::{Target, TextTraining};
 pub use trained::{Codec, LoadError, TrainedModel};
 pub use training::{BatchLoss, DynTrainingTask, RecurrentState, StepKeys, TrainingTask};
 
@@ -53,13 +55,26 @@ macro_rules! tasks {
     };
 }
 
-tasks![classification, relations, series_classification, tagging, language_model, seq2seq, forecasting];
+tasks![
+    classification,
+    multi_label,
+    regression,
+    relations,
+    series_classification,
+    tagging,
+    language_model,
+    seq2seq,
+    forecasting
+];
 
 /// The key of a recipe's `[task]` section whose value is the name of the task.
 pub const KIND: &str = "kind";
 
 /// Contents of files by name, such as those of a checkpoint.
 pub type Files = BTreeMap<String, Vec<u8>>;
+
+/// Vocabularies by the name of the embedding's parameter.
+pub type Vocabularies = Vec<(&'static str, Vocabulary)>;
 
 /// Opens a trained model, see [`Task::open`].
 type Open = fn(&ModelSpec, &Files, &Arrays, &Device) -> Result<Box<dyn Predictor>, LoadError>;
@@ -81,7 +96,7 @@ pub struct Task {
     fields: fn() -> Vec<Field>,
     check: fn(&ModelSpec) -> Result<(), InvalidValue>,
     examples: fn(&Splits, &Table) -> Result<Prepared, DataError>,
-    vocabularies: fn(&Files) -> Result<Vec<(&'static str, Vocabulary)>, LoadError>,
+    vocabularies: fn(&Files) -> Result<Vocabularies, LoadError>,
     open: Open,
 }
 
@@ -95,7 +110,7 @@ impl Task {
     ///
     /// # Errors
     /// If a file is missing or damaged.
-    pub fn vocabularies(&self, files: &Files) -> Result<Vec<(&'static str, Vocabulary)>, LoadError> {
+    pub fn vocabularies(&self, files: &Files) -> Result<Vocabularies, LoadError> {
         (self.vocabularies)(files)
     }
 
@@ -222,7 +237,7 @@ pub fn deserialize_section<'de, D: serde::Deserializer<'de>>(deserializer: D) ->
 }
 
 /// The vocabularies of a codec of type `C`, see [`Task::vocabularies`].
-fn vocabularies<C: Codec>(files: &Files) -> Result<Vec<(&'static str, Vocabulary)>, LoadError> {
+fn vocabularies<C: Codec>(files: &Files) -> Result<Vocabularies, LoadError> {
     let codec = C::read(files)?;
     Ok(codec.vocabularies().into_iter().map(|(name, vocabulary)| (name, vocabulary.clone())).collect())
 }

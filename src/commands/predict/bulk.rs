@@ -14,8 +14,8 @@ use serde_json::json;
 use super::{Format, InputFormat, Predict};
 use crate::failure::{DATA, Failure};
 
-/// Number of texts or sentences per batch.
-const BATCH_SIZE: usize = 256;
+/// Number of texts or sentences that are predicted together, in batches of similar length.
+const BATCH_SIZE: usize = 1_024;
 
 /// Number of lines examined to detect the format: more than the leading comments of any file.
 const DETECTION_LINES: usize = 1_000;

@@ -3,16 +3,18 @@
 use std::sync::Arc;
 
 use burn::tensor::activation::log_softmax;
-use burn::tensor::{Int, Tensor, TensorData};
+use burn::tensor::{Device, Int, Tensor, TensorData};
 use schemars::JsonSchema;
 use seqzoo_datasets::batch::{self, BatchLimits};
 use seqzoo_datasets::classification::Split;
 use seqzoo_datasets::scores::{ConfusionMatrix, Evaluation, Group, MAX_MISTAKES, Metric, Mistake, Scores};
 use seqzoo_datasets::uncertainty::{Calibration, intervals};
+use seqzoo_models::networks::Network;
 use seqzoo_models::parameters::Array;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use crate::batches;
 use crate::skipped::joined;
 use crate::{Examples, Output, PredictError, Predictor, TextOptions, evaluation_limits};
 
@@ -204,22 +206,27 @@ pub(crate) fn loss(logits: Tensor<2>, labels: impl Iterator<Item = usize>, weigh
 
 /// Log probabilities of examples of these lengths, computed in batches of similar length; `logits` computes those of the examples with
 /// the given indices, `[batch, labels]`. `None` if stopped.
-pub(crate) fn log_probabilities(
+pub(crate) fn log_probabilities<N: Network + Sync>(
+    network: &N,
     lengths: &[usize],
-    logits: impl Fn(&[usize]) -> Tensor<2>,
+    device: &Device,
+    logits: impl Fn(&N, &[usize]) -> Tensor<2> + Sync,
     stop: &dyn Fn() -> bool,
 ) -> Option<Vec<Vec<f32>>> {
-    let mut all = vec![Vec::new(); lengths.len()];
-    for batch in batch::sorted(lengths, lengths, EVALUATION) {
-        if stop() {
-            return None;
-        }
-        let logits = logits(&batch);
-        let labels = logits.dims()[1];
-        let values = Array::of(log_softmax(logits, 1)).values;
-        batch.iter().zip(values.chunks_exact(labels)).for_each(|(&index, row)| all[index] = row.to_vec());
+    let batches = batch::sorted(lengths, lengths, EVALUATION);
+    let values = |network: &N, batch: &[usize]| Array::of(log_softmax(logits(network, batch), 1)).values;
+    let found = batches::each(network, &batches, device, values, stop)?;
+    Some(in_order(lengths.len(), &batches, &found))
+}
+
+/// The rows of all examples, in order, given those of each batch.
+pub(crate) fn in_order(count: usize, batches: &[Vec<usize>], found: &[Vec<f32>]) -> Vec<Vec<f32>> {
+    let mut all = vec![Vec::new(); count];
+    for (batch, values) in batches.iter().zip(found) {
+        let size = values.len() / batch.len();
+        batch.iter().zip(values.chunks_exact(size)).for_each(|(&index, row)| all[index] = row.to_vec());
     }
-    Some(all)
+    all
 }
 
 /// Metrics of the labels with the highest probabilities, and the mean cross-entropy.

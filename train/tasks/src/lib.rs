@@ -24,6 +24,7 @@ use serde::Serialize;
 use serde::de::{DeserializeOwned, Error as _};
 use toml::{Table, Value};
 
+mod batches;
 mod classes;
 pub mod fields;
 mod inspection;

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt::Debug;
 
 use burn::tensor::{Device, Tensor, TensorData};
+use rayon::prelude::*;
 use schemars::JsonSchema;
 use seqzoo_datasets::batch;
 use seqzoo_datasets::classification::Split;
@@ -18,6 +19,8 @@ use seqzoo_models::parameters::Array;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::batches;
+use crate::classes::in_order;
 use crate::skipped::{Skipped, joined, truncated};
 use crate::spec::{MAX_COUNT, MAX_EMBEDDING};
 use crate::{
@@ -205,18 +208,13 @@ impl<T: Target> TrainingTask for TextTraining<T> {
 /// The network's outputs for rows of token ids, none of which is empty, in their order; `None` if stopped.
 fn outputs(network: &Classifier, rows: &[&[u32]], device: &Device, stop: &dyn Fn() -> bool) -> Option<Vec<Vec<f32>>> {
     let lengths: Vec<usize> = rows.iter().map(|row| row.len()).collect();
-    let mut all = vec![Vec::new(); rows.len()];
-    for batch in batch::sorted(&lengths, &lengths, evaluation_limits(128)) {
-        if stop() {
-            return None;
-        }
+    let batches = batch::sorted(&lengths, &lengths, evaluation_limits(128));
+    let values = |network: &Classifier, batch: &[usize]| {
         let (tokens, lengths) = pad_rows(batch.iter().map(|&index| rows[index]), device);
-        let outputs = network.forward(tokens, &lengths, None);
-        let size = outputs.dims()[1];
-        let values = Array::of(outputs).values;
-        batch.iter().zip(values.chunks_exact(size)).for_each(|(&index, row)| all[index] = row.to_vec());
-    }
-    Some(all)
+        Array::of(network.forward(tokens, &lengths, None)).values
+    };
+    let found = batches::each(network, &batches, device, values, stop)?;
+    Some(in_order(rows.len(), &batches, &found))
 }
 
 impl<T: Target> TrainedModel<Codec<T>> {
@@ -225,7 +223,7 @@ impl<T: Target> TrainedModel<Codec<T>> {
     /// # Errors
     /// If a text has no token.
     pub fn outputs(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, PredictError> {
-        let rows: Vec<Vec<u32>> = texts.iter().map(|text| self.codec.encoder.encode(text)).collect();
+        let rows: Vec<Vec<u32>> = texts.par_iter().map(|text| self.codec.encoder.encode(text)).collect();
         if let Some(index) = rows.iter().position(Vec::is_empty) {
             return Err(PredictError::Empty { index });
         }

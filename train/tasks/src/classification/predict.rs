@@ -2,6 +2,7 @@
 
 use burn::module::Module;
 use burn::tensor::Device;
+use rayon::prelude::*;
 use seqzoo_datasets::classification::{Classification, Example, Split};
 use seqzoo_datasets::scores::Evaluation;
 use seqzoo_datasets::text::Tokenization;
@@ -67,7 +68,7 @@ impl TextClassifier {
     /// # Errors
     /// If a text has no token.
     pub fn predictions(&self, texts: &[&str]) -> Result<Vec<Prediction>, PredictError> {
-        let rows: Vec<Vec<u32>> = texts.iter().map(|text| self.encode(text)).collect();
+        let rows: Vec<Vec<u32>> = texts.par_iter().map(|text| self.encode(text)).collect();
         if let Some(index) = rows.iter().position(Vec::is_empty) {
             return Err(PredictError::Empty { index });
         }
@@ -101,7 +102,7 @@ impl LabelPredictor for TextClassifier {
         // The labels of other data may be others, or in another order.
         let used = examples.iter().map(|example| example.label);
         let indices = label_indices(&data.labels, used, self.labels())?;
-        let rows: Vec<Vec<u32>> = examples.iter().map(|example| self.encode(&example.text)).collect();
+        let rows: Vec<Vec<u32>> = examples.par_iter().map(|example| self.encode(&example.text)).collect();
         let rows: Vec<&[u32]> = rows.iter().map(Vec::as_slice).collect();
         Ok(Labeled {
             log_probabilities: self.log_probabilities(&rows),
@@ -132,9 +133,9 @@ pub(super) fn log_probabilities(
     stop: &dyn Fn() -> bool,
 ) -> Option<Vec<Vec<f32>>> {
     let lengths: Vec<usize> = rows.iter().map(|row| row.len()).collect();
-    let logits = |batch: &[usize]| {
+    let logits = |network: &Classifier, batch: &[usize]| {
         let (tokens, lengths) = pad_rows(batch.iter().map(|&index| rows[index]), device);
         network.forward(tokens, &lengths, None)
     };
-    classes::log_probabilities(&lengths, logits, stop)
+    classes::log_probabilities(network, &lengths, device, logits, stop)
 }

@@ -131,6 +131,8 @@ pub(super) fn log_probabilities(
     stop: &dyn Fn() -> bool,
 ) -> Option<Vec<Vec<f32>>> {
     let lengths: Vec<usize> = rows.iter().map(|row| row.tokens.len()).collect();
-    let of_batch = |batch: &[usize]| logits(network, batch.iter().map(|&index| rows[index]), None, device).0;
-    classes::log_probabilities(&lengths, of_batch, stop)
+    let of_batch = |network: &RelationClassifier, batch: &[usize]| {
+        logits(network, batch.iter().map(|&index| rows[index]), None, device).0
+    };
+    classes::log_probabilities(network, &lengths, device, of_batch, stop)
 }

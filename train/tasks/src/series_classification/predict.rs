@@ -125,9 +125,9 @@ pub(super) fn log_probabilities(
     stop: &dyn Fn() -> bool,
 ) -> Option<Vec<Vec<f32>>> {
     let lengths: Vec<usize> = rows.iter().map(|row| row.len()).collect();
-    let logits = |batch: &[usize]| {
+    let logits = |network: &SeriesClassifier, batch: &[usize]| {
         let (series, lengths) = pad(batch.iter().map(|&index| rows[index]), device);
         network.forward(series, &lengths, None)
     };
-    classes::log_probabilities(&lengths, logits, stop)
+    classes::log_probabilities(network, &lengths, device, logits, stop)
 }

@@ -182,15 +182,64 @@ pub struct Encoder {
     pub keep: Truncation,
 }
 
+/// Numbers of texts and tokens that a model read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts {
+    /// Number of texts.
+    pub texts: usize,
+    /// Number of texts whose tokens were not all read.
+    pub truncated: usize,
+    /// Number of tokens that were read.
+    pub tokens: usize,
+    /// Number of those that are not in the vocabulary.
+    pub unknown: usize,
+}
+
+impl Counts {
+    /// The counts of a text with these token ids.
+    pub fn of_text(ids: &[u32], is_truncated: bool) -> Self {
+        let unknown = ids.iter().filter(|&&id| id == UNKNOWN).count();
+        Self { texts: 1, truncated: is_truncated.into(), tokens: ids.len(), unknown }
+    }
+
+    /// Adds other counts.
+    pub fn add(&mut self, other: Self) {
+        self.texts += other.texts;
+        self.truncated += other.truncated;
+        self.tokens += other.tokens;
+        self.unknown += other.unknown;
+    }
+
+    /// A note on truncated texts and unknown tokens, if there are any.
+    pub fn note(&self) -> Option<String> {
+        let Self { texts, truncated, tokens, unknown } = *self;
+        let of_tokens = (unknown > 0).then(|| {
+            let percent = 100.0 * unknown as f64 / tokens as f64;
+            format!("{unknown} of {tokens} tokens ({percent:.1} %) are not in the model's vocabulary")
+        });
+        let of_texts = (truncated > 0)
+            .then(|| format!("{truncated} of {texts} texts are longer than the model reads, and were truncated"));
+        let notes: Vec<String> = of_tokens.into_iter().chain(of_texts).collect();
+        (!notes.is_empty()).then(|| notes.join("; "))
+    }
+}
+
 impl Encoder {
     /// The token ids of a text; empty if it has no tokens.
     pub fn encode(&self, text: &str) -> Vec<u32> {
+        self.encode_counted(text).0
+    }
+
+    /// The token ids of a text, and their counts.
+    pub fn encode_counted(&self, text: &str) -> (Vec<u32>, Counts) {
         let mut ids = self.vocabulary.encode(self.level, &self.cleaning.apply(text));
+        let is_truncated = ids.len() > self.max_tokens;
         match self.keep {
             Truncation::First => ids.truncate(self.max_tokens),
             Truncation::Last => drop(ids.drain(..ids.len().saturating_sub(self.max_tokens))),
         }
-        ids
+        let counts = Counts::of_text(&ids, is_truncated);
+        (ids, counts)
     }
 }
 
@@ -243,6 +292,18 @@ mod tests {
         let vocabulary = encoder(Truncation::First).vocabulary;
         assert_eq!(["b", "a", "c", "d", "B"].map(|token| vocabulary.id(token)), [2, 3, 4, UNKNOWN, UNKNOWN]);
         assert_eq!(vocabulary.size(), 5);
+    }
+
+    #[test]
+    fn unknown_tokens_and_truncated_texts_are_counted() {
+        let mut counts = Counts::default();
+        assert_eq!(counts.note(), None);
+        for text in ["a b", "a x", "a b c b"] {
+            counts.add(encoder(Truncation::First).encode_counted(text).1);
+        }
+        assert_eq!(counts, Counts { texts: 3, truncated: 1, tokens: 7, unknown: 1 });
+        let note = "1 of 7 tokens (14.3 %) are not in the model's vocabulary; 1 of 3 texts are longer than the model reads, and were truncated";
+        assert_eq!(counts.note().as_deref(), Some(note));
     }
 
     #[test]

@@ -120,7 +120,7 @@ impl Predict {
 
     /// An output as one line, with the text unless the output shows it.
     fn output(&self, text: &str, output: Output) -> String {
-        let Output { line, json, shows_input } = output;
+        let Output { line, json, shows_input, .. } = output;
         match (self.format(), shows_input) {
             (Format::Json, true) => format!("{}\n", Value::Object(json)),
             (Format::Json, false) => {

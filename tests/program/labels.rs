@@ -215,3 +215,24 @@ fn several_labels_and_numbers_are_predicted_from_texts() {
     let refused = place.run(&[&["train", "regression", "--data", "stars.csv"][..], &columns].concat());
     assert!(refused.code == Some(4) && refused.err.contains("stars.csv, line 82: `many`"), "{}", refused.err);
 }
+
+#[test]
+fn unknown_tokens_and_truncated_texts_of_a_file_are_reported_once() {
+    let place = TestDir::new();
+    let row = |row: usize| format!("word {} end,{}\n", ["fine", "dull"][row % 2], ["good", "bad"][row % 2]);
+    fs::write(place.path("texts.csv"), "text,label\n".to_owned() + &(0..40).map(row).collect::<String>()).unwrap();
+    let own = ["train", "classify", "--data", "texts.csv", "--validation-data", "texts.csv", "--out", "run"];
+    place.ok(&[&own[..], &SMALL, &["--set", "task.max_tokens=3"]].concat());
+    fs::write(place.path("new.txt"), "word fine\n\nword odd end more\n").unwrap();
+    let predicted = place.ok(&["predict", "run", "--file", "new.txt", "--json"]);
+    let labels: Vec<bool> = predicted.out.lines().map(|line| json(line)["label"].is_string()).collect();
+    assert_eq!(labels, [true, false, true]);
+    let same = place.ok(&["predict", "run", "word odd end more", "--json"]);
+    assert_eq!(predicted.out.lines().nth(2), Some(same.out.trim_end()), "alone and in a file");
+    fs::write(place.path("new.txt"), "word fine\n \nword odd end more\n".repeat(2_000)).unwrap();
+    let predicted = place.ok(&["predict", "run", "--file", "new.txt"]);
+    assert_eq!(predicted.out.lines().count(), 6_000);
+    let note = "note: 2000 of 10000 tokens (20.0 %) are not in the model's vocabulary; 2000 of 4000 texts are longer than the model reads";
+    assert_eq!(predicted.err.matches("note: ").count(), 1, "{}", predicted.err);
+    assert!(predicted.err.contains(note), "{}", predicted.err);
+}

@@ -7,12 +7,14 @@ use seqzoo_datasets::conllu::{self, Sentence, Sentences};
 use seqzoo_datasets::formats::Format as DataFormat;
 use seqzoo_datasets::reading::{Line, Lines, STANDARD_INPUT};
 use seqzoo_datasets::records::Column;
+use seqzoo_datasets::text::Counts;
 use seqzoo_inference::{Model, PredictError, TextOptions};
 use seqzoo_tasks::tagging;
 use serde_json::json;
 
 use super::{Format, InputFormat, Predict};
 use crate::failure::{DATA, Failure};
+use crate::say::say;
 
 /// Number of texts or sentences that are predicted together, in batches of similar length.
 const BATCH_SIZE: usize = 1_024;
@@ -20,18 +22,33 @@ const BATCH_SIZE: usize = 1_024;
 /// Number of lines examined to detect the format: more than the leading comments of any file.
 const DETECTION_LINES: usize = 1_000;
 
-/// Number of unreadable inputs, and the first error message.
+/// Number of unreadable inputs, and the first error message; counts of those that were read.
 #[derive(Debug, Default)]
-struct Failed {
+struct Totals {
     count: usize,
     first: String,
+    read: Counts,
+}
+
+impl Totals {
+    /// Prints the note on what was read; the first error, if there is one.
+    fn into_result(self) -> Result<(), Failure> {
+        self.read.note().iter().for_each(|note| say(format_args!("note: {note}")));
+        match self {
+            Self { count: 0, .. } => Ok(()),
+            Self { count: 1, first, .. } => Err(Failure::new(DATA, first)),
+            Self { count, first, .. } => Err(Failure::new(DATA, format!("{first} (and {} more)", count - 1))),
+        }
+    }
 }
 
 impl Predict {
     /// Predicts every line or sentence of a file.
     pub(super) fn bulk(&self, model: &Model, path: &Path) -> Result<(), Failure> {
+        let mut totals = Totals::default();
         if let Some(column) = self.column_of(model, path)? {
-            return self.rows(model, column);
+            self.rows(model, column, &mut totals)?;
+            return totals.into_result();
         }
         let mut lines = Lines::open(path).map_err(|error| match error {
             DataError::Unreadable { path, source } => {
@@ -45,16 +62,11 @@ impl Predict {
             None => model.tagger().is_ok() && (conllu::is_named(path) || starts_as_conllu(&mut lines, &mut looked_at)),
         };
         let lines = looked_at.into_iter().chain(lines);
-        let mut failed = Failed::default();
         match is_conllu {
-            true => self.sentences(model, path, lines, &mut failed)?,
-            false => self.lines(model, path, lines, &mut failed)?,
+            true => self.sentences(model, path, lines, &mut totals)?,
+            false => self.lines(model, path, lines, &mut totals)?,
         }
-        match failed {
-            Failed { count: 0, .. } => Ok(()),
-            Failed { count: 1, first } => Err(Failure::new(DATA, first)),
-            Failed { count, first } => Err(Failure::new(DATA, format!("{first} (and {} more)", count - 1))),
-        }
+        totals.into_result()
     }
 
     fn lines(
@@ -62,7 +74,7 @@ impl Predict {
         model: &Model,
         path: &Path,
         lines: impl Iterator<Item = Result<Line, DataError>>,
-        failed: &mut Failed,
+        totals: &mut Totals,
     ) -> Result<(), Failure> {
         // Standard input may be interactive.
         let (size, name) = match path == Path::new(STANDARD_INPUT) {
@@ -73,15 +85,15 @@ impl Predict {
         while lines.peek().is_some() {
             let batch: Vec<Result<Line, DataError>> = lines.by_ref().take(size).collect();
             let texts: Vec<&str> = batch.iter().flatten().map(|line| line.text.as_str()).collect();
-            let mut predictions = self.predictions(model, &texts)?.into_iter();
+            let mut predictions = self.predictions(model, &texts, &mut totals.read)?.into_iter();
             for line in &batch {
                 match line {
-                    Err(error) => self.print(&self.failed(error, failed))?,
+                    Err(error) => self.print(&self.failed(error, totals))?,
                     Ok(line) => match predictions.next().expect("one per text") {
                         Ok(prediction) => self.print(&prediction)?,
                         Err(error) => {
                             let error = format!("{name}, line {}: {error}", line.number);
-                            self.print(&self.failed(&error, failed))?;
+                            self.print(&self.failed(&error, totals))?;
                         }
                     },
                 }
@@ -91,19 +103,35 @@ impl Predict {
     }
 
     /// The printed prediction of each text, or why there is none; that of a text without tokens is empty.
-    fn predictions(&self, model: &Model, texts: &[&str]) -> Result<Vec<Result<String, PredictError>>, PredictError> {
+    fn predictions(
+        &self,
+        model: &Model,
+        texts: &[&str],
+        read: &mut Counts,
+    ) -> Result<Vec<Result<String, PredictError>>, PredictError> {
+        // Blank texts have no tokens; without them, all others can be predicted together.
+        let is_blank = |text: &str| text.trim().is_empty();
+        let given: Vec<&str> = texts.iter().copied().filter(|text| !is_blank(text)).collect();
+        let empty = |text: &str| Ok(self.empty(model, text));
         if self.format() != Format::Conll {
             let options = TextOptions { beams: self.beam.into() };
-            match model.predictor().predict(texts, options) {
+            let found = if given.is_empty() { Ok(Vec::new()) } else { model.predictor().predict(&given, options) };
+            match found {
                 Ok(outputs) => {
-                    return Ok(texts.iter().zip(outputs).map(|(text, output)| Ok(self.output(text, output))).collect());
+                    outputs.iter().for_each(|output| read.add(output.counts));
+                    let mut outputs = outputs.into_iter();
+                    let mut next = |text: &str| Ok(self.output(text, outputs.next().expect("one per text")));
+                    return Ok(texts
+                        .iter()
+                        .map(|text| if is_blank(text) { empty(text) } else { next(text) })
+                        .collect());
                 }
                 Err(error) if error.is_of_one_text() => {}
                 Err(error) => return Err(error),
             }
         }
         let one = |text: &&str| match self.prediction(model, text, text) {
-            Err(PredictError::Empty { .. }) => Ok(Ok(self.empty(model, text))),
+            Err(PredictError::Empty { .. }) => Ok(empty(text)),
             Err(error) if error.is_of_one_text() => Ok(Err(error)),
             prediction => prediction.map(Ok),
         };
@@ -135,12 +163,13 @@ impl Predict {
     }
 
     /// Predicts every row of a column.
-    fn rows(&self, model: &Model, column: Column) -> Result<(), Failure> {
+    fn rows(&self, model: &Model, column: Column, totals: &mut Totals) -> Result<(), Failure> {
         match column {
             Column::Text(texts) => {
                 let texts: Vec<&str> = texts.iter().map(|text| &**text).collect();
                 for batch in texts.chunks(BATCH_SIZE) {
-                    let lines = self.predictions(model, batch)?.into_iter().collect::<Result<Vec<_>, _>>()?;
+                    let lines =
+                        self.predictions(model, batch, &mut totals.read)?.into_iter().collect::<Result<Vec<_>, _>>()?;
                     lines.iter().try_for_each(|line| self.print(line))?;
                 }
                 Ok(())
@@ -148,6 +177,7 @@ impl Predict {
             Column::Lists(lists) => {
                 for batch in lists.chunks(BATCH_SIZE) {
                     let outputs = model.tagger()?.outputs(batch)?;
+                    outputs.iter().for_each(|output| totals.read.add(output.counts));
                     outputs.into_iter().try_for_each(|output| self.print(&self.output("", output)))?;
                 }
                 Ok(())
@@ -171,7 +201,7 @@ impl Predict {
         model: &Model,
         path: &Path,
         lines: impl Iterator<Item = Result<Line, DataError>>,
-        failed: &mut Failed,
+        totals: &mut Totals,
     ) -> Result<(), Failure> {
         let mut sentences = Sentences::new(path, lines).peekable();
         if sentences.peek().is_none() {
@@ -186,7 +216,7 @@ impl Predict {
             let mut predicted = tokens.iter().zip(model.tagger()?.predict_all(&tokens)?);
             for sentence in &batch {
                 let output = match sentence {
-                    Err(error) => self.failed(error, failed),
+                    Err(error) => self.failed(error, totals),
                     Ok(sentence) => {
                         let (tokens, predicted) = predicted.next().expect("each sentence was labeled");
                         match self.format() {
@@ -210,17 +240,17 @@ impl Predict {
     }
 
     /// The printed error of an unreadable input, which is counted.
-    fn failed(&self, error: &dyn std::fmt::Display, failed: &mut Failed) -> String {
+    fn failed(&self, error: &dyn std::fmt::Display, totals: &mut Totals) -> String {
         let message = error.to_string();
         let output = match self.format() {
             Format::Table => format!("error: {message}\n"),
             Format::Json => format!("{}\n", json!({"error": message})),
             Format::Conll => format!("# error = {message}\n\n"),
         };
-        if failed.count == 0 {
-            failed.first = message;
+        if totals.count == 0 {
+            totals.first = message;
         }
-        failed.count += 1;
+        totals.count += 1;
         output
     }
 }

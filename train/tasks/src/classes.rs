@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use seqzoo_datasets::batch::{self, BatchLimits};
 use seqzoo_datasets::classification::Split;
 use seqzoo_datasets::scores::{ConfusionMatrix, Evaluation, Group, MAX_MISTAKES, Metric, Mistake, Scores};
+use seqzoo_datasets::text::Counts;
 use seqzoo_datasets::uncertainty::{Calibration, intervals};
 use seqzoo_models::networks::Network;
 use seqzoo_models::parameters::Array;
@@ -151,27 +152,34 @@ pub struct Prediction {
     pub probability: f64,
     /// All labels with their probabilities, in the dataset's order.
     pub probabilities: Vec<(String, f64)>,
+    /// What the model read of the input, if it is a text.
+    pub counts: Counts,
 }
 
 impl Prediction {
+    /// With what the model read of the input.
+    pub(crate) fn with_counts(self, counts: Counts) -> Self {
+        Self { counts, ..self }
+    }
+
     /// The prediction with these log probabilities of the labels.
     pub(crate) fn new(labels: &[String], log_probabilities: &[f32], decision: Decision) -> Self {
         let probability = |log: &f32| f64::from(*log).exp();
         let probabilities: Vec<_> = labels.iter().cloned().zip(log_probabilities.iter().map(probability)).collect();
         let (label, probability) = probabilities[decision.label(log_probabilities)].clone();
-        Self { label, probability, probabilities }
+        Self { label, probability, probabilities, counts: Counts::default() }
     }
 }
 
 impl From<Prediction> for Output {
     fn from(prediction: Prediction) -> Self {
-        let Prediction { label, probability, probabilities } = prediction;
+        let Prediction { label, probability, probabilities, counts } = prediction;
         let each: Map<String, Value> =
             probabilities.into_iter().map(|(label, probability)| (label, json!(probability))).collect();
         let line = format!("{label:<10} {probability:.4}");
         let json =
             [("label", json!(label)), ("probability", json!(probability)), ("probabilities", Value::Object(each))];
-        Self::new(line, json)
+        Self { counts, ..Self::new(line, json) }
     }
 }
 

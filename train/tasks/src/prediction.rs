@@ -5,6 +5,7 @@ use std::fmt::Debug;
 
 use seqzoo_datasets::classification::Split;
 use seqzoo_datasets::scores::Evaluation;
+use seqzoo_datasets::text::Counts;
 use seqzoo_datasets::timestamps::TimeStep;
 use serde_json::{Map, Value};
 
@@ -88,13 +89,15 @@ pub struct Output {
     pub json: Map<String, Value>,
     /// Whether the line includes the input, such as tagged tokens.
     pub shows_input: bool,
+    /// What the model read of the input, if the task counts it.
+    pub counts: Counts,
 }
 
 impl Output {
     /// An output whose line does not include the input.
     pub fn new<const N: usize>(line: String, json: [(&str, Value); N]) -> Self {
         let json = json.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
-        Self { line, json, shows_input: false }
+        Self { line, json, shows_input: false, counts: Counts::default() }
     }
 }
 

@@ -100,6 +100,8 @@ pub struct Codec {
 struct Encoded {
     tokens: Vec<u32>,
     entities: [Range<usize>; 2],
+    /// Whether tokens of the text are left out.
+    is_truncated: bool,
 }
 
 impl Codec {
@@ -112,7 +114,7 @@ impl Codec {
         let start = ((first + last) / 2).saturating_sub(size / 2).min(tokens.len().saturating_sub(size)).min(first);
         let end = (start + size).max(last).min(tokens.len());
         let entities = entities.map(|entity| entity.start - start..entity.end - start);
-        Ok(Encoded { tokens: tokens[start..end].to_vec(), entities })
+        Ok(Encoded { tokens: tokens[start..end].to_vec(), entities, is_truncated: end - start < tokens.len() })
     }
 
     fn shape(&self, spec: &ModelSpec) -> RelationShape {
@@ -172,7 +174,7 @@ mod tests {
                 max_tokens,
                 labels: Vec::new(),
             };
-            let Encoded { tokens, entities } = codec.encode(&text).unwrap();
+            let Encoded { tokens, entities, .. } = codec.encode(&text).unwrap();
             let named = |range: &Range<usize>| {
                 tokens[range.clone()].iter().filter_map(|&id| codec.vocabulary.token(id)).collect::<Vec<_>>().join(" ")
             };

@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use seqzoo_datasets::batch;
 use seqzoo_datasets::classification::Split;
 use seqzoo_datasets::scores::{Evaluation, Group, Scores};
-use seqzoo_datasets::text::{Encoder, Tokenization, Truncation, Vocabulary};
+use seqzoo_datasets::text::{Counts, Encoder, Tokenization, Truncation, Vocabulary};
 use seqzoo_datasets::texts::{Example, Texts};
 use seqzoo_datasets::uncertainty::intervals;
 use seqzoo_models::InvalidShape;
@@ -223,12 +223,18 @@ impl<T: Target> TrainedModel<Codec<T>> {
     /// # Errors
     /// If a text has no token.
     pub fn outputs(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, PredictError> {
-        let rows: Vec<Vec<u32>> = texts.par_iter().map(|text| self.codec.encoder.encode(text)).collect();
+        self.outputs_counted(texts).map(|(outputs, _)| outputs)
+    }
+
+    fn outputs_counted(&self, texts: &[&str]) -> Result<(Vec<Vec<f32>>, Vec<Counts>), PredictError> {
+        let encoder = &self.codec.encoder;
+        let (rows, counts): (Vec<Vec<u32>>, Vec<Counts>) =
+            texts.par_iter().map(|text| encoder.encode_counted(text)).unzip();
         if let Some(index) = rows.iter().position(Vec::is_empty) {
             return Err(PredictError::Empty { index });
         }
         let rows: Vec<&[u32]> = rows.iter().map(Vec::as_slice).collect();
-        Ok(outputs(&self.network, &rows, &self.device, &|| false).expect("never stopped"))
+        Ok((outputs(&self.network, &rows, &self.device, &|| false).expect("never stopped"), counts))
     }
 
     /// What the outputs mean.
@@ -254,7 +260,9 @@ impl<T: Target> TrainedModel<Codec<T>> {
     }
 
     pub(crate) fn predict_texts(&self, texts: &[&str]) -> Result<Vec<Output>, PredictError> {
-        Ok(self.outputs(texts)?.iter().map(|row| self.target().output(row)).collect())
+        let (outputs, counts) = self.outputs_counted(texts)?;
+        let output = |(row, counts): (&Vec<f32>, Counts)| Output { counts, ..self.target().output(row) };
+        Ok(outputs.iter().zip(counts).map(output).collect())
     }
 }
 

@@ -5,7 +5,7 @@ use burn::tensor::Device;
 use rayon::prelude::*;
 use seqzoo_datasets::classification::{Classification, Example, Split};
 use seqzoo_datasets::scores::Evaluation;
-use seqzoo_datasets::text::Tokenization;
+use seqzoo_datasets::text::{Counts, Tokenization};
 use seqzoo_models::networks::Classifier;
 
 use super::{Codec, examples};
@@ -68,13 +68,16 @@ impl TextClassifier {
     /// # Errors
     /// If a text has no token.
     pub fn predictions(&self, texts: &[&str]) -> Result<Vec<Prediction>, PredictError> {
-        let rows: Vec<Vec<u32>> = texts.par_iter().map(|text| self.encode(text)).collect();
+        let encoder = &self.codec.encoder;
+        let (rows, counts): (Vec<Vec<u32>>, Vec<Counts>) =
+            texts.par_iter().map(|text| encoder.encode_counted(text)).unzip();
         if let Some(index) = rows.iter().position(Vec::is_empty) {
             return Err(PredictError::Empty { index });
         }
         let rows: Vec<&[u32]> = rows.iter().map(Vec::as_slice).collect();
         let rows = self.log_probabilities(&rows);
-        Ok(rows.iter().map(|row| Prediction::new(self.labels(), row, self.decision)).collect())
+        let prediction = |row: &Vec<f32>| Prediction::new(self.labels(), row, self.decision);
+        Ok(rows.iter().map(prediction).zip(counts).map(|(found, counts)| found.with_counts(counts)).collect())
     }
 
     /// Log probabilities of the labels for each row of token ids, none of which may be empty.

@@ -4,6 +4,7 @@ use burn::tensor::Device;
 use seqzoo_datasets::classification::{Example, Split};
 use seqzoo_datasets::relations::{self, Relations};
 use seqzoo_datasets::scores::{ConfusionMatrix, Evaluation};
+use seqzoo_datasets::text::Counts;
 use seqzoo_models::networks::RelationClassifier;
 
 use super::{Codec, Encoded, logits};
@@ -55,8 +56,12 @@ impl RelationPredictor {
             text => self.codec.encode(text).map_err(|detail| PredictError::NotMarked { index, detail }),
         };
         let rows: Vec<Encoded> = texts.iter().enumerate().map(encode).collect::<Result<_, _>>()?;
-        let rows = self.log_probabilities(&rows);
-        Ok(rows.iter().map(|row| Prediction::new(self.labels(), row, self.decision)).collect())
+        let found = self.log_probabilities(&rows);
+        let prediction = |(row, encoded): (&Vec<f32>, &Encoded)| {
+            let counts = Counts::of_text(&encoded.tokens, encoded.is_truncated);
+            Prediction::new(self.labels(), row, self.decision).with_counts(counts)
+        };
+        Ok(found.iter().zip(&rows).map(prediction).collect())
     }
 
     fn log_probabilities(&self, rows: &[Encoded]) -> Vec<Vec<f32>> {

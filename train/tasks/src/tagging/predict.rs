@@ -8,6 +8,7 @@ use seqzoo_datasets::classification::Split;
 use seqzoo_datasets::scores::{ConfusionMatrix, Evaluation, Group, Metric, Scores, group};
 use seqzoo_datasets::spans::{self, Scheme};
 use seqzoo_datasets::tagging::{self, Sentence, Tagging};
+use seqzoo_datasets::text::Counts;
 use seqzoo_models::layers::WordCharacters;
 use seqzoo_models::networks::{Tagger, TaggerInput, TaggerTargets};
 use serde_json::{Value, json};
@@ -84,7 +85,12 @@ impl SentenceTagger {
     /// If a sentence has no token.
     pub fn outputs(&self, tokens: &[Vec<String>]) -> Result<Vec<Output>, PredictError> {
         let predicted = self.predict_all(tokens)?;
-        Ok(tokens.iter().zip(&predicted).map(|(tokens, predicted)| output(tokens, predicted)).collect())
+        let output = |(tokens, predicted): (&Vec<String>, &TaggedSentence<'_>)| {
+            let unknown = tokens.iter().filter(|token| !self.codec.knows(token)).count();
+            let counts = Counts { texts: 1, truncated: 0, tokens: tokens.len(), unknown };
+            Output { counts, ..output(tokens, predicted) }
+        };
+        Ok(tokens.iter().zip(&predicted).map(output).collect())
     }
 
     /// Metrics on the tokens of sentences, grouped by known and unknown words, and on spans, grouped by type.

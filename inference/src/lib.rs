@@ -41,7 +41,7 @@ pub struct Model {
 }
 
 impl Model {
-    /// Loads the checkpoint with the best validation metric; before the first validation, the latest.
+    /// Loads the checkpoint with the best validation metric; before the first validation, or without `stopping.restore_best`, the latest.
     ///
     /// # Errors
     /// If it, or the latest one, which records the best, is missing or damaged.

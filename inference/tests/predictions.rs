@@ -19,7 +19,18 @@ use seqzoo_tasks::classification::ClassificationTraining;
 
 /// Saves a network with weights initialized from `seed` as the checkpoint of a step.
 fn save(dir: &Path, data: &Classification, step: u64, seed: u64, history: &[Epoch], device: &Device) -> ModelFolder {
-    let mut settings = Settings::read("agreement").unwrap();
+    save_with(Settings::read("agreement").unwrap(), dir, data, step, seed, history, device)
+}
+
+fn save_with(
+    mut settings: Settings,
+    dir: &Path,
+    data: &Classification,
+    step: u64,
+    seed: u64,
+    history: &[Epoch],
+    device: &Device,
+) -> ModelFolder {
     settings.recipe.training.seed = seed;
     let task = ClassificationTraining::new(&settings.recipe.spec("lstm").unwrap(), data).unwrap();
     let progress = Progress { step, history: history.to_vec(), ..Progress::start() };
@@ -88,6 +99,19 @@ fn the_checkpoint_with_the_best_validation_metric_is_loaded() {
         model.classifier().unwrap().predictions(&["the keys"]).unwrap(),
         alone.classifier().unwrap().predictions(&["the keys"]).unwrap()
     );
+}
+
+#[test]
+fn without_restore_best_the_latest_checkpoint_is_loaded() {
+    let (data, (_, device)) = (small(), devices().remove(0));
+    let dir = tempfile::tempdir().unwrap();
+    let mut settings = Settings::read("agreement").unwrap();
+    settings.recipe.stopping.restore_best = false;
+    let history = [epoch(1, 0.9), epoch(2, 0.7)];
+    for step in 1..=2 {
+        save_with(settings.clone(), dir.path(), &data, step, step, &history[..step as usize], &device);
+    }
+    assert_eq!(Model::open(&ModelFolder { path: dir.path().to_owned() }, &device).unwrap().step, 2);
 }
 
 #[test]

@@ -241,7 +241,7 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// The checkpoint with the best validation metric; before the first validation, the latest.
+    /// The checkpoint with the best validation metric; before the first validation, or without `stopping.restore_best`, the latest.
     ///
     /// # Errors
     /// If it, or the latest one, which records the best, is missing or damaged.
@@ -251,7 +251,8 @@ impl Snapshot {
         let mut opened = checkpoint::open(&latest)?;
         let mut snapshot = Self::of(&opened)?;
         let (recipe, progress) = (snapshot.about.settings.recipe.clone(), snapshot.progress.clone());
-        if let Some(best) = progress.best(recipe.stopping_metric()).filter(|best| best.step != opened.step) {
+        let best = progress.best(recipe.stopping_metric()).filter(|_| recipe.stopping.restore_best);
+        if let Some(best) = best.filter(|best| best.step != opened.step) {
             let path = checkpoints.of_step(best.step)?.unwrap_or_else(|| checkpoints.path(best.step));
             opened = checkpoint::open(&path)?;
             snapshot = Self::of(&opened)?;

@@ -309,11 +309,14 @@ pub struct StoppingSettings {
     /// Number of epochs without improvement of the metric after which training stops early.
     #[schemars(range(min = 1, max = MAX_COUNT))]
     pub patience: usize,
+    /// Whether models are evaluated and used as of the checkpoint with the best metric; otherwise as of the last one, for data of which too few
+    /// can be held out to select a checkpoint.
+    pub restore_best: bool,
 }
 
 impl Default for StoppingSettings {
     fn default() -> Self {
-        Self { metric: None, patience: 3 }
+        Self { metric: None, patience: 3, restore_best: true }
     }
 }
 

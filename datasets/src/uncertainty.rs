@@ -52,6 +52,26 @@ pub fn intervals(
     found.into_iter().map(interval).collect()
 }
 
+/// 95 % confidence interval of a share of `count` examples (Wilson 1927).
+///
+/// ```text
+/// (p + z² / 2n ± z √(p (1 - p) / n + z² / 4n²)) / (1 + z² / n),   z = 1.96
+/// ```
+///
+/// ```
+/// use seqzoo_datasets::uncertainty::wilson;
+///
+/// // Wilson's interval of 8 out of 10.
+/// let [low, high] = wilson(0.8, 10);
+/// assert!((low - 0.4902).abs() < 1e-4 && (high - 0.9433).abs() < 1e-4);
+/// ```
+pub fn wilson(share: f64, count: usize) -> [f64; 2] {
+    let (n, z) = (count.max(1) as f64, 1.959_964);
+    let (middle, scale) = (share + z * z / (2.0 * n), 1.0 + z * z / n);
+    let half = z * (share * (1.0 - share) / n + z * z / (4.0 * n * n)).max(0.0).sqrt();
+    [(middle - half) / scale, (middle + half) / scale]
+}
+
 /// Two-sided p-value of McNemar's exact test that two models are right equally often, from whether each is right on each example
 /// (McNemar 1947): the probability, if either model is equally likely to be the only right one, of a difference at least as large.
 ///

@@ -51,7 +51,7 @@ pub struct Train {
     /// Cross-validate: divide the training files into N parts, train once for each part as the validation split, and print means and
     /// standard deviations. With --out, an interrupted cross-validation is resumed.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(2..),
-          conflicts_with_all = ["resume", "max_steps", "max_time", "find_learning_rate", "suggest_clip", "validation", "test"])]
+          conflicts_with_all = ["resume", "max_steps", "max_time", "find_learning_rate", "suggest_clip", "test"])]
     folds: Option<u16>,
     /// Repeat the cross-validation with other random parts.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=1000), requires = "folds")]

@@ -31,7 +31,12 @@ fn tags_and_labels_of_sentences_are_trained_from_aligned_files() {
     let predicted = json(&place.ok(&["predict", "run", "play some jazz", "--json"]).out);
     assert_eq!((&predicted["label"], predicted["tokens"].as_array().unwrap().len()), (&"Music".into(), 3));
     let evaluated = json(&place.ok(&["evaluate", "run", "--json"]).out);
-    assert!(evaluated["models"]["bilstm"]["label-accuracy"].is_f64(), "{evaluated}");
+    let found = &evaluated["models"]["bilstm"];
+    for metric in ["accuracy", "span-f1", "label-accuracy", "exact-match"] {
+        let [low, high] = [0, 1].map(|end| found["intervals"][metric][end].as_f64().unwrap_or(f64::NAN));
+        let value = found[metric].as_f64().unwrap();
+        assert!((low..=high).contains(&value), "{metric}: {found}");
+    }
 }
 
 #[test]
@@ -108,6 +113,7 @@ fn series_are_cross_validated_and_an_interrupted_cross_validation_goes_on() {
     let first = place.ok(&folds);
     assert_eq!(first.err.matches(" of 10 examples: ").count(), 4, "{}", first.err);
     assert!(first.out.contains("nearest neighbor") && first.out.contains(" ± "), "{}", first.out);
+    assert!(first.out.contains("95 % interval of accuracy over 40 examples (Wilson): bigru "), "{}", first.out);
     let results = |place: &TestDir| json(&fs::read_to_string(place.path("cv/folds.json")).unwrap());
     let before = results(&place);
     assert_eq!(

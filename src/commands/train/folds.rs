@@ -5,7 +5,9 @@ use std::path::Path;
 
 use comfy_table::{CellAlignment, Table};
 use seqzoo_datasets::classification::Split;
+use seqzoo_datasets::scores::Metric;
 use seqzoo_datasets::split_rule::SplitRule;
+use seqzoo_datasets::uncertainty::wilson;
 use seqzoo_run::recipe::Recipe;
 use serde_json::{Map, Value, json};
 
@@ -71,6 +73,7 @@ pub fn run(train: &Train, folds: usize) -> Result<(), Failure> {
         all.len(),
         path.display()
     )?;
+    accuracies(&results).map_or(Ok(()), |line| writeln!(stdout, "{line}"))?;
     Ok(())
 }
 
@@ -120,6 +123,7 @@ fn summary(held: &Held, recipe: &Recipe) -> String {
 
 /// Values of each metric by model and baseline, with their mean and standard deviation.
 fn results(all: &[Held], recipe: &Recipe, folds: usize, repeats: u64) -> Value {
+    let examples = all.iter().filter_map(|held| held.report["examples"].as_u64()).sum::<u64>() / repeats;
     let kinds = ["models", "baselines"].map(|kind| {
         let first = all[0].report[kind].as_object().cloned().unwrap_or_default();
         let of_model = |(name, metrics): (&String, &Value)| {
@@ -128,21 +132,38 @@ fn results(all: &[Held], recipe: &Recipe, folds: usize, repeats: u64) -> Value {
             let of_metric = |metric: &String| {
                 let values: Vec<f64> = all.iter().filter_map(|held| held.report[kind][name][metric].as_f64()).collect();
                 let (mean, deviation) = mean_and_deviation(&values);
-                (metric.clone(), json!({"mean": mean, "standard deviation": deviation, "values": values}))
+                let mut value = json!({"mean": mean, "standard deviation": deviation, "values": values});
+                if metric == Metric::ACCURACY.name {
+                    value["interval"] = json!(wilson(mean, examples as usize));
+                }
+                (metric.clone(), value)
             };
             (name.clone(), Value::Object(metrics.map(of_metric).collect()))
         };
         (kind.to_owned(), Value::Object(first.iter().map(of_model).collect()))
     });
-    let examples: u64 = all.iter().filter_map(|held| held.report["examples"].as_u64()).sum();
     let mut object = Map::from_iter([
         ("folds".to_owned(), json!(folds)),
         ("repeats".to_owned(), json!(repeats)),
         ("metric".to_owned(), json!(recipe.reported_metric().name)),
-        ("examples".to_owned(), json!(examples / repeats)),
+        ("examples".to_owned(), json!(examples)),
     ]);
     object.extend(kinds);
     Value::Object(object)
+}
+
+/// A line with the confidence interval of each accuracy, if the task has one.
+fn accuracies(results: &Value) -> Option<String> {
+    let metric = Metric::ACCURACY.name;
+    let of = |kind: &str| results[kind].as_object().into_iter().flatten();
+    let interval = |(name, values): (&String, &Value)| {
+        let [low, high] = [0, 1].map(|end| values[metric]["interval"][end].as_f64());
+        Some(format!("{name} {} to {}", number(low?), number(high?)))
+    };
+    let all: Vec<String> = of("models").chain(of("baselines")).filter_map(interval).collect();
+    let examples = &results["examples"];
+    (!all.is_empty())
+        .then(|| format!("95 % interval of accuracy over {examples} examples (Wilson): {}", all.join(", ")))
 }
 
 /// Mean and sample standard deviation.

@@ -9,6 +9,7 @@ use seqzoo_datasets::scores::{ConfusionMatrix, Evaluation, Group, Metric, Scores
 use seqzoo_datasets::spans::{self, Scheme};
 use seqzoo_datasets::tagging::{self, Sentence, Tagging};
 use seqzoo_datasets::text::Counts;
+use seqzoo_datasets::uncertainty::intervals;
 use seqzoo_models::layers::WordCharacters;
 use seqzoo_models::networks::{Tagger, TaggerInput, TaggerTargets};
 use serde_json::{Value, json};
@@ -114,6 +115,7 @@ impl SentenceTagger {
         };
         let mut evaluation = Evaluation::by_group(groups.iter().map(Vec::as_slice), score);
         evaluation.all = predicted.scores(names, &rows);
+        evaluation.intervals = predicted.intervals(names, &rows);
         let scheme = Scheme::of(names.iter().map(String::as_str));
         if scheme.has_prefixes() {
             let tags = |labels: &[usize]| labels.iter().map(|&label| names[label].as_str()).collect::<Vec<_>>();
@@ -260,6 +262,46 @@ impl Predicted {
     /// The actual and the predicted labels of each sentence.
     fn pairs<'a>(&'a self, rows: &'a [&Encoded]) -> impl Iterator<Item = (&'a [usize], &'a [usize])> + Clone {
         rows.iter().map(|row| row.labels.as_slice()).zip(self.tags.iter().map(Vec::as_slice))
+    }
+
+    /// Confidence intervals of the metrics that are ratios of counts, by the bootstrap over sentences.
+    fn intervals(&self, names: &[String], rows: &[&Encoded]) -> Vec<(String, [f64; 2])> {
+        let scheme = Scheme::of(names.iter().map(String::as_str));
+        let tags = |labels: &[usize]| labels.iter().map(|&label| names[label].as_str()).collect::<Vec<_>>();
+        // Of each sentence: its tokens and right labels, its spans, and whether its own label and all of its labels are right.
+        let of_sentence = |(index, (actual, predicted)): (usize, (&[usize], &[usize]))| {
+            let right = actual.iter().zip(predicted).filter(|(actual, predicted)| actual == predicted).count();
+            let spans = if scheme.has_prefixes() {
+                spans::count(scheme, [(tags(actual), tags(predicted))]).0
+            } else {
+                spans::Counts::default()
+            };
+            let label = rows[index].label.map(|label| label == most_probable(&self.sentences[index]));
+            (actual.len(), right, spans, label, label == Some(true) && actual == predicted)
+        };
+        let counts: Vec<_> = self.pairs(rows).enumerate().map(of_sentence).collect();
+        intervals(counts.len(), |indices| {
+            let (mut sentences, mut tokens, mut right, mut labels, mut exact) = (0, 0, 0, 0, 0);
+            let mut found = spans::Counts::default();
+            for index in indices {
+                let (length, hits, spans, label, is_exact) = &counts[index];
+                (sentences, tokens, right) = (sentences + 1, tokens + length, right + hits);
+                found.actual += spans.actual;
+                found.predicted += spans.predicted;
+                found.correct += spans.correct;
+                (labels, exact) = (labels + usize::from(*label == Some(true)), exact + usize::from(*is_exact));
+            }
+            let share = |count: usize, all: usize| count as f64 / all.max(1) as f64;
+            let mut values = vec![(Metric::ACCURACY.name.to_owned(), share(right, tokens))];
+            if scheme.has_prefixes() {
+                values.extend(found.scores().iter().map(|(name, value)| (name.to_owned(), value)));
+            }
+            if rows.iter().any(|row| row.label.is_some()) {
+                values.push((tagging::LABEL_ACCURACY.name.to_owned(), share(labels, sentences)));
+                values.push((tagging::EXACT_MATCH.name.to_owned(), share(exact, sentences)));
+            }
+            values
+        })
     }
 
     /// Metrics on the sentences that were predicted.

@@ -164,6 +164,11 @@ impl<'a> Report<'a> {
         }
     }
 
+    /// Name and calibration of each model, if predictions are labels.
+    pub fn calibrations(&self) -> Vec<(&str, &Calibration)> {
+        self.models.iter().filter_map(|model| Some((model.name, model.evaluation.calibration.as_ref()?))).collect()
+    }
+
     /// Whether predictions are labels, so that wrong ones can be listed.
     pub fn has_labels(&self) -> bool {
         self.models.iter().all(|model| model.evaluation.calibration.is_some())

@@ -1,6 +1,9 @@
 //! `seqzoo evaluate`; longer than other commands because of its forms of output.
 
+mod plot;
+
 use std::io::Write;
+use std::path::PathBuf;
 
 use burn::tensor::Device;
 use clap::Args;
@@ -10,8 +13,8 @@ use seqzoo_inference::{Examples, Model};
 use seqzoo_run::did_you_mean;
 use seqzoo_run::folder::Run;
 
-use crate::arguments::{BackendArgs, DataArgs, ThresholdArgs, check_split, reported_split, runs};
-use crate::failure::{Failure, USAGE};
+use crate::arguments::{BackendArgs, DataArgs, ThresholdArgs, check_split, reported_split, runs, svg_file};
+use crate::failure::{Failure, STORAGE, USAGE};
 use crate::report::Report;
 use crate::say::{quoted, say};
 
@@ -31,6 +34,9 @@ pub struct Evaluate {
     /// Print the N most confident wrong predictions.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
     errors: Option<u16>,
+    /// Plot the accuracy by predicted probability (reliability diagram) to this SVG file.
+    #[arg(long, value_name = "FILE", value_parser = svg_file)]
+    plot: Option<PathBuf>,
     /// Print one JSON object, per-label metrics included.
     #[arg(long)]
     json: bool,
@@ -51,9 +57,17 @@ impl Evaluate {
         let data = self.data.load_for_run(&run)?;
         let split = split.map_or_else(|| reported_split(recipe, &*data), Ok)?;
         let report = evaluate_with(&run, split, recipe.reported_metric(), &*data, &device, &self.threshold)?;
-        if self.errors.is_some() && !report.has_labels() {
-            let task = recipe.task()?.name();
-            return Err(Failure::new(USAGE, format!("--errors lists wrong labels of examples; task {task} has none")));
+        for (flag, is_given) in [("--errors", self.errors.is_some()), ("--plot", self.plot.is_some())] {
+            if is_given && !report.has_labels() {
+                let message = format!("{flag}: task {} does not predict one label per example", recipe.task()?.name());
+                return Err(Failure::new(USAGE, message));
+            }
+        }
+        if let Some(path) = &self.plot {
+            let title = format!("{}, {} split", run.name(), split.name());
+            let failed = |error: String| Failure::new(STORAGE, format!("{}: {error}", path.display()));
+            let picture = plot::draw(&report.calibrations(), &title).map_err(failed)?;
+            std::fs::write(path, picture).map_err(|error| failed(error.to_string()))?;
         }
         if self.json {
             let mut json = report.json();

@@ -60,6 +60,13 @@ fn evaluation_lists_errors_and_runs_are_compared_on_the_same_examples() {
     ] {
         assert!(evaluated.contains(part), "{part}: {evaluated}");
     }
+    place.ok(&["evaluate", "one", "--plot", "reliability.svg"]);
+    let picture = fs::read_to_string(place.path("reliability.svg")).unwrap();
+    for part in ["<svg", "predicted probability", "gru: expected calibration error 0.", "rnn: expected"] {
+        assert!(picture.contains(part), "{part}");
+    }
+    let refused = place.run(&["evaluate", "one", "--plot", "reliability.png"]);
+    assert!(refused.code == Some(2) && refused.err.contains(".svg"), "{}", refused.err);
     let errors = json(&place.ok(&["evaluate", "two", "--errors", "2", "--json"]).out)["models"]["gru"].clone();
     let [first, second] = [0, 1].map(|index| errors["errors"][index]["probability"].as_f64().unwrap());
     assert!(first >= second && errors["errors"][0]["actual"] != errors["errors"][0]["predicted"], "{errors}");

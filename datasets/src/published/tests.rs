@@ -135,6 +135,33 @@ fn folder_of_names() -> TempDir {
     dir
 }
 
+/// Windows of 60 bases, the last of which repeats the first, with its label and with another one.
+#[test]
+fn windows_of_dna_are_distinct_sequences_in_three_splits() {
+    let dir = tempfile::tempdir().unwrap();
+    let attributes: String =
+        (1..=60).map(|index| format!("@attribute 'attribute_{index}' {{ C, A, G, T, N}}\r\n")).collect();
+    let header = format!(
+        "@relation splice\r\n@attribute 'Instance_name' string\r\n{attributes}@attribute 'Class' {{ EI, N}}\r\n@data\r\n"
+    );
+    let window =
+        |row: usize| (0..60).map(|place| ["A", "C", "G", "T"][(row >> (2 * (place % 4))) & 3]).collect::<Vec<_>>();
+    let row = |name: usize, row: usize, label: &str| format!("X-{name},{},{label}\r\n", window(row).join(","));
+    let rows: String = (0..100).map(|index| row(index, index, ["EI", "N"][index % 2])).collect();
+    write(dir.path(), "dna/splice.arff", header + &rows + &row(100, 0, "EI") + &row(101, 0, "N"));
+    let data = labeled("splice", dir.path());
+    assert_eq!(data.labels, ["EI", "N"]);
+    let all = || data.train.iter().chain(&data.validation).chain(&data.test);
+    assert_eq!((all().count(), data.test.len(), data.validation.len()), (101, 10, 10));
+    assert!(all().all(|example| example.text.len() == 60) && data.train[0].text.starts_with("AAAA"));
+
+    let rows: String =
+        (0..40).map(|index| format!("{},S{index},\t\t{}\n", ["+", "-"][index % 2], window(index).concat())).collect();
+    write(dir.path(), "dna/promoters.data", rows);
+    let data = labeled("promoters", dir.path());
+    assert_eq!((data.labels.join(" "), data.train.len(), data.test.len()), ("+ -".to_owned(), 32, 4));
+}
+
 #[test]
 fn names_are_stratified_by_language_and_disjoint() {
     let dir = folder_of_names();

@@ -453,7 +453,9 @@ impl Records {
     }
 
     fn wrong_kind(&self, role: &'static str, name: &str, column: &Column, expected: &str) -> DataError {
-        self.wrong_column(role, format!("column {} has {}, not {expected}", quoted(name), column.kind()))
+        let is_several = role == "label" && matches!(column, Column::Lists(_));
+        let hint = if is_several { "; task multi-label predicts several labels per text" } else { "" };
+        self.wrong_column(role, format!("column {} has {}, not {expected}{hint}", quoted(name), column.kind()))
     }
 
     fn wrong_column(&self, role: &'static str, detail: String) -> DataError {

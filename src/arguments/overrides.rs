@@ -32,7 +32,7 @@ pub struct Overrides {
     /// Column of the texts. Short for --set data.columns.text=COLUMN
     #[arg(long, value_name = "COLUMN")]
     text_column: Option<String>,
-    /// Column of the labels. Short for --set data.columns.label=COLUMN
+    /// Column of the labels, or of the number to predict. Short for --set data.columns.label=COLUMN (labels, target)
     #[arg(long, value_name = "COLUMN")]
     label_column: Option<String>,
     /// Column of the tags: its name, or its number in CoNLL columns [default: the last]. Short for --set data.columns.tags=COLUMN
@@ -185,7 +185,15 @@ impl Overrides {
                 flag(origin, field, format!("{fraction:?}"));
             }
         }
+        let task = settings.recipe.task().ok();
+        let has_role = |role: &str| task.is_some_and(|task| task.data.roles.iter().any(|known| known.name == role));
         for (origin, field, text) in self.texts() {
+            // What a text is labeled with has another name in some tasks.
+            let field = match field {
+                "data.columns.label" if has_role("labels") => "data.columns.labels",
+                "data.columns.label" if !has_role("label") && has_role("target") => "data.columns.target",
+                field => field,
+            };
             if let Some(text) = text {
                 flag(origin, field, quoted(text));
             }

@@ -216,6 +216,19 @@ fn several_labels_and_numbers_are_predicted_from_texts() {
         [serde_json::json!(["money"]), serde_json::json!([])]
     );
 
+    let table: String = (0..40).map(|row| format!("word {row},{}\n", ["a; b", "b"][row % 2])).collect();
+    fs::write(place.path("tags.csv"), "text,topics\n".to_owned() + &table).unwrap();
+    let own = ["--label-column", "topics", "--epochs", "1", "--out", "topics"];
+    let trained = place.ok(&[&["train", "multi-label", "--data", "tags.csv"][..], &own, &SMALL[2..]].concat());
+    assert!(trained.out.contains("label: a") && trained.out.contains("label: b"), "{}", trained.out);
+    fs::write(place.path("lists.jsonl"), "{\"text\": \"a\", \"label\": [\"x\", \"y\"]}\n".repeat(9)).unwrap();
+    let refused = place.run(&["train", "classify", "--data", "lists.jsonl"]);
+    assert!(
+        refused.code == Some(4) && refused.err.contains("task multi-label predicts several labels per text"),
+        "{}",
+        refused.err
+    );
+
     let row = |row: usize| format!("{} stars {row};{}\n", ["one", "five"][row % 2], [1.5, 5.5][row % 2]);
     fs::write(place.path("stars.csv"), "review;stars\n".to_owned() + &(0..80).map(row).collect::<String>()).unwrap();
     let columns = ["--text-column", "review", "--target", "stars"];

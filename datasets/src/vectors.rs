@@ -39,7 +39,9 @@ pub fn read(path: &Path, wanted: &HashSet<&str>) -> Result<WordVectors, DataErro
                 size = line.text.split_whitespace().nth(1).and_then(|size| size.parse().ok());
                 continue;
             }
-            Ok(line) => vector(&line.text, size).map_err(|detail| DataError::line(path, line.number, detail)),
+            Ok(line) => {
+                vector(&line.text, size, count == 0).map_err(|detail| DataError::line(path, line.number, detail))
+            }
             Err(error @ DataError::Line { .. }) => Err(error),
             Err(error) => return Err(error),
         };
@@ -86,7 +88,7 @@ fn is_header(line: &str) -> bool {
 }
 
 /// The word and the vector of a line; a word may contain spaces if the size is known.
-fn vector(line: &str, size: Option<usize>) -> Result<(String, Vec<f32>), String> {
+fn vector(line: &str, size: Option<usize>, is_first: bool) -> Result<(String, Vec<f32>), String> {
     let line = line.trim_end();
     let expected = || "expected a word and its values, separated by spaces".to_owned();
     let marks = [' ', '\t'];
@@ -102,6 +104,10 @@ fn vector(line: &str, size: Option<usize>) -> Result<(String, Vec<f32>), String>
     let invalid = |field: &str| format!("{field:?} is not a finite number such as -0.27");
     let values = rest.split_whitespace().map(|field| value(field).ok_or_else(|| invalid(field)));
     let values = values.collect::<Result<Vec<f32>, String>>()?;
+    if is_first && word.split_whitespace().skip(1).any(|field| value(field).is_some()) {
+        let found = line.split_whitespace().count() - 1;
+        return Err(format!("{found} values, but the first line says {}; is the file complete?", values.len()));
+    }
     match word.is_empty() || values.is_empty() || size.is_some_and(|size| size != values.len()) {
         true => Err(expected()),
         false => Ok((word.to_owned(), values)),
@@ -149,6 +155,7 @@ mod tests {
         for (text, part) in [
             ("", "vectors.txt: no vectors"),
             ("2 2\n", "vectors.txt: no vectors"),
+            ("2 2\nthe 1 2 3\n", "vectors.txt, line 2: 3 values, but the first line says 2"),
             ("word\n", "vectors.txt, line 1: expected a word and its values"),
             ("{\"a\": 1}\n", "line 1: \"1}\" is not a finite number"),
         ] {

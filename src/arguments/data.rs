@@ -92,7 +92,7 @@ impl DataArgs {
     }
 
     /// Whether files of single splits are given.
-    fn has_splits(&self) -> bool {
+    pub fn has_splits(&self) -> bool {
         !self.validation_data.is_empty() || !self.test_data.is_empty()
     }
 

@@ -48,8 +48,8 @@ pub struct Train {
     /// learning rate for each model.
     #[arg(long, conflicts_with_all = ["resume", "out", "max_steps", "max_time", "suggest_clip"])]
     find_learning_rate: bool,
-    /// Cross-validate: divide the training files into N parts, train once for each part as the validation split, and print means and
-    /// standard deviations. With --out, an interrupted cross-validation is resumed.
+    /// Cross-validate: divide the training files into N parts, train once for each part as the test split, and print means and standard
+    /// deviations. A tenth of the other rows, or --validation, is the validation split. With --out, an interrupted cross-validation is resumed.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(2..),
           conflicts_with_all = ["resume", "max_steps", "max_time", "find_learning_rate", "suggest_clip", "test"])]
     folds: Option<u16>,

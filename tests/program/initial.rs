@@ -70,7 +70,7 @@ fn a_classifier_starts_from_a_language_model() {
     place.ok(&["evaluate", "run"]);
     for (value, part) in [
         ("init.learning_rates.embeding=0", "the layers are embedding, output, stack"),
-        ("network.hidden_sizes=[5]", "a run with recurrent layers like those of bilstm"),
+        ("network.hidden_sizes=[5]", "has the cell and the sizes of one of bilstm, with [5]"),
     ] {
         let refused = place.run(&[&own[..], &SMALL, &["--set", value]].concat());
         assert!(refused.code == Some(3) && refused.err.contains(part), "{}", refused.err);

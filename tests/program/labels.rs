@@ -132,6 +132,7 @@ fn series_are_cross_validated_and_an_interrupted_cross_validation_goes_on() {
     assert_eq!((again.out, results(&place)), (first.out, before), "trained again, to the bit");
     for (flags, part) in [
         (&["--validation-data", "series.csv"][..], "remove one of the two"),
+        (&["--test-data", "absent.csv"], "remove one of the two"),
         (&["--max-steps", "3"], "cannot be used with"),
     ] {
         let refused = place.run(&[&arguments[..], &["--folds", "4"], flags].concat());

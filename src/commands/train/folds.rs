@@ -30,8 +30,8 @@ struct Held {
 /// Trains the recipe once for each part of the data, which is then the test split, and prints means over all parts.
 pub fn run(train: &Train, folds: usize) -> Result<(), Failure> {
     let recipe = train.recipe.as_deref().expect("--folds conflicts with --resume");
-    if train.data.has_validation() {
-        let message = "--folds holds out parts of --data, but --validation-data names the validation split; \
+    if train.data.has_splits() {
+        let message = "--folds holds out parts of --data, but --validation-data or --test-data names a split; \
                        remove one of the two";
         return Err(Failure::new(USAGE, message));
     }

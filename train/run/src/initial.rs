@@ -112,9 +112,10 @@ impl Initial {
         }
         match fits {
             true => Ok(()),
-            false => {
-                Err(mismatch(format!("vectors of the embedding's size; set task.embedding_size to {size}")).into())
-            }
+            false => Err(mismatch(format!(
+                "its vectors have {size} values, unlike the embedding; set task.embedding_size to {size}"
+            ))
+            .into()),
         }
     }
 
@@ -171,8 +172,9 @@ impl Initial {
         }
         if recurrent == 0 {
             let expected = format!(
-                "a run with recurrent layers like those of {}; its model {model} has network.hidden_sizes = {:?}",
-                spec.name, recipe.network.hidden_sizes
+                "no recurrent layer of its model {model}, with network.hidden_sizes = {:?}, has the cell and the sizes of one of {}, with {:?}; \
+                 train the same cell with the same sizes",
+                recipe.network.hidden_sizes, spec.name, spec.network.hidden_sizes
             );
             return Err(InvalidValue::new("init.from", name, expected).into());
         }

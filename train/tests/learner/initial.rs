@@ -110,8 +110,8 @@ fn a_classifier_starts_from_the_layers_and_embeddings_of_a_language_model() {
         assert!(notes[1].contains("2 of 3 tokens"), "{notes:?}");
     }
     for (init, name, part) in [
-        (own.clone(), "lstm-5", "a run with recurrent layers like those of lstm-5"),
-        (own.clone(), "gru-4", "like those of gru-4; its model lstm has network.hidden_sizes = [4]"),
+        (own.clone(), "lstm-5", "of one of lstm-5, with [5]; train the same cell"),
+        (own.clone(), "gru-4", "no recurrent layer of its model lstm, with network.hidden_sizes = [4], has the cell"),
         (InitSettings { model: Some("gru".to_owned()), ..own }, "lstm-4", "init.model = gru: one of lstm"),
         (from("absent"), "lstm-4", "init.from: "),
     ] {

@@ -83,7 +83,7 @@ pub struct DataSettings {
     /// Rule that divides the rows into splits. `{ by = "systematic", validation = 0.1, test = 0.1 }` is stratified and does not change when
     /// rows are appended; `{ by = "shuffle", validation = 0.1, test = 0.1, seed = 0, stratify = true }` shuffles the rows,
     /// with the same fractions of each label if stratified; `{ by = "folds", folds = 5, fold = 1 }` uses one of five parts for
-    /// validation; `{ by = "rows", validation = 0.15, test = 0.15 }` uses the last rows, `by =
+    /// testing; `{ by = "rows", validation = 0.15, test = 0.15 }` uses the last rows, `by =
     /// "characters"` the last characters of running text, even within a word; `{ by = "every", validation = 5 }` uses every fifth row for validation;
     /// `{ by = "time", validation = "1988-01-01", test = "1989-01-01" }` names the first timestamps of the splits. By default, a tenth of
     /// the characters is the validation split for language models, 15 % and 15 % of the rows are the validation and test splits for

@@ -135,7 +135,7 @@ fn folder_of_names() -> TempDir {
     dir
 }
 
-/// Windows of 60 bases, the last of which repeats the first, with its label and with another one.
+/// Windows of 60 bases; the last two repeat the first one, with its label and with another one.
 #[test]
 fn windows_of_dna_are_distinct_sequences_in_three_splits() {
     let dir = tempfile::tempdir().unwrap();

@@ -82,7 +82,7 @@ impl Initial {
         Ok(initial)
     }
 
-    /// Sets the embeddings of the words of which a file has vectors.
+    /// Sets the embeddings of the words that have a vector in a file.
     fn add_vectors(&mut self, path: &Path, vocabularies: &[(&str, Vocabulary)]) -> Result<(), InitialError> {
         let mismatch = |expected: String| InvalidValue::new("init.vectors", path.display(), expected);
         if vocabularies.is_empty() {
@@ -120,7 +120,7 @@ impl Initial {
     }
 
     /// Copies the weights of another run's model: embeddings of common tokens, and all layers of equal names and shapes except those of
-    /// outputs. The directions of a bidirectional layer are separate layers, the first of which is that of a unidirectional one.
+    /// outputs. The forward direction of a bidirectional layer matches a unidirectional layer.
     fn add_run(
         &mut self,
         name: &str,

@@ -383,7 +383,7 @@ mod tests {
         assert_eq!(binary_label(&names, "spam"), Ok(1));
         assert!(binary_label(&names, "eggs").unwrap_err().to_string().contains("ham, spam"));
         let three = ["a", "b", "c"].map(str::to_owned);
-        assert!(binary_label(&three, "a").unwrap_err().to_string().contains("two labels"));
+        assert!(binary_label(&three, "a").unwrap_err().to_string().contains("exactly two labels"));
     }
 
     /// F1 of label 1 by threshold: above 0.9 2/4, above 0.6 2/5, above 0.5 4/6, above 0.3 6/7, below 0.3 6/8.

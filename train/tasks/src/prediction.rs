@@ -141,7 +141,7 @@ pub enum PredictError {
     },
     /// The model has no decision threshold for a label.
     #[error(
-        "no decision threshold for label `{label}`: a threshold needs a model of two labels, one of which is `{label}`{}",
+        "no decision threshold for label `{label}`: a threshold needs a model with exactly two labels, including `{label}`{}",
         of_labels(.known)
     )]
     NoThreshold {

@@ -205,7 +205,7 @@ impl<T: Target> TrainingTask for TextTraining<T> {
     }
 }
 
-/// The network's outputs for rows of token ids, none of which is empty, in their order; `None` if stopped.
+/// The network's outputs for non-empty rows of token ids, in order; `None` if stopped.
 fn outputs(network: &Classifier, rows: &[&[u32]], device: &Device, stop: &dyn Fn() -> bool) -> Option<Vec<Vec<f32>>> {
     let lengths: Vec<usize> = rows.iter().map(|row| row.len()).collect();
     let batches = batch::sorted(&lengths, &lengths, evaluation_limits(128));
@@ -246,7 +246,7 @@ impl<T: Target> TrainedModel<Codec<T>> {
         self.codec.encoder.level
     }
 
-    /// Metrics on examples, each of which must have a token, with confidence intervals.
+    /// Metrics with confidence intervals; every example must have a token.
     pub(crate) fn evaluate_texts(&self, examples: &[Example<T::Value>]) -> Result<Evaluation, PredictError> {
         let texts: Vec<&str> = examples.iter().map(|example| example.text.as_str()).collect();
         let outputs = self.outputs(&texts)?;

@@ -309,8 +309,8 @@ pub struct StoppingSettings {
     /// Number of epochs without improvement of the metric after which training stops early.
     #[schemars(range(min = 1, max = MAX_COUNT))]
     pub patience: usize,
-    /// Whether models are evaluated and used as of the checkpoint with the best metric; otherwise as of the last one, for data of which too few
-    /// can be held out to select a checkpoint.
+    /// Whether the best checkpoint by the metric is evaluated and used; otherwise the last one, which suits datasets with too few validation
+    /// examples to select a checkpoint.
     pub restore_best: bool,
 }
 

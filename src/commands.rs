@@ -37,6 +37,7 @@ commands! {
     predict::Predict,
     generate::Generate,
     forecast::Forecast,
+    detect::Detect,
     data::Data,
     probe::Probe,
     bench::Bench,

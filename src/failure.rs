@@ -119,6 +119,7 @@ fn hint(error: &DataError) -> String {
         DataError::Column { role: "text", .. } => " (--text-column)".to_owned(),
         DataError::Column { role: "label", .. } => " (--label-column)".to_owned(),
         DataError::Column { role: "tags", .. } => " (--column)".to_owned(),
+        DataError::Column { role: role @ ("value" | "series"), .. } => format!(" (--{role}-column)"),
         DataError::Column { role: role @ ("time" | "target" | "features"), .. } => format!(" (--{role})"),
         _ => String::new(),
     }
@@ -131,7 +132,7 @@ impl From<PredictError> for Failure {
                 USAGE,
                 format!(
                     "{error}; use `seqzoo generate` with a language model, `seqzoo forecast` with a forecaster, \
-                     `seqzoo evaluate` with any run"
+                     `seqzoo detect` with an anomaly detector, `seqzoo evaluate` with any run"
                 ),
             ),
             PredictError::NoThreshold { .. } => Self::new(USAGE, format!("--threshold: {error}")),
@@ -140,7 +141,8 @@ impl From<PredictError> for Failure {
             | PredictError::NotTagger
             | PredictError::NotTransducer
             | PredictError::NotLanguageModel
-            | PredictError::NotForecaster => Self::new(USAGE, format!("{error}; see `seqzoo list recipes`")),
+            | PredictError::NotForecaster
+            | PredictError::NotDetector => Self::new(USAGE, format!("{error}; see `seqzoo list recipes`")),
             PredictError::Empty { .. }
             | PredictError::NotMarked { .. }
             | PredictError::InvalidSeries { .. }

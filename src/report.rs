@@ -126,6 +126,7 @@ impl<'a> Report<'a> {
         let path = quoted(&self.run.path);
         let command = match recipe.task().ok()?.command {
             Command::Forecast => format!("seqzoo forecast {path} --plot forecast.svg"),
+            Command::Detect => format!("seqzoo detect {path}"),
             Command::Generate => {
                 let prompt = prompt(model, example, examples.prompt_source()?)?;
                 format!("seqzoo generate {path} --prompt {}", in_quotes(&escaped(prompt)))
@@ -251,12 +252,7 @@ impl<'a> Report<'a> {
             let Evaluation { intervals, calibration, .. } = &model.evaluation;
             let interval = intervals.iter().find(|(name, _)| name == self.main.name).map(|(_, interval)| interval);
             let interval = interval.map(|[low, high]| {
-                format!(
-                    "95 % interval of {} {} to {} (bootstrap over examples)",
-                    self.main.name,
-                    number(*low),
-                    number(*high)
-                )
+                format!("95 % interval of {} {} to {} (bootstrap)", self.main.name, number(*low), number(*high))
             });
             let error = calibration.as_ref().map(|found| found.expected_calibration_error);
             let error = error.map(|error| format!("expected calibration error {}", number(error)));

@@ -36,12 +36,24 @@ formats![
     idx,
     jsonl,
     labeled_lines,
+    nab,
     pairs,
     semeval,
     series,
     text,
     ts
 ];
+
+/// Which files are read together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Together {
+    /// Each file by itself.
+    File,
+    /// The files of a folder, such as one for each column of the same rows.
+    Folder,
+    /// All files.
+    All,
+}
 
 /// A file format.
 #[derive(Debug)]
@@ -56,8 +68,8 @@ pub struct Format {
     pub options: &'static [(&'static str, &'static str)],
     /// Endings of file names that mark the format, without the dot.
     suffixes: &'static [&'static str],
-    /// Whether the files of a folder are read together, each as a column of the same rows.
-    is_by_folder: bool,
+    /// Which files are read together.
+    together: Together,
     /// Columns by role, if they are not given and differ from the name of the role.
     roles: &'static [(&'static str, &'static str)],
     /// A small sample for the documentation, which the tests read: name and content of each file; none for binary formats.
@@ -177,8 +189,12 @@ impl Format {
 
     /// Divides files into those that are read together.
     pub(crate) fn together<'a>(&self, inputs: &'a [Input]) -> impl Iterator<Item = &'a [Input]> {
-        let is_by_folder = self.is_by_folder;
-        inputs.chunk_by(move |a, b| is_by_folder && a.folder() == b.folder())
+        let together = self.together;
+        inputs.chunk_by(move |a, b| match together {
+            Together::File => false,
+            Together::Folder => a.folder() == b.folder(),
+            Together::All => true,
+        })
     }
 
     /// Reads a file; `columns` are the names of the columns in use.

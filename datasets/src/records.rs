@@ -325,6 +325,27 @@ impl Records {
         Ok((0..self.rows).map(of_row).collect())
     }
 
+    /// The series that each row belongs to, in rows of several series: the name of each series, in the order of their first rows, and for
+    /// each row the index of its series. The rows with an equal value of `column`, else the rows of one file, are a series.
+    ///
+    /// # Errors
+    /// If there is no such column, or it has no texts.
+    pub(crate) fn series_of_rows(&self, column: Option<&str>) -> Result<(Vec<String>, Vec<usize>), DataError> {
+        let texts = column.map(|name| self.texts("series", name)).transpose()?;
+        let mut indices: HashMap<&str, usize> = HashMap::new();
+        let file = |row: usize| self.places.get(row).and_then(|place| self.files[place.file].to_str());
+        let mut names = Vec::new();
+        let of_row = |row: usize| {
+            let name = texts.map_or_else(|| file(row).unwrap_or_default(), |texts| &*texts[row]);
+            *indices.entry(name).or_insert_with(|| {
+                names.push(name.to_owned());
+                names.len() - 1
+            })
+        };
+        let rows = (0..self.rows).map(of_row).collect();
+        Ok((names, rows))
+    }
+
     /// Checks that a text is not a representation of a missing value.
     pub(crate) fn present(&self, row: usize, column: &str, text: &str, otherwise: &str) -> Result<(), DataError> {
         if MISSING.contains(&&*text.to_uppercase()) {

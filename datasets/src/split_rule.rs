@@ -79,6 +79,20 @@ pub enum SplitRule {
         /// The interval n.
         validation: usize,
     },
+    /// Consecutive splits of each of several series: the rows of a probationary period, in which nothing is judged, are the training split
+    /// and, at its end, the validation split; the rows after it are the test split. Rows are of one series if they have equal values of
+    /// the column with role `series`, or are in one file.
+    Probation {
+        /// Fraction of a series that is its probationary period.
+        #[serde(default = "probation")]
+        fraction: f64,
+        /// Maximum number of rows of the probationary period.
+        #[serde(default = "most_probation_rows")]
+        rows: usize,
+        /// Fraction of the probationary period that is the validation split.
+        #[serde(default = "fifth")]
+        validation: f64,
+    },
     /// Consecutive splits of a time series, which start at the rows with these timestamps.
     Time {
         /// First timestamp of the validation split.
@@ -91,6 +105,23 @@ pub enum SplitRule {
 
 fn tenth() -> f64 {
     0.1
+}
+
+fn fifth() -> f64 {
+    0.2
+}
+
+fn probation() -> f64 {
+    0.15
+}
+
+fn most_probation_rows() -> usize {
+    750
+}
+
+/// Number of rows of the probationary period of a series of `count` rows, see [`SplitRule::Probation`].
+pub(crate) fn probation_rows(count: usize, fraction: f64, most: usize) -> usize {
+    ((count as f64 * fraction) as usize).min(most)
 }
 
 fn is_zero(fraction: &f64) -> bool {
@@ -106,6 +137,9 @@ impl SplitRule {
 
     /// A stable, stratified tenth as the validation split.
     pub const SYSTEMATIC: Self = Self::Systematic { validation: 0.1, test: 0.0, seed: 0, group: None };
+
+    /// The probationary period of the Numenta Anomaly Benchmark, whose last fifth is the validation split.
+    pub const PROBATION: Self = Self::Probation { fraction: 0.15, rows: 750, validation: 0.2 };
 
     /// The column whose equal values are in the same split, if one is named.
     pub fn group(&self) -> Option<&str> {
@@ -169,6 +203,21 @@ impl SplitRule {
                     Err(DataError::setting("data.split.validation", validation, "at most 0.5"))
                 }
             }
+            Self::Probation { fraction, rows, validation } => {
+                if *rows == 0 {
+                    return Err(DataError::setting("data.split.rows", rows, "an integer of at least 1"));
+                }
+                for (field, value) in [("fraction", fraction), ("validation", validation)] {
+                    if !(*value > 0.0 && *value < 1.0) {
+                        return Err(DataError::setting(
+                            format!("data.split.{field}"),
+                            value,
+                            "a number between 0 and 1",
+                        ));
+                    }
+                }
+                Ok(())
+            }
             Self::Every { .. } | Self::Time { .. } => Ok(()),
         }
     }
@@ -182,6 +231,7 @@ impl SplitRule {
             Self::Systematic { .. } => "systematic",
             Self::Folds { .. } => "folds",
             Self::Every { .. } => "every",
+            Self::Probation { .. } => "probation",
             Self::Time { .. } => "time",
         }
     }
@@ -195,7 +245,7 @@ impl SplitRule {
             | Self::Shuffle { test, .. }
             | Self::Systematic { test, .. } => *test = 0.0,
             Self::Time { test, .. } => *test = None,
-            Self::Folds { .. } | Self::Every { .. } => {}
+            Self::Folds { .. } | Self::Every { .. } | Self::Probation { .. } => {}
         }
         rule
     }
@@ -256,6 +306,7 @@ mod tests {
             "by = \"systematic\"\nvalidation = 0.1\nseed = 3\ngroup = \"author\"\n",
             "by = \"every\"\nvalidation = 5\n",
             "by = \"folds\"\nfolds = 5\nfold = 2\nvalidation = 0.2\nseed = 0\n",
+            "by = \"probation\"\nfraction = 0.15\nrows = 750\nvalidation = 0.2\n",
             "by = \"time\"\nvalidation = \"1988-01-01\"\n",
         ] {
             assert_eq!(toml::to_string(&rule(text)).unwrap(), text);

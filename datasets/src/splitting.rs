@@ -12,6 +12,8 @@ use crate::digest::Digest;
 use crate::records::{Column, Records};
 use crate::split_rule::{Fractions, SplitRule, UNITS};
 
+mod probation;
+
 /// The rows of each label, with its name; one group without a name if they are not stratified.
 type Groups = Vec<(Option<String>, Vec<usize>)>;
 
@@ -73,6 +75,7 @@ pub(crate) fn split(data: &Undivided, rule: &SplitRule) -> Result<[Records; 3], 
             let (held_out, train): (Vec<_>, Vec<_>) = (0..records.len()).partition(|row| row % validation == 0);
             [records.select(&train), records.select(&held_out), records.select(&[])]
         }
+        SplitRule::Probation { fraction, rows, validation } => probation::split(data, *fraction, *rows, *validation)?,
         SplitRule::Time { validation, test } => {
             let start = |field: &str, timestamp: &String| {
                 let (role, name) = data.column(Content::Time, field)?;
@@ -103,6 +106,10 @@ pub(crate) fn split(data: &Undivided, rule: &SplitRule) -> Result<[Records; 3], 
             SplitRule::Folds { folds, .. } => {
                 format!("{rows} rows are too few for {folds} parts with training and validation splits of their own")
             }
+            SplitRule::Probation { .. } => format!(
+                "{rows} rows are too few for a training and a validation split in the probationary period of a series; use longer series or a \
+                 larger data.split.fraction"
+            ),
             _ => format!("{rows} rows are too few for a training and a validation split"),
         };
         return Err(DataError::of_records(records.file(), detail));

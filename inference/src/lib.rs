@@ -14,6 +14,7 @@ use seqzoo_run::folder::ModelFolder;
 use seqzoo_run::progress::{Best, Progress, Snapshot};
 use seqzoo_run::recipe::Recipe;
 use seqzoo_run::record::Diagnosis;
+use seqzoo_tasks::anomaly::AnomalyDetector;
 use seqzoo_tasks::classification::TextClassifier;
 use seqzoo_tasks::forecasting::SeriesForecaster;
 use seqzoo_tasks::language_model::TextModel;
@@ -124,6 +125,14 @@ impl Model {
     /// If the model is not one.
     pub fn forecaster(&self) -> Result<&SeriesForecaster, PredictError> {
         self.any().downcast_ref().ok_or(PredictError::NotForecaster)
+    }
+
+    /// The anomaly detector.
+    ///
+    /// # Errors
+    /// If the model is not one.
+    pub fn detector(&self) -> Result<&AnomalyDetector, PredictError> {
+        self.any().downcast_ref().ok_or(PredictError::NotDetector)
     }
 
     /// Generates text from a prompt.

@@ -248,6 +248,11 @@ impl DataArgs {
         Ok(data)
     }
 
+    /// Loads data for a run, which may be others than those it was trained on: these flags, else the recorded paths.
+    pub fn load_any(&self, run: &Run) -> Result<Box<dyn Examples>, Failure> {
+        if self.files().is_some() { self.load(&run.environment.settings.recipe) } else { self.load_for_run(run) }
+    }
+
     /// Loads the data of a resumed run; an error if they differ from the training data.
     pub fn load_for_resume(&self, run: &Run) -> Result<Box<dyn Examples>, Failure> {
         let data = self.find_of(run)?;

@@ -47,6 +47,12 @@ pub struct Overrides {
     /// Fraction of the test split. Short for --set data.split.test=FRACTION
     #[arg(long, value_name = "FRACTION")]
     test: Option<f64>,
+    /// Column of the value to monitor for anomalies. Short for --set data.columns.value=COLUMN
+    #[arg(long, value_name = "COLUMN")]
+    value_column: Option<String>,
+    /// Column that names the series of each row. Short for --set data.columns.series=COLUMN
+    #[arg(long, value_name = "COLUMN")]
+    series_column: Option<String>,
     /// Timestamp column of the CSV file; without it, rows are numbered. An empty name selects the unnamed column. Short for
     /// --set data.columns.time=COLUMN
     #[arg(long, value_name = "COLUMN")]
@@ -104,13 +110,15 @@ impl Overrides {
     }
 
     /// Flags with a text, with the field that each sets.
-    fn texts(&self) -> [(&'static str, &'static str, &Option<String>); 8] {
+    fn texts(&self) -> [(&'static str, &'static str, &Option<String>); 10] {
         [
             ("--vectors", "init.vectors", &self.vectors),
             ("--init-from", "init.from", &self.init_from),
             ("--text-column", "data.columns.text", &self.text_column),
             ("--label-column", "data.columns.label", &self.label_column),
             ("--column", "data.columns.tags", &self.column),
+            ("--value-column", "data.columns.value", &self.value_column),
+            ("--series-column", "data.columns.series", &self.series_column),
             ("--group", "data.split.group", &self.group),
             ("--time", "data.columns.time", &self.time),
             ("--target", "data.columns.target", &self.target),

@@ -1,6 +1,7 @@
 //! End-to-end tests of the program, on built-in datasets and small generated fixtures.
 
 mod architecture; // ARCHITECTURE.md against the code
+mod detect;
 mod errors; // bad input: message, exit code, nothing overwritten
 mod initial; // initial weights from word vectors and other runs
 mod inputs; // input texts, files and runs

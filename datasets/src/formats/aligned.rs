@@ -1,7 +1,7 @@
 //! Aligned files: one file per column, one row per line, such as the sentences, tags and intents of SNIPS and ATIS, or the two languages
 //! of a translation corpus.
 
-use super::{Format, Request};
+use super::{Format, Request, Together};
 use crate::DataError;
 use crate::reading::{Input, is_blank};
 use crate::records::{Column, Records};
@@ -13,7 +13,7 @@ pub(super) static FORMAT: Format = Format {
     columns: "the names of the files",
     options: &[],
     suffixes: &[],
-    is_by_folder: true,
+    together: Together::Folder,
     roles: &[("tokens", WORDS), ("tags", "seq.out"), ("text", WORDS)],
     sample: &[
         ("seq.in", "play some jazz\nwill it rain\n"),

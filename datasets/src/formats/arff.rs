@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use serde::Deserialize;
 
-use super::{Format, Request};
+use super::{Format, Request, Together};
 use crate::DataError;
 use crate::reading::is_blank;
 use crate::records::{Column, Records};
@@ -20,7 +20,7 @@ pub(super) static FORMAT: Format = Format {
          are the column `sequence`",
     )],
     suffixes: &["arff"],
-    is_by_folder: false,
+    together: Together::File,
     roles: &[("label", "class")],
     sample: &[(
         "genes.arff",

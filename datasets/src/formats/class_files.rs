@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::{Format, Request};
+use super::{Format, Request, Together};
 use crate::DataError;
 use crate::reading::{BYTE_ORDER_MARK, is_blank};
 use crate::records::{Column, Records};
@@ -17,7 +17,7 @@ pub(super) static FORMAT: Format = Format {
         ("no_digits", "whether a digit or a control character in a text is an error"),
     ],
     suffixes: &[],
-    is_by_folder: false,
+    together: Together::File,
     roles: &[],
     sample: &[("Polish.txt", "Kowalczyk\nNowak\n"), ("Irish.txt", "Murphy\n")],
     is_first_line: |_| false,

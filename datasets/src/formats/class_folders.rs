@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::{Format, Request};
+use super::{Format, Request, Together};
 use crate::DataError;
 use crate::nearest::did_you_mean;
 use crate::records::{Column, Records};
@@ -19,7 +19,7 @@ pub(super) static FORMAT: Format = Format {
         "labels by folder name, if they differ from it: { neg = \"negative\", pos = \"positive\" }",
     )],
     suffixes: &[],
-    is_by_folder: false,
+    together: Together::File,
     roles: &[],
     sample: &[("good/1.txt", "What a story!\n"), ("bad/2.txt", "A film to fall asleep in.\n")],
     is_first_line: |_| false,

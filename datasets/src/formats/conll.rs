@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::{Format, Request};
+use super::{Format, Request, Together};
 use crate::DataError;
 use crate::reading::is_blank;
 use crate::records::{Column, Records};
@@ -21,7 +21,7 @@ pub(super) static FORMAT: Format = Format {
         ("comment", "the beginning of lines to skip, such as \"# \""),
     ],
     suffixes: &["conll", "bio", "iob", "iob2", "bioes"],
-    is_by_folder: false,
+    together: Together::File,
     roles: &[("tokens", "1"), ("tags", LAST)],
     sample: &[(
         "news.conll",

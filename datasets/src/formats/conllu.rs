@@ -1,6 +1,6 @@
 //! CoNLL-U, the format of Universal Dependencies: each sentence is a row, and each column a list with one item per word.
 
-use super::{Format, Request};
+use super::{Format, Request, Together};
 use crate::DataError;
 use crate::conllu::{COLUMNS, Document};
 use crate::records::{Column, Records};
@@ -12,7 +12,7 @@ pub(super) static FORMAT: Format = Format {
     columns: "id, form, lemma, upos, xpos, feats, head, deprel, deps, misc: one item per word",
     options: &[],
     suffixes: &["conllu"],
-    is_by_folder: false,
+    together: Together::File,
     roles: &[("tokens", "form"), ("tags", "upos")],
     sample: &[(
         "dogs.conllu",

@@ -5,7 +5,7 @@ use std::path::Path;
 use csv::StringRecord;
 use serde::Deserialize;
 
-use super::{Format, Request};
+use super::{Format, Request, Together};
 use crate::DataError;
 use crate::records::{Column, Records};
 
@@ -20,7 +20,7 @@ pub(super) static FORMAT: Format = Format {
         ("quotes", "whether \" quotes fields (default), rather than being an ordinary character"),
     ],
     suffixes: &["csv", "tsv"],
-    is_by_folder: false,
+    together: Together::File,
     roles: &[],
     sample: &[("reviews.csv", "review;sentiment\nWhat a story!;good\n\"Dull; \"\"boring\"\"\";bad\n")],
     is_first_line: |_| false,

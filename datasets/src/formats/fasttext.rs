@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::{Format, Request};
+use super::{Format, Request, Together};
 use crate::DataError;
 use crate::reading::is_blank;
 use crate::records::{Column, Records};
@@ -14,7 +14,7 @@ pub(super) static FORMAT: Format = Format {
     columns: "text, label (the first one), labels (a list)",
     options: &[("prefix", "the beginning of a label; \"__label__\" by default")],
     suffixes: &[],
-    is_by_folder: false,
+    together: Together::File,
     roles: &[],
     sample: &[(
         "questions.txt",

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::{Format, Request};
+use super::{Format, Request, Together};
 use crate::DataError;
 use crate::reading::Input;
 use crate::records::{Column, Records};
@@ -18,7 +18,7 @@ pub(super) static FORMAT: Format = Format {
     columns: "series, label",
     options: &[("steps", "\"rows\" (default): a step per row of pixels; \"pixels\": a step per pixel, row by row")],
     suffixes: &[],
-    is_by_folder: true,
+    together: Together::Folder,
     roles: &[],
     sample: &[],
     is_first_line: |_| false,

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 
-use super::{Format, Request};
+use super::{Format, Request, Together};
 use crate::DataError;
 use crate::reading::is_blank;
 use crate::records::{Column, Records};
@@ -18,7 +18,7 @@ pub(super) static FORMAT: Format = Format {
     columns: "the keys of the objects; a key of a nested object is `outer.inner`",
     options: &[],
     suffixes: &["jsonl", "ndjson"],
-    is_by_folder: false,
+    together: Together::File,
     roles: &[],
     sample: &[(
         "reviews.jsonl",

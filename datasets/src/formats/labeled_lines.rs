@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::{Format, Request};
+use super::{Format, Request, Together};
 use crate::DataError;
 use crate::reading::is_blank;
 use crate::records::{Column, Records};
@@ -19,7 +19,7 @@ pub(super) static FORMAT: Format = Format {
         ("classes", "labels by their name in the file, if they differ from it: { 0 = \"negative\", 1 = \"positive\" }"),
     ],
     suffixes: &[],
-    is_by_folder: false,
+    together: Together::File,
     roles: &[],
     sample: &[("questions.txt", "LOC Where is Rome ?\nNUM How far is it to Rome ?\n")],
     is_first_line: |_| false,

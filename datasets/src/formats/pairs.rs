@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::{Format, Request};
+use super::{Format, Request, Together};
 use crate::DataError;
 use crate::reading::is_blank;
 use crate::records::{Column, Records};
@@ -14,7 +14,7 @@ pub(super) static FORMAT: Format = Format {
     columns: "source, target",
     options: &[("separator", "the text between source and target; by default a tab")],
     suffixes: &["pairs"],
-    is_by_folder: false,
+    together: Together::File,
     roles: &[],
     sample: &[("pairs.tsv", "good morning\tbonjour\nthank you\tmerci\n")],
     is_first_line: |_| false,

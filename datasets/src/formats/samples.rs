@@ -4,7 +4,7 @@ use std::path::Path;
 
 use toml::Table;
 
-use super::{ALL, Format};
+use super::{ALL, Format, Together};
 use crate::DataError;
 use crate::reading::Locator;
 use crate::records::Records;
@@ -20,7 +20,7 @@ fn read(format: &Format, files: &[(&str, Vec<u8>)]) -> Result<Records, DataError
     let location = Path::new("data");
     let inputs = Locator::new(dir.path(), &[], vec![location]).find(location, false)?.unwrap();
     let columns: Vec<&str> =
-        if format.is_by_folder { files.iter().map(|(name, _)| *name).collect() } else { Vec::new() };
+        if format.together == Together::Folder { files.iter().map(|(name, _)| *name).collect() } else { Vec::new() };
     let mut all: Option<Records> = None;
     for together in format.together(&inputs) {
         let records = format.read_together(together, &Table::new(), &columns)?;

@@ -1,6 +1,6 @@
 //! Records of SemEval-2010 task 8: a numbered sentence in quotes, its relation, and a comment.
 
-use super::{Format, Request};
+use super::{Format, Request, Together};
 use crate::DataError;
 use crate::reading::is_blank;
 use crate::records::{Column, Records};
@@ -12,7 +12,7 @@ pub(super) static FORMAT: Format = Format {
     columns: "text, label",
     options: &[],
     suffixes: &[],
-    is_by_folder: false,
+    together: Together::File,
     roles: &[],
     sample: &[(
         "relations.txt",

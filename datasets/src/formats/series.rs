@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::{Format, Request};
+use super::{Format, Request, Together};
 use crate::DataError;
 use crate::reading::is_blank;
 use crate::records::{Column, Records};
@@ -20,7 +20,7 @@ pub(super) static FORMAT: Format = Format {
         ("header", "true if the first line has names of columns, which are skipped"),
     ],
     suffixes: &["ucr"],
-    is_by_folder: false,
+    together: Together::File,
     roles: &[],
     sample: &[("steps.ucr", "walking,0.1,0.9,0.2\nstanding,0.5,0.5\n")],
     is_first_line: |_| false,

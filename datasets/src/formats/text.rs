@@ -1,6 +1,6 @@
 //! Running text: a file is one row.
 
-use super::{Format, Request};
+use super::{Format, Request, Together};
 use crate::DataError;
 use crate::reading::is_blank;
 use crate::records::{Column, Records};
@@ -12,7 +12,7 @@ pub(super) static FORMAT: Format = Format {
     columns: "text",
     options: &[],
     suffixes: &[],
-    is_by_folder: false,
+    together: Together::File,
     roles: &[],
     sample: &[("tale.txt", "Once upon a time\nthere was a king.\n")],
     is_first_line: |_| false,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Format, Request};
+use super::{Format, Request, Together};
 use crate::DataError;
 use crate::reading::is_blank;
 use crate::records::{Column, Records};
@@ -15,7 +15,7 @@ pub(super) static FORMAT: Format = Format {
     columns: "series, label",
     options: &[],
     suffixes: &["ts"],
-    is_by_folder: false,
+    together: Together::File,
     roles: &[],
     sample: &[(
         "steps.ts",

@@ -5,6 +5,7 @@ use flate2::{Compression, read::GzDecoder, write::GzEncoder};
 use tempfile::TempDir;
 
 use super::*;
+use crate::anomalies::{self, Anomalies};
 use crate::catalog::Dataset;
 use crate::classification::{self, Classification};
 use crate::columns::Columns;
@@ -21,8 +22,15 @@ use crate::tagging::{self, Sentence, Tagging};
 use crate::transduction::{self, Transduction};
 
 /// What the tasks of this crate read.
-const SPECS: [&DataSpec; 6] =
-    [&classification::DATA, &signals::DATA, &tagging::DATA, &corpus::DATA, &transduction::DATA, &series::DATA];
+const SPECS: [&DataSpec; 7] = [
+    &classification::DATA,
+    &signals::DATA,
+    &tagging::DATA,
+    &corpus::DATA,
+    &transduction::DATA,
+    &series::DATA,
+    &anomalies::DATA,
+];
 
 /// The only specification that columns fit.
 fn spec(columns: &Columns) -> Option<&'static DataSpec> {
@@ -49,6 +57,7 @@ fn shown(splits: &Splits) -> Result<String, DataError> {
         "series-classification" => Signals::from_records(splits).map(|data| format!("{data:?}")),
         "tagging" => Tagging::from_records(splits).map(|data| format!("{data:?}")),
         "language-model" => Corpus::from_records(splits).map(|data| format!("{data:?}")),
+        "anomaly" => Anomalies::from_records(splits).map(|data| format!("{data:?}")),
         "forecasting" => Series::from_records(splits).map(|data| format!("{data:?}")),
         other => panic!("{other}"),
     }
@@ -359,6 +368,24 @@ fn speakers_and_digits_are_series() {
     let digits = load("mnist", dir.path(), Signals::from_records).unwrap();
     assert_eq!((digits.channels, digits.train[0].signal.len(), digits.labels.len()), (28, 28, 2));
     assert_eq!((digits.train.len() + digits.validation.len(), digits.validation.len()), (60, 6));
+}
+
+#[test]
+#[allow(clippy::single_range_in_vec_init, reason = "windows are lists of ranges")]
+fn monitored_series_have_windows_of_anomalies() {
+    let dir = tempfile::tempdir().unwrap();
+    let rows: String = (0..40).map(|row| format!("2014-04-01 {:02}:00:00,{row}\n", row % 24)).collect();
+    for path in ["nab/data/web/a.csv", "nab/data/art/b.csv"] {
+        write(dir.path(), path, format!("timestamp,value\n{rows}"));
+    }
+    let windows =
+        "{\"web/a.csv\": [[\"2014-04-01 20:00:00.000000\", \"2014-04-01 22:00:00.000000\"]], \"art/b.csv\": []}";
+    write(dir.path(), "nab/labels/combined_windows.json", windows);
+    let data = load("nab", dir.path(), Anomalies::from_records).unwrap();
+    let series: Vec<_> = data.series.iter().map(|series| (series.name.as_str(), series.windows.clone())).collect();
+    assert_eq!(series, [("art/b.csv", vec![]), ("web/a.csv", vec![20..23])]);
+    assert_eq!((data.series[1].train_end, data.series[1].validation_end, data.series[1].values.len()), (4, 6, 40));
+    assert_eq!(data.series[0].groups[0].1, "art");
 }
 
 #[test]

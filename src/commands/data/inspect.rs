@@ -133,15 +133,19 @@ impl Inspect {
             table.add_row(std::iter::once(label).chain(shown.iter().map(|facts| value(facts))));
         };
         row(shown.first().map_or("examples", |facts| facts.unit).to_owned(), &|facts| facts.examples.to_string());
-        for (label, share) in [("tokens, median", 0.5), ("tokens, 95 %", 0.95), ("tokens, longest", 1.0)] {
-            row(label.to_owned(), &|facts| facts.length(share).to_string());
+        // Rows of a table have no tokens.
+        let has_tokens = shown.iter().any(|facts| !facts.lengths.is_empty());
+        if has_tokens {
+            for (label, share) in [("tokens, median", 0.5), ("tokens, 95 %", 0.95), ("tokens, longest", 1.0)] {
+                row(label.to_owned(), &|facts| facts.length(share).to_string());
+            }
+            row("unknown tokens".to_owned(), &|facts| format!("{:.1} %", 100.0 * facts.unknown));
+            row("repeat an earlier one".to_owned(), &|facts| facts.repeated.to_string());
+            row("occur in train".to_owned(), &|facts| match facts.split {
+                Split::Train => "-".to_owned(),
+                _ => facts.in_train.to_string(),
+            });
         }
-        row("unknown tokens".to_owned(), &|facts| format!("{:.1} %", 100.0 * facts.unknown));
-        row("repeat an earlier one".to_owned(), &|facts| facts.repeated.to_string());
-        row("occur in train".to_owned(), &|facts| match facts.split {
-            Split::Train => "-".to_owned(),
-            _ => facts.in_train.to_string(),
-        });
         let mut labels: BTreeMap<&str, usize> = BTreeMap::new();
         for (label, count) in shown.iter().flat_map(|facts| &facts.labels) {
             *labels.entry(label).or_default() += count;
@@ -157,11 +161,11 @@ impl Inspect {
         if labels.len() > LABELS {
             writeln!(out, "and {} rarer labels; --json lists all", labels.len() - LABELS)?;
         }
-        let (all, known, least) = vocabulary;
-        writeln!(
-            out,
-            "vocabulary of the training split: {all} distinct tokens, {known} of them at least {least} times"
-        )?;
+        if has_tokens {
+            let (all, known, least) = vocabulary;
+            let of_least = format!("{known} of them at least {least} times");
+            writeln!(out, "vocabulary of the training split: {all} distinct tokens, {of_least}")?;
+        }
         // Of texts; most tokens are outside of entities.
         let of_texts = shown.iter().all(|facts| facts.labels.values().sum::<usize>() == facts.examples);
         if let (Some((most, count)), Some((least, few))) = (labels.first(), labels.last())

@@ -42,6 +42,11 @@ pub static TASK: Task = Task {
 
 fn check(spec: &ModelSpec) -> Result<(), InvalidValue> {
     spec.settings::<Settings>().check()?;
+    check_backbone(spec)
+}
+
+/// Checks the backbone of a network over windows of a series.
+pub(crate) fn check_backbone(spec: &ModelSpec) -> Result<(), InvalidValue> {
     if spec.dropout.embedding > 0.0 {
         let expected = "0: a series has no token embeddings";
         return Err(InvalidValue::new("dropout.embedding", spec.dropout.embedding, expected));

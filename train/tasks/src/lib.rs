@@ -65,7 +65,8 @@ tasks![
     tagging,
     language_model,
     seq2seq,
-    forecasting
+    forecasting,
+    anomaly
 ];
 
 /// The key of a recipe's `[task]` section whose value is the name of the task.

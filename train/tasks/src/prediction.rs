@@ -20,6 +20,8 @@ pub enum Command {
     Generate,
     /// `forecast`: forecasts of the values after the last rows of a series.
     Forecast,
+    /// `detect`: anomalies in series.
+    Detect,
 }
 
 /// A trained model of a task.
@@ -128,6 +130,9 @@ pub enum PredictError {
     /// The model is not a forecaster.
     #[error("this model is not a forecaster")]
     NotForecaster,
+    /// The model does not detect anomalies.
+    #[error("this model does not detect anomalies")]
+    NotDetector,
     /// Examples have labels that the model does not have.
     #[error(
         "the data have labels that the model was not trained on: {}; its labels are {}; remove these examples, or train a new model",

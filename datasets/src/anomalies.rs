@@ -1,0 +1,428 @@
+//! Datasets for anomaly detection: series of one value per row, with the windows of known anomalies.
+
+mod benchmark;
+mod detection;
+
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::DataError;
+use crate::data_spec::{Content, DataSpec, Role};
+use crate::digest::Digest;
+use crate::records::Split;
+use crate::scores::{Evaluation, Group, Metric, Scores};
+use crate::split_rule::{SplitRule, probation_rows};
+use crate::splits::Splits;
+use crate::uncertainty::intervals;
+pub use benchmark::Benchmark;
+use detection::Moments;
+pub use detection::{Judged, Rule};
+
+/// Data for anomaly detection.
+pub static DATA: DataSpec = DataSpec {
+    task: "anomaly",
+    roles: &[
+        Role::required("value", Content::Other, "Column of the value to monitor."),
+        Role::optional(
+            "series",
+            Content::Other,
+            "Column that names the series of each row; without it, each file is a series.",
+        ),
+        Role::optional("time", Content::Time, "Column of the timestamps, for reports; rows must be in order of time."),
+        Role::optional(
+            "label",
+            Content::Other,
+            "Column of labels: empty, 0, false, no or normal where there is no anomaly; consecutive rows with the same other label are one \
+             anomaly. Training does not use it.",
+        ),
+        Role::GROUPS,
+    ],
+    fields: &[],
+    default_format: Some("csv"),
+    default_split: SplitRule::PROBATION,
+    split_rules: &["probation"],
+    split_note: "each series is divided in its order",
+};
+
+/// Labels of rows without an anomaly, in lower case.
+const NORMAL: [&str; 6] = ["", "0", "0.0", "false", "no", "normal"];
+
+/// Score of the Numenta Anomaly Benchmark in the standard profile, at the threshold with the highest score on the same labels.
+pub const NAB: Metric = Metric::higher("nab", "of 100 points");
+
+/// The same score at the [threshold](Judged::threshold) that the probationary period of each series sets.
+pub const CALIBRATED: Metric = Metric::higher("nab-calibrated", "of 100 points");
+
+/// Share of the windows with an alarm, at the threshold of the probationary period.
+pub const RECALL: Metric = Metric::higher("recall", "");
+
+/// Alarms per 1,000 rows, at the threshold of the probationary period.
+pub const ALARM_RATE: Metric = Metric::lower("alarm-rate", "per 1,000 rows");
+
+/// A series of values to monitor.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Monitored {
+    /// Name.
+    pub name: String,
+    /// Values, in order of time.
+    pub values: Vec<f64>,
+    /// Timestamps of the rows; empty if there are none.
+    pub times: Vec<String>,
+    /// Rows of each known anomaly, in order.
+    pub windows: Vec<Range<usize>>,
+    /// Groups for per-group metrics.
+    pub groups: Arc<[Group]>,
+    /// End of the training split.
+    pub train_end: usize,
+    /// End of the validation split, and with it of the probationary period; the other rows are the test split.
+    pub validation_end: usize,
+}
+
+impl Monitored {
+    /// The rows of a split.
+    pub fn split(&self, split: Split) -> Range<usize> {
+        match split {
+            Split::Train => 0..self.train_end,
+            Split::Validation => self.train_end..self.validation_end,
+            Split::Test => self.validation_end..self.values.len(),
+        }
+    }
+
+    /// Number of rows of the probationary period: the training and the validation split, else, for a series that has neither, 15 % of
+    /// its rows, at most 750.
+    pub fn probation(&self) -> usize {
+        match self.validation_end {
+            0 => probation_rows(self.values.len(), 0.15, 750),
+            end => end,
+        }
+    }
+
+    /// The values with mean 0 and standard deviation 1 over the probationary period.
+    pub fn standardized(&self) -> Vec<f64> {
+        let reference = &self.values[..self.probation().max(1).min(self.values.len())];
+        let count = reference.len().max(1) as f64;
+        let mean = reference.iter().sum::<f64>() / count;
+        let std = (reference.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / count).sqrt();
+        // A constant is measured by its own size.
+        let scale = if std > 1e-9 * mean.abs() { std } else { (1e-3 * mean.abs()).max(1e-6) };
+        self.values.iter().map(|value| (value - mean) / scale).collect()
+    }
+}
+
+/// A loaded dataset for anomaly detection.
+#[derive(Debug, Clone, Default)]
+pub struct Anomalies {
+    /// Name of the column of the values.
+    pub column: String,
+    /// The series, in the order of their first rows.
+    pub series: Vec<Monitored>,
+}
+
+impl Anomalies {
+    /// Converts records, using the columns `value`, `series`, `time`, `label` and `groups`.
+    ///
+    /// # Errors
+    /// If a column is missing, or a value is missing or not a finite number.
+    pub fn from_records(splits: &Splits) -> Result<Self, DataError> {
+        let columns = &splits.columns;
+        let column = columns.need("value")?;
+        let mut data = Self { column: column.to_owned(), ..Self::default() };
+        let mut indices: HashMap<String, usize> = HashMap::new();
+        // The label of each row in an anomaly, by series.
+        let mut labels: Vec<Vec<Option<Arc<str>>>> = Vec::new();
+        for split in Split::ALL {
+            let records = splits.split(split);
+            if records.is_empty() {
+                continue;
+            }
+            let values = records.numbers("value", column, "remove the row")?;
+            let times = columns.get("time").map(|name| records.texts("time", name)).transpose()?;
+            let found = columns.get("label").map(|name| records.texts("label", name)).transpose()?;
+            let groups = records.groups(columns.several("groups"))?;
+            let (names, of_rows) = records.series_of_rows(columns.get("series"))?;
+            let series: Vec<usize> = names
+                .into_iter()
+                .map(|name| {
+                    *indices.entry(name.clone()).or_insert_with(|| {
+                        data.series.push(Monitored { name, ..Monitored::default() });
+                        labels.push(Vec::new());
+                        data.series.len() - 1
+                    })
+                })
+                .collect();
+            for (row, value) in values.into_iter().enumerate() {
+                let index = series[of_rows[row]];
+                let into = &mut data.series[index];
+                into.values.push(value);
+                into.times.extend(times.map(|times| times[row].to_string()));
+                into.groups = groups[row].clone();
+                let label = found.map(|labels| labels[row].clone());
+                labels[index].push(label.filter(|label| !NORMAL.contains(&&*label.trim().to_lowercase())));
+            }
+            for series in &mut data.series {
+                let end = series.values.len();
+                match split {
+                    Split::Train => (series.train_end, series.validation_end) = (end, end),
+                    Split::Validation => series.validation_end = end,
+                    Split::Test => {}
+                }
+            }
+        }
+        for (series, labels) in data.series.iter_mut().zip(labels) {
+            series.windows = windows(&labels);
+        }
+        Ok(data)
+    }
+
+    /// Metrics of scores on a split: the score of the [`Benchmark`] where there are known anomalies, and alarms.
+    pub fn evaluate(&self, split: Split, mut judge: impl FnMut(&Monitored) -> Judged) -> Evaluation {
+        let judged: Vec<Judged> = self.series.iter().map(&mut judge).collect();
+        let all: Vec<usize> = (0..self.series.len()).collect();
+        let benchmark = self.benchmark(split, &judged);
+        let scores = |series: &[usize]| self.scores(split, &benchmark, &judged, series);
+        let (all, intervals) = (scores(&all), self.intervals(&benchmark, &judged));
+        let mut groups: BTreeMap<&Group, Vec<usize>> = BTreeMap::new();
+        for (index, series) in self.series.iter().enumerate() {
+            series.groups.iter().for_each(|group| groups.entry(group).or_default().push(index));
+        }
+        let groups = groups.into_iter().map(|(group, series)| (group.clone(), scores(&series)));
+        Evaluation { all, groups: groups.collect(), intervals, ..Evaluation::default() }
+    }
+
+    fn benchmark(&self, split: Split, judged: &[Judged]) -> Benchmark {
+        let series = self.series.iter().zip(judged);
+        Benchmark::new(
+            series.map(|(series, judged)| (judged.scores.as_slice(), series.split(split), series.windows.as_slice())),
+        )
+    }
+
+    /// Metrics of some of the series; the best threshold is that of all.
+    fn scores(&self, split: Split, benchmark: &Benchmark, judged: &[Judged], of: &[usize]) -> Scores {
+        let rows = |index: usize| self.series[index].split(split);
+        let count: usize = of.iter().map(|&index| rows(index).len()).sum();
+        let mut scores = Scores::new(count, []);
+        let (threshold, _) = benchmark.best(&vec![1; self.series.len()]);
+        let mut weights = vec![0; self.series.len()];
+        of.iter().for_each(|&index| weights[index] = 1);
+        let best = benchmark.at(&weights, |_, score| score >= threshold);
+        let calibrated = benchmark.at(&weights, |series, score| score > judged[series].threshold);
+        let mut found = [0u32, 0];
+        let mut alarms = 0;
+        for &index in of {
+            let is_alarm = |row: &usize| judged[index].is_alarm(*row);
+            alarms += rows(index).filter(is_alarm).count();
+            for window in &self.series[index].windows {
+                let mut judged = window.clone().filter(|row| rows(index).contains(row)).peekable();
+                if judged.peek().is_some() {
+                    found[1] += 1;
+                    found[0] += u32::from(judged.any(|row| is_alarm(&row)));
+                }
+            }
+        }
+        if found[1] > 0 {
+            scores.insert(NAB, best);
+            scores.insert(CALIBRATED, calibrated);
+            scores.insert(RECALL, f64::from(found[0]) / f64::from(found[1]));
+        }
+        scores.insert(ALARM_RATE, 1e3 * alarms as f64 / count.max(1) as f64);
+        scores
+    }
+
+    /// Intervals by bootstrap over series; each resample has a best threshold of its own.
+    fn intervals(&self, benchmark: &Benchmark, judged: &[Judged]) -> Vec<(String, [f64; 2])> {
+        if benchmark.windows() == 0 {
+            return Vec::new();
+        }
+        intervals(self.series.len(), |indices| {
+            let mut weights = vec![0; self.series.len()];
+            indices.for_each(|index| weights[index] += 1);
+            let calibrated = benchmark.at(&weights, |series, score| score > judged[series].threshold);
+            let values = [(NAB, benchmark.best(&weights).1), (CALIBRATED, calibrated)];
+            values.map(|(metric, value)| (metric.name.to_owned(), value)).to_vec()
+        })
+    }
+
+    /// Evaluates the baselines on a split.
+    ///
+    /// "Windowed Gaussian" is that of the benchmark: the distance from the mean of up to 6,400 earlier values in standard deviations. "Mean so
+    /// far" and "persistence" score by `rule` the distance from the mean of all values so far, and from the value before.
+    pub fn baselines(&self, split: Split, rule: Rule) -> Vec<(&'static str, Evaluation)> {
+        vec![
+            ("windowed Gaussian", self.evaluate(split, windowed_gaussian)),
+            (
+                "mean so far",
+                self.evaluate(split, |series| {
+                    let mut moments = Moments::default();
+                    let errors = series.values.iter().map(|&value| {
+                        moments.add(value);
+                        (value - moments.mean()).abs()
+                    });
+                    Judged::new(&series.values, errors, series.probation(), rule)
+                }),
+            ),
+            (
+                "persistence",
+                self.evaluate(split, |series| {
+                    let changes = series.values.windows(2).map(|pair| (pair[1] - pair[0]).abs());
+                    Judged::new(&series.values, std::iter::once(0.0).chain(changes), series.probation(), rule)
+                }),
+            ),
+        ]
+    }
+
+    /// SHA-256 digest of the training and validation splits: equal digests mean equal training data.
+    pub fn digest(&self) -> String {
+        let mut digest = Digest::default();
+        for series in &self.series {
+            [series.train_end, series.validation_end].into_iter().for_each(|end| digest.number(end as u64));
+            series.values[..series.validation_end].iter().for_each(|value| digest.number(value.to_bits()));
+        }
+        digest.finish()
+    }
+}
+
+/// The runs of rows with the same label.
+fn windows(labels: &[Option<Arc<str>>]) -> Vec<Range<usize>> {
+    let mut start = 0;
+    let mut windows = Vec::new();
+    for run in labels.chunk_by(|a, b| a == b) {
+        let end = start + run.len();
+        if run[0].is_some() {
+            windows.push(start..end);
+        }
+        start = end;
+    }
+    windows
+}
+
+/// Number of earlier values, and how many replace the oldest ones at a time.
+const GAUSSIAN_WINDOW: usize = 6_400;
+const GAUSSIAN_STEP: usize = 100;
+
+/// Scores each value by its distance from the mean of earlier ones, in standard deviations.
+fn windowed_gaussian(series: &Monitored) -> Judged {
+    let values = &series.values;
+    let mut scores = vec![0.0; values.len()];
+    // Sums of the values so far, relative to the first one, and of their squares.
+    let mut sums = vec![(0.0, 0.0)];
+    for &value in values {
+        let (value, (sum, squares)) = (value - values[0], sums[sums.len() - 1]);
+        sums.push((sum + value, squares + value * value));
+    }
+    for row in 1..values.len() {
+        let blocks = row.saturating_sub(GAUSSIAN_WINDOW) / GAUSSIAN_STEP * GAUSSIAN_STEP;
+        let (from, to) = (blocks, (blocks + GAUSSIAN_WINDOW).min(row));
+        let count = (to - from) as f64;
+        let mean = (sums[to].0 - sums[from].0) / count;
+        let variance = ((sums[to].1 - sums[from].1) / count - mean * mean).max(0.0);
+        scores[row] = (values[row] - values[0] - mean).abs() / variance.sqrt().max(1e-6);
+    }
+    Judged::of(scores, series.probation())
+}
+
+#[cfg(test)]
+#[allow(clippy::single_range_in_vec_init, reason = "windows are lists of ranges")]
+mod tests {
+    use super::*;
+    use crate::records::{Column, Records};
+
+    fn records(rows: &[(&str, f64, &str)]) -> Records {
+        Records::new([
+            ("id", Column::text(rows.iter().map(|row| row.0))),
+            ("value", Column::Numbers(rows.iter().map(|row| row.1).collect())),
+            ("label", Column::text(rows.iter().map(|row| row.2))),
+        ])
+    }
+
+    fn data() -> Anomalies {
+        let columns = crate::columns::Columns::default();
+        let splits = Splits {
+            train: records(&[("a", 1.0, "0"), ("b", 5.0, ""), ("a", 3.0, "no")]),
+            validation: records(&[("a", 2.0, "False")]),
+            test: records(&[
+                ("b", 7.0, "x"),
+                ("a", 9.0, "1"),
+                ("a", 9.0, "1"),
+                ("a", 8.0, "2"),
+                ("c", 4.0, "Normal"),
+                ("a", 2.0, "0.0"),
+            ]),
+            columns: columns.with("value", "value").with("series", "id").with("label", "label"),
+            ..Splits::default()
+        };
+        Anomalies::from_records(&splits).unwrap()
+    }
+
+    #[test]
+    fn rows_are_collected_by_series_and_windows_from_labels() {
+        let Anomalies { series, .. } = data();
+        let [a, b, c] = &series[..] else { panic!("{series:?}") };
+        assert_eq!((a.name.as_str(), a.values.clone()), ("a", vec![1.0, 3.0, 2.0, 9.0, 9.0, 8.0, 2.0]));
+        assert_eq!((a.train_end, a.validation_end), (2, 3));
+        assert_eq!(a.windows, [3..5, 5..6], "another label is another anomaly");
+        assert_eq!((b.windows.clone(), b.split(Split::Test)), (vec![1..2], 1..2));
+        assert_eq!((c.train_end, c.validation_end, c.windows.len()), (0, 0, 0));
+    }
+
+    #[test]
+    fn values_are_standardized_by_the_probationary_period() {
+        let data = data();
+        // Mean 2 and variance 2/3 of the values 1, 3 and 2.
+        let found = data.series[0].standardized();
+        assert!((found[3] - 7.0 / (2.0f64 / 3.0).sqrt()).abs() < 1e-12);
+        let constant = Monitored { values: vec![50.0, 50.0, 51.0], validation_end: 2, ..Monitored::default() };
+        assert_eq!(constant.standardized(), [0.0, 0.0, 20.0]);
+        let zero = Monitored { values: vec![0.0; 40], ..Monitored::default() };
+        assert_eq!((zero.standardized(), zero.probation()), (vec![0.0; 40], 6));
+    }
+
+    #[test]
+    fn metrics_match_values_computed_by_hand() {
+        let data = data();
+        // An alarm in the first row of the first window of a, and one in its last row.
+        let judge = |series: &Monitored| {
+            let mut scores = vec![0.0; series.values.len()];
+            if series.name == "a" {
+                (scores[3], scores[6]) = (9.0, 4.0);
+            }
+            Judged::of(scores, series.probation())
+        };
+        let found = data.evaluate(Split::Test, judge);
+        assert_eq!(found.all.examples, 6);
+        // Of three windows one is found in its first row; the best threshold leaves the other alarm out.
+        assert!((found.all.get(NAB).unwrap() - 100.0 / 3.0).abs() < 1e-9, "{found:?}");
+        // The other alarm is one row after a window of one row: -0.11.
+        assert!((found.all.get(CALIBRATED).unwrap() - 100.0 * (2.0 - 0.11) / 6.0).abs() < 1e-9);
+        assert_eq!(found.all.get(RECALL), Some(1.0 / 3.0));
+        assert_eq!(found.all.get(ALARM_RATE), Some(2e3 / 6.0));
+        assert_eq!(found.intervals.len(), 2);
+        let validation = data.evaluate(Split::Validation, judge).all;
+        assert_eq!((validation.get(NAB), validation.get(ALARM_RATE)), (None, Some(0.0)), "no window there");
+    }
+
+    #[test]
+    fn the_windowed_gaussian_slides_by_steps() {
+        let values = (0..6_700).map(|row| f64::from(row % 10)).collect();
+        let series = Monitored { values, ..Monitored::default() };
+        let Judged { scores, .. } = windowed_gaussian(&series);
+        // Whole tens have mean 4.5 and variance 8.25, wherever the window starts.
+        for row in [6_400, 6_450, 6_500, 6_610] {
+            let expected = (series.values[row] - 4.5).abs() / 8.25f64.sqrt();
+            assert!((scores[row] - expected).abs() < 1e-9, "{row}");
+        }
+        let plain: f64 = (0..15).map(|row| f64::from(row % 10)).sum::<f64>() / 15.0;
+        let variance = (0..15).map(|row| (f64::from(row % 10) - plain).powi(2)).sum::<f64>() / 15.0;
+        assert!((scores[15] - (5.0 - plain).abs() / variance.sqrt()).abs() < 1e-9);
+        assert_eq!(scores[0], 0.0);
+    }
+
+    #[test]
+    fn the_digest_covers_the_probationary_period() {
+        let (data, mut other) = (data(), data());
+        other.series[0].values[6] += 1.0;
+        assert_eq!(data.digest(), other.digest());
+        other.series[0].values[2] += 1.0;
+        assert_ne!(data.digest(), other.digest());
+    }
+}

@@ -1,0 +1,82 @@
+//! Anomaly detection, as a user runs it.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::TestDir;
+
+/// A daily curve with a fault in rows `from` to `from + 5`.
+fn table(from: usize) -> String {
+    let row = |row: usize| {
+        let usual = (row as f64 * std::f64::consts::TAU / 24.0).sin();
+        let is_fault = (from..from + 5).contains(&row);
+        let value = usual + if is_fault { 6.0 } else { (row * 7 % 11) as f64 / 100.0 };
+        format!("{},{value:.3},{}\n", row + 1, usize::from(is_fault))
+    };
+    "hour,load,fault\n".to_owned() + &(0..400).map(row).collect::<String>()
+}
+
+fn objects(text: &str) -> Vec<Value> {
+    text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect()
+}
+
+#[test]
+fn faults_are_found_in_own_series_and_in_new_ones() {
+    let place = TestDir::new();
+    fs::create_dir(place.path("servers")).unwrap();
+    for (name, from) in [("servers/a.csv", 200), ("servers/b.csv", 300), ("new.csv", 150)] {
+        fs::write(place.path(name), table(from)).unwrap();
+    }
+    let columns = ["--value-column", "load", "--time", "hour"];
+    let small =
+        ["--epochs", "2", "--set", "network.hidden_sizes=[4]", "--set", "task.horizon=6", "--set", "task.window=12"];
+    let train =
+        |more: &[&str]| place.run(&[&["train", "anomaly", "--data", "servers"][..], &columns, &small, more].concat());
+    let trained = train(&["--label-column", "fault", "--out", "run"]);
+    assert_eq!(trained.code, Some(0), "{}", trained.err);
+    assert!(trained.err.contains("splits: train 96 rows, validation 24 rows, test 680 rows"), "{}", trained.err);
+    for part in ["nab-calibrated", "windowed Gaussian", "mean so far", "95 % interval of nab"] {
+        assert!(trained.out.contains(part), "{part}: {}", trained.out);
+    }
+    // The first row of each fault is an alarm; no other row is, so that the benchmark's score is the highest possible one.
+    let found = objects(&place.ok(&["detect", "run", "--json"]).out);
+    let rows: Vec<(bool, u64)> = found
+        .iter()
+        .map(|row| (row["series"].as_str().unwrap().ends_with("a.csv"), row["row"].as_u64().unwrap()))
+        .collect();
+    assert_eq!(rows, [(true, 201), (false, 301)], "{found:?}");
+    assert_eq!((&found[0]["time"], &found[0]["alarm"]), (&"201".into(), &true.into()));
+    let evaluated = &objects(&place.ok(&["evaluate", "run", "--json"]).out)[0]["models"]["gru"];
+    assert_eq!((&evaluated["nab"], &evaluated["recall"]), (&100.0.into(), &1.0.into()), "{evaluated}");
+
+    // Another file needs no training; its own probationary period sets scale and threshold.
+    let new = ["detect", "run", "--data", "new.csv", "--plot", "alarms.svg"];
+    let detected = place.ok(&new);
+    assert!(
+        detected.out.contains("1 alarm in 340 rows of 1 series") && detected.out.contains("151"),
+        "{}",
+        detected.out
+    );
+    let picture = fs::read_to_string(place.path("alarms.svg")).unwrap();
+    assert!(picture.contains("probationary period") && picture.contains("known anomalies"));
+    assert_eq!(objects(&place.ok(&["detect", "run", "--data", "new.csv", "--json", "--all"]).out).len(), 340);
+    let silent = place.ok(&["detect", "run", "--data", "new.csv", "--above", "1e9"]);
+    assert!(silent.out.contains("0 alarms in 340 rows"), "{}", silent.out);
+
+    for (arguments, code, part) in [
+        (&["detect", "run", "--plot", "a.svg"][..], 2, "--plot draws one series; choose one of"),
+        (&["detect", "run", "--only", "c.csv"], 2, "--only c.csv: no such series"),
+        (&["predict", "run", "text"], 2, "`seqzoo detect` with an anomaly detector"),
+    ] {
+        let refused = place.run(arguments);
+        assert!(refused.code == Some(code) && refused.err.contains(part), "{}", refused.err);
+    }
+    fs::write(place.path("servers/b.csv"), table(300).replacen(",0\n", "x,0\n", 1)).unwrap();
+    let refused = train(&[]);
+    assert!(refused.code == Some(4) && refused.err.contains("b.csv, line 2: `"), "{}", refused.err);
+    fs::write(place.path("servers/b.csv"), "hour,load\n1,2\n2,3\n").unwrap();
+    fs::remove_file(place.path("servers/a.csv")).unwrap();
+    let refused = train(&[]);
+    assert!(refused.code == Some(4) && refused.err.contains("too few"), "{}", refused.err);
+}

@@ -22,6 +22,8 @@ pub enum CleaningStep {
     Nfc,
     /// Removes leading and trailing whitespace.
     Trim,
+    /// Replaces uppercase letters by lowercase ones.
+    Lowercase,
 }
 
 /// A sequence of cleaning steps.
@@ -82,6 +84,7 @@ impl CleaningStep {
             }),
             CleaningStep::Nfc => (!is_nfc(text)).then(|| text.nfc().collect()),
             CleaningStep::Trim => Some(text.trim()).filter(|trimmed| trimmed.len() < text.len()).map(str::to_owned),
+            CleaningStep::Lowercase => Some(text.to_lowercase()).filter(|lower| lower != text),
         }
     }
 }
@@ -108,6 +111,7 @@ mod tests {
         ] {
             assert_eq!(all().apply(text), cleaned);
         }
+        assert_eq!(Cleaning::none().with(CleaningStep::Lowercase).apply("An ÄRA, 3"), "an ära, 3");
         assert_eq!(Cleaning::none().apply("\u{feff} e\u{301}<br />"), "\u{feff} e\u{301}<br />");
         assert_eq!(Cleaning::default().apply_to_token("\u{feff}"), "\u{feff}", "a token is never empty");
     }

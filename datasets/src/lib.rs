@@ -48,6 +48,7 @@ pub mod spans;
 pub mod split_rule;
 pub mod splits;
 mod splitting;
+mod subwords;
 pub mod table;
 pub mod tagging;
 pub mod text;

@@ -288,7 +288,26 @@ impl<'a> Loader<'a> {
     }
 
     fn recognized(&self, path: &Path, inputs: &[Input]) -> Result<&'static Format, DataError> {
-        self.format.map_or_else(|| Format::recognize(path, inputs, self.spec.default_format), Ok)
+        if let Some(format) = self.format {
+            return Ok(format);
+        }
+        let found = Format::recognize(path, inputs, self.spec.default_format)?;
+        match inputs.first() {
+            Some(input) if found.name == "csv" && self.is_without_names(input)? => Format::named("pairs"),
+            _ => Ok(found),
+        }
+    }
+
+    /// Whether a table is one of pairs without column names, which only the first line tells.
+    fn is_without_names(&self, input: &Input) -> Result<bool, DataError> {
+        let roles = || self.spec.roles.iter().map(|role| role.name);
+        let are_default = self.settings.columns.names().iter().all(|name| roles().any(|role| role == *name));
+        if self.spec.default_format != Some("pairs") || !are_default {
+            return Ok(false);
+        }
+        let first = input.lines()?.next().transpose()?.map_or_else(String::new, |line| line.text);
+        let names = || first.split('\t').map(|name| name.trim().trim_matches('"'));
+        Ok(names().count() > 1 && !names().any(|name| roles().any(|role| role == name)))
     }
 
     /// The files, without those outside of the folders of classes.

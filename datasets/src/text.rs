@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::cleaning::Cleaning;
+use crate::subwords;
 
 /// Token id of padding.
 pub const PADDING: u32 = 0;
@@ -49,7 +50,14 @@ pub enum Tokenization {
     PositionalCharacters,
     /// Whitespace-separated tokens, with `<eos>` at the end of each line: for text that is already tokenized.
     Tokens,
+    /// Pieces of words (subwords), learned from the training split by byte-pair encoding (Sennrich et al. 2016): `max_vocabulary` pieces, of which
+    /// rare words are composed, so that few tokens are unknown. Letters keep their case, punctuation marks and line ends are pieces of their
+    /// own, and `▁` marks the start of a word.
+    Subwords,
 }
+
+/// Marks the start of a word among subwords.
+const START: char = '▁';
 
 /// The token of a line end.
 pub const END_OF_LINE: &str = "<eos>";
@@ -62,10 +70,11 @@ impl Tokenization {
             Tokenization::Characters => "characters",
             Tokenization::PositionalCharacters => "positional-characters",
             Tokenization::Tokens => "tokens",
+            Tokenization::Subwords => "subwords",
         }
     }
 
-    /// The tokens of a text.
+    /// The tokens of a text; for subwords, the words before they are divided, see [`Vocabulary::divide`].
     pub fn tokens(self, text: &str) -> Box<dyn Iterator<Item = String> + '_> {
         match self {
             Tokenization::Words => Box::new(tokenize_words(text)),
@@ -77,6 +86,18 @@ impl Tokenization {
                 let end = line.ends_with('\n').then_some(END_OF_LINE);
                 line.split_whitespace().chain(end).map(str::to_owned)
             })),
+            Tokenization::Subwords => Box::new(text.split_inclusive('\n').flat_map(|line| {
+                let end = line.ends_with('\n').then(|| "\n".to_owned());
+                line.split_whitespace().flat_map(marked_words).chain(end)
+            })),
+        }
+    }
+
+    /// The vocabulary of tokens, see [`Vocabulary::build`]; for subwords, the pieces that are learned from the words.
+    pub fn vocabulary(self, tokens: impl Iterator<Item = String>, min_count: usize, max_size: usize) -> Vocabulary {
+        match self {
+            Tokenization::Subwords => Vocabulary::from(subwords::learn(tokens, min_count, max_size)),
+            _ => Vocabulary::build(tokens, min_count, max_size),
         }
     }
 
@@ -88,6 +109,8 @@ impl Tokenization {
             (Tokenization::PositionalCharacters, _) => {
                 token.split_once(':').map_or(token, |(_, character)| character).to_owned()
             }
+            (Tokenization::Subwords, None | Some("\n")) => token.strip_prefix(START).unwrap_or(token).to_owned(),
+            (Tokenization::Subwords, Some(_)) => token.replace(START, " "),
             (Tokenization::Tokens, _) if token == END_OF_LINE => "\n".to_owned(),
             (Tokenization::Tokens, None | Some(END_OF_LINE)) | (Tokenization::Words, None) => token.to_owned(),
             (Tokenization::Words, _) if mark(token) => token.to_owned(),
@@ -96,7 +119,26 @@ impl Tokenization {
     }
 }
 
-/// A vocabulary: id 0 is padding, 1 unknown, then the tokens by descending frequency, ties in alphabetical order.
+/// The runs of letters, digits and apostrophes and the other characters of a text without whitespace; the first one is marked as the start
+/// of a word.
+fn marked_words(text: &str) -> impl Iterator<Item = String> {
+    let is_word = |c: char| c.is_alphanumeric() || c == '\'';
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let first = rest.chars().next()?;
+        let end = match is_word(first) {
+            true => rest.find(|c: char| !is_word(c)).unwrap_or(rest.len()),
+            false => first.len_utf8(),
+        };
+        let is_start = rest.len() == text.len();
+        let (word, after) = rest.split_at(end);
+        rest = after;
+        Some(if is_start { format!("{START}{word}") } else { word.to_owned() })
+    })
+}
+
+/// A vocabulary: id 0 is padding, 1 unknown, then the tokens by descending frequency, ties in alphabetical order; subwords are in the order in
+/// which they are learned.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(from = "Vec<String>", into = "Vec<String>")]
 pub struct Vocabulary {
@@ -137,7 +179,24 @@ impl Vocabulary {
 
     /// The token ids of a text.
     pub fn encode(&self, level: Tokenization, text: &str) -> Vec<u32> {
-        level.tokens(text).map(|token| self.id(&token)).collect()
+        match level {
+            Tokenization::Subwords => self.divide(level, text).iter().map(|piece| self.id(piece)).collect(),
+            _ => level.tokens(text).map(|token| self.id(&token)).collect(),
+        }
+    }
+
+    /// The tokens of a text that are encoded: those of [`Tokenization::tokens`], divided into known pieces and unknown characters if they are
+    /// subwords.
+    pub fn divide(&self, level: Tokenization, text: &str) -> Vec<String> {
+        match level {
+            Tokenization::Subwords => {
+                let rank = |piece: &str| self.ids.get(piece).copied();
+                let pieces =
+                    |word: String| subwords::pieces(&word, rank).into_iter().map(str::to_owned).collect::<Vec<_>>();
+                level.tokens(text).flat_map(pieces).collect()
+            }
+            _ => level.tokens(text).collect(),
+        }
     }
 }
 
@@ -261,6 +320,7 @@ mod tests {
             (Tokenization::PositionalCharacters, "To: be,\nor not"),
             (Tokenization::Words, "to be, or not to be. that"),
             (Tokenization::Tokens, "to <unk> N 's\n\nor not\n"),
+            (Tokenization::Subwords, "To be, or\n\nnot (to): be.\n"),
         ] {
             let tokens: Vec<String> = level.tokens(text).collect();
             let mut before = None;
@@ -285,6 +345,22 @@ mod tests {
         assert!(json.as_object_mut().unwrap().remove("cleaning").is_some());
         let older: Encoder = serde_json::from_value(json).unwrap();
         assert_eq!(older, Encoder { cleaning: Cleaning::none(), ..encoder });
+    }
+
+    #[test]
+    fn subwords_compose_rare_words() {
+        let level = Tokenization::Subwords;
+        let words: Vec<String> = level.tokens("It's low,low\nLOW!").collect();
+        assert_eq!(words, ["▁It's", "▁low", ",", "low", "\n", "▁LOW", "!"]);
+        let text = "low lower lowest slow ".repeat(9);
+        let vocabulary = level.vocabulary(level.tokens(&text), 1, 14);
+        assert_eq!(vocabulary.divide(level, "lowest slower x"), ["▁lowe", "st", "▁s", "low", "e", "r", "▁", "x"]);
+        let ids = vocabulary.encode(level, "lowest slower x");
+        assert_eq!((ids.len(), ids[7], vocabulary.token(ids[0])), (8, UNKNOWN, Some("▁lowe")));
+        let mut before = None;
+        let pieces = vocabulary.divide(level, "slower lowest");
+        let text: String = pieces.iter().map(|piece| level.detokenize(before.replace(piece.as_str()), piece)).collect();
+        assert_eq!(text, "slower lowest");
     }
 
     #[test]

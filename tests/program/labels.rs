@@ -263,3 +263,37 @@ fn unknown_tokens_and_truncated_texts_of_a_file_are_reported_once() {
     assert_eq!(predicted.err.matches("note: ").count(), 1, "{}", predicted.err);
     assert!(predicted.err.contains(note), "{}", predicted.err);
 }
+
+#[test]
+fn subwords_serve_classifiers_language_models_and_translation() {
+    let place = TestDir::new();
+    let words = ["playing", "played", "player", "walking", "walked", "walker"];
+    let row = |row: usize| format!("the {} {}\t{}\n", words[row % 6], words[row % 5], ["one", "two"][row % 2]);
+    fs::write(place.path("pairs.tsv"), (0..120).map(row).collect::<String>()).unwrap();
+    let table: String = (0..120).map(row).collect();
+    fs::write(place.path("texts.tsv"), "text\tlabel\n".to_owned() + &table).unwrap();
+    fs::write(place.path("text.txt"), table.replace('\t', " is ")).unwrap();
+    let subwords = ["--set", "task.level=subwords", "--set", "task.max_vocabulary=40", "--epochs", "2"];
+    let train = |arguments: &[&str]| place.ok(&[&["train"], arguments, &subwords, &SMALL[2..]].concat());
+
+    train(&["classify", "--data", "texts.tsv", "--out", "labels"]);
+    // Words that were not in the training data are composed of known pieces.
+    fs::write(place.path("new.txt"), "the walkplayer\n").unwrap();
+    let predicted = place.ok(&["predict", "labels", "--file", "new.txt"]);
+    assert!(!predicted.err.contains("vocabulary"), "{}", predicted.err);
+    fs::write(place.path("new.txt"), "the Ωmega\n").unwrap();
+    let predicted = place.ok(&["predict", "labels", "--file", "new.txt"]);
+    assert!(predicted.err.contains("are not in the model's vocabulary"), "{}", predicted.err);
+
+    train(&["language-model", "--text", "text.txt", "--out", "text"]);
+    let generated = place.ok(&["generate", "text", "--prompt", "the play", "--seed", "1"]).out;
+    assert!(generated.starts_with("the play") && !generated.contains('▁'), "{generated}");
+
+    train(&["translate", "--data", "pairs.tsv", "--out", "pairs"]);
+    let predicted = json(&place.ok(&["predict", "pairs", "the walked player", "--json"]).out);
+    assert!(!predicted.to_string().contains('▁'), "{predicted}");
+
+    fs::write(place.path("marked.txt"), "Use\tthe <e1>key</e1> for the <e2>door</e2>\n".repeat(40)).unwrap();
+    let refused = place.run(&[&["train", "relations", "--data", "marked.txt"][..], &subwords[..2]].concat());
+    assert!(refused.err.contains("one of words, characters, tokens, for this task"), "{}", refused.err);
+}

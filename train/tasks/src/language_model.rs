@@ -46,7 +46,7 @@ pub static TASK: Task = Task {
 
 fn check(spec: &ModelSpec) -> Result<(), InvalidValue> {
     let settings: Settings = spec.settings();
-    crate::spec::expect_no_positions(settings.level)?;
+    crate::spec::expect_level(settings.level, crate::spec::LEVELS)?;
     settings.check()?;
     let stack = spec.check_recurrent(Some(settings.embedding_size))?;
     let shape = LanguageModelShape {
@@ -153,7 +153,7 @@ impl crate::Codec for Codec {
 impl Codec {
     /// Tokens of a text.
     pub fn tokens(&self, text: &str) -> Vec<String> {
-        self.level.tokens(&self.cleaning.apply(text)).collect()
+        self.vocabulary.divide(self.level, &self.cleaning.apply(text))
     }
 
     /// Token ids of a text.

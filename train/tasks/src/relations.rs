@@ -47,7 +47,9 @@ pub static TASK: Task = Task {
 
 fn check(spec: &ModelSpec) -> Result<(), InvalidValue> {
     let settings: Settings = spec.settings();
-    crate::spec::expect_no_positions(settings.level)?;
+    // Entities are whole tokens.
+    let usable = [Tokenization::Words, Tokenization::Characters, Tokenization::Tokens];
+    crate::spec::expect_level(settings.level, &usable)?;
     spec.check_recurrent(Some(settings.embedding_size)).map(drop)
 }
 

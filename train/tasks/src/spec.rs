@@ -27,18 +27,21 @@ pub const MAX_HIDDEN: usize = 4_096;
 /// Maximum number of parameters of a recurrent stack: 16 GB with gradients and Adam's moment estimates.
 const MAX_PARAMETERS: u128 = 1_000_000_000;
 
-/// Checks the unit of tokenization of a task whose tokens have no fixed positions.
+/// Checks that a task can use a unit of tokenization.
 ///
 /// # Errors
-/// If tokens include their position.
-pub(crate) fn expect_no_positions(level: Tokenization) -> Result<(), InvalidValue> {
-    match level {
-        Tokenization::PositionalCharacters => {
-            Err(InvalidValue::new("task.level", level.name(), "words, characters or tokens, for this task"))
-        }
-        _ => Ok(()),
+/// If it is not among those that the task can use.
+pub(crate) fn expect_level(level: Tokenization, usable: &[Tokenization]) -> Result<(), InvalidValue> {
+    if usable.contains(&level) {
+        return Ok(());
     }
+    let names: Vec<&str> = usable.iter().map(|level| level.name()).collect();
+    Err(InvalidValue::new("task.level", level.name(), format!("one of {}, for this task", names.join(", "))))
 }
+
+/// Units of tokenization without positions.
+pub(crate) const LEVELS: &[Tokenization] =
+    &[Tokenization::Words, Tokenization::Characters, Tokenization::Tokens, Tokenization::Subwords];
 
 /// Layers of the network.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

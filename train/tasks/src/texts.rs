@@ -155,7 +155,7 @@ impl<T: Target> TextTraining<T> {
         let Settings { level, min_count, max_vocabulary, max_tokens, keep, .. } = spec.settings();
         let cleaning = data.cleaning.clone();
         let tokens = |example: &Example<T::Value>| level.tokens(&cleaning.apply(&example.text)).collect::<Vec<_>>();
-        let vocabulary = Vocabulary::build(data.train.iter().flat_map(tokens), min_count, max_vocabulary);
+        let vocabulary = level.vocabulary(data.train.iter().flat_map(tokens), min_count, max_vocabulary);
         let encoder = Encoder { cleaning: cleaning.clone(), level, vocabulary, max_tokens, keep };
         let codec = Codec { encoder, target };
         codec.check(spec)?;

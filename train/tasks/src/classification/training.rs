@@ -4,7 +4,7 @@ use burn::tensor::Device;
 use seqzoo_datasets::batch;
 use seqzoo_datasets::classification::{Classification, Example};
 use seqzoo_datasets::scores::Scores;
-use seqzoo_datasets::text::{Encoder, Vocabulary};
+use seqzoo_datasets::text::Encoder;
 use seqzoo_models::InvalidShape;
 use seqzoo_models::networks::Classifier;
 
@@ -40,7 +40,7 @@ impl ClassificationTraining {
         let cleaning = data.cleaning.clone();
         let tokens = |example: &Example| level.tokens(&cleaning.apply(&example.text)).collect::<Vec<_>>();
         let words = data.train.iter().flat_map(tokens);
-        let vocabulary = Vocabulary::build(words, min_count, max_vocabulary);
+        let vocabulary = level.vocabulary(words, min_count, max_vocabulary);
         let encoder = Encoder { cleaning: cleaning.clone(), level, vocabulary, max_tokens, keep };
         let encode = |examples: &[Example]| -> Vec<Encoded> {
             let encoded = |example: &Example| Encoded { tokens: encoder.encode(&example.text), label: example.label };

@@ -4,7 +4,6 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use seqzoo_datasets::corpus::Corpus;
 use seqzoo_datasets::scores::Scores;
-use seqzoo_datasets::text::Vocabulary;
 use seqzoo_models::InvalidShape;
 use seqzoo_models::layers::LayerState;
 use seqzoo_models::networks::LanguageModel;
@@ -34,7 +33,7 @@ impl LanguageModelTraining {
         let Settings { level, min_count, max_vocabulary, k1, k2, .. } = spec.settings();
         let cleaning = corpus.cleaning.clone();
         let train = cleaning.apply(&corpus.train);
-        let vocabulary = Vocabulary::build(level.tokens(&train), min_count, max_vocabulary);
+        let vocabulary = level.vocabulary(level.tokens(&train), min_count, max_vocabulary);
         let codec = Codec { cleaning, level, vocabulary };
         let train = Rows::new(&codec.encode(&corpus.train), spec.batch.rows);
         let validation = EvaluationRows::new(&codec.encode(&corpus.validation));

@@ -3,7 +3,6 @@
 use burn::tensor::Device;
 use seqzoo_datasets::batch;
 use seqzoo_datasets::scores::{Metric, Scores};
-use seqzoo_datasets::text::Vocabulary;
 use seqzoo_datasets::transduction::{Pair, Transduction, exact_match};
 use seqzoo_models::InvalidShape;
 use seqzoo_models::layers::AttentionScore;
@@ -33,7 +32,7 @@ impl Seq2SeqTraining {
         let tokens = |side: &str| level.tokens(&cleaning.apply(side)).collect::<Vec<_>>();
         let vocabulary = |side: fn(&Pair) -> &str| {
             let tokens = data.train.iter().flat_map(|pair| tokens(side(pair)));
-            Vocabulary::build(tokens, min_count, max_vocabulary)
+            level.vocabulary(tokens, min_count, max_vocabulary)
         };
         let longest = data.train.iter().map(|pair| tokens(&pair.target).len()).max().unwrap_or(0);
         let codec = Codec {

@@ -88,7 +88,7 @@ fn entries() -> Vec<Entry> {
     entries
 }
 
-/// Explains a field, given as `section.field` or `field`.
+/// Explains a field, given as `section.field` or `field`, or lists the fields of a section.
 ///
 /// # Errors
 /// If there is no such field.
@@ -96,6 +96,12 @@ pub fn explain(name: &str) -> Result<String, Failure> {
     let entries = entries();
     let matches = |entry: &&Entry| entry.name() == name || entry.field.name == name;
     let found: Vec<&Entry> = entries.iter().filter(matches).collect();
+    let of_section: Vec<&Entry> = entries.iter().filter(|entry| entry.section == name).collect();
+    if found.is_empty() && !of_section.is_empty() {
+        let width = of_section.iter().map(|entry| entry.name().len()).max().unwrap_or(0);
+        let line = |entry: &&Entry| format!("{:width$}  {}\n", entry.name(), entry.field.meaning);
+        return Ok(of_section.iter().map(line).collect());
+    }
     if found.is_empty() {
         let mut known: Vec<String> = entries.iter().map(Entry::name).collect();
         known.extend(entries.iter().map(|entry| entry.field.name.clone()));

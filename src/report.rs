@@ -170,6 +170,11 @@ impl<'a> Report<'a> {
         self.models.iter().filter_map(|model| Some((model.name, model.evaluation.calibration.as_ref()?))).collect()
     }
 
+    /// Whether predictions are labels of examples or of their tokens, with metrics of each label.
+    pub fn has_confusion(&self) -> bool {
+        self.models.iter().all(|model| model.evaluation.confusion.is_some())
+    }
+
     /// Whether predictions are labels, so that wrong ones can be listed.
     pub fn has_labels(&self) -> bool {
         self.models.iter().all(|model| model.evaluation.calibration.is_some())

@@ -137,6 +137,13 @@ impl DataSpec {
                 Some(_) => {}
             }
         }
+        let single: Vec<(&Role, &str)> = self.single(columns).collect();
+        for (index, (role, name)) in single.iter().enumerate() {
+            if let Some((other, _)) = single[..index].iter().find(|(_, earlier)| earlier == name) {
+                let expected = format!("another column than that of {}, which is the same", other.name);
+                return Err(DataError::setting(format!("data.columns.{}", role.name), *name, expected));
+            }
+        }
         Ok(())
     }
 

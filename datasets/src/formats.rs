@@ -4,6 +4,7 @@
 //! options that it accepts; [`Format::read`] rejects any other option. [`reading`](crate::reading) handles containers, encodings and line
 //! ends, and [`DataSettings`](crate::settings::DataSettings) selects the columns.
 
+use std::cell::RefCell;
 use std::path::Path;
 
 use serde::de::DeserializeOwned;
@@ -94,9 +95,28 @@ pub(crate) struct Request<'a> {
     options: Table,
     /// Names of the columns in use; a format may omit all others.
     pub columns: &'a [&'a str],
+    /// Errors of rows that are left out; `None` if such an error ends reading.
+    bad_rows: Option<&'a RefCell<Vec<DataError>>>,
 }
 
 impl Request<'_> {
+    /// Whether rows may be left out, since each is to be predicted by itself.
+    pub(crate) fn is_lenient(&self) -> bool {
+        self.bad_rows.is_some()
+    }
+
+    /// Leaves a row out.
+    ///
+    /// # Errors
+    /// The error of the row, unless rows may be left out.
+    pub(crate) fn leave_out(&self, error: DataError) -> Result<(), DataError> {
+        match self.bad_rows {
+            Some(errors) => errors.borrow_mut().push(error),
+            None => return Err(error),
+        }
+        Ok(())
+    }
+
     /// The options, as a type with a field per option.
     pub(crate) fn options<T: DeserializeOwned>(&self) -> Result<T, DataError> {
         let invalid = |error: toml::de::Error| {
@@ -129,14 +149,28 @@ impl Format {
         ALL.into_iter().find(|format| format.suffixes.contains(&suffix))
     }
 
-    /// Reads one column of a file: the one with a role, or its default for this format.
+    /// The format that a line, the first one of a file that is not blank, can only be in.
+    pub fn of_first_line(line: &str) -> Option<&'static Self> {
+        ALL.into_iter().find(|format| (format.is_first_line)(line.trim()))
+    }
+
+    /// Reads one column of a file, to predict from each of its values: the one with a role, or its default for this format. Also returns the
+    /// errors of rows that cannot be read.
     ///
     /// # Errors
     /// As [`Format::read`]; if there is no such column.
-    pub fn read_column(&self, path: &Path, role: &'static str, name: Option<&str>) -> Result<Column, DataError> {
+    pub fn read_column(
+        &self,
+        path: &Path,
+        options: &Table,
+        role: &'static str,
+        name: Option<&str>,
+    ) -> Result<(Records, Column, Vec<DataError>), DataError> {
         let name = name.unwrap_or(self.default_column(role));
-        let records = self.read(&Input::file(path), &Table::new(), &[name])?;
-        Ok(records.column(role, name)?.clone())
+        let bad_rows = RefCell::default();
+        let records = self.request(&[Input::file(path)], options, &[name], Some(&bad_rows))?;
+        let column = records.column(role, name)?.clone();
+        Ok((records, column, bad_rows.into_inner()))
     }
 
     /// The format of the files at a location: by the end of the first name, else `default`, else by folders or the first line.
@@ -212,6 +246,16 @@ impl Format {
         options: &Table,
         columns: &[&str],
     ) -> Result<Records, DataError> {
+        self.request(inputs, options, columns, None)
+    }
+
+    fn request(
+        &self,
+        inputs: &[Input],
+        options: &Table,
+        columns: &[&str],
+        bad_rows: Option<&RefCell<Vec<DataError>>>,
+    ) -> Result<Records, DataError> {
         self.check(options)?;
         let mut options = options.clone();
         let encoding = options.remove("encoding");
@@ -225,7 +269,7 @@ impl Format {
         };
         let latin = latin_1.then(|| inputs.iter().cloned().map(Input::latin_1).collect::<Vec<_>>());
         let inputs = latin.as_deref().unwrap_or(inputs);
-        let read = (self.read)(&Request { input: &inputs[0], inputs, options, columns });
+        let read = (self.read)(&Request { input: &inputs[0], inputs, options, columns, bad_rows });
         read.map_err(|error| match error {
             DataError::Line { path, line, detail } if detail == NOT_UTF_8 => {
                 let detail =

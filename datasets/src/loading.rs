@@ -148,6 +148,7 @@ impl DataSettings {
         let (format, rule) = self.check_files(spec)?;
         let loader = Loader::new(self, format, data_dir, spec, published);
         let settings = self.with_default_columns(loader.format()?, spec);
+        spec.check(&settings.columns)?;
         let loader = Loader::new(&settings, format, data_dir, spec, published);
         let [train, validation, test] = if !self.files.is_empty() {
             splitting::split(&loader.undivided(&loader.read("files", &self.files)?), &rule)?

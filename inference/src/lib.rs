@@ -63,7 +63,8 @@ impl Model {
         let number = |loss: f64| if loss.abs() < 1e9 { format!("{loss:.4}") } else { format!("{loss:.3e}") };
         (loss > untrained.limit()).then(|| {
             format!(
-                "validation loss {} is far above {}, that of the untrained model: overfitting, or a learning rate that is too large",
+                "validation loss {} is far above {}, that of the untrained model on training batches: overfitting, a learning rate that is \
+                 too large, or a validation split of other data",
                 number(loss),
                 number(untrained.loss)
             )

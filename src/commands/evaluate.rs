@@ -57,9 +57,14 @@ impl Evaluate {
         let data = self.data.load_for_run(&run)?;
         let split = split.map_or_else(|| reported_split(recipe, &*data), Ok)?;
         let report = evaluate_with(&run, split, recipe.reported_metric(), &*data, &device, &self.threshold)?;
-        for (flag, is_given) in [("--errors", self.errors.is_some()), ("--plot", self.plot.is_some())] {
-            if is_given && !report.has_labels() {
-                let message = format!("{flag}: task {} does not predict one label per example", recipe.task()?.name());
+        let flags = [
+            ("--errors", self.errors.is_some(), report.has_labels()),
+            ("--plot", self.plot.is_some(), report.has_labels()),
+            ("--labels", self.labels, report.has_confusion()),
+        ];
+        for (flag, is_given, applies) in flags {
+            if is_given && !applies {
+                let message = format!("{flag}: task {} does not predict one label of several", recipe.task()?.name());
                 return Err(Failure::new(USAGE, message));
             }
         }
@@ -68,6 +73,7 @@ impl Evaluate {
             let failed = |error: String| Failure::new(STORAGE, format!("{}: {error}", path.display()));
             let picture = plot::draw(&report.calibrations(), &title).map_err(failed)?;
             std::fs::write(path, picture).map_err(|error| failed(error.to_string()))?;
+            say(format_args!("wrote {}", path.display()));
         }
         if self.json {
             let mut json = report.json();

@@ -9,17 +9,19 @@ use clap::{Args, ValueEnum};
 use seqzoo_datasets::conllu::Sentence;
 use seqzoo_datasets::reading::STANDARD_INPUT;
 use seqzoo_datasets::tagging;
+use seqzoo_datasets::text::Counts;
 use seqzoo_inference::{Model, Output, PredictError, TextOptions};
 use serde_json::{Map, Value};
 
 use crate::arguments::{FixedThresholdArgs, ModelArgs, unescaped};
 use crate::failure::{Failure, USAGE};
+use crate::say::say;
 
 /// Predict with a run's best checkpoint: one prediction per text.
 ///
-/// Predictions are printed in order: those of a file in batches, those of standard input as its lines arrive. A line without
-/// tokens, such as a blank one, has an empty prediction. An unreadable line prints an error in its place, and the exit
-/// code is 4.
+/// Predictions are printed in order: those of a file in batches, those of standard input as its lines arrive. A blank
+/// line has an empty prediction, any other text without tokens a dash. An unreadable line or row prints an error in its
+/// place, and the exit code is 4.
 ///
 /// Examples: `seqzoo predict last "the keys to the cabinet"`, `seqzoo predict last --json - < lines.txt`,
 /// `seqzoo predict last --file sentences.conllu --format conll`
@@ -31,9 +33,9 @@ pub struct Predict {
     /// \\ backslash.
     #[arg(required_unless_present = "file", conflicts_with = "file", allow_hyphen_values = true)]
     text: Option<String>,
-    /// File with one text per line, optionally gzipped, or - for standard input. Of a table (.csv, .tsv, .jsonl), the column that
-    /// the model was trained on is read. Taggers also accept CoNLL columns (.conll, .bio, …) and CoNLL-U, detected by its
-    /// columns or by the suffix .conllu.
+    /// File with one text per line, optionally gzipped, or - for standard input. Of a table (.csv, .tsv, .jsonl, .arff), the column that
+    /// the model was trained on is read; labels of fastText are skipped. Taggers also accept CoNLL columns (.conll, .bio, …) and CoNLL-U,
+    /// detected by its columns or by the suffix .conllu.
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
     /// Format of the file or standard input [default: detected]
@@ -96,7 +98,9 @@ impl Predict {
         }
         match (&self.file, self.text.as_deref()) {
             (None, Some(text)) if text != STANDARD_INPUT => {
-                self.print(&self.prediction(&model, text, &unescaped(text))?)
+                let (prediction, counts) = self.prediction(&model, text, &unescaped(text))?;
+                counts.note().iter().for_each(|note| say(format_args!("note: {note}")));
+                self.print(&prediction)
             }
             (path, _) => self.bulk(&model, path.as_deref().unwrap_or(Path::new(STANDARD_INPUT))),
         }
@@ -106,16 +110,17 @@ impl Predict {
         if self.json { Format::Json } else { self.format }
     }
 
-    /// The printed prediction of a text, which is shown as it was given.
-    fn prediction(&self, model: &Model, given: &str, text: &str) -> Result<String, PredictError> {
+    /// The printed prediction of a text, which is shown as it was given, and what was read of it.
+    fn prediction(&self, model: &Model, given: &str, text: &str) -> Result<(String, Counts), PredictError> {
         if self.format() == Format::Conll {
             let tokens = [tagging::tokenize(text)];
             let labels = model.tagger()?.predict_tags(&tokens)?.remove(0);
-            return Ok(Sentence::from_text(text, &tokens[0]).with_tags(&labels));
+            return Ok((Sentence::from_text(text, &tokens[0]).with_tags(&labels), Counts::default()));
         }
         let options = TextOptions { beams: self.beam.into() };
         let output = model.predictor().predict(&[text], options)?.remove(0);
-        Ok(self.output(given, output))
+        let counts = output.counts;
+        Ok((self.output(given, output), counts))
     }
 
     /// An output as one line, with the text unless the output shows it.

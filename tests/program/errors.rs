@@ -29,7 +29,7 @@ fn unknown_names_are_rejected_with_the_nearest_match() {
 fn invalid_values_are_rejected_by_field() {
     let place = TestDir::new();
     for (set, part) in [
-        ("training.epochs=many", "invalid type"),
+        ("training.epochs=many", "expected a whole number, not string \"many\""),
         ("training.epochs=0", "from 1 to"),
         ("training.learning_rate=-1", "a number above 0"),
         ("training.learning_rate=nan", "a number above 0"),

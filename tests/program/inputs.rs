@@ -41,7 +41,7 @@ fn blank_and_unreadable_lines_keep_their_position_among_the_predictions() {
     let alone = ["the keys", "my dog"].map(|text| place.ok(&["predict", "run", text]).out.trim_end().to_owned());
     let table = place.with_input(&["predict", "run", "-"], input);
     let error = "standard input, line 5: not UTF-8; convert the file first";
-    assert_eq!(lines(&table), [&alone[0], "", "", "", &format!("error: {error}"), &alone[1]]);
+    assert_eq!(lines(&table), [&alone[0], "", "", "-   ;; - ", &format!("error: {error}"), &alone[1]]);
     assert_eq!((table.code, table.err.trim_end()), (Some(4), &*format!("error: {error}")));
 
     fs::write(place.path("texts.txt"), input).unwrap();
@@ -387,4 +387,63 @@ fn recipe_files_may_have_any_encoding_and_line_ending() {
     let refused = place.run(&["describe", "own.toml"]);
     assert_eq!(refused.code, Some(3));
     assert!(refused.err.contains("recipe: own.toml, line 1: not UTF-8"), "{}", refused.err);
+}
+
+#[test]
+fn bad_rows_of_tables_print_an_error_in_their_place() {
+    let place = TestDir::new();
+    let row = |row: usize| format!("word {}{row},{}\n", ["fine", "dull"][row % 2], ["good", "bad"][row % 2]);
+    fs::write(place.path("texts.csv"), "text,label\n".to_owned() + &(0..40).map(row).collect::<String>()).unwrap();
+    place.ok(&[
+        "train",
+        "classify",
+        "--data",
+        "texts.csv",
+        "--epochs",
+        "1",
+        "--set",
+        "network.hidden_sizes=[4]",
+        "--out",
+        "run",
+    ]);
+    let predicted = |name: &str, text: &str| {
+        fs::write(place.path(name), text).unwrap();
+        let ran = place.run(&["predict", "run", "--file", name]);
+        let shown = ran.out.lines().map(|line| match line.strip_prefix("error: ") {
+            Some(error) => error.split(": ").next().unwrap().to_owned(),
+            None => line.split_once("  word ").map_or(line, |(_, text)| text).to_owned(),
+        });
+        (shown.collect::<Vec<_>>(), ran.code)
+    };
+    for (name, text, lines, code) in [
+        (
+            "new.csv",
+            "text,label\nword a,x\nword b,x,y\n\nword c,\n",
+            &["a", "new.csv, line 3", "new.csv, line 4", "c"][..],
+            4,
+        ),
+        (
+            "new.jsonl",
+            "{\"text\": \"word a\"}\n{\"title\": \"b\"}\n{\"text\": null}\n{text}\n{\"text\": \"word c\"}\n",
+            &["a", "new.jsonl, line 2", "new.jsonl, line 3", "new.jsonl, line 4", "c"],
+            4,
+        ),
+        (
+            "new.arff",
+            "@relation r\n@attribute text string\n@attribute label {x}\n@data\n'word a',x\n'word b',y\n'word c',x\n",
+            &["a", "new.arff, line 6", "c"],
+            4,
+        ),
+        // Labels are skipped where a file begins with one.
+        ("new.txt", "__label__x word a\nword b\n", &["a", "b"], 0),
+        ("plain.txt", "word a\nword __label__x b\n", &["a", "__label__x b"], 0),
+    ] {
+        let (found, found_code) = predicted(name, text);
+        assert_eq!(
+            (&found[..], found_code),
+            (&lines.iter().map(|line| (*line).to_owned()).collect::<Vec<_>>()[..], Some(code))
+        );
+    }
+    let single = place.ok(&["predict", "run", "word never"]);
+    assert!(single.err.contains("1 of 2 tokens (50.0 %) are not in the model's vocabulary"), "{}", single.err);
 }

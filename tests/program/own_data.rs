@@ -369,3 +369,34 @@ fn own_data_are_inspected_checked_and_described_in_a_recipe() {
     assert!(!place.path("runs").exists(), "nothing is trained");
     place.ok(&["train", "mine.toml", "--epochs", "1", "--out", "run"]);
 }
+
+#[test]
+fn mistaken_columns_sections_and_folders_of_runs_are_named() {
+    let place = TestDir::new();
+    let row = |row: usize| format!("word {row},{}\n", ["good", "bad"][row % 2]);
+    fs::write(place.path("texts.csv"), "text,label\n".to_owned() + &(0..40).map(row).collect::<String>()).unwrap();
+    fs::write(place.path("tags.csv"), "text,labels\n".to_owned() + &(0..40).map(row).collect::<String>()).unwrap();
+    let same = place.run(&["train", "classify", "--data", "texts.csv", "--label-column", "text"]);
+    assert!(
+        same.code == Some(3) && same.err.contains("another column than that of text"),
+        "{:?} {}",
+        same.code,
+        same.err
+    );
+    let inspected = place.ok(&["data", "inspect", "tags.csv"]).out;
+    assert!(inspected.contains("as multi-label"), "{inspected}");
+    let explained = place.ok(&["describe", "--explain", "init"]).out;
+    assert!(explained.contains("init.vectors") && explained.contains("init.learning_rates"), "{explained}");
+    let small = ["--epochs", "1", "--set", "network.hidden_sizes=[4]"];
+    place.ok(&[&["train", "classify", "--data", "texts.csv", "--folds", "2", "--out", "folds"][..], &small].concat());
+    let folder = place.run(&["evaluate", "folds"]);
+    assert!(folder.err.contains("contains runs: name one, such as folds/fold-1"), "{}", folder.err);
+    fs::write(
+        place.path("stars.csv"),
+        "text,target\n".to_owned() + &(0..40).map(|row| format!("a {row},{row}\n")).collect::<String>(),
+    )
+    .unwrap();
+    place.ok(&[&["train", "regression", "--data", "stars.csv", "--out", "stars"][..], &small].concat());
+    let refused = place.run(&["evaluate", "stars", "--labels"]);
+    assert!(refused.err.contains("--labels: task regression"), "{}", refused.err);
+}

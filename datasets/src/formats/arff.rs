@@ -78,8 +78,13 @@ fn read(request: &Request) -> Result<Records, DataError> {
         }
         let invalid = |detail: String| DataError::line(path, line.number, detail);
         if !is_header {
-            rows.push(row(text, &attributes).map_err(invalid)?);
-            lines.push(line.number);
+            match row(text, &attributes) {
+                Ok(values) => {
+                    rows.push(values);
+                    lines.push(line.number);
+                }
+                Err(detail) => request.leave_out(invalid(detail))?,
+            }
             continue;
         }
         let (keyword, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));

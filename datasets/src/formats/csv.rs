@@ -1,7 +1,5 @@
 //! Separated values (CSV, TSV), usually with a header; comma, semicolon, tab and vertical bar are detected as separators.
 
-use std::path::Path;
-
 use csv::StringRecord;
 use serde::Deserialize;
 
@@ -53,7 +51,7 @@ fn read(request: &Request) -> Result<Records, DataError> {
     let text = request.input.text()?;
     let text = text.trim_end_matches([' ', '\r', '\n']);
     let separator = separator.unwrap_or_else(|| frequent_separator(text));
-    let mut rows = rows(path, text, separator, quotes)?;
+    let mut rows = rows(request, text, separator, quotes)?;
     if let Some(last) = rows.last().filter(|_| quotes)
         && ends_in_quotes(&text[last.start..], separator)
     {
@@ -69,13 +67,15 @@ fn read(request: &Request) -> Result<Records, DataError> {
     }
     let header = if names.is_empty() { Some(rows.remove(0)) } else { None };
     let names = header.as_ref().map_or(names, |header| header.fields.iter().map(str::to_owned).collect());
-    if let Some(row) = rows.iter().find(|row| row.fields.len() != names.len()) {
+    let is_complete = |row: &Row| row.fields.len() == names.len();
+    for row in rows.iter().filter(|row| !is_complete(row)) {
         let wanted = names.len();
         let expected = if header.is_some() { "but the header has" } else { "but data.options.names has" };
         let found = format!("{} fields, {expected} {wanted}", row.fields.len());
         let detail = format!("{found}; quote fields that contain the separator or a line break");
-        return Err(DataError::line(path, row.line, detail));
+        request.leave_out(DataError::line(path, row.line, detail))?;
     }
+    rows.retain(is_complete);
     let columns = names.into_iter().enumerate().map(|(index, name)| {
         let fields = rows.iter().map(|row| &row.fields[index]);
         (name, Column::text(fields))
@@ -97,7 +97,8 @@ struct Row {
 }
 
 /// All rows of a text, including the header.
-fn rows(path: &Path, text: &str, separator: u8, quotes: bool) -> Result<Vec<Row>, DataError> {
+fn rows(request: &Request, text: &str, separator: u8, quotes: bool) -> Result<Vec<Row>, DataError> {
+    let path = request.input.name();
     let mut reader = csv::ReaderBuilder::new()
         .has_headers(false)
         .flexible(true)
@@ -118,7 +119,7 @@ fn rows(path: &Path, text: &str, separator: u8, quotes: bool) -> Result<Vec<Row>
         let empty = if text[..end].ends_with('\r') { ends.strip_prefix('\n').unwrap_or(ends) } else { ends };
         if !empty.is_empty() && !rows.is_empty() {
             let detail = "empty line between rows; fill in its values or delete it";
-            return Err(DataError::line(path, line - 1, detail));
+            request.leave_out(DataError::line(path, line - 1, detail))?;
         }
         rows.push(Row { line, start, fields });
     }

@@ -58,12 +58,13 @@ fn read(request: &Request) -> Result<Records, DataError> {
             labels.push(label.to_owned());
             rest = text.trim_start();
         }
-        if labels.is_empty() || labels.iter().any(String::is_empty) {
-            let detail = format!("expected a label before the text, as in `{prefix}positive What a story!`");
-            return Err(DataError::line(name, line.number, detail));
+        if labels.iter().any(String::is_empty) {
+            let detail = format!("expected a label after `{prefix}`, as in `{prefix}positive What a story!`");
+            request.leave_out(DataError::line(name, line.number, detail))?;
+            continue;
         }
         texts.push(rest.to_owned());
-        first.push(labels[0].clone());
+        first.push(labels.first().cloned().unwrap_or_default());
         all.push(labels);
         lines.push(line.number);
     }
@@ -100,6 +101,8 @@ mod tests {
         assert_eq!(labels, ["a", "b", "a"]);
         assert_eq!(records.lists("labels", "labels").unwrap(), [vec!["a", "b"], vec!["b"], vec!["a"]]);
         assert_eq!(records.place(1).unwrap().1, 3);
+        let records = parse("__label__a x\nno label\n", "").unwrap();
+        assert_eq!(records.lists("labels", "labels").unwrap(), [vec!["a"], vec![]], "a text may have no label");
         assert_eq!(&*parse("#x y", "prefix = \"#\"").unwrap().texts("label", "label").unwrap()[0], "x");
     }
 
@@ -107,8 +110,7 @@ mod tests {
     fn errors_name_file_line_and_what_was_expected() {
         for (text, options, part) in [
             (" \n", "", "a.txt: empty; expected lines such as `__label__positive"),
-            ("__label__a x\nno label\n", "", "a.txt, line 2: expected a label before the text"),
-            ("__label__ x\n", "", "a.txt, line 1: expected a label"),
+            ("__label__ x\n", "", "a.txt, line 1: expected a label after `__label__`"),
             ("a", "prefix = \"\"", "data.options.prefix"),
         ] {
             let error = parse(text, options).unwrap_err();

@@ -73,7 +73,13 @@ fn read(request: &Request) -> Result<Records, DataError> {
     let (mut columns, mut lines) = (Vec::<Cells>::new(), Vec::new());
     let mut known = HashMap::new();
     for line in request.input.lines()? {
-        let line = line?;
+        let line = match line {
+            Ok(line) => line,
+            Err(error) => {
+                request.leave_out(error)?;
+                continue;
+            }
+        };
         if is_blank(&line.text) {
             continue;
         }
@@ -81,17 +87,15 @@ fn read(request: &Request) -> Result<Records, DataError> {
         if lines.is_empty() && line.text.trim_start().starts_with('[') {
             return Err(invalid("a JSON array; expected one object per line, as `jq -c '.[]'` writes it".to_owned()));
         }
-        let Object(entries) = serde_json::from_str(line.text.trim()).map_err(|error| {
-            let found = error.to_string();
-            // The error counts lines within this one.
-            let (what, column) = found.rsplit_once(" at line 1 column ").unwrap_or((&found, ""));
-            let place = if column.is_empty() { String::new() } else { format!(" (column {column})") };
-            invalid(format!("not a JSON object: {what}{place}; expected one object per line"))
-        })?;
+        let cells = match cells(&line.text) {
+            Ok(cells) => cells,
+            Err(detail) => {
+                request.leave_out(invalid(detail))?;
+                continue;
+            }
+        };
         let row = lines.len();
         lines.push(line.number);
-        let mut cells = Vec::new();
-        flatten("", entries, &mut cells).map_err(invalid)?;
         for (name, cell) in cells {
             // The values of unused columns are not kept.
             let is_used = request.columns.is_empty() || request.columns.contains(&&*name);
@@ -107,12 +111,43 @@ fn read(request: &Request) -> Result<Records, DataError> {
     if lines.is_empty() {
         return Err(DataError::invalid(file, "empty; expected one JSON object per line"));
     }
+    // Rows that lack the text to predict from; if all do, another column is meant.
+    let lacks = |row: usize| {
+        let mut used = columns.iter().filter(|cells| request.columns.contains(&cells.name.as_str()));
+        used.find(|cells| cells.cells.get(row).is_none_or(Option::is_none)).map(|cells| cells.name.clone())
+    };
+    let mut kept = Vec::new();
+    for (row, &line) in lines.iter().enumerate() {
+        match lacks(row).filter(|_| request.is_lenient()) {
+            Some(name) => {
+                request.leave_out(DataError::line(file, line, format!("no key {name:?}, or its value is null")))?
+            }
+            None => kept.push(row),
+        }
+    }
     let columns = columns.into_iter().map(|cells| cells.into_column(lines.len()));
-    Ok(Records::of_file(file, columns, lines.iter().copied()))
+    Ok(Records::of_file(file, columns, lines.iter().copied()).select(&kept))
+}
+
+/// A key of an object with its value, if that is not null.
+type Named = (String, Option<Cell>);
+
+/// The cells of a line.
+fn cells(line: &str) -> Result<Vec<Named>, String> {
+    let Object(entries) = serde_json::from_str(line.trim()).map_err(|error| {
+        let found = error.to_string();
+        // The error counts lines within this one.
+        let (what, column) = found.rsplit_once(" at line 1 column ").unwrap_or((&found, ""));
+        let place = if column.is_empty() { String::new() } else { format!(" (column {column})") };
+        format!("not a JSON object: {what}{place}; expected one object per line")
+    })?;
+    let mut cells = Vec::new();
+    flatten("", entries, &mut cells)?;
+    Ok(cells)
 }
 
 /// Appends the cells of an object's keys; null is a missing value.
-fn flatten(outer: &str, entries: Vec<(String, Value)>, cells: &mut Vec<(String, Option<Cell>)>) -> Result<(), String> {
+fn flatten(outer: &str, entries: Vec<(String, Value)>, cells: &mut Vec<Named>) -> Result<(), String> {
     for (key, value) in entries {
         let name = format!("{outer}{key}");
         let cell = match value {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use comfy_table::{CellAlignment, Table};
 use seqzoo_datasets::classification::Split;
+use seqzoo_datasets::formats::Format;
 use seqzoo_datasets::reading::{Lines, STANDARD_INPUT};
 use seqzoo_inference::Examples;
 use seqzoo_run::recipe::Recipe;
@@ -19,7 +20,7 @@ use crate::report::table_style;
 use crate::say::quoted;
 
 /// Recipes for own data, in the order in which they are tried.
-const RECIPES: [&str; 4] = ["classify", "tag", "translate", "language-model"];
+const RECIPES: [&str; 6] = ["classify", "multi-label", "regression", "tag", "translate", "language-model"];
 
 /// Number of labels to list.
 const LABELS: usize = 20;
@@ -39,7 +40,7 @@ pub struct Inspect {
     /// Files or folders of the test split.
     #[arg(long, value_name = "FILE", num_args = 1..)]
     test_data: Vec<PathBuf>,
-    /// Recipe that would be trained [default: the first of classify, tag, translate and language-model that can read the files]
+    /// Recipe that would be trained [default: the first of classify, multi-label, regression, tag, translate and language-model that can read the files]
     #[arg(long, value_name = "RECIPE")]
     recipe: Option<String>,
     #[command(flatten)]
@@ -99,12 +100,22 @@ impl Inspect {
             return Ok((name, recipe, examples));
         }
         let mut errors = Vec::new();
-        for name in RECIPES {
+        // A file that is marked as a table is not running text.
+        let is_table = |path: &PathBuf| {
+            let format = Format::of_name(&path.to_string_lossy());
+            format.is_some_and(|format| format.name != "text")
+        };
+        let is_text = !self.files.iter().any(is_table);
+        for name in RECIPES.into_iter().filter(|name| is_text || *name != "language-model") {
             match load(name) {
                 Ok((recipe, examples)) => return Ok((name, recipe, examples)),
                 Err(error) => errors.push(format!("as {name}: {error}")),
             }
         }
+        errors.dedup_by(|later, earlier| {
+            let same = |text: &str| text.split_once(": ").map(|(_, error)| error.to_owned());
+            same(later) == same(earlier)
+        });
         let message =
             format!("no recipe for own data reads these files; choose one with --recipe\n{}", errors.join("\n"));
         Err(self.with_encoding(Failure::new(DATA, message)))

@@ -42,12 +42,40 @@ impl Totals {
     }
 }
 
+/// The values of a column to predict from.
+struct Rows {
+    file: String,
+    column: Column,
+    /// Line of each value.
+    lines: Vec<usize>,
+    /// Errors of rows that cannot be read, in order.
+    bad: Vec<DataError>,
+}
+
+/// The format of a file with more than the texts to predict from: by the end of its name, else by its first line.
+fn format_of(path: &Path, role: &str) -> Option<&'static DataFormat> {
+    if path == Path::new(STANDARD_INPUT) {
+        return None;
+    }
+    let of_role: &[&str] = match role {
+        "tokens" => &["csv", "jsonl", "conll"],
+        "series" => &["series", "ts"],
+        _ => &["csv", "jsonl", "arff", "fasttext", "semeval"],
+    };
+    let name = path.file_name()?.to_string_lossy();
+    let first_line = || {
+        let mut lines = Lines::open(path).ok()?.take(DETECTION_LINES).filter_map(Result::ok);
+        DataFormat::of_first_line(&lines.find(|line| !line.text.trim().is_empty())?.text)
+    };
+    DataFormat::of_name(&name).or_else(first_line).filter(|format| of_role.contains(&format.name))
+}
+
 impl Predict {
     /// Predicts every line or sentence of a file.
     pub(super) fn bulk(&self, model: &Model, path: &Path) -> Result<(), Failure> {
         let mut totals = Totals::default();
-        if let Some(column) = self.column_of(model, path)? {
-            self.rows(model, column, &mut totals)?;
+        if let Some(table) = self.table(model, path)? {
+            self.rows(model, table, &mut totals)?;
             return totals.into_result();
         }
         let mut lines = Lines::open(path).map_err(|error| match error {
@@ -85,7 +113,7 @@ impl Predict {
         while lines.peek().is_some() {
             let batch: Vec<Result<Line, DataError>> = lines.by_ref().take(size).collect();
             let texts: Vec<&str> = batch.iter().flatten().map(|line| line.text.as_str()).collect();
-            let mut predictions = self.predictions(model, &texts, &mut totals.read)?.into_iter();
+            let mut predictions = self.predictions(model, &texts, true, &mut totals.read)?.into_iter();
             for line in &batch {
                 match line {
                     Err(error) => self.print(&self.failed(error, totals))?,
@@ -107,6 +135,7 @@ impl Predict {
         &self,
         model: &Model,
         texts: &[&str],
+        is_shown: bool,
         read: &mut Counts,
     ) -> Result<Vec<Result<String, PredictError>>, PredictError> {
         // Blank texts have no tokens; without them, all others can be predicted together.
@@ -120,7 +149,9 @@ impl Predict {
                 Ok(outputs) => {
                     outputs.iter().for_each(|output| read.add(output.counts));
                     let mut outputs = outputs.into_iter();
-                    let mut next = |text: &str| Ok(self.output(text, outputs.next().expect("one per text")));
+                    let mut next = |text: &str| {
+                        Ok(self.output(if is_shown { text } else { "" }, outputs.next().expect("one per text")))
+                    };
                     return Ok(texts
                         .iter()
                         .map(|text| if is_blank(text) { empty(text) } else { next(text) })
@@ -130,69 +161,78 @@ impl Predict {
                 Err(error) => return Err(error),
             }
         }
-        let one = |text: &&str| match self.prediction(model, text, text) {
+        let one = |text: &&str| match self.prediction(model, if is_shown { text } else { "" }, text) {
             Err(PredictError::Empty { .. }) => Ok(empty(text)),
             Err(error) if error.is_of_one_text() => Ok(Err(error)),
-            prediction => prediction.map(Ok),
+            Err(error) => Err(error),
+            Ok((prediction, counts)) => {
+                read.add(counts);
+                Ok(Ok(prediction))
+            }
         };
         texts.iter().map(one).collect()
     }
 
-    /// The column of a table, JSON Lines or CoNLL file that a model predicts from; `None` if the file has one text per line.
-    fn column_of(&self, model: &Model, path: &Path) -> Result<Option<Column>, Failure> {
-        let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
-        let named = name.filter(|_| self.input_format.is_none()).and_then(|name| DataFormat::of_name(&name));
+    /// The rows of a file that is not plain text; `None` if it has one text per line.
+    fn table(&self, model: &Model, path: &Path) -> Result<Option<Rows>, Failure> {
+        let data = &model.recipe.data;
         // The task predicts from the first role.
         let role = model.recipe.task()?.data.roles[0].name;
-        let of_role: &[&str] = match role {
-            "tokens" => &["conll"],
-            "series" => &["series", "ts"],
-            _ => &[],
-        };
-        let is_table = |format: &&DataFormat| ["csv", "jsonl"].contains(&format.name) && role != "series";
-        let Some(format) = named.filter(|format| is_table(format) || of_role.contains(&format.name)) else {
+        let Some(format) = self.input_format.is_none().then(|| format_of(path, role)).flatten() else {
             return Ok(None);
         };
-        let name = self.column.as_deref().or(model.recipe.data.columns.get(role));
-        let read = format.read_column(path, role, name);
+        let name = self.column.as_deref().or(data.columns.get(role));
+        // Options of another format do not apply.
+        let is_same =
+            data.format.as_deref().is_none_or(|own| own == format.name) && format.check(&data.options).is_ok();
+        let options = if is_same { data.options.clone() } else { toml::Table::new() };
+        let read = format.read_column(path, &options, role, name);
         let hint = "; --column names another one, and --input-format text reads one text per line";
-        read.map(Some).map_err(|error| match error {
+        let (records, column, mut bad) = read.map_err(|error| match error {
             DataError::Column { .. } => Failure::new(DATA, format!("{error}{hint}")),
             other => other.into(),
-        })
+        })?;
+        bad.sort_by_key(|error| if let DataError::Line { line, .. } = error { *line } else { 0 });
+        let lines = (0..records.len()).map(|row| records.place(row).map_or(row, |(_, line)| line)).collect();
+        Ok(Some(Rows { file: path.display().to_string(), column, lines, bad }))
     }
 
-    /// Predicts every row of a column.
-    fn rows(&self, model: &Model, column: Column, totals: &mut Totals) -> Result<(), Failure> {
-        match column {
-            Column::Text(texts) => {
-                let texts: Vec<&str> = texts.iter().map(|text| &**text).collect();
-                for batch in texts.chunks(BATCH_SIZE) {
-                    let lines =
-                        self.predictions(model, batch, &mut totals.read)?.into_iter().collect::<Result<Vec<_>, _>>()?;
-                    lines.iter().try_for_each(|line| self.print(line))?;
-                }
-                Ok(())
+    /// Predicts every row; an unreadable one prints an error in its place.
+    fn rows(&self, model: &Model, rows: Rows, totals: &mut Totals) -> Result<(), Failure> {
+        let Rows { file, column, lines, bad } = rows;
+        let mut bad = bad.into_iter().peekable();
+        let mut print = |line: usize, result: Result<String, PredictError>, totals: &mut Totals| {
+            let is_before = |error: &DataError| matches!(error, DataError::Line { line: bad, .. } if *bad < line);
+            while let Some(error) = bad.next_if(is_before) {
+                self.print(&self.failed(&error, totals))?;
             }
+            match result {
+                Ok(text) => self.print(&text),
+                Err(error) => self.print(&self.failed(&format!("{file}, line {line}: {error}"), totals)),
+            }
+        };
+        // A series is not repeated in the output.
+        let is_shown = matches!(column, Column::Text(_));
+        let texts: Vec<String> = match column {
+            Column::Text(texts) => texts.iter().map(|text| (**text).to_owned()).collect(),
+            Column::Series(series) => series.iter().map(|series| series.to_string()).collect(),
             Column::Lists(lists) => {
-                for batch in lists.chunks(BATCH_SIZE) {
-                    let outputs = model.tagger()?.outputs(batch)?;
-                    outputs.iter().for_each(|output| totals.read.add(output.counts));
-                    outputs.into_iter().try_for_each(|output| self.print(&self.output("", output)))?;
+                for (batch, lines) in lists.chunks(BATCH_SIZE).zip(lines.chunks(BATCH_SIZE)) {
+                    for (&line, output) in lines.iter().zip(model.tagger()?.outputs(batch)?) {
+                        totals.read.add(output.counts);
+                        print(line, Ok(self.output("", output)), totals)?;
+                    }
                 }
-                Ok(())
+                Vec::new()
             }
-            Column::Series(series) => {
-                let texts: Vec<String> = series.iter().map(|series| series.to_string()).collect();
-                for batch in texts.chunks(BATCH_SIZE) {
-                    let texts: Vec<&str> = batch.iter().map(String::as_str).collect();
-                    let outputs = model.predictor().predict(&texts, TextOptions::default())?;
-                    outputs.into_iter().try_for_each(|output| self.print(&self.output("", output)))?;
-                }
-                Ok(())
-            }
-            Column::Numbers(_) => Err(Failure::new(DATA, "the column has numbers, not texts")),
+            Column::Numbers(_) => return Err(Failure::new(DATA, "the column has numbers, not texts")),
+        };
+        for (batch, lines) in texts.chunks(BATCH_SIZE).zip(lines.chunks(BATCH_SIZE)) {
+            let batch: Vec<&str> = batch.iter().map(String::as_str).collect();
+            let predictions = self.predictions(model, &batch, is_shown, &mut totals.read)?;
+            lines.iter().zip(predictions).try_for_each(|(&line, found)| print(line, found, totals))?;
         }
+        bad.try_for_each(|error| self.print(&self.failed(&error, totals)))
     }
 
     /// Tags the words of CoNLL-U sentences; all other columns and comments are kept.
@@ -234,6 +274,7 @@ impl Predict {
     /// The printed prediction of a line without tokens.
     fn empty(&self, model: &Model, text: &str) -> String {
         match self.format() {
+            Format::Table if !text.trim().is_empty() => format!("-  {text}\n"),
             Format::Table | Format::Conll => "\n".to_owned(),
             Format::Json => self.output(text, model.predictor().empty_output()),
         }

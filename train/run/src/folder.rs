@@ -267,6 +267,12 @@ fn with_models(run: &Path, settings: Settings, trained: &[ModelFolder]) -> Setti
     Settings { recipe, ..settings }
 }
 
+/// The first run in a folder, such as one of the folds of a cross-validation.
+fn first_inside(folder: &Path) -> Option<PathBuf> {
+    let entries = fs::read_dir(folder).ok()?.filter_map(|entry| Some(entry.ok()?.path()));
+    entries.filter(|path| path.join(ENVIRONMENT).is_file()).min()
+}
+
 /// Recovers a missing `env.json` from the latest readable checkpoint of a model.
 fn recovered(run: &Path) -> Result<Environment, FolderError> {
     let lacks = |lacks: String| FolderError::Incomplete { path: run.to_owned(), lacks };
@@ -276,7 +282,10 @@ fn recovered(run: &Path) -> Result<Environment, FolderError> {
             true => format!(
                 "has no {ENVIRONMENT} and no checkpoint: it ended before training began; delete it and train again"
             ),
-            false => format!("is not a run: it has neither {ENVIRONMENT} nor a folder MODEL/{CHECKPOINTS}"),
+            false => match first_inside(run) {
+                Some(inside) => format!("is not a run, but contains runs: name one, such as {}", inside.display()),
+                None => format!("is not a run: it has neither {ENVIRONMENT} nor a folder MODEL/{CHECKPOINTS}"),
+            },
         }));
     }
     let about =

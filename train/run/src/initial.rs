@@ -73,11 +73,12 @@ impl Initial {
         let mut initial = Self { weights: parameters::read(&*training.network(device)), notes: Vec::new() };
         init.check_names(initial.weights.keys().map(String::as_str))?;
         let vocabularies = task.vocabularies(&training.files())?;
-        if let Some(path) = &init.vectors {
-            initial.add_vectors(path, &vocabularies)?;
-        }
         if let Some(name) = &init.from {
             initial.add_run(name, init.model.as_deref(), spec, &vocabularies, store)?;
+        }
+        // Where a token has a vector and an embedding in the other run, the vector is used.
+        if let Some(path) = &init.vectors {
+            initial.add_vectors(path, &vocabularies)?;
         }
         Ok(initial)
     }
@@ -92,7 +93,7 @@ impl Initial {
         let found = vectors::read(path, &words.collect::<HashSet<_>>()).map_err(InitialError::Vectors)?;
         let WordVectors { size, vectors, count, skipped } = found;
         self.notes.extend(skipped);
-        let mut fits = false;
+        let (mut fits, mut total) = (false, 0);
         for (name, vocabulary) in vocabularies {
             let Some(table) = self.weights.get_mut(*name).filter(|table| table.shape[1] == size) else { continue };
             fits = true;
@@ -103,6 +104,7 @@ impl Initial {
                     covered += 1;
                 }
             }
+            total += covered;
             let (all, percent) =
                 (vocabulary.size() - 2, 100.0 * covered as f64 / (vocabulary.size() - 2).max(1) as f64);
             let file = path.display();
@@ -111,6 +113,11 @@ impl Initial {
             ));
         }
         match fits {
+            true if total == 0 => Err(mismatch(format!(
+                "none of its {count} words is in the vocabulary; use vectors of the same language and spelling, such as lowercase words for \
+                 task.level = \"words\""
+            ))
+            .into()),
             true => Ok(()),
             false => Err(mismatch(format!(
                 "its vectors have {size} values, unlike the embedding; set task.embedding_size to {size}"

@@ -79,6 +79,7 @@ pub(crate) fn plain(message: &str) -> String {
 
 fn plain_types(message: &str) -> String {
     let Some((start, expected)) = message.split_once(", expected ") else { return message.to_owned() };
+    let start = start.replacen("unknown variant ", "unknown value ", 1);
     let plain = match expected.trim_end() {
         "usize" | "u64" | "u32" | "i64" => "a whole number",
         "f64" | "f32" => "a number",
@@ -88,7 +89,10 @@ fn plain_types(message: &str) -> String {
         other if other.starts_with("struct ") => "a table",
         other => other,
     };
-    format!("{start}, expected {plain}")
+    match start.split_once("invalid type: ") {
+        Some((before, found)) => format!("{before}expected {plain}, not {found}"),
+        None => format!("{start}, expected {plain}"),
+    }
 }
 
 #[cfg(test)]
@@ -134,15 +138,11 @@ mod tests {
     #[test]
     fn errors_name_the_line_in_every_section() {
         for (old, new, expected) in [
-            ("[network]", "pooling = \"maxx\"\n[network]", ", line 7: unknown variant `maxx`"),
-            (
-                "[network]",
-                "embedding_size = \"a\"\n[network]",
-                ", line 7: invalid type: string \"a\", expected a whole number",
-            ),
+            ("[network]", "pooling = \"maxx\"\n[network]", ", line 7: unknown value `maxx`"),
+            ("[network]", "embedding_size = \"a\"\n[network]", ", line 7: expected a whole number, not string \"a\""),
             ("[network]", "pooled = 1\n[network]", ", line 7: unknown field `pooled`"),
-            ("= 8", "= \"8\"", ", line 11: invalid type: string \"8\", expected a whole number"),
-            ("= [4]", "= 4", ", line 8: invalid type: integer `4`, expected a list"),
+            ("= 8", "= \"8\"", ", line 11: expected a whole number, not string \"8\""),
+            ("= [4]", "= 4", ", line 8: expected a list, not integer `4`"),
             ("\"classification\"", "\"clasification\"", "did you mean `classification`?"),
         ] {
             let error = error(&WHOLE.replacen(old, new, 1));

@@ -21,7 +21,7 @@ pub use backend::BackendArgs;
 pub use data::{DataArgs, data_dir, recent_rows};
 pub use model::{ModelArgs, runs};
 pub use overrides::Overrides;
-pub use threshold::{FixedThresholdArgs, ThresholdArgs};
+pub use threshold::{Chosen, FixedThresholdArgs, ThresholdArgs};
 
 use crate::failure::{DATA, Failure, USAGE};
 use crate::say::say;

@@ -14,7 +14,7 @@ use seqzoo_run::record::Diagnosis;
 use seqzoo_tasks::Command;
 use serde_json::{Map, Value, json};
 
-use crate::arguments::escaped;
+use crate::arguments::{Chosen, escaped};
 use crate::failure::Failure;
 use crate::say::{flag, number, quoted};
 
@@ -40,7 +40,7 @@ struct Evaluated<'a> {
     diagnosis: Option<Diagnosis>,
     warning: Option<String>,
     /// A label and the probability from which it is predicted, if that is given.
-    threshold: Option<(String, f64)>,
+    threshold: Option<Chosen>,
     evaluation: Evaluation,
 }
 
@@ -104,14 +104,13 @@ impl<'a> Report<'a> {
         &mut self,
         name: &'a str,
         model: &Model,
-        threshold: Option<(&str, f64)>,
+        threshold: Option<Chosen>,
         examples: &dyn Examples,
     ) -> Result<(), PredictError> {
         let evaluation = model.evaluate(examples, self.split)?;
         let recipe = model.recipe.clone();
         let (progress, diagnosis) = (model.progress.clone(), model.diagnosis.clone());
         let (step, warning) = (model.step, model.warning());
-        let threshold = threshold.map(|(label, least)| (label.to_owned(), least));
         self.models.push(Evaluated { name, recipe, step, progress, diagnosis, warning, threshold, evaluation });
         if self.next.is_none() && model.diagnosis.is_none() {
             self.next = self.suggestion(name, model, examples);
@@ -152,6 +151,26 @@ impl<'a> Report<'a> {
         Some(command + &model_flag)
     }
 
+    /// What a threshold does, and how it was chosen.
+    fn threshold(&self, Chosen { label, least, is_tuned }: &Chosen, evaluation: &Evaluation) -> String {
+        let scores = evaluation.confusion.as_ref().and_then(|confusion| {
+            let index = confusion.labels.iter().position(|known| known == label)?;
+            Some(confusion.label_scores(index))
+        });
+        let scores = scores.map_or_else(String::new, |found| {
+            let [precision, recall, f1] = [found.precision, found.recall, found.f1].map(number);
+            format!(", with precision {precision}, recall {recall} and F1 {f1}")
+        });
+        let caveat = match (is_tuned, self.split) {
+            (true, Split::Validation) => {
+                "; this threshold has the highest F1 on these same examples, so that of new ones will be lower"
+            }
+            (true, _) => "; this threshold has the highest F1 on the validation split",
+            (false, _) => "",
+        };
+        format!("`{label}` is predicted from probability {} on{scores}{caveat}", number(*least))
+    }
+
     /// The first model's main metric.
     pub fn value(&self) -> f64 {
         self.models[0].evaluation.all.get(self.main).unwrap_or(f64::NAN)
@@ -189,8 +208,12 @@ impl<'a> Report<'a> {
             object["recovered"] = json!(model.recovered());
             object["training"] = model.training();
             object["warning"] = json!(model.warning);
-            object["threshold"] =
-                json!(model.threshold.as_ref().map(|(label, least)| json!({"label": label, "probability": least})));
+            object["threshold"] = json!(
+                model
+                    .threshold
+                    .as_ref()
+                    .map(|Chosen { label, least, .. }| json!({"label": label, "probability": least}))
+            );
             (model.name.to_owned(), object)
         });
         let baselines = self.baselines.iter().map(|(name, found)| ((*name).to_owned(), evaluation(found)));
@@ -233,8 +256,8 @@ impl<'a> Report<'a> {
             if let Some(recovered) = model.recovered() {
                 writeln!(out, "{name} recovered: {recovered}; see {name}/events.jsonl")?;
             }
-            if let Some((label, least)) = &model.threshold {
-                writeln!(out, "{name}: `{label}` is predicted from probability {} on", number(*least))?;
+            if let Some(threshold) = &model.threshold {
+                writeln!(out, "{name}: {}", self.threshold(threshold, &model.evaluation))?;
             }
             let budget = if settings.recipe.model.is_empty() { None } else { model.budget() };
             for line in [budget, model.ended(&self.resume), model.warning.clone().filter(|_| model.diagnosis.is_none())]

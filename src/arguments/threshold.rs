@@ -29,6 +29,15 @@ impl FromStr for Threshold {
     }
 }
 
+/// A threshold that was set.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Chosen {
+    pub label: String,
+    pub least: f64,
+    /// Whether it is the one with the highest F1 on the validation split.
+    pub is_tuned: bool,
+}
+
 /// Decision threshold of an evaluation.
 #[derive(Debug, Default, Args)]
 pub struct ThresholdArgs {
@@ -39,10 +48,10 @@ pub struct ThresholdArgs {
 }
 
 impl ThresholdArgs {
-    /// Sets a model's threshold, if one is given; returns the label and the threshold.
-    pub fn set(&self, model: &mut Model, data: &dyn Examples) -> Result<Option<(&str, f64)>, Failure> {
-        let Some(Threshold { label, least }) = &self.threshold else { return Ok(None) };
-        let least = match least {
+    /// Sets a model's threshold, if one is given, and returns it.
+    pub fn set(&self, model: &mut Model, data: &dyn Examples) -> Result<Option<Chosen>, Failure> {
+        let Some(Threshold { label, least: given }) = &self.threshold else { return Ok(None) };
+        let least = match given {
             Some(least) => *least,
             None => {
                 check_split(data, Split::Validation, &model.recipe)?;
@@ -50,7 +59,7 @@ impl ThresholdArgs {
             }
         };
         model.set_threshold(label, least)?;
-        Ok(Some((label, least)))
+        Ok(Some(Chosen { label: label.clone(), least, is_tuned: given.is_none() }))
     }
 }
 

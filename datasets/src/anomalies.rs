@@ -3,8 +3,9 @@
 mod benchmark;
 mod detection;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Range;
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::DataError;
@@ -59,6 +60,9 @@ pub const RECALL: Metric = Metric::higher("recall", "");
 
 /// Alarms per 1,000 rows, at the threshold of the probationary period.
 pub const ALARM_RATE: Metric = Metric::lower("alarm-rate", "per 1,000 rows");
+
+/// Minimum number of rows of a probationary period.
+const MIN_PROBATION: usize = 10;
 
 /// A series of values to monitor.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -172,7 +176,29 @@ impl Anomalies {
         for (series, labels) in data.series.iter_mut().zip(labels) {
             series.windows = windows(&labels);
         }
+        if columns.get("series").is_none() {
+            data.shorten_names();
+        }
         Ok(data)
+    }
+
+    /// Names series by their files without folders, if these names differ.
+    fn shorten_names(&mut self) {
+        let short =
+            |series: &Monitored| Path::new(&series.name).file_name().map(|name| name.to_string_lossy().into_owned());
+        let names: Option<Vec<String>> = self.series.iter().map(short).collect();
+        let Some(names) = names else { return };
+        if names.iter().collect::<HashSet<_>>().len() == names.len() {
+            self.series.iter_mut().zip(names).for_each(|(series, name)| series.name = name);
+        }
+    }
+
+    /// Removes series whose probationary period is too short to judge other rows by, and returns their names.
+    pub fn remove_short(&mut self) -> Vec<String> {
+        let (kept, removed): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.series).into_iter().partition(|series| series.probation() >= MIN_PROBATION);
+        self.series = kept;
+        removed.into_iter().map(|series| series.name).collect()
     }
 
     /// Metrics of scores on a split: the score of the [`Benchmark`] where there are known anomalies, and alarms.
@@ -363,6 +389,22 @@ mod tests {
         assert_eq!(a.windows, [3..5, 5..6], "another label is another anomaly");
         assert_eq!((b.windows.clone(), b.split(Split::Test)), (vec![1..2], 1..2));
         assert_eq!((c.train_end, c.validation_end, c.windows.len()), (0, 0, 0));
+    }
+
+    #[test]
+    fn series_with_a_short_probationary_period_are_removed() {
+        let mut data = data();
+        data.series[1] = Monitored { values: vec![1.0; 70], name: "long".to_owned(), ..Monitored::default() };
+        assert_eq!(data.remove_short(), ["a", "c"]);
+        assert_eq!(data.series.len(), 1);
+        let named = |name: &str| Monitored { name: name.to_owned(), ..Monitored::default() };
+        let names = |series: [Monitored; 2]| {
+            let mut data = Anomalies { series: series.to_vec(), ..Anomalies::default() };
+            data.shorten_names();
+            data.series.iter().map(|series| series.name.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(names([named("x/a.csv"), named("y/b.csv")]), ["a.csv", "b.csv"]);
+        assert_eq!(names([named("x/a.csv"), named("y/a.csv")]), ["x/a.csv", "y/a.csv"]);
     }
 
     #[test]

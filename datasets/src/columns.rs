@@ -37,6 +37,12 @@ impl Columns {
         self
     }
 
+    /// Removes the columns with a role.
+    pub fn without(mut self, role: &str) -> Self {
+        self.0.remove(role);
+        self
+    }
+
     /// Adds columns that share a role, in place of any previous ones.
     pub fn with_several<'a>(mut self, role: &str, names: impl IntoIterator<Item = &'a str>) -> Self {
         self.0.insert(role.to_owned(), Names::Many(names.into_iter().map(str::to_owned).collect()));

@@ -248,9 +248,22 @@ impl DataArgs {
         Ok(data)
     }
 
-    /// Loads data for a run, which may be others than those it was trained on: these flags, else the recorded paths.
-    pub fn load_any(&self, run: &Run) -> Result<Box<dyn Examples>, Failure> {
-        if self.files().is_some() { self.load(&run.environment.settings.recipe) } else { self.load_for_run(run) }
+    /// Loads data for a run, which may be others than those it was trained on: these flags, else the recorded paths. `columns` are
+    /// columns by role in place of those of the run, which an empty name removes.
+    pub fn load_any(&self, run: &Run, columns: &[(&str, &Option<String>)]) -> Result<Box<dyn Examples>, Failure> {
+        if self.files().is_none() {
+            return self.load_for_run(run);
+        }
+        let mut recipe = run.environment.settings.recipe.clone();
+        for (role, name) in columns {
+            if let Some(name) = name {
+                recipe.data.columns = match name.is_empty() {
+                    true => recipe.data.columns.without(role),
+                    false => recipe.data.columns.with(role, name),
+                };
+            }
+        }
+        self.load(&recipe)
     }
 
     /// Loads the data of a resumed run; an error if they differ from the training data.

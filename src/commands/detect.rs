@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use comfy_table::{CellAlignment, Table};
-use seqzoo_datasets::anomalies::{Anomalies, Judged, Monitored};
+use seqzoo_datasets::anomalies::{Anomalies, Judged, Monitored, Rule};
 use seqzoo_datasets::nearest::did_you_mean;
 use serde_json::json;
 
@@ -19,7 +19,8 @@ use crate::say::{number, say};
 /// Detect anomalies in series: the rows after each series' probationary period whose score is above its threshold.
 ///
 /// The probationary period, by default the first 15 % of the rows and at most 750, must be normal: it sets the scale of a series and the
-/// threshold, the highest score in it.
+/// threshold, the highest score in it. In the dead time after a row (`task.dead_time`, 150 rows) only a higher score counts, so that one fault
+/// does not raise many alarms; the others have score 0.
 ///
 /// Examples: `seqzoo detect last`, `seqzoo detect last --data new.csv --json`, `seqzoo detect last --data new.csv --plot alarms.svg`
 #[derive(Debug, Args)]
@@ -28,11 +29,26 @@ pub struct Detect {
     model: ModelArgs,
     #[command(flatten)]
     data: DataArgs,
+    /// Column of the value to monitor in --data [default: that of the run]
+    #[arg(long, value_name = "COLUMN", requires = "data")]
+    value_column: Option<String>,
+    /// Column of --data that names the series of each row; an empty name: each file is a series [default: that of the run]
+    #[arg(long, value_name = "COLUMN", requires = "data")]
+    series_column: Option<String>,
+    /// Timestamp column of --data; an empty name: rows are numbered [default: that of the run]
+    #[arg(long, value_name = "COLUMN", requires = "data")]
+    time: Option<String>,
+    /// Column of --data with known anomalies, for the plot; an empty name: there is none [default: that of the run]
+    #[arg(long, value_name = "COLUMN", requires = "data")]
+    label_column: Option<String>,
     /// Only this series, if there are several.
     #[arg(long, value_name = "NAME")]
     only: Option<String>,
+    /// Number of rows after a row in which only a higher score counts [default: that of the run]
+    #[arg(long, value_name = "ROWS")]
+    dead_time: Option<usize>,
     /// Alarms are the rows with a score above this one [default: the highest score in the probationary period, at least 3]
-    #[arg(long, value_name = "SCORE")]
+    #[arg(long, value_name = "SCORE", value_parser = score)]
     above: Option<f64>,
     /// Print every judged row with its score, not only alarms.
     #[arg(long)]
@@ -45,16 +61,28 @@ pub struct Detect {
     json: bool,
 }
 
+fn score(text: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|score| *score >= 0.0).ok_or_else(|| "expected a number of at least 0".to_owned())
+}
+
 impl Detect {
     pub fn run(&self) -> Result<(), Failure> {
         let (run, _, model) = self.model.open()?;
         let detector = model.detector()?;
-        let examples = self.data.load_any(&run)?;
+        let columns = [
+            ("value", &self.value_column),
+            ("series", &self.series_column),
+            ("time", &self.time),
+            ("label", &self.label_column),
+        ];
+        let examples = self.data.load_any(&run, &columns)?;
         let examples: &dyn std::any::Any = &*examples;
         let data: &Anomalies = examples.downcast_ref().ok_or(seqzoo_inference::PredictError::NotDetector)?;
         let series = self.selected(data)?;
         let judge = |series: &Monitored| {
-            let judged = detector.judge(series);
+            let rule = detector.rule();
+            let judged =
+                detector.judge_by(series, Rule { dead_time: self.dead_time.unwrap_or(rule.dead_time), ..rule });
             Judged { threshold: self.above.unwrap_or(judged.threshold), ..judged }
         };
         let judged: Vec<(&Monitored, Judged)> = series.into_iter().map(|series| (series, judge(series))).collect();
@@ -104,6 +132,11 @@ impl Detect {
                 let numbers = [series.values[row], judged.scores[row], judged.threshold].map(number);
                 table.add_row([series.name.clone(), (row + 1).to_string(), time].into_iter().chain(numbers));
             }
+        }
+        if judged.iter().all(|(series, _)| series.times.is_empty()) {
+            table.column_mut(2).into_iter().for_each(|column| {
+                column.set_constraint(comfy_table::ColumnConstraint::Hidden);
+            });
         }
         for index in [1, 3, 4, 5] {
             table.column_mut(index).into_iter().for_each(|column| column.set_cell_alignment(CellAlignment::Right));

@@ -61,11 +61,21 @@ fn faults_are_found_in_own_series_and_in_new_ones() {
     let picture = fs::read_to_string(place.path("alarms.svg")).unwrap();
     assert!(picture.contains("probationary period") && picture.contains("known anomalies"));
     assert_eq!(objects(&place.ok(&["detect", "run", "--data", "new.csv", "--json", "--all"]).out).len(), 340);
+    // Columns with other names, and a rule for alarms that follow each other.
+    fs::write(place.path("other.csv"), table(150).replacen("hour,load,fault", "t,x,y", 1)).unwrap();
+    let refused = place.run(&["detect", "run", "--data", "other.csv"]);
+    assert!(refused.code == Some(4) && refused.err.contains("no column `load`"), "{}", refused.err);
+    let names = ["--value-column", "x", "--time", "t", "--label-column", ""];
+    let detected = place.ok(&[&["detect", "run", "--data", "other.csv"][..], &names].concat());
+    assert!(detected.out.contains("1 alarm in 340 rows") && detected.out.contains("other.csv"), "{}", detected.out);
+    let several = place.ok(&["detect", "run", "--data", "new.csv", "--dead-time", "0"]);
+    assert!(!several.out.contains("1 alarm in"), "{}", several.out);
     let silent = place.ok(&["detect", "run", "--data", "new.csv", "--above", "1e9"]);
     assert!(silent.out.contains("0 alarms in 340 rows"), "{}", silent.out);
 
     for (arguments, code, part) in [
         (&["detect", "run", "--plot", "a.svg"][..], 2, "--plot draws one series; choose one of"),
+        (&["detect", "run", "--above", "nan"], 2, "expected a number of at least 0"),
         (&["detect", "run", "--only", "c.csv"], 2, "--only c.csv: no such series"),
         (&["predict", "run", "text"], 2, "`seqzoo detect` with an anomaly detector"),
     ] {

@@ -95,7 +95,7 @@ fn read(request: &Request) -> Result<Records, DataError> {
             }
         };
         let row = lines.len();
-        lines.push(line.number);
+        let mut problem = None;
         for (name, cell) in cells {
             // The values of unused columns are not kept.
             let is_used = request.columns.is_empty() || request.columns.contains(&&*name);
@@ -103,8 +103,15 @@ fn read(request: &Request) -> Result<Records, DataError> {
                 columns.push(Cells { name, ..Cells::default() });
                 columns.len() - 1
             });
-            if is_used {
-                columns[index].push(row, line.number, cell).map_err(invalid)?;
+            if is_used && let Err(detail) = columns[index].push(row, line.number, cell) {
+                problem = Some(detail);
+            }
+        }
+        match problem {
+            None => lines.push(line.number),
+            Some(detail) => {
+                request.leave_out(invalid(detail))?;
+                columns.iter_mut().for_each(|cells| cells.cells.truncate(row));
             }
         }
     }

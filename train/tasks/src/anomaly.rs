@@ -16,6 +16,7 @@ use seqzoo_models::networks::{BackboneShape, ForecastHead, Forecaster, Forecaste
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
+use crate::skipped::joined;
 use crate::{
     Backbone, Command, DynTrainingTask, Examples, ModelSpec, Prepared, Task, fields, forecasting, open, resolve,
     vocabularies,
@@ -40,7 +41,14 @@ pub static TASK: Task = Task {
 };
 
 fn prepare(data: &Splits, _: &Table) -> Result<Prepared, DataError> {
-    Ok(Prepared { examples: Box::new(Anomalies::from_records(data)?), note: None })
+    let has_labels = data.columns.get("label").is_some();
+    let mut data = Anomalies::from_records(data)?;
+    let short = data.remove_short();
+    let of_short = (!short.is_empty())
+        .then(|| format!("series with a probationary period of fewer than 10 rows are left out: {}", short.join(", ")));
+    let of_labels =
+        (!has_labels).then(|| "without a label column, alarms are not compared with known anomalies".to_owned());
+    Ok(Prepared { examples: Box::new(data), note: joined([of_short, of_labels]) })
 }
 
 impl Examples for Anomalies {
@@ -60,8 +68,9 @@ impl Examples for Anomalies {
         let longest = self.series.iter().map(|series| series.split(split).len()).max().unwrap_or(0);
         let name = split.name();
         Err(format!(
-            "the {name} split has at most {longest} rows of a series, too few for a horizon of {horizon}; reduce task.horizon, or use \
-             longer series or a larger data.split.fraction"
+            "the {name} split has at most {longest} rows of a series, too few for a horizon of {horizon}; reduce it with --set \
+             task.horizon={}, or use longer series or a larger data.split.fraction",
+            longest.max(1)
         ))
     }
 

@@ -1,6 +1,6 @@
 //! Scores and metrics of trained anomaly detectors.
 
-use seqzoo_datasets::anomalies::{Anomalies, Judged, Monitored};
+use seqzoo_datasets::anomalies::{Anomalies, Judged, Monitored, Rule};
 use seqzoo_datasets::classification::Split;
 use seqzoo_datasets::scores::{Evaluation, Metric};
 use seqzoo_models::parameters::Array;
@@ -11,7 +11,7 @@ use crate::{Examples, PredictError, Predictor, TrainedModel, batches, examples_a
 /// Number of forecasts per batch.
 const BATCH: usize = 512;
 
-/// A trained anomaly detector: a forecaster whose errors are scored, see [`Rule`](seqzoo_datasets::anomalies::Rule).
+/// A trained anomaly detector: a forecaster whose errors are scored, see [`Rule`].
 ///
 /// ```text
 /// e_t = sqrt(mean over k of (z_t - forecast of z_t from the rows up to t - k)²),  k = 1 … horizon
@@ -51,10 +51,20 @@ impl AnomalyDetector {
         &self.codec.column
     }
 
+    /// How errors become scores.
+    pub fn rule(&self) -> Rule {
+        self.spec.settings::<Settings>().rule()
+    }
+
     /// Scores all rows of a series.
     pub fn judge(&self, series: &Monitored) -> Judged {
+        self.judge_by(series, self.rule())
+    }
+
+    /// As [`AnomalyDetector::judge`], by another rule.
+    pub fn judge_by(&self, series: &Monitored, rule: Rule) -> Judged {
         let errors = self.errors(&series.standardized());
-        Judged::new(&series.values, errors, series.probation(), self.spec.settings::<Settings>().rule())
+        Judged::new(&series.values, errors, series.probation(), rule)
     }
 
     /// The error of the forecasts of each standardized value; 0 for the first one.
@@ -94,7 +104,7 @@ impl Predictor for AnomalyDetector {
             let rows = series.split(split);
             count += rows.len();
             squares += errors[rows].iter().map(|error| error.powi(2)).sum::<f64>();
-            Judged::new(&series.values, errors, series.probation(), self.spec.settings::<Settings>().rule())
+            Judged::new(&series.values, errors, series.probation(), self.rule())
         });
         evaluation.all.insert(Metric::LOSS, squares / f64::from(u32::try_from(count.max(1)).unwrap_or(u32::MAX)));
         Ok(evaluation)
@@ -105,7 +115,7 @@ impl Predictor for AnomalyDetector {
         examples: &dyn Examples,
         split: Split,
     ) -> Result<Vec<(&'static str, Evaluation)>, PredictError> {
-        Ok(examples_as::<Anomalies>(examples)?.baselines(split, self.spec.settings::<Settings>().rule()))
+        Ok(examples_as::<Anomalies>(examples)?.baselines(split, self.rule()))
     }
 }
 

@@ -108,7 +108,7 @@ impl Monitored {
         let count = reference.len().max(1) as f64;
         let mean = reference.iter().sum::<f64>() / count;
         let std = (reference.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / count).sqrt();
-        // A constant is measured by its own size.
+        // Changes of a constant are measured relative to its size.
         let scale = if std > 1e-9 * mean.abs() { std } else { (1e-3 * mean.abs()).max(1e-6) };
         self.values.iter().map(|value| (value - mean) / scale).collect()
     }

@@ -299,7 +299,7 @@ impl<'a> Loader<'a> {
         }
     }
 
-    /// Whether a table is one of pairs without column names, which only the first line tells.
+    /// Whether a table is one of pairs without column names, as its first line shows.
     fn is_without_names(&self, input: &Input) -> Result<bool, DataError> {
         let roles = || self.spec.roles.iter().map(|role| role.name);
         let are_default = self.settings.columns.names().iter().all(|name| roles().any(|role| role == *name));

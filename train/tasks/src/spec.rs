@@ -2,7 +2,7 @@
 
 use burn::module::Module;
 use schemars::JsonSchema;
-use seqzoo_datasets::batch::BatchLimits;
+use seqzoo_datasets::batch::{self, BatchLimits};
 use seqzoo_datasets::text::Tokenization;
 use seqzoo_models::Architecture;
 use seqzoo_models::init::reinitialize_uniform;
@@ -37,6 +37,13 @@ pub(crate) fn expect_level(level: Tokenization, usable: &[Tokenization]) -> Resu
     }
     let names: Vec<&str> = usable.iter().map(|level| level.name()).collect();
     Err(InvalidValue::new("task.level", level.name(), format!("one of {}, for this task", names.join(", "))))
+}
+
+/// The batches of an epoch over examples that all have `length` steps.
+pub(crate) fn equal_batches(spec: &ModelSpec, count: usize, length: usize, epoch: u64) -> Vec<Vec<usize>> {
+    let lengths = vec![length; count];
+    let limits = BatchLimits { tokens: usize::MAX, ..spec.batch };
+    batch::shuffled(&lengths, &lengths, limits, spec.order(epoch))
 }
 
 /// Units of tokenization without positions.

@@ -2,13 +2,13 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 use seqzoo_datasets::anomalies::{Anomalies, Monitored};
-use seqzoo_datasets::batch::{self, BatchLimits};
 use seqzoo_datasets::classification::Split;
 use seqzoo_datasets::scores::{Metric, Scores};
 use seqzoo_models::InvalidShape;
 use seqzoo_models::networks::Forecaster;
 
 use super::{Codec, Settings, origins, windows};
+use crate::spec::equal_batches;
 use crate::{BatchLoss, Codec as _, Files, ModelSpec, RecurrentState, StepKeys, TrainingTask};
 
 /// Number of windows per batch in validation.
@@ -67,9 +67,7 @@ impl TrainingTask for AnomalyTraining {
 
     fn batches(&self, epoch: u64) -> Vec<Vec<usize>> {
         let Settings { window, .. } = self.spec.settings();
-        let lengths = vec![window; self.train.len()];
-        let limits = BatchLimits { tokens: usize::MAX, ..self.spec.batch };
-        batch::shuffled(&lengths, &lengths, limits, self.spec.order(epoch))
+        equal_batches(&self.spec, self.train.len(), window, epoch)
     }
 
     fn loss(

@@ -1,7 +1,6 @@
 //! Training of forecasters.
 
 use burn::tensor::{Device, Tensor, TensorData};
-use seqzoo_datasets::batch::{self, BatchLimits};
 use seqzoo_datasets::classification::Split;
 use seqzoo_datasets::scores::{Metric, Scores};
 use seqzoo_datasets::series::{RollingOrigin, Series};
@@ -10,6 +9,7 @@ use seqzoo_models::networks::Forecaster;
 use seqzoo_models::parameters::Array;
 
 use super::{Codec, EVALUATION_BATCH, Settings};
+use crate::spec::equal_batches;
 use crate::{BatchLoss, Codec as _, Files, ModelSpec, RecurrentState, StepKeys, TrainingTask};
 
 /// Training of a forecaster.
@@ -65,14 +65,7 @@ impl TrainingTask for ForecastingTraining {
     }
 
     fn batches(&self, epoch: u64) -> Vec<Vec<usize>> {
-        let window = self.rolling_origin().window;
-        let lengths = vec![window; self.origins.len()];
-        batch::shuffled(
-            &lengths,
-            &lengths,
-            BatchLimits { tokens: usize::MAX, ..self.spec.batch },
-            self.spec.order(epoch),
-        )
+        equal_batches(&self.spec, self.origins.len(), self.rolling_origin().window, epoch)
     }
 
     fn loss(

@@ -114,7 +114,9 @@ fn hint(error: &DataError) -> String {
         DataError::NoFile => {
             ", or name them with --data FILE (a series with --csv FILE, running text with --text FILE)".to_owned()
         }
-        DataError::Setting { field, .. } if field == "data.format" => " (--set data.format=FORMAT)".to_owned(),
+        DataError::Setting { field, .. } if field == "data.format" => {
+            "; data.format of the recipe names it, as in --set data.format=csv".to_owned()
+        }
         DataError::Column { role: role @ ("source" | "tokens"), .. } => format!(" (--set data.columns.{role}=COLUMN)"),
         DataError::Column { role: "text", .. } => " (--text-column)".to_owned(),
         DataError::Column { role: "label", .. } => " (--label-column)".to_owned(),

@@ -15,10 +15,11 @@ use crate::records::Split;
 use crate::scores::{Evaluation, Group, Metric, Scores};
 use crate::split_rule::{SplitRule, probation_rows};
 use crate::splits::Splits;
+use crate::timestamps;
 use crate::uncertainty::intervals;
 pub use benchmark::Benchmark;
 use detection::Moments;
-pub use detection::{Judged, Rule};
+pub use detection::{Judged, Remark, Rule};
 
 /// Data for anomaly detection.
 pub static DATA: DataSpec = DataSpec {
@@ -59,7 +60,7 @@ pub const CALIBRATED: Metric = Metric::higher("nab-calibrated", "of 100 points")
 pub const RECALL: Metric = Metric::higher("recall", "");
 
 /// Alarms per 1,000 rows, at the threshold of the probationary period.
-pub const ALARM_RATE: Metric = Metric::lower("alarm-rate", "per 1,000 rows");
+pub const ALARM_RATE: Metric = Metric::lower("alarms-per-1000-rows", "");
 
 /// Minimum number of rows of a probationary period.
 const MIN_PROBATION: usize = 10;
@@ -93,12 +94,12 @@ impl Monitored {
         }
     }
 
-    /// Number of rows of the probationary period: the training and the validation split, else, for a series that has neither, 15 % of
-    /// its rows, at most 750.
+    /// Number of rows of the probationary period: the training and the validation split, else, for a series that has neither, that of
+    /// [`SplitRule::PROBATION`].
     pub fn probation(&self) -> usize {
-        match self.validation_end {
-            0 => probation_rows(self.values.len(), 0.15, 750),
-            end => end,
+        match (self.validation_end, SplitRule::PROBATION) {
+            (0, SplitRule::Probation { fraction, rows, .. }) => probation_rows(self.values.len(), fraction, rows),
+            (end, _) => end,
         }
     }
 
@@ -119,15 +120,17 @@ impl Monitored {
 pub struct Anomalies {
     /// Name of the column of the values.
     pub column: String,
-    /// The series, in the order of their first rows.
+    /// The series, in the order of their first rows, those with a probationary period first.
     pub series: Vec<Monitored>,
+    /// Notes for the user on rows that were left out or are out of order.
+    pub notes: Vec<String>,
 }
 
 impl Anomalies {
-    /// Converts records, using the columns `value`, `series`, `time`, `label` and `groups`.
+    /// Converts records, using the columns `value`, `series`, `time`, `label` and `groups`. Rows without a value are left out.
     ///
     /// # Errors
-    /// If a column is missing, or a value is missing or not a finite number.
+    /// If a column is missing, or a value is not a finite number.
     pub fn from_records(splits: &Splits) -> Result<Self, DataError> {
         let columns = &splits.columns;
         let column = columns.need("value")?;
@@ -135,11 +138,15 @@ impl Anomalies {
         let mut indices: HashMap<String, usize> = HashMap::new();
         // The label of each row in an anomaly, by series.
         let mut labels: Vec<Vec<Option<Arc<str>>>> = Vec::new();
+        let mut without_value = Vec::new();
         for split in Split::ALL {
             let records = splits.split(split);
             if records.is_empty() {
                 continue;
             }
+            let (present, missing) = records.by_presence("value", column)?;
+            without_value.extend(missing.into_iter().filter_map(|row| records.place(row)));
+            let records = &records.select(&present);
             let values = records.numbers("value", column, "remove the row")?;
             let times = columns.get("time").map(|name| records.texts("time", name)).transpose()?;
             let found = columns.get("label").map(|name| records.texts("label", name)).transpose()?;
@@ -179,7 +186,30 @@ impl Anomalies {
         if columns.get("series").is_none() {
             data.shorten_names();
         }
+        if let Some((file, line)) = without_value.first() {
+            let (count, file) = (without_value.len(), crate::reading::name(file).display().to_string());
+            data.notes.push(format!(
+                "rows without a value are left out, and the others are numbered without them: {count}, the first on line {line} of {file}"
+            ));
+        }
+        data.notes.extend(data.disorder());
         Ok(data)
+    }
+
+    /// A note if timestamps go back in time.
+    fn disorder(&self) -> Option<String> {
+        let back = |series: &Monitored| timestamps::steps_back(&series.times);
+        let found: Vec<(&Monitored, Vec<usize>)> =
+            self.series.iter().map(|series| (series, back(series))).filter(|(_, rows)| !rows.is_empty()).collect();
+        let (series, rows) = found.first()?;
+        let count: usize = found.iter().map(|(_, rows)| rows.len()).sum();
+        let (before, time) = (&series.times[rows[0] - 1], &series.times[rows[0]]);
+        let times = if count == 1 { "once".to_owned() } else { format!("{count} times") };
+        let of = if series.name.is_empty() { String::new() } else { format!(" of {}", series.name) };
+        Some(format!(
+            "timestamps go back {times}, first from `{before}` to `{time}`{of}; rows are read in their order, so sort them by time or, if the \
+             rows of several series alternate, name the column of the series"
+        ))
     }
 
     /// Names series by their files without folders, if these names differ.

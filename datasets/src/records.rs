@@ -346,9 +346,23 @@ impl Records {
         Ok((names, rows))
     }
 
+    /// The rows that have a value in a column, and those that have none.
+    ///
+    /// # Errors
+    /// If there is no such column.
+    pub(crate) fn by_presence(&self, role: &'static str, name: &str) -> Result<(Vec<usize>, Vec<usize>), DataError> {
+        let column = self.column(role, name)?;
+        let is_present = |&row: &usize| match column {
+            Column::Text(texts) => !is_missing(&texts[row]),
+            Column::Numbers(numbers) => !numbers[row].is_nan(),
+            Column::Lists(_) | Column::Series(_) => true,
+        };
+        Ok((0..self.rows).partition(is_present))
+    }
+
     /// Checks that a text is not a representation of a missing value.
     pub(crate) fn present(&self, row: usize, column: &str, text: &str, otherwise: &str) -> Result<(), DataError> {
-        if MISSING.contains(&&*text.to_uppercase()) {
+        if is_missing(text) {
             let detail = format!("missing value in column {}; fill it in or {otherwise}", quoted(column));
             return Err(self.error(row, detail));
         }
@@ -487,3 +501,7 @@ impl Records {
 
 /// Representations of a missing value, in upper case.
 const MISSING: [&str; 4] = ["", "NA", "NAN", "NULL"];
+
+fn is_missing(text: &str) -> bool {
+    MISSING.contains(&&*text.trim().to_uppercase())
+}

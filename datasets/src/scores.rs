@@ -136,6 +136,11 @@ impl Scores {
         self.metrics.0.iter().map(|(name, value)| (name.as_str(), *value))
     }
 
+    /// Name and value of each metric, for [`intervals`](crate::uncertainty::intervals).
+    pub fn named(&self) -> Vec<(String, f64)> {
+        self.metrics.0.clone()
+    }
+
     /// Whether these scores are better than `other` in a metric.
     pub fn is_better(&self, other: &Scores, metric: Metric) -> bool {
         matches!((self.get(metric), other.get(metric)), (Some(new), Some(old)) if metric.is_better(new, old))

@@ -11,6 +11,7 @@ use crate::scores::{Evaluation, Group, Metric, Scores, group};
 use crate::split_rule::SplitRule;
 use crate::splits::Splits;
 use crate::timestamps::{TimeStep, quoted};
+use crate::uncertainty::block_intervals;
 
 mod standardization;
 
@@ -198,7 +199,8 @@ impl Series {
 
     /// Rolling-origin evaluation: RMSE of `forecast`, called for each origin of a split in order, overall, per fold and, if the
     /// horizon exceeds 1, per step ahead. Each forecast value is an example. Scores that include an origin without a forecast have
-    /// no metric: they would not cover the same origins as other forecasts.
+    /// no metric: they would not cover the same origins as other forecasts. The interval is that of a bootstrap over blocks of
+    /// consecutive origins, as long as the horizon at least.
     ///
     /// Tashman, "Out-of-sample tests of forecasting accuracy", International Journal of Forecasting 16, 2000.
     pub fn evaluate(
@@ -210,27 +212,39 @@ impl Series {
         let RollingOrigin { window, horizon, folds } = framing;
         let origins = self.origins(split, window, horizon);
         let length = origins.len().div_ceil(folds.max(1)).max(1);
-        let mut all = Errors::default();
+        let mut of_origins = Vec::with_capacity(origins.len());
         let mut groups: Vec<(Group, Scores)> = Vec::new();
         let mut ahead = vec![Errors::default(); if horizon > 1 { horizon } else { 0 }];
         for (number, fold) in (1..).zip(origins.chunks(length)) {
-            let mut fold_errors = Errors::default();
+            let before = of_origins.len();
             for &origin in fold {
                 let forecast = forecast(origin);
+                let mut errors = Errors::default();
                 for (step, &actual) in self.target()[origin..origin + horizon].iter().enumerate() {
                     let error = forecast.as_ref().and_then(|values| Some(values.get(step)? - actual));
-                    [Some(&mut all), Some(&mut fold_errors), ahead.get_mut(step)]
-                        .into_iter()
-                        .flatten()
-                        .for_each(|sum| sum.add(error));
+                    errors.add(error);
+                    ahead.get_mut(step).into_iter().for_each(|sum| sum.add(error));
                 }
+                of_origins.push(errors);
             }
             let [first, last] = [fold[0], fold[fold.len() - 1]].map(|origin| &self.timestamps[origin]);
-            groups.push((group("fold", format!("{number} ({first} to {last})")), fold_errors.scores()));
+            groups.push((
+                group("fold", format!("{number} ({first} to {last})")),
+                Errors::sum(of_origins[before..].iter()).scores(),
+            ));
         }
         let ahead = (1..).zip(ahead).filter(|(_, errors)| errors.requested > 0);
         groups.extend(ahead.map(|(step, errors)| (group("step ahead", step.to_string()), errors.scores())));
-        Evaluation { all: all.scores(), groups, ..Evaluation::default() }
+        let score = |indices: &mut dyn Iterator<Item = usize>| {
+            Errors::sum(indices.map(|index| &of_origins[index])).scores().named()
+        };
+        let all = Errors::sum(of_origins.iter()).scores();
+        Evaluation {
+            all,
+            groups,
+            intervals: block_intervals(of_origins.len(), horizon, score),
+            ..Evaluation::default()
+        }
     }
 
     /// Evaluates the persistence baseline on a split and, if the series has a season, the seasonal naive one.
@@ -345,6 +359,14 @@ impl Errors {
             self.forecast += 1;
             self.squares += error.powi(2);
         }
+    }
+
+    fn sum<'a>(errors: impl Iterator<Item = &'a Self>) -> Self {
+        errors.fold(Self::default(), |sum, errors| Self {
+            requested: sum.requested + errors.requested,
+            forecast: sum.forecast + errors.forecast,
+            squares: sum.squares + errors.squares,
+        })
     }
 
     fn scores(self) -> Scores {

@@ -111,12 +111,16 @@ fn fifth() -> f64 {
     0.2
 }
 
+/// Probationary period of the Numenta Anomaly Benchmark: fraction and maximum number of rows of a series.
+const PROBATION_FRACTION: f64 = 0.15;
+const PROBATION_ROWS: usize = 750;
+
 fn probation() -> f64 {
-    0.15
+    PROBATION_FRACTION
 }
 
 fn most_probation_rows() -> usize {
-    750
+    PROBATION_ROWS
 }
 
 /// Number of rows of the probationary period of a series of `count` rows, see [`SplitRule::Probation`].
@@ -139,7 +143,7 @@ impl SplitRule {
     pub const SYSTEMATIC: Self = Self::Systematic { validation: 0.1, test: 0.0, seed: 0, group: None };
 
     /// The probationary period of the Numenta Anomaly Benchmark, whose last fifth is the validation split.
-    pub const PROBATION: Self = Self::Probation { fraction: 0.15, rows: 750, validation: 0.2 };
+    pub const PROBATION: Self = Self::Probation { fraction: PROBATION_FRACTION, rows: PROBATION_ROWS, validation: 0.2 };
 
     /// The column whose equal values are in the same split, if one is named.
     pub fn group(&self) -> Option<&str> {
@@ -223,7 +227,7 @@ impl SplitRule {
     }
 
     /// Its name in `data.split.by`.
-    pub(crate) fn name(&self) -> &'static str {
+    pub fn name(&self) -> &'static str {
         match self {
             Self::Characters { .. } => "characters",
             Self::Rows { .. } => "rows",

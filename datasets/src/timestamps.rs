@@ -233,6 +233,18 @@ impl fmt::Display for TimeStep {
     }
 }
 
+/// The rows whose timestamp is earlier than that of the row before, in the format that most timestamps have; none if they have no format.
+pub(crate) fn steps_back(times: &[String]) -> Vec<usize> {
+    let Some(first) = times.first() else { return Vec::new() };
+    let parse = |format: Format| times.iter().map(|time| format.parse(time)).collect::<Vec<_>>();
+    let all = Format::all(first).into_iter().map(parse);
+    let known = |timestamps: &Vec<Option<i64>>| timestamps.iter().flatten().count();
+    let Some(timestamps) = all.max_by_key(known) else { return Vec::new() };
+    let is_earlier =
+        |&row: &usize| timestamps[row].zip(timestamps[row - 1]).is_some_and(|(time, before)| time < before);
+    (1..times.len()).filter(is_earlier).collect()
+}
+
 /// The alternative offered if timestamps have no equal steps.
 const INSTEAD: &str = "or leave out the column of timestamps to number the rows";
 

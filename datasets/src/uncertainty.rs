@@ -33,12 +33,61 @@ pub fn intervals(
     if count < 2 {
         return Vec::new();
     }
+    resampled(count, 1, score)
+}
+
+/// Minimum number of blocks for [`block_intervals`].
+const MIN_BLOCKS: usize = 8;
+
+/// 95 % confidence intervals of metrics of consecutive examples that depend on each other, such as passages of a text or forecasts from
+/// consecutive origins, by the circular block bootstrap (Politis and Romano 1992).
+///
+/// As [`intervals`], but draws blocks of consecutive examples, the last of which is followed by the first. A block has n^⅓ of n examples,
+/// and at least `block`, the distance over which examples share data. None if there are fewer than eight blocks.
+///
+/// ```
+/// use seqzoo_datasets::uncertainty::{block_intervals, intervals};
+///
+/// // Losses that are equal in runs of ten examples: there are 30 independent values, not 300.
+/// let losses: Vec<f64> = (0..300).map(|index| f64::from(index / 10 * 7 % 11)).collect();
+/// let loss = |indices: &mut dyn Iterator<Item = usize>| {
+///     let (sum, count) = indices.fold((0.0, 0.0), |(sum, count), index| (sum + losses[index], count + 1.0));
+///     vec![("loss".to_owned(), sum / count)]
+/// };
+/// let width = |(_, [low, high]): &(String, [f64; 2])| high - low;
+/// assert!(width(&block_intervals(300, 10, loss)[0]) > 2.0 * width(&intervals(300, loss)[0]));
+/// ```
+pub fn block_intervals(
+    count: usize,
+    block: usize,
+    score: impl Fn(&mut dyn Iterator<Item = usize>) -> Vec<(String, f64)>,
+) -> Vec<(String, [f64; 2])> {
+    let block = block.max((count as f64).cbrt().round() as usize).max(1);
+    if count / block < MIN_BLOCKS {
+        return Vec::new();
+    }
+    resampled(count, block, score)
+}
+
+/// Intervals from resamples of blocks of consecutive examples.
+fn resampled(
+    count: usize,
+    block: usize,
+    score: impl Fn(&mut dyn Iterator<Item = usize>) -> Vec<(String, f64)>,
+) -> Vec<(String, [f64; 2])> {
     let resamples = RESAMPLES.min(MAX_DRAWS / count).max(MIN_RESAMPLES);
     let key = Key::new(0, Purpose::Data);
     let mut found: Vec<(String, Vec<f64>)> = Vec::new();
     for resample in 0..resamples {
         let mut stream = key.with_first(resample as u64).stream();
-        let values = score(&mut (0..count).map(|_| stream.random_range(0..count)));
+        let mut start = 0;
+        let mut draw = |index: usize| {
+            if index % block == 0 {
+                start = stream.random_range(0..count);
+            }
+            (start + index % block) % count
+        };
+        let values = score(&mut (0..count).map(&mut draw));
         if found.is_empty() {
             found = values.iter().map(|(name, _)| (name.clone(), Vec::new())).collect();
         }
@@ -183,5 +232,8 @@ mod tests {
         assert!((low - (0.75 - half)).abs() < 0.006 && (high - (0.75 + half)).abs() < 0.006, "{low} {high}");
         assert_eq!(intervals(400, accuracy), intervals(400, accuracy), "the same in each call");
         assert!(intervals(1, accuracy).is_empty());
+        // Blocks of one example are examples; eight blocks are needed.
+        assert_eq!(resampled(400, 1, accuracy), intervals(400, accuracy));
+        assert_eq!((block_intervals(79, 10, accuracy).len(), block_intervals(80, 10, accuracy).len()), (0, 1));
     }
 }

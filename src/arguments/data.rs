@@ -18,16 +18,23 @@ use seqzoo_tasks::{Command, Prepared};
 use crate::failure::{CONFIGURATION, DATA, Failure, USAGE};
 use crate::say::{flag, say};
 
-/// Paths of the data. A run records them, so that later commands do not need the flags.
+/// Files without splits, or the folder of datasets.
 #[derive(Debug, Clone, Default, Args)]
-pub struct DataArgs {
+pub struct DataFiles {
     /// Folder of the downloaded datasets [default: data] [env: SEQZOO_DATA_DIR]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
-    /// Your own files or folders, in place of the recipe's data; - reads standard input. The format is recognized by the suffix,
-    /// by folders, or by the first line; --set data.format=FORMAT names it.
-    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = ["text", "csv"])]
+    /// Your own files or folders, in place of the recipe's data; - reads standard input. The format is that of the recipe's field
+    /// data.format, else recognized by the suffix, by folders, or by the first line.
+    #[arg(long, value_name = "FILE", num_args = 1..)]
     data: Vec<PathBuf>,
+}
+
+/// Paths of the data. A run records them, so that later commands do not need the flags.
+#[derive(Debug, Clone, Default, Args)]
+pub struct DataArgs {
+    #[command(flatten)]
+    whole: DataFiles,
     /// Files or folders of the validation split; by default, split off from --data.
     #[arg(long, value_name = "FILE", num_args = 1..)]
     validation_data: Vec<PathBuf>,
@@ -35,11 +42,32 @@ pub struct DataArgs {
     #[arg(long, value_name = "FILE", num_args = 1..)]
     test_data: Vec<PathBuf>,
     /// Text files or folders to use as a language model's corpus; the last tenth is the validation split.
-    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with = "csv")]
+    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = ["data", "csv"])]
     text: Vec<PathBuf>,
     /// CSV file with a header, to train a forecaster on.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "data")]
     csv: Option<PathBuf>,
+}
+
+impl DataFiles {
+    /// Loads data for a run, which may be others than those it was trained on: these flags, else the recorded paths. `columns` are
+    /// columns by role in place of those of the run, which an empty name removes.
+    pub fn load_any(&self, run: &Run, columns: &[(&str, &Option<String>)]) -> Result<Box<dyn Examples>, Failure> {
+        let data = DataArgs { whole: self.clone(), ..DataArgs::default() };
+        if self.data.is_empty() {
+            return data.load_for_run(run);
+        }
+        let mut recipe = run.environment.settings.recipe.clone();
+        for (role, name) in columns {
+            if let Some(name) = name {
+                recipe.data.columns = match name.is_empty() {
+                    true => recipe.data.columns.without(role),
+                    false => recipe.data.columns.with(role, name),
+                };
+            }
+        }
+        data.load(&recipe)
+    }
 }
 
 /// The flag for files of a kind.
@@ -62,10 +90,10 @@ fn exists(path: &Path) -> bool {
 impl DataArgs {
     /// The flags as given, for a printed command.
     pub fn flag(&self) -> String {
-        let dir = self.data_dir.as_ref().map_or_else(String::new, |dir| flag("--data-dir", dir));
+        let dir = self.whole.data_dir.as_ref().map_or_else(String::new, |dir| flag("--data-dir", dir));
         let csv: Vec<PathBuf> = self.csv.iter().cloned().collect();
         let lists = [
-            ("--data", &self.data),
+            ("--data", &self.whole.data),
             ("--validation-data", &self.validation_data),
             ("--test-data", &self.test_data),
             ("--text", &self.text),
@@ -83,7 +111,7 @@ impl DataArgs {
     /// Arguments that name the user's own files.
     pub fn of_files(files: &[PathBuf], validation: &[PathBuf], test: &[PathBuf]) -> Self {
         let [data, validation_data, test_data] = [files, validation, test].map(<[PathBuf]>::to_vec);
-        Self { data, validation_data, test_data, ..Self::default() }
+        Self { whole: DataFiles { data_dir: None, data }, validation_data, test_data, ..Self::default() }
     }
 
     /// The path given with `--csv`.
@@ -104,7 +132,8 @@ impl DataArgs {
     /// The user's own files, if any are given, and their kind.
     fn files(&self) -> Option<(FileKind, Vec<PathBuf>)> {
         let csv: Vec<PathBuf> = self.csv.iter().cloned().collect();
-        let all = [(FileKind::Data, self.data.clone()), (FileKind::Text, self.text.clone()), (FileKind::Csv, csv)];
+        let all =
+            [(FileKind::Data, self.whole.data.clone()), (FileKind::Text, self.text.clone()), (FileKind::Csv, csv)];
         all.into_iter().find(|(_, files)| !files.is_empty())
     }
 
@@ -112,21 +141,27 @@ impl DataArgs {
     pub fn for_run(&self, run: &Run) -> Self {
         let DataPaths { kind, files, validation, test, data_dir } = run.environment.data.clone();
         let dataset = run.environment.settings.recipe.dataset();
-        let given = if dataset.is_some() { data_dir_given(self.data_dir.as_deref()) } else { self.data_dir.clone() };
+        let given = if dataset.is_some() {
+            data_dir_given(self.whole.data_dir.as_deref())
+        } else {
+            self.whole.data_dir.clone()
+        };
         let data_dir = given.or(data_dir.filter(|dir| dir.is_dir()));
         // --data-dir selects a dataset of that folder, in place of recorded files.
         let is_published = dataset.is_some_and(|dataset| matches!(dataset.origin, Origin::Files { .. }));
-        if self.files().is_some() || self.data_dir.is_some() && is_published {
-            return Self { data_dir, ..self.clone() };
+        if self.files().is_some() || self.whole.data_dir.is_some() && is_published {
+            let whole = DataFiles { data_dir, ..self.whole.clone() };
+            return Self { whole, ..self.clone() };
         }
         // Files of single splits replace the recorded ones.
         let or = |given: &[PathBuf], recorded: Vec<PathBuf>| if given.is_empty() { recorded } else { given.to_vec() };
         let (validation_data, test_data) = (or(&self.validation_data, validation), or(&self.test_data, test));
-        let recorded = Self { data_dir, validation_data, test_data, ..Self::default() };
+        let whole = DataFiles { data_dir, ..DataFiles::default() };
+        let recorded = Self { whole, validation_data, test_data, ..Self::default() };
         match kind {
             FileKind::Csv => Self { csv: files.into_iter().next(), ..recorded },
             FileKind::Text => Self { text: files, ..recorded },
-            FileKind::Data => Self { data: files, ..recorded },
+            FileKind::Data => Self { whole: DataFiles { data: files, ..recorded.whole }, ..recorded },
         }
     }
 
@@ -164,7 +199,9 @@ impl DataArgs {
                 (size > 0).then(|| format!("{} {size} {unit}", split.name()))
             };
             let sizes: Vec<String> = Split::ALL.into_iter().filter_map(size).collect();
-            say(format_args!("splits: {}", sizes.join(", ")));
+            if !sizes.is_empty() {
+                say(format_args!("splits: {}", sizes.join(", ")));
+            }
             let items = examples.items(Split::Train, &recipe.task);
             let mut counts: std::collections::BTreeMap<&str, usize> = std::collections::BTreeMap::new();
             items.iter().flat_map(|item| &item.labels).for_each(|label| *counts.entry(label).or_default() += 1);
@@ -231,7 +268,7 @@ impl DataArgs {
 
     /// The folder of relative paths: the data folder for published datasets, the working directory for files of the user's own.
     fn base(&self, settings: &DataSettings) -> PathBuf {
-        match (&self.data_dir, settings.dataset.is_some()) {
+        match (&self.whole.data_dir, settings.dataset.is_some()) {
             (Some(dir), _) => dir.clone(),
             (None, true) => data_dir(None),
             (None, false) => PathBuf::from("."),
@@ -246,24 +283,6 @@ impl DataArgs {
             say(format_args!("warning: the data differ from those that the run was trained on: {why}"));
         }
         Ok(data)
-    }
-
-    /// Loads data for a run, which may be others than those it was trained on: these flags, else the recorded paths. `columns` are
-    /// columns by role in place of those of the run, which an empty name removes.
-    pub fn load_any(&self, run: &Run, columns: &[(&str, &Option<String>)]) -> Result<Box<dyn Examples>, Failure> {
-        if self.files().is_none() {
-            return self.load_for_run(run);
-        }
-        let mut recipe = run.environment.settings.recipe.clone();
-        for (role, name) in columns {
-            if let Some(name) = name {
-                recipe.data.columns = match name.is_empty() {
-                    true => recipe.data.columns.without(role),
-                    false => recipe.data.columns.with(role, name),
-                };
-            }
-        }
-        self.load(&recipe)
     }
 
     /// Loads the data of a resumed run; an error if they differ from the training data.
@@ -308,7 +327,7 @@ impl DataArgs {
             let way_out = "restore it, or name the folder that data.files start at with --data-dir DIR";
             return Err(Failure::new(DATA, format!("{message}; {way_out}")));
         }
-        let has_none = found.data_dir.is_none() && found.files().is_none();
+        let has_none = found.whole.data_dir.is_none() && found.files().is_none();
         if let Some(dir) = recorded.data_dir.as_ref().filter(|_| has_none) {
             say(format_args!(
                 "note: run {} was trained on data in {}, which no longer exists",
@@ -323,7 +342,7 @@ impl DataArgs {
     fn difference(&self, run: &Run) -> String {
         let recorded = &run.environment.data;
         let file = self.files().and_then(|(_, files)| files.into_iter().next());
-        let paths = [(file, recorded.files.first().cloned()), (self.data_dir.clone(), recorded.data_dir.clone())];
+        let paths = [(file, recorded.files.first().cloned()), (self.whole.data_dir.clone(), recorded.data_dir.clone())];
         let absolute = |path: PathBuf| std::path::absolute(&path).unwrap_or(path);
         match paths.into_iter().find_map(|(path, recorded)| Some((absolute(path?), recorded))) {
             Some((path, Some(recorded))) if path == recorded => format!("{} has changed since", path.display()),

@@ -7,12 +7,12 @@ use std::path::PathBuf;
 
 use clap::Args;
 use comfy_table::{CellAlignment, Table};
-use seqzoo_datasets::anomalies::{Anomalies, Judged, Monitored, Rule};
+use seqzoo_datasets::anomalies::{Anomalies, Judged, Monitored, Remark, Rule};
 use seqzoo_datasets::nearest::did_you_mean;
 use serde_json::json;
 
-use crate::arguments::{DataArgs, ModelArgs, svg_file};
-use crate::failure::{Failure, STORAGE, USAGE};
+use crate::arguments::{DataFiles, ModelArgs, svg_file};
+use crate::failure::{DATA, Failure, STORAGE, USAGE};
 use crate::report::table_style;
 use crate::say::{number, say};
 
@@ -20,7 +20,7 @@ use crate::say::{number, say};
 ///
 /// The probationary period, by default the first 15 % of the rows and at most 750, must be normal: it sets the scale of a series and the
 /// threshold, the highest score in it. In the dead time after a row (`task.dead_time`, 150 rows) only a higher score counts, so that one fault
-/// does not raise many alarms; the others have score 0.
+/// does not raise many alarms; the others have score 0. A value outside of the range of all earlier ones adds 10 to the score.
 ///
 /// Examples: `seqzoo detect last`, `seqzoo detect last --data new.csv --json`, `seqzoo detect last --data new.csv --plot alarms.svg`
 #[derive(Debug, Args)]
@@ -28,7 +28,7 @@ pub struct Detect {
     #[command(flatten)]
     model: ModelArgs,
     #[command(flatten)]
-    data: DataArgs,
+    data: DataFiles,
     /// Column of the value to monitor in --data [default: that of the run]
     #[arg(long, value_name = "COLUMN", requires = "data")]
     value_column: Option<String>,
@@ -78,12 +78,17 @@ impl Detect {
         let examples = self.data.load_any(&run, &columns)?;
         let examples: &dyn std::any::Any = &*examples;
         let data: &Anomalies = examples.downcast_ref().ok_or(seqzoo_inference::PredictError::NotDetector)?;
+        if data.series.is_empty() {
+            let message = "every series is too short: its probationary period, by default 15 % of the rows, needs at least 10 rows";
+            return Err(Failure::new(DATA, message));
+        }
         let series = self.selected(data)?;
         let judge = |series: &Monitored| {
             let rule = detector.rule();
-            let judged =
+            let mut judged =
                 detector.judge_by(series, Rule { dead_time: self.dead_time.unwrap_or(rule.dead_time), ..rule });
-            Judged { threshold: self.above.unwrap_or(judged.threshold), ..judged }
+            judged.threshold = self.above.unwrap_or(judged.threshold);
+            judged
         };
         let judged: Vec<(&Monitored, Judged)> = series.into_iter().map(|series| (series, judge(series))).collect();
         if let Some(path) = &self.plot {
@@ -122,15 +127,20 @@ impl Detect {
     fn print(&self, judged: &[(&Monitored, Judged)], column: &str) -> Result<(), Failure> {
         let mut table = Table::new();
         table.load_style(table_style());
-        table.set_header(["series", "row", "time", column, "score", "threshold"]);
-        let (mut rows, mut alarms) = (0, 0);
+        table.set_header(["series", "row", "time", column, "score", "threshold", "remark"]);
+        let (mut rows, mut alarms, mut silent) = (0, 0, 0);
         for (series, judged) in judged {
             rows += series.values.len() - series.probation();
+            let remarks = (series.probation()..series.values.len()).filter_map(|row| judged.remark(row));
+            silent += remarks.filter(|remark| *remark == Remark::DeadTime).count();
             for row in self.rows(series, judged) {
                 alarms += usize::from(judged.is_alarm(row));
                 let time = series.times.get(row).cloned().unwrap_or_default();
                 let numbers = [series.values[row], judged.scores[row], judged.threshold].map(number);
-                table.add_row([series.name.clone(), (row + 1).to_string(), time].into_iter().chain(numbers));
+                let remark = judged.remark(row).map_or("", Remark::name).to_owned();
+                table.add_row(
+                    [series.name.clone(), (row + 1).to_string(), time].into_iter().chain(numbers).chain([remark]),
+                );
             }
         }
         if judged.iter().all(|(series, _)| series.times.is_empty()) {
@@ -147,6 +157,10 @@ impl Detect {
         }
         let alarms = if alarms == 1 { "1 alarm".to_owned() } else { format!("{alarms} alarms") };
         writeln!(out, "{alarms} in {rows} rows of {} series, after the probationary periods", judged.len())?;
+        if silent > 0 {
+            let list = if self.all { "" } else { "; --all lists them" };
+            writeln!(out, "{silent} more rows are above the threshold in the dead time after a higher score{list}")?;
+        }
         Ok(())
     }
 
@@ -157,6 +171,7 @@ impl Detect {
                 let object = json!({
                     "series": series.name, "row": row + 1, "time": series.times.get(row), "value": series.values[row],
                     "score": judged.scores[row], "threshold": judged.threshold, "alarm": judged.is_alarm(row),
+                    "remark": judged.remark(row).map(Remark::name),
                 });
                 writeln!(out, "{object}")?;
             }

@@ -73,8 +73,49 @@ fn faults_are_found_in_own_series_and_in_new_ones() {
     let silent = place.ok(&["detect", "run", "--data", "new.csv", "--above", "1e9"]);
     assert!(silent.out.contains("0 alarms in 340 rows"), "{}", silent.out);
 
+    // A row without a value is left out, others keep their place; rows that are silent in the dead time are marked.
+    let holes = table(150).replacen("\n41,", "\n40.5,NA,0\n41,", 1);
+    fs::write(place.path("holes.csv"), holes).unwrap();
+    let marked = place.run(&["detect", "run", "--data", "holes.csv", "--all"]);
+    for (text, part) in [
+        (&marked.err, "1, the first on line 42 of"),
+        (&marked.out, "1 alarm in 341 rows"),
+        (&marked.out, "out of range"),
+        (&marked.out, "dead time"),
+        (&marked.out, "4 more rows are above the threshold in the dead time"),
+    ] {
+        assert!(text.contains(part), "no {part} in {text}");
+    }
+    // Two series whose rows alternate, without a column that tells them apart.
+    let hours = |name: &str| table(150).lines().skip(1).map(|line| format!("{line},{name}\n")).collect::<Vec<_>>();
+    let rows: String = hours("a").into_iter().chain(hours("b")).collect();
+    fs::write(place.path("both.csv"), format!("hour,load,fault,server\n{rows}")).unwrap();
+    let mixed = place.run(&["detect", "run", "--data", "both.csv"]);
+    assert!(mixed.err.contains("timestamps go back once, first from `400` to `1` of both.csv"), "{}", mixed.err);
+    let told = place.run(&["detect", "run", "--data", "both.csv", "--series-column", "server"]);
+    assert!(
+        told.out.contains("2 alarms in 680 rows of 2 series") && !told.err.contains("go back"),
+        "{} {}",
+        told.out,
+        told.err
+    );
+    // Before training: series, and whether they are long enough.
+    let inspected = place.ok(&[&["data", "inspect", "new.csv", "--recipe", "anomaly"][..], &columns].concat()).out;
+    for part in ["series: 1", "rows per series: 400 to 400, median 400", "cannot be trained on: the validation split"] {
+        assert!(inspected.contains(part), "no {part} in {inspected}");
+    }
+    fs::write(place.path("short.csv"), table(150).lines().take(40).map(|line| format!("{line}\n")).collect::<String>())
+        .unwrap();
+
     for (arguments, code, part) in [
         (&["detect", "run", "--plot", "a.svg"][..], 2, "--plot draws one series; choose one of"),
+        (&["detect", "run", "--data", "short.csv"], 4, "every series is too short"),
+        (&["detect", "run", "--text", "new.csv"], 2, "unexpected argument '--text'"),
+        (
+            &["train", "anomaly", "--data", "new.csv", "--value-column", "load", "--folds", "3"],
+            2,
+            "there is no cross-validation",
+        ),
         (&["detect", "run", "--above", "nan"], 2, "expected a number of at least 0"),
         (&["detect", "run", "--only", "c.csv"], 2, "--only c.csv: no such series"),
         (&["predict", "run", "text"], 2, "`seqzoo detect` with an anomaly detector"),

@@ -76,7 +76,9 @@ fn beam_search_returns_distinct_hypotheses_by_probability() {
     let place = TestDir::new();
     let small = ["--set", "network.hidden_sizes=[16]", "--max-steps", "30", "--out", "run"];
     let trained = place.ok(&[&["train", "execute"][..], &small].concat()).out;
-    assert!(trained.contains("digits, nesting: 4, 2"), "{trained}");
+    for part in ["digits, nesting: 4, 2", "bilstm: 95 % interval of accuracy "] {
+        assert!(trained.contains(part), "no {part} in {trained}");
+    }
     let predict = |more: &[&str]| place.json(&[&["predict", "run", "a=12\\nprint(a+7)", "--json"], more].concat());
     let (greedy, beam) = (predict(&[]), predict(&["--beam", "4"]));
     let hypotheses = beam["hypotheses"].as_array().unwrap();
@@ -116,6 +118,10 @@ fn a_csv_file_is_forecast_with_intervals_and_plotted() {
     }
     let report = place.json(&["evaluate", "run", "--csv", "sales.csv", "--json"]);
     assert!(report["models"]["gru"]["interval"]["empirical"].as_f64().is_some_and(|share| share > 0.0), "{report}");
+    // 43 origins in blocks of four.
+    let [low, high] = [0, 1].map(|end| report["models"]["gru"]["intervals"]["rmse"][end].as_f64().unwrap());
+    let rmse = report["models"]["gru"]["rmse"].as_f64().unwrap();
+    assert!(low < rmse && rmse < high && high < 2.0 * rmse, "{report}");
     let [model, naive] = ["models", "baselines"].map(|kind| report[kind].as_object().unwrap().clone());
     assert!(model["gru"]["rmse"].as_f64().unwrap() < naive["persistence"]["rmse"].as_f64().unwrap(), "{report}");
     let forecast = place.json(&["forecast", "run", "--json", "--plot", "next.svg", "--quantiles", "0.9,0.1"]);

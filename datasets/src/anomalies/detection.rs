@@ -24,11 +24,32 @@ pub struct Rule {
     pub dead_time: usize,
 }
 
+/// What the score of a row does not show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Remark {
+    /// The value is outside of the range of all earlier ones.
+    OutOfRange,
+    /// The row would be an alarm, but a row of the dead time before it has a higher score.
+    DeadTime,
+}
+
+impl Remark {
+    /// In reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::OutOfRange => "out of range",
+            Self::DeadTime => "dead time",
+        }
+    }
+}
+
 /// Scores of the rows of a series.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Judged {
     /// Score of each row, at least 0.
     pub scores: Vec<f64>,
+    /// Scores before the dead time, and whether the value is outside of the range of earlier ones.
+    raw: Vec<(f64, bool)>,
     /// Scores above this one are alarms: the highest score of the probationary period without its first fifth, in which mean and
     /// standard deviation are still uncertain, but at least 3.
     pub threshold: f64,
@@ -42,22 +63,32 @@ impl Judged {
             let is_outside = row >= reference && range.excludes(value, rule.range_tolerance);
             range.add(value);
             moments.add(error);
-            moments.standardized(error) + if is_outside { OUT_OF_RANGE } else { 0.0 }
+            (moments.standardized(error) + if is_outside { OUT_OF_RANGE } else { 0.0 }, is_outside)
         };
-        let raw: Vec<f64> = values.iter().zip(errors).enumerate().map(score).collect();
-        Self::of(highest_of(&raw, rule.dead_time), reference)
+        let raw: Vec<(f64, bool)> = values.iter().zip(errors).enumerate().map(score).collect();
+        let scores: Vec<f64> = raw.iter().map(|(score, _)| *score).collect();
+        Self { raw, ..Self::of(highest_of(&scores, rule.dead_time), reference) }
     }
 
     /// Sets the threshold for given scores.
     pub fn of(scores: Vec<f64>, reference: usize) -> Self {
         let reference = reference.min(scores.len());
         let threshold = scores[reference / 5..reference].iter().copied().fold(LOWEST, f64::max);
-        Self { scores, threshold }
+        Self { scores, raw: Vec::new(), threshold }
     }
 
     /// Whether a row is an alarm.
     pub fn is_alarm(&self, row: usize) -> bool {
         self.scores[row] > self.threshold
+    }
+
+    /// What the score of a row does not show, if anything.
+    pub fn remark(&self, row: usize) -> Option<Remark> {
+        let &(score, is_outside) = self.raw.get(row)?;
+        match score > self.threshold && !self.is_alarm(row) {
+            true => Some(Remark::DeadTime),
+            false => is_outside.then_some(Remark::OutOfRange),
+        }
     }
 }
 

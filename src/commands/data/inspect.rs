@@ -66,6 +66,14 @@ struct Facts {
     unknown: f64,
 }
 
+/// Facts about all splits.
+struct Whole {
+    /// By name.
+    facts: Vec<(&'static str, String)>,
+    /// What prevents training.
+    problems: Vec<String>,
+}
+
 impl Inspect {
     pub fn run(&self) -> Result<(), Failure> {
         let (name, recipe, examples) = self.load()?;
@@ -79,11 +87,14 @@ impl Inspect {
             .zip(&items)
             .map(|(split, items)| Facts::of(split, items, &*examples, &counts, least, &train))
             .collect();
+        let of_split = Split::ALL.into_iter().filter(|&split| examples.size(split).0 > 0);
+        let problems = of_split.filter_map(|split| examples.check(split, &recipe.task).err()).collect();
+        let whole = Whole { facts: examples.facts(), problems };
         let vocabulary = counts.values().filter(|&&count| count >= least).count();
         if self.json {
-            self.print_json(name, &facts, (counts.len(), vocabulary, least))
+            self.print_json(name, &facts, &whole, (counts.len(), vocabulary, least))
         } else {
-            self.print(name, &facts, (counts.len(), vocabulary, least))
+            self.print(name, &facts, &whole, (counts.len(), vocabulary, least))
         }
     }
 
@@ -133,7 +144,13 @@ impl Inspect {
         error.followed_by(&found)
     }
 
-    fn print(&self, name: &str, facts: &[Facts], vocabulary: (usize, usize, usize)) -> Result<(), Failure> {
+    fn print(
+        &self,
+        name: &str,
+        facts: &[Facts],
+        whole: &Whole,
+        vocabulary: (usize, usize, usize),
+    ) -> Result<(), Failure> {
         let shown: Vec<&Facts> = facts.iter().filter(|facts| facts.examples > 0).collect();
         let mut table = Table::new();
         table.load_style(table_style());
@@ -186,12 +203,24 @@ impl Inspect {
         {
             writeln!(out, "imbalance: `{most}` occurs {count} times, `{least}` {few}")?;
         }
+        for (name, value) in &whole.facts {
+            writeln!(out, "{name}: {value}")?;
+        }
+        for problem in &whole.problems {
+            writeln!(out, "cannot be trained on: {problem}")?;
+        }
         let files: String = self.files.iter().map(|file| format!(" {}", quoted(file))).collect();
         writeln!(out, "next: seqzoo train {name} --data{files}{}", self.overrides.flag())?;
         Ok(())
     }
 
-    fn print_json(&self, name: &str, facts: &[Facts], vocabulary: (usize, usize, usize)) -> Result<(), Failure> {
+    fn print_json(
+        &self,
+        name: &str,
+        facts: &[Facts],
+        whole: &Whole,
+        vocabulary: (usize, usize, usize),
+    ) -> Result<(), Failure> {
         let split = |facts: &Facts| {
             json!({
                 "examples": facts.examples, "unit": facts.unit, "labels": facts.labels, "repeated": facts.repeated,
@@ -201,10 +230,12 @@ impl Inspect {
         };
         let splits: serde_json::Map<String, Value> =
             facts.iter().map(|facts| (facts.split.name().to_owned(), split(facts))).collect();
+        let facts_of_all: serde_json::Map<String, Value> =
+            whole.facts.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
         let (all, known, least) = vocabulary;
         let files: Vec<String> = self.files.iter().map(|file| file.display().to_string()).collect();
         let object = json!({
-            "files": files, "recipe": name, "splits": splits,
+            "files": files, "recipe": name, "splits": splits, "facts": facts_of_all, "problems": whole.problems,
             "vocabulary": {"distinct": all, "min_count": least, "known": known},
         });
         writeln!(std::io::stdout().lock(), "{object}")?;

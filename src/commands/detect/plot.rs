@@ -12,7 +12,8 @@ pub fn draw(series: &Monitored, judged: &Judged, column: &str) -> Result<String,
     let (low, high) =
         values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), &value| (low.min(value), high.max(value)));
     let margin = ((high - low) * 0.05).max(1e-9);
-    let (bottom, top) = (low - margin, high + margin);
+    // The legend is above the values.
+    let (bottom, top) = (low - margin, high + 6.0 * margin);
     let alarms: Vec<usize> = (series.probation()..values.len()).filter(|&row| judged.is_alarm(row)).collect();
     let mut picture = String::new();
     {

@@ -40,6 +40,11 @@ pub fn run(train: &Train, folds: usize) -> Result<(), Failure> {
     let validation = settings.recipe.data.split.as_ref().and_then(SplitRule::random_validation).unwrap_or(0.1);
     let rule =
         |fold: usize, repeat: u64| SplitRule::Folds { folds, fold, validation, seed: repeat, group: group.clone() };
+    let data = settings.recipe.task()?.data;
+    if !data.split_rules.contains(&rule(1, 0).name()) {
+        let message = format!("--folds: there is no cross-validation for {}: {}", data.task, data.split_note);
+        return Err(Failure::new(USAGE, message));
+    }
     // Errors and notes of the data, before anything is written.
     let first = train.overrides.clone().with_split(&rule(1, 0)).settings(recipe, &train.data)?;
     train.data.load(&first.recipe)?;

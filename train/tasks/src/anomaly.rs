@@ -48,7 +48,8 @@ fn prepare(data: &Splits, _: &Table) -> Result<Prepared, DataError> {
         .then(|| format!("series with a probationary period of fewer than 10 rows are left out: {}", short.join(", ")));
     let of_labels =
         (!has_labels).then(|| "without a label column, alarms are not compared with known anomalies".to_owned());
-    Ok(Prepared { examples: Box::new(data), note: joined([of_short, of_labels]) })
+    let of_rows = joined(std::mem::take(&mut data.notes).into_iter().map(Some));
+    Ok(Prepared { examples: Box::new(data), note: joined([of_rows, of_short, of_labels]) })
 }
 
 impl Examples for Anomalies {
@@ -58,6 +59,19 @@ impl Examples for Anomalies {
 
     fn size(&self, split: Split) -> (usize, &'static str) {
         (self.series.iter().map(|series| series.split(split).len()).sum(), "rows")
+    }
+
+    fn facts(&self) -> Vec<(&'static str, String)> {
+        let mut rows: Vec<usize> = self.series.iter().map(|series| series.values.len()).collect();
+        rows.sort_unstable();
+        let windows: usize = self.series.iter().map(|series| series.windows.len()).sum();
+        let [least, median, most] = [0, rows.len() / 2, rows.len().saturating_sub(1)].map(|index| rows.get(index));
+        let count = |count: Option<&usize>| count.map_or_else(String::new, usize::to_string);
+        vec![
+            ("series", rows.len().to_string()),
+            ("rows per series", format!("{} to {}, median {}", count(least), count(most), count(median))),
+            ("known anomalies", windows.to_string()),
+        ]
     }
 
     fn check(&self, split: Split, settings: &Table) -> Result<(), String> {

@@ -286,9 +286,8 @@ fn evaluate<P: LabelPredictor>(names: &[String], examples: &Labeled, decision: D
         predicted: names[predicted[index].0].clone(),
         probability: predicted[index].1,
     };
-    let values = |scores: Scores| scores.iter().map(|(name, value)| (name.to_owned(), value)).collect();
     Evaluation {
-        intervals: intervals(labels.len(), |indices| values(score(indices))),
+        intervals: intervals(labels.len(), |indices| score(indices).named()),
         calibration,
         outcomes,
         mistakes: wrong.into_iter().map(mistake).collect(),

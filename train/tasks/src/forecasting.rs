@@ -79,6 +79,17 @@ impl Examples for Series {
         (self.split(split).len(), "rows")
     }
 
+    fn facts(&self) -> Vec<(&'static str, String)> {
+        let season = |season: usize| format!("{season} rows");
+        let of_season = self.season.map_or_else(|| "none".to_owned(), season);
+        let ends = [self.timestamps.first(), self.timestamps.last()].map(|time| time.map_or("", String::as_str));
+        vec![
+            ("time step", self.step.to_string()),
+            ("season", of_season),
+            ("timestamps", format!("{} to {}", ends[0], ends[1])),
+        ]
+    }
+
     fn check(&self, split: Split, settings: &Table) -> Result<(), String> {
         let RollingOrigin { window, horizon, .. } = crate::spec::settings::<Settings>(settings).rolling_origin();
         if !self.origins(split, window, horizon).is_empty() {

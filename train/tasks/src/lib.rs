@@ -174,6 +174,11 @@ pub trait Examples: Any + Debug {
         Vec::new()
     }
 
+    /// Further facts for `data inspect`, by name.
+    fn facts(&self) -> Vec<(&'static str, String)> {
+        Vec::new()
+    }
+
     /// Checks that a split, unless it is empty, is large enough to predict from.
     ///
     /// # Errors

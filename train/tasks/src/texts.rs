@@ -252,11 +252,10 @@ impl<T: Target> TrainedModel<Codec<T>> {
         let outputs = self.outputs(&texts)?;
         let values: Vec<&T::Value> = examples.iter().map(|example| &example.target).collect();
         let score = |indices: &mut dyn Iterator<Item = usize>| self.target().score(&outputs, &values, indices);
-        let named = |scores: Scores| scores.iter().map(|(name, value)| (name.to_owned(), value)).collect();
         let groups = examples.iter().map(|example| &*example.groups);
         let mut evaluation = Evaluation::by_group(groups, score);
         evaluation.groups.extend(self.target().by_label(&outputs, &values));
-        Ok(Evaluation { intervals: intervals(values.len(), |indices| named(score(indices))), ..evaluation })
+        Ok(Evaluation { intervals: intervals(values.len(), |indices| score(indices).named()), ..evaluation })
     }
 
     pub(crate) fn predict_texts(&self, texts: &[&str]) -> Result<Vec<Output>, PredictError> {

@@ -4,6 +4,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use seqzoo_datasets::classification::Split;
 use seqzoo_datasets::corpus::{Corpus, unknown_share};
 use seqzoo_datasets::scores::{Evaluation, Metric, Scores};
+use seqzoo_datasets::uncertainty::block_intervals;
 use seqzoo_models::networks::LanguageModel;
 
 use super::rows::{EVALUATION_STEPS, EvaluationRows};
@@ -50,8 +51,11 @@ impl TextModel {
     pub fn evaluate_text(&self, text: &str) -> Evaluation {
         let tokens = self.codec.encode(text);
         let rows = EvaluationRows::new(&tokens);
-        let all = score(&self.network, &rows, &self.device, &|| false).expect("never stopped");
-        Evaluation { unknown: unknown_share(&tokens), ..Evaluation::of(all) }
+        let parts = passages(&self.network, &rows, &self.device, &|| false).expect("never stopped");
+        let score = |indices: &mut dyn Iterator<Item = usize>| Passage::scores(indices.map(|index| &parts[index]));
+        let intervals = block_intervals(parts.len(), 1, |indices| score(indices).named());
+        let all = score(&mut (0..parts.len()));
+        Evaluation { unknown: unknown_share(&tokens), intervals, ..Evaluation::of(all) }
     }
 }
 
@@ -69,14 +73,44 @@ impl Predictor for TextModel {
     }
 }
 
-/// Metrics on rows, window by window, with the recurrent state passed on; `None` if stopped.
+/// Metrics on rows; `None` if stopped.
 pub(super) fn score(
     network: &LanguageModel,
     text: &EvaluationRows,
     device: &Device,
     stop: &dyn Fn() -> bool,
 ) -> Option<Scores> {
-    let (mut correct, mut loss, mut examples, mut states) = (0.0, 0.0, 0, None);
+    passages(network, text, device, stop).map(|passages| Passage::scores(passages.iter()))
+}
+
+/// Predictions of the tokens of a passage of each row.
+struct Passage {
+    predictions: usize,
+    correct: usize,
+    /// Sum of the losses.
+    loss: f64,
+}
+
+impl Passage {
+    fn scores<'a>(passages: impl Iterator<Item = &'a Self>) -> Scores {
+        let (mut examples, mut correct, mut loss) = (0, 0, 0.0);
+        for passage in passages {
+            (examples, correct, loss) =
+                (examples + passage.predictions, correct + passage.correct, loss + passage.loss);
+        }
+        let count = examples.max(1) as f64;
+        Scores::new(examples, [(Metric::ACCURACY, correct as f64 / count), (Metric::LOSS, loss / count)])
+    }
+}
+
+/// Predictions window by window, with the recurrent state passed on; `None` if stopped.
+fn passages(
+    network: &LanguageModel,
+    text: &EvaluationRows,
+    device: &Device,
+    stop: &dyn Fn() -> bool,
+) -> Option<Vec<Passage>> {
+    let (mut passages, mut states) = (Vec::new(), None);
     let rows = &text.rows;
     let count = rows.rows.len();
     for window in windows(rows.steps(), EVALUATION_STEPS, 0) {
@@ -91,14 +125,11 @@ pub(super) fn score(
             features = select(features, &counted);
             next = counted.iter().map(|&index| next[index]).collect();
         }
-        let (mean, hits) = network.evaluate(features, &next);
-        correct += hits as f64;
-        loss += mean * next.len() as f64;
-        examples += next.len();
+        let (mean, correct) = network.evaluate(features, &next);
+        passages.push(Passage { predictions: next.len(), correct, loss: mean * next.len() as f64 });
         states = Some(read.states);
     }
-    let count = examples.max(1) as f64;
-    Some(Scores::new(examples, [(Metric::ACCURACY, correct / count), (Metric::LOSS, loss / count)]))
+    Some(passages)
 }
 
 /// Selects steps of `[rows, time, features]` by their row-major index: `[1, steps, features]`.

@@ -8,6 +8,7 @@ use seqzoo_datasets::classification::Split;
 use seqzoo_datasets::scores::{Evaluation, Metric};
 use seqzoo_datasets::text::Tokenization;
 use seqzoo_datasets::transduction::{Pair, Transduction, exact_match};
+use seqzoo_datasets::uncertainty::intervals;
 use seqzoo_models::dropout_key::DropoutKey;
 use seqzoo_models::layers::AttentionScore;
 use seqzoo_models::networks::EncoderDecoder;
@@ -75,7 +76,9 @@ impl Transducer {
         let (correct, loss) =
             evaluate(&self.network, &self.codec, pairs, attention, &self.device, &|| false).expect("never stopped");
         let groups = pairs.iter().map(|pair| &*pair.groups);
-        let mut evaluation = Evaluation::by_group(groups, |indices| exact_match(&correct, indices));
+        let score = |indices: &mut dyn Iterator<Item = usize>| exact_match(&correct, indices);
+        let mut evaluation = Evaluation::by_group(groups, score);
+        evaluation.intervals = intervals(correct.len(), |indices| score(indices).named());
         evaluation.all.insert(Metric::LOSS, loss);
         evaluation.unknown = self.codec.unknown_share(pairs);
         evaluation

@@ -294,7 +294,7 @@ impl Predicted {
             let share = |count: usize, all: usize| count as f64 / all.max(1) as f64;
             let mut values = vec![(Metric::ACCURACY.name.to_owned(), share(right, tokens))];
             if scheme.has_prefixes() {
-                values.extend(found.scores().iter().map(|(name, value)| (name.to_owned(), value)));
+                values.extend(found.scores().named());
             }
             if rows.iter().any(|row| row.label.is_some()) {
                 values.push((tagging::LABEL_ACCURACY.name.to_owned(), share(labels, sentences)));

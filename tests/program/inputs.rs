@@ -406,7 +406,7 @@ fn bad_rows_of_tables_print_an_error_in_their_place() {
         "--out",
         "run",
     ]);
-    let predicted = |name: &str, text: &str| {
+    let predicted = |name: &str, text: &[u8]| {
         fs::write(place.path(name), text).unwrap();
         let ran = place.run(&["predict", "run", "--file", name]);
         let shown = ran.out.lines().map(|line| match line.strip_prefix("error: ") {
@@ -418,25 +418,32 @@ fn bad_rows_of_tables_print_an_error_in_their_place() {
     for (name, text, lines, code) in [
         (
             "new.csv",
-            "text,label\nword a,x\nword b,x,y\n\nword c,\n",
+            &b"text,label\nword a,x\nword b,x,y\n\nword c,\n"[..],
             &["a", "new.csv, line 3", "new.csv, line 4", "c"][..],
+            4,
+        ),
+        // A line that is not text, a quotation mark that none closes, and one that only the mark of a later row closes.
+        (
+            "bytes.csv",
+            b"text,label\nword \xff,x\nword a,x\n\"word b,x\nword c,x\n\"word d\",x\nword e,x\n\"word f,x\nword g,x\n",
+            &["bytes.csv, line 2", "a", "bytes.csv, line 4", "c", "d", "e", "bytes.csv, line 8", "g"],
             4,
         ),
         (
             "new.jsonl",
-            "{\"text\": \"word a\"}\n{\"title\": \"b\"}\n{\"text\": null}\n{text}\n{\"text\": \"word c\"}\n",
+            b"{\"text\": \"word a\"}\n{\"title\": \"b\"}\n{\"text\": null}\n{text}\n{\"text\": \"word c\"}\n",
             &["a", "new.jsonl, line 2", "new.jsonl, line 3", "new.jsonl, line 4", "c"],
             4,
         ),
         (
             "new.arff",
-            "@relation r\n@attribute text string\n@attribute label {x}\n@data\n'word a',x\n'word b',y\n'word c',x\n",
+            b"@relation r\n@attribute text string\n@attribute label {x}\n@data\n'word a',x\n'word b',y\n'word c',x\n",
             &["a", "new.arff, line 6", "c"],
             4,
         ),
         // Labels are skipped where a file begins with one.
-        ("new.txt", "__label__x word a\nword b\n", &["a", "b"], 0),
-        ("plain.txt", "word a\nword __label__x b\n", &["a", "__label__x b"], 0),
+        ("new.txt", b"__label__x word a\nword b\n", &["a", "b"], 0),
+        ("plain.txt", b"word a\nword __label__x b\n", &["a", "__label__x b"], 0),
     ] {
         let (found, found_code) = predicted(name, text);
         assert_eq!(

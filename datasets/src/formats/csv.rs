@@ -48,17 +48,16 @@ fn read(request: &Request) -> Result<Records, DataError> {
         None => None,
     };
     let path = request.input.name();
-    let text = request.input.text()?;
+    let (text, unreadable) = text(request)?;
     let text = text.trim_end_matches([' ', '\r', '\n']);
     let separator = separator.unwrap_or_else(|| frequent_separator(text));
     let mut rows = rows(request, text, separator, quotes)?;
-    if let Some(last) = rows.last().filter(|_| quotes)
-        && ends_in_quotes(&text[last.start..], separator)
-    {
-        let detail = "a quotation mark opens a field in this row, and none closes it; close it, or set data.options.quotes \
-                      to false if quotation marks are ordinary characters";
-        return Err(DataError::line(path, last.line, detail));
-    }
+    // The lines of a row are those up to the next one.
+    let ends: Vec<usize> = rows.iter().skip(1).map(|row| row.line).chain([usize::MAX]).collect();
+    let is_readable = |(row, &end): (&Row, &usize)| !unreadable.iter().any(|line| (row.line..end).contains(line));
+    let readable: Vec<bool> = rows.iter().zip(&ends).map(is_readable).collect();
+    let mut readable = readable.into_iter();
+    rows.retain(|_| readable.next().unwrap_or(true));
     while rows.last().is_some_and(|row| row.fields.iter().all(str::is_empty)) {
         rows.pop();
     }
@@ -91,52 +90,97 @@ fn read(request: &Request) -> Result<Records, DataError> {
 struct Row {
     /// 1-based number of its first line.
     line: usize,
-    /// Its position in the text, in bytes.
-    start: usize,
     fields: StringRecord,
+}
+
+/// The text of a file, and its lines that are not text, in whose place there is a mark.
+fn text(request: &Request) -> Result<(String, Vec<usize>), DataError> {
+    let (mut whole, mut unreadable) = (String::new(), Vec::new());
+    for line in request.input.lines()? {
+        match line {
+            Ok(line) => {
+                whole += &line.text;
+                whole.extend(line.is_ended.then_some('\n'));
+            }
+            Err(error @ DataError::Line { line, .. }) => {
+                request.leave_out(error)?;
+                unreadable.push(line);
+                whole += "\u{FFFD}\n";
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok((whole, unreadable))
 }
 
 /// All rows of a text, including the header.
 fn rows(request: &Request, text: &str, separator: u8, quotes: bool) -> Result<Vec<Row>, DataError> {
     let path = request.input.name();
-    let mut reader = csv::ReaderBuilder::new()
-        .has_headers(false)
-        .flexible(true)
-        .delimiter(separator)
-        .quoting(quotes)
-        .trim(csv::Trim::All)
-        .from_reader(text.as_bytes());
+    let reader = |from: usize| {
+        csv::ReaderBuilder::new()
+            .has_headers(false)
+            .flexible(true)
+            .delimiter(separator)
+            .quoting(quotes)
+            .trim(csv::Trim::All)
+            .from_reader(&text.as_bytes()[from..])
+    };
     let mut rows: Vec<Row> = Vec::new();
+    // The line of the last row, and the end of the text whose lines are counted.
     let (mut line, mut counted) = (1, 0);
-    for fields in reader.records() {
-        let fields = fields.map_err(|error| DataError::invalid(path, error))?;
+    let (mut records, mut from) = (reader(0), 0);
+    let mut fields = StringRecord::new();
+    while records.read_record(&mut fields).map_err(|error| DataError::invalid(path, error))? {
         // The position of a record is the end of the previous one: possibly between CR and LF, or before empty lines.
-        let end = fields.position().map_or(counted, |position| position.byte() as usize);
-        let start = text.len() - text[end..].trim_start_matches(['\r', '\n']).len();
+        let before = fields.position().map_or(counted, |position| from + position.byte() as usize);
+        let start = text.len() - text[before..].trim_start_matches(['\r', '\n']).len();
         line += text[counted..start].matches('\n').count();
         counted = start;
-        let ends = &text[end..start];
-        let empty = if text[..end].ends_with('\r') { ends.strip_prefix('\n').unwrap_or(ends) } else { ends };
+        let ends = &text[before..start];
+        let empty = if text[..before].ends_with('\r') { ends.strip_prefix('\n').unwrap_or(ends) } else { ends };
         if !empty.is_empty() && !rows.is_empty() {
             let detail = "empty line between rows; fill in its values or delete it";
             request.leave_out(DataError::line(path, line - 1, detail))?;
         }
-        rows.push(Row { line, start, fields });
+        let end = from + records.position().byte() as usize;
+        if quotes
+            && text[start..end].contains('"')
+            && let Some(problem) = unclosed(&text[start..end], separator)
+        {
+            let detail = format!(
+                "a quotation mark opens a field in this row, and {problem}; close it, or set data.options.quotes to false if quotation \
+                 marks are ordinary characters"
+            );
+            request.leave_out(DataError::line(path, line, detail))?;
+            // The row ends with its first line.
+            from = text[start..].find('\n').map_or(text.len(), |end| start + end + 1);
+            (line, counted, records) = (line + 1, from, reader(from));
+            continue;
+        }
+        rows.push(Row { line, fields: std::mem::take(&mut fields) });
     }
     Ok(rows)
 }
 
-/// Whether a text that starts with a row ends inside a quoted field.
-fn ends_in_quotes(text: &str, separator: u8) -> bool {
-    let (mut quoted, mut may_open) = (false, true);
-    for byte in text.bytes() {
+/// What is wrong with the quotation marks of a row: a field is still open at its end, or it is closed on a later line, before other text.
+fn unclosed(row: &str, separator: u8) -> Option<&'static str> {
+    let (mut quoted, mut may_open, mut was_closed, mut lines, mut is_loose) = (false, true, false, 0, false);
+    for byte in row.bytes() {
         let is_mark = byte == b'"';
         let closes = is_mark && quoted;
+        let is_end = byte == separator || matches!(byte, b'\n' | b'\r');
+        is_loose |= was_closed && lines > 0 && !is_mark && !is_end && byte != b' ';
+        was_closed = closes;
+        lines = if quoted { lines + usize::from(byte == b'\n') } else { lines * usize::from(is_mark) };
         quoted = is_mark && may_open || quoted && !is_mark;
         // A field opens after a separator or a line end; a doubled quotation mark closes and opens it again.
-        may_open = !quoted && (closes || byte == separator || matches!(byte, b'\n' | b'\r'));
+        may_open = !quoted && (closes || is_end);
     }
-    quoted
+    match (quoted, is_loose) {
+        (true, _) => Some("none closes it"),
+        (false, true) => Some("the next one is in the middle of a later row"),
+        (false, false) => None,
+    }
 }
 
 /// The most frequent of comma, semicolon, tab and vertical bar outside quotes in the first line.
@@ -184,6 +228,8 @@ mod tests {
             ("a,b\n1,x\n2,\"y\n3,z\n", Some(3)),
             ("a,b\n1,x\n2,\"y", Some(3)),
             ("a,b\n1,\"y \"\" z\n", Some(2)),
+            ("a,b\n1,\"y\n2,z\n3,\"w\"\n", Some(2)),
+            ("a,b\n1,\"y\"\n2,\"v\nw\" \n3,\"x\n\"\"y\"\n", None),
             ("a,b\n1,\"x\ny\"\n2,\"\"\n", None),
             ("a,b\n1,5\" pipe\n2,\"a \"\"b\"\"\"\n", None),
         ] {

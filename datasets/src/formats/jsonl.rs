@@ -136,6 +136,17 @@ fn read(request: &Request) -> Result<Records, DataError> {
     Ok(Records::of_file(file, columns, lines.iter().copied()).select(&kept))
 }
 
+/// The parser's names of problems, and plain ones.
+const PROBLEMS: [(&str, &str); 7] = [
+    ("EOF while parsing", "it ends too early"),
+    ("expected ident", "an unknown word, or a text without quotation marks"),
+    ("expected value", "a value is missing, or is a text without quotation marks"),
+    ("key must be a string", "a key has no quotation marks"),
+    ("trailing characters", "more text follows the object"),
+    ("trailing comma", "no key follows a comma"),
+    ("expected `,` or", "a comma or closing bracket is missing"),
+];
+
 /// A key of an object with its value, if that is not null.
 type Named = (String, Option<Cell>);
 
@@ -146,7 +157,8 @@ fn cells(line: &str) -> Result<Vec<Named>, String> {
         // The error counts lines within this one.
         let (what, column) = found.rsplit_once(" at line 1 column ").unwrap_or((&found, ""));
         let place = if column.is_empty() { String::new() } else { format!(" (column {column})") };
-        format!("not a JSON object: {what}{place}; expected one object per line")
+        let plain = PROBLEMS.iter().find(|(start, _)| what.starts_with(start)).map_or(what, |(_, plain)| plain);
+        format!("not a JSON object: {plain}{place}; expected one object per line")
     })?;
     let mut cells = Vec::new();
     flatten("", entries, &mut cells)?;
@@ -259,7 +271,9 @@ mod tests {
             ("[{\"text\": 1},\n{}]", &["a.jsonl, line 1", "a JSON array", "jq -c"]),
             ("{\"text\": 1}\n[1]", &["a.jsonl, line 2", "expected an object such as"]),
             ("{\"text\": \"a\"}\n{\"text\": \"b", &["a.jsonl, line 2: not a JSON object", "column 11"]),
-            ("{\"text\": \"a\"} {}\n", &["a.jsonl, line 1", "trailing characters"]),
+            ("{\"text\": \"a\"} {}\n", &["a.jsonl, line 1", "more text follows the object"]),
+            ("{\"text\": tall}\n", &["a.jsonl, line 1: not a JSON object: an unknown word"]),
+            ("{text: 1}\n", &["a key has no quotation marks"]),
             ("\n{\"a\": 1, \"b\": 2, \"a\": 3}", &["a.jsonl, line 2", "the key \"a\" occurs twice"]),
             ("{\"a\": 1}\n{}\n{\"a\": [1]}", &["line 3", "\"a\" is a list, but not a list in line 1"]),
             ("{\"a\": [[1]]}", &["line 1", "\"a\" is a list of lists or objects"]),

@@ -50,8 +50,8 @@ pub enum Tokenization {
     PositionalCharacters,
     /// Whitespace-separated tokens, with `<eos>` at the end of each line: for text that is already tokenized.
     Tokens,
-    /// Pieces of words (subwords), learned from the training split by byte-pair encoding (Sennrich et al. 2016): `max_vocabulary` pieces, of which
-    /// rare words are composed, so that few tokens are unknown. Letters keep their case, punctuation marks and line ends are pieces of their
+    /// Pieces of words (subwords), learned from the training split by byte-pair encoding (Sennrich et al. 2016): `max_vocabulary` pieces.
+    /// Frequent words are one piece, rare words several, so that few tokens are unknown. Letters keep their case, punctuation marks and line ends are pieces of their
     /// own, and `▁` marks the start of a word.
     Subwords,
 }

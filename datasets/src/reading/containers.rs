@@ -17,6 +17,10 @@ const GZIP: [u8; 3] = [0x1f, 0x8b, 8];
 /// First bytes of a zip archive: the signature of a local file header.
 const ZIP: [u8; 4] = *b"PK\x03\x04";
 
+/// First bytes of compressed data that is not supported.
+const UNSUPPORTED: [(&[u8], &str); 4] =
+    [(b"\xfd7zXZ\0", "xz"), (b"BZh91AY&SY", "bzip2"), (b"\x28\xb5\x2f\xfd", "zstd"), (b"7z\xbc\xaf\x27\x1c", "7z")];
+
 /// Maximum size of an archive member in bytes: a larger one is damage or an attack.
 const MAX_MEMBER: u64 = 1 << 32;
 
@@ -34,8 +38,13 @@ pub(super) fn member_name(archive: &Path, member: &str) -> PathBuf {
 
 /// The bytes of an input, decompressed: gzip, and zip archives of one file. Anything else is returned unchanged.
 pub(super) fn decompressed<'a>(bytes: impl BufRead + 'a) -> io::Result<Box<dyn BufRead + 'a>> {
-    let (start, bytes) = peek(bytes, &[&GZIP, &ZIP])?;
-    let (is_gzip, is_zip) = (start == GZIP, start == ZIP);
+    let (start, bytes) =
+        peek(bytes, &[&GZIP, &ZIP, UNSUPPORTED[0].0, UNSUPPORTED[1].0, UNSUPPORTED[2].0, UNSUPPORTED[3].0])?;
+    let (is_gzip, is_zip) = (start.starts_with(&GZIP), start.starts_with(&ZIP));
+    if let Some((_, name)) = UNSUPPORTED.iter().find(|(mark, _)| start.starts_with(mark)) {
+        let message = format!("{name} compression is not supported; decompress the file first, or use gzip or zip");
+        return Err(io::Error::new(io::ErrorKind::Unsupported, message));
+    }
     let mut bytes = Cursor::new(start).chain(bytes);
     if is_zip {
         // The directory of a zip archive is at its end.

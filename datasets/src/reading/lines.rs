@@ -241,6 +241,14 @@ mod tests {
     }
 
     #[test]
+    fn unsupported_compression_is_named() {
+        let bytes: &[u8] = b"\xfd7zXZ\0\0\x04";
+        let error = decompressed(bytes).err().unwrap().to_string();
+        assert!(error.starts_with("xz compression is not supported; decompress the file first"), "{error}");
+        assert_eq!(texts(b"BZhang\n"), ["BZhang"]);
+    }
+
+    #[test]
     fn damaged_gzip_is_an_error_and_gzip_members_are_concatenated() {
         let text = "so it goes, and so it went\n".repeat(5_000);
         let mut bytes = variants::gzip(text.as_bytes());

@@ -14,6 +14,7 @@ use serde_json::{Map, Value, json};
 use toml::Table;
 
 use crate::prediction::label_indices;
+use crate::skipped::joined;
 pub use crate::texts::Settings;
 use crate::texts::{self, Codec, Target, TextTraining, matrix};
 use crate::{
@@ -48,7 +49,16 @@ pub type MultiLabelClassifier = TrainedModel<Codec<Labels>>;
 fn prepare(data: &Splits, settings: &Table) -> Result<Prepared, DataError> {
     let mut data = MultiLabel::from_records(data)?;
     let note = texts::prepare(&mut data.texts, &crate::spec::settings(settings));
+    let note = joined([note, of_several(&data.labels)]);
     Ok(Prepared { examples: Box::new(data), note })
+}
+
+/// A note on a label whose words are all labels themselves.
+fn of_several(labels: &[String]) -> Option<String> {
+    let is_label = |word: &str| labels.iter().any(|label| label == word);
+    let is_several = |label: &&String| label.contains(' ') && label.split_whitespace().all(is_label);
+    let label = labels.iter().find(is_several)?;
+    Some(format!("`{label}` is read as one label; separate labels by a vertical bar, semicolon or comma"))
 }
 
 impl Examples for MultiLabel {
@@ -196,6 +206,13 @@ mod tests {
         assert!(output.line == "b" && output.json["labels"] == json!(["b"]));
         assert!((output.json["probabilities"]["b"].as_f64().unwrap() - 0.75).abs() < 1e-6);
         assert_eq!(labels.output(&[-1.0, -1.0]).line, "-");
+    }
+
+    #[test]
+    fn a_label_of_other_labels_is_noted() {
+        let labels = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        assert_eq!(of_several(&labels(&["new york", "new", "sad"])), None);
+        assert!(of_several(&labels(&["sad", "glad", "glad sad"])).unwrap().starts_with("`glad sad` is read as one"));
     }
 
     #[test]

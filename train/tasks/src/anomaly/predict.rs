@@ -33,7 +33,7 @@ const BATCH: usize = 512;
 /// let mut values: Vec<f64> = (0..300).map(|row| f64::from(row % 7)).collect();
 /// values[200] = 99.0;
 /// let series = Monitored { values, train_end: 60, validation_end: 90, ..Monitored::default() };
-/// let data = Anomalies { column: "load".to_owned(), series: vec![series] };
+/// let data = Anomalies { column: "load".to_owned(), series: vec![series], ..Anomalies::default() };
 /// let spec = ModelSpec::new("gru-8", &TASK, "window = 14\nhorizon = 7".parse()?)?;
 /// let training = data.training(&spec)?;
 /// let weights = read(&*training.network(&device)); // untrained
@@ -132,7 +132,7 @@ mod tests {
         let long = Monitored { values: values.clone(), train_end: 40, validation_end: 60, ..Monitored::default() };
         let short =
             Monitored { values: values[..70].to_vec(), train_end: 20, validation_end: 30, ..Monitored::default() };
-        Anomalies { column: "load".to_owned(), series: vec![long, short] }
+        Anomalies { column: "load".to_owned(), series: vec![long, short], ..Anomalies::default() }
     }
 
     fn training(data: &Anomalies) -> AnomalyTraining {

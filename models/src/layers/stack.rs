@@ -50,6 +50,8 @@ pub struct StackShape {
 /// Regularization rates of a stack, each in [0, 1).
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct RegularizationRates {
+    /// Variational (locked) dropout rate of the stack's input, with the same mask at each time step.
+    pub input_dropout: f64,
     /// Dropout rate between layers, with a new mask at each time step.
     pub dropout: f64,
     /// Variational (locked) dropout rate between layers, with the same mask at each time step.
@@ -150,8 +152,9 @@ impl StackShape {
             return Err(InvalidShape::new("hidden_sizes", "a stack needs at least one layer"));
         }
         self.hidden_sizes.iter().try_for_each(|&size| positive("hidden_sizes", size))?;
-        let RegularizationRates { dropout, locked_dropout, recurrent_dropout, zoneout } = self.rates;
+        let RegularizationRates { input_dropout, dropout, locked_dropout, recurrent_dropout, zoneout } = self.rates;
         let rates = [
+            ("input_dropout", input_dropout),
             ("dropout", dropout),
             ("locked_dropout", locked_dropout),
             ("recurrent_dropout", recurrent_dropout),
@@ -278,7 +281,7 @@ impl Stack {
             let dropout_key = dropout_key.part((1 + index as u64) << 40);
             // Dropout applies to the layer's input, not to the skip connection.
             let dropped = match index {
-                0 => x.clone(),
+                0 => dropout::locked_dropout(x.clone(), rates.input_dropout, dropout_key.offset(1 << 22)),
                 _ => {
                     let dropped = dropout::dropout(x.clone(), rates.dropout, dropout_key.offset(1 << 20));
                     dropout::locked_dropout(dropped, rates.locked_dropout, dropout_key.offset(1 << 21))

@@ -25,7 +25,13 @@ const VOCABULARY: usize = 11;
 
 /// Two layers with every kind of dropout.
 fn stack(architecture: Architecture, input_size: usize) -> StackShape {
-    let rates = RegularizationRates { dropout: 0.3, locked_dropout: 0.3, recurrent_dropout: 0.3, zoneout: 0.3 };
+    let rates = RegularizationRates {
+        input_dropout: 0.3,
+        dropout: 0.3,
+        locked_dropout: 0.3,
+        recurrent_dropout: 0.3,
+        zoneout: 0.3,
+    };
     StackShape { rates, skip: Skip::Dense, ..StackShape::plain(architecture, input_size, vec![6, 5]) }
 }
 

@@ -119,7 +119,13 @@ fn gradients_of_skip_connections_and_regularization_equal_central_differences() 
         let plain = StackShape::plain(Architecture::BiLstm, 3, vec![2, 3]);
         let shape = StackShape { skip, projection: true, ..plain };
         stack(&shape, None, &device);
-        let rates = RegularizationRates { zoneout: 0.3, recurrent_dropout: 0.2, dropout: 0.2, locked_dropout: 0.2 };
+        let rates = RegularizationRates {
+            input_dropout: 0.2,
+            dropout: 0.2,
+            locked_dropout: 0.2,
+            recurrent_dropout: 0.2,
+            zoneout: 0.3,
+        };
         let regularized = StackShape { rates, ..shape };
         stack(&regularized, None, &device);
         stack(&regularized, Some(Key::new(1, Purpose::Dropout)), &device);

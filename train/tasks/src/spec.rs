@@ -78,6 +78,9 @@ pub struct DropoutSettings {
     /// Rate of embedding dropout: drops tokens of the vocabulary, each at all of its positions in the batch (Merity et al. 2018).
     #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
     pub embedding: f64,
+    /// Rate of locked (variational) dropout on the input of the first recurrent layer, with the same mask at all time steps.
+    #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
+    pub input: f64,
     /// Rate of dropout between recurrent layers, with a new mask at each time step.
     #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
     pub layers: f64,
@@ -245,14 +248,20 @@ impl ModelSpec {
     /// If the backbone is a perceptron, which validation refuses.
     pub fn stack(&self, input_size: usize) -> StackShape {
         let Backbone::Recurrent(architecture) = self.backbone else { panic!("a perceptron has no recurrent layers") };
-        let DropoutSettings { layers: dropout, locked, recurrent, zoneout, .. } = self.dropout;
+        let DropoutSettings { input, layers: dropout, locked, recurrent, zoneout, .. } = self.dropout;
         StackShape {
             architecture,
             input_size,
             hidden_sizes: self.network.hidden_sizes.clone(),
             skip: self.network.skip,
             projection: self.network.projection,
-            rates: RegularizationRates { dropout, locked_dropout: locked, recurrent_dropout: recurrent, zoneout },
+            rates: RegularizationRates {
+                input_dropout: input,
+                dropout,
+                locked_dropout: locked,
+                recurrent_dropout: recurrent,
+                zoneout,
+            },
         }
     }
 

@@ -138,7 +138,6 @@ impl From<PredictError> for Failure {
                 ),
             ),
             PredictError::NoThreshold { .. } => Self::new(USAGE, format!("--threshold: {error}")),
-            PredictError::OutOfVocabulary { .. } => Self::new(USAGE, format!("--prompt: {error}")),
             PredictError::NotClassifier
             | PredictError::NotTagger
             | PredictError::NotTransducer

@@ -6,7 +6,7 @@ use comfy_table::{CellAlignment, LineStyle, Table, TableStyle, presets};
 use seqzoo_datasets::classification::Split;
 use seqzoo_datasets::scores::{ConfusionMatrix, Evaluation, Metric, Mistake, Scores};
 use seqzoo_datasets::uncertainty::{Bin, Calibration};
-use seqzoo_inference::{Examples, Model, PredictError, Sampling};
+use seqzoo_inference::{Examples, Model, PredictError};
 use seqzoo_run::folder::Run;
 use seqzoo_run::progress::{EndReason, Progress};
 use seqzoo_run::recipe::Recipe;
@@ -392,10 +392,9 @@ const ERROR_CHARS: usize = 100;
 
 /// A prompt in a language model's vocabulary: its dataset's example, or words of its training text.
 fn prompt<'a>(model: &Model, example: &'a str, text: &'a str) -> Option<&'a str> {
-    let sampling = Sampling { temperature: 1.0, top_k: 0, top_p: 1.0, seed: 0 };
     let known = |prompt: &&str| {
         let plain = !prompt.trim().is_empty() && !prompt.contains(char::is_control);
-        plain && model.generate(prompt, sampling).is_ok()
+        plain && model.prompt(prompt).is_ok_and(|prompt| prompt.unknown.is_empty())
     };
     let line = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
     let prefixes = line.match_indices(' ').map(|(end, _)| &line[..end]).take(PROMPT_WORDS);

@@ -8,7 +8,6 @@ use std::any::Any;
 use burn::tensor::Device;
 use seqzoo_datasets::classification::Split;
 use seqzoo_datasets::scores::{Evaluation, Metric};
-use seqzoo_datasets::text::UNKNOWN;
 use seqzoo_run::checkpoint::CheckpointError;
 use seqzoo_run::folder::ModelFolder;
 use seqzoo_run::progress::{Best, Progress, Snapshot};
@@ -23,7 +22,7 @@ use seqzoo_tasks::tagging::SentenceTagger;
 
 mod generation;
 
-pub use generation::{GeneratedText, Sampling};
+pub use generation::{Continuation, GeneratedText, Prompt, Sampling, Until};
 pub use seqzoo_tasks::Prediction;
 pub use seqzoo_tasks::{Examples, Output, PredictError, Predictor, TextOptions};
 
@@ -136,26 +135,34 @@ impl Model {
         self.any().downcast_ref().ok_or(PredictError::NotDetector)
     }
 
-    /// Generates text from a prompt.
+    /// The tokens of a prompt, for [`Model::generate`] and [`Model::continuations`].
     ///
     /// # Errors
-    /// If the model is not a language model, or the prompt is empty or has a token outside the vocabulary.
-    pub fn generate(&self, prompt: &str, sampling: Sampling) -> Result<GeneratedText<'_>, PredictError> {
-        let model = self.language_model()?;
-        let codec = model.codec();
-        let mut tokens = Vec::new();
-        for token in codec.tokens(prompt) {
-            match codec.vocabulary.id(&token) {
-                UNKNOWN => return Err(PredictError::OutOfVocabulary { token }),
-                number => tokens.push(number),
-            }
-        }
-        if tokens.is_empty() {
-            return Err(PredictError::Empty { index: 0 });
-        }
-        // No separator follows a prompt that ends in white space.
-        let is_separated = prompt.ends_with(char::is_whitespace);
-        Ok(GeneratedText::after(model, &tokens, is_separated, sampling))
+    /// If the model is not a language model, or the prompt has no token.
+    pub fn prompt(&self, text: &str) -> Result<Prompt, PredictError> {
+        Prompt::new(self.language_model()?, text)
+    }
+
+    /// Generates text after a prompt.
+    ///
+    /// # Errors
+    /// If the model is not a language model.
+    pub fn generate(&self, prompt: &Prompt, sampling: Sampling) -> Result<GeneratedText<'_>, PredictError> {
+        Ok(GeneratedText::after(self.language_model()?, prompt, sampling))
+    }
+
+    /// The most probable continuations of a prompt by `length` tokens that beam search finds: at most `width` different ones, the most
+    /// probable first.
+    ///
+    /// # Errors
+    /// If the model is not a language model.
+    pub fn continuations(
+        &self,
+        prompt: &Prompt,
+        length: usize,
+        width: usize,
+    ) -> Result<Vec<Continuation>, PredictError> {
+        Ok(generation::beam_search(self.language_model()?, prompt, length, width))
     }
 
     /// Metrics of the model on a split; examples without a token are skipped.

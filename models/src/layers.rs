@@ -25,7 +25,7 @@ pub(crate) use linear::product;
 pub use linear::{Linear, linear};
 pub use perceptron::{Perceptron, PerceptronShape};
 pub use pooling::{Pooling, SequencePooling};
-pub use stack::{RegularizationRates, Skip, Stack, StackOutput, StackShape, StackStream};
+pub use stack::{RegularizationRates, Skip, Stack, StackOutput, StackShape, StackStream, StreamState};
 
 /// Names of parameters in checkpoints, as each layer declares them.
 pub(crate) const NAMES: &[&[FieldNames]] = &[

@@ -11,7 +11,7 @@ mod tagger;
 pub use classifier::{Classifier, ClassifierShape};
 pub use encoder_decoder::{EncodedSource, EncoderDecoder, EncoderDecoderShape, Generation, Hypothesis};
 pub use forecaster::{BackboneShape, ForecastHead, Forecaster, ForecasterShape};
-pub use language_model::{LanguageModel, LanguageModelOutput, LanguageModelShape, LanguageModelStream};
+pub use language_model::{LanguageModel, LanguageModelOutput, LanguageModelShape, LanguageModelStream, TextState};
 pub use relation::{RelationClassifier, RelationShape};
 pub use series_classifier::{SeriesClassifier, SeriesClassifierShape};
 pub use tagger::{Tagger, TaggerInput, TaggerOutput, TaggerShape, TaggerTargets};

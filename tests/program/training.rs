@@ -1,5 +1,8 @@
 use crate::{LANGUAGES, TestDir};
+use std::collections::HashSet;
 use std::fs;
+
+use serde_json::Value;
 
 #[test]
 fn evaluate_prints_the_same_report_as_training_two_models() {
@@ -149,8 +152,36 @@ fn generation_is_deterministic_per_seed_and_rejects_invalid_arguments() {
     let greedy = write(&["-n", "60", "--temperature", "0"]).out;
     assert_eq!(write(&["-n", "60", "--top-k", "1", "--seed", "5"]).out, greedy);
     assert_eq!(write(&["-n", "60", "--top-p", "1e-9"]).out, greedy);
+    let nucleus = ["-n", "60", "--min-p", "1"];
+    assert_eq!(write(&nucleus).out, greedy);
+    // Beam search: the first of one is the greedy text; wider beams find different texts, at least as probable.
+    let beam = |width: &str| {
+        let found = write(&["-n", "20", "--beam", width, "--json"]).out;
+        let object = |line: &str| serde_json::from_str::<Value>(line).unwrap();
+        let pair =
+            |found: Value| (found["text"].as_str().unwrap().to_owned(), found["log_probability"].as_f64().unwrap());
+        found.lines().map(|line| pair(object(line))).collect::<Vec<_>>()
+    };
+    let (one, four) = (beam("1"), beam("4"));
+    assert_eq!(one.iter().map(|(text, _)| text.as_str()).collect::<Vec<_>>(), [&greedy[8..28]]);
+    assert!(four.len() == 4 && four[0].1 >= one[0].1 && four.is_sorted_by(|a, b| a.1 >= b.1), "{four:?}");
+    assert_eq!(four.iter().map(|(text, _)| text).collect::<HashSet<_>>().len(), 4, "{four:?}");
+    // A stop string is not printed; several texts have consecutive seeds.
+    let stopped = write(&["-n", "60", "--stop", " "]).out;
+    assert_eq!(stopped.trim_end(), text[..8].to_owned() + text[8..].split(' ').next().unwrap().trim_end());
+    let samples = write(&["-n", "60", "--samples", "3"]).out;
+    assert!(samples.starts_with(&format!("--- 1 of 3\n{text}--- 2 of 3\n")), "{samples}");
+    assert!(samples.ends_with(&write(&["-n", "60", "--seed", "2"]).out), "{samples}");
+    assert_ne!(write(&["-n", "60", "--repetition-penalty", "1.5"]).out, text);
+    // Prompts from standard input.
+    let lines =
+        place.with_input(&["generate", "last", "--interactive", "-n", "60"], "the keys\n\nthe § keys\n".as_bytes());
+    assert!(lines.out.starts_with(&format!("{text}\nthe § keys")), "{}", lines.out);
+    assert!(lines.err.contains("replaced by the unknown token: \"§\"") && !lines.err.contains("> "), "{}", lines.err);
     for (more, code, part) in [
-        (&["--prompt", "Keys §"][..], 2, "is not in the model's vocabulary"),
+        (&["--beam", "2", "--seed", "1"][..], 2, "cannot be used with"),
+        (&["--repetition-penalty", "0.5"], 2, "a number of at least 1"),
+        (&["--samples", "0"], 2, "--samples"),
         (&["--prompt", ""], 2, "the text is empty"),
         (&["--prompt", "a", "--temperature", "-1"], 2, "a number of at least 0"),
         (&["--prompt", "a", "--top-p", "0"], 2, "above 0 and at most 1"),

@@ -21,6 +21,12 @@ pub(crate) trait Steps: Debug + Send {
 
     /// The cell state after the last step; empty if there is none.
     fn cell(&self) -> &[f32];
+
+    /// Continues from another state.
+    ///
+    /// # Panics
+    /// If the sizes differ.
+    fn set_state(&mut self, hidden: &[f32], cell: &[f32]);
 }
 
 impl Stream {
@@ -44,6 +50,14 @@ impl Stream {
     /// The cell state after the last step; empty if there is none.
     pub fn cell(&self) -> &[f32] {
         self.0.cell()
+    }
+
+    /// Continues from another state, such as one that was saved; `cell` is empty if there is none.
+    ///
+    /// # Panics
+    /// If the sizes differ.
+    pub fn set_state(&mut self, hidden: &[f32], cell: &[f32]) {
+        self.0.set_state(hidden, cell);
     }
 }
 

@@ -358,6 +358,30 @@ impl StackStream {
         let (first, above) = self.layers.split_first_mut().expect("a stack has a layer");
         above.iter_mut().fold(first.step(input), |below, layer| layer.step(below))
     }
+
+    /// A copy of the state of each layer, to continue from later.
+    pub fn states(&self) -> Vec<StreamState> {
+        let state = |layer: &Stream| StreamState { hidden: layer.hidden().to_vec(), cell: layer.cell().to_vec() };
+        self.layers.iter().map(state).collect()
+    }
+
+    /// Continues from other states, one per layer.
+    ///
+    /// # Panics
+    /// If their number or sizes differ.
+    pub fn set_states(&mut self, states: &[StreamState]) {
+        assert_eq!(states.len(), self.layers.len(), "states must match the number of layers");
+        self.layers.iter_mut().zip(states).for_each(|(layer, state)| layer.set_state(&state.hidden, &state.cell));
+    }
+}
+
+/// State of a layer of a [`StackStream`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct StreamState {
+    /// Hidden state, `[hidden_size]`.
+    pub hidden: Vec<f32>,
+    /// Cell state, `[hidden_size]`; empty if the cell has none.
+    pub cell: Vec<f32>,
 }
 
 /// Initial bias of highway gates; negative, so that the layers initially pass their input through (Srivastava et al.

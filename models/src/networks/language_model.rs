@@ -11,7 +11,7 @@ use crate::dropout_key::DropoutKey;
 use crate::init;
 use crate::invalid_shape::{InvalidShape, expect_valid, positive, probability};
 use crate::layers::dropout::dropout;
-use crate::layers::{LayerState, Linear, Stack, StackOutput, StackShape, StackStream, product};
+use crate::layers::{LayerState, Linear, Stack, StackOutput, StackShape, StackStream, StreamState, product};
 use crate::names::{FieldNames, names};
 
 /// Language model: embedding, recurrent stack, dropout, linear layer to the vocabulary.
@@ -240,7 +240,37 @@ impl LanguageModel {
     }
 }
 
+/// What a [`LanguageModelStream`] has read, to continue from there.
+#[derive(Debug, Clone)]
+pub struct TextState(StateMode);
+
+#[derive(Debug, Clone)]
+enum StateMode {
+    Stream(Vec<StreamState>),
+    Tensors(Option<Vec<LayerState>>),
+}
+
 impl LanguageModelStream<'_> {
+    /// A copy of the state after the tokens processed so far.
+    pub fn state(&self) -> TextState {
+        TextState(match &self.mode {
+            ReaderMode::Stream { stack, .. } => StateMode::Stream(stack.states()),
+            ReaderMode::Tensors(states) => StateMode::Tensors(states.clone()),
+        })
+    }
+
+    /// Continues from a state of a stream of the same model.
+    ///
+    /// # Panics
+    /// If the state is one of another model.
+    pub fn set_state(&mut self, state: &TextState) {
+        match (&mut self.mode, &state.0) {
+            (ReaderMode::Stream { stack, .. }, StateMode::Stream(states)) => stack.set_states(states),
+            (ReaderMode::Tensors(own), StateMode::Tensors(states)) => own.clone_from(states),
+            _ => panic!("the state is one of another model"),
+        }
+    }
+
     /// Processes one token; `scores` is set to the scores of the next token, `[vocabulary]`.
     ///
     /// # Panics

@@ -15,8 +15,8 @@ use seqzoo_datasets::scores::Metric;
 use seqzoo_datasets::splits::Splits;
 use seqzoo_datasets::text::{Tokenization, Vocabulary};
 use seqzoo_models::InvalidShape;
-pub use seqzoo_models::networks::LanguageModelStream;
 use seqzoo_models::networks::{LanguageModel, LanguageModelShape};
+pub use seqzoo_models::networks::{LanguageModelStream, TextState};
 use serde::{Deserialize, Serialize};
 use toml::Table;
 

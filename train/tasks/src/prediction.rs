@@ -193,12 +193,6 @@ pub enum PredictError {
         /// Time step of the data.
         found: TimeStep,
     },
-    /// A prompt has a token outside the vocabulary.
-    #[error("`{}` is not in the model's vocabulary; use tokens of its training text", .token.replace('\n', "\\n"))]
-    OutOfVocabulary {
-        /// The token.
-        token: String,
-    },
     /// The examples are those of another task.
     #[error("the data are not those of the model's task")]
     KindMismatch,

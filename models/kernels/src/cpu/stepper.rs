@@ -72,4 +72,9 @@ impl<E: Elementwise> Steps for Stepper<E> {
     fn cell(&self) -> &[f32] {
         &self.states.cell
     }
+
+    fn set_state(&mut self, hidden: &[f32], cell: &[f32]) {
+        self.states.hidden.copy_from_slice(hidden);
+        self.states.cell.copy_from_slice(cell);
+    }
 }

@@ -33,6 +33,27 @@ pub fn unknown_share(tokens: &[u32]) -> Option<f64> {
     Some(unknown as f64 / predicted.len() as f64)
 }
 
+/// Perplexity per predicted token: e to the power of the mean loss in nats.
+pub const PERPLEXITY: Metric = Metric::lower("perplexity", "per token");
+
+/// Bits per character: the loss of all predicted tokens in bits, divided by the number of their characters and of those that separate
+/// them. It does not depend on what the tokens are, unless some are unknown: all unknown tokens count as the same one.
+pub const BITS_PER_CHARACTER: Metric = Metric::lower("bits-per-character", "bits");
+
+/// Number of characters per predicted token of a text at a level; its first token is not predicted.
+pub fn characters_per_prediction(text: &str, level: Tokenization, tokens: usize) -> f64 {
+    let first = level.tokens(text).next().map_or(0, |token| token.chars().count());
+    text.chars().count().saturating_sub(first) as f64 / tokens.saturating_sub(1).max(1) as f64
+}
+
+/// Adds perplexity and bits per character, which follow from the loss.
+pub fn add_derived(scores: &mut Scores, characters_per_prediction: f64) {
+    if let Some(loss) = scores.get(Metric::LOSS) {
+        scores.insert(PERPLEXITY, loss.exp());
+        scores.insert(BITS_PER_CHARACTER, loss / std::f64::consts::LN_2 / characters_per_prediction);
+    }
+}
+
 /// A loaded dataset for language modeling: running text.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Corpus {
@@ -92,10 +113,12 @@ impl Corpus {
         vocabulary: &Vocabulary,
     ) -> Vec<(&'static str, Evaluation)> {
         let max_n = if level == Tokenization::Characters { 6 } else { 3 };
-        let [train, text] = [&self.train, self.split(split)].map(|text| vocabulary.encode(level, text));
+        let [train, evaluated] = [&self.train, self.split(split)];
+        let [train, text] = [train, evaluated].map(|text| vocabulary.encode(level, text));
         let padding = 1;
         let (examples, loss) = NGrams::fit(&train, vocabulary.size() - padding, max_n).loss(&text);
-        let all = Scores::new(examples, [(Metric::LOSS, loss)]);
+        let mut all = Scores::new(examples, [(Metric::LOSS, loss)]);
+        add_derived(&mut all, characters_per_prediction(evaluated, level, text.len()));
         vec![("n-grams", Evaluation { unknown: unknown_share(&text), ..Evaluation::of(all) })]
     }
 

@@ -47,8 +47,8 @@ impl Default for Sampling {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Prompt {
     tokens: Vec<u32>,
-    /// Whether it ends in white space, which no separator follows.
-    is_separated: bool,
+    /// The last token, which determines the separator after it; none if the text ends in white space.
+    last: Option<String>,
     /// Tokens outside of the vocabulary, each once, which are replaced by the unknown token.
     pub unknown: Vec<String>,
 }
@@ -61,7 +61,9 @@ impl Prompt {
     pub fn new(model: &TextModel, text: &str) -> Result<Self, PredictError> {
         let codec = model.codec();
         let (mut tokens, mut unknown) = (Vec::new(), Vec::new());
-        for token in codec.tokens(text) {
+        let texts = codec.tokens(text);
+        let last = texts.last().filter(|_| !text.ends_with(char::is_whitespace)).cloned();
+        for token in texts {
             let id = codec.vocabulary.id(&token);
             tokens.push(id);
             if id == UNKNOWN && !unknown.contains(&token) {
@@ -71,13 +73,7 @@ impl Prompt {
         if tokens.is_empty() {
             return Err(PredictError::Empty { index: 0 });
         }
-        Ok(Self { tokens, is_separated: text.ends_with(char::is_whitespace), unknown })
-    }
-
-    /// The token before the first generated one, which determines whether a separator is needed.
-    fn last<'a>(&self, model: &'a TextModel) -> Option<&'a str> {
-        let last = self.tokens.last().filter(|_| !self.is_separated);
-        last.and_then(|&token| model.codec().vocabulary.token(token))
+        Ok(Self { tokens, last, unknown })
     }
 }
 
@@ -105,7 +101,7 @@ impl<'a> GeneratedText<'a> {
             prompt.tokens.iter().for_each(|&token| seen[token as usize] = true);
             seen
         });
-        let previous = prompt.last(model).map(str::to_owned);
+        let previous = prompt.last.clone();
         Self { model, stream, sampling, scores, seen, previous, generated: 0 }
     }
 }
@@ -210,7 +206,7 @@ pub(crate) fn beam_search(model: &TextModel, prompt: &Prompt, length: usize, wid
     }
     let codec = model.codec();
     let text = |tokens: &[u32]| {
-        let mut previous = prompt.last(model);
+        let mut previous = prompt.last.as_deref();
         let mut text = String::new();
         for token in tokens.iter().filter_map(|&token| codec.vocabulary.token(token)) {
             text += &codec.level.detokenize(previous.replace(token), token);

@@ -268,6 +268,15 @@ fn own_sentences_pairs_and_texts_need_flags_alone() {
         &["--text", "books/one.txt", "books/two.txt", "--set", "training.batch_size=4"],
     );
     place.ok(&["generate", "run", "--prompt", "so", "-n", "3"]);
+    // Half of the words are `so` and `it`.
+    let ran =
+        trained_on(&place, "words", &["--text", "books", "--set", "task.coverage=0.5", "--set", "task.tied=false"]);
+    let found = place.json(&["evaluate", "run", "--json"])["models"]["lstm"].clone();
+    let value = |name: &str| found[name].as_f64().unwrap_or(f64::NAN);
+    assert!((value("perplexity") - value("loss").exp()).abs() < 1e-6 && value("unknown-tokens") > 0.3, "{found}");
+    // Nine tokens in 28 characters; bits per token are loss / ln 2.
+    let ratio = value("loss") / 2f64.ln() / value("bits-per-character");
+    assert!((ratio - 28.0 / 9.0).abs() < 0.02 && ran.out.contains("perplexity"), "{ratio} {}", ran.out);
 }
 
 #[test]

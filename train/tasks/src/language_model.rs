@@ -33,9 +33,9 @@ pub use windows::{Window, windows};
 pub static TASK: Task = Task {
     data: &corpus::DATA,
     summary: "the next token of a text",
-    metrics: &[Metric::LOSS, Metric::ACCURACY],
+    metrics: &[Metric::LOSS, Metric::ACCURACY, corpus::PERPLEXITY, corpus::BITS_PER_CHARACTER],
     command: Command::Generate,
-    shared: &["level", "min_count", "max_vocabulary"],
+    shared: &["level", "min_count", "max_vocabulary", "coverage"],
     resolve: resolve::<Settings>,
     fields: fields::of::<Settings>,
     check,

@@ -2,7 +2,7 @@
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use seqzoo_datasets::classification::Split;
-use seqzoo_datasets::corpus::{Corpus, unknown_share};
+use seqzoo_datasets::corpus::{Corpus, add_derived, unknown_share};
 use seqzoo_datasets::scores::{Evaluation, Metric, Scores};
 use seqzoo_datasets::uncertainty::block_intervals;
 use seqzoo_models::networks::LanguageModel;
@@ -49,13 +49,12 @@ impl TextModel {
 
     /// Metrics of next-token prediction on a text.
     pub fn evaluate_text(&self, text: &str) -> Evaluation {
-        let tokens = self.codec.encode(text);
-        let rows = EvaluationRows::new(&tokens);
+        let rows = EvaluationRows::new(&self.codec, text);
         let parts = passages(&self.network, &rows, &self.device, &|| false).expect("never stopped");
-        let score = |indices: &mut dyn Iterator<Item = usize>| Passage::scores(indices.map(|index| &parts[index]));
+        let score = |indices: &mut dyn Iterator<Item = usize>| rows.scores(indices.map(|index| &parts[index]));
         let intervals = block_intervals(parts.len(), 1, |indices| score(indices).named());
         let all = score(&mut (0..parts.len()));
-        Evaluation { unknown: unknown_share(&tokens), intervals, ..Evaluation::of(all) }
+        Evaluation { unknown: unknown_share(&self.codec.encode(text)), intervals, ..Evaluation::of(all) }
     }
 }
 
@@ -80,7 +79,7 @@ pub(super) fn score(
     device: &Device,
     stop: &dyn Fn() -> bool,
 ) -> Option<Scores> {
-    passages(network, text, device, stop).map(|passages| Passage::scores(passages.iter()))
+    passages(network, text, device, stop).map(|passages| text.scores(passages.iter()))
 }
 
 /// Predictions of the tokens of a passage of each row.
@@ -91,15 +90,18 @@ struct Passage {
     loss: f64,
 }
 
-impl Passage {
-    fn scores<'a>(passages: impl Iterator<Item = &'a Self>) -> Scores {
+impl EvaluationRows {
+    fn scores<'a>(&self, passages: impl Iterator<Item = &'a Passage>) -> Scores {
         let (mut examples, mut correct, mut loss) = (0, 0, 0.0);
         for passage in passages {
             (examples, correct, loss) =
                 (examples + passage.predictions, correct + passage.correct, loss + passage.loss);
         }
         let count = examples.max(1) as f64;
-        Scores::new(examples, [(Metric::ACCURACY, correct as f64 / count), (Metric::LOSS, loss / count)])
+        let metrics = [(Metric::ACCURACY, correct as f64 / count), (Metric::LOSS, loss / count)];
+        let mut scores = Scores::new(examples, metrics);
+        add_derived(&mut scores, self.characters);
+        scores
     }
 }
 
@@ -146,6 +148,7 @@ mod tests {
     use super::super::rows::Rows;
     use super::*;
     use crate::{Codec as _, TrainingTask as _, test_spec};
+    use seqzoo_datasets::corpus::{BITS_PER_CHARACTER, PERPLEXITY};
     use seqzoo_kernels::devices;
 
     #[test]
@@ -157,8 +160,9 @@ mod tests {
         let device = devices().remove(0).1;
         let network = task.network(&device);
         let codec: Codec = serde_json::from_slice(&task.files()[Codec::FILE]).unwrap();
-        let validation = EvaluationRows::new(&codec.encode(&corpus.validation));
-        let whole = EvaluationRows { rows: Rows { rows: vec![codec.encode(&corpus.train)] }, counted_from: vec![0] };
+        let validation = EvaluationRows::new(&codec, &corpus.validation);
+        let rows = Rows { rows: vec![codec.encode(&corpus.train)] };
+        let whole = EvaluationRows { rows, counted_from: vec![0], characters: 2.0 };
         assert_eq!((validation.rows.rows.len(), whole.rows.steps()), (3, 3_499));
         let of = |text: &EvaluationRows| score(&network, text, &device, &|| false).unwrap();
         let (cut, whole) = (of(&validation), of(&whole));
@@ -167,5 +171,9 @@ mod tests {
             let (cut, whole) = (cut.get(metric).unwrap(), whole.get(metric).unwrap());
             assert!((cut - whole).abs() < 1e-5, "{cut} is not {whole}");
         }
+        // Of characters, each prediction is one.
+        let (bits, loss) = (cut.get(BITS_PER_CHARACTER).unwrap(), cut.get(Metric::LOSS).unwrap());
+        assert!((bits - loss / 2f64.ln()).abs() < 1e-12 && (cut.get(PERPLEXITY).unwrap() - loss.exp()).abs() < 1e-12);
+        assert!((whole.get(BITS_PER_CHARACTER).unwrap() - bits / 2.0).abs() < 1e-5);
     }
 }

@@ -1,6 +1,9 @@
 //! Text split into rows, for training and for evaluation.
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
+use seqzoo_datasets::corpus::characters_per_prediction;
+
+use super::Codec;
 
 /// Maximum number of rows of an evaluation, minimum number of predictions per row, and time steps per window.
 const EVALUATION_ROWS: usize = 10;
@@ -48,10 +51,18 @@ pub(super) struct EvaluationRows {
     pub(super) rows: Rows,
     /// First step of each row whose prediction counts.
     pub(super) counted_from: Vec<usize>,
+    /// Number of characters per counted prediction.
+    pub(super) characters: f64,
 }
 
 impl EvaluationRows {
-    pub(super) fn new(tokens: &[u32]) -> Self {
+    pub(super) fn new(codec: &Codec, text: &str) -> Self {
+        let tokens = codec.encode(text);
+        let characters = characters_per_prediction(&codec.cleaning.apply(text), codec.level, tokens.len());
+        Self { characters, ..Self::of(&tokens) }
+    }
+
+    fn of(tokens: &[u32]) -> Self {
         let predictions = tokens.len().saturating_sub(1);
         let count = (predictions / MIN_PREDICTIONS_PER_ROW).clamp(1, EVALUATION_ROWS);
         let steps = (predictions + (count - 1) * CONTEXT).div_ceil(count);
@@ -63,7 +74,7 @@ impl EvaluationRows {
             counted_from.push(counted - start);
             counted = start + steps;
         }
-        Self { rows: Rows { rows }, counted_from }
+        Self { rows: Rows { rows }, counted_from, characters: 1.0 }
     }
 
     /// Indices of the counted steps among all steps from `start` to `end`, row by row.
@@ -84,7 +95,7 @@ mod tests {
         #[test]
         fn evaluation_predicts_every_token_but_the_first_once_with_context(length in 0..25_000usize) {
             let tokens: Vec<u32> = (0..length as u32).collect();
-            let text = EvaluationRows::new(&tokens);
+            let text = EvaluationRows::of(&tokens);
             prop_assert!(text.rows.rows.iter().all(|row| row.len() == text.rows.rows[0].len()));
             prop_assert!(text.rows.rows.len() == 1 || text.rows.rows[0].len() > MIN_PREDICTIONS_PER_ROW);
             let mut predicted: Vec<u32> = Vec::new();

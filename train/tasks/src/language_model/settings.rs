@@ -23,6 +23,10 @@ pub struct Settings {
     /// Maximum number of tokens in the vocabulary; the most frequent ones are kept.
     #[schemars(range(min = 1, max = MAX_COUNT))]
     pub max_vocabulary: usize,
+    /// Share of the tokens of the training split that the vocabulary covers: the most frequent ones are kept until they make up this share, at
+    /// most `max_vocabulary`. Not for subwords.
+    #[schemars(range(max = 1.0), extend("exclusiveMinimum" = 0.0))]
+    pub coverage: f64,
     /// Size of the token embeddings.
     #[schemars(range(min = 1, max = MAX_EMBEDDING))]
     pub embedding_size: usize,
@@ -44,6 +48,7 @@ impl Default for Settings {
             level: Tokenization::Words,
             min_count: 1,
             max_vocabulary: 20_000,
+            coverage: 1.0,
             embedding_size: 64,
             tied: false,
             k1: 0,
@@ -54,6 +59,10 @@ impl Default for Settings {
 
 impl Settings {
     pub(super) fn check(&self) -> Result<(), InvalidValue> {
+        if self.coverage < 1.0 && self.level == Tokenization::Subwords {
+            let expected = "subwords have as many pieces as task.max_vocabulary says; leave it at 1";
+            return Err(InvalidValue::new("task.coverage", self.coverage, expected));
+        }
         match (self.k1, self.k2) {
             (0, 1..) => {
                 Err(InvalidValue::new("task.k2", self.k2, "requires task.k1, the number of steps between updates"))

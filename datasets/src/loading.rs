@@ -1,6 +1,7 @@
 //! Loads the records of each split from data settings.
 
 use std::cell::RefCell;
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use toml::Table;
@@ -163,7 +164,7 @@ impl DataSettings {
                 } else {
                     (train, loader.read("validation", &self.validation)?)
                 };
-                [train, validation, loader.read("test", &self.test)?]
+                loader.disjoint([train, validation, loader.read("test", &self.test)?])?
             }
         };
         Ok(Splits {
@@ -382,6 +383,25 @@ impl<'a> Loader<'a> {
             Some(true) => splitting::distinct(&self.undivided(&records)),
             _ => Ok(records),
         }
+    }
+
+    /// With `distinct`, the splits without rows that an earlier one has.
+    fn disjoint(&self, splits: [Records; 3]) -> Result<[Records; 3], DataError> {
+        if self.settings.distinct != Some(true) {
+            return Ok(splits);
+        }
+        let mut seen = HashSet::new();
+        let [mut train, mut validation, mut test] = splits;
+        for (name, split) in [("training", &mut train), ("validation", &mut validation), ("test", &mut test)] {
+            let new = splitting::unseen(&self.undivided(split), &mut seen)?;
+            let repeated = split.len() - new.len();
+            if repeated > 0 {
+                let note = format!("{repeated} rows of the {name} split that are in an earlier split are left out");
+                self.notes.borrow_mut().push(note);
+            }
+            *split = split.select(&new);
+        }
+        Ok([train, validation, test])
     }
 
     /// The records without those that lack their label.

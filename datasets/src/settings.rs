@@ -77,7 +77,8 @@ pub struct DataSettings {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Vec<String>>")]
     pub cleaning: Option<Cleaning>,
-    /// Whether to remove rows that repeat an earlier row in all columns with a role except `features` and `groups`; by default, false.
+    /// Whether to remove rows that repeat an earlier row, also one of an earlier split, in all columns with a role except `features` and
+    /// `groups`; by default, false.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub distinct: Option<bool>,
     /// Rule that divides the rows into splits. `{ by = "systematic", validation = 0.1, test = 0.1 }` is stratified and does not change when

@@ -339,14 +339,18 @@ impl Stratum {
 
 /// Removes rows that repeat an earlier row in all columns with a role that single columns have.
 pub(crate) fn distinct(data: &Undivided) -> Result<Records, DataError> {
+    // A split without files has no columns.
+    Ok(data.records.select(&unseen(data, &mut HashSet::new())?))
+}
+
+/// The rows whose columns with a role differ from those `seen` before, to which they are added.
+pub(crate) fn unseen(data: &Undivided, seen: &mut HashSet<Vec<String>>) -> Result<Vec<usize>, DataError> {
     if data.records.is_empty() {
-        // A split without files has no columns.
-        return Ok(data.records.select(&[]));
+        return Ok(Vec::new());
     }
-    let mut seen: HashSet<Vec<&str>> = HashSet::new();
-    let (records, contents) = (data.records, contents(data)?);
-    let rows: Vec<usize> = (0..records.len()).filter(|&row| seen.insert(items(&contents, row).collect())).collect();
-    Ok(records.select(&rows))
+    let contents = contents(data)?;
+    let is_new = |&row: &usize| seen.insert(items(&contents, row).map(str::to_owned).collect());
+    Ok((0..data.records.len()).filter(is_new).collect())
 }
 
 /// Order of rows by the contents of the columns with a role.

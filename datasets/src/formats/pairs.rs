@@ -12,7 +12,10 @@ pub(super) static FORMAT: Format = Format {
     name: "pairs",
     summary: "one pair per line, source and target separated by a tab; further columns and blank lines are skipped",
     columns: "source, target",
-    options: &[("separator", "the text between source and target; by default a tab")],
+    options: &[
+        ("separator", "the text between source and target; by default a tab"),
+        ("prefix", "a text before each source, such as \"IN:\""),
+    ],
     suffixes: &["pairs"],
     together: Together::File,
     roles: &[],
@@ -25,16 +28,17 @@ pub(super) static FORMAT: Format = Format {
 #[serde(default, deny_unknown_fields)]
 struct Options {
     separator: String,
+    prefix: String,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { separator: "\t".to_owned() }
+        Self { separator: "\t".to_owned(), prefix: String::new() }
     }
 }
 
 fn read(request: &Request) -> Result<Records, DataError> {
-    let Options { separator } = request.options()?;
+    let Options { separator, prefix } = request.options()?;
     if separator.is_empty() {
         return Err(DataError::setting("data.options.separator", "\"\"", "a text, such as \"\\t\""));
     }
@@ -49,6 +53,9 @@ fn read(request: &Request) -> Result<Records, DataError> {
         let (Some(source), Some(target)) = (columns.next(), columns.next()) else {
             let detail = format!("no {separator:?} between a source and a target; expected a pair per line");
             return Err(DataError::line(file, line.number, detail));
+        };
+        let Some(source) = source.trim_start().strip_prefix(&*prefix) else {
+            return Err(DataError::line(file, line.number, format!("expected {prefix:?} before the source")));
         };
         sources.push(source.trim().to_owned());
         targets.push(target.trim().to_owned());
@@ -86,6 +93,10 @@ mod tests {
         assert_eq!(records.place(1).unwrap().1, 4);
         let given = parse("IN: jump OUT: JUMP\n", "separator = \"OUT:\"").unwrap();
         assert_eq!(&*given.texts("target", "target").unwrap()[0], "JUMP");
+        let given = parse("IN: jump OUT: JUMP\n", "separator = \"OUT:\"\nprefix = \"IN:\"").unwrap();
+        assert_eq!(&*given.texts("source", "source").unwrap()[0], "jump");
+        let error = parse("a\tb\nc\td\n", "prefix = \"IN:\"").unwrap_err();
+        assert_eq!(error, "en-fr.txt, line 1: expected \"IN:\" before the source");
         // An empty target is a pair.
         assert_eq!(parse("Hm.\t\n", "").unwrap().len(), 1);
     }

@@ -58,6 +58,7 @@ fn shown(splits: &Splits) -> Result<String, DataError> {
         "tagging" => Tagging::from_records(splits).map(|data| format!("{data:?}")),
         "language-model" => Corpus::from_records(splits).map(|data| format!("{data:?}")),
         "anomaly" => Anomalies::from_records(splits).map(|data| format!("{data:?}")),
+        "seq2seq" => Transduction::from_records(splits).map(|data| format!("{data:?}")),
         "forecasting" => Series::from_records(splits).map(|data| format!("{data:?}")),
         other => panic!("{other}"),
     }
@@ -122,6 +123,24 @@ fn generated_datasets_never_change() {
         };
         assert_eq!(found.unwrap(), digest, "{name}");
     }
+}
+
+#[test]
+fn commands_have_actions_and_no_validation_command_is_trained_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let command = |number: usize| format!("IN: walk {number} OUT: I_WALK I_{number}\n");
+    let commands = |from: usize, to: usize| (from..to).map(command).collect::<String>();
+    write(dir.path(), "scan/simple_split/tasks_train_simple.txt", commands(0, 40));
+    let simple = load("scan", dir.path(), Transduction::from_records).unwrap();
+    assert_eq!((simple.train.len(), simple.validation.len(), simple.test.len()), (36, 4, 0));
+    let [first, ..] = &simple.train[..] else { panic!("pairs") };
+    assert!(first.source.starts_with("walk ") && first.target.starts_with("I_WALK I_"), "{first:?}");
+    // Commands 30 to 49 are trained on; of 0 to 39, the others are for validation.
+    write(dir.path(), "scan/length_split/tasks_train_length.txt", commands(30, 50));
+    let splits = splits("scan-length", dir.path()).unwrap();
+    let by_length = Transduction::from_records(&splits).unwrap();
+    assert_eq!((by_length.train.len(), by_length.validation.len()), (20, 30));
+    assert_eq!(splits.notes, ["10 rows of the validation split that are in an earlier split are left out"]);
 }
 
 fn languages() -> Vec<String> {

@@ -82,7 +82,7 @@ fn resampled(
         let mut stream = key.with_first(resample as u64).stream();
         let mut start = 0;
         let mut draw = |index: usize| {
-            if index % block == 0 {
+            if index.is_multiple_of(block) {
                 start = stream.random_range(0..count);
             }
             (start + index % block) % count

@@ -1,5 +1,6 @@
 //! `seqzoo generate`; longer than other commands because of its sampling flags and its three ways to print.
 
+use std::collections::HashSet;
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::num::NonZeroUsize;
 
@@ -145,7 +146,7 @@ impl Generate {
                 writeln!(out, "{}", json!({"prompt": text, "text": generated, "seed": seed}))?;
                 continue;
             }
-            self.head(&mut out, number)?;
+            head(&mut out, number, self.samples.get())?;
             write!(out, "{text}")?;
             out.flush()?;
             pieces.try_for_each(|piece| write!(out, "{piece}").and_then(|()| out.flush()))?;
@@ -163,23 +164,28 @@ impl Generate {
         width: usize,
     ) -> Result<(), Failure> {
         let mut out = io::stdout().lock();
-        let found = model.continuations(prompt, self.tokens, width)?;
+        let mut found = model.continuations(prompt, self.tokens, width)?;
+        for Continuation { text, .. } in &mut found {
+            *text = Until::new(std::iter::once(std::mem::take(text)), stops).collect();
+        }
+        // Continuations may be equal up to a stop string; the most probable one is first.
+        let mut seen = HashSet::new();
+        found.retain(|continuation| seen.insert(continuation.text.clone()));
+        let count = found.len();
         for (number, Continuation { text: continuation, log_probability }) in found.into_iter().enumerate() {
-            let continuation: String = Until::new(std::iter::once(continuation), stops).collect();
             if self.json {
                 let object = json!({"prompt": text, "text": continuation, "log_probability": log_probability});
                 writeln!(out, "{object}")?;
             } else {
-                self.head(&mut out, number)?;
+                head(&mut out, number, count)?;
                 writeln!(out, "{text}{continuation}")?;
             }
         }
         Ok(())
     }
+}
 
-    /// A line that separates several texts.
-    fn head(&self, out: &mut impl Write, number: usize) -> io::Result<()> {
-        let count = self.beam.unwrap_or(self.samples).get();
-        if count > 1 { writeln!(out, "--- {} of {count}", number + 1) } else { Ok(()) }
-    }
+/// A line that separates several texts.
+fn head(out: &mut impl Write, number: usize, count: usize) -> io::Result<()> {
+    if count > 1 { writeln!(out, "--- {} of {count}", number + 1) } else { Ok(()) }
 }

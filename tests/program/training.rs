@@ -166,6 +166,11 @@ fn generation_is_deterministic_per_seed_and_rejects_invalid_arguments() {
     assert_eq!(one.iter().map(|(text, _)| text.as_str()).collect::<Vec<_>>(), [&greedy[8..28]]);
     assert!(four.len() == 4 && four[0].1 >= one[0].1 && four.is_sorted_by(|a, b| a.1 >= b.1), "{four:?}");
     assert_eq!(four.iter().map(|(text, _)| text).collect::<HashSet<_>>().len(), 4, "{four:?}");
+    // Texts that are equal up to a stop string are printed once: here the first is empty.
+    let stopped = write(&["-n", "20", "--beam", "4", "--json", "--stop", &four[0].0[..1]]).out;
+    let texts: Vec<Value> =
+        stopped.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["text"].clone()).collect();
+    assert!(texts[0] == "" && texts.iter().collect::<HashSet<_>>().len() == texts.len(), "{stopped}");
     // A stop string is not printed; several texts have consecutive seeds.
     let stopped = write(&["-n", "60", "--stop", " "]).out;
     assert_eq!(stopped.trim_end(), text[..8].to_owned() + text[8..].split(' ').next().unwrap().trim_end());

@@ -1,0 +1,95 @@
+//! Tagged sentences, running text, pairs.
+
+use super::*;
+
+fn conllu(words: &[(&str, &str)]) -> String {
+    let lines = (1..).zip(words).map(|(id, (form, tag))| format!("{id}\t{form}\t_\t{tag}\t_\t_\t_\t_\t_\t_\n"));
+    format!("# text\n{}\n", lines.collect::<String>())
+}
+
+#[test]
+fn splits_of_tagged_sentences_are_files_and_errors_name_the_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("ud_english_ewt");
+    let put = |split: &str, text: &str| write(&folder, &format!("en_ewt-ud-{split}.conllu"), text);
+    let tagged = |dir: &Path| -> Tagging { load("pos", dir, Tagging::from_records).unwrap() };
+    put("train", &conllu(&[("Dogs", "NOUN"), ("bark", "VERB"), (".", "PUNCT")]));
+    assert!(failure("pos", dir.path()).contains("en_ewt-ud-dev.conllu"));
+    for tag in ["NN", "_"] {
+        put("dev", &(conllu(&[("Go", "VERB")]) + &conllu(&[("Yes", "INTJ"), ("indeed", tag)])));
+        let (message, error) =
+            (format!("dev.conllu, line 6: invalid tag {tag:?} in column upos"), failure("pos", dir.path()));
+        assert!(error.contains(&message) && error.ends_with("SYM, VERB, X"), "{error}");
+    }
+    put("dev", &conllu(&[("Yes", "INTJ")]));
+    let data = tagged(dir.path());
+    assert_eq!(data, tagged(&folder));
+    assert!(data.labels.len() == 17 && data.labels.is_sorted());
+    let tokens = ["Dogs", "bark", "."].map(str::to_owned).to_vec();
+    assert_eq!(data.train, [Sentence { tokens, labels: vec![7, 15, 12], label: None }]);
+    assert_eq!((data.validation.len(), data.validation[0].labels[0], data.test.len()), (1, 6, 0));
+    put("test", &conllu(&[("Yes", "INTJ")]));
+    assert_eq!(tagged(dir.path()).test, data.validation);
+}
+
+#[test]
+fn requests_have_slots_and_an_intent() {
+    let dir = tempfile::tempdir().unwrap();
+    for split in ["train", "valid"] {
+        write(dir.path(), &format!("snips/{split}/seq.in"), "play some jazz \nrate it 5\n");
+        write(dir.path(), &format!("snips/{split}/seq.out"), "O O B-genre \nO O B-rating\n");
+        write(dir.path(), &format!("snips/{split}/label"), "PlayMusic\nRateBook\n");
+    }
+    let data = load("snips", dir.path(), Tagging::from_records).unwrap();
+    assert_eq!((data.labels.len(), data.sentence_labels.len()), (3, 2));
+    let tokens = ["play", "some", "jazz"].map(str::to_owned).to_vec();
+    assert_eq!(data.train[0], Sentence { tokens, labels: vec![2, 2, 0], label: Some(0) });
+    write(dir.path(), "snips/valid/label", "PlayMusic\n");
+    assert!(failure("snips", dir.path()).contains("valid/label, line 1: the file ends here, but seq.in has 2 lines"));
+}
+
+fn corpus(name: &str, dir: &Path) -> Corpus {
+    load(name, dir, Corpus::from_records).unwrap()
+}
+
+#[test]
+fn splits_of_the_treebank_are_files_and_errors_name_the_file() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), "ptb.train.txt", " no it was n't <unk> N \n so it goes \n");
+    assert!(failure("ptb", dir.path()).contains("ptb.valid.txt"));
+    for (bytes, part) in [(&b" \n"[..], ": empty; expected text"), (b"so it \xff\n", ", line 1: not UTF-8")] {
+        write(dir.path(), "ptb.valid.txt", bytes);
+        assert!(failure("ptb", dir.path()).contains(&format!("ptb.valid.txt{part}")));
+    }
+    write(dir.path(), "ptb.valid.txt", "so it goes\n");
+    let corpus = corpus("ptb", dir.path());
+    assert!(corpus.train.contains("<unk> N") && corpus.validation == "so it goes\n" && corpus.test.is_empty());
+}
+
+#[test]
+fn the_last_tenth_of_shakespeare_is_the_validation_split() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), "tiny_shakespeare/input.txt", "To be, or not. ".repeat(20));
+    for folder in ["", "tiny_shakespeare"] {
+        let corpus = corpus("shakespeare", &dir.path().join(folder));
+        assert_eq!([corpus.train.len(), corpus.validation.len(), corpus.test.len()], [270, 30, 0]);
+    }
+}
+
+#[test]
+fn commands_have_actions_and_no_validation_command_is_trained_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let command = |number: usize| format!("IN: walk {number} OUT: I_WALK I_{number}\n");
+    let commands = |from: usize, to: usize| (from..to).map(command).collect::<String>();
+    write(dir.path(), "scan/simple_split/tasks_train_simple.txt", commands(0, 40));
+    let simple = load("scan", dir.path(), Transduction::from_records).unwrap();
+    assert_eq!((simple.train.len(), simple.validation.len(), simple.test.len()), (36, 4, 0));
+    let [first, ..] = &simple.train[..] else { panic!("pairs") };
+    assert!(first.source.starts_with("walk ") && first.target.starts_with("I_WALK I_"), "{first:?}");
+    // Commands 30 to 49 are trained on; of 0 to 39, the others are for validation.
+    write(dir.path(), "scan/length_split/tasks_train_length.txt", commands(30, 50));
+    let splits = splits("scan-length", dir.path()).unwrap();
+    let by_length = Transduction::from_records(&splits).unwrap();
+    assert_eq!((by_length.train.len(), by_length.validation.len()), (20, 30));
+    assert_eq!(splits.notes, ["10 rows of the validation split that are in an earlier split are left out"]);
+}

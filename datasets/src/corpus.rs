@@ -36,8 +36,9 @@ pub fn unknown_share(tokens: &[u32]) -> Option<f64> {
 /// Perplexity per predicted token: e to the power of the mean loss in nats.
 pub const PERPLEXITY: Metric = Metric::lower("perplexity", "per token");
 
-/// Bits per character: the loss of all predicted tokens in bits, divided by the number of their characters and of those that separate
-/// them. It does not depend on what the tokens are, unless some are unknown: all unknown tokens count as the same one.
+/// Bits per character: the loss of all predicted tokens in bits, divided by the number of characters of the text after its first token. It
+/// compares models of different tokens that keep the whole text, such as characters and subwords; tokens that drop a part of it, such as
+/// the case of words, and unknown tokens, which count as the same one, make it smaller.
 pub const BITS_PER_CHARACTER: Metric = Metric::lower("bits-per-character", "bits");
 
 /// Number of characters per predicted token of a text at a level; its first token is not predicted.

@@ -48,13 +48,17 @@ fn read(request: &Request) -> Result<Records, DataError> {
         None => None,
     };
     let path = request.input.name();
-    let (text, unreadable) = text(request)?;
+    let has_header = names.is_empty();
+    let (text, unreadable) = text(request, has_header)?;
     let text = text.trim_end_matches([' ', '\r', '\n']);
     let separator = separator.unwrap_or_else(|| frequent_separator(text));
-    let mut rows = rows(request, text, separator, quotes)?;
+    let mut rows = rows(request, text, has_header, separator, quotes)?;
     // The lines of a row are those up to the next one.
     let ends: Vec<usize> = rows.iter().skip(1).map(|row| row.line).chain([usize::MAX]).collect();
-    let is_readable = |(row, &end): (&Row, &usize)| !unreadable.iter().any(|line| (row.line..end).contains(line));
+    let is_readable = |(row, &end): (&Row, &usize)| {
+        let next = unreadable.partition_point(|&line| line < row.line);
+        unreadable.get(next).is_none_or(|&line| line >= end)
+    };
     let readable: Vec<bool> = rows.iter().zip(&ends).map(is_readable).collect();
     let mut readable = readable.into_iter();
     rows.retain(|_| readable.next().unwrap_or(true));
@@ -64,7 +68,7 @@ fn read(request: &Request) -> Result<Records, DataError> {
     if rows.is_empty() {
         return Err(DataError::invalid(path, "empty; expected a header and rows"));
     }
-    let header = if names.is_empty() { Some(rows.remove(0)) } else { None };
+    let header = if has_header { Some(rows.remove(0)) } else { None };
     let names = header.as_ref().map_or(names, |header| header.fields.iter().map(str::to_owned).collect());
     let is_complete = |row: &Row| row.fields.len() == names.len();
     for row in rows.iter().filter(|row| !is_complete(row)) {
@@ -93,8 +97,8 @@ struct Row {
     fields: StringRecord,
 }
 
-/// The text of a file, and its lines that are not text, in whose place there is a mark.
-fn text(request: &Request) -> Result<(String, Vec<usize>), DataError> {
+/// The text of a file, and its lines that are not text, in whose place there is a mark. Without a readable header, no row can be read.
+fn text(request: &Request, has_header: bool) -> Result<(String, Vec<usize>), DataError> {
     let (mut whole, mut unreadable) = (String::new(), Vec::new());
     for line in request.input.lines()? {
         match line {
@@ -102,7 +106,7 @@ fn text(request: &Request) -> Result<(String, Vec<usize>), DataError> {
                 whole += &line.text;
                 whole.extend(line.is_ended.then_some('\n'));
             }
-            Err(error @ DataError::Line { line, .. }) => {
+            Err(error @ DataError::Line { line, .. }) if !(has_header && whole.trim().is_empty()) => {
                 request.leave_out(error)?;
                 unreadable.push(line);
                 whole += "\u{FFFD}\n";
@@ -114,7 +118,7 @@ fn text(request: &Request) -> Result<(String, Vec<usize>), DataError> {
 }
 
 /// All rows of a text, including the header.
-fn rows(request: &Request, text: &str, separator: u8, quotes: bool) -> Result<Vec<Row>, DataError> {
+fn rows(request: &Request, text: &str, has_header: bool, separator: u8, quotes: bool) -> Result<Vec<Row>, DataError> {
     let path = request.input.name();
     let reader = |from: usize| {
         csv::ReaderBuilder::new()
@@ -130,10 +134,14 @@ fn rows(request: &Request, text: &str, separator: u8, quotes: bool) -> Result<Ve
     let (mut line, mut counted) = (1, 0);
     let (mut records, mut from) = (reader(0), 0);
     let mut fields = StringRecord::new();
-    while records.read_record(&mut fields).map_err(|error| DataError::invalid(path, error))? {
-        // The position of a record is the end of the previous one: possibly between CR and LF, or before empty lines.
-        let before = fields.position().map_or(counted, |position| from + position.byte() as usize);
+    loop {
+        // The end of the previous row: possibly between CR and LF, or before empty lines.
+        let before = from + records.position().byte() as usize;
         let start = text.len() - text[before..].trim_start_matches(['\r', '\n']).len();
+        let problem = if quotes { unclosed(&text[start..], separator) } else { None };
+        if problem.is_none() && !records.read_record(&mut fields).map_err(|error| DataError::invalid(path, error))? {
+            return Ok(rows);
+        }
         line += text[counted..start].matches('\n').count();
         counted = start;
         let ends = &text[before..start];
@@ -142,45 +150,54 @@ fn rows(request: &Request, text: &str, separator: u8, quotes: bool) -> Result<Ve
             let detail = "empty line between rows; fill in its values or delete it";
             request.leave_out(DataError::line(path, line - 1, detail))?;
         }
-        let end = from + records.position().byte() as usize;
-        if quotes
-            && text[start..end].contains('"')
-            && let Some(problem) = unclosed(&text[start..end], separator)
-        {
-            let detail = format!(
-                "a quotation mark opens a field in this row, and {problem}; close it, or set data.options.quotes to false if quotation \
-                 marks are ordinary characters"
-            );
-            request.leave_out(DataError::line(path, line, detail))?;
-            // The row ends with its first line.
-            from = text[start..].find('\n').map_or(text.len(), |end| start + end + 1);
-            (line, counted, records) = (line + 1, from, reader(from));
+        let Some(problem) = problem else {
+            rows.push(Row { line, fields: std::mem::take(&mut fields) });
             continue;
+        };
+        let detail = format!(
+            "a quotation mark opens a field in this row, and {problem}; close it, or set data.options.quotes to false if quotation marks are \
+             ordinary characters"
+        );
+        let error = DataError::line(path, line, detail);
+        if has_header && rows.is_empty() {
+            return Err(error);
         }
-        rows.push(Row { line, fields: std::mem::take(&mut fields) });
+        request.leave_out(error)?;
+        // The row ends with its first line.
+        from = text[start..].find('\n').map_or(text.len(), |end| start + end + 1);
+        (line, counted, records) = (line + 1, from, reader(from));
     }
-    Ok(rows)
 }
 
-/// What is wrong with the quotation marks of a row: a field is still open at its end, or it is closed on a later line, before other text.
-fn unclosed(row: &str, separator: u8) -> Option<&'static str> {
-    let (mut quoted, mut may_open, mut was_closed, mut lines, mut is_loose) = (false, true, false, 0, false);
-    for byte in row.bytes() {
+/// What is wrong with the quotation marks of the row that a text starts with: a field is still open at the end of the text, or it is closed
+/// on a later line, before other text.
+///
+/// It reads no further than the row or the problem, since the rest of a text may have many such rows.
+fn unclosed(text: &str, separator: u8) -> Option<&'static str> {
+    let (mut quoted, mut may_open, mut was_closed, mut is_broken) = (false, true, false, false);
+    for byte in text.bytes() {
         let is_mark = byte == b'"';
-        let closes = is_mark && quoted;
-        let is_end = byte == separator || matches!(byte, b'\n' | b'\r');
-        is_loose |= was_closed && lines > 0 && !is_mark && !is_end && byte != b' ';
-        was_closed = closes;
-        lines = if quoted { lines + usize::from(byte == b'\n') } else { lines * usize::from(is_mark) };
-        quoted = is_mark && may_open || quoted && !is_mark;
-        // A field opens after a separator or a line end; a doubled quotation mark closes and opens it again.
-        may_open = !quoted && (closes || is_end);
+        if quoted {
+            is_broken |= byte == b'\n';
+            (quoted, may_open, was_closed) = (!is_mark, is_mark, is_mark);
+            continue;
+        }
+        if is_mark && may_open {
+            // A doubled quotation mark closes a field and opens it again.
+            is_broken &= was_closed;
+            (quoted, was_closed) = (true, false);
+        } else if byte == b'\n' {
+            return None;
+        } else if byte == separator {
+            (may_open, was_closed, is_broken) = (true, false, false);
+        } else {
+            if was_closed && is_broken && byte != b' ' {
+                return Some("the next one is in the middle of a later row");
+            }
+            (may_open, was_closed) = (false, was_closed && byte == b' ');
+        }
     }
-    match (quoted, is_loose) {
-        (true, _) => Some("none closes it"),
-        (false, true) => Some("the next one is in the middle of a later row"),
-        (false, false) => None,
-    }
+    quoted.then_some("none closes it")
 }
 
 /// The most frequent of comma, semicolon, tab and vertical bar outside quotes in the first line.
@@ -229,6 +246,8 @@ mod tests {
             ("a,b\n1,x\n2,\"y", Some(3)),
             ("a,b\n1,\"y \"\" z\n", Some(2)),
             ("a,b\n1,\"y\n2,z\n3,\"w\"\n", Some(2)),
+            ("a,b\n1,\"y\n2,5\" z\n", Some(2)),
+            ("a,\"b\n1,y\n", Some(1)),
             ("a,b\n1,\"y\"\n2,\"v\nw\" \n3,\"x\n\"\"y\"\n", None),
             ("a,b\n1,\"x\ny\"\n2,\"\"\n", None),
             ("a,b\n1,5\" pipe\n2,\"a \"\"b\"\"\"\n", None),

@@ -1,12 +1,16 @@
-//! Text generation: sampling the next token from a language model's scores, or beam search.
+//! Text generation: sampling the next token from a language model's scores.
 
-use std::collections::VecDeque;
+mod beam;
+mod stops;
 
-use seqzoo_random::{Key, Purpose, RngExt};
-use seqzoo_tasks::PredictError;
-use seqzoo_tasks::language_model::{LanguageModelStream, TextModel, TextState};
+pub use beam::Continuation;
+pub(crate) use beam::beam_search;
+pub use stops::Until;
 
 use seqzoo_datasets::text::UNKNOWN;
+use seqzoo_random::{Key, Purpose, RngExt};
+use seqzoo_tasks::PredictError;
+use seqzoo_tasks::language_model::{LanguageModelStream, TextModel};
 
 /// Sampling parameters.
 ///
@@ -168,154 +172,9 @@ fn choose(scores: &[f32], known: impl Fn(usize) -> bool, sampling: Sampling, dra
     sampled.or(ids.last()).copied()
 }
 
-/// A continuation that beam search found.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Continuation {
-    /// The text after the prompt.
-    pub text: String,
-    /// Natural logarithm of its probability after the prompt.
-    pub log_probability: f64,
-}
-
-/// A continuation under construction.
-#[derive(Clone)]
-struct Partial {
-    tokens: Vec<u32>,
-    log_probability: f64,
-    state: TextState,
-    scores: Vec<f32>,
-}
-
-/// Beam search over continuations of `length` tokens: at most `width` different ones, the most probable first. The greedy continuation is a
-/// candidate at every width, and the only one at width 1.
-pub(crate) fn beam_search(model: &TextModel, prompt: &Prompt, length: usize, width: usize) -> Vec<Continuation> {
-    let mut stream = model.stream();
-    let mut scores = Vec::new();
-    prompt.tokens.iter().for_each(|&token| stream.step(token, &mut scores));
-    let start = Partial { tokens: Vec::new(), log_probability: 0.0, state: stream.state(), scores };
-    let mut found = search(model, &mut stream, start.clone(), length, width);
-    if width > 1 {
-        // The beam may drop the greedy prefix in favor of prefixes that end up less probable.
-        for greedy in search(model, &mut stream, start, length, 1) {
-            if found.iter().all(|other| other.tokens != greedy.tokens) {
-                found.push(greedy);
-            }
-        }
-        found.sort_by(|a, b| b.log_probability.total_cmp(&a.log_probability));
-        found.truncate(width);
-    }
-    let codec = model.codec();
-    let text = |tokens: &[u32]| {
-        let mut previous = prompt.last.as_deref();
-        let mut text = String::new();
-        for token in tokens.iter().filter_map(|&token| codec.vocabulary.token(token)) {
-            text += &codec.level.detokenize(previous.replace(token), token);
-        }
-        text
-    };
-    found
-        .iter()
-        .map(|found| Continuation { text: text(&found.tokens), log_probability: found.log_probability })
-        .collect()
-}
-
-fn search(
-    model: &TextModel,
-    stream: &mut LanguageModelStream,
-    start: Partial,
-    length: usize,
-    width: usize,
-) -> Vec<Partial> {
-    let known = |id: usize| model.codec().vocabulary.token(id as u32).is_some();
-    let mut active = vec![start];
-    for _ in 0..length {
-        // Parent, token, log probability.
-        let mut candidates: Vec<(usize, usize, f64)> = Vec::new();
-        for (parent, partial) in active.iter().enumerate() {
-            let log_sum = log_sum_exp(&partial.scores);
-            let best = ranked(&partial.scores, known).into_iter().take(width);
-            candidates
-                .extend(best.map(|id| (parent, id, partial.log_probability + f64::from(partial.scores[id]) - log_sum)));
-        }
-        candidates.sort_by(|a, b| b.2.total_cmp(&a.2).then((a.0, a.1).cmp(&(b.0, b.1))));
-        candidates.truncate(width);
-        let next = |&(parent, id, log_probability): &(usize, usize, f64)| {
-            let Partial { tokens, state, .. } = &active[parent];
-            stream.set_state(state);
-            let mut scores = Vec::new();
-            stream.step(id as u32, &mut scores);
-            let tokens = tokens.iter().copied().chain([id as u32]).collect();
-            Partial { tokens, log_probability, state: stream.state(), scores }
-        };
-        active = candidates.iter().map(next).collect();
-    }
-    active
-}
-
-fn log_sum_exp(scores: &[f32]) -> f64 {
-    let most = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    f64::from(most) + scores.iter().map(|&score| f64::from(score - most).exp()).sum::<f64>().ln()
-}
-
-/// Pieces of text up to one of several stop strings, which is not part of them.
-#[derive(Debug)]
-pub struct Until<I> {
-    pieces: I,
-    stops: Vec<String>,
-    /// Text that may be the start of a stop string.
-    held: String,
-    ready: VecDeque<String>,
-    is_done: bool,
-}
-
-impl<I: Iterator<Item = String>> Until<I> {
-    /// The `pieces` until their text contains one of `stops`; empty stop strings are ignored.
-    pub fn new(pieces: I, stops: &[String]) -> Self {
-        let stops = stops.iter().filter(|stop| !stop.is_empty()).cloned().collect();
-        Self { pieces, stops, held: String::new(), ready: VecDeque::new(), is_done: false }
-    }
-}
-
-impl<I: Iterator<Item = String>> Iterator for Until<I> {
-    type Item = String;
-
-    fn next(&mut self) -> Option<String> {
-        loop {
-            if let Some(piece) = self.ready.pop_front() {
-                return Some(piece);
-            }
-            if self.is_done {
-                return None;
-            }
-            match self.pieces.next() {
-                Some(piece) => self.held += &piece,
-                None => self.is_done = true,
-            }
-            let first = self.stops.iter().filter_map(|stop| self.held.find(stop.as_str())).min();
-            let end = match first {
-                Some(end) => {
-                    self.is_done = true;
-                    end
-                }
-                None if self.is_done => self.held.len(),
-                // The longest end of the text that begins a stop string is held back.
-                None => {
-                    let begins = |start: &usize| self.stops.iter().any(|stop| stop.starts_with(&self.held[*start..]));
-                    let starts = self.held.char_indices().map(|(start, _)| start);
-                    starts.into_iter().find(begins).unwrap_or(self.held.len())
-                }
-            };
-            let rest = self.held.split_off(end);
-            let text = std::mem::replace(&mut self.held, rest);
-            self.ready.extend((!text.is_empty()).then_some(text));
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
 
     const SCORES: [f32; 5] = [9.0, 0.0, 2.0, 1.0, 2.0];
 
@@ -357,31 +216,5 @@ mod tests {
         let mut scores = [2.0, -2.0, 2.0, -2.0];
         penalize(&mut scores, &[true, true, false, false], 2.0);
         assert_eq!(scores, [1.0, -4.0, 2.0, -2.0]);
-    }
-
-    fn until(pieces: &[&str], stops: &[&str]) -> String {
-        let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
-        Until::new(owned(pieces).into_iter(), &owned(stops)).collect()
-    }
-
-    #[test]
-    fn text_ends_before_the_first_stop_string() {
-        assert_eq!(until(&["so ", "it go", "es, and"], &["goes"]), "so it ");
-        assert_eq!(until(&["a", "b", "a", "c"], &["ac", "ba"]), "a");
-        assert_eq!(until(&["a", "b"], &["abc"]), "ab", "an unfinished stop string is text");
-        assert_eq!(until(&["a", "b"], &[""]), "ab");
-        let mut endless = Until::new(std::iter::repeat("x".to_owned()), &["y".to_owned()]);
-        assert_eq!(endless.next().as_deref(), Some("x"), "text that begins no stop string is not held back");
-    }
-
-    proptest! {
-        #[test]
-        fn stop_strings_are_found_across_pieces(text in "[ab]{0,12}", cuts in prop::collection::vec(0..12usize, 0..4), stop in "[ab]{1,3}") {
-            let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(text.len())).chain([0, text.len()]).collect();
-            cuts.sort_unstable();
-            let pieces: Vec<&str> = cuts.windows(2).map(|cut| &text[cut[0]..cut[1]]).collect();
-            let expected = text.find(&stop).map_or(&text[..], |end| &text[..end]);
-            prop_assert_eq!(until(&pieces, &[&stop]), expected);
-        }
     }
 }

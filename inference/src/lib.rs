@@ -151,8 +151,8 @@ impl Model {
         Ok(GeneratedText::after(self.language_model()?, prompt, sampling))
     }
 
-    /// The most probable continuations of a prompt by `length` tokens that beam search finds: at most `width` different ones, the most
-    /// probable first.
+    /// The most probable continuations of a prompt that beam search finds, of `length` tokens or fewer, up to one of `stops`: at most
+    /// `width` different ones, the most probable first.
     ///
     /// # Errors
     /// If the model is not a language model.
@@ -161,8 +161,9 @@ impl Model {
         prompt: &Prompt,
         length: usize,
         width: usize,
+        stops: &[String],
     ) -> Result<Vec<Continuation>, PredictError> {
-        Ok(generation::beam_search(self.language_model()?, prompt, length, width))
+        Ok(generation::beam_search(self.language_model()?, prompt, length, width, stops))
     }
 
     /// Metrics of the model on a split; examples without a token are skipped.

@@ -1,10 +1,11 @@
 //! `seqzoo generate`; longer than other commands because of its sampling flags and its three ways to print.
 
-use std::collections::HashSet;
-use std::io::{self, BufRead, IsTerminal, Write};
+use std::io::{self, IsTerminal, Write};
 use std::num::NonZeroUsize;
+use std::path::Path;
 
 use clap::Args;
+use seqzoo_datasets::reading::{Lines, STANDARD_INPUT};
 use seqzoo_inference::{Continuation, Model, PredictError, Prompt, Sampling, Until};
 use seqzoo_kernels::pooled;
 use serde_json::json;
@@ -27,13 +28,13 @@ pub struct Generate {
     /// Prompt. Escapes: \n newline, \t tab, \\ backslash.
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true, required_unless_present = "interactive")]
     prompt: Option<String>,
-    /// Read prompts from standard input, one per line, and continue each.
+    /// Read prompts from standard input, one per line, and continue each; the answer to a blank line is empty.
     #[arg(long, conflicts_with = "prompt")]
     interactive: bool,
     /// Number of tokens to generate: characters or words, as the recipe defines them.
     #[arg(short = 'n', long = "tokens", value_name = "N", default_value_t = 200)]
     tokens: usize,
-    /// End before this text; may be repeated. Escapes as in --prompt.
+    /// End before this text, after fewer than N tokens; may be repeated. Escapes as in --prompt.
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     stop: Vec<String>,
     /// Number of texts to sample, with seeds from --seed on.
@@ -99,19 +100,30 @@ impl Generate {
         }
     }
 
-    /// Continues each line of standard input; the answer to one without a token is an empty line.
+    /// Continues each line of standard input. The answer to one without a token is empty, that to one that is not text an error; neither
+    /// ends the loop.
     fn continue_lines(&self, model: &Model) -> Result<(), Failure> {
         let is_terminal = io::stdin().is_terminal();
-        let mut lines = io::stdin().lock().lines();
+        let mut lines = Lines::open(Path::new(STANDARD_INPUT))?;
+        let mut first_error = None;
         loop {
             if is_terminal {
                 eprint!("> ");
             }
-            let Some(line) = lines.next() else { return Ok(()) };
-            if !self.continue_text(model, &line?)? {
-                writeln!(io::stdout())?;
-            }
+            let Some(line) = lines.next() else { break };
+            let answer = match line {
+                Ok(line) if self.continue_text(model, &line.text)? => continue,
+                Ok(line) if self.json => json!({"prompt": line.text, "text": ""}).to_string(),
+                Ok(_) => String::new(),
+                Err(error) => {
+                    let message = error.to_string();
+                    first_error.get_or_insert_with(|| Failure::from(error));
+                    if self.json { json!({"error": message}).to_string() } else { format!("error: {message}") }
+                }
+            };
+            writeln!(io::stdout(), "{answer}")?;
         }
+        first_error.map_or(Ok(()), Err)
     }
 
     /// Prints continuations of a text; false if it has no token.
@@ -164,13 +176,7 @@ impl Generate {
         width: usize,
     ) -> Result<(), Failure> {
         let mut out = io::stdout().lock();
-        let mut found = model.continuations(prompt, self.tokens, width)?;
-        for Continuation { text, .. } in &mut found {
-            *text = Until::new(std::iter::once(std::mem::take(text)), stops).collect();
-        }
-        // Continuations may be equal up to a stop string; the most probable one is first.
-        let mut seen = HashSet::new();
-        found.retain(|continuation| seen.insert(continuation.text.clone()));
+        let found = model.continuations(prompt, self.tokens, width, stops)?;
         let count = found.len();
         for (number, Continuation { text: continuation, log_probability }) in found.into_iter().enumerate() {
             if self.json {

@@ -140,6 +140,9 @@ fn a_text_file_replaces_a_corpus_and_an_unusable_one_is_rejected_by_name() {
 fn generation_is_deterministic_per_seed_and_rejects_invalid_arguments() {
     let place = TestDir::new();
     place.ok(&["train", "sentences", "--max-steps", "30"]);
+    let metrics = &place.json(&["evaluate", "last", "--json"])["models"]["lstm"];
+    let [loss, low, high] = [&metrics["loss"], &metrics["intervals"]["loss"][0], &metrics["intervals"]["loss"][1]];
+    assert!(low.as_f64().unwrap() < loss.as_f64().unwrap() && loss.as_f64() < high.as_f64(), "{metrics}");
     let write = |more: &[&str]| place.run(&[&["generate", "last", "--prompt", "the keys"], more].concat());
     let text = write(&["-n", "60"]).out;
     assert!(text.starts_with("the keys") && text.ends_with('\n') && text.chars().count() == 8 + 60 + 1, "{text}");
@@ -171,6 +174,12 @@ fn generation_is_deterministic_per_seed_and_rejects_invalid_arguments() {
     let texts: Vec<Value> =
         stopped.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["text"].clone()).collect();
     assert!(texts[0] == "" && texts.iter().collect::<HashSet<_>>().len() == texts.len(), "{stopped}");
+    // The probability of a text before a stop string is that of its tokens and those of the string.
+    let short = write(&["-n", "5", "--beam", "1", "--json"]).out;
+    let stopped = write(&["-n", "20", "--beam", "1", "--json", "--stop", &greedy[11..13]]).out;
+    let [short, stopped] = [short, stopped].map(|line| serde_json::from_str::<Value>(&line).unwrap());
+    assert_eq!((&short["text"], &stopped["text"]), (&greedy[8..13].into(), &greedy[8..11].into()));
+    assert_eq!(short["log_probability"], stopped["log_probability"]);
     // A stop string is not printed; several texts have consecutive seeds.
     let stopped = write(&["-n", "60", "--stop", " "]).out;
     assert_eq!(stopped.trim_end(), text[..8].to_owned() + text[8..].split(' ').next().unwrap().trim_end());
@@ -183,6 +192,15 @@ fn generation_is_deterministic_per_seed_and_rejects_invalid_arguments() {
         place.with_input(&["generate", "last", "--interactive", "-n", "60"], "the keys\n\nthe § keys\n".as_bytes());
     assert!(lines.out.starts_with(&format!("{text}\nthe § keys")), "{}", lines.out);
     assert!(lines.err.contains("replaced by the unknown token: \"§\"") && !lines.err.contains("> "), "{}", lines.err);
+    // A line that is not text costs its own answer only; each line has one.
+    let lines = place.with_input(&["generate", "last", "--interactive", "-n", "5", "--json"], b"the\n\n\xff\na\n");
+    let answers: Vec<Value> = lines.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(answers.len() == 4 && lines.code == Some(4), "{:?} {} {}", lines.code, lines.out, lines.err);
+    assert_eq!(
+        (&answers[0]["prompt"], &answers[1]["text"], &answers[3]["prompt"]),
+        (&"the".into(), &"".into(), &"a".into())
+    );
+    assert!(answers[2]["error"].as_str().unwrap().contains("line 3") && lines.err.contains("line 3"), "{}", lines.out);
     for (more, code, part) in [
         (&["--beam", "2", "--seed", "1"][..], 2, "cannot be used with"),
         (&["--repetition-penalty", "0.5"], 2, "a number of at least 1"),

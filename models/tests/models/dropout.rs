@@ -9,7 +9,7 @@ use seqzoo_kernels::devices;
 use seqzoo_models::Architecture;
 use seqzoo_models::dropout_key::DropoutKey;
 use seqzoo_models::layers::{
-    AttentionScore, CharacterEncoderShape, Pooling, RegularizationRates, Skip, StackShape, WordCharacters,
+    AttentionScore, CharacterEncoderShape, Pooling, RegularizationRates, Skip, Stack, StackShape, WordCharacters,
 };
 use seqzoo_models::networks::{
     BackboneShape, Classifier, ClassifierShape, EncoderDecoder, EncoderDecoderShape, ForecastHead, Forecaster,
@@ -283,5 +283,32 @@ fn every_dropout_rate_affects_training_only() {
                 assert_ne!(output(rates, key), plain, "{network} {rates:?}");
             }
         }
+    }
+}
+
+#[test]
+fn dropout_of_the_input_of_recurrent_layers_leaves_out_whole_features_of_an_example() {
+    let (_, device) = devices().remove(0);
+    let rates = RegularizationRates { input_dropout: 0.5, ..RegularizationRates::default() };
+    for architecture in [Architecture::Gru, Architecture::BiLstm] {
+        let initial = Key::new(1, Purpose::Weights);
+        let shape = || StackShape::plain(architecture, 6, vec![5]);
+        let plain = Stack::new(shape(), initial, &device);
+        let stack = Stack::new(StackShape { rates, ..shape() }, initial, &device);
+        let inputs = numbers(2 * 3 * 6, 1);
+        let x = || tensor(inputs.clone(), [2, 3, 6], &device);
+        let forward =
+            |stack: &Stack, x: Tensor<3>, key: DropoutKey| values(stack.forward(x, &[3, 3], None, key).outputs);
+        let key = Key::new(1, Purpose::Dropout);
+        let dropped = forward(&stack, x(), DropoutKey::new(key, key, &[7, 8]));
+        assert_eq!(forward(&stack, x(), DropoutKey::NONE), forward(&plain, x(), DropoutKey::NONE));
+        // Each feature of an example is either left out or doubled at every time step: one of the 2¹² masks gives the same outputs.
+        let masked = |mask: usize| {
+            let factor = |index: usize| if mask >> (index / 18 * 6 + index % 6) & 1 == 1 { 2.0 } else { 0.0 };
+            let masked: Vec<f32> = inputs.iter().enumerate().map(|(index, input)| input * factor(index)).collect();
+            difference(&forward(&plain, tensor(masked, [2, 3, 6], &device), DropoutKey::NONE), &dropped) < 1e-5
+        };
+        let masks: Vec<usize> = (0..1 << 12).filter(|&mask| masked(mask)).collect();
+        assert!(masks.len() == 1 && masks[0].count_ones() < 12, "{}: {masks:?}", architecture.name());
     }
 }

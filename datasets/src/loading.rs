@@ -396,7 +396,9 @@ impl<'a> Loader<'a> {
             let new = splitting::unseen(&self.undivided(split), &mut seen)?;
             let repeated = split.len() - new.len();
             if repeated > 0 {
-                let note = format!("{repeated} rows of the {name} split that are in an earlier split are left out");
+                let rows = if repeated == 1 { "row is" } else { "rows are" };
+                let note =
+                    format!("{repeated} {rows} left out of the {name} split, since an earlier split has the same");
                 self.notes.borrow_mut().push(note);
             }
             *split = split.select(&new);

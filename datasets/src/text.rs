@@ -119,6 +119,33 @@ impl Tokenization {
     }
 }
 
+/// Number of the most frequent tokens that make up a share of all, the size of a vocabulary with this coverage; no limit for a share of 1.
+///
+/// ```
+/// use seqzoo_datasets::text::covering;
+///
+/// // Six, two, one and one of ten tokens.
+/// let tokens = || "a a a a a a b b c d".split(' ').map(str::to_owned);
+/// let sizes = [0.1, 0.6, 0.61, 0.8, 0.9, 0.95, 1.0].map(|share| covering(tokens(), share));
+/// assert_eq!(sizes, [1, 1, 2, 2, 3, 4, usize::MAX]);
+/// ```
+pub fn covering(tokens: impl Iterator<Item = String>, share: f64) -> usize {
+    if share >= 1.0 {
+        return usize::MAX;
+    }
+    let mut counts: HashMap<String, usize> = HashMap::new();
+    tokens.for_each(|token| *counts.entry(token).or_default() += 1);
+    let mut counts: Vec<usize> = counts.into_values().collect();
+    counts.sort_unstable_by(|a, b| b.cmp(a));
+    let wanted = share * counts.iter().sum::<usize>() as f64;
+    let mut covered = 0;
+    let reached = counts.iter().position(|count| {
+        covered += count;
+        covered as f64 >= wanted
+    });
+    reached.map_or(counts.len(), |last| last + 1).max(1)
+}
+
 /// The runs of letters, digits and apostrophes and the other characters of a text without whitespace; the first one is marked as the start
 /// of a word.
 fn marked_words(text: &str) -> impl Iterator<Item = String> {

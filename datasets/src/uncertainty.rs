@@ -232,8 +232,29 @@ mod tests {
         assert!((low - (0.75 - half)).abs() < 0.006 && (high - (0.75 + half)).abs() < 0.006, "{low} {high}");
         assert_eq!(intervals(400, accuracy), intervals(400, accuracy), "the same in each call");
         assert!(intervals(1, accuracy).is_empty());
-        // Blocks of one example are examples; eight blocks are needed.
-        assert_eq!(resampled(400, 1, accuracy), intervals(400, accuracy));
-        assert_eq!((block_intervals(79, 10, accuracy).len(), block_intervals(80, 10, accuracy).len()), (0, 1));
+    }
+
+    #[test]
+    fn blocks_are_runs_of_consecutive_examples_from_anywhere() {
+        // At least n^⅓ = 5 of 125 examples, the distance where it is longer; the last example is followed by the first.
+        for (distance, block) in [(1, 5), (3, 5), (10, 10)] {
+            let starts = std::cell::RefCell::new(std::collections::HashSet::new());
+            let resample = |indices: &mut dyn Iterator<Item = usize>| {
+                let drawn: Vec<usize> = indices.collect();
+                assert_eq!(drawn.len(), 125);
+                for run in drawn.chunks(block) {
+                    starts.borrow_mut().insert(run[0]);
+                    assert!(run.windows(2).all(|pair| pair[1] == (pair[0] + 1) % 125), "{run:?}");
+                }
+                // Not every block continues the one before.
+                assert!(drawn.chunks(block).any(|run| (run[0] + block) % 125 != drawn[block]));
+                vec![("loss".to_owned(), 0.0)]
+            };
+            assert_eq!(block_intervals(125, distance, resample), [("loss".to_owned(), [0.0, 0.0])]);
+            assert_eq!(starts.borrow().len(), 125, "every example can be the first of a block");
+        }
+        // Eight blocks are needed.
+        let count = |examples| block_intervals(examples, 10, |_| vec![("loss".to_owned(), 0.0)]).len();
+        assert_eq!((count(79), count(80)), (0, 1));
     }
 }

@@ -159,7 +159,8 @@ impl Detect {
         writeln!(out, "{alarms} in {rows} rows of {} series, after the probationary periods", judged.len())?;
         if silent > 0 {
             let list = if self.all { "" } else { "; --all lists them" };
-            writeln!(out, "{silent} more rows are above the threshold in the dead time after a higher score{list}")?;
+            let rows = if silent == 1 { "row is" } else { "rows are" };
+            writeln!(out, "{silent} more {rows} above the threshold in the dead time after a higher score{list}")?;
         }
         Ok(())
     }

@@ -86,19 +86,19 @@ fn faults_are_found_in_own_series_and_in_new_ones() {
     ] {
         assert!(text.contains(part), "no {part} in {text}");
     }
+    let all = objects(&place.ok(&["detect", "run", "--data", "holes.csv", "--json", "--all"]).out);
+    let remarks = |remark: &str| all.iter().filter(|row| row["remark"] == remark).count();
+    assert_eq!((remarks("dead time"), all.iter().filter(|row| row["alarm"] == true).count()), (4, 1));
+    assert!(remarks("out of range") > 0 && all.iter().any(|row| row["remark"].is_null()));
     // Two series whose rows alternate, without a column that tells them apart.
     let hours = |name: &str| table(150).lines().skip(1).map(|line| format!("{line},{name}\n")).collect::<Vec<_>>();
     let rows: String = hours("a").into_iter().chain(hours("b")).collect();
     fs::write(place.path("both.csv"), format!("hour,load,fault,server\n{rows}")).unwrap();
     let mixed = place.run(&["detect", "run", "--data", "both.csv"]);
     assert!(mixed.err.contains("timestamps go back once, first from `400` to `1` of both.csv"), "{}", mixed.err);
-    let told = place.run(&["detect", "run", "--data", "both.csv", "--series-column", "server"]);
-    assert!(
-        told.out.contains("2 alarms in 680 rows of 2 series") && !told.err.contains("go back"),
-        "{} {}",
-        told.out,
-        told.err
-    );
+    let separate = place.run(&["detect", "run", "--data", "both.csv", "--series-column", "server"]);
+    assert!(separate.out.contains("2 alarms in 680 rows of 2 series"), "{}", separate.out);
+    assert!(!separate.err.contains("go back"), "{}", separate.err);
     // Before training: series, and whether they are long enough.
     let inspected = place.ok(&[&["data", "inspect", "new.csv", "--recipe", "anomaly"][..], &columns].concat()).out;
     for part in ["series: 1", "rows per series: 400 to 400, median 400", "cannot be trained on: the validation split"] {

@@ -1,6 +1,6 @@
 //! `seqzoo data inspect`; longer than other commands because of its report.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -9,6 +9,7 @@ use comfy_table::{CellAlignment, Table};
 use seqzoo_datasets::classification::Split;
 use seqzoo_datasets::formats::Format;
 use seqzoo_datasets::reading::{Lines, STANDARD_INPUT};
+use seqzoo_datasets::text::{Tokenization, UNKNOWN, Vocabulary, covering};
 use seqzoo_inference::Examples;
 use seqzoo_run::recipe::Recipe;
 use seqzoo_tasks::Item;
@@ -62,40 +63,42 @@ struct Facts {
     repeated: usize,
     /// Examples whose tokens occur in the training split; 0 for that split.
     in_train: usize,
-    /// Share of tokens that occur fewer than `task.min_count` times in the training split.
+    /// Share of tokens outside of the vocabulary.
     unknown: f64,
 }
 
-/// Facts about all splits.
-struct Whole {
-    /// By name.
+/// What would be read.
+struct Report<'a> {
+    /// The recipe.
+    name: &'a str,
+    splits: Vec<Facts>,
+    /// Further facts, by name.
     facts: Vec<(&'static str, String)>,
     /// What prevents training.
     problems: Vec<String>,
+    /// Numbers of distinct tokens of the training split, and of those in the vocabulary.
+    distinct: usize,
+    known: usize,
 }
 
 impl Inspect {
     pub fn run(&self) -> Result<(), Failure> {
         let (name, recipe, examples) = self.load()?;
         let items: Vec<Vec<Item>> = Split::ALL.map(|split| examples.items(split, &recipe.task)).into();
-        let mut counts: HashMap<String, usize> = HashMap::new();
-        items[0].iter().flat_map(|item| &item.tokens).for_each(|token| *counts.entry(token.clone()).or_default() += 1);
-        let least = recipe.task.get("min_count").and_then(toml::Value::as_integer).map_or(1, |count| count as usize);
+        let tokens = || items[0].iter().flat_map(|item| &item.tokens).cloned();
+        let vocabulary = vocabulary(&recipe, tokens);
         let train: HashSet<&[String]> = items[0].iter().map(|item| item.tokens.as_slice()).collect();
-        let facts: Vec<Facts> = Split::ALL
-            .into_iter()
-            .zip(&items)
-            .map(|(split, items)| Facts::of(split, items, &*examples, &counts, least, &train))
-            .collect();
+        let facts = |(split, items): (Split, &Vec<Item>)| Facts::of(split, items, &*examples, &vocabulary, &train);
         let of_split = Split::ALL.into_iter().filter(|&split| examples.size(split).0 > 0);
-        let problems = of_split.filter_map(|split| examples.check(split, &recipe.task).err()).collect();
-        let whole = Whole { facts: examples.facts(), problems };
-        let vocabulary = counts.values().filter(|&&count| count >= least).count();
-        if self.json {
-            self.print_json(name, &facts, &whole, (counts.len(), vocabulary, least))
-        } else {
-            self.print(name, &facts, &whole, (counts.len(), vocabulary, least))
-        }
+        let report = Report {
+            name,
+            splits: Split::ALL.into_iter().zip(&items).map(facts).collect(),
+            facts: examples.facts(),
+            problems: of_split.filter_map(|split| examples.check(split, &recipe.task).err()).collect(),
+            distinct: tokens().collect::<HashSet<_>>().len(),
+            known: vocabulary.tokens().count(),
+        };
+        if self.json { self.print_json(&report) } else { self.print(&report) }
     }
 
     /// Loads the files as the data of a recipe.
@@ -144,14 +147,9 @@ impl Inspect {
         error.followed_by(&found)
     }
 
-    fn print(
-        &self,
-        name: &str,
-        facts: &[Facts],
-        whole: &Whole,
-        vocabulary: (usize, usize, usize),
-    ) -> Result<(), Failure> {
-        let shown: Vec<&Facts> = facts.iter().filter(|facts| facts.examples > 0).collect();
+    fn print(&self, report: &Report) -> Result<(), Failure> {
+        let name = report.name;
+        let shown: Vec<&Facts> = report.splits.iter().filter(|facts| facts.examples > 0).collect();
         let mut table = Table::new();
         table.load_style(table_style());
         table.set_header(
@@ -190,9 +188,8 @@ impl Inspect {
             writeln!(out, "and {} rarer labels; --json lists all", labels.len() - LABELS)?;
         }
         if has_tokens {
-            let (all, known, least) = vocabulary;
-            let of_least = format!("{known} of them at least {least} times");
-            writeln!(out, "vocabulary of the training split: {all} distinct tokens, {of_least}")?;
+            let Report { distinct, known, .. } = report;
+            writeln!(out, "vocabulary: {known} of the {distinct} distinct tokens of the training split")?;
         }
         // Of texts; most tokens are outside of entities.
         let of_texts = shown.iter().all(|facts| facts.labels.values().sum::<usize>() == facts.examples);
@@ -203,24 +200,21 @@ impl Inspect {
         {
             writeln!(out, "imbalance: `{most}` occurs {count} times, `{least}` {few}")?;
         }
-        for (name, value) in &whole.facts {
+        for (name, value) in &report.facts {
             writeln!(out, "{name}: {value}")?;
         }
-        for problem in &whole.problems {
+        for problem in &report.problems {
             writeln!(out, "cannot be trained on: {problem}")?;
+        }
+        if !report.problems.is_empty() {
+            return Ok(());
         }
         let files: String = self.files.iter().map(|file| format!(" {}", quoted(file))).collect();
         writeln!(out, "next: seqzoo train {name} --data{files}{}", self.overrides.flag())?;
         Ok(())
     }
 
-    fn print_json(
-        &self,
-        name: &str,
-        facts: &[Facts],
-        whole: &Whole,
-        vocabulary: (usize, usize, usize),
-    ) -> Result<(), Failure> {
+    fn print_json(&self, report: &Report) -> Result<(), Failure> {
         let split = |facts: &Facts| {
             json!({
                 "examples": facts.examples, "unit": facts.unit, "labels": facts.labels, "repeated": facts.repeated,
@@ -229,18 +223,29 @@ impl Inspect {
             })
         };
         let splits: serde_json::Map<String, Value> =
-            facts.iter().map(|facts| (facts.split.name().to_owned(), split(facts))).collect();
-        let facts_of_all: serde_json::Map<String, Value> =
-            whole.facts.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
-        let (all, known, least) = vocabulary;
+            report.splits.iter().map(|facts| (facts.split.name().to_owned(), split(facts))).collect();
+        let facts: serde_json::Map<String, Value> =
+            report.facts.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
         let files: Vec<String> = self.files.iter().map(|file| file.display().to_string()).collect();
         let object = json!({
-            "files": files, "recipe": name, "splits": splits, "facts": facts_of_all, "problems": whole.problems,
-            "vocabulary": {"distinct": all, "min_count": least, "known": known},
+            "files": files, "recipe": report.name, "splits": splits, "facts": facts, "problems": report.problems,
+            "vocabulary": {"distinct": report.distinct, "known": report.known},
         });
         writeln!(std::io::stdout().lock(), "{object}")?;
         Ok(())
     }
+}
+
+/// The vocabulary that the models of a recipe would have; all words for subwords, whose pieces are any of them.
+fn vocabulary<I: Iterator<Item = String>>(recipe: &Recipe, tokens: impl Fn() -> I) -> Vocabulary {
+    let value = |field: &str| recipe.task.get(field);
+    let integer = |field: &str| value(field).and_then(toml::Value::as_integer).map(|count| count as usize);
+    if value("level").and_then(toml::Value::as_str) == Some(Tokenization::Subwords.name()) {
+        return Vocabulary::build(tokens(), 1, usize::MAX);
+    }
+    let coverage = value("coverage").and_then(toml::Value::as_float).unwrap_or(1.0);
+    let size = covering(tokens(), coverage).min(integer("max_vocabulary").unwrap_or(usize::MAX));
+    Vocabulary::build(tokens(), integer("min_count").unwrap_or(1), size)
 }
 
 /// The ratio of the most and the least frequent label from which classes are reported as imbalanced.
@@ -251,8 +256,7 @@ impl Facts {
         split: Split,
         items: &[Item],
         examples: &dyn Examples,
-        counts: &HashMap<String, usize>,
-        least: usize,
+        vocabulary: &Vocabulary,
         train: &HashSet<&[String]>,
     ) -> Self {
         let (size, unit) = examples.size(split);
@@ -265,7 +269,7 @@ impl Facts {
         let is_known = |item: &&Item| split != Split::Train && train.contains(item.tokens.as_slice());
         let in_train = items.iter().filter(is_known).count();
         let tokens = || items.iter().flat_map(|item| &item.tokens);
-        let unknown = tokens().filter(|token| counts.get(*token).copied().unwrap_or(0) < least).count();
+        let unknown = tokens().filter(|token| vocabulary.id(token) == UNKNOWN).count();
         let unknown = unknown as f64 / tokens().count().max(1) as f64;
         Self { split, examples: size, unit, lengths, labels, repeated, in_train, unknown }
     }

@@ -91,5 +91,5 @@ fn commands_have_actions_and_no_validation_command_is_trained_on() {
     let splits = splits("scan-length", dir.path()).unwrap();
     let by_length = Transduction::from_records(&splits).unwrap();
     assert_eq!((by_length.train.len(), by_length.validation.len()), (20, 30));
-    assert_eq!(splits.notes, ["10 rows of the validation split that are in an earlier split are left out"]);
+    assert_eq!(splits.notes, ["10 rows are left out of the validation split, since an earlier split has the same"]);
 }

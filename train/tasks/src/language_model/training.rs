@@ -1,11 +1,10 @@
 //! Training of language models.
 
-use std::collections::HashMap;
-
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use seqzoo_datasets::corpus::Corpus;
 use seqzoo_datasets::scores::Scores;
+use seqzoo_datasets::text::covering;
 use seqzoo_models::InvalidShape;
 use seqzoo_models::layers::LayerState;
 use seqzoo_models::networks::LanguageModel;
@@ -141,24 +140,6 @@ impl TrainingTask for LanguageModelTraining {
     }
 }
 
-/// Number of the most frequent tokens that make up a share of all.
-fn covering(tokens: impl Iterator<Item = String>, share: f64) -> usize {
-    if share >= 1.0 {
-        return usize::MAX;
-    }
-    let mut counts: HashMap<String, usize> = HashMap::new();
-    tokens.for_each(|token| *counts.entry(token).or_default() += 1);
-    let mut counts: Vec<usize> = counts.into_values().collect();
-    counts.sort_unstable_by(|a, b| b.cmp(a));
-    let wanted = share * counts.iter().sum::<usize>() as f64;
-    let mut covered = 0;
-    let reached = counts.iter().position(|count| {
-        covered += count;
-        covered as f64 >= wanted
-    });
-    reached.map_or(counts.len(), |last| last + 1).max(1)
-}
-
 /// Applies a function to each tensor of a unidirectional stack's states.
 fn map(states: Vec<LayerState>, change: impl Fn(Tensor<2>) -> Tensor<2>) -> Vec<LayerState> {
     let named = |NamedState { hidden, cell }| NamedState { hidden: change(hidden), cell: cell.map(&change) };
@@ -183,18 +164,4 @@ fn unfold(recurrent_state: &RecurrentState, depth: usize) -> Vec<LayerState> {
         LayerState { forward: NamedState { hidden, cell: tensor(format!("{layer}.cell")) }, backward: None }
     };
     (0..depth).map(layer).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::covering;
-
-    #[test]
-    fn the_most_frequent_tokens_cover_a_share_of_the_text() {
-        // Six, two, one and one of ten tokens.
-        let tokens = || "a a a a a a b b c d".split(' ').map(str::to_owned);
-        for (share, expected) in [(0.1, 1), (0.6, 1), (0.61, 2), (0.8, 2), (0.9, 3), (0.95, 4), (1.0, usize::MAX)] {
-            assert_eq!(covering(tokens(), share), expected, "{share}");
-        }
-    }
 }

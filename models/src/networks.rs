@@ -2,6 +2,7 @@
 
 mod classifier;
 mod encoder_decoder;
+mod ensemble;
 mod forecaster;
 mod language_model;
 mod relation;
@@ -10,13 +11,14 @@ mod tagger;
 
 pub use classifier::{Classifier, ClassifierShape};
 pub use encoder_decoder::{EncodedSource, EncoderDecoder, EncoderDecoderShape, Generation, Hypothesis};
+pub use ensemble::{Ensemble, name_in_member};
 pub use forecaster::{BackboneShape, ForecastHead, Forecaster, ForecasterShape};
 pub use language_model::{LanguageModel, LanguageModelOutput, LanguageModelShape, LanguageModelStream, TextState};
 pub use relation::{RelationClassifier, RelationShape};
 pub use series_classifier::{SeriesClassifier, SeriesClassifierShape};
 pub use tagger::{Tagger, TaggerInput, TaggerOutput, TaggerShape, TaggerTargets};
 
-use burn::module::Module;
+use burn::module::{Module, ModuleDisplay};
 use burn::nn::Embedding;
 use burn::tensor::activation::log_softmax;
 use burn::tensor::module::embedding;
@@ -34,6 +36,7 @@ pub(crate) const NAMES: &[&[FieldNames]] = &[
     &[names!(Embedding { weight: "weight" })],
     classifier::NAMES,
     encoder_decoder::NAMES,
+    ensemble::NAMES,
     forecaster::NAMES,
     language_model::NAMES,
     relation::NAMES,
@@ -42,7 +45,7 @@ pub(crate) const NAMES: &[&[FieldNames]] = &[
 ];
 
 /// A network whose layers can be computed in more than one way.
-pub trait Network: Module {
+pub trait Network: Module + ModuleDisplay {
     /// Sets how the layers are computed; [`Execution::default`] unless set. A network without kernels ignores it.
     fn set_execution(&mut self, _execution: Execution) {}
 }

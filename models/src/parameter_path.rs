@@ -11,6 +11,7 @@
 //! | `stack.layers.1.BiLstm.backward.weights.bias` | bias of the backward direction of the second layer |
 //! | `stack.projections.0.weight`, `stack.gates.0.bias` | projection and gate of the first skip connection |
 //! | `summary.attention.vector` | scorer of an attention pooling |
+//! | `others.0.embedding.weight` | embedding table of the second member of an ensemble; the first has the names of a single network |
 //! | `output.weight`, `output.bias`, `tied_bias` | output layer; bias of one that is tied to the embedding |
 //!
 //! `models/tests/golden/parameters.txt` lists the parameters of every network. Names never change, since existing checkpoints contain them. Each module
@@ -48,9 +49,10 @@ impl ParameterPath {
         self.0.pop();
     }
 
-    /// Name of the current parameter.
+    /// Name of the current parameter. Fields whose declared name is empty are no part of it.
     pub fn name(&self) -> String {
-        self.0.join(".")
+        let parts = self.0.iter().map(String::as_str).filter(|part| !part.is_empty());
+        parts.collect::<Vec<_>>().join(".")
     }
 }
 

@@ -37,6 +37,7 @@ fn invalid_values_are_rejected_by_field() {
         ("network.hidden_sizes=[-4]", "invalid value"),
         ("network.skip=highway", "joins 32 features to 128"),
         ("network.hidden_sizes=[]", "at least one layer"),
+        ("network.members=0", "from 1 to 32"),
         ("schedule.kind=cosin", "did you mean `cosine`?"),
         ("optimizer.momentum=1", "in [0, 1)"),
         ("checkpoints.keep=0", "from 1 to"),
@@ -60,6 +61,7 @@ fn invalid_values_are_rejected_by_field() {
     for (recipe, set, part) in [
         ("forecast", "task.quantiles=[0.9, 0.1]", "increasing probabilities"),
         ("pos", "task.level=words", "task tagging does not use it"),
+        ("pos", "network.members=2", "1 for task \"tagging\", which does not average predictions"),
         ("names", "task.poling=max", "did you mean `task.pooling`?"),
         ("names", "task.kind=tagger", "did you mean `tagging`?"),
     ] {

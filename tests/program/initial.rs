@@ -68,6 +68,18 @@ fn a_classifier_starts_from_a_language_model() {
         trained.err
     );
     place.ok(&["evaluate", "run"]);
+    // Every member of an ensemble starts from it, and frozen layers of all members stay as they are.
+    let members = ["--set", "network.members=3", "--set", "init.learning_rates={ embedding = 0 }", "--out", "three"];
+    place.ok(&[&own[..], &SMALL, &members].concat());
+    let mut checkpoints = fs::read_dir(place.path("three/bilstm/checkpoints")).unwrap();
+    let weights = fs::read(checkpoints.next().unwrap().unwrap().path().join("weights.safetensors")).unwrap();
+    let weights = seqzoo_run::weights::from_safetensors(&weights).unwrap();
+    let of_member = |member: &str, name: &str| &weights[&format!("{member}{name}")];
+    for member in ["others.0.", "others.1."] {
+        assert_eq!(of_member(member, "embedding.weight"), of_member("", "embedding.weight"));
+        assert_ne!(of_member(member, "output.weight"), of_member("", "output.weight"));
+    }
+    assert!(place.ok(&["predict", "three", "fine film"]).out.contains("good"));
     for (value, part) in [
         ("init.learning_rates.embeding=0", "the layers are embedding, output, stack"),
         ("network.hidden_sizes=[5]", "has the cell and the sizes of one of bilstm, with [5]"),

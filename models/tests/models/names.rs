@@ -6,9 +6,9 @@ use seqzoo_kernels::devices;
 use seqzoo_models::Architecture;
 use seqzoo_models::layers::{AttentionScore, CharacterEncoderShape, PerceptronShape, Pooling, Skip, Stack, StackShape};
 use seqzoo_models::networks::{
-    BackboneShape, Classifier, ClassifierShape, EncoderDecoder, EncoderDecoderShape, ForecastHead, Forecaster,
-    ForecasterShape, LanguageModel, LanguageModelShape, RelationClassifier, RelationShape, SeriesClassifier,
-    SeriesClassifierShape, Tagger, TaggerShape,
+    BackboneShape, Classifier, ClassifierShape, EncoderDecoder, EncoderDecoderShape, Ensemble, ForecastHead,
+    Forecaster, ForecasterShape, LanguageModel, LanguageModelShape, RelationClassifier, RelationShape,
+    SeriesClassifier, SeriesClassifierShape, Tagger, TaggerShape,
 };
 use seqzoo_models::parameter_path::{ParameterPath, declared_name};
 
@@ -75,7 +75,9 @@ fn classifiers(device: &Device) -> Vec<String> {
         RelationShape { vocabulary: 7, stack: stack_of_gru, labels: 5, dropout: 0.0, embedding_dropout: 0.0 };
     let series =
         SeriesClassifierShape { stack: stack(Architecture::Gru), pooling: Pooling::Last, labels: 5, dropout: 0.0 };
+    let member = |seed| Classifier::new(shape(Pooling::Last), seed, device);
     vec![
+        listing("ensemble of classifiers", &Ensemble::new(3, 1, member)),
         listing("classifier", &Classifier::new(shape(Pooling::Last), 1, device)),
         listing("classifier, attention", &Classifier::new(shape(Pooling::Attention), 1, device)),
         listing("relation classifier", &RelationClassifier::new(relation, 1, device)),

@@ -1,12 +1,13 @@
 //! Initial weights from word vectors and from other runs, in place of random ones.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 
 use burn::tensor::Device;
 use seqzoo_datasets::DataError;
 use seqzoo_datasets::text::Vocabulary;
 use seqzoo_datasets::vectors::{self, WordVectors};
+use seqzoo_models::networks::name_in_member;
 use seqzoo_models::parameters::{self, Array, Arrays};
 use seqzoo_tasks::{DynTrainingTask, Files, LoadError, ModelSpec, Task};
 
@@ -95,14 +96,16 @@ impl Initial {
         self.notes.extend(skipped);
         let (mut fits, mut total) = (false, 0);
         for (name, vocabulary) in vocabularies {
-            let Some(table) = self.weights.get_mut(*name).filter(|table| table.shape[1] == size) else { continue };
-            fits = true;
+            let is_table =
+                |parameter: &str, table: &Array| name_in_member(parameter) == *name && table.shape[1] == size;
+            let tables = self.weights.iter_mut().filter(|(parameter, table)| is_table(parameter, table));
             let mut covered = 0;
-            for (token, row) in vocabulary.tokens().zip(table.values.chunks_exact_mut(size).skip(2)) {
-                if let Some(vector) = vectors.get(token) {
-                    row.copy_from_slice(vector);
-                    covered += 1;
-                }
+            for (_, table) in tables {
+                fits = true;
+                covered = set_rows(table, vocabulary, &vectors);
+            }
+            if !fits {
+                continue;
             }
             total += covered;
             let (all, percent) =
@@ -153,23 +156,29 @@ impl Initial {
             best.snapshot.weights.iter().map(|(name, array)| (undirected(name), array)).collect();
         let (mut copied, mut recurrent, mut notes, mut new) = (0, 0, Vec::new(), Vec::new());
         for (name, array) in &mut self.weights {
-            let key = undirected(name);
-            let is_output = OUTPUTS.contains(&name.split('.').next().unwrap_or_default());
-            if let Some((_, vocabulary)) = vocabularies.iter().find(|(table, _)| table == name) {
-                let source = sources.iter().find(|(table, _)| table == name).or(sources.first());
+            // A member of an ensemble starts from the same member of another, if it has that, or from the first.
+            let own = name_in_member(name);
+            let member = name.strip_suffix(own).unwrap_or_default();
+            let is_output = OUTPUTS.contains(&own.split('.').next().unwrap_or_default());
+            if let Some((_, vocabulary)) = vocabularies.iter().find(|(table, _)| *table == own) {
+                let source = sources.iter().find(|(table, _)| *table == own).or(sources.first());
                 if let Some((table, known)) = source {
-                    let found = best.snapshot.weights.get(*table);
+                    let found = best.snapshot.weights.get(&format!("{member}{table}"));
+                    let found = found.or_else(|| best.snapshot.weights.get(*table));
                     if let Some(found) = found.filter(|found| found.shape[1] == array.shape[1]) {
                         let covered = copy_rows(array, vocabulary, found, known);
                         let all = vocabulary.size() - 2;
-                        notes.push(format!(
-                            "{name}: {covered} of {all} tokens of the vocabulary are in that of the run"
-                        ));
+                        let note = format!("{own}: {covered} of {all} tokens of the vocabulary are in that of the run");
+                        notes.extend(member.is_empty().then_some(note));
                         copied += 1;
                         continue;
                     }
                 }
-            } else if let Some(found) = weights.get(&key).filter(|found| !is_output && found.shape == array.shape) {
+            } else if let Some(found) = weights
+                .get(&undirected(name))
+                .or_else(|| weights.get(&undirected(own)))
+                .filter(|found| !is_output && found.shape == array.shape)
+            {
                 array.values.clone_from(&found.values);
                 copied += 1;
                 recurrent += usize::from(name.contains(LAYERS));
@@ -235,6 +244,13 @@ fn undirected(name: &str) -> String {
         rest.unwrap_or(part)
     });
     parts.collect::<Vec<_>>().join(".")
+}
+
+/// Sets the rows of the tokens that have a vector; returns their number.
+fn set_rows(table: &mut Array, vocabulary: &Vocabulary, vectors: &HashMap<String, Vec<f32>>) -> usize {
+    let rows = table.values.chunks_exact_mut(table.shape[1]).skip(2);
+    let known = vocabulary.tokens().zip(rows).filter_map(|(token, row)| Some((vectors.get(token)?, row)));
+    known.map(|(vector, row)| row.copy_from_slice(vector)).count()
 }
 
 /// Copies the rows of common tokens, padding and unknown included; returns the number of common tokens.

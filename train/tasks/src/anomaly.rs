@@ -32,6 +32,7 @@ pub static TASK: Task = Task {
     metrics: &[NAB, CALIBRATED, RECALL, ALARM_RATE, Metric::LOSS],
     command: Command::Detect,
     shared: &["range_tolerance", "dead_time"],
+    averages: false,
     resolve: resolve::<Settings>,
     fields: fields::of::<Settings>,
     check: forecasting::check_backbone,

@@ -10,7 +10,7 @@ use seqzoo_datasets::classification::Split;
 use seqzoo_datasets::scores::{ConfusionMatrix, Evaluation, Group, MAX_MISTAKES, Metric, Mistake, Scores};
 use seqzoo_datasets::text::Counts;
 use seqzoo_datasets::uncertainty::{Calibration, intervals};
-use seqzoo_models::networks::Network;
+use seqzoo_models::networks::{Ensemble, Network};
 use seqzoo_models::parameters::Array;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -194,9 +194,38 @@ pub fn most_probable(row: &[f32]) -> usize {
     (1..row.len()).fold(0, |best, label| if row[label] > row[best] { label } else { best })
 }
 
-/// Mean cross-entropy in nats of logits `[batch, labels]`, and its weight: the sum of those of the examples.
-pub(crate) fn loss(logits: Tensor<2>, labels: impl Iterator<Item = usize>, weights: &LabelWeights) -> (Tensor<1>, f64) {
-    let labels: Vec<i32> = labels.map(|label| label as i32).collect();
+/// Mean of values of the members of an ensemble.
+pub(crate) fn mean<const D: usize>(values: Vec<Tensor<D>>) -> Tensor<D> {
+    let count = values.len();
+    let sum = values.into_iter().reduce(|sum, value| sum + value).expect("an ensemble has at least one member");
+    if count == 1 { sum } else { sum / count as f64 }
+}
+
+/// Logarithm of the mean of values whose logarithms are given.
+pub(crate) fn log_mean(logs: Vec<Tensor<2>>) -> Tensor<2> {
+    if logs.len() == 1 {
+        return mean(logs);
+    }
+    let most = logs.iter().cloned().reduce(Tensor::max_pair).expect("an ensemble has at least one member");
+    let relative = logs.into_iter().map(|log| (log - most.clone()).exp()).collect();
+    mean(relative).log() + most
+}
+
+/// Mean cross-entropy in nats of the logits of each member of an ensemble, `[batch, labels]`, and its weight: the sum of those of the
+/// examples.
+pub(crate) fn loss(
+    logits: Vec<Tensor<2>>,
+    labels: impl Iterator<Item = usize>,
+    weights: &LabelWeights,
+) -> (Tensor<1>, f64) {
+    let labels: Vec<usize> = labels.collect();
+    let (losses, weight): (Vec<Tensor<1>>, Vec<f64>) =
+        logits.into_iter().map(|logits| member_loss(logits, &labels, weights)).unzip();
+    (mean(losses), weight[0])
+}
+
+fn member_loss(logits: Tensor<2>, labels: &[usize], weights: &LabelWeights) -> (Tensor<1>, f64) {
+    let labels: Vec<i32> = labels.iter().map(|&label| label as i32).collect();
     let (rows, device) = (labels.len(), logits.device());
     let of_label = |weights: &Vec<f32>| labels.iter().map(|&label| weights[label as usize]).collect::<Vec<f32>>();
     let weights = weights.0.as_ref().map(of_label);
@@ -212,17 +241,20 @@ pub(crate) fn loss(logits: Tensor<2>, labels: impl Iterator<Item = usize>, weigh
     }
 }
 
-/// Log probabilities of examples of these lengths, computed in batches of similar length; `logits` computes those of the examples with
-/// the given indices, `[batch, labels]`. `None` if stopped.
+/// Log probabilities of examples of these lengths, averaged over the members of an ensemble and computed in batches of similar length;
+/// `logits` computes those of a member for the examples with the given indices, `[batch, labels]`. `None` if stopped.
 pub(crate) fn log_probabilities<N: Network + Sync>(
-    network: &N,
+    network: &Ensemble<N>,
     lengths: &[usize],
     device: &Device,
     logits: impl Fn(&N, &[usize]) -> Tensor<2> + Sync,
     stop: &dyn Fn() -> bool,
 ) -> Option<Vec<Vec<f32>>> {
     let batches = batch::sorted(lengths, lengths, EVALUATION);
-    let values = |network: &N, batch: &[usize]| Array::of(log_softmax(logits(network, batch), 1)).values;
+    let values = |network: &Ensemble<N>, batch: &[usize]| {
+        let each = network.each(None, |member, _| log_softmax(logits(member, batch), 1));
+        Array::of(log_mean(each)).values
+    };
     let found = batches::each(network, &batches, device, values, stop)?;
     Some(in_order(lengths.len(), &batches, &found))
 }
@@ -403,12 +435,12 @@ mod tests {
         let weights = LabelWeights::new(ClassWeights::Balanced, 2, [0, 0, 0, 1].into_iter());
         for (_, device) in devices() {
             let logits = Tensor::from_floats([[3f32.ln(), 0.0], [0.0, 0.0]], &device);
-            let (mean, weight) = loss(logits.clone(), [0, 1].into_iter(), &weights);
+            let (mean, weight) = loss(vec![logits.clone()], [0, 1].into_iter(), &weights);
             let expected = (2.0 / 3.0 * (4f32 / 3.0).ln() + 2.0 * 2f32.ln()) / (2.0 / 3.0 + 2.0);
             assert!((mean.into_scalar::<f32>() - expected).abs() < 1e-6);
             assert!((weight - 8.0 / 3.0).abs() < 1e-6);
             let none = LabelWeights::new(ClassWeights::None, 2, [0, 0, 0, 1].into_iter());
-            let (mean, weight) = loss(logits, [0, 1].into_iter(), &none);
+            let (mean, weight) = loss(vec![logits], [0, 1].into_iter(), &none);
             assert!((mean.into_scalar::<f32>() - ((4f32 / 3.0).ln() + 2f32.ln()) / 2.0).abs() < 1e-6);
             assert_eq!(weight, 2.0);
         }

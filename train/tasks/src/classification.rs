@@ -12,7 +12,7 @@ use seqzoo_datasets::scores::Metric;
 use seqzoo_datasets::splits::Splits;
 use seqzoo_datasets::text::{Encoder, Vocabulary};
 use seqzoo_models::InvalidShape;
-use seqzoo_models::networks::{Classifier, ClassifierShape};
+use seqzoo_models::networks::{Classifier, ClassifierShape, Ensemble};
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
@@ -31,6 +31,7 @@ pub static TASK: Task = Task {
     metrics: &[Metric::ACCURACY, Metric::MACRO_F1, Metric::LOSS],
     command: Command::Predict,
     shared: &["level", "min_count", "max_vocabulary", "max_tokens", "keep"],
+    averages: true,
     resolve: resolve::<Settings>,
     fields: fields::of::<Settings>,
     check,
@@ -97,7 +98,7 @@ impl Codec {
 }
 
 impl crate::Codec for Codec {
-    type Network = Classifier;
+    type Network = Ensemble<Classifier>;
 
     const FILE: &'static str = "encoder.json";
 
@@ -109,7 +110,7 @@ impl crate::Codec for Codec {
         vec![("embedding.weight", &self.encoder.vocabulary)]
     }
 
-    fn network(&self, spec: &ModelSpec, device: &Device) -> Classifier {
-        Classifier::new(self.shape(spec), spec.seed, device)
+    fn network(&self, spec: &ModelSpec, device: &Device) -> Ensemble<Classifier> {
+        spec.ensemble(|seed| Classifier::new(self.shape(spec), seed, device))
     }
 }

@@ -32,6 +32,7 @@ pub static TASK: Task = Task {
     metrics: &[Metric::RMSE, Metric::LOSS],
     command: Command::Forecast,
     shared: &["window", "horizon", "season", "folds"],
+    averages: false,
     resolve: resolve::<Settings>,
     fields: fields::of::<Settings>,
     check,

@@ -36,6 +36,7 @@ pub static TASK: Task = Task {
     metrics: &[Metric::LOSS, Metric::ACCURACY, corpus::PERPLEXITY, corpus::BITS_PER_CHARACTER],
     command: Command::Generate,
     shared: &["level", "min_count", "max_vocabulary", "coverage"],
+    averages: false,
     resolve: resolve::<Settings>,
     fields: fields::of::<Settings>,
     check,

@@ -94,6 +94,8 @@ pub struct Task {
     pub command: Command,
     /// Settings on which the examples depend, so that all models of a run share them.
     pub shared: &'static [&'static str],
+    /// Whether predictions of several networks can be averaged (`network.members`).
+    pub averages: bool,
     resolve: fn(Table) -> Result<Table, toml::de::Error>,
     fields: fn() -> Vec<Field>,
     check: fn(&ModelSpec) -> Result<(), InvalidValue>,
@@ -135,6 +137,10 @@ impl Task {
     /// # Errors
     /// The first invalid value.
     pub fn check(&self, spec: &ModelSpec) -> Result<(), InvalidValue> {
+        if spec.network.members > 1 && !self.averages {
+            let expected = format!("1 for task {:?}, which does not average predictions", self.name());
+            return Err(InvalidValue::new("network.members", spec.network.members, expected));
+        }
         (self.check)(spec)
     }
 

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use toml::Table;
 
+use crate::classes::log_mean;
 use crate::prediction::label_indices;
 use crate::skipped::joined;
 pub use crate::texts::Settings;
@@ -29,6 +30,7 @@ pub static TASK: Task = Task {
     metrics: &[MICRO_F1, Metric::MACRO_F1, EXACT_MATCH, Metric::LOSS],
     command: Command::Predict,
     shared: texts::SHARED,
+    averages: true,
     resolve: resolve::<Settings>,
     fields: fields::of::<Settings>,
     check: texts::check,
@@ -105,6 +107,12 @@ impl Target for Labels {
         }
         let signs = matrix(signs, values.len(), &logits.device());
         log_sigmoid(logits * signs).mean().neg()
+    }
+
+    /// The logits of the mean probabilities.
+    fn average(&self, logits: Vec<Tensor<2>>) -> Tensor<2> {
+        let mean = |sign: f64| log_mean(logits.iter().map(|logits| log_sigmoid(logits.clone() * sign)).collect());
+        if logits.len() == 1 { logits[0].clone() } else { mean(1.0) - mean(-1.0) }
     }
 
     fn score(&self, logits: &[Vec<f32>], values: &[&Vec<usize>], indices: &mut dyn Iterator<Item = usize>) -> Scores {

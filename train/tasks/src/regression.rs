@@ -25,6 +25,7 @@ pub static TASK: Task = Task {
     metrics: &[Metric::RMSE, MAE, Metric::LOSS],
     command: Command::Predict,
     shared: texts::SHARED,
+    averages: true,
     resolve: resolve::<Settings>,
     fields: fields::of::<Settings>,
     check: texts::check,

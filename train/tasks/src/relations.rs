@@ -6,7 +6,7 @@ mod training;
 
 use std::ops::Range;
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Int, Tensor};
 use seqzoo_datasets::DataError;
 use seqzoo_datasets::classification::Split;
 use seqzoo_datasets::cleaning::Cleaning;
@@ -16,7 +16,7 @@ use seqzoo_datasets::splits::Splits;
 use seqzoo_datasets::text::{Tokenization, Vocabulary};
 use seqzoo_models::InvalidShape;
 use seqzoo_models::dropout_key::DropoutKey;
-use seqzoo_models::networks::{RelationClassifier, RelationShape};
+use seqzoo_models::networks::{Ensemble, RelationClassifier, RelationShape};
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
@@ -37,6 +37,7 @@ pub static TASK: Task = Task {
     metrics: &[relations::RELATION_F1, Metric::ACCURACY, Metric::MACRO_F1, Metric::LOSS],
     command: Command::Predict,
     shared: &["level", "min_count", "max_vocabulary", "max_tokens"],
+    averages: true,
     resolve: resolve::<Settings>,
     fields: fields::of::<Settings>,
     check,
@@ -132,7 +133,7 @@ impl Codec {
 }
 
 impl crate::Codec for Codec {
-    type Network = RelationClassifier;
+    type Network = Ensemble<RelationClassifier>;
 
     fn check(&self, spec: &ModelSpec) -> Result<(), InvalidShape> {
         self.shape(spec).check()
@@ -142,21 +143,28 @@ impl crate::Codec for Codec {
         vec![("embedding.weight", &self.vocabulary)]
     }
 
-    fn network(&self, spec: &ModelSpec, device: &Device) -> RelationClassifier {
-        RelationClassifier::new(self.shape(spec), spec.seed, device)
+    fn network(&self, spec: &ModelSpec, device: &Device) -> Ensemble<RelationClassifier> {
+        spec.ensemble(|seed| RelationClassifier::new(self.shape(spec), seed, device))
     }
 }
 
-/// Logits of a batch, `[batch, labels]`, and the number of its tokens.
-fn logits<'a>(
-    network: &RelationClassifier,
-    rows: impl Iterator<Item = &'a Encoded> + Clone,
-    dropout_key: impl Into<DropoutKey>,
-    device: &Device,
-) -> (Tensor<2>, usize) {
-    let (tokens, lengths) = pad_rows(rows.clone().map(|row| row.tokens.as_slice()), device);
-    let entities: Vec<[Range<usize>; 2]> = rows.map(|row| row.entities.clone()).collect();
-    (network.forward(tokens, &lengths, &entities, dropout_key), lengths.iter().sum())
+/// A batch of encoded texts.
+struct Batch {
+    tokens: Tensor<2, Int>,
+    lengths: Vec<usize>,
+    entities: Vec<[Range<usize>; 2]>,
+}
+
+impl Batch {
+    fn new<'a>(rows: impl Iterator<Item = &'a Encoded> + Clone, device: &Device) -> Self {
+        let (tokens, lengths) = pad_rows(rows.clone().map(|row| row.tokens.as_slice()), device);
+        Self { tokens, lengths, entities: rows.map(|row| row.entities.clone()).collect() }
+    }
+
+    /// Logits, `[batch, labels]`.
+    fn logits(&self, network: &RelationClassifier, dropout_key: impl Into<DropoutKey>) -> Tensor<2> {
+        network.forward(self.tokens.clone(), &self.lengths, &self.entities, dropout_key)
+    }
 }
 
 #[cfg(test)]

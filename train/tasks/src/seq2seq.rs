@@ -34,6 +34,7 @@ pub static TASK: Task = Task {
     metrics: &[Metric::ACCURACY, Metric::LOSS],
     command: Command::Predict,
     shared: &["level", "min_count", "max_vocabulary"],
+    averages: false,
     resolve: resolve::<Settings>,
     fields: fields::of::<Settings>,
     check,

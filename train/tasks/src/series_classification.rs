@@ -12,7 +12,7 @@ use seqzoo_datasets::signal::{Scaling, Signal};
 use seqzoo_datasets::signals::{self, Signals};
 use seqzoo_datasets::splits::Splits;
 use seqzoo_models::InvalidShape;
-use seqzoo_models::networks::{SeriesClassifier, SeriesClassifierShape};
+use seqzoo_models::networks::{Ensemble, SeriesClassifier, SeriesClassifierShape};
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
@@ -32,6 +32,7 @@ pub static TASK: Task = Task {
     metrics: &[Metric::ACCURACY, Metric::MACRO_F1, Metric::LOSS],
     command: Command::Predict,
     shared: &["standardize"],
+    averages: true,
     resolve: resolve::<Settings>,
     fields: fields::of::<Settings>,
     check,
@@ -102,14 +103,14 @@ impl Codec {
 }
 
 impl crate::Codec for Codec {
-    type Network = SeriesClassifier;
+    type Network = Ensemble<SeriesClassifier>;
 
     fn check(&self, spec: &ModelSpec) -> Result<(), InvalidShape> {
         self.shape(spec).check()
     }
 
-    fn network(&self, spec: &ModelSpec, device: &Device) -> SeriesClassifier {
-        SeriesClassifier::new(self.shape(spec), spec.seed, device)
+    fn network(&self, spec: &ModelSpec, device: &Device) -> Ensemble<SeriesClassifier> {
+        spec.ensemble(|seed| SeriesClassifier::new(self.shape(spec), seed, device))
     }
 }
 

@@ -8,6 +8,7 @@ use seqzoo_models::Architecture;
 use seqzoo_models::init::reinitialize_uniform;
 use seqzoo_models::layers::stack::RegularizationRates;
 use seqzoo_models::layers::{Skip, StackShape};
+use seqzoo_models::networks::{Ensemble, Network};
 use seqzoo_random::{Key, Purpose};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -23,6 +24,9 @@ pub(crate) const MAX_EMBEDDING: usize = 1 << 16;
 
 /// Maximum hidden size of a layer: orthogonal initialization takes time cubic in the size.
 pub const MAX_HIDDEN: usize = 4_096;
+
+/// Maximum number of members of an ensemble.
+const MAX_MEMBERS: usize = 32;
 
 /// Maximum number of parameters of a recurrent stack: 16 GB with gradients and Adam's moment estimates.
 const MAX_PARAMETERS: u128 = 1_000_000_000;
@@ -69,6 +73,15 @@ pub struct NetworkSettings {
     #[serde(default)]
     #[schemars(range(min = 0.0))]
     pub init_range: f64,
+    /// Number of networks with different initial weights and dropout masks whose predictions are averaged (Lakshminarayanan et al. 2017);
+    /// for tasks that predict labels or a number per example. Each learns from its own loss; training takes that many times as long.
+    #[serde(default = "one")]
+    #[schemars(range(min = 1, max = MAX_MEMBERS))]
+    pub members: usize,
+}
+
+fn one() -> usize {
+    1
 }
 
 /// Dropout and zoneout rates, in [0, 1).
@@ -219,8 +232,13 @@ impl ModelSpec {
         let mut settings = task.resolve(settings).map_err(invalid)?;
         parsed.set_options(name, &mut settings)?;
         fields::check("task", &task.fields(), &settings)?;
-        let network =
-            NetworkSettings { hidden_sizes: parsed.hidden_sizes, skip: Skip::None, projection: false, init_range: 0.0 };
+        let network = NetworkSettings {
+            hidden_sizes: parsed.hidden_sizes,
+            skip: Skip::None,
+            projection: false,
+            init_range: 0.0,
+            members: 1,
+        };
         let spec = Self {
             name: name.to_owned(),
             backbone: parsed.backbone,
@@ -282,6 +300,11 @@ impl ModelSpec {
             return Err(InvalidValue::new("network.hidden_sizes", sizes(), expected));
         }
         Ok(stack)
+    }
+
+    /// An ensemble of `network.members` networks, each created from its own seed.
+    pub(crate) fn ensemble<N: Network>(&self, create: impl Fn(u64) -> N) -> Ensemble<N> {
+        Ensemble::new(self.network.members, self.seed, create)
     }
 
     /// Reinitializes a network according to `network.init_range`; unchanged if that is 0.

@@ -46,6 +46,7 @@ pub static TASK: Task = Task {
     ],
     command: Command::Predict,
     shared: &["min_count", "max_vocabulary", "max_tokens"],
+    averages: false,
     resolve: resolve::<Settings>,
     fields: fields::of::<Settings>,
     check,

@@ -14,13 +14,13 @@ use seqzoo_datasets::texts::{Example, Texts};
 use seqzoo_datasets::uncertainty::intervals;
 use seqzoo_models::InvalidShape;
 use seqzoo_models::layers::Pooling;
-use seqzoo_models::networks::{Classifier, ClassifierShape};
+use seqzoo_models::networks::{Classifier, ClassifierShape, Ensemble};
 use seqzoo_models::parameters::Array;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::batches;
-use crate::classes::in_order;
+use crate::classes::{in_order, mean};
 use crate::skipped::{Skipped, joined, truncated};
 use crate::spec::{MAX_COUNT, MAX_EMBEDDING};
 use crate::{
@@ -85,6 +85,11 @@ pub trait Target: Debug + Clone + PartialEq + Serialize + DeserializeOwned + Sen
     /// Mean loss of outputs `[batch, outputs]`.
     fn loss(&self, outputs: Tensor<2>, values: &[&Self::Value]) -> Tensor<1>;
 
+    /// The outputs of an ensemble, given those of its members.
+    fn average(&self, outputs: Vec<Tensor<2>>) -> Tensor<2> {
+        mean(outputs)
+    }
+
     /// Metrics on the examples with the given indices, from the outputs for each.
     fn score(&self, outputs: &[Vec<f32>], values: &[&Self::Value], indices: &mut dyn Iterator<Item = usize>) -> Scores;
 
@@ -122,7 +127,7 @@ impl<T: Target> Codec<T> {
 }
 
 impl<T: Target> crate::Codec for Codec<T> {
-    type Network = Classifier;
+    type Network = Ensemble<Classifier>;
 
     fn check(&self, spec: &ModelSpec) -> Result<(), InvalidShape> {
         self.shape(spec).check()
@@ -132,8 +137,8 @@ impl<T: Target> crate::Codec for Codec<T> {
         vec![("embedding.weight", &self.encoder.vocabulary)]
     }
 
-    fn network(&self, spec: &ModelSpec, device: &Device) -> Classifier {
-        Classifier::new(self.shape(spec), spec.seed, device)
+    fn network(&self, spec: &ModelSpec, device: &Device) -> Ensemble<Classifier> {
+        spec.ensemble(|seed| Classifier::new(self.shape(spec), seed, device))
     }
 }
 
@@ -167,9 +172,9 @@ impl<T: Target> TextTraining<T> {
 }
 
 impl<T: Target> TrainingTask for TextTraining<T> {
-    type Network = Classifier;
+    type Network = Ensemble<Classifier>;
 
-    fn network(&self, device: &Device) -> Classifier {
+    fn network(&self, device: &Device) -> Ensemble<Classifier> {
         self.spec.initialize(self.codec.network(&self.spec, device))
     }
 
@@ -180,23 +185,24 @@ impl<T: Target> TrainingTask for TextTraining<T> {
 
     fn loss(
         &self,
-        network: &Classifier,
+        network: &Ensemble<Classifier>,
         batch: &[usize],
         _: Option<&RecurrentState>,
         keys: StepKeys,
         device: &Device,
     ) -> BatchLoss {
         let (tokens, lengths) = pad_rows(batch.iter().map(|&index| self.train[index].0.as_slice()), device);
-        let outputs = network.forward(tokens, &lengths, keys.dropout(batch));
         let values: Vec<&T::Value> = batch.iter().map(|&index| &self.train[index].1).collect();
-        let loss = self.codec.target.loss(outputs, &values);
+        let of_member =
+            |member: &Classifier, key| self.codec.target.loss(member.forward(tokens.clone(), &lengths, key), &values);
+        let loss = mean(network.each(keys.dropout(batch), of_member));
         BatchLoss { loss, weight: batch.len() as f64, tokens: lengths.iter().sum(), recurrent_state: None }
     }
 
-    fn validate(&self, network: &Classifier, device: &Device, stop: &dyn Fn() -> bool) -> Option<Scores> {
+    fn validate(&self, network: &Ensemble<Classifier>, device: &Device, stop: &dyn Fn() -> bool) -> Option<Scores> {
         let rows: Vec<&[u32]> = self.validation.iter().map(|(tokens, _)| tokens.as_slice()).collect();
         let values: Vec<&T::Value> = self.validation.iter().map(|(_, value)| value).collect();
-        let outputs = outputs(network, &rows, device, stop)?;
+        let outputs = outputs(&self.codec.target, network, &rows, device, stop)?;
         Some(self.codec.target.score(&outputs, &values, &mut (0..values.len())))
     }
 
@@ -205,13 +211,20 @@ impl<T: Target> TrainingTask for TextTraining<T> {
     }
 }
 
-/// The network's outputs for non-empty rows of token ids, in order; `None` if stopped.
-fn outputs(network: &Classifier, rows: &[&[u32]], device: &Device, stop: &dyn Fn() -> bool) -> Option<Vec<Vec<f32>>> {
+/// The outputs for non-empty rows of token ids, in order; `None` if stopped.
+fn outputs<T: Target>(
+    target: &T,
+    network: &Ensemble<Classifier>,
+    rows: &[&[u32]],
+    device: &Device,
+    stop: &dyn Fn() -> bool,
+) -> Option<Vec<Vec<f32>>> {
     let lengths: Vec<usize> = rows.iter().map(|row| row.len()).collect();
     let batches = batch::sorted(&lengths, &lengths, evaluation_limits(128));
-    let values = |network: &Classifier, batch: &[usize]| {
+    let values = |network: &Ensemble<Classifier>, batch: &[usize]| {
         let (tokens, lengths) = pad_rows(batch.iter().map(|&index| rows[index]), device);
-        Array::of(network.forward(tokens, &lengths, None)).values
+        let each = network.each(None, |member, key| member.forward(tokens.clone(), &lengths, key));
+        Array::of(target.average(each)).values
     };
     let found = batches::each(network, &batches, device, values, stop)?;
     Some(in_order(rows.len(), &batches, &found))
@@ -234,7 +247,8 @@ impl<T: Target> TrainedModel<Codec<T>> {
             return Err(PredictError::Empty { index });
         }
         let rows: Vec<&[u32]> = rows.iter().map(Vec::as_slice).collect();
-        Ok((outputs(&self.network, &rows, &self.device, &|| false).expect("never stopped"), counts))
+        let outputs = outputs(self.target(), &self.network, &rows, &self.device, &|| false).expect("never stopped");
+        Ok((outputs, counts))
     }
 
     /// What the outputs mean.

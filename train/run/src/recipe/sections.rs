@@ -1,11 +1,12 @@
 //! The sections of a recipe, with their defaults.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use burn::tensor::Device;
 use schemars::JsonSchema;
 use seqzoo_datasets::batch::BatchLimits;
+use seqzoo_models::networks::name_in_member;
 use seqzoo_tasks::{DynTrainingTask, InvalidValue, MAX_BATCH_TOKENS, MAX_COUNT};
 use serde::{Deserialize, Serialize};
 
@@ -132,16 +133,19 @@ impl InitSettings {
     ) -> Result<(), InvalidValue> {
         let is_unknown = |name: &&String| !parameters.clone().any(|parameter| is_within(parameter, name));
         let Some(name) = self.learning_rates.keys().find(is_unknown) else { return Ok(()) };
-        let mut known: Vec<&str> = parameters.map(|name| name.split('.').next().unwrap_or(name)).collect();
-        known.dedup();
-        let expected = format!("the beginning of a parameter's name; the layers are {}", known.join(", "));
+        let layers = parameters.map(|name| name_in_member(name).split('.').next().unwrap_or(name));
+        let known: BTreeSet<&str> = layers.collect();
+        let expected = format!(
+            "the beginning of a parameter's name; the layers are {}",
+            known.into_iter().collect::<Vec<_>>().join(", ")
+        );
         Err(InvalidValue::new(format!("init.learning_rates.{name}"), self.learning_rates[name], expected))
     }
 }
 
 /// Whether a parameter belongs to a layer: whether its name starts with the parts of the layer's name.
 fn is_within(parameter: &str, layer: &str) -> bool {
-    parameter.strip_prefix(layer).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    name_in_member(parameter).strip_prefix(layer).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
 /// The factor of a parameter's learning rate.

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use seqzoo_datasets::classification::{Classification, Example, Split};
 use seqzoo_datasets::scores::Evaluation;
 use seqzoo_datasets::text::{Counts, Tokenization};
-use seqzoo_models::networks::Classifier;
+use seqzoo_models::networks::{Classifier, Ensemble};
 
 use super::{Codec, examples};
 use crate::classes::{self, Decision, LabelPredictor, Labeled, Prediction};
@@ -49,13 +49,13 @@ impl TextClassifier {
         self.codec.encoder.encode(text)
     }
 
-    /// Norm of the gradient of the loss with respect to the hidden state, by distance from the last token, averaged over examples. Texts
-    /// without a token are skipped.
+    /// Norm of the gradient of the loss with respect to the hidden state, by distance from the last token, averaged over examples; of the
+    /// first member of an ensemble. Texts without a token are skipped.
     pub fn gradient_norms_by_distance(&self, examples: &[Example]) -> Vec<f64> {
         let encoded = examples.iter().map(|example| (self.encode(&example.text), example.label));
         let (rows, labels): (Vec<Vec<u32>>, Vec<usize>) = encoded.filter(|(row, _)| !row.is_empty()).unzip();
         let (tokens, lengths) = pad_rows(rows.iter().map(Vec::as_slice), &self.device.clone().autodiff());
-        self.network.clone().train().gradient_norms(tokens, &lengths, &labels)
+        self.network.first().clone().train().gradient_norms(tokens, &lengths, &labels)
     }
 
     /// Unit of tokenization.
@@ -130,7 +130,7 @@ impl LabelPredictor for TextClassifier {
 
 /// Log probabilities of rows of token ids, in their order; `None` if stopped.
 pub(super) fn log_probabilities(
-    network: &Classifier,
+    network: &Ensemble<Classifier>,
     rows: &[&[u32]],
     device: &Device,
     stop: &dyn Fn() -> bool,

@@ -6,7 +6,7 @@ use seqzoo_datasets::classification::{Classification, Example};
 use seqzoo_datasets::scores::Scores;
 use seqzoo_datasets::text::Encoder;
 use seqzoo_models::InvalidShape;
-use seqzoo_models::networks::Classifier;
+use seqzoo_models::networks::{Classifier, Ensemble};
 
 use super::predict::log_probabilities;
 use super::{Codec, Settings, TextClassifier};
@@ -56,9 +56,9 @@ impl ClassificationTraining {
 }
 
 impl TrainingTask for ClassificationTraining {
-    type Network = Classifier;
+    type Network = Ensemble<Classifier>;
 
-    fn network(&self, device: &Device) -> Classifier {
+    fn network(&self, device: &Device) -> Ensemble<Classifier> {
         self.spec.initialize(self.codec.network(&self.spec, device))
     }
 
@@ -69,20 +69,20 @@ impl TrainingTask for ClassificationTraining {
 
     fn loss(
         &self,
-        network: &Classifier,
+        network: &Ensemble<Classifier>,
         batch: &[usize],
         _: Option<&RecurrentState>,
         keys: StepKeys,
         device: &Device,
     ) -> BatchLoss {
         let (tokens, lengths) = pad_rows(batch.iter().map(|&index| self.train[index].tokens.as_slice()), device);
-        let logits = network.forward(tokens, &lengths, keys.dropout(batch));
+        let logits = network.each(keys.dropout(batch), |member, key| member.forward(tokens.clone(), &lengths, key));
         let labels = batch.iter().map(|&index| self.train[index].label);
         let (loss, weight) = classes::loss(logits, labels, &self.weights);
         BatchLoss { loss, weight, tokens: lengths.iter().sum(), recurrent_state: None }
     }
 
-    fn validate(&self, network: &Classifier, device: &Device, stop: &dyn Fn() -> bool) -> Option<Scores> {
+    fn validate(&self, network: &Ensemble<Classifier>, device: &Device, stop: &dyn Fn() -> bool) -> Option<Scores> {
         let rows: Vec<&[u32]> = self.validation.iter().map(|example| example.tokens.as_slice()).collect();
         let labels: Vec<usize> = self.validation.iter().map(|example| example.label).collect();
         let predictions = log_probabilities(network, &rows, device, stop)?;
@@ -97,7 +97,7 @@ impl TrainingTask for ClassificationTraining {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{DropoutSettings, StepKeys, test_spec};
+    use crate::{DropoutSettings, NetworkSettings, StepKeys, test_spec};
     use seqzoo_kernels::devices;
     use std::sync::Arc;
 
@@ -121,5 +121,37 @@ mod tests {
             assert!((together - alone.iter().sum::<f32>() / 4.0).abs() < 1e-5, "{together} {alone:?}");
         }
         assert_ne!(loss(&[0], StepKeys::new(1, 0, 3)), alone[0], "another epoch has other masks");
+    }
+
+    #[test]
+    fn an_ensemble_has_the_mean_loss_and_the_mean_probabilities_of_its_members() {
+        let example = |text: &str, label| Example { text: text.to_owned(), label, groups: Arc::default() };
+        let train = vec![example("a b c", 0), example("c d", 1), example("b", 1)];
+        let data = Classification { labels: vec!["x".to_owned(), "y".to_owned()], train, ..Classification::default() };
+        let of = |members: usize, seed: u64, rate: f64, device: &Device| {
+            let spec = test_spec("classification", "", "gru-6");
+            let dropout = DropoutSettings { output: rate, ..spec.dropout };
+            let spec = ModelSpec { network: NetworkSettings { members, ..spec.network }, dropout, seed, ..spec };
+            let task = ClassificationTraining::new(&spec, &data).unwrap();
+            let network = TrainingTask::network(&task, device);
+            let loss = TrainingTask::loss(&task, &network, &[0, 1, 2], None, StepKeys::new(1, 0, 2), device);
+            let rows: Vec<&[u32]> = task.train.iter().map(|example| example.tokens.as_slice()).collect();
+            let logs = log_probabilities(&network, &rows, device, &|| false).unwrap();
+            let probabilities: Vec<f32> = logs.concat().into_iter().map(f32::exp).collect();
+            (loss.loss.into_scalar::<f32>(), probabilities)
+        };
+        let seeds = [7, 7 + (1 << 32), 7 + (2 << 32)];
+        for (_, device) in devices() {
+            let (losses, singles): (Vec<f32>, Vec<Vec<f32>>) =
+                seeds.into_iter().map(|seed| of(1, seed, 0.0, &device)).unzip();
+            let (loss, probabilities) = of(3, 7, 0.0, &device);
+            assert!((loss - losses.iter().sum::<f32>() / 3.0).abs() < 1e-6);
+            for (index, probability) in probabilities.iter().enumerate() {
+                let mean = singles.iter().map(|single| single[index]).sum::<f32>() / 3.0;
+                assert!((probability - mean).abs() < 1e-6);
+            }
+            let dropped = seeds.map(|seed| of(1, seed, 0.5, &device).0).iter().sum::<f32>() / 3.0;
+            assert!((of(3, 7, 0.5, &device).0 - dropped).abs() > 1e-4, "each member has its own dropout masks");
+        }
     }
 }

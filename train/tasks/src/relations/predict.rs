@@ -5,9 +5,9 @@ use seqzoo_datasets::classification::{Example, Split};
 use seqzoo_datasets::relations::{self, Relations};
 use seqzoo_datasets::scores::{ConfusionMatrix, Evaluation};
 use seqzoo_datasets::text::Counts;
-use seqzoo_models::networks::RelationClassifier;
+use seqzoo_models::networks::{Ensemble, RelationClassifier};
 
-use super::{Codec, Encoded, logits};
+use super::{Batch, Codec, Encoded};
 use crate::classes::{self, Decision, LabelPredictor, Labeled, Prediction, Score};
 use crate::prediction::label_indices;
 use crate::{Examples, PredictError, TrainedModel, examples_as};
@@ -130,14 +130,14 @@ impl LabelPredictor for RelationPredictor {
 
 /// Log probabilities of encoded texts, in their order; `None` if stopped.
 pub(super) fn log_probabilities(
-    network: &RelationClassifier,
+    network: &Ensemble<RelationClassifier>,
     rows: &[&Encoded],
     device: &Device,
     stop: &dyn Fn() -> bool,
 ) -> Option<Vec<Vec<f32>>> {
     let lengths: Vec<usize> = rows.iter().map(|row| row.tokens.len()).collect();
     let of_batch = |network: &RelationClassifier, batch: &[usize]| {
-        logits(network, batch.iter().map(|&index| rows[index]), None, device).0
+        Batch::new(batch.iter().map(|&index| rows[index]), device).logits(network, None)
     };
     classes::log_probabilities(network, &lengths, device, of_batch, stop)
 }

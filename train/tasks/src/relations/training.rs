@@ -7,10 +7,10 @@ use seqzoo_datasets::relations::{Marked, Relations};
 use seqzoo_datasets::scores::Scores;
 use seqzoo_datasets::text::Vocabulary;
 use seqzoo_models::InvalidShape;
-use seqzoo_models::networks::RelationClassifier;
+use seqzoo_models::networks::{Ensemble, RelationClassifier};
 
 use super::predict::log_probabilities;
-use super::{Codec, Encoded, RelationPredictor, Settings, logits};
+use super::{Batch, Codec, Encoded, RelationPredictor, Settings};
 use crate::classes::{self, LabelWeights};
 use crate::{BatchLoss, Codec as _, Files, ModelSpec, RecurrentState, StepKeys, TrainingTask};
 
@@ -47,9 +47,9 @@ impl RelationTraining {
 }
 
 impl TrainingTask for RelationTraining {
-    type Network = RelationClassifier;
+    type Network = Ensemble<RelationClassifier>;
 
-    fn network(&self, device: &Device) -> RelationClassifier {
+    fn network(&self, device: &Device) -> Ensemble<RelationClassifier> {
         self.spec.initialize(self.codec.network(&self.spec, device))
     }
 
@@ -60,20 +60,26 @@ impl TrainingTask for RelationTraining {
 
     fn loss(
         &self,
-        network: &RelationClassifier,
+        network: &Ensemble<RelationClassifier>,
         batch: &[usize],
         _: Option<&RecurrentState>,
         keys: StepKeys,
         device: &Device,
     ) -> BatchLoss {
         let rows = batch.iter().map(|&index| &self.train[index].0);
-        let (logits, tokens) = logits(network, rows, keys.dropout(batch), device);
+        let encoded = Batch::new(rows, device);
+        let logits = network.each(keys.dropout(batch), |member, key| encoded.logits(member, key));
         let labels = batch.iter().map(|&index| self.train[index].1);
         let (loss, weight) = classes::loss(logits, labels, &self.weights);
-        BatchLoss { loss, weight, tokens, recurrent_state: None }
+        BatchLoss { loss, weight, tokens: encoded.lengths.iter().sum(), recurrent_state: None }
     }
 
-    fn validate(&self, network: &RelationClassifier, device: &Device, stop: &dyn Fn() -> bool) -> Option<Scores> {
+    fn validate(
+        &self,
+        network: &Ensemble<RelationClassifier>,
+        device: &Device,
+        stop: &dyn Fn() -> bool,
+    ) -> Option<Scores> {
         let rows: Vec<&Encoded> = self.validation.iter().map(|(row, _)| row).collect();
         let labels: Vec<usize> = self.validation.iter().map(|(_, label)| *label).collect();
         let predictions = log_probabilities(network, &rows, device, stop)?;

@@ -5,7 +5,7 @@ use seqzoo_datasets::classification::Split;
 use seqzoo_datasets::scores::Evaluation;
 use seqzoo_datasets::signal::Signal;
 use seqzoo_datasets::signals::Signals;
-use seqzoo_models::networks::SeriesClassifier;
+use seqzoo_models::networks::{Ensemble, SeriesClassifier};
 
 use super::{Codec, pad};
 use crate::classes::{self, Decision, LabelPredictor, Labeled, Prediction};
@@ -119,7 +119,7 @@ impl LabelPredictor for SignalClassifier {
 
 /// Log probabilities of scaled series, in their order; `None` if stopped.
 pub(super) fn log_probabilities(
-    network: &SeriesClassifier,
+    network: &Ensemble<SeriesClassifier>,
     rows: &[&Signal],
     device: &Device,
     stop: &dyn Fn() -> bool,

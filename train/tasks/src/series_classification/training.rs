@@ -6,7 +6,7 @@ use seqzoo_datasets::scores::Scores;
 use seqzoo_datasets::signal::{Scaling, Signal};
 use seqzoo_datasets::signals::{Example, Signals};
 use seqzoo_models::InvalidShape;
-use seqzoo_models::networks::SeriesClassifier;
+use seqzoo_models::networks::{Ensemble, SeriesClassifier};
 
 use super::predict::log_probabilities;
 use super::{Codec, Settings, SignalClassifier, Standardize, pad};
@@ -47,9 +47,9 @@ impl SeriesClassificationTraining {
 }
 
 impl TrainingTask for SeriesClassificationTraining {
-    type Network = SeriesClassifier;
+    type Network = Ensemble<SeriesClassifier>;
 
-    fn network(&self, device: &Device) -> SeriesClassifier {
+    fn network(&self, device: &Device) -> Ensemble<SeriesClassifier> {
         self.spec.initialize(self.codec.network(&self.spec, device))
     }
 
@@ -60,20 +60,25 @@ impl TrainingTask for SeriesClassificationTraining {
 
     fn loss(
         &self,
-        network: &SeriesClassifier,
+        network: &Ensemble<SeriesClassifier>,
         batch: &[usize],
         _: Option<&RecurrentState>,
         keys: StepKeys,
         device: &Device,
     ) -> BatchLoss {
         let (series, lengths) = pad(batch.iter().map(|&index| &self.train[index].0), device);
-        let logits = network.forward(series, &lengths, keys.dropout(batch));
+        let logits = network.each(keys.dropout(batch), |member, key| member.forward(series.clone(), &lengths, key));
         let labels = batch.iter().map(|&index| self.train[index].1);
         let (loss, weight) = classes::loss(logits, labels, &self.weights);
         BatchLoss { loss, weight, tokens: lengths.iter().sum(), recurrent_state: None }
     }
 
-    fn validate(&self, network: &SeriesClassifier, device: &Device, stop: &dyn Fn() -> bool) -> Option<Scores> {
+    fn validate(
+        &self,
+        network: &Ensemble<SeriesClassifier>,
+        device: &Device,
+        stop: &dyn Fn() -> bool,
+    ) -> Option<Scores> {
         let rows: Vec<&Signal> = self.validation.iter().map(|(signal, _)| signal).collect();
         let labels: Vec<usize> = self.validation.iter().map(|(_, label)| *label).collect();
         let predictions = log_probabilities(network, &rows, device, stop)?;

@@ -12,7 +12,7 @@ use toml::{Table, Value};
 
 use crate::DataError;
 use crate::nearest::did_you_mean;
-use crate::reading::{Input, NOT_UTF_8, STANDARD_INPUT, is_blank};
+use crate::reading::{Input, NOT_UTF_8, is_blank};
 use crate::records::{Column, Records};
 
 /// Collects the `FORMAT` of each module.
@@ -39,6 +39,7 @@ formats![
     labeled_lines,
     nab,
     pairs,
+    pronunciations,
     semeval,
     series,
     text,
@@ -199,16 +200,23 @@ impl Format {
         if inputs.iter().any(|input| input.folder_and_file().1 == aligned::WORDS) {
             return Ok(&aligned::FORMAT);
         }
-        let is_folder = location.file_name().is_none_or(|name| name != std::ffi::OsStr::new(input.folder_and_file().1));
-        if inputs.len() > 1 || is_folder && input.name() != Path::new(STANDARD_INPUT) {
-            // Files next to the folders of classes do not belong to a class.
-            let is_location =
-                inputs.iter().all(|input| location.file_name().is_some_and(|name| name == input.folder_and_file().0));
-            return Self::named(if is_location { "class-files" } else { "class-folders" });
+        let is_in_location = !input.folder().is_empty() && Path::new(input.folder()).starts_with(location);
+        if inputs.len() > 1 || is_in_location {
+            // Folders below a location are classes, even a single one; the folder of all files in an archive is not.
+            let is_below = is_in_location && Path::new(input.folder()) != location;
+            let is_one_folder = inputs.iter().all(|other| other.folder() == input.folder());
+            return Self::named(if is_one_folder && !is_below { "class-files" } else { "class-folders" });
         }
-        let first = input.lines()?.find(|line| !line.as_ref().is_ok_and(|line| is_blank(&line.text))).transpose()?;
-        let first = first.map_or_else(String::new, |line| line.text.trim().to_owned());
-        let found = ALL.into_iter().find(|format| (format.is_first_line)(&first));
+        // Comments are conclusive in some formats, and no row of any.
+        let mut lines = input.lines()?.filter(|line| !line.as_ref().is_ok_and(|line| is_blank(&line.text)));
+        let first = lines.next().transpose()?.map_or_else(String::new, |line| line.text);
+        let found = match Self::of_first_line(&first) {
+            None if first.starts_with('#') => {
+                let row = lines.find(|line| !line.as_ref().is_ok_and(|line| line.text.starts_with('#'))).transpose()?;
+                row.and_then(|line| Self::of_first_line(&line.text))
+            }
+            found => found,
+        };
         match (found, default) {
             (Some(format), _) => Ok(format),
             (None, Some(name)) => Self::named(name),

@@ -18,6 +18,7 @@
 pub mod anomalies;
 pub mod baselines;
 pub mod batch;
+pub mod bleu;
 pub mod catalog;
 pub mod classification;
 pub mod cleaning;
@@ -26,6 +27,7 @@ pub mod conllu;
 pub mod corpus;
 pub mod data_spec;
 pub mod digest;
+pub mod edit_distance;
 pub mod formats;
 pub mod generators;
 mod loading;

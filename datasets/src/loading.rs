@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 use toml::Table;
 
 use crate::DataError;
-use crate::data_spec::{Content, DataSpec};
+use crate::data_spec::{Content, DataSpec, Role};
 use crate::formats::Format;
 use crate::generators::Generator;
 use crate::nearest::did_you_mean;
 use crate::published::Manifest;
-use crate::reading::{Input, Locator};
+use crate::reading::{Input, Line, Locator, STANDARD_INPUT, is_blank};
 use crate::records::Records;
 use crate::settings::{DataSettings, Paths};
 use crate::split_rule::SplitRule;
@@ -125,6 +125,11 @@ impl DataSettings {
             let value = toml::to_string(rule).unwrap_or_default().trim().replace('\n', ", ");
             return Err(DataError::setting("data.split", value, expected));
         }
+        let all = [&self.files, &self.train, &self.validation, &self.test].into_iter().flat_map(|Paths(paths)| paths);
+        if all.filter(|path| path.as_path() == Path::new(STANDARD_INPUT)).count() > 1 {
+            let expected = "standard input once; give the other files by name";
+            return Err(DataError::setting("data", STANDARD_INPUT, expected));
+        }
         let rule = self.split.as_ref().unwrap_or(&spec.default_split);
         rule.check()?;
         if !spec.split_rules.contains(&rule.name()) {
@@ -151,7 +156,7 @@ impl DataSettings {
         let settings = self.with_default_columns(loader.format()?, spec);
         spec.check(&settings.columns)?;
         let loader = Loader::new(&settings, format, data_dir, spec, published);
-        let [train, validation, test] = if !self.files.is_empty() {
+        let splits = if !self.files.is_empty() {
             splitting::split(&loader.undivided(&loader.read("files", &self.files)?), &rule)?
         } else {
             let train = loader.read("train", &self.train)?;
@@ -164,9 +169,10 @@ impl DataSettings {
                 } else {
                     (train, loader.read("validation", &self.validation)?)
                 };
-                loader.disjoint([train, validation, loader.read("test", &self.test)?])?
+                [train, validation, loader.read("test", &self.test)?]
             }
         };
+        let [train, validation, test] = loader.disjoint(splits)?;
         Ok(Splits {
             train,
             validation,
@@ -232,6 +238,18 @@ impl Described {
     }
 }
 
+/// The first line of a file that is not blank; empty if there is none.
+fn first_line(input: &Input) -> Result<String, DataError> {
+    let is_blank = |line: &Result<Line, DataError>| line.as_ref().is_ok_and(|line| is_blank(&line.text));
+    let first = input.lines()?.find(|line| !is_blank(line)).transpose()?;
+    Ok(first.map_or_else(String::new, |line| line.text))
+}
+
+/// The fields of the first line of a table, without quotation marks.
+fn fields(line: &str, mark: char) -> impl Iterator<Item = &str> {
+    line.split(mark).map(|field| field.trim().trim_matches('"'))
+}
+
 /// Reads files of one format.
 struct Loader<'a> {
     settings: &'a DataSettings,
@@ -293,10 +311,23 @@ impl<'a> Loader<'a> {
         if let Some(format) = self.format {
             return Ok(format);
         }
-        let found = Format::recognize(path, inputs, self.spec.default_format)?;
-        match inputs.first() {
-            Some(input) if found.name == "csv" && self.is_without_names(input)? => Format::named("pairs"),
-            _ => Ok(found),
+        let found = Format::recognize(path, inputs, self.spec.default_format);
+        let [input] = inputs else { return found };
+        let default = self.spec.default_format;
+        match found {
+            // A table without names of columns.
+            Ok(format) if format.name == "csv" && default == Some("pairs") && self.is_without_names(input)? => {
+                Format::named("pairs")
+            }
+            Ok(format) if format.name == "csv" && default == Some("series") && !self.has_columns(input)? => {
+                Format::named("series")
+            }
+            // A table without a name that marks it, such as standard input.
+            Ok(format) if Some(format.name) == default && format.name != "text" && self.has_columns(input)? => {
+                Format::named("csv")
+            }
+            Err(_) if self.has_columns(input)? => Format::named("csv"),
+            found => found,
         }
     }
 
@@ -304,12 +335,27 @@ impl<'a> Loader<'a> {
     fn is_without_names(&self, input: &Input) -> Result<bool, DataError> {
         let roles = || self.spec.roles.iter().map(|role| role.name);
         let are_default = self.settings.columns.names().iter().all(|name| roles().any(|role| role == *name));
-        if self.spec.default_format != Some("pairs") || !are_default {
-            return Ok(false);
-        }
-        let first = input.lines()?.next().transpose()?.map_or_else(String::new, |line| line.text);
-        let names = || first.split('\t').map(|name| name.trim().trim_matches('"'));
-        Ok(names().count() > 1 && !names().any(|name| roles().any(|role| role == name)))
+        let first = first_line(input)?;
+        let names = || fields(&first, '\t');
+        Ok(are_default && names().count() > 1 && !names().any(|name| roles().any(|role| role == name)))
+    }
+
+    /// Whether the first line of a file has the names of all columns that the task needs, as a table has.
+    fn has_columns(&self, input: &Input) -> Result<bool, DataError> {
+        let first = first_line(input)?;
+        let is_needed = |role: &&Role| role.is_required || !self.settings.columns.several(role.name).is_empty();
+        let needed: Vec<&str> = self
+            .spec
+            .roles
+            .iter()
+            .filter(is_needed)
+            .map(|role| self.settings.columns.several(role.name).first().map_or(role.name, String::as_str))
+            .collect();
+        let has = |mark: char| {
+            fields(&first, mark).count() > 1
+                && needed.iter().all(|name| fields(&first, mark).any(|field| field == *name))
+        };
+        Ok([',', '\t', ';'].into_iter().any(has))
     }
 
     /// The files, without those outside of the folders of classes.
@@ -378,6 +424,7 @@ impl<'a> Loader<'a> {
             return Err(DataError::invalid(file, format!("no rows for data.{field}")));
         }
         self.settings.clean(&mut records, self.spec);
+        self.note_several_labels(&records);
         let records = self.with_labels(records)?;
         match self.settings.distinct {
             Some(true) => splitting::distinct(&self.undivided(&records)),
@@ -385,25 +432,48 @@ impl<'a> Loader<'a> {
         }
     }
 
-    /// With `distinct`, the splits without rows that an earlier one has.
+    /// With `distinct`, the splits without rows that an earlier one has; with `disjoint`, without rows that share a text with an earlier one.
     fn disjoint(&self, splits: [Records; 3]) -> Result<[Records; 3], DataError> {
-        if self.settings.distinct != Some(true) {
-            return Ok(splits);
-        }
-        let mut seen = HashSet::new();
+        let (mut rows, mut texts) = (HashSet::new(), HashSet::new());
         let [mut train, mut validation, mut test] = splits;
         for (name, split) in [("training", &mut train), ("validation", &mut validation), ("test", &mut test)] {
-            let new = splitting::unseen(&self.undivided(split), &mut seen)?;
-            let repeated = split.len() - new.len();
-            if repeated > 0 {
-                let rows = if repeated == 1 { "row is" } else { "rows are" };
-                let note =
-                    format!("{repeated} {rows} left out of the {name} split, since an earlier split has the same");
-                self.notes.borrow_mut().push(note);
-            }
-            *split = split.select(&new);
+            let mut keep =
+                |is_set: Option<bool>,
+                 shared: &str,
+                 new: &mut dyn FnMut(&Undivided) -> Result<Vec<usize>, DataError>| {
+                    if is_set != Some(true) {
+                        return Ok(());
+                    }
+                    let new = new(&self.undivided(split))?;
+                    let left_out = split.len() - new.len();
+                    if left_out > 0 {
+                        let rows = if left_out == 1 { "row is" } else { "rows are" };
+                        let note = format!(
+                            "{left_out} {rows} left out of the {name} split, since an earlier split has {shared}"
+                        );
+                        self.notes.borrow_mut().push(note);
+                    }
+                    *split = split.select(&new);
+                    Ok::<_, DataError>(())
+                };
+            keep(self.settings.distinct, "the same", &mut |split| splitting::unseen(split, &mut rows))?;
+            keep(self.settings.disjoint, "one of their texts", &mut |split| {
+                splitting::unseen_texts(split, &mut texts)
+            })?;
         }
         Ok([train, validation, test])
+    }
+
+    /// Notes texts of which only the first of several labels is read.
+    fn note_several_labels(&self, records: &Records) {
+        let label = self.spec.single(&self.settings.columns).find(|(role, _)| role.content == Content::Label);
+        let (Some((_, "label")), Ok(lists)) = (label, records.lists("labels", "labels")) else { return };
+        let several = lists.iter().filter(|labels| labels.len() > 1).count();
+        if several > 0 {
+            let texts = if several == 1 { "text has" } else { "texts have" };
+            let note = format!("{several} {texts} several labels, of which the first is read; `multi-label` reads all");
+            self.notes.borrow_mut().push(note);
+        }
     }
 
     /// The records without those that lack their label.

@@ -96,6 +96,35 @@ impl Marked {
 pub struct Relations(pub Classification);
 
 impl Relations {
+    /// The splits without texts whose entities are not marked or have no token, and a note on these texts.
+    ///
+    /// # Errors
+    /// If a split has no other texts.
+    pub fn usable(splits: &Splits, level: Tokenization) -> Result<(Splits, Option<String>), DataError> {
+        let column = splits.columns.need("text")?;
+        let (mut splits, mut count, mut first) = (splits.clone(), 0, None);
+        for records in [&mut splits.train, &mut splits.validation, &mut splits.test] {
+            if records.is_empty() {
+                continue;
+            }
+            let texts = records.texts("text", column)?;
+            let parsed: Vec<Result<Marked, String>> = texts.iter().map(|text| Marked::parse(text, level)).collect();
+            let rows: Vec<usize> = (0..parsed.len()).filter(|&row| parsed[row].is_ok()).collect();
+            let mut bad = parsed.into_iter().enumerate().filter_map(|(row, parsed)| Some((row, parsed.err()?)));
+            let Some((row, detail)) = bad.next() else { continue };
+            let error = records.error(row, detail);
+            if rows.is_empty() {
+                return Err(error);
+            }
+            count += 1 + bad.count();
+            first.get_or_insert(error);
+            *records = records.select(&rows);
+        }
+        let texts = if count == 1 { "text was" } else { "texts were" };
+        let note = first.map(|error| format!("{count} {texts} left out; first: {error}"));
+        Ok((splits, note))
+    }
+
     /// Converts records, using the columns `text`, `label` and `groups`.
     ///
     /// # Errors

@@ -81,6 +81,10 @@ pub struct DataSettings {
     /// `groups`; by default, false.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub distinct: Option<bool>,
+    /// Whether to leave rows out of the validation and test splits whose source or target, or any other column of texts with a role, is one of
+    /// an earlier split; by default, false.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disjoint: Option<bool>,
     /// Rule that divides the rows into splits. `{ by = "systematic", validation = 0.1, test = 0.1 }` is stratified and does not change when
     /// rows are appended; `{ by = "shuffle", validation = 0.1, test = 0.1, seed = 0, stratify = true }` shuffles the rows,
     /// with the same fractions of each label if stratified; `{ by = "folds", folds = 5, fold = 1 }` uses one of five parts for
@@ -200,6 +204,7 @@ impl DataSettings {
             labels: if self.labels.is_empty() { base.labels } else { self.labels },
             cleaning: self.cleaning.or(base.cleaning),
             distinct: self.distinct.or(base.distinct),
+            disjoint: self.disjoint.or(base.disjoint),
             // A validation split with its own files makes the rule unnecessary.
             split: self.split.or(base.split.filter(|_| !own_validation)),
             naive_bayes: self.naive_bayes.or(base.naive_bayes),

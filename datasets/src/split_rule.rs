@@ -153,6 +153,17 @@ impl SplitRule {
         }
     }
 
+    /// Whether the rule has no test split now, but can have one.
+    pub fn can_add_test(&self) -> bool {
+        match self {
+            Self::Characters { test, .. }
+            | Self::Rows { test, .. }
+            | Self::Shuffle { test, .. }
+            | Self::Systematic { test, .. } => is_zero(test),
+            Self::Folds { .. } | Self::Every { .. } | Self::Probation { .. } | Self::Time { .. } => false,
+        }
+    }
+
     /// Fraction of the validation split of a rule that draws random rows.
     pub fn random_validation(&self) -> Option<f64> {
         match self {

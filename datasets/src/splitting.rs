@@ -153,6 +153,23 @@ pub(crate) fn unseen(data: &Undivided, seen: &mut HashSet<Vec<String>>) -> Resul
     Ok((0..data.records.len()).filter(is_new).collect())
 }
 
+/// The rows none of whose texts is among those `seen` in other splits, to which theirs are added.
+pub(crate) fn unseen_texts(data: &Undivided, seen: &mut HashSet<(usize, String)>) -> Result<Vec<usize>, DataError> {
+    if data.records.is_empty() {
+        return Ok(Vec::new());
+    }
+    let is_text = |content: Content| matches!(content, Content::Text | Content::Tokens);
+    let texts = data.spec.single(data.columns).filter(|(role, _)| is_text(role.content));
+    let columns: Vec<&Column> =
+        texts.map(|(role, name)| data.records.column(role.name, name)).collect::<Result<_, _>>()?;
+    let text = |row: usize, index: usize| (index, items(&columns[index..=index], row).collect::<Vec<_>>().join("\0"));
+    let texts = |row: usize| (0..columns.len()).map(move |index| (row, index));
+    let is_new = |&row: &usize| texts(row).all(|(row, index)| !seen.contains(&text(row, index)));
+    let new: Vec<usize> = (0..data.records.len()).filter(is_new).collect();
+    seen.extend(new.iter().flat_map(|&row| texts(row)).map(|(row, index)| text(row, index)));
+    Ok(new)
+}
+
 /// Order of rows by the contents of the columns with a role.
 fn comparison<'a>(data: &Undivided<'a>) -> Result<impl Fn(usize, usize) -> Ordering + 'a, DataError> {
     let contents = contents(data)?;

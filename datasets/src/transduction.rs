@@ -1,12 +1,14 @@
 //! Datasets for sequence-to-sequence models (seq2seq).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use crate::DataError;
+use crate::bleu::Overlap;
 use crate::cleaning::Cleaning;
 use crate::data_spec::{Content, DataSpec, Role};
 use crate::digest::Digest;
+use crate::edit_distance::edit_distance;
 use crate::records::{Records, Split};
 use crate::scores::{Evaluation, Group, Metric, Scores};
 use crate::split_rule::SplitRule;
@@ -26,6 +28,16 @@ pub static DATA: DataSpec = DataSpec {
     split_rules: &["systematic", "folds", "shuffle", "rows", "every"],
     split_note: "whole pairs are assigned to splits",
 };
+
+/// Edits (insertions, deletions, substitutions) that turn the predicted sequences into their references, per token of the references: the
+/// phoneme or word error rate, if tokens are phonemes or words.
+pub const TOKEN_ERROR_RATE: Metric = Metric::lower("token-error-rate", "");
+
+/// BLEU of predicted texts, see [`Overlap::bleu`].
+pub const BLEU: Metric = Metric::higher("bleu", "of 100");
+
+/// chrF of predicted texts, see [`Overlap::chrf`].
+pub const CHRF: Metric = Metric::higher("chrf", "of 100");
 
 /// A source text and its target.
 #[derive(Debug, Clone, PartialEq)]
@@ -85,14 +97,21 @@ impl Transduction {
         }
     }
 
-    /// Evaluates the baseline that always predicts the most frequent target of the training split.
-    pub fn baselines(&self, split: Split) -> Vec<(&'static str, Evaluation)> {
+    /// Evaluates two baselines: the most frequent target of the training split as every prediction, and the source itself.
+    pub fn baselines(&self, split: Split, measure: &Measure) -> Vec<(&'static str, Evaluation)> {
         let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
         self.train.iter().for_each(|pair| *counts.entry(&pair.target).or_default() += 1);
         let Some((target, _)) = counts.into_iter().max_by_key(|&(_, count)| count) else { return Vec::new() };
-        let correct: Vec<bool> = self.split(split).iter().map(|pair| pair.target == target).collect();
-        let groups = self.split(split).iter().map(|pair| &*pair.groups);
-        vec![("most frequent target", Evaluation::by_group(groups, |indices| exact_match(&correct, indices)))]
+        let examples = examples(self.split(split));
+        let evaluate = |predict: &dyn Fn(&Example) -> String| {
+            let judged: Vec<Judged> =
+                examples.iter().map(|example| measure.judge(&predict(example), &example.references)).collect();
+            Evaluation::by_group(examples.iter().map(|example| example.groups), |indices| scores(&judged, indices))
+        };
+        vec![
+            ("most frequent target", evaluate(&|_| target.to_owned())),
+            ("source", evaluate(&|example| example.source.to_owned())),
+        ]
     }
 
     /// SHA-256 digest of the training and validation splits: equal digests mean equal training data.
@@ -106,11 +125,83 @@ impl Transduction {
     }
 }
 
-/// Exact-match accuracy of the pairs at the given indices.
-pub fn exact_match(correct: &[bool], indices: &mut dyn Iterator<Item = usize>) -> Scores {
-    let indices: Vec<usize> = indices.collect();
-    let hits = indices.iter().filter(|&&index| correct[index]).count();
-    Scores::new(indices.len(), [(Metric::ACCURACY, hits as f64 / indices.len().max(1) as f64)])
+/// A source with all of its targets: any of them is a correct prediction.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Example<'a> {
+    /// Source text.
+    pub source: &'a str,
+    /// Its distinct targets, at least one.
+    pub references: Vec<&'a str>,
+    /// Groups of its first pair.
+    pub groups: &'a [Group],
+}
+
+/// The distinct sources of pairs, in order.
+pub fn examples(pairs: &[Pair]) -> Vec<Example<'_>> {
+    let mut indices: HashMap<&str, usize> = HashMap::new();
+    let mut examples: Vec<Example> = Vec::new();
+    for Pair { source, target, groups } in pairs {
+        let index = *indices.entry(source).or_insert(examples.len());
+        match examples.get_mut(index) {
+            None => examples.push(Example { source, references: vec![target], groups }),
+            Some(example) if !example.references.contains(&&**target) => example.references.push(target),
+            Some(_) => {}
+        }
+    }
+    examples
+}
+
+/// How predictions are compared with references.
+pub struct Measure<'a> {
+    /// The tokens of a text that are counted as edits.
+    pub tokens: &'a (dyn Fn(&str) -> Vec<String> + Sync),
+    /// Whether the texts are in a natural language, so that BLEU and chrF apply.
+    pub is_language: bool,
+}
+
+/// What the metrics need to know of a prediction.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Judged {
+    is_correct: bool,
+    /// Edits to the nearest reference, and its length.
+    edits: usize,
+    length: usize,
+    overlap: Option<Overlap>,
+}
+
+impl Measure<'_> {
+    /// Compares a predicted text with its references, at least one.
+    pub fn judge(&self, text: &str, references: &[&str]) -> Judged {
+        let tokens = (self.tokens)(text);
+        let distance = |reference: &&str| {
+            let reference = (self.tokens)(reference);
+            (edit_distance(&tokens, &reference), reference.len())
+        };
+        let (edits, length) = references.iter().map(distance).min().expect("at least one reference");
+        let overlap = self.is_language.then(|| Overlap::of(text, references));
+        Judged { is_correct: edits == 0, edits, length, overlap }
+    }
+}
+
+/// Metrics of the predictions at the given indices: exact match, token error rate; BLEU and chrF of texts in a natural language.
+pub fn scores(judged: &[Judged], indices: &mut dyn Iterator<Item = usize>) -> Scores {
+    let (mut count, mut correct, mut edits, mut length) = (0, 0, 0, 0);
+    let mut overlap: Option<Overlap> = None;
+    for judged in indices.map(|index| &judged[index]) {
+        count += 1;
+        correct += usize::from(judged.is_correct);
+        edits += judged.edits;
+        length += judged.length;
+        overlap = judged.overlap.map(|more| overlap.unwrap_or_default().plus(&more));
+    }
+    let share = |part: usize, all: usize| part as f64 / all.max(1) as f64;
+    let metrics = [(Metric::ACCURACY, share(correct, count)), (TOKEN_ERROR_RATE, share(edits, length))];
+    let mut scores = Scores::new(count, metrics);
+    if let Some(overlap) = overlap {
+        scores.insert(BLEU, overlap.bleu());
+        scores.insert(CHRF, overlap.chrf());
+    }
+    scores
 }
 
 #[cfg(test)]
@@ -121,7 +212,7 @@ mod tests {
     #[test]
     fn exact_match_accuracy_is_computed_per_group() {
         let pair = |digits: &str, nesting: &str, target: &str| Pair {
-            source: String::new(),
+            source: format!("{digits} {nesting} {target}"),
             target: target.to_owned(),
             groups: Arc::new([group("digits", digits), group("nesting", nesting)]),
         };
@@ -131,7 +222,9 @@ mod tests {
             test: test.map(|(digits, nesting, target)| pair(digits, nesting, target)).to_vec(),
             ..Transduction::default()
         };
-        let (name, found) = data.baselines(Split::Test).remove(0);
+        let tokens = |text: &str| text.split_whitespace().map(str::to_owned).collect();
+        let measure = Measure { tokens: &tokens, is_language: false };
+        let (name, found) = data.baselines(Split::Test, &measure).remove(0);
         let accuracy = |scores: &Scores| (scores.examples, scores.get(Metric::ACCURACY).unwrap());
         assert_eq!((name, accuracy(&found.all)), ("most frequent target", (5, 0.6)));
         let of_groups: Vec<_> =
@@ -144,7 +237,39 @@ mod tests {
             ("nesting", "1", (3, third)),
         ];
         assert_eq!(of_groups, by_hand);
-        assert!(Transduction::default().baselines(Split::Test).is_empty());
+        assert!(Transduction::default().baselines(Split::Test, &measure).is_empty());
+    }
+
+    #[test]
+    fn any_target_of_a_source_is_a_correct_prediction() {
+        let pair = |source: &str, target: &str| Pair {
+            source: source.to_owned(),
+            target: target.to_owned(),
+            groups: Arc::default(),
+        };
+        let pairs = [pair("read", "R EH D"), pair("cat", "K AE T"), pair("read", "R IY D"), pair("cat", "K AE T")];
+        let examples = examples(&pairs);
+        let references: Vec<(&str, &[&str])> =
+            examples.iter().map(|example| (example.source, &*example.references)).collect();
+        assert_eq!(references, [("read", &["R EH D", "R IY D"][..]), ("cat", &["K AE T"])]);
+        let tokens = |text: &str| text.split_whitespace().map(str::to_owned).collect();
+        let measure = Measure { tokens: &tokens, is_language: false };
+        let judged: Vec<Judged> = ["R IY D", "K AA T S"]
+            .iter()
+            .zip(&examples)
+            .map(|(text, example)| measure.judge(text, &example.references))
+            .collect();
+        let all = scores(&judged, &mut (0..2));
+        // Two edits of six tokens.
+        assert_eq!(
+            (all.examples, all.get(Metric::ACCURACY), all.get(TOKEN_ERROR_RATE)),
+            (2, Some(0.5), Some(1.0 / 3.0))
+        );
+        assert_eq!(all.get(BLEU), None);
+        let measure = Measure { is_language: true, ..measure };
+        let judged = [measure.judge("the cat sat on the mat", &["the cat sat on a mat", "a cat sat on the mat"])];
+        let all = scores(&judged, &mut (0..1));
+        assert!((all.get(BLEU).unwrap() - 95.544).abs() < 1e-3 && (all.get(CHRF).unwrap() - 88.957).abs() < 1e-3);
     }
 
     #[test]

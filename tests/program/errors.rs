@@ -61,7 +61,7 @@ fn invalid_values_are_rejected_by_field() {
     for (recipe, set, part) in [
         ("forecast", "task.quantiles=[0.9, 0.1]", "increasing probabilities"),
         ("pos", "task.level=words", "task tagging does not use it"),
-        ("pos", "network.members=2", "1 for task \"tagging\", which does not average predictions"),
+        ("pos", "network.members=2", "expected 1: task \"tagging\" does not average predictions"),
         ("names", "task.poling=max", "did you mean `task.pooling`?"),
         ("names", "task.kind=tagger", "did you mean `tagging`?"),
     ] {

@@ -17,7 +17,10 @@ pub(super) static FORMAT: Format = Format {
     columns: "series, label",
     options: &[
         ("label", "\"first\" (default) or \"last\": where the label is"),
-        ("header", "true if the first line has names of columns, which are skipped"),
+        (
+            "header",
+            "whether the first line has names of columns, which are skipped; by default, it has if no value in it is a number",
+        ),
     ],
     suffixes: &["ucr"],
     together: Together::File,
@@ -31,7 +34,7 @@ pub(super) static FORMAT: Format = Format {
 #[serde(default, deny_unknown_fields)]
 struct Options {
     label: Position,
-    header: bool,
+    header: Option<bool>,
 }
 
 #[derive(Debug, Default, Deserialize, PartialEq)]
@@ -43,13 +46,15 @@ enum Position {
 }
 
 fn read(request: &Request) -> Result<Records, DataError> {
-    let Options { label: position, mut header } = request.options()?;
+    let Options { label: position, header } = request.options()?;
+    let mut is_first = true;
     let name = request.input.name();
     let (mut series, mut labels, mut lines) = (Vec::new(), Vec::new(), Vec::new());
     for line in request.input.lines()? {
         let line = line?;
         let text = line.text.trim();
-        if is_blank(text) || std::mem::take(&mut header) {
+        let is_first = !is_blank(text) && std::mem::take(&mut is_first);
+        if is_blank(text) || is_first && header == Some(true) {
             continue;
         }
         let mut fields: Vec<&str> = match [',', '\t', ';'].into_iter().find(|&mark| text.contains(mark)) {
@@ -67,6 +72,10 @@ fn read(request: &Request) -> Result<Records, DataError> {
                 line.number,
                 "no values; expected a label and values, as in `walking,0.5,0.7`",
             ));
+        }
+        let is_name = |field: &&str| field.parse::<f32>().is_err() && !field.is_empty();
+        if is_first && header.is_none() && fields.iter().all(is_name) {
+            continue;
         }
         let invalid = |detail: String| {
             let hint = "; data.options.header = true skips a line of names";
@@ -102,6 +111,7 @@ mod tests {
             ("up\t1\t2\tNaN\r\ndown\t3\tNaN\tNaN\r\n", ""),
             ("up,1,2\n\ndown,3,,\n", ""),
             ("a,b,c\n1,2,up\n3,down\n", "label = \"last\"\nheader = true"),
+            ("label,t1,t2\nup,1,2\ndown,3,\n", ""),
             ("up 1 2\ndown 3", ""),
         ] {
             let records = parse(text, options).unwrap();
@@ -119,7 +129,7 @@ mod tests {
         for (text, options, part) in [
             (
                 "label,a,b\nup,1,2\n",
-                "",
+                "header = false",
                 "a.tsv, line 1: \"a\" at step 1 of channel 1 is not a finite number such as -20.7; data.options.header",
             ),
             ("up,1\ndown,,2\n", "", "line 2: the value of step 1 of channel 1 is missing"),

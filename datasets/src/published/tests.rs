@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -16,7 +17,7 @@ use crate::series::{self, Series, Standardization};
 use crate::signals::{self, Signals};
 use crate::splits::Splits;
 use crate::tagging::{self, Sentence, Tagging};
-use crate::transduction::{self, Transduction};
+use crate::transduction::{self, Pair, Transduction};
 
 mod labeled_texts;
 mod measurements;

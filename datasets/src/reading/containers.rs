@@ -17,6 +17,9 @@ const GZIP: [u8; 3] = [0x1f, 0x8b, 8];
 /// First bytes of a zip archive: the signature of a local file header.
 const ZIP: [u8; 4] = *b"PK\x03\x04";
 
+/// Position and mark of a tar archive in its first header.
+const TAR: (u64, &[u8]) = (257, b"ustar");
+
 /// First bytes of compressed data that is not supported.
 const UNSUPPORTED: [(&[u8], &str); 4] =
     [(b"\xfd7zXZ\0", "xz"), (b"BZh91AY&SY", "bzip2"), (b"\x28\xb5\x2f\xfd", "zstd"), (b"7z\xbc\xaf\x27\x1c", "7z")];
@@ -80,6 +83,24 @@ pub(super) fn members(path: &Path, wanted: impl Fn(&str) -> bool) -> Result<Vec<
         tar_members(decompressed(Cursor::new(start).chain(rest))?, wanted)
     };
     let mut found = read().map_err(|error| DataError::damaged(path, error))?;
+    found.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(found)
+}
+
+/// The files of an archive, sorted by path; none if the bytes are no archive.
+pub(super) fn members_of(bytes: &[u8]) -> io::Result<Vec<Member>> {
+    let mut found = if bytes.starts_with(&ZIP) {
+        zip_members(Cursor::new(bytes), |_| true)?
+    } else {
+        let mut start = Vec::new();
+        // Whatever cannot be decompressed is reported where it is read.
+        let readable =
+            decompressed(bytes).and_then(|bytes| bytes.take(TAR.0 + TAR.1.len() as u64).read_to_end(&mut start));
+        match readable.is_ok() && start.get(TAR.0 as usize..).is_some_and(|mark| mark == TAR.1) {
+            true => tar_members(decompressed(bytes)?, |_| true)?,
+            false => Vec::new(),
+        }
+    };
     found.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(found)
 }

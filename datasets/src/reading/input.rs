@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
 
 use super::containers::{self, Member, decompressed, is_hidden, member_name};
-use super::{Lines, STANDARD_INPUT, open};
+use super::{Lines, STANDARD_INPUT, name, open};
 use crate::DataError;
 
 /// Maximum depth of nested folders.
@@ -117,7 +117,12 @@ impl<'a> Locator<'a> {
     /// If a folder or an archive cannot be read.
     pub(crate) fn find(&self, location: &Path, flexible: bool) -> Result<Option<Vec<Input>>, DataError> {
         if location == Path::new(STANDARD_INPUT) {
-            let content = Content::Member(standard_input()?);
+            let bytes = standard_input()?;
+            let members = containers::members_of(&bytes).map_err(|error| DataError::damaged(location, error))?;
+            if members.len() > 1 {
+                return Ok(Some(inputs(&name(location), &members, "")));
+            }
+            let content = Content::Member(members.into_iter().next().map_or(bytes, |member| member.bytes));
             return Ok(Some(vec![Input { content, ..Input::file(location) }]));
         }
         let slashed = slashed(location);

@@ -4,11 +4,12 @@ use std::cmp::Ordering;
 
 use burn::module::Module;
 use burn::nn::Embedding;
+use burn::tensor::activation::log_softmax;
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 use seqzoo_kernels::{Execution, Lengths};
 use seqzoo_random::{Key, Purpose};
 
-use super::{Network, cross_entropy, embed, table};
+use super::{Network, embed, mean_cross_entropy, table};
 use crate::dropout_key::DropoutKey;
 use crate::invalid_shape::{InvalidShape, expect_valid, positive, probability};
 use crate::layers::dropout::dropout;
@@ -247,6 +248,18 @@ impl EncoderDecoder {
         lengths: impl Into<Lengths>,
         dropout_key: impl Into<DropoutKey>,
     ) -> (Tensor<3>, EncodedSource) {
+        let (features, encoded) = self.features(encoded, target, lengths, dropout_key);
+        (self.output.forward(features), encoded)
+    }
+
+    /// Inputs of the output layer, `[batch, time, decoder output size]`, and the decoder's final state.
+    fn features(
+        &self,
+        encoded: EncodedSource,
+        target: Tensor<2, Int>,
+        lengths: impl Into<Lengths>,
+        dropout_key: impl Into<DropoutKey>,
+    ) -> (Tensor<3>, EncodedSource) {
         let EncodedSource { outputs: source, lengths: source_lengths, states } = encoded;
         let dropout_key = dropout_key.into().part(1 << 62);
         let input = embed(&self.target, target, self.embedding_dropout, &dropout_key);
@@ -254,11 +267,17 @@ impl EncoderDecoder {
         let context = self.attention.forward(decoded.outputs.clone(), source.clone(), &source_lengths).context;
         let combined = self.combine.forward(Tensor::cat(vec![context, decoded.outputs], 2)).tanh();
         let encoded = EncodedSource { outputs: source, lengths: source_lengths, states: decoded.states };
-        (self.output.forward(dropout(combined, self.dropout, dropout_key)), encoded)
+        (dropout(combined, self.dropout, dropout_key), encoded)
     }
 
     /// Mean cross-entropy in nats per target token under teacher forcing: the decoder's input is `bos` and the target
     /// shifted by one; `target` is `[batch][length]`.
+    ///
+    /// With label smoothing ε, a target token has the probability 1 - ε, and ε is divided among all V tokens (Szegedy et al. 2016):
+    ///
+    /// ```text
+    /// loss = -(1 - ε) log p_target - ε / V Σ_v log p_v
+    /// ```
     ///
     /// # Panics
     /// If the targets do not match the source or the vocabulary.
@@ -268,6 +287,7 @@ impl EncoderDecoder {
         lengths: impl Into<Lengths>,
         bos: usize,
         target: &[Vec<usize>],
+        label_smoothing: f64,
         dropout_key: impl Into<DropoutKey>,
     ) -> Tensor<1> {
         let device = source.device();
@@ -281,31 +301,58 @@ impl EncoderDecoder {
         let target_lengths: Vec<usize> = target.iter().map(Vec::len).collect();
         let dropout_key = dropout_key.into();
         let encoded = self.encode(source, lengths, &dropout_key);
-        cross_entropy(self.decode(encoded, input, &target_lengths, dropout_key).0, target)
+        let (features, _) = self.features(encoded, input, &target_lengths, dropout_key);
+        let size = features.dims()[2];
+        let steps = |(row, &length): (usize, &usize)| (0..length).map(move |step| (row * time + step) as i32);
+        let steps: Vec<i32> = target_lengths.iter().enumerate().flat_map(steps).collect();
+        let count = steps.len();
+        let steps = Tensor::<1, Int>::from_data(TensorData::new(steps, [count]), &device);
+        let features = features.reshape([-1, size as i32]).select(0, steps);
+        let (weight, bias, execution) = (self.output.weight(), self.output.bias(), self.decoder.execution());
+        let tokens: Vec<u32> = target.iter().flatten().map(|&token| token as u32).collect();
+        let indices: Vec<i32> = tokens.iter().map(|&token| token as i32).collect();
+        let loss = mean_cross_entropy(features.clone(), weight.clone(), bias.clone(), tokens, execution);
+        if label_smoothing == 0.0 {
+            return loss;
+        }
+        // -(1 - ε) log p_target - ε / V Σ log p = -log p_target + ε (score_target - mean score).
+        let indices = Tensor::<1, Int>::from_data(TensorData::new(indices, [count]), &device);
+        let of_targets = weight.clone().select(1, indices.clone()).transpose() - weight.mean_dim(1).transpose();
+        let difference =
+            (features * of_targets).sum_dim(1).mean() + (bias.clone().select(0, indices) - bias.mean()).mean();
+        loss + difference * label_smoothing
     }
 
-    /// Greedy decoding of each row of `source`, `[batch, time]`: the most probable next token at each step.
+    /// Greedy decoding of each row of `source`, `[batch, time]`: the most probable next token at each step. What is generated for a row
+    /// does not depend on the others.
     pub fn greedy(
         &self,
         source: Tensor<2, Int>,
         lengths: impl Into<Lengths>,
         generation: &Generation,
-    ) -> Vec<Vec<usize>> {
+    ) -> Vec<Hypothesis> {
         let lengths = lengths.into();
         let batch = lengths.len();
         let mut encoded = self.encode(source, lengths, None);
-        let mut generated = vec![Vec::new(); batch];
+        let mut generated = vec![Hypothesis { tokens: Vec::new(), log_probability: 0.0 }; batch];
         let mut done = vec![false; batch];
         let mut last = vec![generation.bos; batch];
         for _ in 0..generation.max_length {
             let (scores, next) = self.step(encoded, &last);
             encoded = next;
-            let best = generation.allowed(scores).argmax(1).try_into_vec_as::<i64>();
-            last = best.expect("a computed tensor can be read").iter().map(|&token| token as usize).collect();
-            for (row, &token) in last.iter().enumerate() {
-                done[row] |= token == generation.eos;
+            let best = generation.allowed(scores.clone()).argmax(1);
+            let probabilities = log_softmax(scores, 1).gather(1, best.clone()).try_into_vec_as::<f32>();
+            let probabilities = probabilities.expect("a computed tensor can be read");
+            let best = best.try_into_vec_as::<i64>().expect("a computed tensor can be read");
+            last = best.iter().map(|&token| token as usize).collect();
+            for (row, (&token, probability)) in last.iter().zip(probabilities).enumerate() {
+                if done[row] {
+                    continue;
+                }
+                generated[row].log_probability += f64::from(probability);
+                done[row] = token == generation.eos;
                 if !done[row] {
-                    generated[row].push(token);
+                    generated[row].tokens.push(token);
                 }
             }
             if done.iter().all(|&done| done) {

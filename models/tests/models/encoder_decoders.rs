@@ -1,5 +1,6 @@
 //! Encoder–decoders: decoding step by step, padding, beam search, masks.
 
+use burn::tensor::activation::log_softmax;
 use burn::tensor::{DType, Device};
 use seqzoo_kernels::devices;
 use seqzoo_models::Architecture;
@@ -7,7 +8,7 @@ use seqzoo_models::layers::{AttentionScore, RegularizationRates, StackShape};
 use seqzoo_models::networks::{EncoderDecoder, EncoderDecoderShape, Generation};
 use seqzoo_random::{Key, Purpose};
 
-use crate::support::{bilstm, difference, numbers, paths, tokens, values, with_parameters};
+use crate::support::{bilstm, difference, gradients, numbers, paths, tokens, values, with_parameters};
 
 #[test]
 fn step_by_step_decoding_equals_decoding_the_whole_target() {
@@ -29,6 +30,7 @@ fn step_by_step_decoding_equals_decoding_the_whole_target() {
                 model.greedy(tokens(&source, 4, 0, &device), &[4, 2], &generation)
             };
             let generated = generate(7);
+            let generated: Vec<Vec<usize>> = generated.into_iter().map(|found| found.tokens).collect();
             assert!(generated.iter().all(|row| row.len() == 5), "a token that does not exist never ends a row");
             let input: Vec<Vec<i32>> = generated
                 .iter()
@@ -39,7 +41,47 @@ fn step_by_step_decoding_equals_decoding_the_whole_target() {
             let best = scores.argmax(2).try_into_vec_as::<i64>().unwrap();
             assert_eq!(best, generated.concat().iter().map(|&token| token as i64).collect::<Vec<_>>());
             let ended = generate(generated[0][0]);
-            assert!(ended[0].is_empty(), "the end token is not returned");
+            assert!(ended[0].tokens.is_empty(), "the end token is not returned");
+        }
+    }
+}
+
+#[test]
+fn label_smoothing_divides_a_share_of_the_probability_among_all_tokens() {
+    for (_, device) in devices() {
+        let device = device.autodiff();
+        let network = encoder_decoder(1, &device);
+        let source = || tokens(&[vec![1, 2, 4], vec![3, 1]], 3, 0, &device);
+        let (lengths, target) = ([3, 2], [vec![2, 3, 1], vec![3]]);
+        let loss = |smoothing: f64| network.loss(source(), &lengths, GENERATION.bos, &target, smoothing, None);
+        // By the definition, from the scores.
+        let bos = GENERATION.bos as i32;
+        let input = tokens(&[vec![bos, 2, 3], vec![bos]], 3, 0, &device);
+        let (scores, _) = network.decode(network.encode(source(), &lengths, None), input, &[3, 1], None);
+        let logs = log_softmax(scores, 2);
+        let vocabulary = logs.dims()[2];
+        let logs = values(logs);
+        let of_step = |step: usize, token: usize| {
+            let row = &logs[step * vocabulary..(step + 1) * vocabulary];
+            let mean = row.iter().sum::<f32>() / vocabulary as f32;
+            -(0.9 * row[token] + 0.1 * mean)
+        };
+        let expected = (of_step(0, 2) + of_step(1, 3) + of_step(2, 1) + of_step(3, 3)) / 4.0;
+        let smoothed = loss(0.1);
+        assert!((values(smoothed.clone())[0] - expected).abs() < 1e-5, "{expected}");
+        assert_ne!(values(loss(0.0))[0], expected);
+        // The gradient of a bias is the difference of predicted and smoothed probability.
+        let found = gradients(&network, &smoothed.backward());
+        let bias = &found["output.bias"];
+        let uniform = 0.1 / vocabulary as f32;
+        let probability = |step: usize, token: usize| logs[step * vocabulary + token].exp();
+        let targets = [2, 3, 1, 3];
+        for token in 0..vocabulary {
+            let of_step = |(step, &target): (usize, &usize)| {
+                probability(step, token) - uniform - if target == token { 0.9 } else { 0.0 }
+            };
+            let expected = targets.iter().enumerate().map(of_step).sum::<f32>() / 4.0;
+            assert!((bias[token] - expected).abs() < 1e-5, "{token}: {} {expected}", bias[token]);
         }
     }
 }
@@ -60,7 +102,7 @@ fn teacher_forcing_ignores_padding_on_both_sides() {
         let model = EncoderDecoder::new(shape, 1, &device);
         let (source, target) = ([vec![1, 2, 3], vec![4]], [vec![1, 2, 3, 4], vec![5]]);
         let loss = |rows: &[Vec<i32>], lengths: &[usize], time: usize, target: &[Vec<usize>]| {
-            f64::from(values(model.loss(tokens(rows, time, 8, &device), lengths, 0, target, None))[0])
+            f64::from(values(model.loss(tokens(rows, time, 8, &device), lengths, 0, target, 0.0, None))[0])
         };
         let together = loss(&source, &[3, 1], 6, &target);
         let alone = (4.0 * loss(&source[..1], &[3], 3, &target[..1]) + loss(&source[1..], &[1], 1, &target[1..])) / 5.0;
@@ -96,13 +138,14 @@ fn beam_width_one_is_greedy_and_a_wide_beam_ranks_all_targets_by_probability() {
         let source = tokens(&[vec![1, 2, 4]], 3, 0, &device);
         let beam = |width| network.beam_search(source.clone(), 3, &GENERATION, width);
         let greedy = network.greedy(source.clone(), &[3], &GENERATION).remove(0);
-        assert_eq!(beam(1)[0].tokens, greedy);
+        assert_eq!(beam(1)[0].tokens, greedy.tokens);
+        assert!((beam(1)[0].log_probability - greedy.log_probability).abs() < 1e-5);
         // All targets of up to three tokens, each with its log-probability from the loss.
         let Generation { bos, eos, max_length, .. } = GENERATION;
         let log_probability = |target: &[usize], ended: bool| -> f64 {
             let target: Vec<usize> = target.iter().copied().chain(ended.then_some(eos)).collect();
             let count = target.len() as f64;
-            -f64::from(values(network.loss(source.clone(), &[3], bos, &[target], None))[0]) * count
+            -f64::from(values(network.loss(source.clone(), &[3], bos, &[target], 0.0, None))[0]) * count
         };
         let allowed =
             |length: usize| paths(2, length).into_iter().map(|path| path.iter().map(|&token| token + 2).collect());
@@ -136,7 +179,7 @@ fn beam_search_is_at_least_as_probable_as_greedy_and_suppresses_tokens() {
             let distinct: std::collections::HashSet<_> = found.iter().map(|found| &found.tokens).collect();
             assert_eq!((distinct.len(), found.len()), (width, width));
         }
-        suppressed += usize::from(network.greedy(source, &[3], &all).concat().iter().any(|token| *token < 2));
+        suppressed += usize::from(network.greedy(source, &[3], &all)[0].tokens.iter().any(|token| *token < 2));
     }
     assert!(suppressed > 0, "without suppression some of these networks generate padding");
 }

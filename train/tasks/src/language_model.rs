@@ -47,7 +47,7 @@ pub static TASK: Task = Task {
 
 fn check(spec: &ModelSpec) -> Result<(), InvalidValue> {
     let settings: Settings = spec.settings();
-    crate::spec::expect_level(settings.level, crate::spec::LEVELS)?;
+    crate::spec::expect_level("task.level", settings.level, crate::spec::LEVELS)?;
     settings.check()?;
     let stack = spec.check_recurrent(Some(settings.embedding_size))?;
     let shape = LanguageModelShape {

@@ -50,18 +50,19 @@ fn check(spec: &ModelSpec) -> Result<(), InvalidValue> {
     let settings: Settings = spec.settings();
     // Entities are whole tokens.
     let usable = [Tokenization::Words, Tokenization::Characters, Tokenization::Tokens];
-    crate::spec::expect_level(settings.level, &usable)?;
+    crate::spec::expect_level("task.level", settings.level, &usable)?;
     spec.check_recurrent(Some(settings.embedding_size)).map(drop)
 }
 
 fn prepare(data: &Splits, settings: &Table) -> Result<Prepared, DataError> {
-    let data = Relations::from_records(data)?;
     let Settings { level, max_tokens, class_weights, .. } = crate::spec::settings(settings);
+    let (data, left_out) = Relations::usable(data, level)?;
+    let data = Relations::from_records(&data)?;
     let Relations(texts) = &data;
     let lengths = texts.train.iter().map(|example| level.tokens(&example.text).take(max_tokens + 1).count());
     let truncated = truncated(lengths, max_tokens);
     let of_labels = classes::notes(&texts.labels, class_weights, texts.train.iter().map(|example| example.label));
-    Ok(Prepared { examples: Box::new(data), note: joined([of_labels, truncated]) })
+    Ok(Prepared { examples: Box::new(data), note: joined([left_out, of_labels, truncated]) })
 }
 
 impl Examples for Relations {

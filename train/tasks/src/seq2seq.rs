@@ -12,7 +12,7 @@ use seqzoo_datasets::cleaning::Cleaning;
 use seqzoo_datasets::scores::Metric;
 use seqzoo_datasets::splits::Splits;
 use seqzoo_datasets::text::{PADDING, Tokenization, UNKNOWN, Vocabulary};
-use seqzoo_datasets::transduction::{self, Pair, Transduction};
+use seqzoo_datasets::transduction::{self, BLEU, CHRF, Measure, Pair, TOKEN_ERROR_RATE, Transduction};
 use seqzoo_models::InvalidShape;
 use seqzoo_models::layers::{AttentionScore, StackShape};
 use seqzoo_models::networks::{EncoderDecoder, EncoderDecoderShape, Generation};
@@ -31,9 +31,9 @@ pub use training::Seq2SeqTraining;
 pub static TASK: Task = Task {
     data: &transduction::DATA,
     summary: "a target sequence for each source sequence",
-    metrics: &[Metric::ACCURACY, Metric::LOSS],
+    metrics: &[Metric::ACCURACY, TOKEN_ERROR_RATE, BLEU, CHRF, Metric::LOSS],
     command: Command::Predict,
-    shared: &["level", "min_count", "max_vocabulary"],
+    shared: &["level", "target_level", "min_count", "max_vocabulary"],
     averages: false,
     resolve: resolve::<Settings>,
     fields: fields::of::<Settings>,
@@ -45,7 +45,8 @@ pub static TASK: Task = Task {
 
 fn check(spec: &ModelSpec) -> Result<(), InvalidValue> {
     let settings: Settings = spec.settings();
-    crate::spec::expect_level(settings.level, crate::spec::LEVELS)?;
+    crate::spec::expect_level("task.level", settings.level, crate::spec::LEVELS)?;
+    crate::spec::expect_level("task.target_level", settings.target_level(), crate::spec::LEVELS)?;
     let stack = spec.check_recurrent(Some(settings.embedding_size))?;
     if settings.attention == AttentionScore::Dot && stack.architecture.directions() > 1 {
         let expected =
@@ -93,8 +94,11 @@ pub struct Codec {
     /// Cleaning of texts before encoding; none in codecs saved by older versions.
     #[serde(default = "Cleaning::none")]
     pub cleaning: Cleaning,
-    /// Unit of tokenization.
+    /// Unit of tokenization of sources, and of targets without `target_level`.
     pub level: Tokenization,
+    /// Unit of tokenization of targets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target_level: Option<Tokenization>,
     /// Source vocabulary.
     pub source: Vocabulary,
     /// Target vocabulary; its size is the id of the end-of-sequence token.
@@ -116,12 +120,15 @@ impl Codec {
 
     fn encode(&self, pair: &Pair) -> Encoded {
         let target = self.target_ids(&pair.target).into_iter().map(|id| id as usize);
-        let source = self.source.encode(self.level, &self.cleaning.apply(&pair.source));
-        Encoded { source, target: target.chain([self.end()]).collect() }
+        Encoded { source: self.source_ids(&pair.source), target: target.chain([self.end()]).collect() }
+    }
+
+    fn source_ids(&self, text: &str) -> Vec<u32> {
+        self.source.encode(self.level, &self.cleaning.apply(text))
     }
 
     fn target_ids(&self, text: &str) -> Vec<u32> {
-        self.target.encode(self.level, &self.cleaning.apply(text))
+        self.target.encode(self.target_level(), &self.cleaning.apply(text))
     }
 
     /// Share of unknown tokens in the targets; `None` if there is no token.
@@ -132,25 +139,30 @@ impl Codec {
         (count > 0).then(|| unknown as f64 / count as f64)
     }
 
-    /// Whether generated tokens equal those of a target, unknown ones included.
-    fn matches(&self, generated: &[usize], target: &str) -> bool {
-        let token = |&id: &usize| self.target.token(u32::try_from(id).ok()?);
-        let cleaned = self.cleaning.apply(target);
-        let expected: Vec<String> = self.level.tokens(&cleaned).collect();
-        // The same text may be composed of other pieces.
-        if self.level == Tokenization::Subwords {
-            let mut previous = None;
-            let word = |word: &String| self.level.detokenize(previous.replace(word.clone()).as_deref(), word);
-            return self.decode(generated) == expected.iter().map(word).collect::<String>();
+    /// How predictions are compared with targets, given [`Codec::counted`].
+    fn measure<'a>(&self, counted: &'a (dyn Fn(&str) -> Vec<String> + Sync)) -> Measure<'a> {
+        let is_language = matches!(self.target_level(), Tokenization::Words | Tokenization::Subwords);
+        Measure { tokens: counted, is_language }
+    }
+
+    fn target_level(&self) -> Tokenization {
+        self.target_level.unwrap_or(self.level)
+    }
+
+    /// The tokens of a target that the token error rate counts: words, where tokens are pieces of them.
+    fn counted(&self, text: &str) -> Vec<String> {
+        let level = self.target_level();
+        match level {
+            Tokenization::Subwords => text.split_whitespace().map(str::to_owned).collect(),
+            _ => level.tokens(text).collect(),
         }
-        generated.iter().map(token).eq(expected.iter().map(|token| Some(token.as_str())))
     }
 
     fn decode(&self, generated: &[usize]) -> String {
-        let mut previous = None;
+        let (mut previous, level) = (None, self.target_level());
         let token = |&id: &usize| {
             let token = self.target.token(u32::try_from(id).ok()?)?;
-            Some(self.level.detokenize(previous.replace(token), token))
+            Some(level.detokenize(previous.replace(token), token))
         };
         generated.iter().filter_map(token).collect()
     }

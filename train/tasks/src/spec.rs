@@ -31,16 +31,20 @@ const MAX_MEMBERS: usize = 32;
 /// Maximum number of parameters of a recurrent stack: 16 GB with gradients and Adam's moment estimates.
 const MAX_PARAMETERS: u128 = 1_000_000_000;
 
-/// Checks that a task can use a unit of tokenization.
+/// Checks that a task can use the unit of tokenization in a field.
 ///
 /// # Errors
 /// If it is not among those that the task can use.
-pub(crate) fn expect_level(level: Tokenization, usable: &[Tokenization]) -> Result<(), InvalidValue> {
+pub(crate) fn expect_level(
+    field: &'static str,
+    level: Tokenization,
+    usable: &[Tokenization],
+) -> Result<(), InvalidValue> {
     if usable.contains(&level) {
         return Ok(());
     }
     let names: Vec<&str> = usable.iter().map(|level| level.name()).collect();
-    Err(InvalidValue::new("task.level", level.name(), format!("one of {}, for this task", names.join(", "))))
+    Err(InvalidValue::new(field, level.name(), format!("one of {}, for this task", names.join(", "))))
 }
 
 /// The batches of an epoch over examples that all have `length` steps.
@@ -74,7 +78,8 @@ pub struct NetworkSettings {
     #[schemars(range(min = 0.0))]
     pub init_range: f64,
     /// Number of networks with different initial weights and dropout masks whose predictions are averaged (Lakshminarayanan et al. 2017);
-    /// for tasks that predict labels or a number per example. Each learns from its own loss; training takes that many times as long.
+    /// for tasks that predict labels or a number per example. Each learns from its own loss; training takes that many times as long. With
+    /// `init.from`, they differ in their output layers and dropout masks only.
     #[serde(default = "one")]
     #[schemars(range(min = 1, max = MAX_MEMBERS))]
     pub members: usize,

@@ -93,3 +93,44 @@ fn commands_have_actions_and_no_validation_command_is_trained_on() {
     assert_eq!((by_length.train.len(), by_length.validation.len()), (20, 30));
     assert_eq!(splits.notes, ["10 rows are left out of the validation split, since an earlier split has the same"]);
 }
+
+#[test]
+fn words_have_phonemes_without_stress_and_all_pronunciations_are_in_one_split() {
+    let dir = tempfile::tempdir().unwrap();
+    let word = |number: usize| format!("w{number} D AH{} B\nw{number}(2) D AA1 B\nw{number}(3) D AA0 B\n", number % 3);
+    write(dir.path(), "cmudict/cmudict.dict", (0..60).map(word).collect::<String>());
+    let data = load("cmudict", dir.path(), Transduction::from_records).unwrap();
+    let all = [&data.train, &data.validation, &data.test];
+    let words = |pairs: &[Pair]| pairs.iter().map(|pair| pair.source.clone()).collect::<BTreeSet<_>>();
+    assert_eq!(all.map(|pairs| (pairs.len(), words(pairs).len())), [(108, 54), (6, 3), (6, 3)]);
+    assert_eq!((&*data.train[0].target, &*data.train[1].target), ("D AH B", "D AA B"));
+    let of_splits = all.map(|pairs| words(pairs));
+    assert_eq!(of_splits.iter().flatten().collect::<BTreeSet<_>>().len(), 60, "no word is in two splits");
+}
+
+#[test]
+fn no_sentence_is_in_two_splits_neither_as_source_nor_as_target() {
+    let dir = tempfile::tempdir().unwrap();
+    let pair = |number: usize| format!("Go {number}.\tVa {}.\n", number % 150);
+    let lines: String = (0..200).map(pair).collect();
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    for (name, text) in [("_about.txt", "no pairs\n"), ("fra.txt", lines.as_str())] {
+        zip.start_file(name, zip::write::SimpleFileOptions::default()).unwrap();
+        std::io::Write::write_all(&mut zip, text.as_bytes()).unwrap();
+    }
+    write(dir.path(), "tatoeba_en_fr/fra-eng.zip", zip.finish().unwrap().into_inner());
+    let splits = splits("tatoeba-en-fr", dir.path()).unwrap();
+    let data = Transduction::from_records(&splits).unwrap();
+    assert_eq!(data.train[0].source, "Go 0.");
+    let texts = |pair: &Pair| [pair.source.clone(), pair.target.clone()];
+    let of_splits = [&data.train, &data.validation, &data.test]
+        .map(|pairs| pairs.iter().flat_map(texts).collect::<BTreeSet<String>>());
+    for (one, other) in [(0, 1), (0, 2), (1, 2)] {
+        assert!(of_splits[one].is_disjoint(&of_splits[other]) && !of_splits[other].is_empty(), "{one} {other}");
+    }
+    assert!(
+        splits.notes.iter().any(|note| note.ends_with("since an earlier split has one of their texts")),
+        "{:?}",
+        splits.notes
+    );
+}

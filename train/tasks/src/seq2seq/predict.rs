@@ -7,14 +7,15 @@ use seqzoo_datasets::batch::{self, BatchLimits};
 use seqzoo_datasets::classification::Split;
 use seqzoo_datasets::scores::{Evaluation, Metric};
 use seqzoo_datasets::text::Tokenization;
-use seqzoo_datasets::transduction::{Pair, Transduction, exact_match};
+use seqzoo_datasets::transduction::{self, Example, Judged, Pair, Transduction};
 use seqzoo_datasets::uncertainty::intervals;
 use seqzoo_models::dropout_key::DropoutKey;
 use seqzoo_models::layers::AttentionScore;
-use seqzoo_models::networks::EncoderDecoder;
+use seqzoo_models::networks::{EncoderDecoder, Hypothesis};
 use serde_json::{Value, json};
 
 use super::{BEGIN, Codec, Encoded, Settings, examples};
+use crate::batches;
 use crate::{
     Examples, Output, PredictError, Predictor, TextOptions, TrainedModel, evaluation_limits, examples_as, pad_rows,
 };
@@ -70,15 +71,16 @@ impl Transducer {
         self.codec.level
     }
 
-    /// Metrics on pairs by greedy decoding. Each source must have a token.
+    /// Metrics on pairs by greedy decoding; a prediction is compared with all targets of its source. Each source must have a token.
     pub fn evaluate_pairs(&self, pairs: &[Pair]) -> Evaluation {
+        let Self { network, codec, device, .. } = self;
+        let examples = transduction::examples(pairs);
+        let judged = judge(network, codec, &examples, device, &|| false).expect("never stopped");
         let attention = self.spec.settings::<Settings>().attention;
-        let (correct, loss) =
-            evaluate(&self.network, &self.codec, pairs, attention, &self.device, &|| false).expect("never stopped");
-        let groups = pairs.iter().map(|pair| &*pair.groups);
-        let score = |indices: &mut dyn Iterator<Item = usize>| exact_match(&correct, indices);
-        let mut evaluation = Evaluation::by_group(groups, score);
-        evaluation.intervals = intervals(correct.len(), |indices| score(indices).named());
+        let loss = loss(network, codec, pairs, attention, device, &|| false).expect("never stopped");
+        let score = |indices: &mut dyn Iterator<Item = usize>| transduction::scores(&judged, indices);
+        let mut evaluation = Evaluation::by_group(examples.iter().map(|example| example.groups), score);
+        evaluation.intervals = intervals(judged.len(), |indices| score(indices).named());
         evaluation.all.insert(Metric::LOSS, loss);
         evaluation.unknown = self.codec.unknown_share(pairs);
         evaluation
@@ -96,16 +98,26 @@ impl Predictor for Transducer {
         examples: &dyn Examples,
         split: Split,
     ) -> Result<Vec<(&'static str, Evaluation)>, PredictError> {
-        Ok(examples::with_tokens(examples_as::<Transduction>(examples)?, self.level()).baselines(split))
+        let data = examples::with_tokens(examples_as::<Transduction>(examples)?, self.level());
+        let counted = |text: &str| self.codec.counted(text);
+        Ok(data.baselines(split, &self.codec.measure(&counted)))
     }
 
     fn predict(&self, texts: &[&str], options: TextOptions) -> Result<Vec<Output>, PredictError> {
-        let output = |(index, text): (usize, &&str)| {
-            let found = self.transduce(text, options.beams).map_err(|error| match error {
-                PredictError::Empty { .. } => PredictError::Empty { index },
-                other => other,
-            })?;
-            let Some((prediction, probability)) = found.first() else { return Ok(self.empty_output()) };
+        let sources: Vec<Vec<u32>> = texts.iter().map(|text| self.codec.source_ids(text)).collect();
+        if let Some(index) = sources.iter().position(Vec::is_empty) {
+            return Err(PredictError::Empty { index });
+        }
+        let decoded = |found: Hypothesis| (self.codec.decode(&found.tokens), found.log_probability.exp());
+        let found: Vec<Vec<(String, f64)>> = match options.beams {
+            1 => {
+                let found = greedy(&self.network, &self.codec, &sources, &self.device, &|| false);
+                found.expect("never stopped").into_iter().map(|found| vec![decoded(found)]).collect()
+            }
+            width => texts.iter().map(|text| self.transduce(text, width)).collect::<Result<_, _>>()?,
+        };
+        let output = |found: Vec<(String, f64)>| {
+            let Some((prediction, probability)) = found.first() else { return self.empty_output() };
             let each: Vec<Value> = found
                 .iter()
                 .map(|(prediction, probability)| json!({"prediction": prediction, "probability": probability}))
@@ -115,9 +127,9 @@ impl Predictor for Transducer {
                 ("probability", json!(probability)),
                 ("hypotheses", Value::Array(each)),
             ];
-            Ok(Output::new(format!("{prediction:<10} {probability:.4}"), json))
+            Output::new(format!("{prediction:<10} {probability:.4}"), json)
         };
-        texts.iter().enumerate().map(output).collect()
+        Ok(found.into_iter().map(output).collect())
     }
 
     fn empty_output(&self) -> Output {
@@ -142,38 +154,68 @@ pub(super) fn extents(pairs: &[Encoded], attention: AttentionScore) -> (Vec<usiz
     pairs.iter().map(|pair| (pair.source.len(), size(pair))).unzip()
 }
 
-/// Whether greedy decoding generates each target exactly, and the mean loss per token; `None` if stopped.
+/// The greedy predictions for sources, none of which may be empty, in order; `None` if stopped.
+fn greedy(
+    network: &EncoderDecoder,
+    codec: &Codec,
+    sources: &[Vec<u32>],
+    device: &Device,
+    stop: &dyn Fn() -> bool,
+) -> Option<Vec<Hypothesis>> {
+    let lengths: Vec<usize> = sources.iter().map(Vec::len).collect();
+    let batches = batch::sorted(&lengths, &lengths, EVALUATION);
+    let generate = |network: &EncoderDecoder, batch: &[usize]| {
+        let (tokens, lengths) = pad_rows(batch.iter().map(|&index| sources[index].as_slice()), device);
+        network.greedy(tokens, &lengths, &codec.generation(codec.max_length))
+    };
+    let found = batches::each(network, &batches, device, generate, stop)?;
+    let mut ordered: Vec<(usize, Hypothesis)> =
+        batches.iter().flatten().copied().zip(found.into_iter().flatten()).collect();
+    ordered.sort_by_key(|(index, _)| *index);
+    Some(ordered.into_iter().map(|(_, found)| found).collect())
+}
+
+/// Compares the greedy prediction for each source with its targets; `None` if stopped.
 ///
-/// Generated tokens are compared with the target's text: a token outside the vocabulary is never generated, so it never
-/// matches.
-pub(super) fn evaluate(
+/// Texts are compared: a token outside the vocabulary is never generated, so it never matches.
+pub(super) fn judge(
+    network: &EncoderDecoder,
+    codec: &Codec,
+    examples: &[Example],
+    device: &Device,
+    stop: &dyn Fn() -> bool,
+) -> Option<Vec<Judged>> {
+    let sources: Vec<Vec<u32>> = examples.iter().map(|example| codec.source_ids(example.source)).collect();
+    let found = greedy(network, codec, &sources, device, stop)?;
+    let counted = |text: &str| codec.counted(text);
+    let measure = codec.measure(&counted);
+    let judge =
+        |(found, example): (&Hypothesis, &Example)| measure.judge(&codec.decode(&found.tokens), &example.references);
+    Some(found.iter().zip(examples).map(judge).collect())
+}
+
+/// The mean loss per target token; `None` if stopped.
+pub(super) fn loss(
     network: &EncoderDecoder,
     codec: &Codec,
     pairs: &[Pair],
     attention: AttentionScore,
     device: &Device,
     stop: &dyn Fn() -> bool,
-) -> Option<(Vec<bool>, f64)> {
+) -> Option<f64> {
     let encoded: Vec<Encoded> = pairs.iter().map(|pair| codec.encode(pair)).collect();
     let (lengths, sizes) = extents(&encoded, attention);
-    let mut correct = vec![false; pairs.len()];
     let (mut loss, mut tokens) = (0.0, 0);
     for batch in batch::sorted(&lengths, &sizes, EVALUATION) {
         if stop() {
             return None;
         }
         let rows: Vec<&Encoded> = batch.iter().map(|&index| &encoded[index]).collect();
-        let (source, lengths) = sources(&rows, device);
-        let longest = rows.iter().map(|pair| pair.target.len()).max().unwrap_or(0);
-        let generated = network.greedy(source, &lengths, &codec.generation(longest));
-        for (&index, generated) in batch.iter().zip(generated) {
-            correct[index] = codec.matches(&generated, &pairs[index].target);
-        }
-        let (mean, count) = mean_loss(network, &rows, None, device);
+        let (mean, count) = mean_loss(network, &rows, 0.0, None, device);
         loss += f64::from(mean.into_scalar::<f32>()) * count as f64;
         tokens += count;
     }
-    Some((correct, loss / tokens.max(1) as f64))
+    Some(loss / tokens.max(1) as f64)
 }
 
 fn sources(pairs: &[&Encoded], device: &Device) -> (Tensor<2, Int>, Vec<usize>) {
@@ -184,13 +226,14 @@ fn sources(pairs: &[&Encoded], device: &Device) -> (Tensor<2, Int>, Vec<usize>) 
 pub(super) fn mean_loss(
     network: &EncoderDecoder,
     pairs: &[&Encoded],
+    label_smoothing: f64,
     dropout_key: impl Into<DropoutKey>,
     device: &Device,
 ) -> (Tensor<1>, usize) {
     let (source, lengths) = sources(pairs, device);
     let targets: Vec<Vec<usize>> = pairs.iter().map(|pair| pair.target.clone()).collect();
     let tokens = targets.iter().map(Vec::len).sum();
-    (network.loss(source, &lengths, BEGIN, &targets, dropout_key), tokens)
+    (network.loss(source, &lengths, BEGIN, &targets, label_smoothing, dropout_key), tokens)
 }
 
 #[cfg(test)]
@@ -214,16 +257,15 @@ mod tests {
             let settings = "min_count = 2\nembedding_size = 3\nlevel = \"characters\"";
             let spec = ModelSpec { seed, ..test_spec("seq2seq", settings, "bilstm-4") };
             let task = Seq2SeqTraining::new(&spec, &data).unwrap();
-            let attention = AttentionScore::General;
             let device = seqzoo_kernels::devices().remove(0).1;
             let network = task.network(&device);
-            let (correct, _) =
-                evaluate(&network, &task.codec, &data.validation, attention, &device, &|| false).unwrap();
-            assert!(!correct[2]);
+            let examples = transduction::examples(&data.validation);
+            let judged = judge(&network, &task.codec, &examples, &device, &|| false).unwrap();
+            assert_eq!(transduction::scores(&judged, &mut [2].into_iter()).get(Metric::ACCURACY), Some(0.0));
             let rows: Vec<Encoded> = data.validation.iter().map(|pair| task.codec.encode(pair)).collect();
             let (source, lengths) = sources(&rows.iter().collect::<Vec<_>>(), &device);
             let generated = network.greedy(source, &lengths, &task.codec.generation(9));
-            assert!(generated.concat().iter().all(|&token| token == 2), "{generated:?}");
+            assert!(generated.iter().flat_map(|found| &found.tokens).all(|&token| token == 2), "{generated:?}");
         }
     }
 }

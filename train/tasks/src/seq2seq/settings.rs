@@ -11,8 +11,11 @@ use crate::spec::{MAX_COUNT, MAX_EMBEDDING};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// Unit of tokenization of sources and targets.
+    /// Unit of tokenization of sources, and of targets without `target_level`.
     pub level: Tokenization,
+    /// Unit of tokenization of targets; by default, `level`. Targets of words and subwords are evaluated by BLEU and chrF, too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target_level: Option<Tokenization>,
     /// Minimum number of occurrences of a token in the sources, or targets, of the training split; rarer tokens are mapped to the unknown
     /// token.
     #[schemars(range(min = 1, max = MAX_COUNT))]
@@ -25,16 +28,29 @@ pub struct Settings {
     pub embedding_size: usize,
     /// Score function of the decoder's attention over the encoder's outputs.
     pub attention: AttentionScore,
+    /// Label smoothing: probability that the training loss divides among all target tokens (Szegedy et al. 2016). Losses of other splits are not
+    /// smoothed.
+    #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
+    pub label_smoothing: f64,
+}
+
+impl Settings {
+    /// Unit of tokenization of targets.
+    pub(crate) fn target_level(&self) -> Tokenization {
+        self.target_level.unwrap_or(self.level)
+    }
 }
 
 impl Default for Settings {
     fn default() -> Self {
         Self {
             level: Tokenization::Words,
+            target_level: None,
             min_count: 1,
             max_vocabulary: 20_000,
             embedding_size: 64,
             attention: AttentionScore::default(),
+            label_smoothing: 0.0,
         }
     }
 }

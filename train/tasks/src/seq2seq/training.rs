@@ -3,12 +3,13 @@
 use burn::tensor::Device;
 use seqzoo_datasets::batch;
 use seqzoo_datasets::scores::{Metric, Scores};
-use seqzoo_datasets::transduction::{Pair, Transduction, exact_match};
+use seqzoo_datasets::text::Tokenization;
+use seqzoo_datasets::transduction::{self, Pair, Transduction};
 use seqzoo_models::InvalidShape;
 use seqzoo_models::layers::AttentionScore;
 use seqzoo_models::networks::EncoderDecoder;
 
-use super::predict::{evaluate, extents, mean_loss};
+use super::predict::{extents, judge, loss, mean_loss};
 use super::{Codec, Encoded, Settings};
 use crate::{BatchLoss, Codec as _, Files, ModelSpec, RecurrentState, StepKeys, TrainingTask};
 
@@ -27,19 +28,22 @@ impl Seq2SeqTraining {
     /// # Errors
     /// If the sizes of the model do not match the data.
     pub fn new(spec: &ModelSpec, data: &Transduction) -> Result<Self, InvalidShape> {
-        let Settings { level, min_count, max_vocabulary, .. } = spec.settings();
+        let settings: Settings = spec.settings();
+        let Settings { level, target_level, min_count, max_vocabulary, .. } = settings;
         let cleaning = data.cleaning.clone();
-        let tokens = |side: &str| level.tokens(&cleaning.apply(side)).collect::<Vec<_>>();
-        let vocabulary = |side: fn(&Pair) -> &str| {
-            let tokens = data.train.iter().flat_map(|pair| tokens(side(pair)));
+        let tokens = |level: Tokenization, text: &str| level.tokens(&cleaning.apply(text)).collect::<Vec<_>>();
+        let vocabulary = |level: Tokenization, side: fn(&Pair) -> &str| {
+            let tokens = data.train.iter().flat_map(|pair| tokens(level, side(pair)));
             level.vocabulary(tokens, min_count, max_vocabulary)
         };
-        let longest = data.train.iter().map(|pair| tokens(&pair.target).len()).max().unwrap_or(0);
+        let of_targets = settings.target_level();
+        let longest = data.train.iter().map(|pair| tokens(of_targets, &pair.target).len()).max().unwrap_or(0);
         let codec = Codec {
             cleaning: cleaning.clone(),
             level,
-            source: vocabulary(|pair| &pair.source),
-            target: vocabulary(|pair| &pair.target),
+            target_level,
+            source: vocabulary(level, |pair| &pair.source),
+            target: vocabulary(of_targets, |pair| &pair.target),
             max_length: 2 * longest + 1,
         };
         let train = data.train.iter().map(|pair| codec.encode(pair)).filter(|pair| !pair.source.is_empty()).collect();
@@ -75,14 +79,17 @@ impl TrainingTask for Seq2SeqTraining {
         device: &Device,
     ) -> BatchLoss {
         let pairs: Vec<&Encoded> = batch.iter().map(|&index| &self.train[index]).collect();
-        let (loss, target_tokens) = mean_loss(network, &pairs, keys.dropout(batch), device);
+        let smoothing = self.spec.settings::<Settings>().label_smoothing;
+        let (loss, target_tokens) = mean_loss(network, &pairs, smoothing, keys.dropout(batch), device);
         let source_tokens: usize = pairs.iter().map(|pair| pair.source.len()).sum();
         BatchLoss { loss, weight: target_tokens as f64, tokens: source_tokens + target_tokens, recurrent_state: None }
     }
 
     fn validate(&self, network: &EncoderDecoder, device: &Device, stop: &dyn Fn() -> bool) -> Option<Scores> {
-        let (correct, loss) = evaluate(network, &self.codec, &self.validation, self.attention(), device, stop)?;
-        let mut scores = exact_match(&correct, &mut (0..correct.len()));
+        let examples = transduction::examples(&self.validation);
+        let judged = judge(network, &self.codec, &examples, device, stop)?;
+        let mut scores = transduction::scores(&judged, &mut (0..judged.len()));
+        let loss = loss(network, &self.codec, &self.validation, self.attention(), device, stop)?;
         scores.insert(Metric::LOSS, loss);
         Some(scores)
     }

@@ -61,7 +61,8 @@ fn entries() -> Vec<Entry> {
     let mut entries = vec![Entry { section: "task", field: kind, tasks: every() }];
     for task in seqzoo_tasks::ALL {
         for Section { name: section, fields, .. } in Section::all(task) {
-            for field in fields {
+            let is_used = |field: &Field| task.averages || (section, field.name.as_str()) != ("network", "members");
+            for field in fields.into_iter().filter(is_used) {
                 match entries.iter_mut().find(|entry| entry.section == section && entry.field == field) {
                     Some(entry) => entry.tasks.push(task.name()),
                     None => entries.push(Entry { section, field, tasks: vec![task.name()] }),

@@ -51,7 +51,7 @@ pub struct DataArgs {
 
 impl DataFiles {
     /// Loads data for a run, which may be others than those it was trained on: these flags, else the recorded paths. `columns` are
-    /// columns by role in place of those of the run, which an empty name removes.
+    /// columns by role in place of those of the run, which an empty name removes. Other data need not have labels.
     pub fn load_any(&self, run: &Run, columns: &[(&str, &Option<String>)]) -> Result<Box<dyn Examples>, Failure> {
         let data = DataArgs { whole: self.clone(), ..DataArgs::default() };
         if self.data.is_empty() {
@@ -65,6 +65,14 @@ impl DataFiles {
                     false => recipe.data.columns.with(role, name),
                 };
             }
+        }
+        let is_given = columns.iter().any(|(role, name)| *role == "label" && name.is_some());
+        let lacks = |label: &str| {
+            let header = self.data.first().and_then(|path| table::header(path).ok());
+            header.is_some_and(|names| names.iter().all(|name| name != label))
+        };
+        if !is_given && recipe.data.columns.get("label").is_some_and(lacks) {
+            recipe.data.columns = recipe.data.columns.without("label");
         }
         data.load(&recipe)
     }
@@ -300,21 +308,24 @@ impl DataArgs {
     fn find_of(&self, run: &Run) -> Result<Box<dyn Examples>, Failure> {
         let found = self.for_run(run);
         let recorded = &run.environment.data;
-        let mut all = recorded.files.iter().chain(&recorded.validation).chain(&recorded.test);
+        let of_flags = |kind: FileKind| {
+            let lists = [
+                (flag_of(kind), &recorded.files),
+                ("--validation-data", &found.validation_data),
+                ("--test-data", &found.test_data),
+            ];
+            lists.into_iter().find_map(|(flag, paths)| Some((flag, paths.iter().find(|path| !exists(path))?)))
+        };
         if let Some((kind, files)) = found.files()
             && files == recorded.files
-            && let Some(path) = all.find(|path| !exists(path))
+            && let Some((flag, path)) = of_flags(kind)
         {
             let message = match path.file_name().is_some_and(|name| name == STANDARD_INPUT) {
-                true => format!(
-                    "run {} was trained on standard input; pass the data again with {}=-",
-                    run.name(),
-                    flag_of(kind)
-                ),
+                true => format!("run {} was trained on standard input; pass the data again with {flag}=-", run.name()),
                 false => {
                     let message =
                         format!("run {} was trained on {}, which no longer exists", run.name(), path.display());
-                    format!("{message}; name the file with {} FILE", flag_of(kind))
+                    format!("{message}; name the file with {flag} FILE")
                 }
             };
             return Err(Failure::new(DATA, message));

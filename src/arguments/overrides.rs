@@ -29,7 +29,8 @@ pub struct Overrides {
     /// Run whose weights are the initial ones, such as a language model. Short for --set init.from=RUN
     #[arg(long, value_name = "RUN")]
     init_from: Option<String>,
-    /// Column of the texts. Short for --set data.columns.text=COLUMN
+    /// Column of the texts, or of the tokens to tag: its name, or its number in CoNLL columns. Short for
+    /// --set data.columns.text=COLUMN (tokens)
     #[arg(long, value_name = "COLUMN")]
     text_column: Option<String>,
     /// Column of the labels, or of the number to predict. Short for --set data.columns.label=COLUMN (labels, target)
@@ -198,6 +199,7 @@ impl Overrides {
         for (origin, field, text) in self.texts() {
             // What a text is labeled with has another name in some tasks.
             let field = match field {
+                "data.columns.text" if has_role("tokens") => "data.columns.tokens",
                 "data.columns.label" if has_role("labels") => "data.columns.labels",
                 "data.columns.label" if !has_role("label") && has_role("target") => "data.columns.target",
                 field => field,

@@ -136,7 +136,8 @@ impl Init {
         lines.push(example);
         if data.validation.0.is_empty() {
             let rule = data.split.as_ref().unwrap_or(&task.data.default_split);
-            lines.push("# Rule that divides the rows into splits; `test = 0.1` adds a test split.".to_owned());
+            let more = if rule.can_add_test() { "; `test = 0.1` adds a test split" } else { "" };
+            lines.push(format!("# Rule that divides the rows into splits{more}."));
             lines.push(format!("split = {}", rule.to_inline()));
         }
         lines.push(String::new());

@@ -63,6 +63,8 @@ enum InputFormat {
     Text,
     /// CoNLL-U, for taggers.
     Conllu,
+    /// CoNLL columns, for taggers; standard input is read to its end.
+    Conll,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -82,9 +84,10 @@ impl Predict {
         for (flag, is_conllu) in [
             ("--format conll", self.format() == Format::Conll),
             ("--input-format conllu", self.input_format == Some(InputFormat::Conllu)),
+            ("--input-format conll", self.input_format == Some(InputFormat::Conll)),
         ] {
             if is_conllu && model.tagger().is_err() {
-                let message = format!("{flag}: run {} does not label tokens; CoNLL-U is for taggers", run.name());
+                let message = format!("{flag}: run {} does not label tokens, as taggers do", run.name());
                 return Err(Failure::new(USAGE, message));
             }
         }

@@ -101,9 +101,15 @@ fn relations_are_trained_from_a_table_and_unmarked_texts_are_errors_of_their_lin
     assert!(lines.len() == 4 && lines[2].is_empty(), "{lines:?}");
     assert!(lines[1].starts_with("error: new.txt, line 2: no <e1>; mark both entities once"), "{lines:?}");
     assert_eq!(predicted.code, Some(4));
-    fs::write(place.path("relations.csv"), table + "no marks,Other\n").unwrap();
+    // A bad text loses no other; without any good one there is nothing to train on.
+    let more = "no marks,Other\nthe <e1>%</e1> of <e2>it</e2>,Other\n";
+    fs::write(place.path("relations.csv"), table + more).unwrap();
+    let trained = place.ok(&[&["train", "relations", "--data", "relations.csv", "--out", "more"][..], &SMALL].concat());
+    assert!(trained.err.contains("note: 2 texts were left out; first: "), "{}", trained.err);
+    assert!(trained.err.contains("relations.csv, line 42: no <e1>"), "{}", trained.err);
+    fs::write(place.path("relations.csv"), "text,label\n".to_owned() + more).unwrap();
     let refused = place.run(&[&["train", "relations", "--data", "relations.csv"][..], &SMALL].concat());
-    assert!(refused.err.contains("relations.csv, line 42: no <e1>"), "{}", refused.err);
+    assert!(refused.code == Some(4) && refused.err.contains("relations.csv, line 2: no <e1>"), "{}", refused.err);
 }
 
 #[test]
@@ -134,11 +140,23 @@ fn series_are_cross_validated_and_an_interrupted_cross_validation_goes_on() {
         (&["--validation-data", "series.csv"][..], "remove one of the two"),
         (&["--test-data", "absent.csv"], "remove one of the two"),
         (&["--max-steps", "3"], "cannot be used with"),
+        (&["--out", "cv", "--seed", "9"], "was trained with another training.seed"),
     ] {
         let refused = place.run(&[&arguments[..], &["--folds", "4"], flags].concat());
         assert!(refused.code == Some(2) && refused.err.contains(part), "{}", refused.err);
     }
-    place.ok(&[&arguments[..], &["--out", "run"]].concat());
+    // The format of a table without names of columns is recognized, with and without a header of other names.
+    let plain = [&["train", "classify-series", "--data", "series.csv", "--out", "run"][..], &SMALL].concat();
+    place.ok(&plain);
+    let refused = place.run(&[&arguments[..], &["--folds", "4", "--out", "run"]].concat());
+    assert!(refused.code == Some(2) && refused.err.contains("is a run of its own"), "{}", refused.err);
+    let headed = "kind,t1,t2,t3\n".to_owned() + &fs::read_to_string(place.path("series.csv")).unwrap();
+    let piped = [&["train", "classify-series", "--data", "-", "--out", "piped"][..], &SMALL].concat();
+    let piped = place.with_input(&piped, headed.as_bytes());
+    assert!(piped.code == Some(0) && piped.err.contains("splits: train 36 series"), "{}", piped.err);
+    assert_eq!(place.ok(&["predict", "run", "--file", "series.csv"]).out.lines().count(), 40);
+    let refused = place.run(&["train", "agreement", "--folds", "3"]);
+    assert!(refused.err.contains("dataset agreement is generated with splits of its own"), "{}", refused.err);
     fs::write(place.path("new.ucr"), "?,1,2,3\n?,5,5\n").unwrap();
     assert_eq!(place.ok(&["predict", "run", "--file", "new.ucr"]).out.lines().count(), 2);
 }

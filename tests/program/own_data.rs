@@ -131,6 +131,17 @@ fn a_run_whose_files_were_moved_names_the_way_out() {
     }
     place.ok(&["train", "--resume", "run", "--data-dir", "moved"]);
     place.ok(&["evaluate", "run"]);
+    // A validation file that was moved is named by its own flag.
+    for name in ["a.csv", "b.csv"] {
+        fs::write(place.path(name), reviews("")).unwrap();
+    }
+    let own =
+        ["train", "reviews.toml", "--data", "a.csv", "--validation-data", "b.csv", "--out", "two", "--max-steps", "1"];
+    place.ok(&own);
+    fs::rename(place.path("b.csv"), place.path("c.csv")).unwrap();
+    let refused = place.run(&["evaluate", "two"]);
+    assert!(refused.err.contains("name the file with --validation-data FILE"), "{}", refused.err);
+    assert!(!place.ok(&["evaluate", "two", "--validation-data", "c.csv"]).err.contains("warning"));
 }
 
 #[test]
@@ -220,7 +231,11 @@ fn own_texts_of_any_format_are_classified_with_flags_alone() {
     assert_eq!(place.json(&["evaluate", "run", "--json"])["split"], "test");
     fs::rename(place.path("a.txt"), place.path("b.txt")).unwrap();
     let refused = place.run(&["evaluate", "run"]);
-    assert!(refused.code == Some(4) && refused.err.contains("name the file with --data FILE"), "{}", refused.err);
+    assert!(
+        refused.code == Some(4) && refused.err.contains("name the file with --validation-data FILE"),
+        "{}",
+        refused.err
+    );
     let piped = place.with_input(
         &["train", "classify", "--data", "-", "--epochs", "1", "--out", "piped"],
         &fs::read(place.path("b.txt")).unwrap(),
@@ -228,6 +243,27 @@ fn own_texts_of_any_format_are_classified_with_flags_alone() {
     assert_eq!(piped.code, Some(0), "{}", piped.err);
     let forgotten = place.run(&["evaluate", "piped"]);
     assert!(forgotten.err.contains("pass the data again with --data=-"), "{}", forgotten.err);
+    // Tables, archives and several labels on standard input; it can be read once.
+    let table = fs::read(place.path("a.csv")).unwrap();
+    let columns = ["--text-column", "review", "--label-column", "sentiment", "--epochs", "1"];
+    let piped = |more: &[&str], input: &[u8]| {
+        place.with_input(&[&["train", "classify", "--data", "-"][..], more, &columns[4..]].concat(), input)
+    };
+    let ran = piped(&[&columns[..4], &["--out", "table"]].concat(), &table);
+    assert!(ran.code == Some(0) && ran.err.contains("splits: train"), "{}", ran.err);
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    for row in 0..40 {
+        let (folder, word) = [("good", "fine"), ("bad", "dull")][row % 2];
+        zip.start_file(format!("films/{folder}/{row}.txt"), zip::write::SimpleFileOptions::default()).unwrap();
+        std::io::Write::write_all(&mut zip, format!("a {word} film {row}").as_bytes()).unwrap();
+    }
+    let ran = piped(&["--out", "zip"], &zip.finish().unwrap().into_inner());
+    assert!(ran.code == Some(0) && ran.err.contains("labels of the training split: bad 18, good 18"), "{}", ran.err);
+    let lines: String = (0..40).map(|row| format!("__label__{} __label__x a film {row}\n", row % 2)).collect();
+    let ran = piped(&["--out", "several"], lines.as_bytes());
+    assert!(ran.err.contains("40 texts have several labels, of which the first is read"), "{}", ran.err);
+    let twice = piped(&["--validation-data", "-"], lines.as_bytes());
+    assert!(twice.code == Some(3) && twice.err.contains("standard input once"), "{}", twice.err);
     let refused = place.run(&["train", "classify"]);
     assert!(refused.code == Some(4) && refused.err.contains("--data FILE"), "{}", refused.err);
     let refused = place.run(&["train", "classify", "--data", "a.csv"]);
@@ -248,6 +284,17 @@ fn own_sentences_pairs_and_texts_need_flags_alone() {
     trained_on(&place, "tag", &["--data", "a.conll", "--column", "2"]);
     let labels = place.json(&["evaluate", "run", "--json"])["models"]["bilstm"]["confusion"]["labels"].clone();
     assert_eq!(labels, serde_json::json!([".", "IN", "NN"]));
+    // Any order of columns, also from standard input.
+    let sentences: String = (0..40).map(|row| format!("O in\nB-LOC Paris{row}\nO .\n\n")).collect();
+    fs::write(place.path("order.conll"), &sentences).unwrap();
+    trained_on(&place, "tag", &["--data", "order.conll", "--column", "1", "--text-column", "2"]);
+    let tagged = place.with_input(&["predict", "run", "--input-format", "conll", "-"], sentences.as_bytes());
+    assert!(tagged.code == Some(0) && tagged.out.lines().count() == 40, "{} {}", tagged.out, tagged.err);
+    let row = |row: usize| format!("1\tGo{row}\tgo\t{}\t_\t_\t0\troot\t_\t_\n\n", ["VERB", "NOUN"][row % 2]);
+    let treebank: String = (0..40).map(|number| format!("# sent_id = {number}\n# text\n{}", row(number))).collect();
+    let ran =
+        place.with_input(&["train", "tag", "--data", "-", "--epochs", "1", "--out", "piped"], treebank.as_bytes());
+    assert!(ran.code == Some(0) && ran.err.contains("VERB"), "{}", ran.err);
     let pair = |row: usize| format!("count {row}\tun deux {row}\tsource\n");
     fs::write(place.path("pairs.tsv"), "source\ttarget\tx\n".to_owned() + &(0..60).map(pair).collect::<String>())
         .unwrap();
@@ -256,6 +303,11 @@ fn own_sentences_pairs_and_texts_need_flags_alone() {
         let ran = trained_on(&place, "translate", &["--data", data]);
         assert!(ran.err.contains("splits: train 54 pairs, validation 6 pairs"), "{}", ran.err);
     }
+    // Sources of pairs without names of columns.
+    let bare = |row: usize| format!("count {row}\tun deux {row}\n");
+    fs::write(place.path("bare.tsv"), (0..60).map(bare).collect::<String>()).unwrap();
+    let predicted = place.ok(&["predict", "run", "--file", "bare.tsv"]);
+    assert!(predicted.out.lines().count() == 60 && predicted.out.contains("  count 7\n"), "{}", predicted.out);
     fs::create_dir(place.path("books")).unwrap();
     for book in ["one", "two"] {
         fs::write(place.path(&format!("books/{book}.txt")), "so it goes, and so it went. ".repeat(100)).unwrap();
@@ -370,6 +422,28 @@ fn own_data_are_inspected_checked_and_described_in_a_recipe() {
     fs::write(place.path("bad.csv"), b"text,label\na,b\n\xff,c\n\xfe,d\n").unwrap();
     let refused = place.run(&["data", "inspect", "bad.csv"]);
     assert!(refused.err.contains("2 lines cannot be read as text; first: bad.csv, line 3"), "{}", refused.err);
+    // The recipe is found by the contents, or by the column that a flag names.
+    let table: String = (1..=60).map(|row| format!("{row},{}\n", row % 7)).collect();
+    fs::write(place.path("load.csv"), "hour,load\n".to_owned() + &table).unwrap();
+    let series: String = (0..40).map(|row| format!("{},{row},2,3\n", ["up", "down"][row % 2])).collect();
+    fs::write(place.path("steps.csv"), series).unwrap();
+    let relations: String = (0..40).map(|row| format!("a <e1>key</e1> {row} <e2>door</e2>,{}\n", row % 2)).collect();
+    fs::write(place.path("marked.csv"), "text,label\n".to_owned() + &relations).unwrap();
+    for (arguments, recipe) in [
+        (&["load.csv", "--target", "load", "--time", "hour", "--horizon", "1"][..], "as forecast"),
+        (&["load.csv", "--value-column", "load"], "as anomaly"),
+        (&["steps.csv"], "as classify-series"),
+        (&["marked.csv"], "as relations"),
+    ] {
+        let shown = place.ok(&[&["data", "inspect"][..], arguments].concat());
+        assert!(shown.out.contains(recipe) && shown.err.matches("loading").count() == 1, "{} {}", shown.out, shown.err);
+        assert!(!shown.out.contains("unknown tokens") || recipe == "as relations", "{}", shown.out);
+    }
+    let several =
+        place.ok(&[&["data", "inspect", "reviews.csv", "--validation-data", "reviews.csv"][..], &columns].concat());
+    assert!(several.out.contains("--data reviews.csv --validation-data reviews.csv"), "{}", several.out);
+    let refused = place.run(&["data", "inspect", "load.csv"]);
+    assert!(refused.err.contains("--target COLUMN for recipe forecast"), "{}", refused.err);
     let made = place.ok(&[&["init", "classify", "--data", "reviews.csv", "--out", "mine.toml"][..], &columns].concat());
     assert!(made.out.contains("next: seqzoo check mine.toml"), "{}", made.out);
     assert_eq!(place.run(&["init", "classify", "--out", "mine.toml"]).code, Some(2), "nothing is overwritten");

@@ -18,10 +18,23 @@ use serde_json::{Value, json};
 use crate::arguments::{DataArgs, Overrides};
 use crate::failure::{DATA, Failure};
 use crate::report::table_style;
-use crate::say::quoted;
+use crate::say::muted;
 
 /// Recipes for own data, in the order in which they are tried.
-const RECIPES: [&str; 6] = ["classify", "multi-label", "regression", "tag", "translate", "language-model"];
+const RECIPES: [&str; 9] = [
+    "relations",
+    "slots",
+    "classify",
+    "multi-label",
+    "regression",
+    "tag",
+    "classify-series",
+    "translate",
+    "language-model",
+];
+
+/// Recipes for tables that need the name of a column, with the flag that names it.
+const TABLES: [(&str, &str, &str); 2] = [("forecast", "target", "--target"), ("anomaly", "value", "--value-column")];
 
 /// Number of labels to list.
 const LABELS: usize = 20;
@@ -41,7 +54,7 @@ pub struct Inspect {
     /// Files or folders of the test split.
     #[arg(long, value_name = "FILE", num_args = 1..)]
     test_data: Vec<PathBuf>,
-    /// Recipe that would be trained [default: the first of classify, multi-label, regression, tag, translate and language-model that can read the files]
+    /// Recipe that would be trained [default: the first that can read the files]
     #[arg(long, value_name = "RECIPE")]
     recipe: Option<String>,
     #[command(flatten)]
@@ -76,6 +89,8 @@ struct Report<'a> {
     facts: Vec<(&'static str, String)>,
     /// What prevents training.
     problems: Vec<String>,
+    /// Whether the models have a vocabulary.
+    has_vocabulary: bool,
     /// Numbers of distinct tokens of the training split, and of those in the vocabulary.
     distinct: usize,
     known: usize,
@@ -95,6 +110,7 @@ impl Inspect {
             splits: Split::ALL.into_iter().zip(&items).map(facts).collect(),
             facts: examples.facts(),
             problems: of_split.filter_map(|split| examples.check(split, &recipe.task).err()).collect(),
+            has_vocabulary: recipe.task.contains_key("level") || recipe.task.contains_key("min_count"),
             distinct: tokens().collect::<HashSet<_>>().len(),
             known: vocabulary.tokens().count(),
         };
@@ -113,6 +129,13 @@ impl Inspect {
             let (recipe, examples) = load(name).map_err(|error| self.with_encoding(error))?;
             return Ok((name, recipe, examples));
         }
+        // The recipe whose column is named.
+        for (name, role, _) in TABLES {
+            let settings = self.overrides.settings(name, &data);
+            if settings.is_ok_and(|settings| settings.recipe.data.columns.get(role).is_some()) {
+                return load(name).map(|(recipe, examples)| (name, recipe, examples));
+            }
+        }
         let mut errors = Vec::new();
         // A file that is marked as a table is not running text.
         let is_table = |path: &PathBuf| {
@@ -121,8 +144,9 @@ impl Inspect {
         };
         let is_text = !self.files.iter().any(is_table);
         for name in RECIPES.into_iter().filter(|name| is_text || *name != "language-model") {
-            match load(name) {
-                Ok((recipe, examples)) => return Ok((name, recipe, examples)),
+            match muted(|| load(name)) {
+                // Once more, with notes.
+                Ok(_) => return load(name).map(|(recipe, examples)| (name, recipe, examples)),
                 Err(error) => errors.push(format!("as {name}: {error}")),
             }
         }
@@ -130,8 +154,13 @@ impl Inspect {
             let same = |text: &str| text.split_once(": ").map(|(_, error)| error.to_owned());
             same(later) == same(earlier)
         });
-        let message =
-            format!("no recipe for own data reads these files; choose one with --recipe\n{}", errors.join("\n"));
+        let tables: Vec<String> =
+            TABLES.iter().map(|(name, _, flag)| format!("{flag} COLUMN for recipe {name}")).collect();
+        let message = format!(
+            "no recipe for own data reads these files; choose one with --recipe, or name a column of a table of numbers: {}\n{}",
+            tables.join(", "),
+            errors.join("\n")
+        );
         Err(self.with_encoding(Failure::new(DATA, message)))
     }
 
@@ -159,13 +188,16 @@ impl Inspect {
             table.add_row(std::iter::once(label).chain(shown.iter().map(|facts| value(facts))));
         };
         row(shown.first().map_or("examples", |facts| facts.unit).to_owned(), &|facts| facts.examples.to_string());
-        // Rows of a table have no tokens.
+        // Rows of a table have no tokens, and the steps of a series are in no vocabulary.
         let has_tokens = shown.iter().any(|facts| !facts.lengths.is_empty());
+        let items = if report.has_vocabulary { "tokens" } else { "steps" };
         if has_tokens {
-            for (label, share) in [("tokens, median", 0.5), ("tokens, 95 %", 0.95), ("tokens, longest", 1.0)] {
-                row(label.to_owned(), &|facts| facts.length(share).to_string());
+            for (label, share) in [("median", 0.5), ("95 %", 0.95), ("longest", 1.0)] {
+                row(format!("{items}, {label}"), &|facts| facts.length(share).to_string());
             }
-            row("unknown tokens".to_owned(), &|facts| format!("{:.1} %", 100.0 * facts.unknown));
+            if report.has_vocabulary {
+                row("unknown tokens".to_owned(), &|facts| format!("{:.1} %", 100.0 * facts.unknown));
+            }
             row("repeat an earlier one".to_owned(), &|facts| facts.repeated.to_string());
             row("occur in train".to_owned(), &|facts| match facts.split {
                 Split::Train => "-".to_owned(),
@@ -187,7 +219,7 @@ impl Inspect {
         if labels.len() > LABELS {
             writeln!(out, "and {} rarer labels; --json lists all", labels.len() - LABELS)?;
         }
-        if has_tokens {
+        if has_tokens && report.has_vocabulary {
             let Report { distinct, known, .. } = report;
             writeln!(out, "vocabulary: {known} of the {distinct} distinct tokens of the training split")?;
         }
@@ -209,8 +241,8 @@ impl Inspect {
         if !report.problems.is_empty() {
             return Ok(());
         }
-        let files: String = self.files.iter().map(|file| format!(" {}", quoted(file))).collect();
-        writeln!(out, "next: seqzoo train {name} --data{files}{}", self.overrides.flag())?;
+        let data = DataArgs::of_files(&self.files, &self.validation_data, &self.test_data);
+        writeln!(out, "next: seqzoo train {name}{}{}", data.flag(), self.overrides.flag())?;
         Ok(())
     }
 

@@ -59,7 +59,7 @@ fn format_of(path: &Path, role: &str) -> Option<&'static DataFormat> {
     }
     let of_role: &[&str] = match role {
         "tokens" => &["csv", "jsonl", "conll"],
-        "series" => &["series", "ts"],
+        "series" => &["csv", "series", "ts"],
         _ => &["csv", "jsonl", "arff", "fasttext", "semeval"],
     };
     let name = path.file_name()?.to_string_lossy();
@@ -68,6 +68,16 @@ fn format_of(path: &Path, role: &str) -> Option<&'static DataFormat> {
         DataFormat::of_first_line(&lines.find(|line| !line.text.trim().is_empty())?.text)
     };
     DataFormat::of_name(&name).or_else(first_line).filter(|format| of_role.contains(&format.name))
+}
+
+/// The format of a table without names of columns, in which the task's data may be: pairs, or labeled series.
+fn headerless(format: &DataFormat, role: &str) -> Option<&'static DataFormat> {
+    let name = match role {
+        "source" => "pairs",
+        "series" => "series",
+        _ => return None,
+    };
+    DataFormat::named(name).ok().filter(|_| format.name == "csv")
 }
 
 impl Predict {
@@ -178,15 +188,27 @@ impl Predict {
         let data = &model.recipe.data;
         // The task predicts from the first role.
         let role = model.recipe.task()?.data.roles[0].name;
-        let Some(format) = self.input_format.is_none().then(|| format_of(path, role)).flatten() else {
-            return Ok(None);
+        let format = match self.input_format {
+            None => format_of(path, role),
+            Some(InputFormat::Conll) => Some(DataFormat::named("conll")?),
+            Some(InputFormat::Text | InputFormat::Conllu) => None,
         };
+        let Some(format) = format else { return Ok(None) };
         let name = self.column.as_deref().or(data.columns.get(role));
         // Options of another format do not apply.
         let is_same =
             data.format.as_deref().is_none_or(|own| own == format.name) && format.check(&data.options).is_ok();
         let options = if is_same { data.options.clone() } else { toml::Table::new() };
-        let read = format.read_column(path, &options, role, name);
+        let read = match (format.read_column(path, &options, role, name), headerless(format, role)) {
+            // A table without names of columns.
+            (Err(DataError::Column { .. }), Some(headerless)) if self.column.is_none() => {
+                match headerless.read_column(path, &toml::Table::new(), role, None) {
+                    Err(DataError::Line { .. }) => return Ok(None),
+                    read => read,
+                }
+            }
+            (read, _) => read,
+        };
         let hint = "; --column names another one, and --input-format text reads one text per line";
         let (records, column, mut bad) = read.map_err(|error| match error {
             DataError::Column { .. } => Failure::new(DATA, format!("{error}{hint}")),

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::Path;
 
 use comfy_table::{CellAlignment, Table};
+use seqzoo_datasets::catalog::Origin;
 use seqzoo_datasets::classification::Split;
 use seqzoo_datasets::scores::Metric;
 use seqzoo_datasets::split_rule::SplitRule;
@@ -45,6 +46,11 @@ pub fn run(train: &Train, folds: usize) -> Result<(), Failure> {
         let message = format!("--folds: there is no cross-validation for {}: {}", data.task, data.split_note);
         return Err(Failure::new(USAGE, message));
     }
+    if let Some(dataset) = settings.recipe.dataset().filter(|dataset| matches!(dataset.origin, Origin::BuiltIn)) {
+        let message =
+            format!("--folds: dataset {} is generated with splits of its own; name files with --data", dataset.name);
+        return Err(Failure::new(USAGE, message));
+    }
     // Errors and notes of the data, before anything is written.
     let first = train.overrides.clone().with_split(&rule(1, 0)).settings(recipe, &train.data)?;
     train.data.load(&first.recipe)?;
@@ -52,6 +58,10 @@ pub fn run(train: &Train, folds: usize) -> Result<(), Failure> {
         Some(out) => out.clone(),
         None => runs().create_folder(&format!("{}-folds", settings.name))?,
     };
+    if runs().find(&out.to_string_lossy()).is_ok() {
+        let message = format!("--out: {} is a run of its own; name another folder for the folds", out.display());
+        return Err(Failure::new(USAGE, message));
+    }
     std::fs::create_dir_all(&out).map_err(|error| unwritable(&out, &error))?;
     let flags = format!("{}{}{}", train.overrides.flag(), train.data.flag(), train.backend.flag());
     let repeats = if train.repeats > 1 { format!(" --repeats {}", train.repeats) } else { String::new() };
@@ -94,7 +104,18 @@ fn one(train: &Train, out: &Path, rule: &SplitRule, (repeat, fold): (u64, usize)
     let overrides = train.overrides.clone().with_split(rule);
     let own = Train::of(recipe, None, overrides, train.data.clone(), train.backend.clone());
     let own = match path.exists() {
-        true => Train { recipe: None, resume: Some(path.to_string_lossy().into_owned()), ..own },
+        true => {
+            let recipe = own.overrides.settings(own.recipe.as_deref().unwrap_or_default(), &own.data)?.recipe;
+            let run = runs().find(&path.to_string_lossy())?;
+            if let Some(field) = run.environment.settings.difference(&recipe) {
+                let message = format!(
+                    "{} was trained with another {field}; repeat the first command, or name another folder with --out",
+                    path.display()
+                );
+                return Err(Failure::new(USAGE, message));
+            }
+            Train { recipe: None, resume: Some(path.to_string_lossy().into_owned()), ..own }
+        }
         false => Train { out: Some(path), ..own },
     };
     let report = muted(|| {

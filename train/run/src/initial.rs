@@ -26,6 +26,9 @@ const WEIGHTS: &str = "weights.safetensors";
 /// First parts of the names of output layers, which belong to one task and its labels.
 const OUTPUTS: [&str; 5] = ["output", "crf", "sentence", "combine", "tied_bias"];
 
+/// First part of the names of the parameters of a character encoder.
+const CHARACTERS: &str = "character_encoder";
+
 /// Part of the names of the parameters of recurrent layers.
 const LAYERS: &str = ".layers.";
 
@@ -90,6 +93,8 @@ impl Initial {
         if vocabularies.is_empty() {
             return Err(mismatch("not applicable: this task has no vocabulary".to_owned()).into());
         }
+        // Vectors of words that are a single character are not those of characters.
+        let vocabularies: Vec<_> = vocabularies.iter().filter(|(name, _)| !name.starts_with(CHARACTERS)).collect();
         let words = vocabularies.iter().flat_map(|(_, vocabulary)| vocabulary.tokens());
         let found = vectors::read(path, &words.collect::<HashSet<_>>()).map_err(InitialError::Vectors)?;
         let WordVectors { size, vectors, count, skipped } = found;
@@ -144,7 +149,9 @@ impl Initial {
         let model = match model {
             Some(model) if models.iter().any(|known| known == model) => model,
             Some(model) => {
-                return Err(InvalidValue::new("init.model", model, format!("one of {}", models.join(", "))).into());
+                return Err(
+                    InvalidValue::new("init.model", model, format!("expected one of {}", models.join(", "))).into()
+                );
             }
             None => models.iter().find(|known| **known == spec.name).unwrap_or(&models[0]),
         };

@@ -297,6 +297,13 @@ impl Settings {
         Ok(resumed)
     }
 
+    /// The first field, such as `training.epochs`, whose value in another recipe differs.
+    pub fn difference(&self, other: &Recipe) -> Option<String> {
+        let (own, other) = (flatten(&table(&self.recipe)), flatten(&table(other)));
+        let fields: BTreeSet<&String> = own.keys().chain(other.keys()).collect();
+        fields.into_iter().find(|field| own.get(*field) != other.get(*field)).cloned()
+    }
+
     /// Refuses changes of a field selected by `in_question`, except those allowed by [`may_change`].
     fn refuse_change<'a>(
         &self,

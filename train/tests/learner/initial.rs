@@ -112,7 +112,7 @@ fn a_classifier_starts_from_the_layers_and_embeddings_of_a_language_model() {
     for (init, name, part) in [
         (own.clone(), "lstm-5", "of one of lstm-5, with [5]; train the same cell"),
         (own.clone(), "gru-4", "no recurrent layer of its model lstm, with network.hidden_sizes = [4], has the cell"),
-        (InitSettings { model: Some("gru".to_owned()), ..own }, "lstm-4", "init.model = gru: one of lstm"),
+        (InitSettings { model: Some("gru".to_owned()), ..own }, "lstm-4", "init.model = gru: expected one of lstm"),
         (from("absent"), "lstm-4", "init.from: "),
     ] {
         let error = initial(&init, name).unwrap_err().to_string();

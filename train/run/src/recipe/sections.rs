@@ -136,7 +136,7 @@ impl InitSettings {
         let layers = parameters.map(|name| name_in_member(name).split('.').next().unwrap_or(name));
         let known: BTreeSet<&str> = layers.collect();
         let expected = format!(
-            "the beginning of a parameter's name; the layers are {}",
+            "expected the beginning of a parameter's name; the layers are {}",
             known.into_iter().collect::<Vec<_>>().join(", ")
         );
         Err(InvalidValue::new(format!("init.learning_rates.{name}"), self.learning_rates[name], expected))

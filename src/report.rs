@@ -4,7 +4,7 @@ use std::io::Write;
 
 use comfy_table::{CellAlignment, LineStyle, Table, TableStyle, presets};
 use seqzoo_datasets::classification::Split;
-use seqzoo_datasets::scores::{ConfusionMatrix, Evaluation, Metric, Mistake, Scores};
+use seqzoo_datasets::scores::{ConfusionMatrix, Evaluation, Metric, Mistake, Mistakes, Scores};
 use seqzoo_datasets::uncertainty::{Bin, Calibration};
 use seqzoo_inference::{Examples, Model, PredictError};
 use seqzoo_run::folder::Run;
@@ -179,7 +179,8 @@ impl<'a> Report<'a> {
     /// Adds the most confident wrong predictions of each model to the report as JSON.
     pub fn add_errors(&self, json: &mut Value, count: usize) {
         for model in &self.models {
-            let mistakes: Vec<&Mistake> = model.evaluation.mistakes.iter().take(count).collect();
+            let all = model.evaluation.mistakes.iter().flat_map(|mistakes| &mistakes.list);
+            let mistakes: Vec<&Mistake> = all.take(count).collect();
             json["models"][model.name]["errors"] = json!(mistakes);
         }
     }
@@ -187,6 +188,11 @@ impl<'a> Report<'a> {
     /// Name and calibration of each model, if predictions are labels.
     pub fn calibrations(&self) -> Vec<(&str, &Calibration)> {
         self.models.iter().filter_map(|model| Some((model.name, model.evaluation.calibration.as_ref()?))).collect()
+    }
+
+    /// Whether wrong predictions can be listed.
+    pub fn has_mistakes(&self) -> bool {
+        self.models.iter().any(|model| model.evaluation.mistakes.is_some())
     }
 
     /// Whether predictions are labels of examples or of their tokens, with metrics of each label.
@@ -341,15 +347,17 @@ impl<'a> Report<'a> {
     pub fn print_errors(&self, count: usize) -> Result<(), Failure> {
         let mut out = std::io::stdout().lock();
         for model in &self.models {
-            let Evaluation { confusion, mistakes, .. } = &model.evaluation;
-            let Some(confusion) = confusion else { continue };
-            let all = confusion.pairs().filter(|(actual, predicted)| actual != predicted).count();
-            let shown = mistakes.len().min(count);
-            writeln!(out, "\n{}: {shown} of {all} wrong predictions, the most confident first", model.name)?;
+            let Some(Mistakes { count: all, order, list }) = &model.evaluation.mistakes else { continue };
+            if *all == 0 {
+                writeln!(out, "\n{}: no wrong predictions", model.name)?;
+                continue;
+            }
+            let shown = list.len().min(count);
+            writeln!(out, "\n{}: {shown} of {all} wrong predictions, {order}", model.name)?;
             let mut table = Table::new();
             table.load_style(table_style());
             table.set_header(["example", "actual", "predicted", "probability", "input"]);
-            for mistake in mistakes.iter().take(count) {
+            for mistake in list.iter().take(count) {
                 let Mistake { example, input, actual, predicted, probability } = mistake;
                 let shown: String =
                     input.chars().take(ERROR_CHARS).map(|c| if c.is_control() { ' ' } else { c }).collect();
@@ -358,7 +366,7 @@ impl<'a> Report<'a> {
                     example.to_string(),
                     actual.clone(),
                     predicted.clone(),
-                    format!("{probability:.4}"),
+                    probability.map_or("-".to_owned(), |probability| format!("{probability:.4}")),
                     shown,
                 ]);
             }

@@ -178,8 +178,11 @@ fn pairs(text: &str, replacement: impl Fn(char, char) -> Option<String>) -> Stri
 mod tests {
     use super::*;
 
-    /// BLEU and chrF of a corpus: texts and their references.
-    fn scores(corpus: &[(&str, &[&str])]) -> (f64, f64) {
+    /// Texts, each with its references.
+    type Corpus<'a> = &'a [(&'a str, &'a [&'a str])];
+
+    /// BLEU and chrF.
+    fn scores(corpus: Corpus) -> (f64, f64) {
         let sum =
             corpus.iter().fold(Overlap::default(), |sum, (text, references)| sum.plus(&Overlap::of(text, references)));
         (sum.bleu(), sum.chrf())
@@ -189,7 +192,7 @@ mod tests {
     #[test]
     fn scores_match_those_of_sacrebleu() {
         let cat: (&str, &[&str]) = ("the cat sat on the mat", &["the cat sat on a mat", "a cat sat on the mat"]);
-        let cases: [(&[(&str, &[&str])], f64, f64); 9] = [
+        let cases: [(Corpus, f64, f64); 9] = [
             (&[cat], 95.54427922043672, 88.95696795445868),
             (&[cat, ("Go 3.5-4, now!", &["Go 3.5-4 ,now !"])], 98.01882078613896, 93.60143870337511),
             (

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::uncertainty::Calibration;
+use crate::uncertainty::{Calibration, Resampling};
 
 /// An evaluation metric: its name, which values are better, and its unit. Each task lists its own.
 #[derive(Debug, Clone, Copy)]
@@ -171,12 +171,15 @@ pub struct Evaluation {
     pub intervals: Vec<(String, [f64; 2])>,
     /// Calibration of the predicted probabilities, if the predictions are labels.
     pub calibration: Option<Calibration>,
-    /// Actual and predicted label of each example, as indices into those of the confusion matrix, if predictions are labels.
+    /// The metrics of any selection of examples, for paired comparisons.
     #[serde(skip)]
-    pub outcomes: Vec<(usize, usize)>,
-    /// Wrong predictions, the most confident first; at most [`MAX_MISTAKES`].
+    pub resampling: Option<Resampling>,
+    /// Which predictions are right, and the metric that is their share, if a prediction is right or wrong.
     #[serde(skip)]
-    pub mistakes: Vec<Mistake>,
+    pub right: Option<(Metric, Vec<bool>)>,
+    /// Wrong predictions, if single predictions can be listed.
+    #[serde(skip)]
+    pub mistakes: Option<Mistakes>,
     /// Share of unknown tokens among the predicted ones. All unknown tokens have the same id, so losses over different vocabularies
     /// are not comparable. `None` where no tokens are predicted.
     pub unknown: Option<f64>,
@@ -189,6 +192,27 @@ fn by_kind_and_value<S: Serializer>(groups: &[(Group, Scores)], serializer: S) -
 /// Maximum number of wrong predictions that an evaluation keeps.
 pub const MAX_MISTAKES: usize = 1_000;
 
+/// Wrong predictions, or, of numbers, those with the largest errors.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Mistakes {
+    /// Number of wrong predictions.
+    pub count: usize,
+    /// The order of the list, such as "the most confident first".
+    pub order: &'static str,
+    /// At most [`MAX_MISTAKES`] of them.
+    pub list: Vec<Mistake>,
+}
+
+impl Mistakes {
+    /// The wrong predictions by decreasing `severity`.
+    pub fn by_severity(order: &'static str, mut all: Vec<(f64, Mistake)>) -> Self {
+        let count = all.len();
+        all.sort_by(|a, b| b.0.total_cmp(&a.0));
+        all.truncate(MAX_MISTAKES);
+        Self { count, order, list: all.into_iter().map(|(_, mistake)| mistake).collect() }
+    }
+}
+
 /// A wrong prediction.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Mistake {
@@ -196,12 +220,12 @@ pub struct Mistake {
     pub example: usize,
     /// The input.
     pub input: String,
-    /// The actual label.
+    /// The actual label or target.
     pub actual: String,
-    /// The predicted label.
+    /// The predicted one.
     pub predicted: String,
-    /// Probability of the predicted label.
-    pub probability: f64,
+    /// Probability of the prediction, if it has one.
+    pub probability: Option<f64>,
 }
 
 /// Coverage of prediction intervals; they are calibrated if empirical and nominal coverage agree.
@@ -236,6 +260,11 @@ impl Evaluation {
             ((kind.clone(), value.text), score(&mut indices.into_iter()))
         };
         Self { all: score(&mut (0..count)), groups: members.into_iter().map(group).collect(), ..Self::default() }
+    }
+
+    /// Adds confidence intervals by resampling.
+    pub fn with_resampling(self, resampling: Resampling) -> Self {
+        Self { intervals: resampling.intervals(), resampling: Some(resampling), ..self }
     }
 
     /// Adds a confusion matrix.

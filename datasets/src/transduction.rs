@@ -169,6 +169,18 @@ pub struct Judged {
     overlap: Option<Overlap>,
 }
 
+impl Judged {
+    /// Whether the prediction equals a reference.
+    pub fn is_correct(&self) -> bool {
+        self.is_correct
+    }
+
+    /// Edits to the nearest reference.
+    pub fn edits(&self) -> usize {
+        self.edits
+    }
+}
+
 impl Measure<'_> {
     /// Compares a predicted text with its references, at least one.
     pub fn judge(&self, text: &str, references: &[&str]) -> Judged {

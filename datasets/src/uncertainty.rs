@@ -1,5 +1,7 @@
 //! Uncertainty of metrics and of probabilities: bootstrap intervals, calibration.
 
+use std::sync::Arc;
+
 use seqzoo_random::{Key, Purpose, RngExt};
 use serde::Serialize;
 
@@ -67,6 +69,103 @@ pub fn block_intervals(
         return Vec::new();
     }
     resampled(count, block, score)
+}
+
+/// Metrics of the examples with the given indices, which may repeat.
+type Score = dyn Fn(&mut dyn Iterator<Item = usize>) -> Vec<(String, f64)> + Send + Sync;
+
+/// Metrics of any selection of examples, from which confidence intervals are bootstrapped: those of one model, and those of the differences
+/// between two models.
+///
+/// ```
+/// use seqzoo_datasets::uncertainty::Resampling;
+///
+/// let accuracy = |right: Vec<bool>| {
+///     Resampling::of_examples(right.len(), move |indices: &mut dyn Iterator<Item = usize>| {
+///         let found: Vec<bool> = indices.map(|index| right[index]).collect();
+///         vec![("accuracy".to_owned(), found.iter().filter(|&&right| right).count() as f64 / found.len() as f64)]
+///     })
+/// };
+/// let (one, other) = (accuracy([true, false].repeat(50)), accuracy([true, true, true, false].repeat(25)));
+/// let (name, [low, high]) = &one.differences(&other)[0];
+/// assert!(name == "accuracy" && *low > 0.1 && *high < 0.4);
+/// ```
+#[derive(Clone)]
+pub struct Resampling {
+    count: usize,
+    /// Distance over which examples share data; `None` if they are independent.
+    block: Option<usize>,
+    score: Arc<Score>,
+}
+
+impl Resampling {
+    /// Independent examples, see [`intervals`].
+    pub fn of_examples(
+        count: usize,
+        score: impl Fn(&mut dyn Iterator<Item = usize>) -> Vec<(String, f64)> + Send + Sync + 'static,
+    ) -> Self {
+        Self { count, block: None, score: Arc::new(score) }
+    }
+
+    /// Consecutive examples that share data with those less than `block` away, see [`block_intervals`].
+    pub fn of_blocks(
+        count: usize,
+        block: usize,
+        score: impl Fn(&mut dyn Iterator<Item = usize>) -> Vec<(String, f64)> + Send + Sync + 'static,
+    ) -> Self {
+        Self { count, block: Some(block), score: Arc::new(score) }
+    }
+
+    /// Number of examples.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// 95 % confidence intervals of the metrics.
+    pub fn intervals(&self) -> Vec<(String, [f64; 2])> {
+        self.resample(&*self.score)
+    }
+
+    /// 95 % confidence intervals of the differences of another model's metrics from these, on the same resamples (paired bootstrap); none if
+    /// the numbers of examples differ.
+    pub fn differences(&self, other: &Self) -> Vec<(String, [f64; 2])> {
+        if self.count != other.count {
+            return Vec::new();
+        }
+        self.resample(|indices: &mut dyn Iterator<Item = usize>| {
+            let indices: Vec<usize> = indices.collect();
+            let (own, theirs) =
+                ((self.score)(&mut indices.iter().copied()), (other.score)(&mut indices.iter().copied()));
+            let difference = |(name, value): (String, f64)| {
+                let (_, other) = theirs.iter().find(|(other, _)| *other == name)?;
+                Some((name, other - value))
+            };
+            own.into_iter().filter_map(difference).collect()
+        })
+    }
+
+    fn resample(
+        &self,
+        score: impl Fn(&mut dyn Iterator<Item = usize>) -> Vec<(String, f64)>,
+    ) -> Vec<(String, [f64; 2])> {
+        match self.block {
+            None => intervals(self.count, score),
+            Some(block) => block_intervals(self.count, block, score),
+        }
+    }
+}
+
+impl std::fmt::Debug for Resampling {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Resampling").field("count", &self.count).field("block", &self.block).finish_non_exhaustive()
+    }
+}
+
+/// Whether the examples are of the same number and kind.
+impl PartialEq for Resampling {
+    fn eq(&self, other: &Self) -> bool {
+        (self.count, self.block) == (other.count, other.block)
+    }
 }
 
 /// Intervals from resamples of blocks of consecutive examples.
@@ -232,6 +331,28 @@ mod tests {
         assert!((low - (0.75 - half)).abs() < 0.006 && (high - (0.75 + half)).abs() < 0.006, "{low} {high}");
         assert_eq!(intervals(400, accuracy), intervals(400, accuracy), "the same in each call");
         assert!(intervals(1, accuracy).is_empty());
+    }
+
+    #[test]
+    fn differences_are_paired() {
+        // Two models with errors on almost the same examples: both accuracies vary by about 0.08, their difference by far less.
+        let accuracy = |wrong: fn(usize) -> bool| {
+            Resampling::of_examples(400, move |indices: &mut dyn Iterator<Item = usize>| {
+                let (mut count, mut right) = (0, 0);
+                for index in indices {
+                    count += 1;
+                    right += usize::from(!wrong(index));
+                }
+                vec![("accuracy".to_owned(), f64::from(right as u32) / f64::from(count as u32))]
+            })
+        };
+        let (one, other) = (accuracy(|index| index % 4 == 0), accuracy(|index| index % 4 == 0 && index > 20));
+        let width = |(_, [low, high]): &(String, [f64; 2])| high - low;
+        assert!(width(&one.intervals()[0]) > 0.07);
+        let (name, [low, high]) = one.differences(&other).remove(0);
+        assert!(name == "accuracy" && low > 0.0 && high < 0.03, "{low} {high}");
+        let fewer = Resampling::of_examples(399, |_| vec![("accuracy".to_owned(), 1.0)]);
+        assert!(one.differences(&fewer).is_empty() && fewer.count() == 399);
     }
 
     #[test]

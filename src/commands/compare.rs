@@ -4,8 +4,8 @@ use std::io::Write;
 
 use clap::Args;
 use comfy_table::{CellAlignment, Table};
-use seqzoo_datasets::scores::{ConfusionMatrix, Evaluation};
-use seqzoo_datasets::uncertainty::{intervals, mcnemar};
+use seqzoo_datasets::scores::Evaluation;
+use seqzoo_datasets::uncertainty::mcnemar;
 use seqzoo_inference::Model;
 use seqzoo_run::folder::Run;
 use serde_json::{Value, json};
@@ -18,8 +18,8 @@ use crate::say::{number, say};
 
 /// Compare the models of runs on the same examples: differences of metrics with paired confidence intervals and a test.
 ///
-/// The models are compared with the first model of the first run, on that run's data. Intervals are bootstrapped over examples, p-values
-/// are those of McNemar's exact test.
+/// The models are compared with the first model of the first run, on that run's data. Intervals are bootstrapped over examples, for language
+/// models and forecasts over blocks of consecutive ones; where predictions are right or wrong, McNemar's exact test gives a p-value.
 ///
 /// Examples: `seqzoo compare trec-1` (its models), `seqzoo compare trec-1 trec-2 --split test`
 #[derive(Debug, Args)]
@@ -72,8 +72,21 @@ impl Compare {
             }
             for name in &run.environment.settings.recipe.models {
                 let evaluation = Model::open(&run.model(name), &device)?.evaluate(&*data, split)?;
-                if evaluation.outcomes.is_empty() {
-                    let message = format!("compare is for tasks with one label per example, and task {task} has none");
+                let Some(resampling) = &evaluation.resampling else {
+                    let message = format!("compare: task {task} has no examples to resample");
+                    return Err(Failure::new(USAGE, message));
+                };
+                if let Some(Compared { name: of_first, evaluation: Evaluation { resampling: Some(all), .. } }) =
+                    models.first()
+                    && all.count() != resampling.count()
+                {
+                    let message = format!(
+                        "model {name} of run {} is evaluated on {} examples, model {of_first} on {}; compare models with the same units and \
+                         windows",
+                        run.name(),
+                        resampling.count(),
+                        all.count()
+                    );
                     return Err(Failure::new(USAGE, message));
                 }
                 let name = if found.len() > 1 { format!("{}/{name}", run.name()) } else { name.clone() };
@@ -90,7 +103,7 @@ impl Compare {
     fn print(&self, models: &[Compared], split: &str) -> Result<(), Failure> {
         let (base, others) = models.split_first().expect("at least two");
         let rows: Vec<Value> = others.iter().flat_map(|other| differences(base, other)).collect();
-        let examples = base.evaluation.outcomes.len();
+        let examples = base.evaluation.all.examples;
         let mut out = std::io::stdout().lock();
         if self.json {
             let object = json!({"split": split, "examples": examples, "base": base.name, "differences": rows});
@@ -99,27 +112,19 @@ impl Compare {
         let mut table = Table::new();
         table.load_style(table_style());
         let title = format!("{split}, {examples} examples");
-        table.set_header([
-            title.as_str(),
-            "model",
-            base.name.as_str(),
-            "the model",
-            "difference",
-            "95 % interval",
-            "p",
-        ]);
+        table.set_header([title.as_str(), "model", base.name.as_str(), "value", "difference", "95 % interval", "p"]);
         for row in &rows {
             let value = |key: &str| row[key].as_f64().map_or("-".to_owned(), number);
             let [low, high] = [0, 1].map(|end| row["interval"][end].as_f64().map_or("-".to_owned(), number));
             let [metric, model] = ["metric", "model"].map(|key| row[key].as_str().unwrap_or_default().to_owned());
-            let interval = format!("{low} to {high}");
+            let interval = if row["interval"].is_null() { "-".to_owned() } else { format!("{low} to {high}") };
             table.add_row([metric, model, value("base"), value("value"), value("difference"), interval, value("p")]);
         }
         table.column_iter_mut().skip(2).for_each(|column| column.set_cell_alignment(CellAlignment::Right));
         writeln!(out, "{table}")?;
         writeln!(
             out,
-            "difference: the model minus {}; interval: paired bootstrap over examples; p: McNemar's exact test",
+            "difference: value minus that of {}; interval: paired bootstrap over examples; p: McNemar's exact test of right predictions",
             base.name
         )?;
         Ok(())
@@ -128,40 +133,23 @@ impl Compare {
 
 /// The difference of each metric of a model from that of the base.
 fn differences(base: &Compared, other: &Compared) -> Vec<Value> {
-    let labels = base.evaluation.confusion.as_ref().map_or(&[][..], |confusion| &confusion.labels);
-    let mut labels = labels.to_vec();
-    let theirs = other.evaluation.confusion.as_ref().map_or(&[][..], |confusion| &confusion.labels);
-    labels.extend(theirs.iter().filter(|label| !labels.contains(label)).cloned().collect::<Vec<_>>());
-    // The models of another run may have their labels in another order.
-    let index = |label: &String| labels.iter().position(|known| known == label).unwrap_or(0);
-    let own: Vec<usize> = theirs.iter().map(index).collect();
-    let first = &base.evaluation.outcomes;
-    let second: Vec<(usize, usize)> =
-        other.evaluation.outcomes.iter().map(|&(actual, predicted)| (own[actual], own[predicted])).collect();
-    let scores = |indices: &mut dyn Iterator<Item = usize>| {
-        let indices: Vec<usize> = indices.collect();
-        let of = |outcomes: &[(usize, usize)]| {
-            ConfusionMatrix::from_pairs(&labels, indices.iter().map(|&index| outcomes[index])).scores()
-        };
-        (of(first), of(&second))
+    let (own, theirs) = (&base.evaluation, &other.evaluation);
+    let intervals = match (&own.resampling, &theirs.resampling) {
+        (Some(own), Some(theirs)) => own.differences(theirs),
+        _ => Vec::new(),
     };
-    let (all, all_of_other) = scores(&mut (0..first.len()));
-    let found = intervals(first.len(), |indices| {
-        let (one, other) = scores(indices);
-        one.iter().zip(other.iter()).map(|((name, one), (_, other))| (name.to_owned(), other - one)).collect()
-    });
-    let right = |outcomes: &[(usize, usize)]| {
-        outcomes.iter().map(|(actual, predicted)| actual == predicted).collect::<Vec<_>>()
-    };
-    let p = mcnemar(right(first).into_iter().zip(right(&second)));
-    let row = |((metric, value), (_, of_other)): ((&str, f64), (&str, f64))| {
-        let interval = found.iter().find(|(name, _)| name == metric).map(|(_, interval)| interval);
-        // The test is one of accuracy.
-        let p = (metric == "accuracy").then_some(p);
-        json!({
+    let tested =
+        own.right.as_ref().zip(theirs.right.as_ref()).map(|((metric, own), (_, theirs))| {
+            (metric.name, mcnemar(own.iter().copied().zip(theirs.iter().copied())))
+        });
+    let row = |(metric, value): (&str, f64)| {
+        let (_, of_other) = theirs.all.iter().find(|(name, _)| *name == metric)?;
+        let interval = intervals.iter().find(|(name, _)| name == metric).map(|(_, interval)| interval);
+        let p = tested.filter(|(name, _)| *name == metric).map(|(_, p)| p);
+        Some(json!({
             "model": other.name, "metric": metric, "base": value, "value": of_other, "difference": of_other - value,
             "interval": interval, "p": p,
-        })
+        }))
     };
-    all.iter().zip(all_of_other.iter()).map(row).collect()
+    own.all.iter().filter_map(row).collect()
 }

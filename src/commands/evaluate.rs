@@ -57,14 +57,15 @@ impl Evaluate {
         let data = self.data.load_for_run(&run)?;
         let split = split.map_or_else(|| reported_split(recipe, &*data), Ok)?;
         let report = evaluate_with(&run, split, recipe.reported_metric(), &*data, &device, &self.threshold)?;
+        let (labels, single) = ("one label of several", "results that are right or wrong");
         let flags = [
-            ("--errors", self.errors.is_some(), report.has_labels()),
-            ("--plot", self.plot.is_some(), report.has_labels()),
-            ("--labels", self.labels, report.has_confusion()),
+            ("--errors", self.errors.is_some(), report.has_mistakes(), single),
+            ("--plot", self.plot.is_some(), report.has_labels(), labels),
+            ("--labels", self.labels, report.has_confusion(), labels),
         ];
-        for (flag, is_given, applies) in flags {
+        for (flag, is_given, applies, what) in flags {
             if is_given && !applies {
-                let message = format!("{flag}: task {} does not predict one label of several", recipe.task()?.name());
+                let message = format!("{flag}: task {} does not predict {what}", recipe.task()?.name());
                 return Err(Failure::new(USAGE, message));
             }
         }

@@ -37,6 +37,19 @@ fn tags_and_labels_of_sentences_are_trained_from_aligned_files() {
         let value = found[metric].as_f64().unwrap();
         assert!((low..=high).contains(&value), "{metric}: {found}");
     }
+    // A tagger that has seen nothing: wrong tags are shown in their sentences, and the difference is significant.
+    let untrained = ["--max-steps", "1", "--set", "training.learning_rate=1e-9", "--out", "untrained"];
+    place.ok(&[&["train", "tag"][..], &SMALL[2..], &files[..6], &untrained].concat());
+    let errors = place.ok(&["evaluate", "untrained", "--errors", "3"]).out;
+    assert!(
+        errors.contains("3 of ") && errors.contains("wrong predictions, in the order of the sentences"),
+        "{errors}"
+    );
+    assert!(errors.contains("[play]") || errors.contains("[some]") || errors.contains("[jazz]"), "{errors}");
+    let compared = json(&place.ok(&["compare", "untrained", "run", "--json"]).out);
+    let row =
+        compared["differences"].as_array().unwrap().iter().find(|row| row["metric"] == "exact-match").unwrap().clone();
+    assert!(row["p"].as_f64().unwrap() < 1e-5 && row["interval"][0].as_f64().unwrap() > 0.0, "{row}");
 }
 
 #[test]
@@ -73,7 +86,7 @@ fn evaluation_lists_errors_and_runs_are_compared_on_the_same_examples() {
     assert_eq!(errors["intervals"]["accuracy"].as_array().unwrap().len(), 2);
     let compared = json(&place.ok(&["compare", "one", "two", "--json"]).out);
     let rows = compared["differences"].as_array().unwrap();
-    assert_eq!((&compared["base"], rows.len()), (&"one/gru".into(), 4));
+    assert_eq!((&compared["base"], rows.len()), (&"one/gru".into(), 6));
     let accuracy =
         |run: &str| json(&place.ok(&["evaluate", run, "--json"]).out)["models"]["gru"]["accuracy"].as_f64().unwrap();
     let of_two = rows.iter().find(|row| row["model"] == "two/gru" && row["metric"] == "accuracy").unwrap();
@@ -242,6 +255,12 @@ fn several_labels_and_numbers_are_predicted_from_texts() {
     let own = ["--label-column", "topics", "--epochs", "1", "--out", "topics"];
     let trained = place.ok(&[&["train", "multi-label", "--data", "tags.csv"][..], &own, &SMALL[2..]].concat());
     assert!(trained.out.contains("label: a") && trained.out.contains("label: b"), "{}", trained.out);
+    // Nothing in the texts tells the labels apart.
+    let errors =
+        json(&place.ok(&["evaluate", "topics", "--errors", "2", "--json"]).out)["models"]["bilstm"]["errors"].clone();
+    assert!(errors[0]["actual"] != errors[0]["predicted"] && errors[0]["probability"].is_null(), "{errors}");
+    let compared = place.ok(&["compare", "topics", "topics"]).out;
+    assert!(compared.contains("exact-match") && compared.contains("1.0000"), "{compared}");
     fs::write(place.path("lists.jsonl"), "{\"text\": \"a\", \"label\": [\"x\", \"y\"]}\n".repeat(9)).unwrap();
     let refused = place.run(&["train", "classify", "--data", "lists.jsonl"]);
     assert!(
@@ -257,6 +276,13 @@ fn several_labels_and_numbers_are_predicted_from_texts() {
     assert!(trained.out.contains("rmse") && trained.out.contains("ridge regression 0."), "{}", trained.out);
     let predicted = json(&place.ok(&["predict", "regression", "five stars", "--json"]).out);
     assert!((predicted["value"].as_f64().unwrap() - 5.5).abs() < 1.0, "{predicted}");
+    let errors = place.ok(&["evaluate", "regression", "--errors", "2"]).out;
+    assert!(errors.contains("wrong predictions, the largest error first"), "{errors}");
+    let compared = json(&place.ok(&["compare", "regression", "regression", "--json"]).out)["differences"][0].clone();
+    assert_eq!(
+        (&compared["difference"], &compared["interval"][1], &compared["p"]),
+        (&0.0.into(), &0.0.into(), &Value::Null)
+    );
     let table = fs::read_to_string(place.path("stars.csv")).unwrap();
     fs::write(place.path("stars.csv"), table + "fine;many\n").unwrap();
     let refused = place.run(&[&["train", "regression", "--data", "stars.csv"][..], &columns].concat());

@@ -79,6 +79,8 @@ fn beam_search_returns_distinct_hypotheses_by_probability() {
     for part in ["digits, nesting: 4, 2", "bilstm: 95 % interval of accuracy "] {
         assert!(trained.contains(part), "no {part} in {trained}");
     }
+    let errors = place.ok(&["evaluate", "run", "--errors", "2"]).out;
+    assert!(errors.contains("2 of ") && errors.contains("wrong predictions, the most edits first"), "{errors}");
     let predict = |more: &[&str]| place.json(&[&["predict", "run", "a=12\\nprint(a+7)", "--json"], more].concat());
     let (greedy, beam) = (predict(&[]), predict(&["--beam", "4"]));
     let hypotheses = beam["hypotheses"].as_array().unwrap();

@@ -143,6 +143,14 @@ fn generation_is_deterministic_per_seed_and_rejects_invalid_arguments() {
     let metrics = &place.json(&["evaluate", "last", "--json"])["models"]["lstm"];
     let [loss, low, high] = [&metrics["loss"], &metrics["intervals"]["loss"][0], &metrics["intervals"]["loss"][1]];
     assert!(low.as_f64().unwrap() < loss.as_f64().unwrap() && loss.as_f64() < high.as_f64(), "{metrics}");
+    let compared = place.json(&["compare", "last", "last", "--json"])["differences"][0].clone();
+    assert_eq!((&compared["metric"], &compared["interval"][0]), (&"accuracy".into(), &0.0.into()), "{compared}");
+    let refused = place.run(&["evaluate", "last", "--errors", "3"]);
+    assert!(
+        refused.code == Some(2) && refused.err.contains("does not predict results that are right"),
+        "{}",
+        refused.err
+    );
     let write = |more: &[&str]| place.run(&[&["generate", "last", "--prompt", "the keys"], more].concat());
     let text = write(&["-n", "60"]).out;
     assert!(text.starts_with("the keys") && text.ends_with('\n') && text.chars().count() == 8 + 60 + 1, "{text}");

@@ -3,7 +3,7 @@
 use super::Series;
 use crate::records::Split;
 use crate::scores::{Evaluation, Group, Metric, Scores, group};
-use crate::uncertainty::block_intervals;
+use crate::uncertainty::Resampling;
 
 /// Parameters of rolling-origin evaluation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,16 +79,21 @@ impl Series {
         }
         let ahead = (1..).zip(ahead).filter(|(_, errors)| errors.requested > 0);
         groups.extend(ahead.map(|(step, errors)| (group("step ahead", step.to_string()), errors.scores())));
-        let score = |indices: &mut dyn Iterator<Item = usize>| {
-            Errors::sum(indices.map(|index| &of_origins[index])).scores().named()
-        };
         let all = Errors::sum(of_origins.iter()).scores();
         // Resamples could miss the origins without a forecast, for which the metric is left out.
-        let intervals = match all.get(Metric::RMSE) {
-            Some(_) => block_intervals(of_origins.len(), horizon, score),
-            None => Vec::new(),
-        };
-        Evaluation { all, groups, intervals, ..Evaluation::default() }
+        let has_all = all.get(Metric::RMSE).is_some();
+        let evaluation = Evaluation { all, groups, ..Evaluation::default() };
+        if !has_all {
+            return evaluation;
+        }
+        let count = of_origins.len();
+        evaluation.with_resampling(Resampling::of_blocks(
+            count,
+            horizon,
+            move |indices: &mut dyn Iterator<Item = usize>| {
+                Errors::sum(indices.map(|index| &of_origins[index])).scores().named()
+            },
+        ))
     }
 
     /// Evaluates the persistence baseline on a split and, if the series has a season, the seasonal naive one.

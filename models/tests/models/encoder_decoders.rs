@@ -76,12 +76,13 @@ fn label_smoothing_divides_a_share_of_the_probability_among_all_tokens() {
         let uniform = 0.1 / vocabulary as f32;
         let probability = |step: usize, token: usize| logs[step * vocabulary + token].exp();
         let targets = [2, 3, 1, 3];
-        for token in 0..vocabulary {
+        assert_eq!(bias.len(), vocabulary);
+        for (token, &bias) in bias.iter().enumerate() {
             let of_step = |(step, &target): (usize, &usize)| {
                 probability(step, token) - uniform - if target == token { 0.9 } else { 0.0 }
             };
             let expected = targets.iter().enumerate().map(of_step).sum::<f32>() / 4.0;
-            assert!((bias[token] - expected).abs() < 1e-5, "{token}: {} {expected}", bias[token]);
+            assert!((bias - expected).abs() < 1e-5, "{token}: {bias} {expected}");
         }
     }
 }

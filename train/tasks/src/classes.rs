@@ -7,9 +7,9 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use schemars::JsonSchema;
 use seqzoo_datasets::batch::{self, BatchLimits};
 use seqzoo_datasets::classification::Split;
-use seqzoo_datasets::scores::{ConfusionMatrix, Evaluation, Group, MAX_MISTAKES, Metric, Mistake, Scores};
+use seqzoo_datasets::scores::{ConfusionMatrix, Evaluation, Group, Metric, Mistake, Mistakes, Scores};
 use seqzoo_datasets::text::Counts;
-use seqzoo_datasets::uncertainty::{Calibration, intervals};
+use seqzoo_datasets::uncertainty::{Calibration, Resampling};
 use seqzoo_models::networks::{Ensemble, Network};
 use seqzoo_models::parameters::Array;
 use serde::{Deserialize, Serialize};
@@ -294,37 +294,44 @@ fn score_of(
 /// Metrics on all examples and on each group, with confidence intervals, confusion matrix, calibration and wrong predictions.
 fn evaluate<P: LabelPredictor>(names: &[String], examples: &Labeled, decision: Decision) -> Evaluation {
     let Labeled { log_probabilities, labels, groups, input } = examples;
-    let score = |indices: &mut dyn Iterator<Item = usize>| {
-        score_of(P::SCORE, names, log_probabilities, labels, decision, indices)
-    };
     let predict = |row: &Vec<f32>| {
         let label = decision.label(row);
         (label, f64::from(row[label]).exp())
     };
     let predicted: Vec<(usize, f64)> = log_probabilities.iter().map(predict).collect();
-    let outcomes: Vec<(usize, usize)> =
-        labels.iter().zip(&predicted).map(|(&label, &(predicted, _))| (label, predicted)).collect();
-    let confusion = ConfusionMatrix::from_pairs(names, outcomes.iter().copied());
-    let right =
-        labels.iter().zip(&predicted).map(|(&label, &(predicted, probability))| (probability, predicted == label));
-    let calibration = (!labels.is_empty()).then(|| Calibration::of(right));
-    let mut wrong: Vec<usize> = (0..labels.len()).filter(|&index| predicted[index].0 != labels[index]).collect();
-    wrong.sort_by(|&a, &b| predicted[b].1.total_cmp(&predicted[a].1));
-    wrong.truncate(MAX_MISTAKES);
-    let mistake = |index: usize| Mistake {
-        example: index + 1,
-        input: input(index),
-        actual: names[labels[index]].clone(),
-        predicted: names[predicted[index].0].clone(),
-        probability: predicted[index].1,
+    let right: Vec<bool> = labels.iter().zip(&predicted).map(|(label, (predicted, _))| label == predicted).collect();
+    let confusion = ConfusionMatrix::from_pairs(
+        names,
+        labels.iter().zip(&predicted).map(|(&label, &(predicted, _))| (label, predicted)),
+    );
+    let outcomes = predicted.iter().zip(&right).map(|(&(_, probability), &is_right)| (probability, is_right));
+    let calibration = (!labels.is_empty()).then(|| Calibration::of(outcomes));
+    let mistake = |index: usize| {
+        let (label, probability) = predicted[index];
+        let mistake = Mistake {
+            example: index + 1,
+            input: input(index),
+            actual: names[labels[index]].clone(),
+            predicted: names[label].clone(),
+            probability: Some(probability),
+        };
+        (probability, mistake)
     };
-    Evaluation {
-        intervals: intervals(labels.len(), |indices| score(indices).named()),
-        calibration,
-        outcomes,
-        mistakes: wrong.into_iter().map(mistake).collect(),
-        ..Evaluation::by_group(groups.iter().map(|groups| &**groups), score).with_confusion(confusion)
-    }
+    let wrong = (0..labels.len()).filter(|&index| !right[index]).map(mistake).collect();
+    let mut evaluation = {
+        let score = |indices: &mut dyn Iterator<Item = usize>| {
+            score_of(P::SCORE, names, log_probabilities, labels, decision, indices)
+        };
+        Evaluation::by_group(groups.iter().map(|groups| &**groups), score).with_confusion(confusion)
+    };
+    evaluation.calibration = calibration;
+    evaluation.right = Some((Metric::ACCURACY, right));
+    evaluation.mistakes = Some(Mistakes::by_severity("the most confident first", wrong));
+    let (names, log_probabilities, labels) = (names.to_vec(), log_probabilities.clone(), labels.clone());
+    let count = labels.len();
+    evaluation.with_resampling(Resampling::of_examples(count, move |indices: &mut dyn Iterator<Item = usize>| {
+        score_of(P::SCORE, &names, &log_probabilities, &labels, decision, indices).named()
+    }))
 }
 
 /// The probability of label `positive` from which it is predicted, with the highest F1 of this label on the examples; the middle between

@@ -17,7 +17,7 @@ use crate::classes::log_mean;
 use crate::prediction::label_indices;
 use crate::skipped::joined;
 pub use crate::texts::Settings;
-use crate::texts::{self, Codec, Target, TextTraining, matrix};
+use crate::texts::{self, Codec, Judgement, Target, TextTraining, matrix};
 use crate::{
     Command, DynTrainingTask, Examples, Item, ModelSpec, Output, PredictError, Predictor, Prepared, Task, TextOptions,
     TrainedModel, examples_as, fields, open, resolve, vocabularies,
@@ -136,6 +136,18 @@ impl Target for Labels {
             (group("label", name.as_str()), Scores::new(examples, [(MICRO_F1, f1)]))
         };
         self.0.iter().enumerate().map(of_label).collect()
+    }
+
+    const RIGHT: Option<Metric> = Some(EXACT_MATCH);
+
+    fn judge(&self, logits: &[f32], value: &Vec<usize>) -> Judgement {
+        let found = predicted(logits);
+        let names = |labels: &[usize]| match labels {
+            [] => "-".to_owned(),
+            labels => labels.iter().map(|&label| self.0[label].as_str()).collect::<Vec<_>>().join(", "),
+        };
+        let severity = if found == *value { 0.0 } else { loss(logits, value).max(f64::MIN_POSITIVE) };
+        Judgement { actual: names(value), predicted: names(&found), severity }
     }
 
     fn output(&self, logits: &[f32]) -> Output {

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use toml::Table;
 
 pub use crate::texts::Settings;
-use crate::texts::{self, Codec, Target, TextTraining, matrix};
+use crate::texts::{self, Codec, Judgement, Target, TextTraining, matrix};
 use crate::{
     Command, DynTrainingTask, Examples, Item, ModelSpec, Output, PredictError, Predictor, Prepared, Task, TextOptions,
     TrainedModel, examples_as, fields, open, resolve, vocabularies,
@@ -115,6 +115,13 @@ impl Target for Scale {
         let rmse = scores.get(Metric::RMSE).unwrap_or(0.0);
         scores.insert(Metric::LOSS, (rmse / self.std).powi(2));
         scores
+    }
+
+    const RIGHT: Option<Metric> = None;
+
+    fn judge(&self, outputs: &[f32], value: &f64) -> Judgement {
+        let found = self.prediction(outputs[0]);
+        Judgement { actual: format!("{value}"), predicted: format!("{found:.4}"), severity: (found - value).abs() }
     }
 
     fn output(&self, outputs: &[f32]) -> Output {

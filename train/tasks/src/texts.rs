@@ -8,10 +8,10 @@ use rayon::prelude::*;
 use schemars::JsonSchema;
 use seqzoo_datasets::batch;
 use seqzoo_datasets::classification::Split;
-use seqzoo_datasets::scores::{Evaluation, Group, Scores};
+use seqzoo_datasets::scores::{Evaluation, Group, Metric, Mistake, Mistakes, Scores};
 use seqzoo_datasets::text::{Counts, Encoder, Tokenization, Truncation, Vocabulary};
 use seqzoo_datasets::texts::{Example, Texts};
-use seqzoo_datasets::uncertainty::intervals;
+use seqzoo_datasets::uncertainty::Resampling;
 use seqzoo_models::InvalidShape;
 use seqzoo_models::layers::Pooling;
 use seqzoo_models::networks::{Classifier, ClassifierShape, Ensemble};
@@ -98,8 +98,25 @@ pub trait Target: Debug + Clone + PartialEq + Serialize + DeserializeOwned + Sen
         Vec::new()
     }
 
+    /// The metric that is the share of right predictions, if a prediction is right or wrong.
+    const RIGHT: Option<Metric>;
+
+    /// Compares a prediction with the target.
+    fn judge(&self, outputs: &[f32], value: &Self::Value) -> Judgement;
+
     /// The prediction in printable form.
     fn output(&self, outputs: &[f32]) -> Output;
+}
+
+/// A prediction and its target, for lists of wrong predictions.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Judgement {
+    /// The target.
+    pub actual: String,
+    /// The prediction.
+    pub predicted: String,
+    /// How wrong the prediction is; 0 if it is right.
+    pub severity: f64,
 }
 
 /// Encoder of texts, and what the outputs mean.
@@ -265,11 +282,29 @@ impl<T: Target> TrainedModel<Codec<T>> {
         let texts: Vec<&str> = examples.iter().map(|example| example.text.as_str()).collect();
         let outputs = self.outputs(&texts)?;
         let values: Vec<&T::Value> = examples.iter().map(|example| &example.target).collect();
-        let score = |indices: &mut dyn Iterator<Item = usize>| self.target().score(&outputs, &values, indices);
+        let target = self.target();
+        let score = |indices: &mut dyn Iterator<Item = usize>| target.score(&outputs, &values, indices);
         let groups = examples.iter().map(|example| &*example.groups);
         let mut evaluation = Evaluation::by_group(groups, score);
-        evaluation.groups.extend(self.target().by_label(&outputs, &values));
-        Ok(Evaluation { intervals: intervals(values.len(), |indices| score(indices).named()), ..evaluation })
+        evaluation.groups.extend(target.by_label(&outputs, &values));
+        let judged: Vec<Judgement> =
+            outputs.iter().zip(&values).map(|(outputs, value)| target.judge(outputs, value)).collect();
+        if let Some(metric) = T::RIGHT {
+            evaluation.right = Some((metric, judged.iter().map(|judged| judged.severity == 0.0).collect()));
+        }
+        let wrong = judged.into_iter().enumerate().filter(|(_, judged)| judged.severity > 0.0);
+        let mistake = |(index, Judgement { actual, predicted, severity }): (usize, Judgement)| {
+            let input = examples[index].text.clone();
+            (severity, Mistake { example: index + 1, input, actual, predicted, probability: None })
+        };
+        evaluation.mistakes = Some(Mistakes::by_severity("the largest error first", wrong.map(mistake).collect()));
+        let (target, values) = (target.clone(), values.into_iter().cloned().collect::<Vec<T::Value>>());
+        let count = values.len();
+        let resampling = Resampling::of_examples(count, move |indices: &mut dyn Iterator<Item = usize>| {
+            let values: Vec<&T::Value> = values.iter().collect();
+            target.score(&outputs, &values, indices).named()
+        });
+        Ok(evaluation.with_resampling(resampling))
     }
 
     pub(crate) fn predict_texts(&self, texts: &[&str]) -> Result<Vec<Output>, PredictError> {

@@ -4,7 +4,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use seqzoo_datasets::classification::Split;
 use seqzoo_datasets::corpus::{Corpus, add_derived, unknown_share};
 use seqzoo_datasets::scores::{Evaluation, Metric, Scores};
-use seqzoo_datasets::uncertainty::block_intervals;
+use seqzoo_datasets::uncertainty::Resampling;
 use seqzoo_models::networks::LanguageModel;
 
 use super::rows::{EVALUATION_STEPS, EvaluationRows};
@@ -52,9 +52,12 @@ impl TextModel {
         let rows = EvaluationRows::new(&self.codec, text);
         let parts = passages(&self.network, &rows, &self.device, &|| false).expect("never stopped");
         let score = |indices: &mut dyn Iterator<Item = usize>| rows.scores(indices.map(|index| &parts[index]));
-        let intervals = block_intervals(parts.len(), 1, |indices| score(indices).named());
         let all = score(&mut (0..parts.len()));
-        Evaluation { unknown: unknown_share(&self.codec.encode(text)), intervals, ..Evaluation::of(all) }
+        let evaluation = Evaluation { unknown: unknown_share(&self.codec.encode(text)), ..Evaluation::of(all) };
+        let count = parts.len();
+        evaluation.with_resampling(Resampling::of_blocks(count, 1, move |indices: &mut dyn Iterator<Item = usize>| {
+            rows.scores(indices.map(|index| &parts[index])).named()
+        }))
     }
 }
 

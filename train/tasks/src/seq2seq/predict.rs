@@ -5,10 +5,10 @@ use std::sync::Arc;
 use burn::tensor::{Device, Int, Tensor};
 use seqzoo_datasets::batch::{self, BatchLimits};
 use seqzoo_datasets::classification::Split;
-use seqzoo_datasets::scores::{Evaluation, Metric};
+use seqzoo_datasets::scores::{Evaluation, Metric, Mistake, Mistakes};
 use seqzoo_datasets::text::Tokenization;
 use seqzoo_datasets::transduction::{self, Example, Judged, Pair, Transduction};
-use seqzoo_datasets::uncertainty::intervals;
+use seqzoo_datasets::uncertainty::Resampling;
 use seqzoo_models::dropout_key::DropoutKey;
 use seqzoo_models::layers::AttentionScore;
 use seqzoo_models::networks::{EncoderDecoder, Hypothesis};
@@ -75,15 +75,31 @@ impl Transducer {
     pub fn evaluate_pairs(&self, pairs: &[Pair]) -> Evaluation {
         let Self { network, codec, device, .. } = self;
         let examples = transduction::examples(pairs);
-        let judged = judge(network, codec, &examples, device, &|| false).expect("never stopped");
+        let (judged, found) = judge(network, codec, &examples, device, &|| false).expect("never stopped");
         let attention = self.spec.settings::<Settings>().attention;
         let loss = loss(network, codec, pairs, attention, device, &|| false).expect("never stopped");
         let score = |indices: &mut dyn Iterator<Item = usize>| transduction::scores(&judged, indices);
         let mut evaluation = Evaluation::by_group(examples.iter().map(|example| example.groups), score);
-        evaluation.intervals = intervals(judged.len(), |indices| score(indices).named());
+        let wrong =
+            judged.iter().zip(&found).zip(&examples).enumerate().filter(|(_, ((judged, _), _))| !judged.is_correct());
+        let mistake = |(index, ((judged, found), example)): (usize, ((&Judged, &Hypothesis), &Example))| {
+            let mistake = Mistake {
+                example: index + 1,
+                input: example.source.to_owned(),
+                actual: example.references.join(" | "),
+                predicted: codec.decode(&found.tokens),
+                probability: Some(found.log_probability.exp()),
+            };
+            (judged.edits() as f64, mistake)
+        };
+        evaluation.mistakes = Some(Mistakes::by_severity("the most edits first", wrong.map(mistake).collect()));
+        evaluation.right = Some((Metric::ACCURACY, judged.iter().map(Judged::is_correct).collect()));
         evaluation.all.insert(Metric::LOSS, loss);
         evaluation.unknown = self.codec.unknown_share(pairs);
-        evaluation
+        let count = judged.len();
+        evaluation.with_resampling(Resampling::of_examples(count, move |indices: &mut dyn Iterator<Item = usize>| {
+            transduction::scores(&judged, indices).named()
+        }))
     }
 }
 
@@ -175,7 +191,7 @@ fn greedy(
     Some(ordered.into_iter().map(|(_, found)| found).collect())
 }
 
-/// Compares the greedy prediction for each source with its targets; `None` if stopped.
+/// Compares the greedy prediction for each source with its targets, and returns both; `None` if stopped.
 ///
 /// Texts are compared: a token outside the vocabulary is never generated, so it never matches.
 pub(super) fn judge(
@@ -184,14 +200,15 @@ pub(super) fn judge(
     examples: &[Example],
     device: &Device,
     stop: &dyn Fn() -> bool,
-) -> Option<Vec<Judged>> {
+) -> Option<(Vec<Judged>, Vec<Hypothesis>)> {
     let sources: Vec<Vec<u32>> = examples.iter().map(|example| codec.source_ids(example.source)).collect();
     let found = greedy(network, codec, &sources, device, stop)?;
     let counted = |text: &str| codec.counted(text);
     let measure = codec.measure(&counted);
     let judge =
         |(found, example): (&Hypothesis, &Example)| measure.judge(&codec.decode(&found.tokens), &example.references);
-    Some(found.iter().zip(examples).map(judge).collect())
+    let judged = found.iter().zip(examples).map(judge).collect();
+    Some((judged, found))
 }
 
 /// The mean loss per target token; `None` if stopped.
@@ -260,7 +277,7 @@ mod tests {
             let device = seqzoo_kernels::devices().remove(0).1;
             let network = task.network(&device);
             let examples = transduction::examples(&data.validation);
-            let judged = judge(&network, &task.codec, &examples, &device, &|| false).unwrap();
+            let (judged, _) = judge(&network, &task.codec, &examples, &device, &|| false).unwrap();
             assert_eq!(transduction::scores(&judged, &mut [2].into_iter()).get(Metric::ACCURACY), Some(0.0));
             let rows: Vec<Encoded> = data.validation.iter().map(|pair| task.codec.encode(pair)).collect();
             let (source, lengths) = sources(&rows.iter().collect::<Vec<_>>(), &device);

@@ -87,7 +87,7 @@ impl TrainingTask for Seq2SeqTraining {
 
     fn validate(&self, network: &EncoderDecoder, device: &Device, stop: &dyn Fn() -> bool) -> Option<Scores> {
         let examples = transduction::examples(&self.validation);
-        let judged = judge(network, &self.codec, &examples, device, stop)?;
+        let (judged, _) = judge(network, &self.codec, &examples, device, stop)?;
         let mut scores = transduction::scores(&judged, &mut (0..judged.len()));
         let loss = loss(network, &self.codec, &self.validation, self.attention(), device, stop)?;
         scores.insert(Metric::LOSS, loss);

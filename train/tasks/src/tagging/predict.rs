@@ -5,11 +5,13 @@ use std::collections::HashMap;
 use burn::tensor::Device;
 use seqzoo_datasets::batch::{self, BatchLimits};
 use seqzoo_datasets::classification::Split;
-use seqzoo_datasets::scores::{ConfusionMatrix, Evaluation, Group, Metric, Scores, group};
+use seqzoo_datasets::scores::{
+    ConfusionMatrix, Evaluation, Group, MAX_MISTAKES, Metric, Mistake, Mistakes, Scores, group,
+};
 use seqzoo_datasets::spans::{self, Scheme};
 use seqzoo_datasets::tagging::{self, Sentence, Tagging};
 use seqzoo_datasets::text::Counts;
-use seqzoo_datasets::uncertainty::intervals;
+use seqzoo_datasets::uncertainty::Resampling;
 use seqzoo_models::layers::WordCharacters;
 use seqzoo_models::networks::{Tagger, TaggerInput, TaggerTargets};
 use serde_json::{Value, json};
@@ -115,7 +117,9 @@ impl SentenceTagger {
         };
         let mut evaluation = Evaluation::by_group(groups.iter().map(Vec::as_slice), score);
         evaluation.all = predicted.scores(names, &rows);
-        evaluation.intervals = predicted.intervals(names, &rows);
+        evaluation.right = predicted.right(&rows);
+        evaluation.mistakes = Some(mistakes(sentences, names, of_sentences.clone()));
+        evaluation = evaluation.with_resampling(predicted.resampling(names, &rows));
         let scheme = Scheme::of(names.iter().map(String::as_str));
         if scheme.has_prefixes() {
             let tags = |labels: &[usize]| labels.iter().map(|&label| names[label].as_str()).collect::<Vec<_>>();
@@ -229,6 +233,32 @@ pub(super) fn sentences(rows: &[&Encoded], device: &Device) -> TaggerInput {
     }
 }
 
+/// The tokens with a wrong tag, each marked in its sentence.
+fn mistakes<'a>(
+    sentences: &[Sentence],
+    names: &[String],
+    tags: impl Iterator<Item = (&'a [usize], &'a [usize])>,
+) -> Mistakes {
+    let mut found = Mistakes { order: "in the order of the sentences", ..Mistakes::default() };
+    for (index, (sentence, (actual, predicted))) in sentences.iter().zip(tags).enumerate() {
+        for (token, (&actual, &predicted)) in actual.iter().zip(predicted).enumerate().filter(|(_, (a, p))| a != p) {
+            found.count += 1;
+            if found.list.len() < MAX_MISTAKES {
+                let mut tokens = sentence.tokens.clone();
+                tokens[token] = format!("[{}]", tokens[token]);
+                // The marked token is near the beginning of what is shown.
+                let input = tokens[token.saturating_sub(CONTEXT)..].join(" ");
+                let (actual, predicted) = (names[actual].clone(), names[predicted].clone());
+                found.list.push(Mistake { example: index + 1, input, actual, predicted, probability: None });
+            }
+        }
+    }
+    found
+}
+
+/// Number of tokens shown before one with a wrong tag.
+const CONTEXT: usize = 3;
+
 /// The true labels of a batch.
 pub(super) struct Targets {
     pub(super) tokens: Vec<Vec<usize>>,
@@ -264,8 +294,17 @@ impl Predicted {
         rows.iter().map(|row| row.labels.as_slice()).zip(self.tags.iter().map(Vec::as_slice))
     }
 
-    /// Confidence intervals of the metrics that are ratios of counts, by the bootstrap over sentences.
-    fn intervals(&self, names: &[String], rows: &[&Encoded]) -> Vec<(String, [f64; 2])> {
+    /// Whether label and tags of each sentence are all right, if sentences have labels.
+    fn right(&self, rows: &[&Encoded]) -> Option<(Metric, Vec<bool>)> {
+        let is_right = |(index, (actual, predicted)): (usize, (&[usize], &[usize]))| {
+            Some(rows[index].label? == most_probable(&self.sentences[index]) && actual == predicted)
+        };
+        let right: Option<Vec<bool>> = self.pairs(rows).enumerate().map(is_right).collect();
+        right.map(|right| (tagging::EXACT_MATCH, right))
+    }
+
+    /// The metrics that are ratios of counts, by sentence.
+    fn resampling(&self, names: &[String], rows: &[&Encoded]) -> Resampling {
         let scheme = Scheme::of(names.iter().map(String::as_str));
         let tags = |labels: &[usize]| labels.iter().map(|&label| names[label].as_str()).collect::<Vec<_>>();
         // Of each sentence: its tokens and right labels, its spans, and whether its own label and all of its labels are right.
@@ -280,7 +319,8 @@ impl Predicted {
             (actual.len(), right, spans, label, label == Some(true) && actual == predicted)
         };
         let counts: Vec<_> = self.pairs(rows).enumerate().map(of_sentence).collect();
-        intervals(counts.len(), |indices| {
+        let has_labels = rows.iter().any(|row| row.label.is_some());
+        Resampling::of_examples(counts.len(), move |indices: &mut dyn Iterator<Item = usize>| {
             let (mut sentences, mut tokens, mut right, mut labels, mut exact) = (0, 0, 0, 0, 0);
             let mut found = spans::Counts::default();
             for index in indices {
@@ -296,7 +336,7 @@ impl Predicted {
             if scheme.has_prefixes() {
                 values.extend(found.scores().named());
             }
-            if rows.iter().any(|row| row.label.is_some()) {
+            if has_labels {
                 values.push((tagging::LABEL_ACCURACY.name.to_owned(), share(labels, sentences)));
                 values.push((tagging::EXACT_MATCH.name.to_owned(), share(exact, sentences)));
             }

@@ -286,7 +286,8 @@ impl<'a> Report<'a> {
             let Evaluation { intervals, calibration, .. } = &model.evaluation;
             let interval = intervals.iter().find(|(name, _)| name == self.main.name).map(|(_, interval)| interval);
             let interval = interval.map(|[low, high]| {
-                format!("95 % interval of {} {} to {} (bootstrap)", self.main.name, number(*low), number(*high))
+                let method = model.evaluation.interval_method(self.main);
+                format!("95 % interval of {} {} to {} ({method})", self.main.name, number(*low), number(*high))
             });
             let error = calibration.as_ref().map(|found| found.expected_calibration_error);
             let error = error.map(|error| format!("expected calibration error {}", number(error)));

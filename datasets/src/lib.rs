@@ -59,6 +59,7 @@ pub mod timestamps;
 pub mod transduction;
 pub mod uncertainty;
 pub mod vectors;
+pub mod wording;
 
 use std::path::{Path, PathBuf};
 

@@ -36,6 +36,12 @@ pub static DATA: DataSpec = DataSpec {
 /// F1 over all pairs of a text and a label.
 pub const MICRO_F1: Metric = Metric::higher("micro-f1", "");
 
+/// Share of right pairs among the predicted ones.
+pub const PRECISION: Metric = Metric::higher("precision", "");
+
+/// Share of predicted pairs among the actual ones.
+pub const RECALL: Metric = Metric::higher("recall", "");
+
 /// The characters that separate labels; the first that occurs in a column does.
 const SEPARATORS: [char; 3] = ['|', ';', ','];
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::uncertainty::{Calibration, Resampling};
+use crate::uncertainty::{Calibration, Resampling, wilson};
 
 /// An evaluation metric: its name, which values are better, and its unit. Each task lists its own.
 #[derive(Debug, Clone, Copy)]
@@ -262,9 +262,26 @@ impl Evaluation {
         Self { all: score(&mut (0..count)), groups: members.into_iter().map(group).collect(), ..Self::default() }
     }
 
-    /// Adds confidence intervals by resampling.
+    /// How the confidence interval of a metric was computed.
+    pub fn interval_method(&self, metric: Metric) -> &'static str {
+        let is_uniform = |right: &[bool]| right.iter().all(|is_right| *is_right == right[0]);
+        match &self.right {
+            Some((share, right)) if *share == metric && is_uniform(right) => "Wilson",
+            _ => "bootstrap",
+        }
+    }
+
+    /// Adds confidence intervals by resampling. That of the share of right predictions is Wilson's where all or none are right, since no
+    /// resample differs then.
     pub fn with_resampling(self, resampling: Resampling) -> Self {
-        Self { intervals: resampling.intervals(), resampling: Some(resampling), ..self }
+        let mut intervals = resampling.intervals();
+        if let Some((metric, right)) = &self.right
+            && self.interval_method(*metric) == "Wilson"
+            && let Some((_, interval)) = intervals.iter_mut().find(|(name, _)| *name == metric.name)
+        {
+            *interval = wilson(f64::from(u8::from(right[0])), right.len());
+        }
+        Self { intervals, resampling: Some(resampling), ..self }
     }
 
     /// Adds a confusion matrix.
@@ -360,6 +377,25 @@ impl ConfusionMatrix {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_interval_of_only_right_predictions_has_a_width() {
+        let accuracy = |right: Vec<bool>| {
+            let resampled = right.clone();
+            let resampling = Resampling::of_examples(40, move |indices: &mut dyn Iterator<Item = usize>| {
+                let right = indices.filter(|&index| resampled[index]).count();
+                vec![("accuracy".to_owned(), right as f64 / 40.0)]
+            });
+            let evaluation = Evaluation { right: Some((Metric::ACCURACY, right)), ..Evaluation::default() };
+            let evaluation = evaluation.with_resampling(resampling);
+            (evaluation.intervals[0].1, evaluation.interval_method(Metric::ACCURACY))
+        };
+        // Wilson: 40 / (40 + 1.96²).
+        let ([low, high], method) = accuracy(vec![true; 40]);
+        assert!((low - 0.9124).abs() < 1e-4 && (high - 1.0).abs() < 1e-12 && method == "Wilson", "{low} {high}");
+        let (_, method) = accuracy([true, false].repeat(20));
+        assert_eq!(method, "bootstrap");
+    }
 
     #[test]
     fn label_metrics_match_hand_computed_values() {

@@ -16,6 +16,7 @@ use crate::scores::{ConfusionMatrix, Evaluation, Metric, Scores};
 use crate::spans::{self, Scheme};
 use crate::split_rule::SplitRule;
 use crate::splits::Splits;
+use crate::wording::counted;
 pub use tokenizer::tokenize;
 
 /// Data for tagging.
@@ -77,7 +78,7 @@ impl Tagging {
     /// # Errors
     /// If a column is missing, a tag or label is not among those of the dataset, or a sentence does not have one tag per token.
     pub fn from_records(splits: &Splits) -> Result<Self, DataError> {
-        let (tokens, tags) = (splits.columns.need("tokens")?, splits.columns.need("tags")?);
+        let columns @ [tokens, tags] = [splits.columns.need("tokens")?, splits.columns.need("tags")?];
         let [train, validation] = [splits.train.lists("tags", tags)?, splits.validation.lists("tags", tags)?];
         let labels = splits.labels_of(train.iter().chain(validation).flatten().map(String::as_str));
         if labels.len() < 2 {
@@ -95,8 +96,13 @@ impl Tagging {
             let sentence = |row: usize| {
                 let (tokens, names) = (&tokens[row], &names[row]);
                 if tokens.len() != names.len() {
-                    let detail =
-                        format!("{} tokens but {} tags; expected one tag per token", tokens.len(), names.len());
+                    let detail = format!(
+                        "{} in column `{}`, but {} in column `{}`; expected one tag per token",
+                        counted(tokens.len(), "tokens"),
+                        columns[0],
+                        counted(names.len(), "tags"),
+                        columns[1]
+                    );
                     return Err(records.error(row, detail));
                 }
                 let label = |(item, name): (usize, &String)| {

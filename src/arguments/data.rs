@@ -10,6 +10,7 @@ use seqzoo_datasets::series::Series;
 use seqzoo_datasets::settings::Paths;
 use seqzoo_datasets::table;
 use seqzoo_datasets::timestamps::TimeStep;
+use seqzoo_datasets::wording::counted;
 use seqzoo_inference::Examples;
 use seqzoo_run::folder::{DataPaths, FileKind, Run};
 use seqzoo_run::recipe::{Columns, DataSettings, Recipe};
@@ -204,7 +205,7 @@ impl DataArgs {
         if is_own {
             let size = |split: Split| {
                 let (size, unit) = examples.size(split);
-                (size > 0).then(|| format!("{} {size} {unit}", split.name()))
+                (size > 0).then(|| format!("{} {}", split.name(), counted(size, unit)))
             };
             let sizes: Vec<String> = Split::ALL.into_iter().filter_map(size).collect();
             if !sizes.is_empty() {

@@ -216,7 +216,7 @@ fn a_lone_cr_ends_a_line_in_tables_and_texts() {
     let refused = place.with_input(&["train", "sentences", "--text", "-"], b"so it goes");
     assert!(refused.err.contains("standard input: 10 characters are too few"), "{}", refused.err);
     let refused = place.with_input(&["train", "forecast", "--csv", "-", "--target", "y"], b"t,y\r1,2\r3\r");
-    assert!(refused.err.contains("standard input, line 3: 1 fields"), "{}", refused.err);
+    assert!(refused.err.contains("standard input, line 3: 1 field, "), "{}", refused.err);
     let arguments = [&words[..], &["--text", "-", "--out", "piped"], &SMALL].concat();
     let piped = place.with_input(&arguments, text.as_bytes());
     assert_eq!(piped.code, Some(0), "{}", piped.err);

@@ -10,7 +10,7 @@ use crate::records::{Column, Records};
 /// The format.
 pub(super) static FORMAT: Format = Format {
     name: "conll",
-    summary: "one token per line in columns, a blank line between sentences, as in CoNLL-2003; one row per sentence",
+    summary: "one token per line in columns, a blank line between sentences, as in CoNLL-2003; one row per sentence; tags of spans may be IOB1, IOB2 or BIOES",
     columns: "1, 2, … by number, the last one also as `last`, or those of data.options.names: one item per token",
     options: &[
         ("names", "names of the columns, in order"),

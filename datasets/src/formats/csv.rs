@@ -6,6 +6,7 @@ use serde::Deserialize;
 use super::{Format, Request, Together};
 use crate::DataError;
 use crate::records::{Column, Records};
+use crate::wording::counted;
 
 /// The format.
 pub(super) static FORMAT: Format = Format {
@@ -74,7 +75,7 @@ fn read(request: &Request) -> Result<Records, DataError> {
     for row in rows.iter().filter(|row| !is_complete(row)) {
         let wanted = names.len();
         let expected = if header.is_some() { "but the header has" } else { "but data.options.names has" };
-        let found = format!("{} fields, {expected} {wanted}", row.fields.len());
+        let found = format!("{}, {expected} {wanted}", counted(row.fields.len(), "fields"));
         let detail = format!("{found}; quote fields that contain the separator or a line break");
         request.leave_out(DataError::line(path, row.line, detail))?;
     }
@@ -236,7 +237,7 @@ mod tests {
         assert_eq!(column(&records, "text"), ["Ok \"lar", "WIN, win;"]);
         assert_eq!(records.place(1).unwrap().1, 2);
         let error = parse("ham\tOk\nspam\n", options).unwrap_err();
-        assert!(error.starts_with("sms.tsv, line 2: 1 fields, but data.options.names has 2"), "{error}");
+        assert!(error.starts_with("sms.tsv, line 2: 1 field, but data.options.names has 2"), "{error}");
     }
 
     #[test]

@@ -10,6 +10,7 @@ use seqzoo_datasets::classification::Split;
 use seqzoo_datasets::formats::Format;
 use seqzoo_datasets::reading::{Lines, STANDARD_INPUT};
 use seqzoo_datasets::text::{Tokenization, UNKNOWN, Vocabulary, covering};
+use seqzoo_datasets::wording::counted;
 use seqzoo_inference::Examples;
 use seqzoo_run::recipe::Recipe;
 use seqzoo_tasks::Item;
@@ -170,7 +171,8 @@ impl Inspect {
         let invalid = |path: &PathBuf| {
             let lines = Lines::open(path).ok()?;
             let errors: Vec<String> = lines.filter_map(|line| line.err().map(|error| error.to_string())).collect();
-            errors.first().map(|first| format!("\n{} lines cannot be read as text; first: {first}", errors.len()))
+            let lines = counted(errors.len(), "lines");
+            errors.first().map(|first| format!("\n{lines} cannot be read as text; first: {first}"))
         };
         let found: String = self.files.iter().filter(is_text).filter_map(invalid).collect();
         error.followed_by(&found)

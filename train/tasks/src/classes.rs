@@ -59,17 +59,26 @@ fn counts(labels: usize, examples: impl Iterator<Item = usize>) -> Vec<usize> {
     counts
 }
 
+/// A note on labels without a training example, given the number of examples of each label.
+fn unseen(labels: &[String], counts: &[usize]) -> Option<String> {
+    let unseen: Vec<String> =
+        labels.iter().zip(counts).filter(|(_, count)| **count == 0).map(|(label, _)| format!("`{label}`")).collect();
+    (!unseen.is_empty()).then(|| format!("labels without an example in the training split: {}", unseen.join(", ")))
+}
+
+/// A note on labels that no training example has.
+pub(crate) fn note_unseen(labels: &[String], trained: impl Iterator<Item = usize>) -> Option<String> {
+    unseen(labels, &counts(labels.len(), trained))
+}
+
 /// Ratio of the numbers of examples of two labels from which the labels are imbalanced.
 const IMBALANCE: usize = 10;
 
 /// Notes on the labels of training examples: labels without an example, imbalance.
 pub(crate) fn notes(labels: &[String], weights: ClassWeights, trained: impl Iterator<Item = usize>) -> Option<String> {
     let counts = counts(labels.len(), trained);
-    let of =
-        |indices: &[usize]| indices.iter().map(|&index| format!("`{}`", labels[index])).collect::<Vec<_>>().join(", ");
-    let (seen, unseen): (Vec<usize>, Vec<usize>) = (0..labels.len()).partition(|&label| counts[label] > 0);
-    let unseen =
-        (!unseen.is_empty()).then(|| format!("labels without an example in the training split: {}", of(&unseen)));
+    let seen: Vec<usize> = (0..labels.len()).filter(|&label| counts[label] > 0).collect();
+    let unseen = unseen(labels, &counts);
     let most = seen.iter().copied().max_by_key(|&label| counts[label]);
     let least = seen.iter().copied().min_by_key(|&label| counts[label]);
     let imbalance =

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use toml::Table;
 
-use crate::classes::log_mean;
+use crate::classes::{log_mean, note_unseen};
 use crate::prediction::label_indices;
 use crate::skipped::joined;
 pub use crate::texts::Settings;
@@ -51,7 +51,8 @@ pub type MultiLabelClassifier = TrainedModel<Codec<Labels>>;
 fn prepare(data: &Splits, settings: &Table) -> Result<Prepared, DataError> {
     let mut data = MultiLabel::from_records(data)?;
     let note = texts::prepare(&mut data.texts, &crate::spec::settings(settings));
-    let note = joined([note, of_several(&data.labels)]);
+    let trained = data.texts.train.iter().flat_map(|example| example.target.iter().copied());
+    let note = joined([note, of_several(&data.labels), note_unseen(&data.labels, trained)]);
     Ok(Prepared { examples: Box::new(data), note })
 }
 
@@ -132,8 +133,18 @@ impl Target for Labels {
                 values.iter().zip(logits).map(|(value, row)| (only(value), only(&predicted(row)))).collect();
             let mut pairs = pairs.iter().map(|(actual, found)| (actual.as_slice(), found.as_slice()));
             let f1 = scores(1, &mut pairs).get(MICRO_F1).unwrap_or(0.0);
-            let examples = values.iter().filter(|value| value.contains(&label)).count();
-            (group("label", name.as_str()), Scores::new(examples, [(MICRO_F1, f1)]))
+            let is_found = |row: &Vec<f32>| predicted(row).contains(&label);
+            let (mut examples, mut found, mut right) = (0, 0, 0);
+            for (value, row) in values.iter().zip(logits) {
+                let (is_actual, is_found) = (value.contains(&label), is_found(row));
+                examples += usize::from(is_actual);
+                found += usize::from(is_found);
+                right += usize::from(is_actual && is_found);
+            }
+            let share = |all: usize| right as f64 / all.max(1) as f64;
+            let scores =
+                [(MICRO_F1, f1), (multi_label::PRECISION, share(found)), (multi_label::RECALL, share(examples))];
+            (group("label", name.as_str()), Scores::new(examples, scores))
         };
         self.0.iter().enumerate().map(of_label).collect()
     }

@@ -1,6 +1,7 @@
 //! Notes on examples that are skipped because they have no token, and on labels without training examples.
 
 use seqzoo_datasets::text::Tokenization;
+use seqzoo_datasets::wording::counted;
 
 /// Counts skipped examples.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -58,6 +59,6 @@ pub(crate) fn joined(notes: impl IntoIterator<Item = Option<String>>) -> Option<
 /// A note on training examples with more than `most` tokens, if there are any.
 pub(crate) fn truncated(lengths: impl Iterator<Item = usize>, most: usize) -> Option<String> {
     let long = lengths.filter(|&length| length > most).count();
-    (long > 0)
-        .then(|| format!("{long} training examples have more than {most} tokens and are truncated (task.max_tokens)"))
+    let examples = counted(long, "training examples");
+    (long > 0).then(|| format!("task.max_tokens = {most} truncates {examples}"))
 }

@@ -213,7 +213,7 @@ impl From<TrainError> for Failure {
             | TrainError::NoBatches
             | TrainError::Unmeasurable { .. } => Self::new(DATA, error),
             TrainError::NotDeterministic { .. } => Self::new(NOT_DETERMINISTIC, error),
-            TrainError::OtherRun { .. } => Self::new(CONFIGURATION, error),
+            TrainError::OtherRun { .. } | TrainError::NoMetric { .. } => Self::new(CONFIGURATION, error),
             TrainError::Checkpoint(error) => error.into(),
             TrainError::Folder(error) => error.into(),
             TrainError::Mismatch { .. } | TrainError::MissingCheckpoints { .. } => Self::new(STORAGE, error),

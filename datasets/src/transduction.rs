@@ -97,7 +97,8 @@ impl Transduction {
         }
     }
 
-    /// Evaluates two baselines: the most frequent target of the training split as every prediction, and the source itself.
+    /// Evaluates two baselines: the most frequent target of the training split as every prediction; for texts in a natural language, the
+    /// source itself, which shares names and numbers with its translation.
     pub fn baselines(&self, split: Split, measure: &Measure) -> Vec<(&'static str, Evaluation)> {
         let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
         self.train.iter().for_each(|pair| *counts.entry(&pair.target).or_default() += 1);
@@ -108,10 +109,11 @@ impl Transduction {
                 examples.iter().map(|example| measure.judge(&predict(example), &example.references)).collect();
             Evaluation::by_group(examples.iter().map(|example| example.groups), |indices| scores(&judged, indices))
         };
-        vec![
-            ("most frequent target", evaluate(&|_| target.to_owned())),
-            ("source", evaluate(&|example| example.source.to_owned())),
-        ]
+        let mut baselines = vec![("most frequent target", evaluate(&|_| target.to_owned()))];
+        if measure.is_language {
+            baselines.push(("source", evaluate(&|example| example.source.to_owned())));
+        }
+        baselines
     }
 
     /// SHA-256 digest of the training and validation splits: equal digests mean equal training data.
@@ -250,6 +252,9 @@ mod tests {
         ];
         assert_eq!(of_groups, by_hand);
         assert!(Transduction::default().baselines(Split::Test, &measure).is_empty());
+        let measure = Measure { is_language: true, ..measure };
+        let names: Vec<&str> = data.baselines(Split::Test, &measure).into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names, ["most frequent target", "source"]);
     }
 
     #[test]

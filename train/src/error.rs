@@ -27,6 +27,17 @@ pub enum TrainError {
          training.batch_size, task.window or task.horizon"
     )]
     NoBatches,
+    /// Validation does not report the metric that selects the best epoch.
+    #[error(
+        "stopping.metric = {metric}: models with these settings and data report {}; start again with one of these metrics",
+        known.join(", ")
+    )]
+    NoMetric {
+        /// The metric.
+        metric: &'static str,
+        /// Those that are reported.
+        known: Vec<String>,
+    },
     /// An anomaly occurred in a range test or speed measurement.
     #[error(
         "measurement failed: {anomaly} in batch {batch} of epoch {epoch}; try a smaller training.learning_rate, or \

@@ -204,6 +204,11 @@ impl<'a, D: Disk> Learner<'a, D> {
             let timing = json!({"step": epoch.step, "epoch": epoch.epoch, "seconds": seconds, "tokens": tokens, "saving": saving});
             self.job.folder.append(Journal::Timing, &timing)?;
             observer.epoch(epoch, clock.started.elapsed());
+            let metric = self.recipe().stopping_metric();
+            if epoch.validation.get(metric).is_none() {
+                let known = epoch.validation.iter().map(|(name, _)| name.to_owned()).collect();
+                return Err(TrainError::NoMetric { metric: metric.name, known }.into());
+            }
         }
         Ok(Stopped::Finished)
     }

@@ -200,7 +200,10 @@ fn errors_in_columns_and_labels_name_the_line() {
         "{error}"
     );
     let error = failure(&format!("{own}columns = {{ tokens = \"text\", tags = \"mark\" }}"));
-    assert_eq!(error, "train.csv, line 2: 2 tokens in column `text`, but 1 tag in column `mark`; expected one tag per token");
+    assert_eq!(
+        error,
+        "train.csv, line 2: 2 tokens in column `text`, but 1 tag in column `mark`; expected one tag per token"
+    );
     let error =
         failure("format = \"csv\"\ntrain = \"train.csv\"\nvalidation = \"none.csv\"\ncolumns = { text = \"text\" }");
     assert_eq!(error, "none.csv: no rows for data.validation");

@@ -68,7 +68,7 @@ fn label_smoothing_divides_a_share_of_the_probability_among_all_tokens() {
         };
         let expected = (of_step(0, 2) + of_step(1, 3) + of_step(2, 1) + of_step(3, 3)) / 4.0;
         let smoothed = loss(0.1);
-        assert!((values(smoothed.clone())[0] - expected).abs() < 1e-5, "{expected}");
+        assert!((values(smoothed.clone())[0] - expected).abs() < 1e-4, "{expected}");
         assert_ne!(values(loss(0.0))[0], expected);
         // The gradient of a bias is the difference of predicted and smoothed probability.
         let found = gradients(&network, &smoothed.backward());
@@ -82,7 +82,7 @@ fn label_smoothing_divides_a_share_of_the_probability_among_all_tokens() {
                 probability(step, token) - uniform - if target == token { 0.9 } else { 0.0 }
             };
             let expected = targets.iter().enumerate().map(of_step).sum::<f32>() / 4.0;
-            assert!((bias - expected).abs() < 1e-5, "{token}: {bias} {expected}");
+            assert!((bias - expected).abs() < 1e-4, "{token}: {bias} {expected}");
         }
     }
 }

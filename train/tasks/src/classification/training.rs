@@ -145,10 +145,10 @@ mod tests {
             let (losses, singles): (Vec<f32>, Vec<Vec<f32>>) =
                 seeds.into_iter().map(|seed| of(1, seed, 0.0, &device)).unzip();
             let (loss, probabilities) = of(3, 7, 0.0, &device);
-            assert!((loss - losses.iter().sum::<f32>() / 3.0).abs() < 1e-6);
+            assert!((loss - losses.iter().sum::<f32>() / 3.0).abs() < 1e-5);
             for (index, probability) in probabilities.iter().enumerate() {
                 let mean = singles.iter().map(|single| single[index]).sum::<f32>() / 3.0;
-                assert!((probability - mean).abs() < 1e-6);
+                assert!((probability - mean).abs() < 1e-5);
             }
             let dropped = seeds.map(|seed| of(1, seed, 0.5, &device).0).iter().sum::<f32>() / 3.0;
             assert!((of(3, 7, 0.5, &device).0 - dropped).abs() > 1e-4, "each member has its own dropout masks");

@@ -162,9 +162,10 @@ pub fn reference() -> String {
         for task in seqzoo_tasks::ALL {
             let _ = write!(text, "\n### kind = \"{}\": {}\n", task.name(), task.summary);
             let shared = task.shared.iter().map(|field| format!("`{field}`")).collect::<Vec<_>>().join(", ");
-            let metrics = task.metrics.iter().map(|metric| format!("`{}`", metric.name));
-            let metrics = metrics.collect::<Vec<_>>().join(", ");
-            let _ = write!(text, "\nMetrics: {metrics}. Shared by all models of a run: {shared}.\n");
+            let _ = write!(text, "\nShared by all models of a run: {shared}.\n\nMetrics:\n\n");
+            for metric in task.metrics {
+                let _ = writeln!(text, "- `{}`: {}", metric.name, metric.meaning.trim());
+            }
             let own = |entry: &&Entry| {
                 entry.section == "task" && entry.field.name != KIND && entry.tasks.contains(&task.name())
             };

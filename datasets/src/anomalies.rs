@@ -12,7 +12,7 @@ use crate::DataError;
 use crate::data_spec::{Content, DataSpec, Role};
 use crate::digest::Digest;
 use crate::records::Split;
-use crate::scores::{Evaluation, Group, Metric, Scores};
+use crate::scores::{Evaluation, Group, Scores, metrics};
 use crate::split_rule::{SplitRule, probation_rows};
 use crate::splits::Splits;
 use crate::timestamps;
@@ -50,17 +50,19 @@ pub static DATA: DataSpec = DataSpec {
 /// Labels of rows without an anomaly, in lower case.
 const NORMAL: [&str; 6] = ["", "0", "0.0", "false", "no", "normal"];
 
-/// Score of the Numenta Anomaly Benchmark in the standard profile, at the threshold with the highest score on the same labels.
-pub const NAB: Metric = Metric::higher("nab", "of 100 points");
+metrics! {
+    /// Score of the Numenta Anomaly Benchmark in the standard profile, at the threshold with the highest score on the same labels.
+    pub const NAB = Higher("nab", "of 100 points");
 
-/// The same score at the [threshold](Judged::threshold) that the probationary period of each series sets.
-pub const CALIBRATED: Metric = Metric::higher("nab-calibrated", "of 100 points");
+    /// The same score at the threshold that the probationary period of each series sets.
+    pub const CALIBRATED = Higher("nab-calibrated", "of 100 points");
 
-/// Share of the windows with an alarm, at the threshold of the probationary period.
-pub const RECALL: Metric = Metric::higher("recall", "");
+    /// Share of the windows with an alarm, at the threshold of the probationary period.
+    pub const RECALL = Higher("recall", "");
 
-/// Alarms per 1,000 rows, at the threshold of the probationary period.
-pub const ALARM_RATE: Metric = Metric::lower("alarms-per-1000-rows", "");
+    /// Alarms per 1,000 rows, at the threshold of the probationary period.
+    pub const ALARM_RATE = Lower("alarms-per-1000-rows", "");
+}
 
 /// Minimum number of rows of a probationary period.
 const MIN_PROBATION: usize = 10;

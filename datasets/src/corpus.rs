@@ -9,7 +9,7 @@ use crate::data_spec::{Content, DataSpec, Role};
 use crate::digest::Digest;
 use crate::ngram::NGrams;
 use crate::records::{Records, Split};
-use crate::scores::{Evaluation, Metric, Scores};
+use crate::scores::{Evaluation, Metric, Scores, metrics};
 use crate::settings::{DataSettings, Paths};
 use crate::split_rule::SplitRule;
 use crate::splits::Splits;
@@ -33,13 +33,15 @@ pub fn unknown_share(tokens: &[u32]) -> Option<f64> {
     Some(unknown as f64 / predicted.len() as f64)
 }
 
-/// Perplexity per predicted token: e to the power of the mean loss in nats.
-pub const PERPLEXITY: Metric = Metric::lower("perplexity", "per token");
+metrics! {
+    /// Perplexity per predicted token: e to the power of the mean loss in nats.
+    pub const PERPLEXITY = Lower("perplexity", "per token");
 
-/// Bits per character: the loss of all predicted tokens in bits, divided by the number of characters of the text after its first token. It
-/// compares models of different tokens that keep the whole text, such as characters and subwords; tokens that drop a part of it, such as
-/// the case of words, and unknown tokens, which count as the same one, make it smaller.
-pub const BITS_PER_CHARACTER: Metric = Metric::lower("bits-per-character", "bits");
+    /// Bits per character: the loss of all predicted tokens in bits, divided by the number of characters of the text after its first token. It
+    /// compares models of different tokens that keep the whole text, such as characters and subwords; tokens that drop a part of it, such as
+    /// the case of words, and unknown tokens, which count as the same one, make it smaller.
+    pub const BITS_PER_CHARACTER = Lower("bits-per-character", "bits");
+}
 
 /// Number of characters per predicted token of a text at a level; its first token is not predicted.
 pub fn characters_per_prediction(text: &str, level: Tokenization, tokens: usize) -> f64 {

@@ -8,7 +8,7 @@ use crate::classification::{label_indices, label_list};
 use crate::data_spec::{Content, DataSpec, Role};
 use crate::naive_bayes::NaiveBayes;
 use crate::records::{Column, Records, Split};
-use crate::scores::{Evaluation, Metric, Scores};
+use crate::scores::{Evaluation, Metric, Scores, metrics};
 use crate::split_rule::SplitRule;
 use crate::splits::Splits;
 use crate::tagging::EXACT_MATCH;
@@ -33,14 +33,16 @@ pub static DATA: DataSpec = DataSpec {
     split_note: "whole texts are assigned to splits",
 };
 
-/// F1 over all pairs of a text and a label.
-pub const MICRO_F1: Metric = Metric::higher("micro-f1", "");
+metrics! {
+    /// F1 over all pairs of a text and a label.
+    pub const MICRO_F1 = Higher("micro-f1", "");
 
-/// Share of right pairs among the predicted ones.
-pub const PRECISION: Metric = Metric::higher("precision", "");
+    /// Share of right pairs among the predicted ones.
+    pub const PRECISION = Higher("precision", "");
 
-/// Share of predicted pairs among the actual ones.
-pub const RECALL: Metric = Metric::higher("recall", "");
+    /// Share of predicted pairs among the actual ones.
+    pub const RECALL = Higher("recall", "");
+}
 
 /// The characters that separate labels; the first that occurs in a column does.
 const SEPARATORS: [char; 3] = ['|', ';', ','];

@@ -4,7 +4,7 @@ use crate::DataError;
 use crate::data_spec::{Content, DataSpec, Role};
 use crate::records::Split;
 use crate::ridge::Ridge;
-use crate::scores::{Evaluation, Metric, Scores};
+use crate::scores::{Evaluation, Metric, Scores, metrics};
 use crate::split_rule::SplitRule;
 use crate::splits::Splits;
 use crate::texts::Texts;
@@ -24,8 +24,10 @@ pub static DATA: DataSpec = DataSpec {
     split_note: "whole texts are assigned to splits",
 };
 
-/// Mean absolute error.
-pub const MAE: Metric = Metric::lower("mae", "unit of the target");
+metrics! {
+    /// Mean absolute error.
+    pub const MAE = Lower("mae", "unit of the target");
+}
 
 /// A loaded dataset for regression.
 #[derive(Debug, Clone, PartialEq)]

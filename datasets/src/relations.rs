@@ -5,7 +5,7 @@ use std::ops::Range;
 use crate::DataError;
 use crate::classification::Classification;
 use crate::data_spec::{Content, DataSpec, Role};
-use crate::scores::{Metric, Scores};
+use crate::scores::{Scores, metrics};
 use crate::split_rule::SplitRule;
 use crate::splits::Splits;
 use crate::text::Tokenization;
@@ -29,8 +29,10 @@ pub static DATA: DataSpec = DataSpec {
     split_note: "whole texts are assigned to splits",
 };
 
-/// Official metric of SemEval-2010 task 8: macro-F1 over the relations without `Other`, see [`add_scores`].
-pub const RELATION_F1: Metric = Metric::higher("relation-f1", "");
+metrics! {
+    /// Official metric of SemEval-2010 task 8: macro-F1 over the relations without `Other`, both directions of a relation counted together.
+    pub const RELATION_F1 = Higher("relation-f1", "");
+}
 
 /// The relation that stands for none.
 const OTHER: &str = "Other";

@@ -17,7 +17,23 @@ pub struct Metric {
     pub direction: Direction,
     /// Unit of a value; empty for ratios.
     pub unit: &'static str,
+    /// What it measures.
+    pub meaning: &'static str,
 }
+
+/// Declares metrics: constants whose doc comment is their meaning.
+macro_rules! metrics {
+    ($($(#[doc = $meaning:literal])+ $vis:vis const $constant:ident = $direction:ident($name:literal, $unit:literal);)+) => {
+        $($(#[doc = $meaning])+
+        $vis const $constant: $crate::scores::Metric = $crate::scores::Metric {
+            name: $name,
+            direction: $crate::scores::Direction::$direction,
+            unit: $unit,
+            meaning: concat!($($meaning),+),
+        };)+
+    };
+}
+pub(crate) use metrics;
 
 /// Which values of a metric are better.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,23 +52,15 @@ impl PartialEq for Metric {
 }
 
 impl Metric {
-    /// Share of labels, tokens or whole sequences predicted correctly.
-    pub const ACCURACY: Self = Self::higher("accuracy", "");
-    /// Unweighted mean over labels of F1 = 2 · precision · recall / (precision + recall).
-    pub const MACRO_F1: Self = Self::higher("macro-f1", "");
-    /// Mean loss.
-    pub const LOSS: Self = Self::lower("loss", "nats");
-    /// Root mean squared error.
-    pub const RMSE: Self = Self::lower("rmse", "unit of the target");
-
-    /// A metric whose higher values are better.
-    pub const fn higher(name: &'static str, unit: &'static str) -> Self {
-        Self { name, direction: Direction::Higher, unit }
-    }
-
-    /// A metric whose lower values are better.
-    pub const fn lower(name: &'static str, unit: &'static str) -> Self {
-        Self { name, direction: Direction::Lower, unit }
+    metrics! {
+        /// Share of labels, tokens or whole sequences predicted correctly.
+        pub const ACCURACY = Higher("accuracy", "");
+        /// Unweighted mean over labels of F1 = 2 · precision · recall / (precision + recall).
+        pub const MACRO_F1 = Higher("macro-f1", "");
+        /// Mean loss of the predictions, without dropout.
+        pub const LOSS = Lower("loss", "nats");
+        /// Root mean squared error.
+        pub const RMSE = Lower("rmse", "unit of the target");
     }
 
     /// Whether `new` is better than `old`; NaN never is.

@@ -13,14 +13,18 @@
 use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
 
-use crate::scores::{Metric, Scores};
+use crate::scores::{Scores, metrics};
 
-/// Share of predicted spans that are right.
-pub const PRECISION: Metric = Metric::higher("span-precision", "");
-/// Share of actual spans that are predicted.
-pub const RECALL: Metric = Metric::higher("span-recall", "");
-/// F1 of spans: 2 · precision · recall / (precision + recall), over the spans of all sentences.
-pub const F1: Metric = Metric::higher("span-f1", "");
+metrics! {
+    /// Share of predicted spans that are right.
+    pub const PRECISION = Higher("span-precision", "");
+
+    /// Share of actual spans that are predicted.
+    pub const RECALL = Higher("span-recall", "");
+
+    /// F1 of spans: 2 · precision · recall / (precision + recall), over the spans of all sentences.
+    pub const F1 = Higher("span-f1", "");
+}
 
 /// The tag outside of spans.
 const OUTSIDE: &str = "O";

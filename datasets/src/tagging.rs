@@ -12,7 +12,7 @@ use crate::data_spec::{Content, DataSpec, Role};
 use crate::digest::Digest;
 use crate::naive_bayes::NaiveBayes;
 use crate::records::{Records, Split};
-use crate::scores::{ConfusionMatrix, Evaluation, Metric, Scores};
+use crate::scores::{ConfusionMatrix, Evaluation, Scores, metrics};
 use crate::spans::{self, Scheme};
 use crate::split_rule::SplitRule;
 use crate::splits::Splits;
@@ -38,11 +38,13 @@ pub static DATA: DataSpec = DataSpec {
     split_note: "whole sentences are assigned to splits",
 };
 
-/// Share of sentences whose label is predicted correctly.
-pub const LABEL_ACCURACY: Metric = Metric::higher("label-accuracy", "");
+metrics! {
+    /// Share of sentences whose label is predicted correctly.
+    pub const LABEL_ACCURACY = Higher("label-accuracy", "");
 
-/// Share of sentences whose label and tags are all predicted correctly.
-pub const EXACT_MATCH: Metric = Metric::higher("exact-match", "");
+    /// Share of sentences whose label and tags are all predicted correctly.
+    pub const EXACT_MATCH = Higher("exact-match", "");
+}
 
 /// The tokens of a sentence, one label per token, and possibly one of the sentence.
 #[derive(Debug, Clone, Default, PartialEq)]

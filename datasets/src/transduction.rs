@@ -10,7 +10,7 @@ use crate::data_spec::{Content, DataSpec, Role};
 use crate::digest::Digest;
 use crate::edit_distance::edit_distance;
 use crate::records::{Records, Split};
-use crate::scores::{Evaluation, Group, Metric, Scores};
+use crate::scores::{Evaluation, Group, Metric, Scores, metrics};
 use crate::split_rule::SplitRule;
 use crate::splits::Splits;
 
@@ -29,15 +29,17 @@ pub static DATA: DataSpec = DataSpec {
     split_note: "whole pairs are assigned to splits",
 };
 
-/// Edits (insertions, deletions, substitutions) that turn the predicted sequences into their references, per token of the references: the
-/// phoneme or word error rate, if tokens are phonemes or words.
-pub const TOKEN_ERROR_RATE: Metric = Metric::lower("token-error-rate", "");
+metrics! {
+    /// Edits (insertions, deletions, substitutions) that turn the predicted sequences into their references, per token of the references: the
+    /// phoneme or word error rate, if tokens are phonemes or words.
+    pub const TOKEN_ERROR_RATE = Lower("token-error-rate", "");
 
-/// BLEU of predicted texts, see [`Overlap::bleu`].
-pub const BLEU: Metric = Metric::higher("bleu", "of 100");
+    /// BLEU of predicted texts: n-grams of one to four tokens that occur in a reference, as sacreBLEU computes it.
+    pub const BLEU = Higher("bleu", "of 100");
 
-/// chrF of predicted texts, see [`Overlap::chrf`].
-pub const CHRF: Metric = Metric::higher("chrf", "of 100");
+    /// chrF of predicted texts: F2 of n-grams of one to six characters, as sacreBLEU computes it.
+    pub const CHRF = Higher("chrf", "of 100");
+}
 
 /// A source text and its target.
 #[derive(Debug, Clone, PartialEq)]

@@ -79,6 +79,8 @@ struct Facts {
     in_train: usize,
     /// Share of tokens outside of the vocabulary.
     unknown: f64,
+    /// Examples with characters that a wrong encoding has damaged.
+    damaged: usize,
 }
 
 /// What would be read.
@@ -200,6 +202,9 @@ impl Inspect {
             if report.has_vocabulary {
                 row("unknown tokens".to_owned(), &|facts| format!("{:.1} %", 100.0 * facts.unknown));
             }
+            if shown.iter().any(|facts| facts.damaged > 0) {
+                row("damaged characters".to_owned(), &|facts| facts.damaged.to_string());
+            }
             row("repeat an earlier one".to_owned(), &|facts| facts.repeated.to_string());
             row("occur in train".to_owned(), &|facts| match facts.split {
                 Split::Train => "-".to_owned(),
@@ -234,6 +239,12 @@ impl Inspect {
         {
             writeln!(out, "imbalance: `{most}` occurs {count} times, `{least}` {few}")?;
         }
+        if shown.iter().any(|facts| facts.damaged > 0) {
+            writeln!(
+                out,
+                "damaged characters: U+FFFD, or UTF-8 that was read as Latin-1 (`Ã©` for `é`); convert the files anew"
+            )?;
+        }
         for (name, value) in &report.facts {
             writeln!(out, "{name}: {value}")?;
         }
@@ -253,6 +264,7 @@ impl Inspect {
             json!({
                 "examples": facts.examples, "unit": facts.unit, "labels": facts.labels, "repeated": facts.repeated,
                 "in_train": facts.in_train, "unknown_tokens": facts.unknown,
+                "damaged_characters": facts.damaged,
                 "tokens": {"median": facts.length(0.5), "95 %": facts.length(0.95), "longest": facts.length(1.0)},
             })
         };
@@ -282,6 +294,15 @@ fn vocabulary<I: Iterator<Item = String>>(recipe: &Recipe, tokens: impl Fn() -> 
     Vocabulary::build(tokens(), integer("min_count").unwrap_or(1), size)
 }
 
+/// Whether a text has characters that a conversion replaced (U+FFFD), or UTF-8 that was read as Latin-1 or Windows-1252: a byte that begins
+/// a character of two or three bytes, in either case, with one that continues it.
+fn is_damaged(text: &str) -> bool {
+    let continues = |next: char| matches!(next, '\u{80}'..='\u{bf}' | '€' | '™' | 'œ' | 'ž' | '\u{2018}'..='\u{201e}');
+    let pairs = text.chars().zip(text.chars().skip(1));
+    let is_broken = |(first, next): (char, char)| matches!(first, 'Ã' | 'ã' | 'Â' | 'â') && continues(next);
+    text.contains(char::REPLACEMENT_CHARACTER) || pairs.into_iter().any(is_broken)
+}
+
 /// The ratio of the most and the least frequent label from which classes are reported as imbalanced.
 const IMBALANCE: usize = 10;
 
@@ -305,7 +326,8 @@ impl Facts {
         let tokens = || items.iter().flat_map(|item| &item.tokens);
         let unknown = tokens().filter(|token| vocabulary.id(token) == UNKNOWN).count();
         let unknown = unknown as f64 / tokens().count().max(1) as f64;
-        Self { split, examples: size, unit, lengths, labels, repeated, in_train, unknown }
+        let damaged = items.iter().filter(|item| is_damaged(&item.tokens.concat())).count();
+        Self { split, examples: size, unit, lengths, labels, repeated, in_train, unknown, damaged }
     }
 
     /// The number of tokens that a share of the examples does not exceed.

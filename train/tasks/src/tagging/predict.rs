@@ -128,6 +128,7 @@ impl SentenceTagger {
             let of_type = |(kind, counts): (String, spans::Counts)| (group("span", kind), counts.scores());
             evaluation.groups.extend(by_type.into_iter().map(of_type));
         }
+        evaluation.groups.extend(predicted.by_label(&self.codec.sentence_labels, &rows));
         evaluation.with_confusion(ConfusionMatrix::from_pairs(names, pairs.iter().copied()))
     }
 }
@@ -344,15 +345,33 @@ impl Predicted {
         })
     }
 
+    /// The label and the tags of each sentence that has a label: the actual and the predicted ones.
+    fn labeled<'a>(&'a self, rows: &'a [&Encoded]) -> impl Iterator<Item = [(usize, &'a [usize]); 2]> {
+        let predicted = self.sentences.iter().zip(&self.tags);
+        rows.iter().zip(predicted).filter_map(|(row, (sentence, tags))| {
+            Some([(row.label?, row.labels.as_slice()), (most_probable(sentence), tags.as_slice())])
+        })
+    }
+
+    /// Metrics of the sentences with each label.
+    fn by_label(&self, names: &[String], rows: &[&Encoded]) -> Vec<(Group, Scores)> {
+        let of_label = |(label, name): (usize, &String)| {
+            let (actual, predicted): (Vec<_>, Vec<_>) =
+                self.labeled(rows).filter(|[actual, _]| actual.0 == label).map(|[a, p]| (a, p)).unzip();
+            let mut scores = Scores::new(actual.len(), []);
+            tagging::add_label_scores(&mut scores, &actual, predicted.into_iter());
+            (group("label", name), scores)
+        };
+        let groups = names.iter().enumerate().map(of_label);
+        groups.filter(|(_, scores)| scores.examples > 0).collect()
+    }
+
     /// Metrics on the sentences that were predicted.
     pub(super) fn scores(&self, names: &[String], rows: &[&Encoded]) -> Scores {
         let mut scores = Tagging::scores(names, self.pairs(rows));
-        let actual: Vec<(usize, &[usize])> =
-            rows.iter().filter_map(|row| Some((row.label?, row.labels.as_slice()))).collect();
+        let (actual, predicted): (Vec<_>, Vec<_>) = self.labeled(rows).map(|[a, p]| (a, p)).unzip();
         if !actual.is_empty() {
-            let predicted =
-                self.sentences.iter().map(|row| most_probable(row)).zip(self.tags.iter().map(Vec::as_slice));
-            tagging::add_label_scores(&mut scores, &actual, predicted);
+            tagging::add_label_scores(&mut scores, &actual, predicted.into_iter());
         }
         scores.insert(Metric::LOSS, self.loss);
         scores

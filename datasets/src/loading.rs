@@ -388,7 +388,7 @@ impl<'a> Loader<'a> {
     fn read(&self, field: &str, Paths(paths): &Paths) -> Result<Records, DataError> {
         let manifest = self.manifest(field);
         let mut names = self.settings.columns.names();
-        names.extend(self.settings.split.as_ref().and_then(SplitRule::group));
+        names.extend(self.settings.split.as_ref().and_then(SplitRule::column));
         let mut found: Vec<(&Format, Vec<Input>)> = Vec::new();
         for path in paths {
             let inputs = self.found(field, path)?;

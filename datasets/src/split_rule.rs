@@ -93,6 +93,18 @@ pub enum SplitRule {
         #[serde(default = "fifth")]
         validation: f64,
     },
+    /// The splits that a column of the data names: rows with the value `validation` or `test` are of these splits, all others of the
+    /// training split.
+    Column {
+        /// Name of the column.
+        column: String,
+        /// Its value for the validation split.
+        #[serde(default = "validation_name")]
+        validation: String,
+        /// Its value for the test split.
+        #[serde(default = "test_name")]
+        test: String,
+    },
     /// Consecutive splits of a time series, which start at the rows with these timestamps.
     Time {
         /// First timestamp of the validation split.
@@ -109,6 +121,14 @@ fn tenth() -> f64 {
 
 fn fifth() -> f64 {
     0.2
+}
+
+fn validation_name() -> String {
+    "validation".to_owned()
+}
+
+fn test_name() -> String {
+    "test".to_owned()
 }
 
 /// Probationary period of the Numenta Anomaly Benchmark: fraction and maximum number of rows of a series.
@@ -153,6 +173,14 @@ impl SplitRule {
         }
     }
 
+    /// The column that it reads in addition to those of the task, if it names one.
+    pub(crate) fn column(&self) -> Option<&str> {
+        match self {
+            Self::Column { column, .. } => Some(column),
+            _ => self.group(),
+        }
+    }
+
     /// Whether the rule has no test split now, but can have one.
     pub fn can_add_test(&self) -> bool {
         match self {
@@ -160,7 +188,11 @@ impl SplitRule {
             | Self::Rows { test, .. }
             | Self::Shuffle { test, .. }
             | Self::Systematic { test, .. } => is_zero(test),
-            Self::Folds { .. } | Self::Every { .. } | Self::Probation { .. } | Self::Time { .. } => false,
+            Self::Folds { .. }
+            | Self::Every { .. }
+            | Self::Probation { .. }
+            | Self::Time { .. }
+            | Self::Column { .. } => false,
         }
     }
 
@@ -233,7 +265,7 @@ impl SplitRule {
                 }
                 Ok(())
             }
-            Self::Every { .. } | Self::Time { .. } => Ok(()),
+            Self::Every { .. } | Self::Time { .. } | Self::Column { .. } => Ok(()),
         }
     }
 
@@ -248,6 +280,7 @@ impl SplitRule {
             Self::Every { .. } => "every",
             Self::Probation { .. } => "probation",
             Self::Time { .. } => "time",
+            Self::Column { .. } => "column",
         }
     }
 
@@ -260,7 +293,7 @@ impl SplitRule {
             | Self::Shuffle { test, .. }
             | Self::Systematic { test, .. } => *test = 0.0,
             Self::Time { test, .. } => *test = None,
-            Self::Folds { .. } | Self::Every { .. } | Self::Probation { .. } => {}
+            Self::Folds { .. } | Self::Every { .. } | Self::Probation { .. } | Self::Column { .. } => {}
         }
         rule
     }
@@ -322,6 +355,7 @@ mod tests {
             "by = \"every\"\nvalidation = 5\n",
             "by = \"folds\"\nfolds = 5\nfold = 2\nvalidation = 0.2\nseed = 0\n",
             "by = \"probation\"\nfraction = 0.15\nrows = 750\nvalidation = 0.2\n",
+            "by = \"column\"\ncolumn = \"part\"\nvalidation = \"valid\"\ntest = \"test\"\n",
             "by = \"time\"\nvalidation = \"1988-01-01\"\n",
         ] {
             assert_eq!(toml::to_string(&rule(text)).unwrap(), text);

@@ -1,7 +1,7 @@
 //! Division of records into training, validation and test split.
 
 use std::cmp::Ordering;
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use crate::DataError;
 use crate::columns::Columns;
@@ -13,6 +13,9 @@ mod probation;
 mod random;
 
 use random::{Shuffle, Systematic};
+
+/// Number of values of a column to list in a message.
+const MAX_VALUES: usize = 10;
 
 /// Minimum number of characters of a running text.
 const MIN_CHARACTERS: usize = 100;
@@ -68,6 +71,21 @@ pub(crate) fn split(data: &Undivided, rule: &SplitRule) -> Result<[Records; 3], 
             [records.select(&train), records.select(&held_out), records.select(&[])]
         }
         SplitRule::Probation { fraction, rows, validation } => probation::split(data, *fraction, *rows, *validation)?,
+        SplitRule::Column { column, validation, test } => {
+            let values = records.texts("split", column)?;
+            let rows = |is_in: &dyn Fn(&str) -> bool| -> Vec<usize> {
+                (0..records.len()).filter(|&row| is_in(values[row].trim())).collect()
+            };
+            let held_out = rows(&|value| value == validation);
+            if held_out.is_empty() {
+                let found: BTreeSet<&str> = values.iter().map(|value| value.trim()).collect();
+                let found = found.into_iter().take(MAX_VALUES).collect::<Vec<_>>().join(", ");
+                let expected = format!("a value of column `{column}`, such as {found}");
+                return Err(DataError::setting("data.split.validation", validation, expected));
+            }
+            let train = rows(&|value| value != validation && value != test);
+            [train, held_out, rows(&|value| value == test)].map(|rows| records.select(&rows))
+        }
         SplitRule::Time { validation, test } => {
             let start = |field: &str, timestamp: &String| {
                 let (role, name) = data.column(Content::Time, field)?;
@@ -252,6 +270,23 @@ mod tests {
             let error = split(&undivided(&records, &columns()), &rule(text)).unwrap_err().to_string();
             assert!(error.contains(part), "{error}");
         }
+    }
+
+    #[test]
+    fn a_column_names_the_split_of_each_row() {
+        let records = Records::new([
+            ("text", Column::text(["a", "b", "c", "d"])),
+            ("part", Column::text(["train", " valid", "test", ""])),
+        ]);
+        let of = |text: &str| split(&undivided(&records, &columns()), &rule(text)).map(|found| texts(&found));
+        let found = of("by = \"column\"\ncolumn = \"part\"\nvalidation = \"valid\"").unwrap();
+        assert_eq!(found, [vec!["a", "d"], vec!["b"], vec!["c"]]);
+        let error = of("by = \"column\"\ncolumn = \"part\"").unwrap_err().to_string();
+        assert!(
+            error
+                .contains("data.split.validation = validation: a value of column `part`, such as , test, train, valid"),
+            "{error}"
+        );
     }
 
     #[test]

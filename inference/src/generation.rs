@@ -1,10 +1,12 @@
 //! Text generation: sampling the next token from a language model's scores.
 
 mod beam;
+mod music;
 mod stops;
 
 pub use beam::Continuation;
 pub(crate) use beam::beam_search;
+pub use music::GeneratedMusic;
 pub use stops::Until;
 
 use seqzoo_datasets::text::UNKNOWN;

@@ -7,6 +7,7 @@ use std::any::Any;
 
 use burn::tensor::Device;
 use seqzoo_datasets::classification::Split;
+use seqzoo_datasets::music::Frame;
 use seqzoo_datasets::scores::{Evaluation, Metric};
 use seqzoo_run::checkpoint::CheckpointError;
 use seqzoo_run::folder::ModelFolder;
@@ -17,12 +18,13 @@ use seqzoo_tasks::anomaly::AnomalyDetector;
 use seqzoo_tasks::classification::TextClassifier;
 use seqzoo_tasks::forecasting::SeriesForecaster;
 use seqzoo_tasks::language_model::TextModel;
+use seqzoo_tasks::music::MusicModel;
 use seqzoo_tasks::seq2seq::Transducer;
 use seqzoo_tasks::tagging::SentenceTagger;
 
 mod generation;
 
-pub use generation::{Continuation, GeneratedText, Prompt, Sampling, Until};
+pub use generation::{Continuation, GeneratedMusic, GeneratedText, Prompt, Sampling, Until};
 pub use seqzoo_tasks::Prediction;
 pub use seqzoo_tasks::{Examples, Output, PredictError, Predictor, TextOptions};
 
@@ -119,6 +121,14 @@ impl Model {
         self.any().downcast_ref().ok_or(PredictError::NotLanguageModel)
     }
 
+    /// The model of music.
+    ///
+    /// # Errors
+    /// If the model is not one.
+    pub fn music(&self) -> Result<&MusicModel, PredictError> {
+        self.any().downcast_ref().ok_or(PredictError::NotMusic)
+    }
+
     /// The forecaster.
     ///
     /// # Errors
@@ -149,6 +159,14 @@ impl Model {
     /// If the model is not a language model.
     pub fn generate(&self, prompt: &Prompt, sampling: Sampling) -> Result<GeneratedText<'_>, PredictError> {
         Ok(GeneratedText::after(self.language_model()?, prompt, sampling))
+    }
+
+    /// Generates music after the frames of a piece, which may be none.
+    ///
+    /// # Errors
+    /// If the model is not one of music.
+    pub fn compose(&self, frames: &[Frame], sampling: Sampling) -> Result<GeneratedMusic<'_>, PredictError> {
+        Ok(GeneratedMusic::after(self.music()?, frames, sampling))
     }
 
     /// The most probable continuations of a prompt that beam search finds, of `length` tokens or fewer, up to one of `stops`: at most

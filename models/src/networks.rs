@@ -4,6 +4,7 @@ mod classifier;
 mod encoder_decoder;
 mod ensemble;
 mod forecaster;
+mod frame_model;
 mod language_model;
 mod relation;
 mod series_classifier;
@@ -13,6 +14,7 @@ pub use classifier::{Classifier, ClassifierShape};
 pub use encoder_decoder::{EncodedSource, EncoderDecoder, EncoderDecoderShape, Generation, Hypothesis};
 pub use ensemble::{Ensemble, name_in_member};
 pub use forecaster::{BackboneShape, ForecastHead, Forecaster, ForecasterShape};
+pub use frame_model::{FrameModel, FrameModelShape, FrameOutput};
 pub use language_model::{LanguageModel, LanguageModelOutput, LanguageModelShape, LanguageModelStream, TextState};
 pub use relation::{RelationClassifier, RelationShape};
 pub use series_classifier::{SeriesClassifier, SeriesClassifierShape};
@@ -38,6 +40,7 @@ pub(crate) const NAMES: &[&[FieldNames]] = &[
     encoder_decoder::NAMES,
     ensemble::NAMES,
     forecaster::NAMES,
+    frame_model::NAMES,
     language_model::NAMES,
     relation::NAMES,
     series_classifier::NAMES,

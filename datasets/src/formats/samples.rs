@@ -60,7 +60,8 @@ fn check(format: &Format, files: &[(&str, Vec<u8>)], what: &str) -> Option<Strin
 #[test]
 fn every_text_format_has_a_sample_that_it_reads_and_recognizes() {
     for format in ALL {
-        assert!(!format.sample.is_empty() || format.name == "idx", "{}", format.name);
+        let is_binary = ["idx", "midi"].contains(&format.name);
+        assert!(!format.sample.is_empty() || is_binary, "{}", format.name);
         if format.sample.is_empty() {
             continue;
         }

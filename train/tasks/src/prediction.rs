@@ -127,6 +127,9 @@ pub enum PredictError {
     /// The model is not a language model.
     #[error("this model is not a language model")]
     NotLanguageModel,
+    /// The model is not one of music.
+    #[error("this model is not a model of music")]
+    NotMusic,
     /// The model is not a forecaster.
     #[error("this model is not a forecaster")]
     NotForecaster,

@@ -134,3 +134,19 @@ fn no_sentence_is_in_two_splits_neither_as_source_nor_as_target() {
         splits.notes
     );
 }
+
+#[test]
+fn chorales_have_four_voices_and_the_split_of_their_publisher() {
+    let dir = tempfile::tempdir().unwrap();
+    let piece = |first: u8| format!("[[{first},60,55,-1],[{},60,55,40]]", first + 1);
+    let parts = [("train", 70..75), ("valid", 75..77), ("test", 77..78)];
+    let part = |(name, notes): (&str, std::ops::Range<u8>)| {
+        format!("\"{name}\":[{}]", notes.map(piece).collect::<Vec<_>>().join(","))
+    };
+    let text = format!("{{{}}}", parts.map(part).join(","));
+    write(dir.path(), "jsb_chorales/Jsb16thSeparated.json", text);
+    let data = Music::from_records(&splits("jsb-chorales", dir.path()).unwrap(), 4).unwrap();
+    assert_eq!((data.train.len(), data.validation.len(), data.test.len()), (5, 2, 1));
+    assert_eq!(data.train[0].frames[0], [Some(70), Some(60), Some(55), None]);
+    assert_eq!(data.test[0].frames[1], [Some(78), Some(60), Some(55), Some(40)]);
+}

@@ -93,6 +93,10 @@ pub enum SplitRule {
         #[serde(default = "fifth")]
         validation: f64,
     },
+    /// Leave-one-out for each user: of the rows of a user with at least three rows, the last one is the test split and the one before it the
+    /// validation split; all other rows are the training split (Kang and McAuley 2018). The rows of a user are in order of the column with
+    /// role `time`, else in their order in the files.
+    LeaveOneOut {},
     /// Consecutive splits of a time series, which start at the rows with these timestamps.
     Time {
         /// First timestamp of the validation split.
@@ -160,7 +164,11 @@ impl SplitRule {
             | Self::Rows { test, .. }
             | Self::Shuffle { test, .. }
             | Self::Systematic { test, .. } => is_zero(test),
-            Self::Folds { .. } | Self::Every { .. } | Self::Probation { .. } | Self::Time { .. } => false,
+            Self::Folds { .. }
+            | Self::Every { .. }
+            | Self::Probation { .. }
+            | Self::LeaveOneOut {}
+            | Self::Time { .. } => false,
         }
     }
 
@@ -233,7 +241,7 @@ impl SplitRule {
                 }
                 Ok(())
             }
-            Self::Every { .. } | Self::Time { .. } => Ok(()),
+            Self::Every { .. } | Self::LeaveOneOut {} | Self::Time { .. } => Ok(()),
         }
     }
 
@@ -247,6 +255,7 @@ impl SplitRule {
             Self::Folds { .. } => "folds",
             Self::Every { .. } => "every",
             Self::Probation { .. } => "probation",
+            Self::LeaveOneOut {} => "leave-one-out",
             Self::Time { .. } => "time",
         }
     }
@@ -260,7 +269,7 @@ impl SplitRule {
             | Self::Shuffle { test, .. }
             | Self::Systematic { test, .. } => *test = 0.0,
             Self::Time { test, .. } => *test = None,
-            Self::Folds { .. } | Self::Every { .. } | Self::Probation { .. } => {}
+            Self::Folds { .. } | Self::Every { .. } | Self::Probation { .. } | Self::LeaveOneOut {} => {}
         }
         rule
     }
@@ -322,6 +331,7 @@ mod tests {
             "by = \"every\"\nvalidation = 5\n",
             "by = \"folds\"\nfolds = 5\nfold = 2\nvalidation = 0.2\nseed = 0\n",
             "by = \"probation\"\nfraction = 0.15\nrows = 750\nvalidation = 0.2\n",
+            "by = \"leave-one-out\"\n",
             "by = \"time\"\nvalidation = \"1988-01-01\"\n",
         ] {
             assert_eq!(toml::to_string(&rule(text)).unwrap(), text);
@@ -329,5 +339,6 @@ mod tests {
         let error = toml::from_str::<SplitRule>("by = \"rows\"\nvalidaton = 0.1").unwrap_err().to_string();
         assert!(error.contains("validaton") || error.contains("validation"), "{error}");
         assert!(toml::from_str::<SplitRule>("by = \"rows\"\nvalidation = 0.1\nseed = 2").is_err());
+        assert!(toml::from_str::<SplitRule>("by = \"leave-one-out\"\nvalidation = 0.1").is_err());
     }
 }

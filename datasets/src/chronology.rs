@@ -77,7 +77,8 @@ mod tests {
     fn rows_are_sorted_by_time_within_each_user() {
         let columns = Columns::default().with("user", "who").with("time", "when");
         for times in [["3", "20", "1.5", "3"], ["2024-01-03", "2024-02-01", "2024-01-01", "2024-01-03"]] {
-            let rows: Vec<[&str; 2]> = ["a", "b", "a", "a"].into_iter().zip(times).map(|(who, time)| [who, time]).collect();
+            let rows: Vec<[&str; 2]> =
+                ["a", "b", "a", "a"].into_iter().zip(times).map(|(who, time)| [who, time]).collect();
             let records = records(&rows);
             let found = Chronology::of(&records, &columns).unwrap();
             assert_eq!(found.users, [("a", vec![2, 0, 3]), ("b", vec![1])], "equal times keep their order");
@@ -87,7 +88,7 @@ mod tests {
         assert_eq!(without.users, [("a", vec![0, 1])]);
         for (rows, part) in [
             ([["a", "1"], ["a", "soon"]], "row 1: `soon` in column `when` is neither a number nor a timestamp"),
-            ([["a", "2024-01-03"], ["a", "3"]], "row 1: `3` in column"),
+            ([["a", "2024-01-03"], ["a", "2024-13-03"]], "row 1: `2024-13-03` in column"),
             ([["a", "1"], ["a", "inf"]], "row 1: `inf` in column"),
             ([["a", "1"], [" ", "2"]], "row 1: missing value in column `who`"),
         ] {

@@ -41,7 +41,8 @@ mod tests {
             ("time", Column::text(times.map(|time: f64| time.to_string()))),
         ]);
         let of = |columns: Columns| {
-            let data = Undivided { records: &records, columns: &columns, labels: &[], spec: &crate::interactions::DATA };
+            let data =
+                Undivided { records: &records, columns: &columns, labels: &[], spec: &crate::interactions::DATA };
             let texts = |split: Records| -> Vec<String> {
                 split.texts("item", "item").unwrap().iter().map(|item| item.to_string()).collect()
             };

@@ -5,6 +5,7 @@ mod encoder_decoder;
 mod ensemble;
 mod forecaster;
 mod language_model;
+mod recommender;
 mod relation;
 mod series_classifier;
 mod tagger;
@@ -14,6 +15,7 @@ pub use encoder_decoder::{EncodedSource, EncoderDecoder, EncoderDecoderShape, Ge
 pub use ensemble::{Ensemble, name_in_member};
 pub use forecaster::{BackboneShape, ForecastHead, Forecaster, ForecasterShape};
 pub use language_model::{LanguageModel, LanguageModelOutput, LanguageModelShape, LanguageModelStream, TextState};
+pub use recommender::{RankingLoss, Recommender, RecommenderShape};
 pub use relation::{RelationClassifier, RelationShape};
 pub use series_classifier::{SeriesClassifier, SeriesClassifierShape};
 pub use tagger::{Tagger, TaggerInput, TaggerOutput, TaggerShape, TaggerTargets};
@@ -39,6 +41,7 @@ pub(crate) const NAMES: &[&[FieldNames]] = &[
     ensemble::NAMES,
     forecaster::NAMES,
     language_model::NAMES,
+    recommender::NAMES,
     relation::NAMES,
     series_classifier::NAMES,
     tagger::NAMES,

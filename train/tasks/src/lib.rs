@@ -66,7 +66,8 @@ tasks![
     language_model,
     seq2seq,
     forecasting,
-    anomaly
+    anomaly,
+    recommendation
 ];
 
 /// The key of a recipe's `[task]` section whose value is the name of the task.

@@ -153,9 +153,10 @@ impl Predictor for ItemRecommender {
         let mut evaluation = Interactions::evaluation(&cases, &found);
         evaluation.right = Some((HIT_RATE, found.iter().map(Outcome::is_hit).collect()));
         let count = found.len();
-        let resample =
-            move |indices: &mut dyn Iterator<Item = usize>| Outcome::scores(indices.map(|index| &found[index])).named();
-        Ok(evaluation.with_resampling(Resampling::of_examples(count, resample)))
+        Ok(evaluation
+            .with_resampling(Resampling::of_examples(count, move |indices: &mut dyn Iterator<Item = usize>| {
+                Outcome::scores(indices.map(|index| &found[index])).named()
+            })))
     }
 
     fn baselines(
@@ -170,11 +171,11 @@ impl Predictor for ItemRecommender {
     fn predict(&self, texts: &[&str], _: TextOptions) -> Result<Vec<Output>, PredictError> {
         let histories: Vec<Vec<&str>> = texts.iter().map(|text| history(text)).collect();
         let found = self.recommend(&histories, TOP, true)?;
-        let output = |(names, items): (&Vec<&str>, Vec<(&str, f32)>)| {
+        let of_history = |(names, items): (&Vec<&str>, Vec<(&str, f32)>)| {
             let counts = Counts { texts: 1, truncated: 0, tokens: names.len(), unknown: self.unknown(names) };
             Output { counts, ..output(&items) }
         };
-        Ok(histories.iter().zip(found).map(output).collect())
+        Ok(histories.iter().zip(found).map(of_history).collect())
     }
 
     fn empty_output(&self) -> Output {
@@ -225,11 +226,9 @@ fn each<R: Clone + Send>(
     function: impl Fn(usize, &[f32]) -> R + Sync,
     stop: &dyn Fn() -> bool,
 ) -> Option<Vec<R>> {
-    let recent = |items: &&'_ [u32]| -> Vec<u32> {
-        match items {
-            [] => vec![0],
-            items => items[items.len().saturating_sub(settings.max_history)..].to_vec(),
-        }
+    let recent = |items: &&[u32]| match items.is_empty() {
+        true => vec![0],
+        false => items[items.len().saturating_sub(settings.max_history)..].to_vec(),
     };
     let rows: Vec<Vec<u32>> = histories.iter().map(recent).collect();
     let lengths: Vec<usize> = rows.iter().map(Vec::len).collect();
@@ -254,13 +253,14 @@ fn each<R: Clone + Send>(
 mod tests {
     use super::super::RecommendationTraining;
     use super::*;
-    use crate::{Codec as _, StepKeys, TrainingTask as _, test_spec};
+    use crate::{StepKeys, TrainingTask as _, test_spec};
+    use burn::module::Module;
     use seqzoo_datasets::interactions::{History, NDCG, SAMPLED_NDCG};
     use seqzoo_datasets::scores::Metric;
     use seqzoo_kernels::devices;
-    use seqzoo_models::parameters::read;
+    use seqzoo_models::parameters::{DynNetwork, read};
 
-    const ITEMS: u32 = 12;
+    const ITEMS: u32 = 30;
 
     /// Item i + 1 follows item i, in a circle; the histories have different starts and lengths.
     fn circle() -> Interactions {
@@ -280,25 +280,26 @@ mod tests {
     #[test]
     fn an_order_of_items_is_learned_with_every_loss() {
         use burn::module::AutodiffModule;
-        use burn::optim::{AdamConfig, GradientsParams, Optimizer};
-
         let (_, device) = devices().remove(0);
         for loss in ["cross-entropy", "sampled-softmax", "bpr", "top1"] {
-            let task = training(&format!("loss = {loss:?}\nnegatives = 20\nembedding_size = 8"));
+            let task = training(&format!("loss = {loss:?}\nnegatives = 30\nembedding_size = 16"));
             let device = device.clone().autodiff();
             let mut network = task.network(&device);
-            let mut optimizer = AdamConfig::new().init();
-            for step in 0..150 {
+            for step in 0..400u64 {
+                let rate = 0.02 * (1.0 - step as f64 / 400.0);
                 for batch in task.batches(step) {
                     let loss = task.loss(&network, &batch, None, StepKeys::new(0, step, step), &device).loss;
-                    let gradients = GradientsParams::from_grads(loss.backward(), &network);
-                    network = optimizer.step(0.02, network, gradients);
+                    let gradients = DynNetwork::gradients(&network, &loss.backward());
+                    // The sign of each gradient: a step of Adam without memory.
+                    network.change_parameters(&mut |name, _, value| {
+                        Some(value - gradients.get(name)?.clone().sign() * rate)
+                    });
                 }
             }
             let network = network.valid();
             let scores = task.validate(&network, &device.clone().inner(), &|| false).unwrap();
             assert_eq!(scores.get(HIT_RATE), Some(1.0), "{loss}");
-            assert!(scores.get(NDCG) > Some(0.95) && scores.get(SAMPLED_NDCG) > Some(0.95), "{loss}: {scores:?}");
+            assert!(scores.get(NDCG) > Some(0.9) && scores.get(SAMPLED_NDCG) > Some(0.9), "{loss}: {scores:?}");
         }
     }
 
@@ -321,18 +322,19 @@ mod tests {
         let (_, device) = devices().remove(0);
         let task = training("max_history = 3");
         let network = task.network(&device);
-        let model = ItemRecommender::open(&task_spec(), &task.files(), &read(&network), &device).unwrap();
+        let spec = test_spec("recommendation", "max_history = 3", "gru-16");
+        let model = ItemRecommender::open(&spec, &task.files(), &read(&network), &device).unwrap();
         let histories = [vec!["item 1"], vec!["item 4", "nothing", "item 5"], vec!["nothing"]];
-        let all = model.recommend(&histories, 20, true).unwrap();
-        assert_eq!(all.iter().map(Vec::len).collect::<Vec<_>>(), [11, 10, 0]);
+        let all = model.recommend(&histories, 40, true).unwrap();
+        assert_eq!(all.iter().map(Vec::len).collect::<Vec<_>>(), [29, 28, 0]);
         assert!(all[1].iter().all(|(item, _)| !["item 4", "item 5"].contains(item)));
         assert!(all[1].is_sorted_by(|one, next| one.1 >= next.1));
         for (history, found) in histories.iter().zip(&all) {
-            assert_eq!(&model.recommend(std::slice::from_ref(history), 20, true).unwrap()[0], found);
+            assert_eq!(&model.recommend(std::slice::from_ref(history), 40, true).unwrap()[0], found);
         }
-        let whole = model.recommend(&histories[..1], 20, false).unwrap();
+        let whole = model.recommend(&histories[..1], 40, false).unwrap();
         let total: f32 = whole[0].iter().map(|(_, probability)| probability).sum();
-        assert!(whole[0].len() == 12 && (total - 1.0).abs() < 1e-5, "{total}");
+        assert!(whole[0].len() == 30 && (total - 1.0).abs() < 1e-5, "{total}");
         // Only the most recent items are read.
         let recent = ["item 2", "item 3", "item 4"];
         let long = [&["item 9"][..], &recent].concat();
@@ -342,10 +344,6 @@ mod tests {
         assert_eq!((outputs[0].counts.tokens, outputs[0].counts.unknown), (2, 1));
         assert_eq!((outputs[1].line.as_str(), &outputs[1].json["items"]), ("", &json!([])));
         assert_eq!(model.predict(&["a", ","], TextOptions::default()), Err(PredictError::Empty { index: 1 }));
-    }
-
-    fn task_spec() -> crate::ModelSpec {
-        test_spec("recommendation", "max_history = 3", "gru-16")
     }
 
     #[test]
@@ -358,9 +356,9 @@ mod tests {
         let data = circle();
         let evaluation = model.evaluate(&data, Split::Validation).unwrap();
         assert_eq!(evaluation.all, task.validate(&network, &device, &|| false).unwrap());
-        assert_eq!(evaluation.all.examples, 12);
+        assert_eq!(evaluation.all.examples, 30);
         let loss = evaluation.all.get(Metric::LOSS).unwrap();
-        assert!((loss - 12f64.ln()).abs() < 0.5, "{loss}");
+        assert!((loss - 30f64.ln()).abs() < 0.5, "{loss}");
         let groups: Vec<&str> = evaluation.groups.iter().map(|((_, value), _)| value.as_str()).collect();
         assert_eq!(groups, ["5-9"]);
         let reversed = Interactions {

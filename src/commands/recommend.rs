@@ -51,7 +51,7 @@ impl Recommend {
             (Some(text), _) if history(text).is_empty() => {
                 Err(Failure::new(USAGE, "--history is empty; name at least one item, as in --history \"tea,milk\""))
             }
-            (Some(text), _) => self.print(recommender, &[text]),
+            (Some(text), _) => self.print(recommender, &[text.as_str()]),
             (None, Some(path)) => self.file(recommender, path),
             (None, None) => unreachable!("clap requires one of the two"),
         }

@@ -10,6 +10,7 @@ use crate::columns::Columns;
 use crate::corpus::{self, Corpus};
 use crate::data_spec::DataSpec;
 use crate::generators;
+use crate::interactions::{self, Interactions};
 use crate::reading::variants;
 use crate::records::Split;
 use crate::relations::{self, Relations};
@@ -24,7 +25,7 @@ mod measurements;
 mod sequences;
 
 /// What the tasks of this crate read.
-const SPECS: [&DataSpec; 7] = [
+const SPECS: [&DataSpec; 8] = [
     &classification::DATA,
     &signals::DATA,
     &tagging::DATA,
@@ -32,6 +33,7 @@ const SPECS: [&DataSpec; 7] = [
     &transduction::DATA,
     &series::DATA,
     &anomalies::DATA,
+    &interactions::DATA,
 ];
 
 /// The only specification that columns fit.
@@ -59,6 +61,7 @@ fn shown(splits: &Splits) -> Result<String, DataError> {
         "series-classification" => Signals::from_records(splits).map(|data| format!("{data:?}")),
         "tagging" => Tagging::from_records(splits).map(|data| format!("{data:?}")),
         "language-model" => Corpus::from_records(splits).map(|data| format!("{data:?}")),
+        "recommendation" => Interactions::from_records(splits).map(|data| format!("{data:?}")),
         "anomaly" => Anomalies::from_records(splits).map(|data| format!("{data:?}")),
         "seq2seq" => Transduction::from_records(splits).map(|data| format!("{data:?}")),
         "forecasting" => Series::from_records(splits).map(|data| format!("{data:?}")),

@@ -78,8 +78,13 @@ impl ItemRecommender {
 
     /// The number of names that are not items of the model.
     pub fn unknown(&self, names: &[&str]) -> usize {
-        let known: HashSet<&str> = self.items().iter().map(String::as_str).collect();
-        names.iter().filter(|name| !known.contains(*name)).count()
+        let ids = self.ids();
+        names.iter().filter(|name| !ids.contains_key(*name)).count()
+    }
+
+    /// The id of each item, by name.
+    fn ids(&self) -> HashMap<&str, u32> {
+        self.items().iter().map(String::as_str).zip(1..).collect()
     }
 
     /// The `count` items with the highest scores after each history, which names items in order of time, and their scores: probabilities if
@@ -100,7 +105,7 @@ impl ItemRecommender {
             return Err(PredictError::Empty { index });
         }
         let settings: Settings = self.spec.settings();
-        let ids: HashMap<&str, u32> = self.items().iter().map(String::as_str).zip(1..).collect();
+        let ids = self.ids();
         let encode = |names: &Vec<&str>| names.iter().filter_map(|name| ids.get(name).copied()).collect();
         let encoded: Vec<Vec<u32>> = histories.iter().map(encode).collect();
         let known: Vec<usize> = (0..encoded.len()).filter(|&index| !encoded[index].is_empty()).collect();
@@ -171,8 +176,10 @@ impl Predictor for ItemRecommender {
     fn predict(&self, texts: &[&str], _: TextOptions) -> Result<Vec<Output>, PredictError> {
         let histories: Vec<Vec<&str>> = texts.iter().map(|text| history(text)).collect();
         let found = self.recommend(&histories, TOP, true)?;
+        let ids = self.ids();
         let of_history = |(names, items): (&Vec<&str>, Vec<(&str, f32)>)| {
-            let counts = Counts { texts: 1, truncated: 0, tokens: names.len(), unknown: self.unknown(names) };
+            let unknown = names.iter().filter(|name| !ids.contains_key(*name)).count();
+            let counts = Counts { texts: 1, truncated: 0, tokens: names.len(), unknown };
             Output { counts, ..output(&items) }
         };
         Ok(histories.iter().zip(found).map(of_history).collect())

@@ -60,7 +60,7 @@ pub struct Overrides {
     /// Column that names the item of each interaction. Short for --set data.columns.item=COLUMN
     #[arg(long, value_name = "COLUMN")]
     item: Option<String>,
-    /// Timestamp column of the CSV file; without it, rows are numbered. An empty name selects the unnamed column. Short for
+    /// Timestamp column of the CSV file; without it, rows are numbered, and interactions are in order of time. An empty name selects the unnamed column. Short for
     /// --set data.columns.time=COLUMN
     #[arg(long, value_name = "COLUMN")]
     time: Option<String>,

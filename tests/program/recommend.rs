@@ -22,9 +22,11 @@ fn objects(text: &str) -> Vec<Value> {
 fn trained() -> TestDir {
     let place = TestDir::new();
     fs::write(place.path("interactions.csv"), table()).unwrap();
-    let small = ["--set", "network.hidden_sizes=[16]", "--set", "training.learning_rate=0.02", "--out", "run"];
-    let data = ["train", "recommend", "--data", "interactions.csv", "--epochs", "20"];
-    let trained = place.ok(&[&data[..], &COLUMNS, &small].concat());
+    let sets =
+        ["network.hidden_sizes=[16]", "training.learning_rate=0.02", "training.batch_size=8", "stopping.patience=20"];
+    let sets: Vec<&str> = sets.into_iter().flat_map(|set| ["--set", set]).collect();
+    let data = ["train", "recommend", "--data", "interactions.csv", "--epochs", "20", "--out", "run"];
+    let trained = place.ok(&[&data[..], &COLUMNS, &sets].concat());
     for part in [
         "splits: train 40 users, validation 40 users, test 40 users",
         "280 rows are earlier than the user's previous one",

@@ -143,7 +143,7 @@ fn the_last_items_of_users_are_held_out() {
     assert_eq!((data.names.as_slice(), data.items), (&["7", "5", "8", "9"].map(str::to_owned)[..], 3));
     let users: Vec<(&[u32], usize, usize)> =
         data.users.iter().map(|user| (user.items.as_slice(), user.train_end, user.validation_end)).collect();
-    assert_eq!(users, [(&[1, 2, 3, 4][..], 2, 3), (&[1, 3], 2, 2)]);
+    assert_eq!(users, [(&[1, 2, 3, 4][..], 2, 3), (&[1, 3][..], 2, 2)]);
     write(dir.path(), "amazon_video_games/Video.txt", "1 7\n1\n");
     assert!(failure("amazon-video-games", dir.path()).contains("Video.txt, line 2: 1 field"));
 }

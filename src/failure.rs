@@ -122,7 +122,9 @@ fn hint(error: &DataError) -> String {
         DataError::Column { role: "label", .. } => " (--label-column)".to_owned(),
         DataError::Column { role: "tags", .. } => " (--column)".to_owned(),
         DataError::Column { role: role @ ("value" | "series"), .. } => format!(" (--{role}-column)"),
-        DataError::Column { role: role @ ("time" | "target" | "features" | "user" | "item"), .. } => format!(" (--{role})"),
+        DataError::Column { role: role @ ("time" | "target" | "features" | "user" | "item"), .. } => {
+            format!(" (--{role})")
+        }
         _ => String::new(),
     }
 }

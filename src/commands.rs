@@ -38,6 +38,7 @@ commands! {
     generate::Generate,
     forecast::Forecast,
     detect::Detect,
+    recommend::Recommend,
     data::Data,
     probe::Probe,
     bench::Bench,

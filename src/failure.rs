@@ -122,7 +122,9 @@ fn hint(error: &DataError) -> String {
         DataError::Column { role: "label", .. } => " (--label-column)".to_owned(),
         DataError::Column { role: "tags", .. } => " (--column)".to_owned(),
         DataError::Column { role: role @ ("value" | "series"), .. } => format!(" (--{role}-column)"),
-        DataError::Column { role: role @ ("time" | "target" | "features"), .. } => format!(" (--{role})"),
+        DataError::Column { role: role @ ("time" | "target" | "features" | "user" | "item"), .. } => {
+            format!(" (--{role})")
+        }
         _ => String::new(),
     }
 }
@@ -134,7 +136,7 @@ impl From<PredictError> for Failure {
                 USAGE,
                 format!(
                     "{error}; use `seqzoo generate` with a language model, `seqzoo forecast` with a forecaster, \
-                     `seqzoo detect` with an anomaly detector, `seqzoo evaluate` with any run"
+                     `seqzoo detect` with an anomaly detector, `seqzoo recommend` with a recommender, `seqzoo evaluate` with any run"
                 ),
             ),
             PredictError::NoThreshold { .. } => Self::new(USAGE, format!("--threshold: {error}")),
@@ -142,8 +144,10 @@ impl From<PredictError> for Failure {
             | PredictError::NotTagger
             | PredictError::NotTransducer
             | PredictError::NotLanguageModel
+            | PredictError::NotMusic
             | PredictError::NotForecaster
-            | PredictError::NotDetector => Self::new(USAGE, format!("{error}; see `seqzoo list recipes`")),
+            | PredictError::NotDetector
+            | PredictError::NotRecommender => Self::new(USAGE, format!("{error}; see `seqzoo list recipes`")),
             PredictError::Empty { .. }
             | PredictError::NotMarked { .. }
             | PredictError::InvalidSeries { .. }

@@ -126,6 +126,10 @@ impl<'a> Report<'a> {
         let command = match recipe.task().ok()?.command {
             Command::Forecast => format!("seqzoo forecast {path} --plot forecast.svg"),
             Command::Detect => format!("seqzoo detect {path}"),
+            Command::Recommend => {
+                let history = if example.is_empty() { "ITEM,ITEM" } else { example };
+                format!("seqzoo recommend {path} --history {}", in_quotes(history))
+            }
             Command::Generate => {
                 let prompt = prompt(model, example, examples.prompt_source()?)?;
                 format!("seqzoo generate {path} --prompt {}", in_quotes(&escaped(prompt)))

@@ -6,7 +6,7 @@
 //! - [`formats`] parse files into records, one module per format, on top of [`reading`], which handles containers, encodings and lines.
 //!   [`generators`] generate records. [`published`] has one manifest per published dataset; a [`split_rule`] divides
 //!   records into splits; [`cleaning`] normalizes text.
-//! - [`classification`], [`relations`], [`corpus`], [`tagging`], [`transduction`], [`signals`], [`anomalies`] and [`series`] are the dataset types of the tasks, converted from records;
+//! - [`classification`], [`relations`], [`corpus`], [`tagging`], [`transduction`], [`signals`], [`anomalies`], [`interactions`] and [`series`] are the dataset types of the tasks, converted from records;
 //!   [`catalog`] is the list of all datasets; [`conllu`] parses and writes CoNLL-U, [`table`] reads a CSV file as a series, and
 //!   [`timestamps`] finds the time step of a series.
 //! - [`text`] encodes text as token ids, [`batch`] groups examples of similar length, [`scores`] computes metrics, [`spans`] those of
@@ -20,6 +20,7 @@ pub mod baselines;
 pub mod batch;
 pub mod bleu;
 pub mod catalog;
+mod chronology;
 pub mod classification;
 pub mod cleaning;
 pub mod columns;
@@ -30,6 +31,7 @@ pub mod digest;
 pub mod edit_distance;
 pub mod formats;
 pub mod generators;
+pub mod interactions;
 mod loading;
 pub mod midi;
 pub mod multi_label;

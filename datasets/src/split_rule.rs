@@ -105,6 +105,10 @@ pub enum SplitRule {
         #[serde(default = "test_name")]
         test: String,
     },
+    /// Leave-one-out for each user: of the rows of a user with at least three rows, the last one is the test split and the one before it the
+    /// validation split; all other rows are the training split (Kang and McAuley 2018). The rows of a user are in order of the column with
+    /// role `time`, else in their order in the files.
+    LeaveOneOut {},
     /// Consecutive splits of a time series, which start at the rows with these timestamps.
     Time {
         /// First timestamp of the validation split.
@@ -191,6 +195,7 @@ impl SplitRule {
             Self::Folds { .. }
             | Self::Every { .. }
             | Self::Probation { .. }
+            | Self::LeaveOneOut {}
             | Self::Time { .. }
             | Self::Column { .. } => false,
         }
@@ -265,7 +270,7 @@ impl SplitRule {
                 }
                 Ok(())
             }
-            Self::Every { .. } | Self::Time { .. } | Self::Column { .. } => Ok(()),
+            Self::Every { .. } | Self::LeaveOneOut {} | Self::Time { .. } | Self::Column { .. } => Ok(()),
         }
     }
 
@@ -279,6 +284,7 @@ impl SplitRule {
             Self::Folds { .. } => "folds",
             Self::Every { .. } => "every",
             Self::Probation { .. } => "probation",
+            Self::LeaveOneOut {} => "leave-one-out",
             Self::Time { .. } => "time",
             Self::Column { .. } => "column",
         }
@@ -293,7 +299,11 @@ impl SplitRule {
             | Self::Shuffle { test, .. }
             | Self::Systematic { test, .. } => *test = 0.0,
             Self::Time { test, .. } => *test = None,
-            Self::Folds { .. } | Self::Every { .. } | Self::Probation { .. } | Self::Column { .. } => {}
+            Self::Folds { .. }
+            | Self::Every { .. }
+            | Self::Probation { .. }
+            | Self::LeaveOneOut {}
+            | Self::Column { .. } => {}
         }
         rule
     }
@@ -356,6 +366,7 @@ mod tests {
             "by = \"folds\"\nfolds = 5\nfold = 2\nvalidation = 0.2\nseed = 0\n",
             "by = \"probation\"\nfraction = 0.15\nrows = 750\nvalidation = 0.2\n",
             "by = \"column\"\ncolumn = \"part\"\nvalidation = \"valid\"\ntest = \"test\"\n",
+            "by = \"leave-one-out\"\n",
             "by = \"time\"\nvalidation = \"1988-01-01\"\n",
         ] {
             assert_eq!(toml::to_string(&rule(text)).unwrap(), text);
@@ -363,5 +374,6 @@ mod tests {
         let error = toml::from_str::<SplitRule>("by = \"rows\"\nvalidaton = 0.1").unwrap_err().to_string();
         assert!(error.contains("validaton") || error.contains("validation"), "{error}");
         assert!(toml::from_str::<SplitRule>("by = \"rows\"\nvalidation = 0.1\nseed = 2").is_err());
+        assert!(toml::from_str::<SplitRule>("by = \"leave-one-out\"\nvalidation = 0.1").is_err());
     }
 }

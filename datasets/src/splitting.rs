@@ -9,6 +9,7 @@ use crate::data_spec::{Content, DataSpec};
 use crate::records::{Column, Records};
 use crate::split_rule::{Fractions, SplitRule};
 
+mod leave_one_out;
 mod probation;
 mod random;
 
@@ -86,6 +87,7 @@ pub(crate) fn split(data: &Undivided, rule: &SplitRule) -> Result<[Records; 3], 
             let train = rows(&|value| value != validation && value != test);
             [train, held_out, rows(&|value| value == test)].map(|rows| records.select(&rows))
         }
+        SplitRule::LeaveOneOut {} => leave_one_out::split(data)?,
         SplitRule::Time { validation, test } => {
             let start = |field: &str, timestamp: &String| {
                 let (role, name) = data.column(Content::Time, field)?;
@@ -119,6 +121,9 @@ pub(crate) fn split(data: &Undivided, rule: &SplitRule) -> Result<[Records; 3], 
             SplitRule::Probation { .. } => format!(
                 "{rows} rows are too few for a training and a validation split in the probationary period of a series; use longer series or a \
                  larger data.split.fraction"
+            ),
+            SplitRule::LeaveOneOut {} => format!(
+                "none of the users of {rows} rows has three rows, so that nothing can be held out; use more data, or the column that names the user"
             ),
             _ => format!("{rows} rows are too few for a training and a validation split"),
         };

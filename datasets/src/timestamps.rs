@@ -8,6 +8,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 
 use chrono::{DateTime, Datelike, NaiveDate};
 use serde::{Deserialize, Serialize};
@@ -243,6 +244,22 @@ pub(crate) fn steps_back(times: &[String]) -> Vec<usize> {
     let is_earlier =
         |&row: &usize| timestamps[row].zip(timestamps[row - 1]).is_some_and(|(time, before)| time < before);
     (1..times.len()).filter(is_earlier).collect()
+}
+
+/// Numbers in the order of `times`: the times themselves if they are numbers, else timestamps in a format of the first one.
+///
+/// # Errors
+/// The first row that has neither.
+pub(crate) fn numbers(times: &[Arc<str>]) -> Result<Vec<f64>, usize> {
+    let number = |time: &Arc<str>| time.parse().ok().filter(|number: &f64| number.is_finite());
+    let parse = |format: Format| -> Vec<Option<f64>> {
+        times.iter().map(|time| format.parse(time).map(|timestamp| timestamp as f64)).collect()
+    };
+    let formats = times.first().map_or_else(Vec::new, |first| Format::all(first));
+    let all = formats.into_iter().map(parse).chain([times.iter().map(number).collect()]);
+    let known = |values: &Vec<Option<f64>>| values.iter().flatten().count();
+    let values = all.max_by_key(known).unwrap_or_default();
+    values.into_iter().enumerate().map(|(row, value)| value.ok_or(row)).collect()
 }
 
 /// The alternative offered if timestamps have no equal steps.

@@ -19,6 +19,7 @@ use seqzoo_tasks::classification::TextClassifier;
 use seqzoo_tasks::forecasting::SeriesForecaster;
 use seqzoo_tasks::language_model::TextModel;
 use seqzoo_tasks::music::MusicModel;
+use seqzoo_tasks::recommendation::ItemRecommender;
 use seqzoo_tasks::seq2seq::Transducer;
 use seqzoo_tasks::tagging::SentenceTagger;
 
@@ -143,6 +144,14 @@ impl Model {
     /// If the model is not one.
     pub fn detector(&self) -> Result<&AnomalyDetector, PredictError> {
         self.any().downcast_ref().ok_or(PredictError::NotDetector)
+    }
+
+    /// The recommender.
+    ///
+    /// # Errors
+    /// If the model is not one.
+    pub fn recommender(&self) -> Result<&ItemRecommender, PredictError> {
+        self.any().downcast_ref().ok_or(PredictError::NotRecommender)
     }
 
     /// The tokens of a prompt, for [`Model::generate`] and [`Model::continuations`].

@@ -6,6 +6,7 @@ mod ensemble;
 mod forecaster;
 mod frame_model;
 mod language_model;
+mod recommender;
 mod relation;
 mod series_classifier;
 mod tagger;
@@ -16,6 +17,7 @@ pub use ensemble::{Ensemble, name_in_member};
 pub use forecaster::{BackboneShape, ForecastHead, Forecaster, ForecasterShape};
 pub use frame_model::{FrameModel, FrameModelShape, FrameOutput};
 pub use language_model::{LanguageModel, LanguageModelOutput, LanguageModelShape, LanguageModelStream, TextState};
+pub use recommender::{RankingLoss, Recommender, RecommenderShape};
 pub use relation::{RelationClassifier, RelationShape};
 pub use series_classifier::{SeriesClassifier, SeriesClassifierShape};
 pub use tagger::{Tagger, TaggerInput, TaggerOutput, TaggerShape, TaggerTargets};
@@ -42,6 +44,7 @@ pub(crate) const NAMES: &[&[FieldNames]] = &[
     forecaster::NAMES,
     frame_model::NAMES,
     language_model::NAMES,
+    recommender::NAMES,
     relation::NAMES,
     series_classifier::NAMES,
     tagger::NAMES,

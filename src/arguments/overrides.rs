@@ -54,7 +54,13 @@ pub struct Overrides {
     /// Column that names the series of each row. Short for --set data.columns.series=COLUMN
     #[arg(long, value_name = "COLUMN")]
     series_column: Option<String>,
-    /// Timestamp column of the CSV file; without it, rows are numbered. An empty name selects the unnamed column. Short for
+    /// Column that names the user of each interaction. Short for --set data.columns.user=COLUMN
+    #[arg(long, value_name = "COLUMN")]
+    user: Option<String>,
+    /// Column that names the item of each interaction. Short for --set data.columns.item=COLUMN
+    #[arg(long, value_name = "COLUMN")]
+    item: Option<String>,
+    /// Timestamp column of the CSV file; without it, rows are numbered, and interactions are in order of time. An empty name selects the unnamed column. Short for
     /// --set data.columns.time=COLUMN
     #[arg(long, value_name = "COLUMN")]
     time: Option<String>,
@@ -111,7 +117,7 @@ impl Overrides {
     }
 
     /// Flags with a text, with the field that each sets.
-    fn texts(&self) -> [(&'static str, &'static str, &Option<String>); 10] {
+    fn texts(&self) -> [(&'static str, &'static str, &Option<String>); 12] {
         [
             ("--vectors", "init.vectors", &self.vectors),
             ("--init-from", "init.from", &self.init_from),
@@ -120,6 +126,8 @@ impl Overrides {
             ("--column", "data.columns.tags", &self.column),
             ("--value-column", "data.columns.value", &self.value_column),
             ("--series-column", "data.columns.series", &self.series_column),
+            ("--user", "data.columns.user", &self.user),
+            ("--item", "data.columns.item", &self.item),
             ("--group", "data.split.group", &self.group),
             ("--time", "data.columns.time", &self.time),
             ("--target", "data.columns.target", &self.target),

@@ -133,6 +133,7 @@ fn data_flags(recipe: &Recipe) -> &'static str {
         Ok(Command::Forecast) if is_table || has_none => " --csv FILE --time COLUMN --target COLUMN",
         Ok(Command::Generate) if has_none => " --text FILE",
         Ok(Command::Predict) if has_none => " --data FILE",
+        Ok(Command::Recommend) if has_none => " --data FILE --user COLUMN --item COLUMN --time COLUMN",
         _ => "",
     }
 }

@@ -8,6 +8,7 @@ mod inputs; // input texts, files and runs
 mod labels; // labels and tags, relations, series, cross-validation
 mod listings; // list, describe, help
 mod own_data; // recipes with a [data] section of the user's own
+mod recommend; // recommendation, as a user runs it
 mod resume; // signals, limits, damaged checkpoints
 mod tables; // CSV files as series: columns, timestamps; recorded data paths; the printed next command
 mod tasks; // taggers, sequence-to-sequence models, forecasters; verify, data

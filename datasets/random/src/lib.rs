@@ -23,6 +23,8 @@ pub enum Purpose {
     Data = 4,
     /// Sampling in text generation.
     Generation = 5,
+    /// Negative examples: items that are drawn to be compared with the actual one.
+    Negatives = 6,
 }
 
 /// Key of a random stream: run seed, purpose, and two indices such as a step and a layer.

@@ -10,6 +10,7 @@ use crate::columns::Columns;
 use crate::corpus::{self, Corpus};
 use crate::data_spec::DataSpec;
 use crate::generators;
+use crate::interactions::{self, Interactions};
 use crate::music::{self, Music};
 use crate::reading::variants;
 use crate::records::Split;
@@ -25,7 +26,7 @@ mod measurements;
 mod sequences;
 
 /// What the tasks of this crate read.
-const SPECS: [&DataSpec; 8] = [
+const SPECS: [&DataSpec; 9] = [
     &classification::DATA,
     &signals::DATA,
     &tagging::DATA,
@@ -34,6 +35,7 @@ const SPECS: [&DataSpec; 8] = [
     &series::DATA,
     &anomalies::DATA,
     &music::DATA,
+    &interactions::DATA,
 ];
 
 /// The only specification that columns fit.
@@ -62,6 +64,7 @@ fn shown(splits: &Splits) -> Result<String, DataError> {
         "tagging" => Tagging::from_records(splits).map(|data| format!("{data:?}")),
         "language-model" => Corpus::from_records(splits).map(|data| format!("{data:?}")),
         "music" => Music::from_records(splits, 4).map(|data| format!("{data:?}")),
+        "recommendation" => Interactions::from_records(splits).map(|data| format!("{data:?}")),
         "anomaly" => Anomalies::from_records(splits).map(|data| format!("{data:?}")),
         "seq2seq" => Transduction::from_records(splits).map(|data| format!("{data:?}")),
         "forecasting" => Series::from_records(splits).map(|data| format!("{data:?}")),

@@ -7,8 +7,8 @@ use seqzoo_models::Architecture;
 use seqzoo_models::layers::{AttentionScore, CharacterEncoderShape, PerceptronShape, Pooling, Skip, Stack, StackShape};
 use seqzoo_models::networks::{
     BackboneShape, Classifier, ClassifierShape, EncoderDecoder, EncoderDecoderShape, Ensemble, ForecastHead,
-    Forecaster, ForecasterShape, LanguageModel, LanguageModelShape, RelationClassifier, RelationShape,
-    SeriesClassifier, SeriesClassifierShape, Tagger, TaggerShape,
+    Forecaster, ForecasterShape, LanguageModel, LanguageModelShape, Recommender, RecommenderShape, RelationClassifier,
+    RelationShape, SeriesClassifier, SeriesClassifierShape, Tagger, TaggerShape,
 };
 use seqzoo_models::parameter_path::{ParameterPath, declared_name};
 
@@ -126,6 +126,15 @@ fn language_models(device: &Device) -> Vec<String> {
     ]
 }
 
+fn recommenders(device: &Device) -> Vec<String> {
+    let of = |title: &str, hidden: usize, tied| {
+        let stack = StackShape::plain(Architecture::Gru, 3, vec![hidden]);
+        let shape = RecommenderShape { items: 7, stack, tied, dropout: 0.0, embedding_dropout: 0.0 };
+        listing(title, &Recommender::new(shape, 1, device))
+    };
+    vec![of("recommender", 3, true), of("recommender, projection and output embedding", 2, false)]
+}
+
 fn encoder_decoders(device: &Device) -> Vec<String> {
     let of = |attention| {
         let shape = EncoderDecoderShape {
@@ -157,7 +166,7 @@ fn forecasters(device: &Device) -> Vec<String> {
 #[test]
 fn every_parameter_has_the_name_and_shape_that_checkpoints_have() {
     let (_, device) = devices().remove(0);
-    let groups = [stacks, classifiers, taggers, language_models, encoder_decoders, forecasters];
+    let groups = [stacks, classifiers, taggers, language_models, recommenders, encoder_decoders, forecasters];
     let found: String = groups.iter().flat_map(|group| group(&device)).collect();
     let expected = include_str!("../golden/parameters.txt");
     let new: Vec<&str> = found.lines().filter(|line| !expected.contains(*line)).collect();

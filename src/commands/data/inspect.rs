@@ -35,7 +35,8 @@ const RECIPES: [&str; 9] = [
 ];
 
 /// Recipes for tables that need the name of a column, with the flag that names it.
-const TABLES: [(&str, &str, &str); 2] = [("forecast", "target", "--target"), ("anomaly", "value", "--value-column")];
+const TABLES: [(&str, &str, &str); 3] =
+    [("forecast", "target", "--target"), ("anomaly", "value", "--value-column"), ("recommend", "item", "--item")];
 
 /// Number of labels to list.
 const LABELS: usize = 20;

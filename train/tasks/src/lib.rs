@@ -67,7 +67,8 @@ tasks![
     seq2seq,
     music,
     forecasting,
-    anomaly
+    anomaly,
+    recommendation
 ];
 
 /// The key of a recipe's `[task]` section whose value is the name of the task.

@@ -22,6 +22,8 @@ pub enum Command {
     Forecast,
     /// `detect`: anomalies in series.
     Detect,
+    /// `recommend`: the next items of users.
+    Recommend,
 }
 
 /// A trained model of a task.
@@ -136,6 +138,9 @@ pub enum PredictError {
     /// The model does not detect anomalies.
     #[error("this model does not detect anomalies")]
     NotDetector,
+    /// The model is not a recommender.
+    #[error("this model does not recommend items")]
+    NotRecommender,
     /// Examples have labels that the model does not have.
     #[error(
         "the data have labels that the model was not trained on: {}; its labels are {}; remove these examples, or train a new model",

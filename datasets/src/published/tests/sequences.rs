@@ -1,4 +1,4 @@
-//! Tagged sentences, running text, pairs.
+//! Tagged sentences, running text, pairs, histories of users.
 
 use super::*;
 
@@ -149,4 +149,17 @@ fn chorales_have_four_voices_and_the_split_of_their_publisher() {
     assert_eq!((data.train.len(), data.validation.len(), data.test.len()), (5, 2, 1));
     assert_eq!(data.train[0].frames[0], [Some(70), Some(60), Some(55), None]);
     assert_eq!(data.test[0].frames[1], [Some(78), Some(60), Some(55), Some(40)]);
+}
+
+#[test]
+fn the_last_items_of_users_are_held_out() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), "amazon_video_games/Video.txt", "1 7\n1 5\n2 7\n2 8\n1 8\n1 9\n");
+    let data = load("amazon-video-games", dir.path(), Interactions::from_records).unwrap();
+    assert_eq!((data.names.as_slice(), data.items), (&["7", "5", "8", "9"].map(str::to_owned)[..], 3));
+    let users: Vec<(&[u32], usize, usize)> =
+        data.users.iter().map(|user| (user.items.as_slice(), user.train_end, user.validation_end)).collect();
+    assert_eq!(users, [(&[1, 2, 3, 4][..], 2, 3), (&[1, 3][..], 2, 2)]);
+    write(dir.path(), "amazon_video_games/Video.txt", "1 7\n1\n");
+    assert!(failure("amazon-video-games", dir.path()).contains("Video.txt, line 2: 1 field"));
 }

@@ -43,12 +43,11 @@ metrics! {
     pub const PEN_NLL = Lower("pen-nll", "nats");
 }
 
-/// Minimum standard deviation of predicted offsets, in units of the training split: bounds the density of offsets that repeat exactly, such
-/// as those on a grid.
-pub const MIN_DEVIATION: f64 = 1e-2;
+/// Minimum standard deviation of the baseline, as of the models.
+const MIN_DEVIATION: f64 = 1e-2;
 
-/// Maximum magnitude of predicted correlations of dx and dy.
-pub const MAX_CORRELATION: f64 = 0.99;
+/// Maximum magnitude of the correlation of dx and dy.
+const MAX_CORRELATION: f64 = 0.99;
 
 /// A drawing, and what it shows.
 #[derive(Debug, Clone, PartialEq)]
@@ -80,7 +79,7 @@ impl Drawings {
     pub fn from_records(splits: &Splits, max_points: usize) -> Result<Self, DataError> {
         let (drawing, word) = (splits.columns.need("drawing")?, splits.columns.get("word"));
         let (mut short, mut long) = (0, 0);
-        let mut examples = |records: &Records| {
+        let mut examples = |records: &Records| -> Result<Vec<Example>, DataError> {
             if records.is_empty() {
                 return Ok(Vec::new());
             }

@@ -8,6 +8,7 @@ mod language_model;
 mod relation;
 mod series_classifier;
 mod tagger;
+mod trajectory;
 
 pub use classifier::{Classifier, ClassifierShape};
 pub use encoder_decoder::{EncodedSource, EncoderDecoder, EncoderDecoderShape, Generation, Hypothesis};
@@ -17,6 +18,10 @@ pub use language_model::{LanguageModel, LanguageModelOutput, LanguageModelShape,
 pub use relation::{RelationClassifier, RelationShape};
 pub use series_classifier::{SeriesClassifier, SeriesClassifierShape};
 pub use tagger::{Tagger, TaggerInput, TaggerOutput, TaggerShape, TaggerTargets};
+pub use trajectory::{
+    Component, PEN_STATES, POINT_FEATURES, PointDistribution, PointLikelihoods, Trajectory, TrajectoryShape,
+    TrajectoryStream,
+};
 
 use burn::module::{Module, ModuleDisplay};
 use burn::nn::Embedding;
@@ -42,6 +47,7 @@ pub(crate) const NAMES: &[&[FieldNames]] = &[
     relation::NAMES,
     series_classifier::NAMES,
     tagger::NAMES,
+    trajectory::NAMES,
 ];
 
 /// A network whose layers can be computed in more than one way.

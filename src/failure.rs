@@ -133,7 +133,7 @@ impl From<PredictError> for Failure {
             PredictError::NoTextInput => Self::new(
                 USAGE,
                 format!(
-                    "{error}; use `seqzoo generate` with a language model, `seqzoo forecast` with a forecaster, \
+                    "{error}; use `seqzoo generate` with a language model or a model of drawings, `seqzoo forecast` with a forecaster, \
                      `seqzoo detect` with an anomaly detector, `seqzoo evaluate` with any run"
                 ),
             ),
@@ -142,6 +142,7 @@ impl From<PredictError> for Failure {
             | PredictError::NotTagger
             | PredictError::NotTransducer
             | PredictError::NotLanguageModel
+            | PredictError::NotStrokesModel
             | PredictError::NotForecaster
             | PredictError::NotDetector => Self::new(USAGE, format!("{error}; see `seqzoo list recipes`")),
             PredictError::Empty { .. }

@@ -126,10 +126,13 @@ impl<'a> Report<'a> {
         let command = match recipe.task().ok()?.command {
             Command::Forecast => format!("seqzoo forecast {path} --plot forecast.svg"),
             Command::Detect => format!("seqzoo detect {path}"),
-            Command::Generate => {
-                let prompt = prompt(model, example, examples.prompt_source()?)?;
-                format!("seqzoo generate {path} --prompt {}", in_quotes(&escaped(prompt)))
-            }
+            Command::Generate => match examples.output_flag() {
+                Some(flag) => format!("seqzoo generate {path} {flag}"),
+                None => {
+                    let prompt = prompt(model, example, examples.prompt_source()?)?;
+                    format!("seqzoo generate {path} --prompt {}", in_quotes(&escaped(prompt)))
+                }
+            },
             Command::Predict
                 if example.is_empty() && recipe.task().is_ok_and(|task| task.data.roles[0].name == "series") =>
             {

@@ -18,6 +18,7 @@ use seqzoo_tasks::classification::TextClassifier;
 use seqzoo_tasks::forecasting::SeriesForecaster;
 use seqzoo_tasks::language_model::TextModel;
 use seqzoo_tasks::seq2seq::Transducer;
+use seqzoo_tasks::strokes::StrokesModel;
 use seqzoo_tasks::tagging::SentenceTagger;
 
 mod generation;
@@ -117,6 +118,14 @@ impl Model {
     /// If the model is not one.
     pub fn language_model(&self) -> Result<&TextModel, PredictError> {
         self.any().downcast_ref().ok_or(PredictError::NotLanguageModel)
+    }
+
+    /// The model of pen drawings.
+    ///
+    /// # Errors
+    /// If the model is not one.
+    pub fn strokes_model(&self) -> Result<&StrokesModel, PredictError> {
+        self.any().downcast_ref().ok_or(PredictError::NotStrokesModel)
     }
 
     /// The forecaster.

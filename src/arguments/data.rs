@@ -247,7 +247,7 @@ impl DataArgs {
         };
         match kind {
             FileKind::Data => {}
-            FileKind::Text => check_command(recipe, Command::Generate, "--text", "language models")?,
+            FileKind::Text => check_text(recipe)?,
             FileKind::Csv => check_table(recipe)?,
         }
         let named = |path: &PathBuf| if path == Path::new(STANDARD_INPUT) { path.clone() } else { file(path) };
@@ -385,6 +385,19 @@ fn check_command(recipe: &Recipe, command: Command, flag: &str, models: &str) ->
     let name = task.name();
     let message = format!("{flag} is for {models}, and this recipe is for {name}; use --data FILE");
     Err(Failure::new(USAGE, message))
+}
+
+/// Checks that a recipe trains on running text.
+fn check_text(recipe: &Recipe) -> Result<(), Failure> {
+    check_command(recipe, Command::Generate, "--text", "language models")?;
+    let task = recipe.task()?;
+    match task.data.default_format {
+        Some("text") => Ok(()),
+        _ => Err(Failure::new(
+            USAGE,
+            format!("--text is for language models, and this recipe is for {}; use --data FILE", task.name()),
+        )),
+    }
 }
 
 /// Checks that a recipe trains on a CSV file of the user, and that its target column is specified.

@@ -9,6 +9,7 @@ use crate::classification::{self, Classification};
 use crate::columns::Columns;
 use crate::corpus::{self, Corpus};
 use crate::data_spec::DataSpec;
+use crate::drawings::{self, Drawings};
 use crate::generators;
 use crate::reading::variants;
 use crate::records::Split;
@@ -24,7 +25,7 @@ mod measurements;
 mod sequences;
 
 /// What the tasks of this crate read.
-const SPECS: [&DataSpec; 7] = [
+const SPECS: [&DataSpec; 8] = [
     &classification::DATA,
     &signals::DATA,
     &tagging::DATA,
@@ -32,6 +33,7 @@ const SPECS: [&DataSpec; 7] = [
     &transduction::DATA,
     &series::DATA,
     &anomalies::DATA,
+    &drawings::DATA,
 ];
 
 /// The only specification that columns fit.
@@ -60,6 +62,7 @@ fn shown(splits: &Splits) -> Result<String, DataError> {
         "tagging" => Tagging::from_records(splits).map(|data| format!("{data:?}")),
         "language-model" => Corpus::from_records(splits).map(|data| format!("{data:?}")),
         "anomaly" => Anomalies::from_records(splits).map(|data| format!("{data:?}")),
+        "strokes" => Drawings::from_records(splits, 250).map(|data| format!("{data:?}")),
         "seq2seq" => Transduction::from_records(splits).map(|data| format!("{data:?}")),
         "forecasting" => Series::from_records(splits).map(|data| format!("{data:?}")),
         other => panic!("{other}"),

@@ -7,7 +7,6 @@ use clap::Args;
 use seqzoo_datasets::drawing::Drawing;
 use seqzoo_kernels::pooled;
 use seqzoo_tasks::strokes::StrokesModel;
-use serde::Serialize;
 
 use super::{KindFlags, SamplingArgs, sheet};
 use crate::arguments::svg_file;
@@ -29,12 +28,6 @@ pub(super) struct DrawingArgs {
     /// Maximum number of points of a drawing [default: task.max_points of the recipe]
     #[arg(long, value_name = "N")]
     max_points: Option<usize>,
-}
-
-/// A line in the form of Quick, Draw!
-#[derive(Serialize)]
-struct Line {
-    drawing: Vec<[Vec<f32>; 2]>,
 }
 
 impl DrawingArgs {
@@ -68,6 +61,9 @@ impl DrawingArgs {
     }
 }
 
+/// A line in the form of Quick, Draw!
 fn json(drawing: &Drawing) -> String {
-    serde_json::to_string(&Line { drawing: drawing.lists() }).expect("lists of numbers")
+    // `serde_json::Value` would turn 0.1, an `f32`, into 0.10000000149011612.
+    let strokes = serde_json::to_string(&drawing.lists()).expect("lists of numbers");
+    format!("{{\"drawing\":{strokes}}}")
 }

@@ -132,9 +132,8 @@ impl Drawing {
 
     /// The steps of the pen from each point to the next: one fewer than points.
     pub fn steps(&self) -> Vec<Step> {
-        let following = self.points().skip(1);
-        let step = |(([x, y], _), ([next_x, next_y], pen))| Step { offset: [next_x - x, next_y - y], pen };
-        self.points().zip(following).map(step).collect()
+        let pairs = self.points().zip(self.points().skip(1));
+        pairs.map(|(([x, y], _), ([next_x, next_y], pen))| Step { offset: [next_x - x, next_y - y], pen }).collect()
     }
 
     /// The coordinates of each stroke, those on the x axis and those on the y axis: the inverse of [`Drawing::of_lists`].

@@ -135,7 +135,7 @@ impl From<PredictError> for Failure {
             PredictError::NoTextInput => Self::new(
                 USAGE,
                 format!(
-                    "{error}; use `seqzoo generate` with a language model, `seqzoo forecast` with a forecaster, \
+                    "{error}; use `seqzoo generate` with a model of text, music or drawings, `seqzoo forecast` with a forecaster, \
                      `seqzoo detect` with an anomaly detector, `seqzoo recommend` with a recommender, `seqzoo evaluate` with any run"
                 ),
             ),
@@ -145,6 +145,7 @@ impl From<PredictError> for Failure {
             | PredictError::NotTransducer
             | PredictError::NotLanguageModel
             | PredictError::NotMusic
+            | PredictError::NotStrokesModel
             | PredictError::NotForecaster
             | PredictError::NotDetector
             | PredictError::NotRecommender => Self::new(USAGE, format!("{error}; see `seqzoo list recipes`")),

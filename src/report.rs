@@ -130,10 +130,13 @@ impl<'a> Report<'a> {
                 let history = if example.is_empty() { "ITEM,ITEM" } else { example };
                 format!("seqzoo recommend {path} --history {}", in_quotes(history))
             }
-            Command::Generate => {
-                let prompt = prompt(model, example, examples.prompt_source()?)?;
-                format!("seqzoo generate {path} --prompt {}", in_quotes(&escaped(prompt)))
-            }
+            Command::Generate => match examples.output_flag() {
+                Some(flag) => format!("seqzoo generate {path} {flag}"),
+                None => {
+                    let prompt = prompt(model, example, examples.prompt_source()?)?;
+                    format!("seqzoo generate {path} --prompt {}", in_quotes(&escaped(prompt)))
+                }
+            },
             Command::Predict
                 if example.is_empty() && recipe.task().is_ok_and(|task| task.data.roles[0].name == "series") =>
             {

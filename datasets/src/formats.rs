@@ -36,6 +36,7 @@ formats![
     fasttext,
     idx,
     jsonl,
+    drawings, // after jsonl, whose suffix it has too
     labeled_lines,
     midi,
     nab,
@@ -144,12 +145,16 @@ impl Format {
         ALL.into_iter().find(|format| format.name == name).ok_or_else(unknown)
     }
 
-    /// The format that the end of a file name marks.
+    /// The format that the end of a file name marks; the first one, if it marks several.
     pub fn of_name(name: &str) -> Option<&'static Self> {
+        ALL.into_iter().find(|format| format.is_marked_by(name))
+    }
+
+    /// Whether the end of a file name marks the format.
+    fn is_marked_by(&self, name: &str) -> bool {
         let name = name.to_lowercase();
         let name = [".gz", ".zip"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(&name);
-        let (_, suffix) = name.rsplit_once('.')?;
-        ALL.into_iter().find(|format| format.suffixes.contains(&suffix))
+        name.rsplit_once('.').is_some_and(|(_, suffix)| self.suffixes.contains(&suffix))
     }
 
     /// The format that a line, the first one of a file that is not blank, can only be in.
@@ -176,7 +181,8 @@ impl Format {
         Ok((records, column, bad_rows.into_inner()))
     }
 
-    /// The format of the files at a location: by the end of the first name, else `default`, else by folders or the first line.
+    /// The format of the files at a location: by the end of the first name (`default`, if that is one of those that it marks), else `default`,
+    /// else by folders or the first line.
     ///
     /// # Errors
     /// If none is recognized, or the file cannot be read.
@@ -192,7 +198,8 @@ impl Format {
         };
         let Some(input) = inputs.first() else { return Err(unknown("no file to recognize the format of")) };
         let (_, file) = input.folder_and_file();
-        if let Some(format) = Self::of_name(file) {
+        let is_default = |format: &&Self| Some(format.name) == default && format.is_marked_by(file);
+        if let Some(format) = ALL.into_iter().find(is_default).or_else(|| Self::of_name(file)) {
             return Ok(format);
         }
         // Any text may be running text; other defaults apply where the first line is not conclusive.
@@ -385,6 +392,10 @@ mod tests {
         assert_eq!(of(&[("s/seq.in", "a"), ("s/seq.out", "O"), ("s/label", "x")], "s", None).as_deref(), Ok("aligned"));
         assert_eq!(of(&[("nested/pos/a.txt", "a")], "nested", None).as_deref(), Ok("class-folders"));
         assert_eq!(of(&[("e.txt", json)], "e.txt", Some("text")).as_deref(), Ok("text"));
+        let drawing = "{\"drawing\": [[[0, 9], [0, 9]]]}\n";
+        for (default, format) in [(Some("drawings"), "drawings"), (Some("text"), "jsonl"), (None, "jsonl")] {
+            assert_eq!(of(&[("e.ndjson", drawing)], "e.ndjson", default).as_deref(), Ok(format));
+        }
         assert_eq!(of(&[("e.csv", "text\na\n")], "e.csv", Some("text")).as_deref(), Ok("csv"));
         let error = of(&[("d.txt", "once upon a time")], "d.txt", None).unwrap_err();
         assert!(error.starts_with("data.format = none: d.txt: ") && error.contains("csv, fasttext"), "{error}");

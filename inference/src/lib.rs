@@ -21,6 +21,7 @@ use seqzoo_tasks::language_model::TextModel;
 use seqzoo_tasks::music::MusicModel;
 use seqzoo_tasks::recommendation::ItemRecommender;
 use seqzoo_tasks::seq2seq::Transducer;
+use seqzoo_tasks::strokes::StrokesModel;
 use seqzoo_tasks::tagging::SentenceTagger;
 
 mod generation;
@@ -128,6 +129,14 @@ impl Model {
     /// If the model is not one.
     pub fn music(&self) -> Result<&MusicModel, PredictError> {
         self.any().downcast_ref().ok_or(PredictError::NotMusic)
+    }
+
+    /// The model of pen drawings.
+    ///
+    /// # Errors
+    /// If the model is not one.
+    pub fn strokes_model(&self) -> Result<&StrokesModel, PredictError> {
+        self.any().downcast_ref().ok_or(PredictError::NotStrokesModel)
     }
 
     /// The forecaster.

@@ -10,6 +10,7 @@ mod recommender;
 mod relation;
 mod series_classifier;
 mod tagger;
+mod trajectory;
 
 pub use classifier::{Classifier, ClassifierShape};
 pub use encoder_decoder::{EncodedSource, EncoderDecoder, EncoderDecoderShape, Generation, Hypothesis};
@@ -21,6 +22,10 @@ pub use recommender::{RankingLoss, Recommender, RecommenderShape};
 pub use relation::{RelationClassifier, RelationShape};
 pub use series_classifier::{SeriesClassifier, SeriesClassifierShape};
 pub use tagger::{Tagger, TaggerInput, TaggerOutput, TaggerShape, TaggerTargets};
+pub use trajectory::{
+    Component, PEN_STATES, POINT_FEATURES, PointDistribution, PointLikelihoods, Trajectory, TrajectoryShape,
+    TrajectoryStream,
+};
 
 use burn::module::{Module, ModuleDisplay};
 use burn::nn::Embedding;
@@ -48,6 +53,7 @@ pub(crate) const NAMES: &[&[FieldNames]] = &[
     relation::NAMES,
     series_classifier::NAMES,
     tagger::NAMES,
+    trajectory::NAMES,
 ];
 
 /// A network whose layers can be computed in more than one way.

@@ -14,7 +14,7 @@ use seqzoo_datasets::wording::counted;
 use seqzoo_inference::Examples;
 use seqzoo_run::folder::{DataPaths, FileKind, Run};
 use seqzoo_run::recipe::{Columns, DataSettings, Recipe};
-use seqzoo_tasks::{Command, Prepared};
+use seqzoo_tasks::{Command, Prepared, Task};
 
 use crate::failure::{CONFIGURATION, DATA, Failure, USAGE};
 use crate::say::{flag, say};
@@ -247,7 +247,9 @@ impl DataArgs {
         };
         match kind {
             FileKind::Data => {}
-            FileKind::Text => check_command(recipe, Command::Generate, "--text", "language models")?,
+            FileKind::Text => {
+                check_task(recipe, |task| task.data.default_format == Some("text"), "--text", "language models")?
+            }
             FileKind::Csv => check_table(recipe)?,
         }
         let named = |path: &PathBuf| if path == Path::new(STANDARD_INPUT) { path.clone() } else { file(path) };
@@ -376,10 +378,10 @@ pub fn data_dir(given: Option<&Path>) -> PathBuf {
     data_dir_given(given).unwrap_or_else(|| PathBuf::from("data"))
 }
 
-/// Checks that the models of a recipe are used by a command; `flag` is for such `models` only.
-fn check_command(recipe: &Recipe, command: Command, flag: &str, models: &str) -> Result<(), Failure> {
+/// Checks that a recipe is for a task that can use a flag, which is for such `models` only.
+fn check_task(recipe: &Recipe, is_usable: fn(&Task) -> bool, flag: &str, models: &str) -> Result<(), Failure> {
     let task = recipe.task()?;
-    if task.command == command {
+    if is_usable(task) {
         return Ok(());
     }
     let name = task.name();
@@ -389,7 +391,7 @@ fn check_command(recipe: &Recipe, command: Command, flag: &str, models: &str) ->
 
 /// Checks that a recipe trains on a CSV file of the user, and that its target column is specified.
 fn check_table(recipe: &Recipe) -> Result<(), Failure> {
-    check_command(recipe, Command::Forecast, "--csv", "forecasting")?;
+    check_task(recipe, |task| task.command == Command::Forecast, "--csv", "forecasting")?;
     let is_table = recipe.dataset().is_some_and(|dataset| matches!(dataset.origin, Origin::Table));
     let is_csv = recipe.data.format.as_deref().map_or(recipe.data.dataset.is_none(), |format| format == "csv");
     if !is_table && !is_csv {

@@ -129,11 +129,11 @@ fn recipe(settings: &Settings, name: &str) -> Result<(), Failure> {
 fn data_flags(recipe: &Recipe) -> &'static str {
     let is_table = recipe.dataset().is_some_and(|dataset| matches!(dataset.origin, Origin::Table));
     let has_none = recipe.data.dataset.is_none() && recipe.data.file_list().is_empty();
-    match recipe.task().map(|task| task.command) {
-        Ok(Command::Forecast) if is_table || has_none => " --csv FILE --time COLUMN --target COLUMN",
-        Ok(Command::Generate) if has_none => " --text FILE",
-        Ok(Command::Predict) if has_none => " --data FILE",
-        Ok(Command::Recommend) if has_none => " --data FILE --user COLUMN --item COLUMN --time COLUMN",
+    match recipe.task().map(|task| (task.command, task.data.default_format)) {
+        Ok((Command::Forecast, _)) if is_table || has_none => " --csv FILE --time COLUMN --target COLUMN",
+        Ok((Command::Recommend, _)) if has_none => " --data FILE --user COLUMN --item COLUMN --time COLUMN",
+        Ok((Command::Generate, Some("text"))) if has_none => " --text FILE",
+        Ok((Command::Predict | Command::Generate, _)) if has_none => " --data FILE",
         _ => "",
     }
 }

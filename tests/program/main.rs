@@ -2,6 +2,7 @@
 
 mod architecture; // ARCHITECTURE.md against the code
 mod detect;
+mod drawings; // models of pen drawings: training, evaluation, sheets of samples
 mod errors; // bad input: message, exit code, nothing overwritten
 mod initial; // initial weights from word vectors and other runs
 mod inputs; // input texts, files and runs

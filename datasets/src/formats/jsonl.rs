@@ -150,16 +150,20 @@ const PROBLEMS: [(&str, &str); 7] = [
 /// A key of an object with its value, if that is not null.
 type Named = (String, Option<Cell>);
 
+/// The problem of a line in plain words, with its column.
+pub(super) fn problem(error: &serde_json::Error) -> String {
+    let found = error.to_string();
+    // The error counts lines within this one.
+    let (what, column) = found.rsplit_once(" at line 1 column ").unwrap_or((&found, ""));
+    let place = if column.is_empty() { String::new() } else { format!(" (column {column})") };
+    let plain = PROBLEMS.iter().find(|(start, _)| what.starts_with(start)).map_or(what, |(_, plain)| plain);
+    format!("{plain}{place}")
+}
+
 /// The cells of a line.
 fn cells(line: &str) -> Result<Vec<Named>, String> {
-    let Object(entries) = serde_json::from_str(line.trim()).map_err(|error| {
-        let found = error.to_string();
-        // The error counts lines within this one.
-        let (what, column) = found.rsplit_once(" at line 1 column ").unwrap_or((&found, ""));
-        let place = if column.is_empty() { String::new() } else { format!(" (column {column})") };
-        let plain = PROBLEMS.iter().find(|(start, _)| what.starts_with(start)).map_or(what, |(_, plain)| plain);
-        format!("not a JSON object: {plain}{place}; expected one object per line")
-    })?;
+    let Object(entries) = serde_json::from_str(line.trim())
+        .map_err(|error| format!("not a JSON object: {}; expected one object per line", problem(&error)))?;
     let mut cells = Vec::new();
     flatten("", entries, &mut cells)?;
     Ok(cells)

@@ -9,6 +9,7 @@ use crate::classification::{self, Classification};
 use crate::columns::Columns;
 use crate::corpus::{self, Corpus};
 use crate::data_spec::DataSpec;
+use crate::drawings::{self, Drawings};
 use crate::generators;
 use crate::interactions::{self, Interactions};
 use crate::music::{self, Music};
@@ -26,7 +27,7 @@ mod measurements;
 mod sequences;
 
 /// What the tasks of this crate read.
-const SPECS: [&DataSpec; 9] = [
+const SPECS: [&DataSpec; 10] = [
     &classification::DATA,
     &signals::DATA,
     &tagging::DATA,
@@ -36,6 +37,7 @@ const SPECS: [&DataSpec; 9] = [
     &anomalies::DATA,
     &music::DATA,
     &interactions::DATA,
+    &drawings::DATA,
 ];
 
 /// The only specification that columns fit.
@@ -66,6 +68,7 @@ fn shown(splits: &Splits) -> Result<String, DataError> {
         "music" => Music::from_records(splits, 4).map(|data| format!("{data:?}")),
         "recommendation" => Interactions::from_records(splits).map(|data| format!("{data:?}")),
         "anomaly" => Anomalies::from_records(splits).map(|data| format!("{data:?}")),
+        "strokes" => Drawings::from_records(splits, 250).map(|data| format!("{data:?}")),
         "seq2seq" => Transduction::from_records(splits).map(|data| format!("{data:?}")),
         "forecasting" => Series::from_records(splits).map(|data| format!("{data:?}")),
         other => panic!("{other}"),

@@ -12,3 +12,4 @@ mod networks; // losses, padding and streaming of networks
 mod recurrence; // padding, splitting time, permuting the batch, direction
 mod shapes; // invalid shapes
 mod support; // pseudorandom values, comparisons, parameters by name
+mod trajectories; // mixture densities of trajectories

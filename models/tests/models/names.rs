@@ -8,7 +8,7 @@ use seqzoo_models::layers::{AttentionScore, CharacterEncoderShape, PerceptronSha
 use seqzoo_models::networks::{
     BackboneShape, Classifier, ClassifierShape, EncoderDecoder, EncoderDecoderShape, Ensemble, ForecastHead,
     Forecaster, ForecasterShape, LanguageModel, LanguageModelShape, Recommender, RecommenderShape, RelationClassifier,
-    RelationShape, SeriesClassifier, SeriesClassifierShape, Tagger, TaggerShape,
+    RelationShape, SeriesClassifier, SeriesClassifierShape, Tagger, TaggerShape, Trajectory, TrajectoryShape,
 };
 use seqzoo_models::parameter_path::{ParameterPath, declared_name};
 
@@ -163,10 +163,16 @@ fn forecasters(device: &Device) -> Vec<String> {
     ]
 }
 
+fn trajectories(device: &Device) -> Vec<String> {
+    let stack = StackShape::plain(Architecture::Gru, 5, vec![2]);
+    vec![listing("trajectory", &Trajectory::new(TrajectoryShape { stack, mixtures: 2, dropout: 0.0 }, 1, device))]
+}
+
 #[test]
 fn every_parameter_has_the_name_and_shape_that_checkpoints_have() {
     let (_, device) = devices().remove(0);
-    let groups = [stacks, classifiers, taggers, language_models, recommenders, encoder_decoders, forecasters];
+    let groups =
+        [stacks, classifiers, taggers, language_models, recommenders, encoder_decoders, forecasters, trajectories];
     let found: String = groups.iter().flat_map(|group| group(&device)).collect();
     let expected = include_str!("../golden/parameters.txt");
     let new: Vec<&str> = found.lines().filter(|line| !expected.contains(*line)).collect();

@@ -68,7 +68,8 @@ tasks![
     music,
     forecasting,
     anomaly,
-    recommendation
+    recommendation,
+    strokes
 ];
 
 /// The key of a recipe's `[task]` section whose value is the name of the task.
@@ -203,6 +204,11 @@ pub trait Examples: Any + Debug {
 
     /// Text from which to suggest a prompt: the training split of a language model, else `None`.
     fn prompt_source(&self) -> Option<&str> {
+        None
+    }
+
+    /// Flag of `generate` that writes what the model generates to a file, with the name of one; `None` if it prints text.
+    fn output_flag(&self) -> Option<&'static str> {
         None
     }
 }

@@ -16,7 +16,7 @@ use crate::Examples;
 pub enum Command {
     /// `predict`: predictions for texts, see [`Predictor::predict`].
     Predict,
-    /// `generate`: text generation from a prompt.
+    /// `generate`: new text after a prompt, or new drawings.
     Generate,
     /// `forecast`: forecasts of the values after the last rows of a series.
     Forecast,
@@ -132,6 +132,9 @@ pub enum PredictError {
     /// The model is not one of music.
     #[error("this model is not a model of music")]
     NotMusic,
+    /// The model is not one of pen drawings.
+    #[error("this model is not a model of pen drawings")]
+    NotStrokesModel,
     /// The model is not a forecaster.
     #[error("this model is not a forecaster")]
     NotForecaster,

@@ -1,4 +1,4 @@
-//! Series to classify, to monitor and to forecast.
+//! Series to classify, to monitor and to forecast; drawings.
 
 use super::*;
 
@@ -20,6 +20,18 @@ fn speakers_and_digits_are_series() {
     let digits = load("mnist", dir.path(), Signals::from_records).unwrap();
     assert_eq!((digits.channels, digits.train[0].signal.len(), digits.labels.len()), (28, 28, 2));
     assert_eq!((digits.train.len() + digits.validation.len(), digits.validation.len()), (60, 6));
+}
+
+#[test]
+fn kanji_are_drawings_with_splits_in_two_files() {
+    let dir = tempfile::tempdir().unwrap();
+    let line = |width: usize| format!("{{\"drawing\":[[[0,{width}],[0,0]],[[{width},0],[-5,5]]]}}\n");
+    write(dir.path(), "kanji_strokes/train.ndjson", (1..9).map(line).collect::<String>() + "{\"drawing\":[]}\n");
+    write(dir.path(), "kanji_strokes/valid.ndjson", line(20));
+    let kanji = load("kanji-strokes", dir.path(), |splits| Drawings::from_records(splits, 250)).unwrap();
+    assert_eq!((kanji.train.len(), kanji.validation.len(), kanji.test.len()), (8, 1, 0));
+    assert_eq!(kanji.validation[0].drawing.to_string(), "0,0 20,0;20,-5 0,5");
+    assert_eq!(kanji.notes, ["1 drawing of fewer than 2 points left out"]);
 }
 
 #[test]

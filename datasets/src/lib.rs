@@ -6,9 +6,9 @@
 //! - [`formats`] parse files into records, one module per format, on top of [`reading`], which handles containers, encodings and lines.
 //!   [`generators`] generate records. [`published`] has one manifest per published dataset; a [`split_rule`] divides
 //!   records into splits; [`cleaning`] normalizes text.
-//! - [`classification`], [`relations`], [`corpus`], [`tagging`], [`transduction`], [`signals`], [`drawings`], [`music`], [`anomalies`], [`interactions`] and [`series`] are the dataset types of the tasks, converted from records;
-//!   [`catalog`] is the list of all datasets; [`conllu`] parses and writes CoNLL-U, [`table`] reads a CSV file as a series, and
-//!   [`timestamps`] finds the time step of a series.
+//! - [`classification`], [`relations`], [`corpus`], [`tagging`], [`transduction`], [`signals`], [`drawings`], [`music`], [`anomalies`],
+//!   [`interactions`] and [`series`] are the dataset types of the tasks, converted from records; [`catalog`] is the list of all datasets; [`conllu`] parses and writes CoNLL-U,
+//!   [`table`] reads a CSV file as a series, and [`timestamps`] finds the time step of a series.
 //! - [`text`] encodes text as token ids, [`batch`] groups examples of similar length, [`scores`] computes metrics, [`spans`] those of
 //!   named entities, [`uncertainty`] their intervals, [`baselines`],
 //!   [`naive_bayes`] and [`ngram`] are baselines, and [`nearest`] suggests corrections for misspelled names.

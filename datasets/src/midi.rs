@@ -8,7 +8,7 @@ use midly::{Format, Header, MetaMessage, MidiMessage, Smf, Timing, TrackEvent, T
 use crate::music::{Frame, KEYS};
 
 /// Frames per quarter note: frames are sixteenths.
-pub const FRAMES_PER_QUARTER: u32 = 4;
+const FRAMES_PER_QUARTER: u32 = 4;
 
 /// Maximum number of frames of a file: more than ten hours.
 const MAX_FRAMES: u64 = 1 << 18;
@@ -145,17 +145,17 @@ fn frames(mut parts: Vec<Vec<Note>>) -> Vec<Frame> {
 
 /// Writes frames as a MIDI file of 96 quarter notes per minute; consecutive equal notes are one note.
 ///
-/// `voices`: whether a place in a frame is a voice, which has a track of its own; otherwise all notes are in one track. `per_quarter` is the
-/// number of frames per quarter note.
+/// A frame is `sixteenths` sixteenth notes long. `voices`: whether a place in a frame is a voice, which has a track of its own; otherwise all
+/// notes are in one track.
 ///
 /// ```
 /// use seqzoo_datasets::midi::{read, write};
 /// use seqzoo_datasets::music::parse_frame;
 ///
 /// let frames: Vec<_> = ["72,60", "72,-", "74,59"].map(|frame| parse_frame(frame).unwrap()).to_vec();
-/// assert_eq!(read(&write(&frames, 4, true)).unwrap(), frames);
+/// assert_eq!(read(&write(&frames, 1, true)).unwrap(), frames);
 /// ```
-pub fn write(frames: &[Frame], per_quarter: u32, voices: bool) -> Vec<u8> {
+pub fn write(frames: &[Frame], sixteenths: u32, voices: bool) -> Vec<u8> {
     let mut parts: Vec<Vec<Note>> = Vec::new();
     if voices {
         let count = frames.iter().map(Vec::len).max().unwrap_or(0);
@@ -167,7 +167,7 @@ pub fn write(frames: &[Frame], per_quarter: u32, voices: bool) -> Vec<u8> {
     let tempo = TrackEventKind::Meta(MetaMessage::Tempo(u24::new(TEMPO)));
     let end = |delta: u32| TrackEvent { delta: u28::new(delta), kind: TrackEventKind::Meta(MetaMessage::EndOfTrack) };
     let mut tracks = vec![vec![TrackEvent { delta: u28::new(0), kind: tempo }, end(0)]];
-    let ticks = u64::from(TICKS) / u64::from(per_quarter.max(1));
+    let ticks = u64::from(u32::from(TICKS) / FRAMES_PER_QUARTER * sixteenths);
     for (voice, notes) in parts.iter().enumerate() {
         // Ends before starts, so that a repeated note sounds again.
         let events = notes.iter().flat_map(|note| [(note.end, false, note.number), (note.start, true, note.number)]);
@@ -287,9 +287,9 @@ mod tests {
     #[test]
     fn keys_are_written_to_one_track() {
         let frames = parsed("72,60 72 74,60 -");
-        assert_eq!(text(&read(&write(&frames, 4, false)).unwrap()), "72,60 72 74,60");
+        assert_eq!(text(&read(&write(&frames, 1, false)).unwrap()), "72,60 72 74,60");
         // A frame per quarter note is four sixteenths.
-        assert_eq!(text(&read(&write(&parsed("60 62"), 1, true)).unwrap()), "60 60 60 60 62 62 62 62");
+        assert_eq!(text(&read(&write(&parsed("60 62"), 4, true)).unwrap()), "60 60 60 60 62 62 62 62");
     }
 
     proptest! {
@@ -302,7 +302,7 @@ mod tests {
                 .map(|row| row.iter().zip([80, 60, 40]).map(|(note, low)| note.map(|note| low + note)).collect())
                 .collect();
             frames.push(vec![Some(80), Some(60), Some(40)]);
-            prop_assert_eq!(read(&write(&frames, 4, true)).unwrap(), frames);
+            prop_assert_eq!(read(&write(&frames, 1, true)).unwrap(), frames);
         }
     }
 }

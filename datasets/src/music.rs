@@ -173,8 +173,8 @@ impl Music {
     }
 }
 
-/// A frame with this number of voices: surplus notes are left out, except for the lowest and the highest ones, and missing voices rest.
-fn with_voices(mut frame: Frame, voices: usize) -> Frame {
+/// A frame with a number of voices: surplus notes are left out, except for the lowest and the highest ones, and missing voices rest.
+pub fn with_voices(mut frame: Frame, voices: usize) -> Frame {
     if frame.len() > voices {
         let mut notes: Vec<u8> = frame.into_iter().flatten().collect();
         notes.sort_unstable_by(|a, b| b.cmp(a));

@@ -73,8 +73,8 @@ fn own_drawings_are_learned_evaluated_and_sampled() {
     assert!(greedy[0] == greedy[1] && points(&greedy[0]) <= 5, "{greedy:?}");
     // What is generated can be read again.
     fs::write(place.path("new.ndjson"), generate(&["--samples", "20"])).unwrap();
-    let inspected = place.json(&["data", "inspect", "new.ndjson", "--recipe", "strokes", "--json"]);
-    assert_eq!(inspected["splits"]["train"]["examples"], 18, "{inspected}");
+    let inspected = place.json(&["data", "inspect", "new.ndjson", "--json"]);
+    assert_eq!((&inspected["recipe"], &inspected["splits"]["train"]["examples"]), (&"strokes".into(), &18.into()));
 }
 
 #[test]

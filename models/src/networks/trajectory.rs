@@ -58,7 +58,7 @@ const MAX_CORRELATION: f64 = 0.99;
 /// let stack = StackShape::plain(Architecture::Lstm, POINT_FEATURES, vec![16]);
 /// let network = Trajectory::new(TrajectoryShape { stack, mixtures: 4, dropout: 0.0 }, 1, &Device::flex());
 /// let points = Tensor::<3>::from_data(
-///     [[[0.0, 0.0, 1.0, 0.0, 0.0], [0.4, 0.1, 1.0, 0.0, 0.0], [0.2, -0.3, 0.0, 0.0, 1.0]]],
+///     [[[0.0f32, 0.0, 1.0, 0.0, 0.0], [0.4, 0.1, 1.0, 0.0, 0.0], [0.2, -0.3, 0.0, 0.0, 1.0]]],
 ///     &Device::flex(),
 /// );
 /// let outputs = network.forward(points.clone().narrow(1, 0, 2), &[2], None);

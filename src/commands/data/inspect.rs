@@ -22,7 +22,7 @@ use crate::report::table_style;
 use crate::say::muted;
 
 /// Recipes for own data, in the order in which they are tried.
-const RECIPES: [&str; 9] = [
+const RECIPES: [&str; 10] = [
     "relations",
     "slots",
     "classify",
@@ -30,6 +30,7 @@ const RECIPES: [&str; 9] = [
     "regression",
     "tag",
     "classify-series",
+    "strokes",
     "translate",
     "language-model",
 ];

@@ -8,7 +8,7 @@ use seqzoo_datasets::drawing::Drawing;
 use seqzoo_kernels::pooled;
 use seqzoo_tasks::strokes::StrokesModel;
 
-use super::{KindFlags, SamplingArgs, sheet};
+use super::{Kind, SamplingArgs, sheet};
 use crate::arguments::svg_file;
 use crate::failure::{Failure, STORAGE};
 use crate::say::say;
@@ -18,6 +18,9 @@ const TEMPERATURES: [f64; 4] = [0.1, 0.4, 0.7, 1.0];
 
 /// Number of drawings in a row of a sheet.
 const COLUMNS: usize = 8;
+
+/// Models of drawings.
+pub(super) const KIND: Kind = Kind { models: "a model of drawings", flags: &["--svg", "--max-points"] };
 
 /// Flags of models of drawings.
 #[derive(Debug, Args)]
@@ -31,9 +34,8 @@ pub(super) struct DrawingArgs {
 }
 
 impl DrawingArgs {
-    pub(super) fn flags(&self) -> KindFlags {
-        let flags = vec![("--svg", self.svg.is_some()), ("--max-points", self.max_points.is_some())];
-        KindFlags { models: "a model of drawings", flags }
+    pub(super) fn given(&self) -> [(&'static str, bool); 2] {
+        [("--svg", self.svg.is_some()), ("--max-points", self.max_points.is_some())]
     }
 
     /// Prints or draws samples.

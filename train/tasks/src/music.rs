@@ -7,8 +7,8 @@ mod training;
 use burn::tensor::{Device, Tensor, TensorData};
 use seqzoo_datasets::DataError;
 use seqzoo_datasets::classification::Split;
-use seqzoo_datasets::midi::FRAMES_PER_QUARTER;
-use seqzoo_datasets::music::{self, FRAME_NLL, KEYS, Music, NOTE_ACCURACY, Piece};
+use seqzoo_datasets::midi;
+use seqzoo_datasets::music::{self, FRAME_NLL, Frame, KEYS, Music, NOTE_ACCURACY, Piece};
 use seqzoo_datasets::scores::Metric;
 use seqzoo_datasets::splits::Splits;
 use seqzoo_datasets::wording::counted;
@@ -85,6 +85,10 @@ impl Examples for Music {
         self.split(split).iter().map(item).collect()
     }
 
+    fn output_flag(&self) -> Option<&'static str> {
+        Some("--midi music.mid")
+    }
+
     fn training(&self, spec: &ModelSpec) -> Result<Box<dyn DynTrainingTask>, InvalidShape> {
         Ok(Box::new(MusicTraining::new(spec, self)?))
     }
@@ -111,9 +115,15 @@ impl Codec {
         Self { frame, voices, every, cycle }
     }
 
-    /// Number of frames per quarter note, as close as possible.
-    pub fn frames_per_quarter(&self) -> u32 {
-        (FRAMES_PER_QUARTER / self.every as u32).max(1)
+    /// The frames of sixteenths that the model reads, with its number of voices.
+    pub fn frames(&self, sixteenths: Vec<Frame>) -> Vec<Frame> {
+        sixteenths.into_iter().step_by(self.every).map(|frame| music::with_voices(frame, self.voices)).collect()
+    }
+
+    /// Frames of the model as a MIDI file, with a track for each voice if the model has voices.
+    pub fn midi(&self, frames: &[Frame]) -> Vec<u8> {
+        let every = self.every as u32;
+        midi::write(frames, every, self.frame == FrameKind::Voices)
     }
 
     /// Number of inputs that describe the notes of a frame.

@@ -286,7 +286,6 @@ mod tests {
 
     #[test]
     fn an_order_of_items_is_learned_with_every_loss() {
-        use burn::module::AutodiffModule;
         let (_, device) = devices().remove(0);
         for loss in ["cross-entropy", "sampled-softmax", "bpr", "top1"] {
             let task = training(&format!("loss = {loss:?}\nnegatives = 30\nembedding_size = 16"));

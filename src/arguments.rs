@@ -93,9 +93,10 @@ pub fn initial(
     Ok(Some(initial))
 }
 
-/// The split to report: that of `[expected]`, if it has examples, else the test split, else the validation split.
+/// The split to report: that of `[expected]`, which own data need not have, else the test split, else the validation split.
 pub fn reported_split(recipe: &Recipe, examples: &dyn Examples) -> Result<Split, Failure> {
-    let expected = recipe.expected_split()?.filter(|&split| examples.size(split).0 > 0);
+    let can_lack = recipe.data.dataset.is_none();
+    let expected = recipe.expected_split()?.filter(|&split| !can_lack || examples.size(split).0 > 0);
     let without_test = || if examples.size(Split::Test).0 > 0 { Split::Test } else { Split::Validation };
     Ok(expected.unwrap_or_else(without_test))
 }

@@ -219,7 +219,8 @@ impl Format {
         // Comments are conclusive in some formats, and no row of any.
         let mut lines = input.lines()?.filter(|line| !line.as_ref().is_ok_and(|line| is_blank(&line.text)));
         let first = lines.next().transpose()?.map_or_else(String::new, |line| line.text);
-        let found = match Self::of_first_line(&first) {
+        let can_be_default = |format: &&Self| Some(format.name) == default && (format.is_first_line)(first.trim());
+        let found = match ALL.into_iter().find(can_be_default).or_else(|| Self::of_first_line(&first)) {
             None if first.starts_with('#') => {
                 let row = lines.find(|line| !line.as_ref().is_ok_and(|line| line.text.starts_with('#'))).transpose()?;
                 row.and_then(|line| Self::of_first_line(&line.text))

@@ -116,7 +116,7 @@ fn flags_of_other_models_are_refused() {
         (&["run", "--temperature", "1,-1"], "expected a number of at least 0"),
         (&["text", "--svg", "sheet.svg"], "--svg needs a model of drawings, but this is a language model"),
         (&["text"], "a language model needs --prompt TEXT or --interactive"),
-        (&["text", "--prompt", "the", "--temperature", "0.1,1"], "--temperature: a language model needs one"),
+        (&["text", "--prompt", "the", "--temperature", "0.1,1"], "--temperature: this model needs one"),
     ] {
         let refused = place.run(&[&["generate"], arguments].concat());
         assert!(refused.code == Some(2) && refused.err.contains(part), "{arguments:?}: {}", refused.err);

@@ -8,6 +8,7 @@ mod initial; // initial weights from word vectors and other runs
 mod inputs; // input texts, files and runs
 mod labels; // labels and tags, relations, series, cross-validation
 mod listings; // list, describe, help
+mod music; // models of music: MIDI files in and out
 mod own_data; // recipes with a [data] section of the user's own
 mod recommend; // recommendation, as a user runs it
 mod resume; // signals, limits, damaged checkpoints

@@ -1,11 +1,12 @@
 //! Sequence transduction (seq2seq).
 
-use std::cmp::Ordering;
+mod decoding;
+
+pub use decoding::{Generation, Hypothesis};
 
 use burn::module::Module;
 use burn::nn::Embedding;
-use burn::tensor::activation::log_softmax;
-use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
+use burn::tensor::{Device, Int, Tensor, TensorData};
 use seqzoo_kernels::{Execution, Lengths};
 use seqzoo_random::{Key, Purpose};
 
@@ -51,8 +52,9 @@ use crate::state::NamedState;
 /// let target = Tensor::from_data([[1, 8, 3]], &Device::flex());
 /// let (scores, _) = model.decode(model.encode(source(), &[4], None), target, &[3], None);
 /// assert_eq!(scores.dims(), [1, 3, 20]);
-/// let generation = Generation { bos: 1, eos: 2, suppressed: &[0], max_length: 10 };
-/// assert!(model.beam_search(source(), 4, &generation, 3).len() <= 3);
+/// let generation = Generation { bos: 1, eos: 2, suppressed: &[0], max_length: 10, length_penalty: 0.0 };
+/// let hypotheses = model.beam_search(model.encode(source(), &[4], None), &generation, 3);
+/// assert!(hypotheses[0].len() <= 3);
 /// ```
 #[derive(Module, Debug)]
 pub struct EncoderDecoder {
@@ -109,29 +111,6 @@ pub struct EncodedSource {
     lengths: Lengths,
     /// State of each layer of the decoder.
     states: Vec<LayerState>,
-}
-
-/// Options for generating targets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Generation<'a> {
-    /// Begin-of-sequence token: the decoder's first input.
-    pub bos: usize,
-    /// End-of-sequence token; it is not returned.
-    pub eos: usize,
-    /// Tokens that are never generated, such as padding.
-    pub suppressed: &'a [usize],
-    /// Maximum number of tokens.
-    pub max_length: usize,
-}
-
-/// A generated target and its log-probability.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Hypothesis {
-    /// Tokens, without the end-of-sequence token.
-    pub tokens: Vec<usize>,
-    /// Sum of the tokens' log-probabilities in nats, including that of the end-of-sequence token if it was generated,
-    /// under the softmax over the whole vocabulary.
-    pub log_probability: f64,
 }
 
 impl EncodedSource {
@@ -323,115 +302,6 @@ impl EncoderDecoder {
         loss + difference * label_smoothing
     }
 
-    /// Greedy decoding of each row of `source`, `[batch, time]`: the most probable next token at each step. What is generated for a row
-    /// does not depend on the others.
-    pub fn greedy(
-        &self,
-        source: Tensor<2, Int>,
-        lengths: impl Into<Lengths>,
-        generation: &Generation,
-    ) -> Vec<Hypothesis> {
-        let lengths = lengths.into();
-        let batch = lengths.len();
-        let mut encoded = self.encode(source, lengths, None);
-        let mut generated = vec![Hypothesis { tokens: Vec::new(), log_probability: 0.0 }; batch];
-        let mut done = vec![false; batch];
-        let mut last = vec![generation.bos; batch];
-        for _ in 0..generation.max_length {
-            let (scores, next) = self.step(encoded, &last);
-            encoded = next;
-            let best = generation.allowed(scores.clone()).argmax(1);
-            let probabilities = log_softmax(scores, 1).gather(1, best.clone()).try_into_vec_as::<f32>();
-            let probabilities = probabilities.expect("a computed tensor can be read");
-            let best = best.try_into_vec_as::<i64>().expect("a computed tensor can be read");
-            last = best.iter().map(|&token| token as usize).collect();
-            for (row, (&token, probability)) in last.iter().zip(probabilities).enumerate() {
-                if done[row] {
-                    continue;
-                }
-                generated[row].log_probability += f64::from(probability);
-                done[row] = token == generation.eos;
-                if !done[row] {
-                    generated[row].tokens.push(token);
-                }
-            }
-            if done.iter().all(|&done| done) {
-                break;
-            }
-        }
-        generated
-    }
-
-    /// Beam search over the targets of one source, `[1, time]`: at most `width` distinct hypotheses, the most probable
-    /// first.
-    ///
-    /// Beam width 1 equals [`EncoderDecoder::greedy`]; the greedy target is a candidate at every width.
-    ///
-    /// # Panics
-    /// If `width` is 0.
-    pub fn beam_search(
-        &self,
-        source: Tensor<2, Int>,
-        length: usize,
-        generation: &Generation,
-        width: usize,
-    ) -> Vec<Hypothesis> {
-        assert!(width > 0, "beam width must be at least 1");
-        let encoded = self.encode(source, &[length], None);
-        let mut found = self.search(encoded.clone(), generation, width);
-        if width > 1 {
-            // The beam may drop the greedy prefix in favor of prefixes that end up less probable.
-            let greedy = self.search(encoded, generation, 1);
-            let is_new = |greedy: &Hypothesis| found.iter().all(|other| other.tokens != greedy.tokens);
-            let missing: Vec<Hypothesis> = greedy.into_iter().filter(is_new).collect();
-            found.extend(missing);
-            most_probable(&mut found, width);
-        }
-        found
-    }
-
-    /// Beam search from an encoded source.
-    fn search(&self, mut encoded: EncodedSource, generation: &Generation, width: usize) -> Vec<Hypothesis> {
-        let mut active = vec![Hypothesis { tokens: Vec::new(), log_probability: 0.0 }];
-        let mut ended: Vec<Hypothesis> = Vec::new();
-        for _ in 0..generation.max_length {
-            let last = |hypothesis: &Hypothesis| *hypothesis.tokens.last().unwrap_or(&generation.bos);
-            let (scores, next) = self.step(encoded, &active.iter().map(last).collect::<Vec<_>>());
-            let device = scores.device();
-            let vocabulary = scores.dims()[1];
-            let scores = scores.try_into_vec_as::<f32>().expect("a computed tensor can be read");
-            let mut candidates: Vec<Candidate> = Vec::new();
-            for (parent, scores) in scores.chunks_exact(vocabulary).enumerate() {
-                let log_probability = active[parent].log_probability;
-                candidates.extend(Candidate::of(parent, log_probability, scores, generation, width));
-            }
-            candidates.sort_by(Candidate::order);
-            candidates.truncate(width);
-            let (mut parents, mut kept) = (Vec::new(), Vec::new());
-            for Candidate { parent, token, log_probability, .. } in candidates {
-                let mut tokens = active[parent].tokens.clone();
-                if token == generation.eos {
-                    ended.push(Hypothesis { tokens, log_probability });
-                } else {
-                    tokens.push(token);
-                    kept.push(Hypothesis { tokens, log_probability });
-                    parents.push(parent);
-                }
-            }
-            active = kept;
-            most_probable(&mut ended, width);
-            // Log-probabilities never increase, so no active hypothesis can still replace an ended one.
-            let least = ended.last().filter(|_| ended.len() == width).map(|ended| ended.log_probability);
-            if active.is_empty() || least.is_some_and(|least| active[0].log_probability <= least) {
-                return ended;
-            }
-            encoded = next.select(&parents, &device);
-        }
-        ended.extend(active);
-        most_probable(&mut ended, width);
-        ended
-    }
-
     /// Scores of the token after `last`, `[batch, vocabulary]`; `last` has one token per row of the encoded source.
     fn step(&self, encoded: EncodedSource, last: &[usize]) -> (Tensor<2>, EncodedSource) {
         let ids: Vec<i32> = last.iter().map(|&token| token as i32).collect();
@@ -440,65 +310,6 @@ impl EncoderDecoder {
         let [batch, _, vocabulary] = scores.dims();
         (scores.reshape([batch, vocabulary]), encoded)
     }
-}
-
-impl Generation<'_> {
-    /// Scores, `[batch, vocabulary]`, with suppressed tokens at the lowest value.
-    fn allowed(&self, scores: Tensor<2>) -> Tensor<2> {
-        if self.suppressed.is_empty() {
-            return scores;
-        }
-        let [batch, vocabulary] = scores.dims();
-        let mask: Vec<bool> = (0..vocabulary).map(|token| self.suppressed.contains(&token)).collect();
-        let mask = Tensor::<2, Bool>::from_data(TensorData::new(mask, [1, vocabulary]), &scores.device());
-        scores.mask_fill(mask.expand([batch, vocabulary]), f32::MIN)
-    }
-}
-
-/// A hypothesis extended by one token.
-#[derive(Debug, Clone, Copy)]
-struct Candidate {
-    parent: usize,
-    token: usize,
-    /// Log-probability of the extended hypothesis.
-    log_probability: f64,
-    /// Score of the token before softmax: breaks ties caused by rounding, so that width 1 equals greedy decoding.
-    score: f32,
-}
-
-impl Candidate {
-    /// The `width` best continuations of a hypothesis, given the scores of the whole vocabulary.
-    fn of(parent: usize, prefix: f64, scores: &[f32], generation: &Generation, width: usize) -> Vec<Self> {
-        let largest = f64::from(scores.iter().copied().fold(f32::NEG_INFINITY, f32::max));
-        let sum: f64 = scores.iter().map(|&score| (f64::from(score) - largest).exp()).sum();
-        let normalizer = largest + sum.ln();
-        let candidate = |(token, &score): (usize, &f32)| Self {
-            parent,
-            token,
-            log_probability: prefix + (f64::from(score) - normalizer),
-            score,
-        };
-        let allowed = scores.iter().enumerate().filter(|(token, _)| !generation.suppressed.contains(token));
-        let mut candidates: Vec<Self> = allowed.map(candidate).collect();
-        if candidates.len() > width {
-            candidates.select_nth_unstable_by(width, Self::order);
-            candidates.truncate(width);
-        }
-        candidates
-    }
-
-    /// The most probable first; ties go to the first parent, then to the first token.
-    fn order(&self, other: &Self) -> Ordering {
-        let probability = other.log_probability.total_cmp(&self.log_probability);
-        let earlier = || (self.parent, self.token).cmp(&(other.parent, other.token));
-        probability.then(other.score.total_cmp(&self.score)).then_with(earlier)
-    }
-}
-
-/// Keeps the `width` most probable hypotheses, the most probable first; stable for ties.
-fn most_probable(hypotheses: &mut Vec<Hypothesis>, width: usize) {
-    hypotheses.sort_by(|one, other| other.log_probability.total_cmp(&one.log_probability));
-    hypotheses.truncate(width);
 }
 
 impl Network for EncoderDecoder {

@@ -5,7 +5,7 @@ use burn::tensor::{DType, Device};
 use seqzoo_kernels::devices;
 use seqzoo_models::Architecture;
 use seqzoo_models::layers::{AttentionScore, RegularizationRates, StackShape};
-use seqzoo_models::networks::{EncoderDecoder, EncoderDecoderShape, Generation};
+use seqzoo_models::networks::{EncoderDecoder, EncoderDecoderShape, Generation, Hypothesis};
 use seqzoo_random::{Key, Purpose};
 
 use crate::support::{bilstm, difference, gradients, numbers, paths, tokens, values, with_parameters};
@@ -26,8 +26,8 @@ fn step_by_step_decoding_equals_decoding_the_whole_target() {
             let model = EncoderDecoder::new(shape, 1, &device);
             let source = [vec![1, 2, 3, 4], vec![5, 6]];
             let generate = |eos: usize| {
-                let generation = Generation { bos: 0, eos, suppressed: &[], max_length: 5 };
-                model.greedy(tokens(&source, 4, 0, &device), &[4, 2], &generation)
+                let generation = Generation { bos: 0, eos, suppressed: &[], max_length: 5, length_penalty: 0.0 };
+                model.greedy(model.encode(tokens(&source, 4, 0, &device), &[4, 2], None), &generation)
             };
             let generated = generate(7);
             let generated: Vec<Vec<usize>> = generated.into_iter().map(|found| found.tokens).collect();
@@ -129,7 +129,7 @@ fn encoder_decoder(seed: u64, device: &Device) -> EncoderDecoder {
 }
 
 /// Tokens 2 and 3 can be generated, 4 is the end token, 0 and 1 are padding and unknown.
-const GENERATION: Generation = Generation { bos: 0, eos: 4, suppressed: &[0, 1], max_length: 3 };
+const GENERATION: Generation = Generation { bos: 0, eos: 4, suppressed: &[0, 1], max_length: 3, length_penalty: 0.0 };
 
 #[test]
 fn beam_width_one_is_greedy_and_a_wide_beam_ranks_all_targets_by_probability() {
@@ -137,10 +137,9 @@ fn beam_width_one_is_greedy_and_a_wide_beam_ranks_all_targets_by_probability() {
     for seed in 0..4 {
         let network = encoder_decoder(seed, &device);
         let source = tokens(&[vec![1, 2, 4]], 3, 0, &device);
-        let beam = |width| network.beam_search(source.clone(), 3, &GENERATION, width);
-        let greedy = network.greedy(source.clone(), &[3], &GENERATION).remove(0);
-        assert_eq!(beam(1)[0].tokens, greedy.tokens);
-        assert!((beam(1)[0].log_probability - greedy.log_probability).abs() < 1e-5);
+        let encoded = || network.encode(source.clone(), &[3], None);
+        let beam = |width| network.beam_search(encoded(), &GENERATION, width).remove(0);
+        assert_eq!(beam(1), network.greedy(encoded(), &GENERATION));
         // All targets of up to three tokens, each with its log-probability from the loss.
         let Generation { bos, eos, max_length, .. } = GENERATION;
         let log_probability = |target: &[usize], ended: bool| -> f64 {
@@ -172,17 +171,44 @@ fn beam_search_is_at_least_as_probable_as_greedy_and_suppresses_tokens() {
     for seed in 0..60 {
         let network = encoder_decoder(seed, &device);
         let source = tokens(&[vec![4, 2, 1]], 3, 0, &device);
-        let greedy = network.beam_search(source.clone(), 3, &generation, 1).remove(0);
+        let encoded = || network.encode(source.clone(), &[3], None);
+        let greedy = network.greedy(encoded(), &generation).remove(0);
         for width in 2..6 {
-            let found = network.beam_search(source.clone(), 3, &generation, width);
+            let found = network.beam_search(encoded(), &generation, width).remove(0);
             assert!(found[0].log_probability >= greedy.log_probability - 1e-6, "seed {seed}, width {width}");
             assert!(found.iter().flat_map(|found| &found.tokens).all(|token| [2, 3].contains(token)), "{found:?}");
             let distinct: std::collections::HashSet<_> = found.iter().map(|found| &found.tokens).collect();
             assert_eq!((distinct.len(), found.len()), (width, width));
         }
-        suppressed += usize::from(network.greedy(source, &[3], &all)[0].tokens.iter().any(|token| *token < 2));
+        suppressed += usize::from(network.greedy(encoded(), &all)[0].tokens.iter().any(|token| *token < 2));
     }
     assert!(suppressed > 0, "without suppression some of these networks generate padding");
+}
+
+#[test]
+fn beams_of_several_sources_equal_those_of_each_source_alone() {
+    for (_, device) in devices() {
+        for (seed, length_penalty) in [(1, 0.0), (2, 0.6), (3, 1.0)] {
+            let network = encoder_decoder(seed, &device);
+            let generation = Generation { max_length: 6, length_penalty, ..GENERATION };
+            let sources = [vec![4, 2, 1], vec![3], vec![1, 2, 3, 4, 4], vec![2, 2]];
+            let lengths: Vec<usize> = sources.iter().map(Vec::len).collect();
+            let together = network.encode(tokens(&sources, 5, 0, &device), &lengths, None);
+            let together = network.beam_search(together, &generation, 3);
+            for ((source, length), found) in sources.iter().zip(lengths).zip(&together) {
+                let encoded = || network.encode(tokens(&[source.clone()], length, 0, &device), &[length], None);
+                let alone = network.beam_search(encoded(), &generation, 3).remove(0);
+                let texts = |found: &[Hypothesis]| found.iter().map(|one| one.tokens.clone()).collect::<Vec<_>>();
+                assert_eq!(texts(found), texts(&alone));
+                for (one, other) in found.iter().zip(&alone) {
+                    assert!((one.log_probability - other.log_probability).abs() < 1e-4, "{one:?} {other:?}");
+                }
+                let scores: Vec<f64> = found.iter().map(|one| generation.score(one)).collect();
+                let greedy = generation.score(&network.greedy(encoded(), &generation)[0]);
+                assert!(scores.is_sorted_by(|one, other| one >= other) && scores[0] >= greedy - 1e-4, "{scores:?}");
+            }
+        }
+    }
 }
 
 #[test]

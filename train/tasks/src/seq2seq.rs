@@ -113,9 +113,10 @@ impl Codec {
         self.target.size()
     }
 
-    /// Settings to generate at most `max_length` tokens.
-    fn generation(&self, max_length: usize) -> Generation<'static> {
-        Generation { bos: BEGIN, eos: self.end(), suppressed: &SUPPRESSED, max_length }
+    /// Options for generating targets; hypotheses are ranked by probability.
+    fn generation(&self) -> Generation<'static> {
+        let max_length = self.max_length;
+        Generation { bos: BEGIN, eos: self.end(), suppressed: &SUPPRESSED, max_length, length_penalty: 0.0 }
     }
 
     fn encode(&self, pair: &Pair) -> Encoded {

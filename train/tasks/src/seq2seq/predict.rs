@@ -1,6 +1,6 @@
 //! Predictions and metrics of trained encoder–decoders.
 
-use std::sync::Arc;
+use std::collections::HashSet;
 
 use burn::tensor::{Device, Int, Tensor};
 use seqzoo_datasets::batch::{self, BatchLimits};
@@ -11,7 +11,7 @@ use seqzoo_datasets::transduction::{self, Example, Judged, Pair, Transduction};
 use seqzoo_datasets::uncertainty::Resampling;
 use seqzoo_models::dropout_key::DropoutKey;
 use seqzoo_models::layers::AttentionScore;
-use seqzoo_models::networks::{EncoderDecoder, Hypothesis};
+use seqzoo_models::networks::{EncoderDecoder, Generation, Hypothesis};
 use serde_json::{Value, json};
 
 use super::{BEGIN, Codec, Encoded, Settings, examples};
@@ -47,23 +47,32 @@ const EVALUATION: BatchLimits = evaluation_limits(256);
 pub type Transducer = TrainedModel<Codec>;
 
 impl Transducer {
-    /// Beam search with the given width: target texts for a source with their probabilities, the most probable first.
+    /// Beam search with the given width: different target texts for a source with their probabilities, in the order of
+    /// [`Generation::score`]: the most probable first, unless the model was trained with a length penalty.
     ///
     /// # Errors
     /// If the source has no token.
     pub fn transduce(&self, source: &str, width: usize) -> Result<Vec<(String, f64)>, PredictError> {
-        let pair =
-            self.codec.encode(&Pair { source: source.to_owned(), target: String::new(), groups: Arc::default() });
-        let length = pair.source.len();
-        if length == 0 {
-            return Err(PredictError::Empty { index: 0 });
+        Ok(self.transduce_all(&[source], width)?.remove(0))
+    }
+
+    /// As [`Transducer::transduce`], for several sources at once.
+    fn transduce_all(&self, sources: &[&str], width: usize) -> Result<Vec<Vec<(String, f64)>>, PredictError> {
+        let sources: Vec<Vec<u32>> = sources.iter().map(|source| self.codec.source_ids(source)).collect();
+        if let Some(index) = sources.iter().position(Vec::is_empty) {
+            return Err(PredictError::Empty { index });
         }
-        let (source, _) = sources(&[&pair], &self.device);
-        let hypotheses = self.network.beam_search(source, length, &self.codec.generation(self.codec.max_length), width);
-        Ok(hypotheses
-            .into_iter()
-            .map(|found| (self.codec.decode(&found.tokens), found.log_probability.exp()))
-            .collect())
+        let length_penalty = self.spec.settings::<Settings>().length_penalty;
+        let generation = Generation { length_penalty, ..self.codec.generation() };
+        let found =
+            decode(&self.network, &sources, &generation, width, &self.device, &|| false).expect("never stopped");
+        let decoded = |found: Vec<Hypothesis>| {
+            // Different tokens may be the same text.
+            let mut seen = HashSet::new();
+            let texts = found.into_iter().map(|one| (self.codec.decode(&one.tokens), one.log_probability.exp()));
+            texts.filter(|(text, _)| seen.insert(text.clone())).collect()
+        };
+        Ok(found.into_iter().map(decoded).collect())
     }
 
     /// Unit of tokenization.
@@ -120,18 +129,7 @@ impl Predictor for Transducer {
     }
 
     fn predict(&self, texts: &[&str], options: TextOptions) -> Result<Vec<Output>, PredictError> {
-        let sources: Vec<Vec<u32>> = texts.iter().map(|text| self.codec.source_ids(text)).collect();
-        if let Some(index) = sources.iter().position(Vec::is_empty) {
-            return Err(PredictError::Empty { index });
-        }
-        let decoded = |found: Hypothesis| (self.codec.decode(&found.tokens), found.log_probability.exp());
-        let found: Vec<Vec<(String, f64)>> = match options.beams {
-            1 => {
-                let found = greedy(&self.network, &self.codec, &sources, &self.device, &|| false);
-                found.expect("never stopped").into_iter().map(|found| vec![decoded(found)]).collect()
-            }
-            width => texts.iter().map(|text| self.transduce(text, width)).collect::<Result<_, _>>()?,
-        };
+        let found = self.transduce_all(texts, options.beams)?;
         let output = |found: Vec<(String, f64)>| {
             let Some((prediction, probability)) = found.first() else { return self.empty_output() };
             let each: Vec<Value> = found
@@ -170,22 +168,25 @@ pub(super) fn extents(pairs: &[Encoded], attention: AttentionScore) -> (Vec<usiz
     pairs.iter().map(|pair| (pair.source.len(), size(pair))).unzip()
 }
 
-/// The greedy predictions for sources, none of which may be empty, in order; `None` if stopped.
-fn greedy(
+/// The hypotheses of beam search for each source, none of which may be empty, in order; `None` if stopped.
+fn decode(
     network: &EncoderDecoder,
-    codec: &Codec,
     sources: &[Vec<u32>],
+    generation: &Generation,
+    width: usize,
     device: &Device,
     stop: &dyn Fn() -> bool,
-) -> Option<Vec<Hypothesis>> {
+) -> Option<Vec<Vec<Hypothesis>>> {
     let lengths: Vec<usize> = sources.iter().map(Vec::len).collect();
-    let batches = batch::sorted(&lengths, &lengths, EVALUATION);
-    let generate = |network: &EncoderDecoder, batch: &[usize]| {
+    // Each hypothesis is a row of the decoder.
+    let limits = BatchLimits { rows: (EVALUATION.rows / width).max(1), tokens: EVALUATION.tokens / width };
+    let batches = batch::sorted(&lengths, &lengths, limits);
+    let search = |network: &EncoderDecoder, batch: &[usize]| {
         let (tokens, lengths) = pad_rows(batch.iter().map(|&index| sources[index].as_slice()), device);
-        network.greedy(tokens, &lengths, &codec.generation(codec.max_length))
+        network.beam_search(network.encode(tokens, &lengths, None), generation, width)
     };
-    let found = batches::each(network, &batches, device, generate, stop)?;
-    let mut ordered: Vec<(usize, Hypothesis)> =
+    let found = batches::each(network, &batches, device, search, stop)?;
+    let mut ordered: Vec<(usize, Vec<Hypothesis>)> =
         batches.iter().flatten().copied().zip(found.into_iter().flatten()).collect();
     ordered.sort_by_key(|(index, _)| *index);
     Some(ordered.into_iter().map(|(_, found)| found).collect())
@@ -202,7 +203,8 @@ pub(super) fn judge(
     stop: &dyn Fn() -> bool,
 ) -> Option<(Vec<Judged>, Vec<Hypothesis>)> {
     let sources: Vec<Vec<u32>> = examples.iter().map(|example| codec.source_ids(example.source)).collect();
-    let found = greedy(network, codec, &sources, device, stop)?;
+    let found = decode(network, &sources, &codec.generation(), 1, device, stop)?;
+    let found: Vec<Hypothesis> = found.into_iter().flatten().collect();
     let counted = |text: &str| codec.counted(text);
     let measure = codec.measure(&counted);
     let judge =
@@ -255,6 +257,8 @@ pub(super) fn mean_loss(
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::super::Seq2SeqTraining;
     use super::*;
     use crate::ModelSpec;
@@ -281,7 +285,8 @@ mod tests {
             assert_eq!(transduction::scores(&judged, &mut [2].into_iter()).get(Metric::ACCURACY), Some(0.0));
             let rows: Vec<Encoded> = data.validation.iter().map(|pair| task.codec.encode(pair)).collect();
             let (source, lengths) = sources(&rows.iter().collect::<Vec<_>>(), &device);
-            let generated = network.greedy(source, &lengths, &task.codec.generation(9));
+            let generation = Generation { max_length: 9, ..task.codec.generation() };
+            let generated = network.greedy(network.encode(source, &lengths, None), &generation);
             assert!(generated.iter().flat_map(|found| &found.tokens).all(|&token| token == 2), "{generated:?}");
         }
     }

@@ -32,6 +32,10 @@ pub struct Settings {
     /// smoothed.
     #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
     pub label_smoothing: f64,
+    /// Length normalization of beam search: the exponent α of ((5 + n) / 6)^α, by which the log-probability of n tokens is divided to rank hypotheses
+    /// (Wu et al. 2016). 0: by probability, which favors short ones.
+    #[schemars(range(min = 0.0))]
+    pub length_penalty: f64,
 }
 
 impl Settings {
@@ -51,6 +55,7 @@ impl Default for Settings {
             embedding_size: 64,
             attention: AttentionScore::default(),
             label_smoothing: 0.0,
+            length_penalty: 0.0,
         }
     }
 }

@@ -1,8 +1,10 @@
 //! Sequence transduction (seq2seq).
 
 mod decoding;
+mod training;
 
 pub use decoding::{Generation, Hypothesis};
+pub use training::Targets;
 
 use burn::module::Module;
 use burn::nn::Embedding;
@@ -10,7 +12,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use seqzoo_kernels::{Execution, Lengths};
 use seqzoo_random::{Key, Purpose};
 
-use super::{Network, embed, mean_cross_entropy, table};
+use super::{Network, embed, table};
 use crate::dropout_key::DropoutKey;
 use crate::invalid_shape::{InvalidShape, expect_valid, positive, probability};
 use crate::layers::dropout::dropout;
@@ -130,6 +132,15 @@ impl EncodedSource {
         }
     }
 
+    /// The same values outside of the autodiff graph.
+    fn inner(self) -> Self {
+        let state = |LayerState { forward: NamedState { hidden, cell }, .. }: LayerState| LayerState {
+            forward: NamedState { hidden: hidden.inner(), cell: cell.map(Tensor::inner) },
+            backward: None,
+        };
+        Self { outputs: self.outputs.inner(), states: self.states.into_iter().map(state).collect(), ..self }
+    }
+
     /// Outputs of the encoder, `[batch, time, features]`.
     pub fn outputs(&self) -> &Tensor<3> {
         &self.outputs
@@ -247,59 +258,6 @@ impl EncoderDecoder {
         let combined = self.combine.forward(Tensor::cat(vec![context, decoded.outputs], 2)).tanh();
         let encoded = EncodedSource { outputs: source, lengths: source_lengths, states: decoded.states };
         (dropout(combined, self.dropout, dropout_key), encoded)
-    }
-
-    /// Mean cross-entropy in nats per target token under teacher forcing: the decoder's input is `bos` and the target
-    /// shifted by one; `target` is `[batch][length]`.
-    ///
-    /// With label smoothing ε, a target token has the probability 1 - ε, and ε is divided among all V tokens (Szegedy et al. 2016):
-    ///
-    /// ```text
-    /// loss = -(1 - ε) log p_target - ε / V Σ_v log p_v
-    /// ```
-    ///
-    /// # Panics
-    /// If the targets do not match the source or the vocabulary.
-    pub fn loss(
-        &self,
-        source: Tensor<2, Int>,
-        lengths: impl Into<Lengths>,
-        bos: usize,
-        target: &[Vec<usize>],
-        label_smoothing: f64,
-        dropout_key: impl Into<DropoutKey>,
-    ) -> Tensor<1> {
-        let device = source.device();
-        let time = target.iter().map(Vec::len).max().unwrap_or(0);
-        let shifted = |row: &Vec<usize>| -> Vec<i32> {
-            let tokens = std::iter::once(bos).chain(row.iter().copied()).map(|token| token as i32);
-            tokens.chain(std::iter::repeat(0)).take(time).collect()
-        };
-        let input: Vec<i32> = target.iter().flat_map(shifted).collect();
-        let input = Tensor::<2, Int>::from_data(TensorData::new(input, [target.len(), time]), &device);
-        let target_lengths: Vec<usize> = target.iter().map(Vec::len).collect();
-        let dropout_key = dropout_key.into();
-        let encoded = self.encode(source, lengths, &dropout_key);
-        let (features, _) = self.features(encoded, input, &target_lengths, dropout_key);
-        let size = features.dims()[2];
-        let steps = |(row, &length): (usize, &usize)| (0..length).map(move |step| (row * time + step) as i32);
-        let steps: Vec<i32> = target_lengths.iter().enumerate().flat_map(steps).collect();
-        let count = steps.len();
-        let steps = Tensor::<1, Int>::from_data(TensorData::new(steps, [count]), &device);
-        let features = features.reshape([-1, size as i32]).select(0, steps);
-        let (weight, bias, execution) = (self.output.weight(), self.output.bias(), self.decoder.execution());
-        let tokens: Vec<u32> = target.iter().flatten().map(|&token| token as u32).collect();
-        let indices: Vec<i32> = tokens.iter().map(|&token| token as i32).collect();
-        let loss = mean_cross_entropy(features.clone(), weight.clone(), bias.clone(), tokens, execution);
-        if label_smoothing == 0.0 {
-            return loss;
-        }
-        // -(1 - ε) log p_target - ε / V Σ log p = -log p_target + ε (score_target - mean score).
-        let indices = Tensor::<1, Int>::from_data(TensorData::new(indices, [count]), &device);
-        let of_targets = weight.clone().select(1, indices.clone()).transpose() - weight.mean_dim(1).transpose();
-        let difference =
-            (features * of_targets).sum_dim(1).mean() + (bias.clone().select(0, indices) - bias.mean()).mean();
-        loss + difference * label_smoothing
     }
 
     /// Scores of the token after `last`, `[batch, vocabulary]`; `last` has one token per row of the encoded source.

@@ -5,7 +5,7 @@ use burn::tensor::{DType, Device};
 use seqzoo_kernels::devices;
 use seqzoo_models::Architecture;
 use seqzoo_models::layers::{AttentionScore, RegularizationRates, StackShape};
-use seqzoo_models::networks::{EncoderDecoder, EncoderDecoderShape, Generation, Hypothesis};
+use seqzoo_models::networks::{EncoderDecoder, EncoderDecoderShape, Generation, Hypothesis, Targets};
 use seqzoo_random::{Key, Purpose};
 
 use crate::support::{bilstm, difference, gradients, numbers, paths, tokens, values, with_parameters};
@@ -53,7 +53,10 @@ fn label_smoothing_divides_a_share_of_the_probability_among_all_tokens() {
         let network = encoder_decoder(1, &device);
         let source = || tokens(&[vec![1, 2, 4], vec![3, 1]], 3, 0, &device);
         let (lengths, target) = ([3, 2], [vec![2, 3, 1], vec![3]]);
-        let loss = |smoothing: f64| network.loss(source(), &lengths, GENERATION.bos, &target, smoothing, None);
+        let loss = |label_smoothing: f64| {
+            let targets = Targets { label_smoothing, ..Targets::new(GENERATION.bos, &target) };
+            network.loss(network.encode(source(), &lengths, None), &targets, None)
+        };
         // By the definition, from the scores.
         let bos = GENERATION.bos as i32;
         let input = tokens(&[vec![bos, 2, 3], vec![bos]], 3, 0, &device);
@@ -88,6 +91,43 @@ fn label_smoothing_divides_a_share_of_the_probability_among_all_tokens() {
 }
 
 #[test]
+fn scheduled_sampling_feeds_predictions_in_training_only() {
+    let (_, device) = devices().remove(0);
+    let device = device.autodiff();
+    let network = encoder_decoder(2, &device);
+    let (lengths, target) = ([3, 2], [vec![3, 3, 3, 4], vec![2, 4]]);
+    let encoded = || network.encode(tokens(&[vec![1, 2, 4], vec![3, 1]], 3, 0, &device), &lengths, None);
+    let key = |step: u64| Some(Key::new(1, Purpose::Dropout).with_first(step));
+    let loss = |sampling: f64, key: Option<Key>| {
+        let targets = Targets { sampling, ..Targets::new(GENERATION.bos, &target) };
+        values(network.loss(encoded(), &targets, key))[0]
+    };
+    let forced = loss(0.0, key(1));
+    assert_eq!((loss(0.0, None), loss(0.9, None)), (forced, forced));
+    assert_eq!(loss(0.5, key(1)), loss(0.5, key(1)));
+    let drawn: Vec<f32> = (0..20).map(|step| loss(0.5, key(step))).collect();
+    assert!(drawn.iter().any(|&loss| loss != drawn[0]), "{drawn:?}");
+    // At probability 1, the input is what greedy decoding without an end generates.
+    let endless = Generation { bos: GENERATION.bos, eos: 5, suppressed: &[], max_length: 3, length_penalty: 0.0 };
+    let generated = network.greedy(encoded(), &endless);
+    let bos = GENERATION.bos as i32;
+    let input = |row: usize| -> Vec<i32> {
+        [bos].into_iter().chain(generated[row].tokens.iter().map(|&token| token as i32)).collect()
+    };
+    let (scores, _) = network.decode(encoded(), tokens(&[input(0), input(1)], 4, 0, &device), &[4, 2], None);
+    let logs = values(log_softmax(scores, 2));
+    let log = |row: usize, step: usize, token: usize| logs[(4 * row + step) * 5 + token];
+    let of_rows = [&target[0], &target[1]].into_iter().enumerate();
+    let all: Vec<f32> = of_rows
+        .flat_map(|(row, target)| target.iter().enumerate().map(move |(step, &token)| (row, step, token)))
+        .map(|(row, step, token)| -log(row, step, token))
+        .collect();
+    let expected = all.iter().sum::<f32>() / 6.0;
+    let found = loss(1.0, key(1));
+    assert!((found - expected).abs() < 1e-4, "{found} {expected}");
+}
+
+#[test]
 fn teacher_forcing_ignores_padding_on_both_sides() {
     for (_, device) in devices() {
         let device = device.autodiff();
@@ -103,7 +143,8 @@ fn teacher_forcing_ignores_padding_on_both_sides() {
         let model = EncoderDecoder::new(shape, 1, &device);
         let (source, target) = ([vec![1, 2, 3], vec![4]], [vec![1, 2, 3, 4], vec![5]]);
         let loss = |rows: &[Vec<i32>], lengths: &[usize], time: usize, target: &[Vec<usize>]| {
-            f64::from(values(model.loss(tokens(rows, time, 8, &device), lengths, 0, target, 0.0, None))[0])
+            let encoded = model.encode(tokens(rows, time, 8, &device), lengths, None);
+            f64::from(values(model.loss(encoded, &Targets::new(0, target), None))[0])
         };
         let together = loss(&source, &[3, 1], 6, &target);
         let alone = (4.0 * loss(&source[..1], &[3], 3, &target[..1]) + loss(&source[1..], &[1], 1, &target[1..])) / 5.0;
@@ -145,7 +186,7 @@ fn beam_width_one_is_greedy_and_a_wide_beam_ranks_all_targets_by_probability() {
         let log_probability = |target: &[usize], ended: bool| -> f64 {
             let target: Vec<usize> = target.iter().copied().chain(ended.then_some(eos)).collect();
             let count = target.len() as f64;
-            -f64::from(values(network.loss(source.clone(), &[3], bos, &[target], 0.0, None))[0]) * count
+            -f64::from(values(network.loss(encoded(), &Targets::new(bos, &[target]), None))[0]) * count
         };
         let allowed =
             |length: usize| paths(2, length).into_iter().map(|path| path.iter().map(|&token| token + 2).collect());

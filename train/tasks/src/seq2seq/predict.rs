@@ -11,7 +11,7 @@ use seqzoo_datasets::transduction::{self, Example, Judged, Pair, Transduction};
 use seqzoo_datasets::uncertainty::Resampling;
 use seqzoo_models::dropout_key::DropoutKey;
 use seqzoo_models::layers::AttentionScore;
-use seqzoo_models::networks::{EncoderDecoder, Generation, Hypothesis};
+use seqzoo_models::networks::{EncoderDecoder, Generation, Hypothesis, Targets};
 use serde_json::{Value, json};
 
 use super::{BEGIN, Codec, Encoded, Settings, examples};
@@ -230,7 +230,7 @@ pub(super) fn loss(
             return None;
         }
         let rows: Vec<&Encoded> = batch.iter().map(|&index| &encoded[index]).collect();
-        let (mean, count) = mean_loss(network, &rows, 0.0, None, device);
+        let (mean, count) = mean_loss(network, &rows, Objective::default(), None, device);
         loss += f64::from(mean.into_scalar::<f32>()) * count as f64;
         tokens += count;
     }
@@ -241,18 +241,27 @@ fn sources(pairs: &[&Encoded], device: &Device) -> (Tensor<2, Int>, Vec<usize>) 
     pad_rows(pairs.iter().map(|pair| pair.source.as_slice()), device)
 }
 
-/// The mean loss per target token under teacher forcing, and the number of target tokens.
+/// How the loss differs from plain teacher forcing; see [`Targets`].
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Objective {
+    pub label_smoothing: f64,
+    pub sampling: f64,
+}
+
+/// The mean loss per target token, and the number of target tokens.
 pub(super) fn mean_loss(
     network: &EncoderDecoder,
     pairs: &[&Encoded],
-    label_smoothing: f64,
+    Objective { label_smoothing, sampling }: Objective,
     dropout_key: impl Into<DropoutKey>,
     device: &Device,
 ) -> (Tensor<1>, usize) {
+    let dropout_key = dropout_key.into();
     let (source, lengths) = sources(pairs, device);
-    let targets: Vec<Vec<usize>> = pairs.iter().map(|pair| pair.target.clone()).collect();
-    let tokens = targets.iter().map(Vec::len).sum();
-    (network.loss(source, &lengths, BEGIN, &targets, label_smoothing, dropout_key), tokens)
+    let tokens: Vec<Vec<usize>> = pairs.iter().map(|pair| pair.target.clone()).collect();
+    let targets = Targets { tokens: &tokens, bos: BEGIN, label_smoothing, sampling };
+    let loss = network.loss(network.encode(source, &lengths, &dropout_key), &targets, dropout_key);
+    (loss, tokens.iter().map(Vec::len).sum())
 }
 
 #[cfg(test)]

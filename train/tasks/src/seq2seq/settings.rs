@@ -32,6 +32,13 @@ pub struct Settings {
     /// smoothed.
     #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
     pub label_smoothing: f64,
+    /// Scheduled sampling: probability, after `scheduled_sampling_epochs`, that an input of the decoder in training is the model's own prediction instead of
+    /// the target token (Bengio et al. 2015). 0: teacher forcing, always the target token.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub scheduled_sampling: f64,
+    /// Number of epochs over which the probability of `scheduled_sampling` grows linearly from 0, its value in the first epoch.
+    #[schemars(range(min = 1, max = MAX_COUNT))]
+    pub scheduled_sampling_epochs: usize,
     /// Length normalization of beam search: the exponent α of ((5 + n) / 6)^α, by which the log-probability of n tokens is divided to rank hypotheses
     /// (Wu et al. 2016). 0: by probability, which favors short ones.
     #[schemars(range(min = 0.0))]
@@ -42,6 +49,11 @@ impl Settings {
     /// Unit of tokenization of targets.
     pub(crate) fn target_level(&self) -> Tokenization {
         self.target_level.unwrap_or(self.level)
+    }
+
+    /// Probability of scheduled sampling in an epoch, counted from 0.
+    pub(super) fn sampling(&self, epoch: u64) -> f64 {
+        self.scheduled_sampling * (epoch as f64 / self.scheduled_sampling_epochs as f64).min(1.0)
     }
 }
 
@@ -55,7 +67,21 @@ impl Default for Settings {
             embedding_size: 64,
             attention: AttentionScore::default(),
             label_smoothing: 0.0,
+            scheduled_sampling: 0.0,
+            scheduled_sampling_epochs: 1,
             length_penalty: 0.0,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sampling_grows_linearly_from_zero() {
+        let settings = Settings { scheduled_sampling: 0.5, scheduled_sampling_epochs: 4, ..Settings::default() };
+        assert_eq!([0, 1, 2, 4, 9].map(|epoch| settings.sampling(epoch)), [0.0, 0.125, 0.25, 0.5, 0.5]);
+        assert_eq!([0, 1].map(|epoch| Settings::default().sampling(epoch)), [0.0, 0.0]);
     }
 }

@@ -9,7 +9,7 @@ use seqzoo_models::InvalidShape;
 use seqzoo_models::layers::AttentionScore;
 use seqzoo_models::networks::EncoderDecoder;
 
-use super::predict::{extents, judge, loss, mean_loss};
+use super::predict::{Objective, extents, judge, loss, mean_loss};
 use super::{Codec, Encoded, Settings};
 use crate::{BatchLoss, Codec as _, Files, ModelSpec, RecurrentState, StepKeys, TrainingTask};
 
@@ -79,8 +79,10 @@ impl TrainingTask for Seq2SeqTraining {
         device: &Device,
     ) -> BatchLoss {
         let pairs: Vec<&Encoded> = batch.iter().map(|&index| &self.train[index]).collect();
-        let smoothing = self.spec.settings::<Settings>().label_smoothing;
-        let (loss, target_tokens) = mean_loss(network, &pairs, smoothing, keys.dropout(batch), device);
+        let settings: Settings = self.spec.settings();
+        let objective =
+            Objective { label_smoothing: settings.label_smoothing, sampling: settings.sampling(keys.epoch.first()) };
+        let (loss, target_tokens) = mean_loss(network, &pairs, objective, keys.dropout(batch), device);
         let source_tokens: usize = pairs.iter().map(|pair| pair.source.len()).sum();
         BatchLoss { loss, weight: target_tokens as f64, tokens: source_tokens + target_tokens, recurrent_state: None }
     }

@@ -1,5 +1,6 @@
 //! Sequence transduction (seq2seq).
 
+mod copying;
 mod decoding;
 mod training;
 
@@ -12,6 +13,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use seqzoo_kernels::{Execution, Lengths};
 use seqzoo_random::{Key, Purpose};
 
+use self::copying::Copies;
 use super::{Network, embed, table};
 use crate::dropout_key::DropoutKey;
 use crate::invalid_shape::{InvalidShape, expect_valid, positive, probability};
@@ -32,7 +34,16 @@ use crate::state::NamedState;
 /// `[batch, target time, target_vocabulary]`. `last(m)` is the encoder's final hidden state; cell states of an LSTM
 /// decoder start at zero. There is no input feeding.
 ///
-/// Luong, Pham and Manning, "Effective approaches to attention-based neural machine translation", EMNLP 2015.
+/// With [`copy`](EncoderDecoderShape::copy), the decoder may also copy source tokens, also those outside the target vocabulary (pointer-generator;
+/// E is the embedding of the decoder's input, a the attention weights):
+///
+/// ```text
+/// p_u = σ([context_u ; h_u ; E_u] w + b)
+/// P(v) = p_u softmax(score_u)_v + (1 - p_u) Σ_{t: source_t = v} a_ut
+/// ```
+///
+/// Luong, Pham and Manning, "Effective approaches to attention-based neural machine translation", EMNLP 2015; See, Liu and Manning, "Get to the
+/// point: summarization with pointer-generator networks", ACL 2017 (without coverage).
 ///
 /// ```
 /// use burn::tensor::{Device, Int, Tensor};
@@ -46,6 +57,7 @@ use crate::state::NamedState;
 ///     encoder: StackShape::plain(Architecture::BiGru, 8, vec![8]),
 ///     decoder: StackShape::plain(Architecture::Gru, 8, vec![16]),
 ///     attention: AttentionScore::General,
+///     copy: false,
 ///     dropout: 0.2,
 ///     embedding_dropout: 0.0,
 /// };
@@ -69,6 +81,8 @@ pub struct EncoderDecoder {
     attention: Attention,
     combine: Linear,
     output: Linear,
+    /// Logit of p_u, the probability to generate rather than copy; `None` if the model does not copy.
+    pointer: Option<Linear>,
     dropout: f64,
     embedding_dropout: f64,
 }
@@ -83,7 +97,8 @@ pub(super) const NAMES: &[FieldNames] = &[names!(EncoderDecoder {
     decoder: "decoder",
     attention: "attention",
     combine: "combine",
-    output: "output"
+    output: "output",
+    pointer: "pointer"
 })];
 
 /// The sizes of an [`EncoderDecoder`]; encoder and decoder may differ in depth.
@@ -99,6 +114,8 @@ pub struct EncoderDecoderShape {
     pub decoder: StackShape,
     /// Attention score between decoder and encoder outputs.
     pub attention: AttentionScore,
+    /// Whether the decoder may copy source tokens; then each encoded source needs [`EncodedSource::copying`].
+    pub copy: bool,
     /// Dropout rate of the output layer's input.
     pub dropout: f64,
     /// Embedding dropout rate: share of each vocabulary dropped in training.
@@ -113,6 +130,20 @@ pub struct EncodedSource {
     lengths: Lengths,
     /// State of each layer of the decoder.
     states: Vec<LayerState>,
+    /// The source tokens, if they can be copied.
+    copies: Option<Copies>,
+}
+
+/// What the decoder computes for each token of a target.
+struct Decoded {
+    /// Inputs of the output layer, `[batch, time, decoder output size]`.
+    features: Tensor<3>,
+    /// Attention weights, `[batch, time, source time]`.
+    weights: Tensor<3>,
+    /// Logits of the probability to generate, `[batch, time, 1]`; `None` if the model does not copy.
+    pointer: Option<Tensor<3>>,
+    /// The source with the decoder's final state.
+    encoded: EncodedSource,
 }
 
 impl EncodedSource {
@@ -129,6 +160,7 @@ impl EncodedSource {
             outputs: self.outputs.select(0, indices.clone()),
             lengths: Lengths::new(rows.iter().map(|&row| self.lengths[row]).collect()),
             states: self.states.into_iter().map(state).collect(),
+            copies: self.copies.map(|copies| copies.select(indices)),
         }
     }
 
@@ -138,7 +170,12 @@ impl EncodedSource {
             forward: NamedState { hidden: hidden.inner(), cell: cell.map(Tensor::inner) },
             backward: None,
         };
-        Self { outputs: self.outputs.inner(), states: self.states.into_iter().map(state).collect(), ..self }
+        Self {
+            outputs: self.outputs.inner(),
+            lengths: self.lengths,
+            states: self.states.into_iter().map(state).collect(),
+            copies: self.copies.map(Copies::inner),
+        }
     }
 
     /// Outputs of the encoder, `[batch, time, features]`.
@@ -187,6 +224,7 @@ impl EncoderDecoder {
         expect_valid(shape.check());
         let key = Key::new(seed, Purpose::Weights);
         let (memory, query) = (shape.encoder.output_size(), shape.decoder.output_size());
+        let embedded = shape.decoder.input_size;
         let bridge =
             |(layer, &size): (usize, &usize)| Linear::new(memory, size, 0.0, key.with_first(10 + layer as u64), device);
         Self {
@@ -199,6 +237,7 @@ impl EncoderDecoder {
             attention: Attention::new(shape.attention, query, memory, key.with_first(4), device),
             combine: Linear::new(memory + query, query, 0.0, key.with_first(5), device),
             output: Linear::new(query, shape.target_vocabulary, 0.0, key.with_first(6), device),
+            pointer: shape.copy.then(|| Linear::new(memory + query + embedded, 1, 0.0, key.with_first(7), device)),
             dropout: shape.dropout,
             embedding_dropout: shape.embedding_dropout,
         }
@@ -226,11 +265,17 @@ impl EncoderDecoder {
             let cell = Some(hidden.zeros_like());
             LayerState { forward: NamedState { hidden, cell }, backward: None }
         };
-        EncodedSource { outputs, lengths, states: self.bridges.iter().map(start).collect() }
+        EncodedSource { outputs, lengths, states: self.bridges.iter().map(start).collect(), copies: None }
     }
 
     /// Scores of the token that follows each token of `target`, `[batch, time]`: `[batch, time, target_vocabulary]`;
     /// and the encoded source with the decoder's final state, from which decoding can resume.
+    ///
+    /// Scores of a model that copies are log-probabilities, also of the tokens beyond the target vocabulary; of tokens that are not in the
+    /// source, these are -∞.
+    ///
+    /// # Panics
+    /// If the model copies and the source was encoded without [`EncodedSource::copying`], or the reverse.
     pub fn decode(
         &self,
         encoded: EncodedSource,
@@ -238,26 +283,58 @@ impl EncoderDecoder {
         lengths: impl Into<Lengths>,
         dropout_key: impl Into<DropoutKey>,
     ) -> (Tensor<3>, EncodedSource) {
-        let (features, encoded) = self.features(encoded, target, lengths, dropout_key);
-        (self.output.forward(features), encoded)
+        let Decoded { features, weights, pointer, encoded } = self.decoded(encoded, target, lengths, dropout_key);
+        let scores = self.output.forward(features);
+        let scores = match (pointer, &encoded.copies) {
+            (Some(pointer), Some(copies)) => copies.log_probabilities(scores, pointer, weights),
+            _ => scores,
+        };
+        (scores, encoded)
     }
 
-    /// Inputs of the output layer, `[batch, time, decoder output size]`, and the decoder's final state.
-    fn features(
+    /// Attention weights of the step that generates the token after each token of `target`, `[batch, time]`:
+    /// `[batch, time, source time]`.
+    pub fn attention_weights(
+        &self,
+        encoded: EncodedSource,
+        target: Tensor<2, Int>,
+        lengths: impl Into<Lengths>,
+    ) -> Tensor<3> {
+        self.decoded(encoded, target, lengths, None).weights
+    }
+
+    fn decoded(
         &self,
         encoded: EncodedSource,
         target: Tensor<2, Int>,
         lengths: impl Into<Lengths>,
         dropout_key: impl Into<DropoutKey>,
-    ) -> (Tensor<3>, EncodedSource) {
-        let EncodedSource { outputs: source, lengths: source_lengths, states } = encoded;
+    ) -> Decoded {
+        let EncodedSource { outputs: source, lengths: source_lengths, states, copies } = encoded;
+        let is_complete = self.pointer.is_some() == copies.is_some();
+        assert!(is_complete, "a model that copies needs the source tokens (`EncodedSource::copying`), others do not");
         let dropout_key = dropout_key.into().part(1 << 62);
+        let target = match &copies {
+            Some(copies) => copies.known(target, self.target_vocabulary()),
+            None => target,
+        };
         let input = embed(&self.target, target, self.embedding_dropout, &dropout_key);
-        let decoded = self.decoder.forward(input, lengths, Some(states), &dropout_key);
-        let context = self.attention.forward(decoded.outputs.clone(), source.clone(), &source_lengths).context;
-        let combined = self.combine.forward(Tensor::cat(vec![context, decoded.outputs], 2)).tanh();
-        let encoded = EncodedSource { outputs: source, lengths: source_lengths, states: decoded.states };
-        (dropout(combined, self.dropout, dropout_key), encoded)
+        let decoded = self.decoder.forward(input.clone(), lengths, Some(states), &dropout_key);
+        let attention = self.attention.forward(decoded.outputs.clone(), source.clone(), &source_lengths);
+        let both = Tensor::cat(vec![attention.context, decoded.outputs], 2);
+        let pointer = self.pointer.as_ref().map(|layer| layer.forward(Tensor::cat(vec![both.clone(), input], 2)));
+        let combined = self.combine.forward(both).tanh();
+        Decoded {
+            features: dropout(combined, self.dropout, dropout_key),
+            weights: attention.weights,
+            pointer,
+            encoded: EncodedSource { outputs: source, lengths: source_lengths, states: decoded.states, copies },
+        }
+    }
+
+    /// Number of target tokens, without those that can only be copied.
+    fn target_vocabulary(&self) -> usize {
+        self.output.bias().dims()[0]
     }
 
     /// Scores of the token after `last`, `[batch, vocabulary]`; `last` has one token per row of the encoded source.
@@ -276,7 +353,7 @@ impl Network for EncoderDecoder {
         self.decoder.set_execution(execution);
         self.pooling.set_execution(execution);
         self.attention.set_execution(execution);
-        let linear = self.bridges.iter_mut().chain([&mut self.combine, &mut self.output]);
+        let linear = self.bridges.iter_mut().chain([&mut self.combine, &mut self.output]).chain(&mut self.pointer);
         linear.for_each(|linear| linear.set_execution(execution));
     }
 }

@@ -187,6 +187,7 @@ proptest! {
                 encoder: stack(Architecture::BiGru, 4),
                 decoder: stack(Architecture::Lstm, 4),
                 attention: AttentionScore::General,
+                copy: false,
                 dropout,
                 embedding_dropout,
             };
@@ -250,6 +251,7 @@ fn every_dropout_rate_affects_training_only() {
             encoder: stack(),
             decoder: stack(),
             attention: AttentionScore::General,
+            copy: false,
             dropout,
             embedding_dropout,
         };

@@ -20,6 +20,7 @@ fn step_by_step_decoding_equals_decoding_the_whole_target() {
                 encoder: StackShape::plain(Architecture::BiGru, 4, vec![3]),
                 decoder: StackShape::plain(Architecture::Lstm, 5, vec![4, 6]),
                 attention,
+                copy: false,
                 dropout: 0.0,
                 embedding_dropout: 0.0,
             };
@@ -137,6 +138,7 @@ fn teacher_forcing_ignores_padding_on_both_sides() {
             encoder: bilstm(4),
             decoder: StackShape::plain(Architecture::Gru, 5, vec![4]),
             attention: AttentionScore::General,
+            copy: false,
             dropout: 0.0,
             embedding_dropout: 0.0,
         };
@@ -154,12 +156,18 @@ fn teacher_forcing_ignores_padding_on_both_sides() {
 
 /// An encoder–decoder with four tokens and an end token, and large weights, so that probabilities differ.
 fn encoder_decoder(seed: u64, device: &Device) -> EncoderDecoder {
+    with_copies(seed, false, device)
+}
+
+/// As [`encoder_decoder`], optionally one that copies.
+fn with_copies(seed: u64, copy: bool, device: &Device) -> EncoderDecoder {
     let shape = EncoderDecoderShape {
         source_vocabulary: 5,
         target_vocabulary: 5,
         encoder: bilstm(4),
         decoder: StackShape::plain(Architecture::Lstm, 4, vec![6]),
         attention: AttentionScore::General,
+        copy,
         dropout: 0.0,
         embedding_dropout: 0.0,
     };
@@ -253,6 +261,52 @@ fn beams_of_several_sources_equal_those_of_each_source_alone() {
 }
 
 #[test]
+fn tokens_outside_the_vocabulary_are_copied_and_only_those_of_the_source() {
+    for (_, device) in devices() {
+        let device = device.autodiff();
+        let mut copied = 0;
+        for seed in 0..6 {
+            let network = with_copies(seed, true, &device);
+            // The tokens 5 and 6 are not among the five of the target vocabulary.
+            let rows: [&[usize]; 2] = [&[2, 5, 3], &[6]];
+            let source = || tokens(&[vec![1, 2, 4], vec![3]], 3, 0, &device);
+            let encoded = || network.encode(source(), &[3, 1], None).copying(&rows, 1);
+            let target = [vec![5, 2, 4], vec![6, 4]];
+            let loss = values(network.loss(encoded(), &Targets::new(GENERATION.bos, &target), None))[0];
+            let input = tokens(&[vec![0, 5, 2], vec![0, 1]], 3, 0, &device);
+            let scores = values(network.decode(encoded(), input, &[3, 2], None).0);
+            let log = |row: usize, step: usize, token: usize| scores[(3 * row + step) * 7 + token];
+            let sum = log(0, 0, 5) + log(0, 1, 2) + log(0, 2, 4) + log(1, 0, 6) + log(1, 1, 4);
+            assert!((loss + sum / 5.0).abs() < 1e-4, "{loss} {sum}");
+            let total: f32 = scores[..7].iter().map(|log| log.exp()).sum();
+            assert!((total - 1.0).abs() < 1e-5 && log(0, 0, 6) == f32::NEG_INFINITY, "{scores:?}");
+            let greedy = network.greedy(encoded(), &GENERATION);
+            for (found, absent) in greedy.iter().zip([6, 5]) {
+                assert!(!found.tokens.contains(&absent), "{found:?}");
+                copied += found.tokens.iter().filter(|&&token| token > 4).count();
+            }
+            let beams = network.beam_search(encoded(), &GENERATION, 40);
+            let absent =
+                |(found, absent): (&Vec<Hypothesis>, usize)| found.iter().any(|one| one.tokens.contains(&absent));
+            assert!(!beams.iter().zip([6, 5]).any(absent), "{beams:?}");
+        }
+        assert!(copied > 0, "some of these networks copy");
+    }
+}
+
+#[test]
+fn attention_weights_sum_to_one_over_the_source() {
+    let (_, device) = devices().remove(0);
+    let network = encoder_decoder(1, &device);
+    let encoded = network.encode(tokens(&[vec![1, 2, 4], vec![3]], 3, 0, &device), &[3, 1], None);
+    let weights = network.attention_weights(encoded, tokens(&[vec![0, 2], vec![0, 3]], 2, 0, &device), &[2, 2]);
+    assert_eq!(weights.dims(), [2, 2, 3]);
+    let weights = values(weights);
+    assert!(weights.chunks(3).all(|row| (row.iter().sum::<f32>() - 1.0).abs() < 1e-6), "{weights:?}");
+    assert_eq!(weights[6..], [1.0, 0.0, 0.0, 1.0, 0.0, 0.0]);
+}
+
+#[test]
 fn encoder_and_decoder_draw_different_masks() {
     let (_, device) = devices().remove(0);
     let half = || {
@@ -265,6 +319,7 @@ fn encoder_and_decoder_draw_different_masks() {
         encoder: half(),
         decoder: half(),
         attention: AttentionScore::Dot,
+        copy: false,
         dropout: 0.0,
         embedding_dropout: 0.0,
     };

@@ -136,19 +136,23 @@ fn recommenders(device: &Device) -> Vec<String> {
 }
 
 fn encoder_decoders(device: &Device) -> Vec<String> {
-    let of = |attention| {
+    let of = |title: String, attention, copy| {
         let shape = EncoderDecoderShape {
             source_vocabulary: 7,
             target_vocabulary: 6,
             encoder: stack(Architecture::Gru),
             decoder: stack(Architecture::Gru),
             attention,
+            copy,
             dropout: 0.0,
             embedding_dropout: 0.0,
         };
-        listing(&format!("encoder-decoder, {attention:?}"), &EncoderDecoder::new(shape, 1, device))
+        listing(&title, &EncoderDecoder::new(shape, 1, device))
     };
-    [AttentionScore::Dot, AttentionScore::General, AttentionScore::Additive].map(of).into()
+    let all = [AttentionScore::Dot, AttentionScore::General, AttentionScore::Additive];
+    let plain = all.map(|attention| of(format!("encoder-decoder, {attention:?}"), attention, false));
+    let copying = of("encoder-decoder, copying".to_owned(), AttentionScore::General, true);
+    plain.into_iter().chain([copying]).collect()
 }
 
 fn forecasters(device: &Device) -> Vec<String> {

@@ -3,6 +3,7 @@
 mod examples;
 mod predict;
 mod settings;
+mod source;
 mod training;
 
 use burn::tensor::Device;
@@ -25,6 +26,7 @@ use crate::{
 };
 pub use predict::Transducer;
 pub use settings::Settings;
+use source::Source;
 pub use training::Seq2SeqTraining;
 
 /// Sequence to sequence: a target sequence for each source sequence.
@@ -52,6 +54,22 @@ fn check(spec: &ModelSpec) -> Result<(), InvalidValue> {
         let expected =
             "general or additive: the outputs of a bidirectional encoder are larger than the decoder's state";
         return Err(InvalidValue::new("task.attention", "dot", expected));
+    }
+    if settings.copy {
+        check_copying(&settings)?;
+    }
+    Ok(())
+}
+
+fn check_copying(settings: &Settings) -> Result<(), InvalidValue> {
+    let (source, target) = (settings.level, settings.target_level());
+    if source != target {
+        let expected = format!("{}, as task.level, with task.copy: copied tokens are tokens of both", source.name());
+        return Err(InvalidValue::new("task.target_level", target.name(), expected));
+    }
+    if settings.label_smoothing > 0.0 {
+        let expected = "0 with task.copy: the probability of copied tokens has no smoothing";
+        return Err(InvalidValue::new("task.label_smoothing", settings.label_smoothing, expected));
     }
     Ok(())
 }
@@ -105,6 +123,9 @@ pub struct Codec {
     pub target: Vocabulary,
     /// Maximum number of generated tokens.
     pub max_length: usize,
+    /// Whether tokens of the source can be copied; not in codecs of other models.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub copy: bool,
 }
 
 impl Codec {
@@ -120,12 +141,10 @@ impl Codec {
     }
 
     fn encode(&self, pair: &Pair) -> Encoded {
-        let target = self.target_ids(&pair.target).into_iter().map(|id| id as usize);
-        Encoded { source: self.source_ids(&pair.source), target: target.chain([self.end()]).collect() }
-    }
-
-    fn source_ids(&self, text: &str) -> Vec<u32> {
-        self.source.encode(self.level, &self.cleaning.apply(text))
+        let source = self.encode_source(&pair.source);
+        let tokens = self.target.divide(self.target_level(), &self.cleaning.apply(&pair.target));
+        let target = tokens.iter().map(|token| self.extended_id(token, &source.unknown)).chain([self.end()]).collect();
+        Encoded { source, target }
     }
 
     fn target_ids(&self, text: &str) -> Vec<u32> {
@@ -159,10 +178,11 @@ impl Codec {
         }
     }
 
-    fn decode(&self, generated: &[usize]) -> String {
+    /// The text of generated tokens, which may be copied from `source`.
+    fn decode(&self, generated: &[usize], source: &Source) -> String {
         let (mut previous, level) = (None, self.target_level());
         let token = |&id: &usize| {
-            let token = self.target.token(u32::try_from(id).ok()?)?;
+            let token = self.token(id, source)?;
             Some(level.detokenize(previous.replace(token), token))
         };
         generated.iter().filter_map(token).collect()
@@ -172,7 +192,7 @@ impl Codec {
 /// An encoded pair; the target ends with the end-of-sequence token.
 #[derive(Debug, Clone)]
 struct Encoded {
-    source: Vec<u32>,
+    source: Source,
     target: Vec<usize>,
 }
 
@@ -187,6 +207,7 @@ impl Codec {
             encoder,
             decoder,
             attention: settings.attention,
+            copy: self.copy,
             dropout: spec.dropout.output,
             embedding_dropout: spec.dropout.embedding,
         }

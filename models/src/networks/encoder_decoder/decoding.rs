@@ -248,7 +248,10 @@ impl Candidate {
             log_probability: prefix + (f64::from(score) - normalizer),
             score,
         };
-        let allowed = scores.iter().enumerate().filter(|(token, _)| !generation.suppressed.contains(token));
+        // A token that can only be copied is impossible where it is not in the source.
+        let is_allowed =
+            |(token, score): &(usize, &f32)| !generation.suppressed.contains(token) && **score > f32::NEG_INFINITY;
+        let allowed = scores.iter().enumerate().filter(is_allowed);
         let mut candidates: Vec<Self> = allowed.map(candidate).collect();
         if candidates.len() > width {
             candidates.select_nth_unstable_by(width, Self::order);

@@ -4,7 +4,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use seqzoo_kernels::Lengths;
 
-use super::{EncodedSource, EncoderDecoder};
+use super::{Decoded, EncodedSource, EncoderDecoder};
 use crate::dropout_key::DropoutKey;
 use crate::networks::mean_cross_entropy;
 
@@ -61,19 +61,32 @@ impl EncoderDecoder {
     /// loss = -(1 - ε) log p_target - ε / V Σ_v log p_v
     /// ```
     ///
+    /// A target token of a model that copies may be one that can only be copied; such a model has no label smoothing.
+    ///
     /// # Panics
-    /// If the targets do not match the source or the vocabulary.
+    /// If the targets do not match the source or the vocabulary, or the model copies and there is label smoothing.
     pub fn loss(&self, encoded: EncodedSource, targets: &Targets, dropout_key: impl Into<DropoutKey>) -> Tensor<1> {
         let device = encoded.outputs.device();
         let dropout_key = dropout_key.into();
         let input = self.sampled(&encoded, targets.shifted(&device), targets.sampling, &dropout_key);
         let lengths = targets.lengths();
-        let (features, _) = self.features(encoded, input, &lengths, dropout_key);
-        let [_, time, size] = features.dims();
+        let Decoded { features, weights, pointer, encoded } = self.decoded(encoded, input, &lengths, dropout_key);
+        let time = features.dims()[1];
         let steps = |(row, &length): (usize, &usize)| (0..length).map(move |step| (row * time + step) as i32);
         let steps: Vec<i32> = lengths.iter().enumerate().flat_map(steps).collect();
-        let features = features.reshape([-1, size as i32]).select(0, indices(steps, &device));
-        self.smoothed_cross_entropy(features, targets)
+        let examples: Vec<i32> = steps.iter().map(|&step| step / time as i32).collect();
+        let steps = indices(steps, &device);
+        let valid = |tensor: Tensor<3>| {
+            let size = tensor.dims()[2];
+            tensor.reshape([-1, size as i32]).select(0, steps.clone())
+        };
+        let (Some(pointer), Some(copies)) = (pointer, encoded.copies) else {
+            return self.smoothed_cross_entropy(valid(features), targets);
+        };
+        assert!(targets.label_smoothing == 0.0, "models that copy are trained without label smoothing");
+        let (scores, tokens) = (self.output.forward(valid(features)), targets.tokens.concat());
+        let examples = indices(examples, &device);
+        copies.log_probabilities_of(scores, valid(pointer), valid(weights), &tokens, examples).mean().neg()
     }
 
     /// Mean cross-entropy of the target tokens with label smoothing; `features` is `[tokens, decoder output size]`.

@@ -2,19 +2,19 @@
 
 use std::collections::HashSet;
 
-use burn::tensor::{Device, Int, Tensor};
+use burn::tensor::{Device, Tensor};
 use seqzoo_datasets::batch::{self, BatchLimits};
 use seqzoo_datasets::classification::Split;
 use seqzoo_datasets::scores::{Evaluation, Metric, Mistake, Mistakes};
-use seqzoo_datasets::text::Tokenization;
+use seqzoo_datasets::text::{Tokenization, UNKNOWN};
 use seqzoo_datasets::transduction::{self, Example, Judged, Pair, Transduction};
 use seqzoo_datasets::uncertainty::Resampling;
 use seqzoo_models::dropout_key::DropoutKey;
 use seqzoo_models::layers::AttentionScore;
-use seqzoo_models::networks::{EncoderDecoder, Generation, Hypothesis, Targets};
+use seqzoo_models::networks::{EncodedSource, EncoderDecoder, Generation, Hypothesis, Targets};
 use serde_json::{Value, json};
 
-use super::{BEGIN, Codec, Encoded, Settings, examples};
+use super::{BEGIN, Codec, Encoded, Settings, Source, examples};
 use crate::batches;
 use crate::{
     Examples, Output, PredictError, Predictor, TextOptions, TrainedModel, evaluation_limits, examples_as, pad_rows,
@@ -58,21 +58,14 @@ impl Transducer {
 
     /// As [`Transducer::transduce`], for several sources at once.
     fn transduce_all(&self, sources: &[&str], width: usize) -> Result<Vec<Vec<(String, f64)>>, PredictError> {
-        let sources: Vec<Vec<u32>> = sources.iter().map(|source| self.codec.source_ids(source)).collect();
-        if let Some(index) = sources.iter().position(Vec::is_empty) {
+        let sources: Vec<Source> = sources.iter().map(|source| self.codec.encode_source(source)).collect();
+        if let Some(index) = sources.iter().position(|source| source.ids.is_empty()) {
             return Err(PredictError::Empty { index });
         }
         let length_penalty = self.spec.settings::<Settings>().length_penalty;
         let generation = Generation { length_penalty, ..self.codec.generation() };
-        let found =
-            decode(&self.network, &sources, &generation, width, &self.device, &|| false).expect("never stopped");
-        let decoded = |found: Vec<Hypothesis>| {
-            // Different tokens may be the same text.
-            let mut seen = HashSet::new();
-            let texts = found.into_iter().map(|one| (self.codec.decode(&one.tokens), one.log_probability.exp()));
-            texts.filter(|(text, _)| seen.insert(text.clone())).collect()
-        };
-        Ok(found.into_iter().map(decoded).collect())
+        let found = decode(&self.network, &self.codec, &sources, &generation, width, &self.device, &|| false);
+        Ok(found.expect("never stopped"))
     }
 
     /// Unit of tokenization.
@@ -91,13 +84,14 @@ impl Transducer {
         let mut evaluation = Evaluation::by_group(examples.iter().map(|example| example.groups), score);
         let wrong =
             judged.iter().zip(&found).zip(&examples).enumerate().filter(|(_, ((judged, _), _))| !judged.is_correct());
-        let mistake = |(index, ((judged, found), example)): (usize, ((&Judged, &Hypothesis), &Example))| {
+        let mistake = |(index, ((judged, found), example)): (usize, ((&Judged, &(String, f64)), &Example))| {
+            let (predicted, probability) = found.clone();
             let mistake = Mistake {
                 example: index + 1,
                 input: example.source.to_owned(),
                 actual: example.references.join(" | "),
-                predicted: codec.decode(&found.tokens),
-                probability: Some(found.log_probability.exp()),
+                predicted,
+                probability: Some(probability),
             };
             (judged.edits() as f64, mistake)
         };
@@ -162,53 +156,75 @@ impl Predictor for Transducer {
 pub(super) fn extents(pairs: &[Encoded], attention: AttentionScore) -> (Vec<usize>, Vec<usize>) {
     let weights_per_token = if attention == AttentionScore::Additive { 8 } else { 256 };
     let size = |pair: &Encoded| {
-        let length = pair.source.len().max(pair.target.len());
+        let length = pair.source.ids.len().max(pair.target.len());
         2 * length + length.saturating_mul(length) / weights_per_token
     };
-    pairs.iter().map(|pair| (pair.source.len(), size(pair))).unzip()
+    pairs.iter().map(|pair| (pair.source.ids.len(), size(pair))).unzip()
 }
 
-/// The hypotheses of beam search for each source, none of which may be empty, in order; `None` if stopped.
+/// Encodes sources, with the tokens that can be copied.
+fn encode<'a>(
+    network: &EncoderDecoder,
+    sources: impl Iterator<Item = &'a Source> + Clone,
+    dropout_key: impl Into<DropoutKey>,
+    device: &Device,
+) -> EncodedSource {
+    let (tokens, lengths) = pad_rows(sources.clone().map(|source| source.ids.as_slice()), device);
+    let encoded = network.encode(tokens, &lengths, dropout_key);
+    let copies: Option<Vec<&[usize]>> = sources.map(|source| source.copies.as_deref()).collect();
+    match copies {
+        Some(copies) => encoded.copying(&copies, UNKNOWN as usize),
+        None => encoded,
+    }
+}
+
+/// The different texts that beam search finds for each source, none of which may be empty, with their probabilities; `None` if stopped.
 fn decode(
     network: &EncoderDecoder,
-    sources: &[Vec<u32>],
+    codec: &Codec,
+    sources: &[Source],
     generation: &Generation,
     width: usize,
     device: &Device,
     stop: &dyn Fn() -> bool,
-) -> Option<Vec<Vec<Hypothesis>>> {
-    let lengths: Vec<usize> = sources.iter().map(Vec::len).collect();
+) -> Option<Vec<Vec<(String, f64)>>> {
+    let lengths: Vec<usize> = sources.iter().map(|source| source.ids.len()).collect();
     // Each hypothesis is a row of the decoder.
     let limits = BatchLimits { rows: (EVALUATION.rows / width).max(1), tokens: EVALUATION.tokens / width };
     let batches = batch::sorted(&lengths, &lengths, limits);
     let search = |network: &EncoderDecoder, batch: &[usize]| {
-        let (tokens, lengths) = pad_rows(batch.iter().map(|&index| sources[index].as_slice()), device);
-        network.beam_search(network.encode(tokens, &lengths, None), generation, width)
+        let encoded = encode(network, batch.iter().map(|&index| &sources[index]), None, device);
+        network.beam_search(encoded, generation, width)
     };
     let found = batches::each(network, &batches, device, search, stop)?;
     let mut ordered: Vec<(usize, Vec<Hypothesis>)> =
         batches.iter().flatten().copied().zip(found.into_iter().flatten()).collect();
     ordered.sort_by_key(|(index, _)| *index);
-    Some(ordered.into_iter().map(|(_, found)| found).collect())
+    let texts = |((_, found), source): ((usize, Vec<Hypothesis>), &Source)| -> Vec<(String, f64)> {
+        // Different tokens may be the same text.
+        let mut seen = HashSet::new();
+        let texts = found.into_iter().map(|one| (codec.decode(&one.tokens, source), one.log_probability.exp()));
+        texts.filter(|(text, _)| seen.insert(text.clone())).collect()
+    };
+    Some(ordered.into_iter().zip(sources).map(texts).collect())
 }
 
-/// Compares the greedy prediction for each source with its targets, and returns both; `None` if stopped.
+/// Compares the greedy prediction for each source with its targets; returns both, predictions with their probabilities. `None` if stopped.
 ///
-/// Texts are compared: a token outside the vocabulary is never generated, so it never matches.
+/// Texts are compared: a token outside the vocabulary matches only if it is copied.
 pub(super) fn judge(
     network: &EncoderDecoder,
     codec: &Codec,
     examples: &[Example],
     device: &Device,
     stop: &dyn Fn() -> bool,
-) -> Option<(Vec<Judged>, Vec<Hypothesis>)> {
-    let sources: Vec<Vec<u32>> = examples.iter().map(|example| codec.source_ids(example.source)).collect();
-    let found = decode(network, &sources, &codec.generation(), 1, device, stop)?;
-    let found: Vec<Hypothesis> = found.into_iter().flatten().collect();
+) -> Option<(Vec<Judged>, Vec<(String, f64)>)> {
+    let sources: Vec<Source> = examples.iter().map(|example| codec.encode_source(example.source)).collect();
+    let found = decode(network, codec, &sources, &codec.generation(), 1, device, stop)?;
+    let found: Vec<(String, f64)> = found.into_iter().flatten().collect();
     let counted = |text: &str| codec.counted(text);
     let measure = codec.measure(&counted);
-    let judge =
-        |(found, example): (&Hypothesis, &Example)| measure.judge(&codec.decode(&found.tokens), &example.references);
+    let judge = |((text, _), example): (&(String, f64), &Example)| measure.judge(text, &example.references);
     let judged = found.iter().zip(examples).map(judge).collect();
     Some((judged, found))
 }
@@ -237,10 +253,6 @@ pub(super) fn loss(
     Some(loss / tokens.max(1) as f64)
 }
 
-fn sources(pairs: &[&Encoded], device: &Device) -> (Tensor<2, Int>, Vec<usize>) {
-    pad_rows(pairs.iter().map(|pair| pair.source.as_slice()), device)
-}
-
 /// How the loss differs from plain teacher forcing; see [`Targets`].
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Objective {
@@ -257,11 +269,10 @@ pub(super) fn mean_loss(
     device: &Device,
 ) -> (Tensor<1>, usize) {
     let dropout_key = dropout_key.into();
-    let (source, lengths) = sources(pairs, device);
+    let encoded = encode(network, pairs.iter().map(|pair| &pair.source), &dropout_key, device);
     let tokens: Vec<Vec<usize>> = pairs.iter().map(|pair| pair.target.clone()).collect();
     let targets = Targets { tokens: &tokens, bos: BEGIN, label_smoothing, sampling };
-    let loss = network.loss(network.encode(source, &lengths, &dropout_key), &targets, dropout_key);
-    (loss, tokens.iter().map(Vec::len).sum())
+    (network.loss(encoded, &targets, dropout_key), tokens.iter().map(Vec::len).sum())
 }
 
 #[cfg(test)]
@@ -293,9 +304,9 @@ mod tests {
             let (judged, _) = judge(&network, &task.codec, &examples, &device, &|| false).unwrap();
             assert_eq!(transduction::scores(&judged, &mut [2].into_iter()).get(Metric::ACCURACY), Some(0.0));
             let rows: Vec<Encoded> = data.validation.iter().map(|pair| task.codec.encode(pair)).collect();
-            let (source, lengths) = sources(&rows.iter().collect::<Vec<_>>(), &device);
+            let encoded = encode(&network, rows.iter().map(|row| &row.source), None, &device);
             let generation = Generation { max_length: 9, ..task.codec.generation() };
-            let generated = network.greedy(network.encode(source, &lengths, None), &generation);
+            let generated = network.greedy(encoded, &generation);
             assert!(generated.iter().flat_map(|found| &found.tokens).all(|&token| token == 2), "{generated:?}");
         }
     }

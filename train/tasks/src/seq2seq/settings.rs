@@ -28,6 +28,9 @@ pub struct Settings {
     pub embedding_size: usize,
     /// Score function of the decoder's attention over the encoder's outputs.
     pub attention: AttentionScore,
+    /// Whether the decoder may copy tokens of the source, so that it can write names and numbers outside the target vocabulary (pointer-generator, See et al.
+    /// 2017). A model's name may end in `+copy`.
+    pub copy: bool,
     /// Label smoothing: probability that the training loss divides among all target tokens (Szegedy et al. 2016). Losses of other splits are not
     /// smoothed.
     #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
@@ -66,6 +69,7 @@ impl Default for Settings {
             max_vocabulary: 20_000,
             embedding_size: 64,
             attention: AttentionScore::default(),
+            copy: false,
             label_smoothing: 0.0,
             scheduled_sampling: 0.0,
             scheduled_sampling_epochs: 1,

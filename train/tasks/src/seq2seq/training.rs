@@ -45,8 +45,10 @@ impl Seq2SeqTraining {
             source: vocabulary(level, |pair| &pair.source),
             target: vocabulary(of_targets, |pair| &pair.target),
             max_length: 2 * longest + 1,
+            copy: settings.copy,
         };
-        let train = data.train.iter().map(|pair| codec.encode(pair)).filter(|pair| !pair.source.is_empty()).collect();
+        let train =
+            data.train.iter().map(|pair| codec.encode(pair)).filter(|pair| !pair.source.ids.is_empty()).collect();
         let has_source = |pair: &&Pair| level.tokens(&pair.source).next().is_some();
         let validation = data.validation.iter().filter(has_source).cloned().collect();
         codec.check(spec)?;
@@ -83,7 +85,7 @@ impl TrainingTask for Seq2SeqTraining {
         let objective =
             Objective { label_smoothing: settings.label_smoothing, sampling: settings.sampling(keys.epoch.first()) };
         let (loss, target_tokens) = mean_loss(network, &pairs, objective, keys.dropout(batch), device);
-        let source_tokens: usize = pairs.iter().map(|pair| pair.source.len()).sum();
+        let source_tokens: usize = pairs.iter().map(|pair| pair.source.ids.len()).sum();
         BatchLoss { loss, weight: target_tokens as f64, tokens: source_tokens + target_tokens, recurrent_state: None }
     }
 

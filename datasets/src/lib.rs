@@ -47,6 +47,7 @@ pub mod records;
 pub mod regression;
 pub mod relations;
 mod ridge;
+pub mod rouge;
 pub mod scores;
 pub mod series;
 pub mod settings;

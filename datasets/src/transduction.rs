@@ -10,6 +10,7 @@ use crate::data_spec::{Content, DataSpec, Role};
 use crate::digest::Digest;
 use crate::edit_distance::edit_distance;
 use crate::records::{Records, Split};
+use crate::rouge::Rouge;
 use crate::scores::{Evaluation, Group, Metric, Scores, metrics};
 use crate::split_rule::SplitRule;
 use crate::splits::Splits;
@@ -39,6 +40,15 @@ metrics! {
 
     /// chrF of predicted texts: F2 of n-grams of one to six characters, as sacreBLEU computes it.
     pub const CHRF = Higher("chrf", "of 100");
+
+    /// ROUGE-1 of predicted texts: F1 of words that occur in a reference, mean over texts.
+    pub const ROUGE_1 = Higher("rouge-1", "of 100");
+
+    /// ROUGE-2 of predicted texts: F1 of pairs of consecutive words that occur in a reference, mean over texts.
+    pub const ROUGE_2 = Higher("rouge-2", "of 100");
+
+    /// ROUGE-L of predicted texts: F1 of the longest common subsequence of words with a reference, mean over texts.
+    pub const ROUGE_L = Higher("rouge-l", "of 100");
 }
 
 /// A source text and its target.
@@ -99,8 +109,9 @@ impl Transduction {
         }
     }
 
-    /// Evaluates two baselines: the most frequent target of the training split as every prediction; for texts in a natural language, the
-    /// source itself, which shares names and numbers with its translation.
+    /// Evaluates baselines: the most frequent target of the training split as every prediction; for texts in a natural language, the
+    /// source itself, which shares names and numbers with its translation; for words, also the first words of the source (lead), as many
+    /// as targets of the training split have on average, since texts often begin with what a summary would say.
     pub fn baselines(&self, split: Split, measure: &Measure) -> Vec<(&'static str, Evaluation)> {
         let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
         self.train.iter().for_each(|pair| *counts.entry(&pair.target).or_default() += 1);
@@ -114,6 +125,16 @@ impl Transduction {
         let mut baselines = vec![("most frequent target", evaluate(&|_| target.to_owned()))];
         if measure.is_language {
             baselines.push(("source", evaluate(&|example| example.source.to_owned())));
+        }
+        if measure.is_words {
+            let words: usize = self.train.iter().map(|pair| (measure.tokens)(&pair.target).len()).sum();
+            let count = (words as f64 / self.train.len() as f64).round() as usize;
+            let lead = |example: &Example| {
+                let mut words = (measure.tokens)(example.source);
+                words.truncate(count);
+                words.join(" ")
+            };
+            baselines.push(("lead", evaluate(&lead)));
         }
         baselines
     }
@@ -161,6 +182,8 @@ pub struct Measure<'a> {
     pub tokens: &'a (dyn Fn(&str) -> Vec<String> + Sync),
     /// Whether the texts are in a natural language, so that BLEU and chrF apply.
     pub is_language: bool,
+    /// Whether the model's tokens are words, so that ROUGE and the lead baseline apply.
+    pub is_words: bool,
 }
 
 /// What the metrics need to know of a prediction.
@@ -171,6 +194,7 @@ pub struct Judged {
     edits: usize,
     length: usize,
     overlap: Option<Overlap>,
+    rouge: Option<Rouge>,
 }
 
 impl Judged {
@@ -195,20 +219,27 @@ impl Measure<'_> {
         };
         let (edits, length) = references.iter().map(distance).min().expect("at least one reference");
         let overlap = self.is_language.then(|| Overlap::of(text, references));
-        Judged { is_correct: edits == 0, edits, length, overlap }
+        let rouge = self.is_words.then(|| Rouge::of(text, references));
+        Judged { is_correct: edits == 0, edits, length, overlap, rouge }
     }
 }
 
-/// Metrics of the predictions at the given indices: exact match, token error rate; BLEU and chrF of texts in a natural language.
+/// Metrics of the predictions at the given indices: exact match, token error rate; BLEU and chrF of texts in a natural language; ROUGE of
+/// words.
 pub fn scores(judged: &[Judged], indices: &mut dyn Iterator<Item = usize>) -> Scores {
     let (mut count, mut correct, mut edits, mut length) = (0, 0, 0, 0);
     let mut overlap: Option<Overlap> = None;
+    let mut rouge: Option<[f64; 3]> = None;
     for judged in indices.map(|index| &judged[index]) {
         count += 1;
         correct += usize::from(judged.is_correct);
         edits += judged.edits;
         length += judged.length;
         overlap = judged.overlap.map(|more| overlap.unwrap_or_default().plus(&more));
+        rouge = judged.rouge.map(|Rouge { one, two, l }| {
+            let [sum_one, sum_two, sum_l] = rouge.unwrap_or_default();
+            [sum_one + one, sum_two + two, sum_l + l]
+        });
     }
     let share = |part: usize, all: usize| part as f64 / all.max(1) as f64;
     let metrics = [(Metric::ACCURACY, share(correct, count)), (TOKEN_ERROR_RATE, share(edits, length))];
@@ -216,6 +247,9 @@ pub fn scores(judged: &[Judged], indices: &mut dyn Iterator<Item = usize>) -> Sc
     if let Some(overlap) = overlap {
         scores.insert(BLEU, overlap.bleu());
         scores.insert(CHRF, overlap.chrf());
+    }
+    for (metric, sum) in [ROUGE_1, ROUGE_2, ROUGE_L].into_iter().zip(rouge.into_iter().flatten()) {
+        scores.insert(metric, 100.0 * sum / count as f64);
     }
     scores
 }
@@ -239,7 +273,7 @@ mod tests {
             ..Transduction::default()
         };
         let tokens = |text: &str| text.split_whitespace().map(str::to_owned).collect();
-        let measure = Measure { tokens: &tokens, is_language: false };
+        let measure = Measure { tokens: &tokens, is_language: false, is_words: false };
         let (name, found) = data.baselines(Split::Test, &measure).remove(0);
         let accuracy = |scores: &Scores| (scores.examples, scores.get(Metric::ACCURACY).unwrap());
         assert_eq!((name, accuracy(&found.all)), ("most frequent target", (5, 0.6)));
@@ -260,6 +294,29 @@ mod tests {
     }
 
     #[test]
+    fn words_have_rouge_and_the_lead_as_a_baseline() {
+        let pair = |source: &str, target: &str| Pair {
+            source: source.to_owned(),
+            target: target.to_owned(),
+            groups: Arc::default(),
+        };
+        // Targets of the training split have (2 + 3) / 2 = 2.5 words on average: three.
+        let train = vec![pair("x", "a b"), pair("y", "a b c")];
+        let test = vec![pair("storm hits port again", "storm hits harbor"), pair("rain", "rain")];
+        let data = Transduction { train, test, ..Transduction::default() };
+        let tokens = |text: &str| text.split_whitespace().map(str::to_owned).collect();
+        let measure = Measure { tokens: &tokens, is_language: true, is_words: true };
+        let (name, found) = data.baselines(Split::Test, &measure).remove(2);
+        let rouge = [ROUGE_1, ROUGE_2, ROUGE_L].map(|metric| found.all.get(metric).unwrap());
+        // `storm hits port`: two of three words, one of two pairs; `rain`: all, no pair.
+        let expected = [100.0 * (2.0 / 3.0 + 1.0) / 2.0, 25.0, 100.0 * (2.0 / 3.0 + 1.0) / 2.0];
+        assert_eq!(name, "lead");
+        assert!(rouge.iter().zip(expected).all(|(found, expected)| (found - expected).abs() < 1e-9), "{rouge:?}");
+        let other = Measure { is_words: false, ..measure };
+        assert_eq!(data.baselines(Split::Test, &other).remove(1).1.all.get(ROUGE_L), None);
+    }
+
+    #[test]
     fn any_target_of_a_source_is_a_correct_prediction() {
         let pair = |source: &str, target: &str| Pair {
             source: source.to_owned(),
@@ -272,7 +329,7 @@ mod tests {
             examples.iter().map(|example| (example.source, &*example.references)).collect();
         assert_eq!(references, [("read", &["R EH D", "R IY D"][..]), ("cat", &["K AE T"])]);
         let tokens = |text: &str| text.split_whitespace().map(str::to_owned).collect();
-        let measure = Measure { tokens: &tokens, is_language: false };
+        let measure = Measure { tokens: &tokens, is_language: false, is_words: false };
         let judged: Vec<Judged> = ["R IY D", "K AA T S"]
             .iter()
             .zip(&examples)

@@ -13,7 +13,9 @@ use seqzoo_datasets::cleaning::Cleaning;
 use seqzoo_datasets::scores::Metric;
 use seqzoo_datasets::splits::Splits;
 use seqzoo_datasets::text::{PADDING, Tokenization, UNKNOWN, Vocabulary};
-use seqzoo_datasets::transduction::{self, BLEU, CHRF, Measure, Pair, TOKEN_ERROR_RATE, Transduction};
+use seqzoo_datasets::transduction::{
+    self, BLEU, CHRF, Measure, Pair, ROUGE_1, ROUGE_2, ROUGE_L, TOKEN_ERROR_RATE, Transduction,
+};
 use seqzoo_models::InvalidShape;
 use seqzoo_models::layers::{AttentionScore, StackShape};
 use seqzoo_models::networks::{EncoderDecoder, EncoderDecoderShape, Generation};
@@ -33,7 +35,7 @@ pub use training::Seq2SeqTraining;
 pub static TASK: Task = Task {
     data: &transduction::DATA,
     summary: "a target sequence for each source sequence",
-    metrics: &[Metric::ACCURACY, TOKEN_ERROR_RATE, BLEU, CHRF, Metric::LOSS],
+    metrics: &[Metric::ACCURACY, TOKEN_ERROR_RATE, BLEU, CHRF, ROUGE_1, ROUGE_2, ROUGE_L, Metric::LOSS],
     command: Command::Predict,
     shared: &["level", "target_level", "min_count", "max_vocabulary"],
     averages: false,
@@ -162,7 +164,7 @@ impl Codec {
     /// How predictions are compared with targets, given [`Codec::counted`].
     fn measure<'a>(&self, counted: &'a (dyn Fn(&str) -> Vec<String> + Sync)) -> Measure<'a> {
         let is_language = matches!(self.target_level(), Tokenization::Words | Tokenization::Subwords);
-        Measure { tokens: counted, is_language }
+        Measure { tokens: counted, is_language, is_words: self.target_level() == Tokenization::Words }
     }
 
     fn target_level(&self) -> Tokenization {

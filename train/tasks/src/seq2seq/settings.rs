@@ -13,7 +13,7 @@ use crate::spec::{MAX_COUNT, MAX_EMBEDDING};
 pub struct Settings {
     /// Unit of tokenization of sources, and of targets without `target_level`.
     pub level: Tokenization,
-    /// Unit of tokenization of targets; by default, `level`. Targets of words and subwords are evaluated by BLEU and chrF, too.
+    /// Unit of tokenization of targets; by default, `level`. Targets of words and subwords are evaluated by BLEU and chrF, those of words by ROUGE, too.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub target_level: Option<Tokenization>,
     /// Minimum number of occurrences of a token in the sources, or targets, of the training split; rarer tokens are mapped to the unknown

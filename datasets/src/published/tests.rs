@@ -125,11 +125,12 @@ fn generated_datasets_never_change() {
         ("recall", "62390894db3379a6fb57d4803f2791faf2487d5b7ac084deb48dd4fbdfe06147"),
         ("sentences", "399bcbc009d3213229d315effca670a5603fbb43e17ffe51b5ae31b63644b846"),
         ("execute", "a2027b6a19b6a300881ea7ae9be7c386ba20463a62a15ba5513c31c5b8a09a69"),
+        ("headlines", "TODO-DIGEST"),
     ] {
         let splits = splits(name, Path::new("")).unwrap();
         let found = match name {
             "sentences" => Corpus::from_records(&splits).map(|data| data.digest()),
-            "execute" => Transduction::from_records(&splits).map(|data| data.digest()),
+            "execute" | "headlines" => Transduction::from_records(&splits).map(|data| data.digest()),
             _ => Classification::from_records(&splits).map(|data| data.digest()),
         };
         assert_eq!(found.unwrap(), digest, "{name}");

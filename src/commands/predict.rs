@@ -1,7 +1,9 @@
 //! `seqzoo predict`; longer than other commands because of its options.
 
 mod bulk;
+mod plot;
 
+use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -13,8 +15,8 @@ use seqzoo_datasets::text::Counts;
 use seqzoo_inference::{Model, Output, PredictError, TextOptions};
 use serde_json::{Map, Value};
 
-use crate::arguments::{FixedThresholdArgs, ModelArgs, unescaped};
-use crate::failure::{Failure, USAGE};
+use crate::arguments::{FixedThresholdArgs, ModelArgs, svg_file, unescaped};
+use crate::failure::{Failure, STORAGE, USAGE};
 use crate::say::say;
 
 /// Predict with a run's best checkpoint: one prediction per text.
@@ -23,7 +25,7 @@ use crate::say::say;
 /// line has an empty prediction, any other text without tokens a dash. An unreadable line or row prints an error in its
 /// place, and the exit code is 4.
 ///
-/// Examples: `seqzoo predict last "the keys to the cabinet"`, `seqzoo predict last --json - < lines.txt`,
+/// Examples: `seqzoo predict last "the keys to the cabinet"`, `seqzoo predict last "good morning" --attention attention.svg`, `seqzoo predict last --json - < lines.txt`,
 /// `seqzoo predict last --file sentences.conllu --format conll`
 #[derive(Debug, Args)]
 pub struct Predict {
@@ -50,6 +52,9 @@ pub struct Predict {
     /// Beam width of sequence-to-sequence models; JSON output lists as many hypotheses.
     #[arg(long, value_name = "WIDTH", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
     beam: u16,
+    /// Draw the attention of a sequence-to-sequence model to an SVG file: how much each output token depends on each token of the text.
+    #[arg(long, value_name = "FILE.svg", value_parser = svg_file, requires = "text")]
+    attention: Option<PathBuf>,
     #[command(flatten)]
     threshold: FixedThresholdArgs,
     /// Short for --format json
@@ -96,6 +101,9 @@ impl Predict {
                 format!("--beam: run {} is not sequence to sequence; beam search is for such models", run.name());
             return Err(Failure::new(USAGE, message));
         }
+        if self.attention.is_some() {
+            self.check_attention(&model, run.name())?;
+        }
         if self.input_format.is_some() && self.text.as_deref().is_some_and(|text| text != STANDARD_INPUT) {
             return Err(Failure::new(USAGE, "--input-format is for --file and standard input, not for a single text"));
         }
@@ -103,10 +111,39 @@ impl Predict {
             (None, Some(text)) if text != STANDARD_INPUT => {
                 let (prediction, counts) = self.prediction(&model, text, &unescaped(text))?;
                 counts.note().iter().for_each(|note| say(format_args!("note: {note}")));
-                self.print(&prediction)
+                self.print(&prediction)?;
+                self.attention.iter().try_for_each(|path| self.draw_attention(&model, &unescaped(text), path))
             }
             (path, _) => self.bulk(&model, path.as_deref().unwrap_or(Path::new(STANDARD_INPUT))),
         }
+    }
+
+    fn check_attention(&self, model: &Model, run: &str) -> Result<(), Failure> {
+        if self.text.as_deref() == Some(STANDARD_INPUT) {
+            return Err(Failure::new(
+                USAGE,
+                "--attention draws a single text; give it as an argument, not on standard input",
+            ));
+        }
+        if model.transducer().is_err() {
+            let message = format!(
+                "--attention: run {run} has no attention over the text; give a run of a sequence-to-sequence model, such as one of \
+                 `seqzoo train translate`, or omit --attention"
+            );
+            return Err(Failure::new(USAGE, message));
+        }
+        Ok(())
+    }
+
+    /// Draws the attention weights of a prediction.
+    fn draw_attention(&self, model: &Model, text: &str, path: &Path) -> Result<(), Failure> {
+        let failed =
+            |error: &dyn std::fmt::Display| Failure::new(STORAGE, format!("--attention {}: {error}", path.display()));
+        let alignment = model.transducer()?.attention(text, self.beam.into())?;
+        let picture = plot::draw(&alignment).map_err(|error| failed(&error))?;
+        fs::write(path, picture).map_err(|error| failed(&error))?;
+        say(format_args!("wrote {}", path.display()));
+        Ok(())
     }
 
     fn format(&self) -> Format {

@@ -101,6 +101,42 @@ fn beam_search_returns_distinct_hypotheses_by_probability() {
     assert!(refused.code == Some(4) && refused.err.contains("the text is empty"), "{}", refused.err);
 }
 
+#[test]
+fn summaries_copy_names_report_rouge_and_draw_attention() {
+    let place = TestDir::new();
+    let name = |row: usize| format!("{}{}vo", ["ba", "ke", "tu", "ri"][row % 4], ["lo", "mi", "na"][row / 4 % 3]);
+    // Each name occurs too rarely to be in the vocabulary.
+    let pair = |row: usize| format!("Rain fell in {0}{row} today. People in {0} slept.\train in {0}{row}\n", name(row));
+    fs::write(place.path("pairs.txt"), (0..120).map(pair).collect::<String>()).unwrap();
+    let small = ["--set", "network.hidden_sizes=[24]", "--set", "training.batch_size=4", "--epochs", "15"];
+    let more = ["--set", "task.scheduled_sampling=0.1", "--set", "task.length_penalty=0.6"];
+    let trained =
+        place.ok(&[&["train", "summaries", "--data", "pairs.txt", "--out", "run"][..], &small, &more].concat());
+    for part in ["bilstm+copy", "rouge-l", "lead"] {
+        assert!(trained.out.contains(part), "no {part} in {}", trained.out);
+    }
+    let report = place.json(&["evaluate", "run", "--json", "--split", "validation"]);
+    let of_model = |model: &str, metric: &str| report["models"][model][metric].as_f64().unwrap();
+    assert!(report["baselines"]["lead"]["rouge-l"].is_number(), "{report}");
+    // Without copying, a name cannot be written.
+    assert_eq!(of_model("bilstm", "accuracy"), 0.0);
+    assert!(of_model("bilstm+copy", "accuracy") > 0.7 && of_model("bilstm+copy", "rouge-l") > 85.0, "{report}");
+    let text = "Rain fell in Zuzazi today. People in Lolo slept.";
+    let predicted = place.json(&["predict", "run", text, "--beam", "3", "--json", "--attention", "attention.svg"]);
+    assert_eq!(predicted["prediction"], "rain in zuzazi", "{predicted}");
+    let picture = fs::read_to_string(place.path("attention.svg")).unwrap();
+    assert!(picture.starts_with("<svg") && picture.matches("zuzazi").count() == 2, "{picture}");
+
+    let refused = place.run(&["predict", "run", "-", "--attention", "attention.svg"]);
+    assert!(refused.code == Some(2) && refused.err.contains("draws a single text"), "{}", refused.err);
+    let refused = place
+        .run(&[&["train", "summaries", "--data", "pairs.txt"][..], &["--set", "task.label_smoothing=0.1"]].concat());
+    assert!(refused.code == Some(3) && refused.err.contains("task.label_smoothing"), "{}", refused.err);
+    place.ok(&["train", "agreement", "--max-steps", "1", "--set", "models=[\"lstm\"]", "--out", "plain"]);
+    let refused = place.run(&["predict", "plain", text, "--attention", "attention.svg"]);
+    assert!(refused.code == Some(2) && refused.err.contains("no attention over the text"), "{}", refused.err);
+}
+
 /// A CSV file with a period of seven rows.
 fn table(rows: usize) -> String {
     let value = |row: usize| 50.0 + 10.0 * (row as f64 * std::f64::consts::TAU / 7.0).sin();

@@ -1,5 +1,6 @@
 //! Sequence to sequence (seq2seq): a target sequence for each source sequence.
 
+mod attention;
 mod examples;
 mod predict;
 mod settings;
@@ -26,6 +27,7 @@ use crate::{
     Command, DynTrainingTask, Examples, InvalidValue, Item, ModelSpec, Prepared, Task, fields, open, resolve,
     vocabularies,
 };
+pub use attention::Alignment;
 pub use predict::Transducer;
 pub use settings::Settings;
 use source::Source;

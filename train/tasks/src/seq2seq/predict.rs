@@ -62,10 +62,14 @@ impl Transducer {
         if let Some(index) = sources.iter().position(|source| source.ids.is_empty()) {
             return Err(PredictError::Empty { index });
         }
-        let length_penalty = self.spec.settings::<Settings>().length_penalty;
-        let generation = Generation { length_penalty, ..self.codec.generation() };
-        let found = decode(&self.network, &self.codec, &sources, &generation, width, &self.device, &|| false);
+        let found = decode(&self.network, &self.codec, &sources, &self.generation(), width, &self.device, &|| false);
         Ok(found.expect("never stopped"))
+    }
+
+    /// Options for generating targets, with the model's length penalty.
+    pub(super) fn generation(&self) -> Generation<'static> {
+        let length_penalty = self.spec.settings::<Settings>().length_penalty;
+        Generation { length_penalty, ..self.codec.generation() }
     }
 
     /// Unit of tokenization.
@@ -163,7 +167,7 @@ pub(super) fn extents(pairs: &[Encoded], attention: AttentionScore) -> (Vec<usiz
 }
 
 /// Encodes sources, with the tokens that can be copied.
-fn encode<'a>(
+pub(super) fn encode<'a>(
     network: &EncoderDecoder,
     sources: impl Iterator<Item = &'a Source> + Clone,
     dropout_key: impl Into<DropoutKey>,

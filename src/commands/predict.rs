@@ -25,8 +25,8 @@ use crate::say::say;
 /// line has an empty prediction, any other text without tokens a dash. An unreadable line or row prints an error in its
 /// place, and the exit code is 4.
 ///
-/// Examples: `seqzoo predict last "the keys to the cabinet"`, `seqzoo predict last "good morning" --attention attention.svg`, `seqzoo predict last --json - < lines.txt`,
-/// `seqzoo predict last --file sentences.conllu --format conll`
+/// Examples: `seqzoo predict last "the keys to the cabinet"`, `seqzoo predict last --json - < lines.txt`,
+/// `seqzoo predict last --file sentences.conllu --format conll`, `seqzoo predict last "good morning" --attention a.svg`
 #[derive(Debug, Args)]
 pub struct Predict {
     #[command(flatten)]
@@ -52,7 +52,8 @@ pub struct Predict {
     /// Beam width of sequence-to-sequence models; JSON output lists as many hypotheses.
     #[arg(long, value_name = "WIDTH", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
     beam: u16,
-    /// Draw the attention of a sequence-to-sequence model to an SVG file: how much each output token depends on each token of the text.
+    /// Draw the attention of a sequence-to-sequence model to an SVG file: how much each output token depends on each token
+    /// of the text.
     #[arg(long, value_name = "FILE.svg", value_parser = svg_file, requires = "text")]
     attention: Option<PathBuf>,
     #[command(flatten)]

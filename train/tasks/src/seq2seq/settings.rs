@@ -13,7 +13,8 @@ use crate::spec::{MAX_COUNT, MAX_EMBEDDING};
 pub struct Settings {
     /// Unit of tokenization of sources, and of targets without `target_level`.
     pub level: Tokenization,
-    /// Unit of tokenization of targets; by default, `level`. Targets of words and subwords are evaluated by BLEU and chrF, those of words by ROUGE, too.
+    /// Unit of tokenization of targets; by default, `level`. Targets of words and subwords are evaluated by BLEU and chrF, those of words
+    /// by ROUGE, too.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub target_level: Option<Tokenization>,
     /// Minimum number of occurrences of a token in the sources, or targets, of the training split; rarer tokens are mapped to the unknown
@@ -28,22 +29,22 @@ pub struct Settings {
     pub embedding_size: usize,
     /// Score function of the decoder's attention over the encoder's outputs.
     pub attention: AttentionScore,
-    /// Whether the decoder may copy tokens of the source, so that it can write names and numbers outside the target vocabulary (pointer-generator, See et al.
-    /// 2017). A model's name may end in `+copy`.
+    /// Whether the decoder may copy tokens of the source, so that it can write names and numbers outside the target vocabulary
+    /// (pointer-generator, See et al. 2017). A model's name may end in `+copy`.
     pub copy: bool,
-    /// Label smoothing: probability that the training loss divides among all target tokens (Szegedy et al. 2016). Losses of other splits are not
-    /// smoothed.
+    /// Label smoothing: probability that the training loss divides among all target tokens (Szegedy et al. 2016). Losses of other splits
+    /// are not smoothed.
     #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
     pub label_smoothing: f64,
-    /// Scheduled sampling: probability, after `scheduled_sampling_epochs`, that an input of the decoder in training is the model's own prediction instead of
-    /// the target token (Bengio et al. 2015). 0: teacher forcing, always the target token.
+    /// Scheduled sampling: probability, after `scheduled_sampling_epochs`, that an input of the decoder in training is the model's own
+    /// prediction instead of the target token (Bengio et al. 2015). 0: teacher forcing, always the target token.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub scheduled_sampling: f64,
     /// Number of epochs over which the probability of `scheduled_sampling` grows linearly from 0, its value in the first epoch.
     #[schemars(range(min = 1, max = MAX_COUNT))]
     pub scheduled_sampling_epochs: usize,
-    /// Length normalization of beam search: the exponent α of ((5 + n) / 6)^α, by which the log-probability of n tokens is divided to rank hypotheses
-    /// (Wu et al. 2016). 0: by probability, which favors short ones.
+    /// Length normalization of beam search: the exponent α of ((5 + n) / 6)^α, by which the log-probability of n tokens is divided to rank
+    /// hypotheses (Wu et al. 2016). 0: by probability, which favors short ones.
     #[schemars(range(min = 0.0))]
     pub length_penalty: f64,
 }

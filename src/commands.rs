@@ -39,6 +39,7 @@ commands! {
     forecast::Forecast,
     detect::Detect,
     recommend::Recommend,
+    caption::Caption,
     data::Data,
     probe::Probe,
     bench::Bench,

@@ -130,6 +130,9 @@ impl<'a> Report<'a> {
                 let history = if example.is_empty() { "ITEM,ITEM" } else { example };
                 format!("seqzoo recommend {path} --history {}", in_quotes(history))
             }
+            Command::Caption => {
+                format!("seqzoo caption {path} {}", if example.is_empty() { "IMAGE.png" } else { example })
+            }
             Command::Generate => match examples.output_flag() {
                 Some(flag) => format!("seqzoo generate {path} {flag}"),
                 None => {

@@ -17,7 +17,7 @@ macro_rules! generators {
     };
 }
 
-generators![agreement, recall, sentences, execute];
+generators![agreement, recall, sentences, execute, scenes];
 
 /// A generated dataset.
 #[derive(Debug)]

@@ -7,7 +7,8 @@
 //!   [`generators`] generate records. [`published`] has one manifest per published dataset; a [`split_rule`] divides
 //!   records into splits; [`cleaning`] normalizes text.
 //! - [`classification`], [`relations`], [`corpus`], [`tagging`], [`transduction`], [`signals`], [`drawings`], [`music`], [`anomalies`],
-//!   [`interactions`] and [`series`] are the dataset types of the tasks, converted from records; [`catalog`] is the list of all datasets; [`conllu`] parses and writes CoNLL-U,
+//!   [`interactions`], [`captions`] and [`series`] are the dataset types of the tasks, converted from records; [`catalog`] is the list of all
+//!   datasets; [`image`] reads and writes PNG files, and [`scene`] draws and describes shapes; [`conllu`] parses and writes CoNLL-U,
 //!   [`table`] reads a CSV file as a series, and [`timestamps`] finds the time step of a series.
 //! - [`text`] encodes text as token ids, [`batch`] groups examples of similar length, [`scores`] computes metrics, [`spans`] those of
 //!   named entities, [`uncertainty`] their intervals, [`baselines`],
@@ -19,6 +20,7 @@ pub mod anomalies;
 pub mod baselines;
 pub mod batch;
 pub mod bleu;
+pub mod captions;
 pub mod catalog;
 mod chronology;
 pub mod classification;
@@ -33,6 +35,7 @@ pub mod drawings;
 pub mod edit_distance;
 pub mod formats;
 pub mod generators;
+pub mod image;
 pub mod interactions;
 mod loading;
 pub mod midi;
@@ -47,6 +50,7 @@ pub mod records;
 pub mod regression;
 pub mod relations;
 mod ridge;
+pub mod scene;
 pub mod scores;
 pub mod series;
 pub mod settings;

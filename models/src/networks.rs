@@ -13,7 +13,9 @@ mod tagger;
 mod trajectory;
 
 pub use classifier::{Classifier, ClassifierShape};
-pub use encoder_decoder::{EncodedSource, EncoderDecoder, EncoderDecoderShape, Generation, Hypothesis};
+pub use encoder_decoder::{
+    EncodedSource, EncoderDecoder, EncoderDecoderShape, Generation, Hypothesis, Source, SourceShape,
+};
 pub use ensemble::{Ensemble, name_in_member};
 pub use forecaster::{BackboneShape, ForecastHead, Forecaster, ForecasterShape};
 pub use frame_model::{FrameModel, FrameModelShape, FrameOutput};

@@ -1,6 +1,7 @@
 //! End-to-end tests of the program, on built-in datasets and small generated fixtures.
 
 mod architecture; // ARCHITECTURE.md against the code
+mod captions; // captions of images: PNG files in and out
 mod detect;
 mod drawings; // models of pen drawings: training, evaluation, sheets of samples
 mod errors; // bad input: message, exit code, nothing overwritten

@@ -19,8 +19,10 @@ use crate::state::NamedState;
 
 /// Encoder–decoder with attention: encodes the source sequence, then generates the target token by token.
 ///
+/// The source is a sequence of tokens, which are embedded, or of feature vectors, such as the rows of an image: x = tanh(source W_x + b_x).
+///
 /// ```text
-/// m = encoder(source)                    s⁰_l = tanh(last(m) W_l + b_l) for each layer l of the decoder
+/// m = encoder(x)                         s⁰_l = tanh(last(m) W_l + b_l) for each layer l of the decoder
 /// h_u = decoder(E[target_1] … E[target_u])          context_u = attention(h_u, m)
 /// score_u = dropout(tanh([context_u ; h_u] W_c + b_c)) W + b
 /// ```
@@ -35,10 +37,10 @@ use crate::state::NamedState;
 /// use burn::tensor::{Device, Int, Tensor};
 /// use seqzoo_models::Architecture;
 /// use seqzoo_models::layers::{AttentionScore, StackShape};
-/// use seqzoo_models::networks::{EncoderDecoder, EncoderDecoderShape, Generation};
+/// use seqzoo_models::networks::{EncoderDecoder, EncoderDecoderShape, Generation, SourceShape};
 ///
 /// let shape = EncoderDecoderShape {
-///     source_vocabulary: 30,
+///     source: SourceShape::Tokens(30),
 ///     target_vocabulary: 20,
 ///     encoder: StackShape::plain(Architecture::BiGru, 8, vec![8]),
 ///     decoder: StackShape::plain(Architecture::Gru, 8, vec![16]),
@@ -56,7 +58,8 @@ use crate::state::NamedState;
 /// ```
 #[derive(Module, Debug)]
 pub struct EncoderDecoder {
-    source: Embedding,
+    source: Option<Embedding>,
+    projection: Option<Linear>,
     encoder: Stack,
     pooling: SequencePooling,
     bridges: Vec<Linear>,
@@ -72,6 +75,7 @@ pub struct EncoderDecoder {
 /// Names of parameters in checkpoints.
 pub(super) const NAMES: &[FieldNames] = &[names!(EncoderDecoder {
     source: "source",
+    projection: "projection",
     encoder: "encoder",
     pooling: "summary",
     bridges: "bridges",
@@ -85,11 +89,11 @@ pub(super) const NAMES: &[FieldNames] = &[names!(EncoderDecoder {
 /// The sizes of an [`EncoderDecoder`]; encoder and decoder may differ in depth.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EncoderDecoderShape {
-    /// Number of distinct source tokens.
-    pub source_vocabulary: usize,
+    /// Source sequences.
+    pub source: SourceShape,
     /// Number of distinct target tokens.
     pub target_vocabulary: usize,
-    /// Encoder; its input is the source embedding.
+    /// Encoder; its input is the source embedding, or the projection of the features.
     pub encoder: StackShape,
     /// Decoder; its input is the target embedding.
     pub decoder: StackShape,
@@ -99,6 +103,45 @@ pub struct EncoderDecoderShape {
     pub dropout: f64,
     /// Embedding dropout rate: share of each vocabulary dropped in training.
     pub embedding_dropout: f64,
+}
+
+/// Sources that an [`EncoderDecoder`] reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SourceShape {
+    /// Sequences of tokens, and the number of distinct ones.
+    Tokens(usize),
+    /// Sequences of vectors with this number of features.
+    Features(usize),
+}
+
+/// A batch of source sequences.
+#[derive(Debug, Clone)]
+pub enum Source {
+    /// Tokens, `[batch, time]`.
+    Tokens(Tensor<2, Int>),
+    /// Feature vectors, `[batch, time, features]`.
+    Features(Tensor<3>),
+}
+
+impl Source {
+    fn device(&self) -> Device {
+        match self {
+            Self::Tokens(tokens) => tokens.device(),
+            Self::Features(features) => features.device(),
+        }
+    }
+}
+
+impl From<Tensor<2, Int>> for Source {
+    fn from(tokens: Tensor<2, Int>) -> Self {
+        Self::Tokens(tokens)
+    }
+}
+
+impl From<Tensor<3>> for Source {
+    fn from(features: Tensor<3>) -> Self {
+        Self::Features(features)
+    }
 }
 
 /// An encoded source and the current state of the decoder.
@@ -166,10 +209,13 @@ impl EncoderDecoderShape {
     /// Checks the shape.
     ///
     /// # Errors
-    /// The first invalid field: a vocabulary, a dropout rate, `attention`, or a field of the encoder or decoder; the
+    /// The first invalid field: a vocabulary, the number of features, a dropout rate, `attention`, or a field of the encoder or decoder; the
     /// decoder must be unidirectional.
     pub fn check(&self) -> Result<(), InvalidShape> {
-        positive("source_vocabulary", self.source_vocabulary)?;
+        match self.source {
+            SourceShape::Tokens(vocabulary) => positive("source_vocabulary", vocabulary)?,
+            SourceShape::Features(features) => positive("source_features", features)?,
+        }
         positive("target_vocabulary", self.target_vocabulary)?;
         probability("dropout", self.dropout)?;
         probability("embedding_dropout", self.embedding_dropout)?;
@@ -199,8 +245,14 @@ impl EncoderDecoder {
         let (memory, query) = (shape.encoder.output_size(), shape.decoder.output_size());
         let bridge =
             |(layer, &size): (usize, &usize)| Linear::new(memory, size, 0.0, key.with_first(10 + layer as u64), device);
+        let (size, of_source) = (shape.encoder.input_size, key.with_first(0));
+        let (source, projection) = match shape.source {
+            SourceShape::Tokens(vocabulary) => (Some(table(vocabulary, size, of_source, device)), None),
+            SourceShape::Features(features) => (None, Some(Linear::new(features, size, 0.0, of_source, device))),
+        };
         Self {
-            source: table(shape.source_vocabulary, shape.encoder.input_size, key.with_first(0), device),
+            source,
+            projection,
             encoder: Stack::new(shape.encoder, key.with_first(1), device),
             pooling: SequencePooling::new(Pooling::Last, memory, key.with_first(2), device),
             bridges: shape.decoder.hidden_sizes.iter().enumerate().map(bridge).collect(),
@@ -214,21 +266,27 @@ impl EncoderDecoder {
         }
     }
 
-    /// Encodes `source`, `[batch, time]`, with `lengths` valid steps per sequence.
+    /// Encodes `source`, tokens `[batch, time]` or features `[batch, time, features]`, with `lengths` valid steps per sequence.
     ///
     /// `dropout_key` is the key of this step's dropout masks; `None` at inference.
     ///
     /// # Panics
-    /// If there is not one length per row, or a length is 0 or exceeds `time`.
+    /// If the source is not of the kind that the network reads, there is not one length per row, or a length is 0 or exceeds `time`.
     pub fn encode(
         &self,
-        source: Tensor<2, Int>,
+        source: impl Into<Source>,
         lengths: impl Into<Lengths>,
         dropout_key: impl Into<DropoutKey>,
     ) -> EncodedSource {
-        let (lengths, dropout_key) = (lengths.into(), dropout_key.into());
+        let (source, lengths, dropout_key): (Source, Lengths, DropoutKey) =
+            (source.into(), lengths.into(), dropout_key.into());
         let directions = self.encoder.shape().architecture.directions();
-        let input = embed(&self.source, source, self.embedding_dropout, &dropout_key);
+        let input = match (source, &self.source, &self.projection) {
+            (Source::Tokens(tokens), Some(table), _) => embed(table, tokens, self.embedding_dropout, &dropout_key),
+            (Source::Features(features), _, Some(projection)) => projection.forward(features).tanh(),
+            (Source::Tokens(_), None, _) => panic!("this encoder reads features, not tokens"),
+            (Source::Features(_), _, None) => panic!("this encoder reads tokens, not features"),
+        };
         let outputs = self.encoder.forward(input, &lengths, None, dropout_key).outputs;
         let last = self.pooling.forward(outputs.clone(), &lengths, directions);
         let start = |bridge: &Linear| {
@@ -283,13 +341,14 @@ impl EncoderDecoder {
     /// If the targets do not match the source or the vocabulary.
     pub fn loss(
         &self,
-        source: Tensor<2, Int>,
+        source: impl Into<Source>,
         lengths: impl Into<Lengths>,
         bos: usize,
         target: &[Vec<usize>],
         label_smoothing: f64,
         dropout_key: impl Into<DropoutKey>,
     ) -> Tensor<1> {
+        let source: Source = source.into();
         let device = source.device();
         let time = target.iter().map(Vec::len).max().unwrap_or(0);
         let shifted = |row: &Vec<usize>| -> Vec<i32> {
@@ -323,11 +382,11 @@ impl EncoderDecoder {
         loss + difference * label_smoothing
     }
 
-    /// Greedy decoding of each row of `source`, `[batch, time]`: the most probable next token at each step. What is generated for a row
+    /// Greedy decoding of each row of `source`: the most probable next token at each step. What is generated for a row
     /// does not depend on the others.
     pub fn greedy(
         &self,
-        source: Tensor<2, Int>,
+        source: impl Into<Source>,
         lengths: impl Into<Lengths>,
         generation: &Generation,
     ) -> Vec<Hypothesis> {
@@ -362,7 +421,7 @@ impl EncoderDecoder {
         generated
     }
 
-    /// Beam search over the targets of one source, `[1, time]`: at most `width` distinct hypotheses, the most probable
+    /// Beam search over the targets of one source, a batch of one row: at most `width` distinct hypotheses, the most probable
     /// first.
     ///
     /// Beam width 1 equals [`EncoderDecoder::greedy`]; the greedy target is a candidate at every width.
@@ -371,7 +430,7 @@ impl EncoderDecoder {
     /// If `width` is 0.
     pub fn beam_search(
         &self,
-        source: Tensor<2, Int>,
+        source: impl Into<Source>,
         length: usize,
         generation: &Generation,
         width: usize,
@@ -507,7 +566,7 @@ impl Network for EncoderDecoder {
         self.decoder.set_execution(execution);
         self.pooling.set_execution(execution);
         self.attention.set_execution(execution);
-        let linear = self.bridges.iter_mut().chain([&mut self.combine, &mut self.output]);
+        let linear = self.bridges.iter_mut().chain([&mut self.combine, &mut self.output]).chain(&mut self.projection);
         linear.for_each(|linear| linear.set_execution(execution));
     }
 }

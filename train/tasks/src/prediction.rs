@@ -24,6 +24,8 @@ pub enum Command {
     Detect,
     /// `recommend`: the next items of users.
     Recommend,
+    /// `caption`: descriptions of images.
+    Caption,
 }
 
 /// A trained model of a task.
@@ -144,6 +146,9 @@ pub enum PredictError {
     /// The model is not a recommender.
     #[error("this model does not recommend items")]
     NotRecommender,
+    /// The model does not describe images.
+    #[error("this model does not describe images")]
+    NotCaptioner,
     /// Examples have labels that the model does not have.
     #[error(
         "the data have labels that the model was not trained on: {}; its labels are {}; remove these examples, or train a new model",
@@ -189,6 +194,17 @@ pub enum PredictError {
         needed: usize,
         /// Channels of the data.
         found: usize,
+    },
+    /// An image has another size.
+    #[error(
+        "this model reads images of {} × {} pixels (height × width), but this one has {} × {}; scale it",
+        .needed[0], .needed[1], .found[0], .found[1]
+    )]
+    ImageSize {
+        /// Height and width of the images of the training data.
+        needed: [usize; 2],
+        /// Height and width of the image.
+        found: [usize; 2],
     },
     /// A series does not have the model's columns.
     #[error("the columns do not match: this model needs {needed}, in this order")]

@@ -11,14 +11,14 @@ use seqzoo_datasets::classification::Split;
 use seqzoo_datasets::cleaning::Cleaning;
 use seqzoo_datasets::scores::Metric;
 use seqzoo_datasets::splits::Splits;
-use seqzoo_datasets::text::{PADDING, Tokenization, UNKNOWN, Vocabulary};
-use seqzoo_datasets::transduction::{self, BLEU, CHRF, Measure, Pair, TOKEN_ERROR_RATE, Transduction};
+use seqzoo_datasets::text::{Tokenization, Vocabulary};
+use seqzoo_datasets::transduction::{self, BLEU, CHRF, Pair, TOKEN_ERROR_RATE, Transduction};
 use seqzoo_models::InvalidShape;
-use seqzoo_models::layers::{AttentionScore, StackShape};
-use seqzoo_models::networks::{EncoderDecoder, EncoderDecoderShape, Generation};
+use seqzoo_models::networks::{EncoderDecoder, EncoderDecoderShape, Generation, SourceShape};
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
+use crate::targets::{self, Targets};
 use crate::{
     Command, DynTrainingTask, Examples, InvalidValue, Item, ModelSpec, Prepared, Task, fields, open, resolve,
     vocabularies,
@@ -47,13 +47,7 @@ fn check(spec: &ModelSpec) -> Result<(), InvalidValue> {
     let settings: Settings = spec.settings();
     crate::spec::expect_level("task.level", settings.level, crate::spec::LEVELS)?;
     crate::spec::expect_level("task.target_level", settings.target_level(), crate::spec::LEVELS)?;
-    let stack = spec.check_recurrent(Some(settings.embedding_size))?;
-    if settings.attention == AttentionScore::Dot && stack.architecture.directions() > 1 {
-        let expected =
-            "general or additive: the outputs of a bidirectional encoder are larger than the decoder's state";
-        return Err(InvalidValue::new("task.attention", "dot", expected));
-    }
-    Ok(())
+    targets::check(spec, settings.embedding_size, settings.attention)
 }
 
 fn prepare(data: &Splits, settings: &Table) -> Result<Prepared, DataError> {
@@ -81,12 +75,6 @@ impl Examples for Transduction {
     }
 }
 
-/// Token id of the decoder's first input.
-const BEGIN: usize = PADDING as usize;
-
-/// Token ids that are never generated.
-const SUPPRESSED: [usize; 2] = [PADDING as usize, UNKNOWN as usize];
-
 /// Source and target vocabularies.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -108,63 +96,26 @@ pub struct Codec {
 }
 
 impl Codec {
-    /// Id of the end-of-sequence token.
-    fn end(&self) -> usize {
-        self.target.size()
+    /// How targets are encoded.
+    fn targets(&self) -> Targets<'_> {
+        Targets { cleaning: &self.cleaning, level: self.target_level(), vocabulary: &self.target }
     }
 
-    /// Settings to generate at most `max_length` tokens.
-    fn generation(&self, max_length: usize) -> Generation<'static> {
-        Generation { bos: BEGIN, eos: self.end(), suppressed: &SUPPRESSED, max_length }
+    /// Settings to generate targets.
+    fn generation(&self) -> Generation<'static> {
+        self.targets().generation(self.max_length)
     }
 
     fn encode(&self, pair: &Pair) -> Encoded {
-        let target = self.target_ids(&pair.target).into_iter().map(|id| id as usize);
-        Encoded { source: self.source_ids(&pair.source), target: target.chain([self.end()]).collect() }
+        Encoded { source: self.source_ids(&pair.source), target: self.targets().encode(&pair.target) }
     }
 
     fn source_ids(&self, text: &str) -> Vec<u32> {
         self.source.encode(self.level, &self.cleaning.apply(text))
     }
 
-    fn target_ids(&self, text: &str) -> Vec<u32> {
-        self.target.encode(self.target_level(), &self.cleaning.apply(text))
-    }
-
-    /// Share of unknown tokens in the targets; `None` if there is no token.
-    fn unknown_share(&self, pairs: &[Pair]) -> Option<f64> {
-        let tokens = || pairs.iter().flat_map(|pair| self.target_ids(&pair.target));
-        let unknown = tokens().filter(|&id| id == UNKNOWN).count();
-        let count = tokens().count();
-        (count > 0).then(|| unknown as f64 / count as f64)
-    }
-
-    /// How predictions are compared with targets, given [`Codec::counted`].
-    fn measure<'a>(&self, counted: &'a (dyn Fn(&str) -> Vec<String> + Sync)) -> Measure<'a> {
-        let is_language = matches!(self.target_level(), Tokenization::Words | Tokenization::Subwords);
-        Measure { tokens: counted, is_language }
-    }
-
     fn target_level(&self) -> Tokenization {
         self.target_level.unwrap_or(self.level)
-    }
-
-    /// The tokens of a target that the token error rate counts: words, where tokens are pieces of them.
-    fn counted(&self, text: &str) -> Vec<String> {
-        let level = self.target_level();
-        match level {
-            Tokenization::Subwords => text.split_whitespace().map(str::to_owned).collect(),
-            _ => level.tokens(text).collect(),
-        }
-    }
-
-    fn decode(&self, generated: &[usize]) -> String {
-        let (mut previous, level) = (None, self.target_level());
-        let token = |&id: &usize| {
-            let token = self.target.token(u32::try_from(id).ok()?)?;
-            Some(level.detokenize(previous.replace(token), token))
-        };
-        generated.iter().filter_map(token).collect()
     }
 }
 
@@ -178,17 +129,8 @@ struct Encoded {
 impl Codec {
     fn shape(&self, spec: &ModelSpec) -> EncoderDecoderShape {
         let settings: Settings = spec.settings();
-        let encoder = spec.stack(settings.embedding_size);
-        let decoder = StackShape { architecture: encoder.architecture.forward(), ..encoder.clone() };
-        EncoderDecoderShape {
-            source_vocabulary: self.source.size(),
-            target_vocabulary: self.target.size() + 1,
-            encoder,
-            decoder,
-            attention: settings.attention,
-            dropout: spec.dropout.output,
-            embedding_dropout: spec.dropout.embedding,
-        }
+        let (source, targets) = (SourceShape::Tokens(self.source.size()), self.targets().size());
+        targets::shape(spec, source, targets, settings.embedding_size, settings.attention)
     }
 }
 

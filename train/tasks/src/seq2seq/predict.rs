@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use burn::tensor::{Device, Int, Tensor};
-use seqzoo_datasets::batch::{self, BatchLimits};
+use seqzoo_datasets::batch;
 use seqzoo_datasets::classification::Split;
-use seqzoo_datasets::scores::{Evaluation, Metric, Mistake, Mistakes};
+use seqzoo_datasets::scores::{Evaluation, Metric};
 use seqzoo_datasets::text::Tokenization;
 use seqzoo_datasets::transduction::{self, Example, Judged, Pair, Transduction};
 use seqzoo_datasets::uncertainty::Resampling;
@@ -14,14 +14,9 @@ use seqzoo_models::layers::AttentionScore;
 use seqzoo_models::networks::{EncoderDecoder, Hypothesis};
 use serde_json::{Value, json};
 
-use super::{BEGIN, Codec, Encoded, Settings, examples};
-use crate::batches;
-use crate::{
-    Examples, Output, PredictError, Predictor, TextOptions, TrainedModel, evaluation_limits, examples_as, pad_rows,
-};
-
-/// Batches for evaluation.
-const EVALUATION: BatchLimits = evaluation_limits(256);
+use super::{Codec, Encoded, Settings, examples};
+use crate::targets::{self, EVALUATION};
+use crate::{Examples, Output, PredictError, Predictor, TextOptions, TrainedModel, examples_as, pad_rows};
 
 /// A trained encoder–decoder with its codec.
 ///
@@ -59,11 +54,8 @@ impl Transducer {
             return Err(PredictError::Empty { index: 0 });
         }
         let (source, _) = sources(&[&pair], &self.device);
-        let hypotheses = self.network.beam_search(source, length, &self.codec.generation(self.codec.max_length), width);
-        Ok(hypotheses
-            .into_iter()
-            .map(|found| (self.codec.decode(&found.tokens), found.log_probability.exp()))
-            .collect())
+        let hypotheses = self.network.beam_search(source, length, &self.codec.generation(), width);
+        Ok(hypotheses.iter().map(|found| self.codec.targets().decoded(found)).collect())
     }
 
     /// Unit of tokenization.
@@ -79,23 +71,12 @@ impl Transducer {
         let attention = self.spec.settings::<Settings>().attention;
         let loss = loss(network, codec, pairs, attention, device, &|| false).expect("never stopped");
         let score = |indices: &mut dyn Iterator<Item = usize>| transduction::scores(&judged, indices);
-        let mut evaluation = Evaluation::by_group(examples.iter().map(|example| example.groups), score);
-        let wrong =
-            judged.iter().zip(&found).zip(&examples).enumerate().filter(|(_, ((judged, _), _))| !judged.is_correct());
-        let mistake = |(index, ((judged, found), example)): (usize, ((&Judged, &Hypothesis), &Example))| {
-            let mistake = Mistake {
-                example: index + 1,
-                input: example.source.to_owned(),
-                actual: example.references.join(" | "),
-                predicted: codec.decode(&found.tokens),
-                probability: Some(found.log_probability.exp()),
-            };
-            (judged.edits() as f64, mistake)
-        };
-        evaluation.mistakes = Some(Mistakes::by_severity("the most edits first", wrong.map(mistake).collect()));
-        evaluation.right = Some((Metric::ACCURACY, judged.iter().map(Judged::is_correct).collect()));
+        let evaluation = Evaluation::by_group(examples.iter().map(|example| example.groups), score);
+        let edits: Vec<usize> = judged.iter().map(Judged::edits).collect();
+        let describe = |index: usize| (examples[index].source.to_owned(), examples[index].references.join(" | "));
+        let mut evaluation = codec.targets().with_mistakes(evaluation, &found, &edits, describe);
         evaluation.all.insert(Metric::LOSS, loss);
-        evaluation.unknown = self.codec.unknown_share(pairs);
+        evaluation.unknown = codec.targets().unknown_share(pairs.iter().map(|pair| pair.target.as_str()));
         let count = judged.len();
         evaluation.with_resampling(Resampling::of_examples(count, move |indices: &mut dyn Iterator<Item = usize>| {
             transduction::scores(&judged, indices).named()
@@ -115,8 +96,9 @@ impl Predictor for Transducer {
         split: Split,
     ) -> Result<Vec<(&'static str, Evaluation)>, PredictError> {
         let data = examples::with_tokens(examples_as::<Transduction>(examples)?, self.level());
-        let counted = |text: &str| self.codec.counted(text);
-        Ok(data.baselines(split, &self.codec.measure(&counted)))
+        let targets = self.codec.targets();
+        let counted = |text: &str| targets.counted(text);
+        Ok(data.baselines(split, &targets.measure(&counted)))
     }
 
     fn predict(&self, texts: &[&str], options: TextOptions) -> Result<Vec<Output>, PredictError> {
@@ -124,11 +106,11 @@ impl Predictor for Transducer {
         if let Some(index) = sources.iter().position(Vec::is_empty) {
             return Err(PredictError::Empty { index });
         }
-        let decoded = |found: Hypothesis| (self.codec.decode(&found.tokens), found.log_probability.exp());
+        let decoded = |found: &Hypothesis| self.codec.targets().decoded(found);
         let found: Vec<Vec<(String, f64)>> = match options.beams {
             1 => {
                 let found = greedy(&self.network, &self.codec, &sources, &self.device, &|| false);
-                found.expect("never stopped").into_iter().map(|found| vec![decoded(found)]).collect()
+                found.expect("never stopped").iter().map(|found| vec![decoded(found)]).collect()
             }
             width => texts.iter().map(|text| self.transduce(text, width)).collect::<Result<_, _>>()?,
         };
@@ -157,16 +139,8 @@ impl Predictor for Transducer {
 }
 
 /// Length of each pair's source, and size of the pair in tokens, as batch limits count them.
-///
-/// The length of a pair is that of its longer side, to which source and target are padded, and attention has a weight for each
-/// combination of a source and a target token. A weight needs far less memory than the state of a token: it counts as 1/8 of a token in
-/// additive attention, where it is a vector, and as 1/256 otherwise, where it is a scalar.
 pub(super) fn extents(pairs: &[Encoded], attention: AttentionScore) -> (Vec<usize>, Vec<usize>) {
-    let weights_per_token = if attention == AttentionScore::Additive { 8 } else { 256 };
-    let size = |pair: &Encoded| {
-        let length = pair.source.len().max(pair.target.len());
-        2 * length + length.saturating_mul(length) / weights_per_token
-    };
+    let size = |pair: &Encoded| targets::batch_size(pair.source.len(), pair.target.len(), attention);
     pairs.iter().map(|pair| (pair.source.len(), size(pair))).unzip()
 }
 
@@ -180,15 +154,8 @@ fn greedy(
 ) -> Option<Vec<Hypothesis>> {
     let lengths: Vec<usize> = sources.iter().map(Vec::len).collect();
     let batches = batch::sorted(&lengths, &lengths, EVALUATION);
-    let generate = |network: &EncoderDecoder, batch: &[usize]| {
-        let (tokens, lengths) = pad_rows(batch.iter().map(|&index| sources[index].as_slice()), device);
-        network.greedy(tokens, &lengths, &codec.generation(codec.max_length))
-    };
-    let found = batches::each(network, &batches, device, generate, stop)?;
-    let mut ordered: Vec<(usize, Hypothesis)> =
-        batches.iter().flatten().copied().zip(found.into_iter().flatten()).collect();
-    ordered.sort_by_key(|(index, _)| *index);
-    Some(ordered.into_iter().map(|(_, found)| found).collect())
+    let source = |batch: &[usize]| pad_rows(batch.iter().map(|&index| sources[index].as_slice()), device);
+    targets::greedy(network, &codec.generation(), &batches, source, device, stop)
 }
 
 /// Compares the greedy prediction for each source with its targets, and returns both; `None` if stopped.
@@ -203,10 +170,11 @@ pub(super) fn judge(
 ) -> Option<(Vec<Judged>, Vec<Hypothesis>)> {
     let sources: Vec<Vec<u32>> = examples.iter().map(|example| codec.source_ids(example.source)).collect();
     let found = greedy(network, codec, &sources, device, stop)?;
-    let counted = |text: &str| codec.counted(text);
-    let measure = codec.measure(&counted);
+    let targets = codec.targets();
+    let counted = |text: &str| targets.counted(text);
+    let measure = targets.measure(&counted);
     let judge =
-        |(found, example): (&Hypothesis, &Example)| measure.judge(&codec.decode(&found.tokens), &example.references);
+        |(found, example): (&Hypothesis, &Example)| measure.judge(&targets.decode(&found.tokens), &example.references);
     let judged = found.iter().zip(examples).map(judge).collect();
     Some((judged, found))
 }
@@ -222,17 +190,11 @@ pub(super) fn loss(
 ) -> Option<f64> {
     let encoded: Vec<Encoded> = pairs.iter().map(|pair| codec.encode(pair)).collect();
     let (lengths, sizes) = extents(&encoded, attention);
-    let (mut loss, mut tokens) = (0.0, 0);
-    for batch in batch::sorted(&lengths, &sizes, EVALUATION) {
-        if stop() {
-            return None;
-        }
+    let mean = |batch: &[usize]| {
         let rows: Vec<&Encoded> = batch.iter().map(|&index| &encoded[index]).collect();
-        let (mean, count) = mean_loss(network, &rows, 0.0, None, device);
-        loss += f64::from(mean.into_scalar::<f32>()) * count as f64;
-        tokens += count;
-    }
-    Some(loss / tokens.max(1) as f64)
+        mean_loss(network, &rows, 0.0, None, device)
+    };
+    targets::loss(&batch::sorted(&lengths, &sizes, EVALUATION), mean, stop)
 }
 
 fn sources(pairs: &[&Encoded], device: &Device) -> (Tensor<2, Int>, Vec<usize>) {
@@ -247,10 +209,8 @@ pub(super) fn mean_loss(
     dropout_key: impl Into<DropoutKey>,
     device: &Device,
 ) -> (Tensor<1>, usize) {
-    let (source, lengths) = sources(pairs, device);
     let targets: Vec<Vec<usize>> = pairs.iter().map(|pair| pair.target.clone()).collect();
-    let tokens = targets.iter().map(Vec::len).sum();
-    (network.loss(source, &lengths, BEGIN, &targets, label_smoothing, dropout_key), tokens)
+    targets::mean_loss(network, sources(pairs, device), &targets, label_smoothing, dropout_key)
 }
 
 #[cfg(test)]
@@ -281,7 +241,7 @@ mod tests {
             assert_eq!(transduction::scores(&judged, &mut [2].into_iter()).get(Metric::ACCURACY), Some(0.0));
             let rows: Vec<Encoded> = data.validation.iter().map(|pair| task.codec.encode(pair)).collect();
             let (source, lengths) = sources(&rows.iter().collect::<Vec<_>>(), &device);
-            let generated = network.greedy(source, &lengths, &task.codec.generation(9));
+            let generated = network.greedy(source, &lengths, &task.codec.targets().generation(9));
             assert!(generated.iter().flat_map(|found| &found.tokens).all(|&token| token == 2), "{generated:?}");
         }
     }

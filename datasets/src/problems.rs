@@ -257,7 +257,9 @@ impl Parameters {
             .map_err(|error| meaning_added(error, problem))?;
         let test_lengths = match options.get("test_lengths") {
             None => [1, 2, 4, 8].map(|factor| (factor * length).min(MAX_LENGTH)).to_vec(),
-            Some(Value::Array(all)) => all.iter().map(|value| integer("test_lengths", value, &lengths)).collect::<Result<_, _>>()?,
+            Some(Value::Array(all)) => {
+                all.iter().map(|value| integer("test_lengths", value, &lengths)).collect::<Result<_, _>>()?
+            }
             Some(other) => return Err(invalid("test_lengths", other, "a list of lengths, such as [40, 80]")),
         };
         let test_examples = number(options, "test_examples", 500, &(1..=MAX_EXAMPLES))?;
@@ -320,9 +322,9 @@ fn number(options: &Table, key: &str, default: usize, valid: &RangeInclusive<usi
 
 fn integer(key: &str, value: &Value, valid: &RangeInclusive<usize>) -> Result<usize, DataError> {
     let number = value.as_integer().and_then(|number| usize::try_from(number).ok());
-    number.filter(|number| valid.contains(number)).ok_or_else(|| {
-        invalid(key, value, format!("an integer from {} to {}", valid.start(), valid.end()))
-    })
+    number
+        .filter(|number| valid.contains(number))
+        .ok_or_else(|| invalid(key, value, format!("an integer from {} to {}", valid.start(), valid.end())))
 }
 
 fn invalid(key: &str, value: &Value, expected: impl Into<String>) -> DataError {
@@ -399,7 +401,9 @@ mod tests {
 
     #[test]
     fn a_target_follows_everything_that_it_depends_on() {
-        for problem in ALL.into_iter().filter(|problem| problem.inputs(problem.difficulty.default).contains(&ANSWER.to_owned())) {
+        for problem in
+            ALL.into_iter().filter(|problem| problem.inputs(problem.difficulty.default).contains(&ANSWER.to_owned()))
+        {
             let difficulty = problem.difficulty.default;
             let [inputs, targets] = shown(problem, &drawn(problem, 12, difficulty, 3), difficulty);
             for (input, target) in inputs.split(' ').zip(targets.split(' ')) {
@@ -439,7 +443,10 @@ mod tests {
     fn options_have_defaults_and_invalid_ones_are_refused() {
         let of = |text: &str| Parameters::of(&text.parse().unwrap());
         let default = of("").unwrap();
-        assert_eq!((default.problem.name, default.length, &default.test_lengths[..]), ("parity", 40, &[40, 80, 160, 320][..]));
+        assert_eq!(
+            (default.problem.name, default.length, &default.test_lengths[..]),
+            ("parity", 40, &[40, 80, 160, 320][..])
+        );
         for (text, part) in [
             ("problm = \"parity\"", "did you mean `problem`?"),
             ("problem = \"partity\"", "did you mean `parity`?"),

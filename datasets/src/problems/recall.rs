@@ -85,8 +85,10 @@ pub static TEMPORAL_ORDER: Problem = Problem {
     shortest: 1,
     inputs: |_| letters(DISTRACTORS).into_iter().chain(["X", "Y", ANSWER].map(str::to_owned)).collect(),
     outputs: |difficulty| {
-        let name = |class: usize| (0..difficulty).rev().map(|bit| if class >> bit & 1 == 0 { 'X' } else { 'Y' }).collect();
-        (0..1 << difficulty).map(name).collect()
+        let name = |class: usize| {
+            (0..difficulty).rev().map(|bit| if class >> bit & 1 == 0 { 'X' } else { 'Y' }).collect::<String>()
+        };
+        (0..1usize << difficulty).map(name).collect()
     },
     draw: |stream, length, difficulty| {
         let distractors = symbols(stream, length, DISTRACTORS);

@@ -119,14 +119,17 @@ mod tests {
 
     #[test]
     fn a_cycle_has_no_ends() {
-        for (text, position) in [("left", "4"), ("right stay right", "2"), ("right right right right right right", "1")] {
+        for (text, position) in [("left", "4"), ("right stay right", "2"), ("right right right right right right", "1")]
+        {
             assert_eq!(output(&CYCLE_NAVIGATION, 5, text, |moves| cycle_navigation(moves, 5)), position, "{text}");
         }
     }
 
     #[test]
     fn products_come_before_sums() {
-        for (text, value) in [("3", "3"), ("1 - 2", "4"), ("1 + 2 * 4", "4"), ("2 * 3 - 4 * 4 + 1", "1"), ("0 - 3 * 3", "1")] {
+        for (text, value) in
+            [("3", "3"), ("1 - 2", "4"), ("1 + 2 * 4", "4"), ("2 * 3 - 4 * 4 + 1", "1"), ("0 - 3 * 3", "1")]
+        {
             let of = |symbols: Vec<u32>| {
                 let numbers: Vec<u32> = symbols.iter().copied().step_by(2).collect();
                 let operators: Vec<u32> = symbols.iter().skip(1).step_by(2).map(|symbol| symbol - 5).collect();

@@ -75,8 +75,7 @@ impl Memory {
             for records in [&splits.train, &splits.validation].into_iter().filter(|records| !records.is_empty()) {
                 names.extend(records.lists(role, splits.columns.need(role)?)?.iter().flatten().cloned());
             }
-            names.remove(if role == "targets" { NO_TARGET } else { "" });
-            Ok(names.into_iter().collect())
+            Ok(names.into_iter().filter(|name| role == "inputs" || name != NO_TARGET).collect())
         };
         let (inputs, outputs) = match &splits.problem {
             Some(Parameters { problem, difficulty, .. }) => (problem.inputs(*difficulty), problem.outputs(*difficulty)),
@@ -257,7 +256,7 @@ fn index(known: &HashMap<&str, u32>, text: &str) -> Result<u32, String> {
 
 /// Numbers separated by commas.
 fn numbers_of(text: &str) -> Option<[f32; CHANNELS]> {
-    let numbers: Vec<f32> = text.split(',').map(str::parse).collect::<Result<_, _>>().ok()?;
+    let numbers: Vec<f32> = text.split(',').map(str::parse::<f32>).collect::<Result<_, _>>().ok()?;
     numbers.try_into().ok()
 }
 
@@ -357,7 +356,7 @@ pub fn evaluation(found: Vec<Predicted>, sequences: &[Sequence]) -> Evaluation {
 
 /// Metrics of predicted sequences: the share of right targets, the share of sequences with only right ones, and the mean loss of a target.
 pub fn scores(found: impl Iterator<Item = Predicted>) -> Scores {
-    let (mut sequences, mut all) = (0, Predicted::default());
+    let (mut sequences, mut all) = (0u32, Predicted::default());
     for one in found {
         sequences += 1;
         all.targets += one.targets;

@@ -152,6 +152,7 @@ impl From<PredictError> for Failure {
             PredictError::Empty { .. }
             | PredictError::NotMarked { .. }
             | PredictError::InvalidSeries { .. }
+            | PredictError::InvalidSequence { .. }
             | PredictError::ChannelMismatch { .. }
             | PredictError::UnknownLabels { .. }
             | PredictError::ColumnMismatch { .. }

@@ -65,6 +65,7 @@ tasks![
     tagging,
     language_model,
     seq2seq,
+    memory,
     music,
     forecasting,
     anomaly,

@@ -41,5 +41,6 @@ commands! {
     recommend::Recommend,
     data::Data,
     probe::Probe,
+    lab::Lab,
     bench::Bench,
 }

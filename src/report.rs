@@ -500,7 +500,29 @@ fn matrix(confusion: &ConfusionMatrix) -> Table {
     table
 }
 
+/// Mean and sample standard deviation.
+pub fn mean_and_deviation(values: &[f64]) -> (f64, f64) {
+    let count = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / count;
+    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+    // Equal values differ from their mean by rounding.
+    let varies = values.iter().any(|value| value != &values[0]);
+    (mean, if varies { (squares / (count - 1.0)).sqrt() } else { 0.0 })
+}
+
 /// Table style: a header, no lines between rows.
 pub fn table_style() -> TableStyle {
     TableStyle { row_separator: LineStyle::default(), ..presets::UTF8_NO_BORDERS }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn deviations_are_those_of_a_sample() {
+        assert_eq!(mean_and_deviation(&[1.0, 3.0]), (2.0, std::f64::consts::SQRT_2));
+        assert_eq!(mean_and_deviation(&[0.5]), (0.5, 0.0));
+        assert_eq!(mean_and_deviation(&[0.1; 3]).1, 0.0);
+    }
 }

@@ -26,7 +26,7 @@ use crate::{
 /// use seqzoo_tasks::{Examples, ModelSpec, Predictor, TextOptions};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let (device, options) = (Device::flex(), "problem = \"parity\"\nlength = 5\nexamples = 10".parse()?);
+/// let (device, options) = (Device::flex(), "length = 5\nexamples = 10".parse::<toml::Table>()?);
 /// let settings = DataSettings { dataset: Some("memory".to_owned()), options, ..DataSettings::default() };
 /// let data = Memory::from_records(&settings.load("data".as_ref(), &DATA)?)?;
 /// let spec = ModelSpec::new("lstm-8", &TASK, Default::default())?;

@@ -42,5 +42,6 @@ commands! {
     caption::Caption,
     data::Data,
     probe::Probe,
+    lab::Lab,
     bench::Bench,
 }

@@ -156,6 +156,7 @@ impl From<PredictError> for Failure {
             PredictError::Empty { .. }
             | PredictError::NotMarked { .. }
             | PredictError::InvalidSeries { .. }
+            | PredictError::InvalidSequence { .. }
             | PredictError::ChannelMismatch { .. }
             | PredictError::ImageSize { .. }
             | PredictError::UnknownLabels { .. }

@@ -33,8 +33,19 @@ fn train(place: &TestDir, more: &[&str]) -> String {
 fn captions_of_own_images_are_learned_and_predicted() {
     let place = TestDir::new();
     images(&place);
-    let trained =
-        train(&place, &["--data", "images/captions.csv", "--epochs", "12", "--set", "training.learning_rate=1e-2"]);
+    let trained = train(
+        &place,
+        &[
+            "--data",
+            "images/captions.csv",
+            "--epochs",
+            "20",
+            "--set",
+            "training.learning_rate=1e-2",
+            "--set",
+            "stopping.metric=\"loss\"",
+        ],
+    );
     assert!(trained.contains("seqzoo caption run IMAGE.png"), "{trained}");
     let evaluated = &place.json(&["evaluate", "run", "--json"])["models"]["bilstm"];
     assert_eq!(evaluated["accuracy"], 1.0, "{evaluated}");

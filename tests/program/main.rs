@@ -7,6 +7,7 @@ mod drawings; // models of pen drawings: training, evaluation, sheets of samples
 mod errors; // bad input: message, exit code, nothing overwritten
 mod initial; // initial weights from word vectors and other runs
 mod inputs; // input texts, files and runs
+mod lab; // experiments on built-in problems
 mod labels; // labels and tags, relations, series, cross-validation
 mod listings; // list, describe, help
 mod music; // models of music: MIDI files in and out

@@ -9,7 +9,7 @@
 
 use seqzoo_random::{IndexedRandom, Key, Purpose, Rng, RngExt};
 
-use super::Generator;
+use super::{Generate, Generator};
 use crate::records::{Column, Records};
 use crate::scene::{Color, Description, Object, Scene, Shape, Size};
 
@@ -22,7 +22,8 @@ pub(super) static GENERATOR: Generator = Generator {
     groups: &GROUPS,
     labels: &[],
     baselines: &[],
-    generate,
+    options: &[],
+    generate: Generate::Fixed(generate),
 };
 
 const GROUPS: [&str; 2] = ["combination", "objects"];
@@ -111,7 +112,8 @@ mod tests {
     use std::sync::LazyLock;
 
     /// Generated once for all tests.
-    static ALL: LazyLock<Captions> = LazyLock::new(|| Captions::from_records(&GENERATOR.splits()).unwrap());
+    static ALL: LazyLock<Captions> =
+        LazyLock::new(|| Captions::from_records(&GENERATOR.splits(&toml::Table::new()).unwrap()).unwrap());
 
     fn scene_of(example: &Example) -> &Scene {
         let Picture::Scene(scene) = &example.picture else { panic!("generated images are scenes") };

@@ -67,6 +67,7 @@ tasks![
     language_model,
     seq2seq,
     captions,
+    memory,
     music,
     forecasting,
     anomaly,

@@ -187,6 +187,14 @@ pub enum PredictError {
         /// The reason.
         detail: String,
     },
+    /// A text is not a sequence of the model's inputs.
+    #[error("not a sequence of inputs: {detail}")]
+    InvalidSequence {
+        /// Index of the text in the input.
+        index: usize,
+        /// The reason.
+        detail: String,
+    },
     /// A series has another number of channels.
     #[error("this model needs series of {needed} channels, but the data have {found}")]
     ChannelMismatch {
@@ -230,7 +238,11 @@ impl PredictError {
     pub fn is_of_one_text(&self) -> bool {
         matches!(
             self,
-            Self::Empty { .. } | Self::NotMarked { .. } | Self::InvalidSeries { .. } | Self::ChannelMismatch { .. }
+            Self::Empty { .. }
+                | Self::NotMarked { .. }
+                | Self::InvalidSeries { .. }
+                | Self::InvalidSequence { .. }
+                | Self::ChannelMismatch { .. }
         )
     }
 }

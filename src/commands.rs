@@ -39,7 +39,9 @@ commands! {
     forecast::Forecast,
     detect::Detect,
     recommend::Recommend,
+    caption::Caption,
     data::Data,
     probe::Probe,
+    lab::Lab,
     bench::Bench,
 }

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use seqzoo_datasets::baselines::NaiveBayesFeatures;
 use seqzoo_datasets::cleaning::CleaningStep;
 use seqzoo_datasets::formats;
+use seqzoo_datasets::generators;
 use seqzoo_datasets::split_rule::SplitRule;
 use seqzoo_run::did_you_mean;
 use seqzoo_run::recipe::Section;
@@ -203,13 +204,20 @@ fn data_tables(text: &mut String) {
         let _ = write!(text, "\n`by = \"{name}\"`: {meaning}\n");
         table(text, fields.into_iter());
     }
-    text.push_str("\n### [data.options]\n\nOptions of the format.\n\n| format | option | meaning |\n|---|---|---|\n");
+    text.push_str(
+        "\n### [data.options]\n\nOptions of the format, or of a generated dataset.\n\n| format or dataset | option | meaning |\n|---|---|---|\n",
+    );
     for (option, meaning) in formats::COMMON {
         let _ = writeln!(text, "| every format | `{option}` | {} |", escaped(meaning));
     }
     for format in formats::ALL {
         for (option, meaning) in format.options {
             let _ = writeln!(text, "| `{}` | `{option}` | {} |", format.name, escaped(meaning));
+        }
+    }
+    for generator in generators::ALL {
+        for (option, meaning) in generator.options {
+            let _ = writeln!(text, "| `{}` | `{option}` | {} |", generator.name, escaped(meaning));
         }
     }
     text.push_str("\n### data.cleaning\n\nA list of steps, `[\"byte-order-marks\", \"nfc\"]` if not set.\n\n| step | meaning |\n|---|---|\n");

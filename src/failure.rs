@@ -117,7 +117,9 @@ fn hint(error: &DataError) -> String {
         DataError::Setting { field, .. } if field == "data.format" => {
             "; data.format of the recipe names it, as in --set data.format=csv".to_owned()
         }
-        DataError::Column { role: role @ ("source" | "tokens"), .. } => format!(" (--set data.columns.{role}=COLUMN)"),
+        DataError::Column { role: role @ ("source" | "tokens" | "image" | "caption"), .. } => {
+            format!(" (--set data.columns.{role}=COLUMN)")
+        }
         DataError::Column { role: "text", .. } => " (--text-column)".to_owned(),
         DataError::Column { role: "label", .. } => " (--label-column)".to_owned(),
         DataError::Column { role: "tags", .. } => " (--column)".to_owned(),
@@ -136,7 +138,8 @@ impl From<PredictError> for Failure {
                 USAGE,
                 format!(
                     "{error}; use `seqzoo generate` with a model of text, music or drawings, `seqzoo forecast` with a forecaster, \
-                     `seqzoo detect` with an anomaly detector, `seqzoo recommend` with a recommender, `seqzoo evaluate` with any run"
+                     `seqzoo detect` with an anomaly detector, `seqzoo recommend` with a recommender, `seqzoo caption` with a captioning model, \
+                     `seqzoo evaluate` with any run"
                 ),
             ),
             PredictError::NoThreshold { .. } => Self::new(USAGE, format!("--threshold: {error}")),
@@ -148,11 +151,14 @@ impl From<PredictError> for Failure {
             | PredictError::NotStrokesModel
             | PredictError::NotForecaster
             | PredictError::NotDetector
-            | PredictError::NotRecommender => Self::new(USAGE, format!("{error}; see `seqzoo list recipes`")),
+            | PredictError::NotRecommender
+            | PredictError::NotCaptioner => Self::new(USAGE, format!("{error}; see `seqzoo list recipes`")),
             PredictError::Empty { .. }
             | PredictError::NotMarked { .. }
             | PredictError::InvalidSeries { .. }
+            | PredictError::InvalidSequence { .. }
             | PredictError::ChannelMismatch { .. }
+            | PredictError::ImageSize { .. }
             | PredictError::UnknownLabels { .. }
             | PredictError::ColumnMismatch { .. }
             | PredictError::StepMismatch { .. }

@@ -6,8 +6,10 @@ mod explain;
 mod failure;
 mod memory;
 mod observer;
+mod plot;
 mod report;
 mod say;
+mod signals;
 
 use std::process::ExitCode;
 

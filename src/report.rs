@@ -121,7 +121,9 @@ impl<'a> Report<'a> {
     /// Suggested command for a model; `None` if no prompt is in its vocabulary.
     fn suggestion(&self, name: &str, model: &Model, examples: &dyn Examples) -> Option<String> {
         let recipe = &self.run.environment.settings.recipe;
-        let example = recipe.dataset().map_or("", |dataset| dataset.example);
+        // An example of the dataset says nothing of own data.
+        let dataset = recipe.dataset().filter(|_| self.run.environment.data.files.is_empty());
+        let example = dataset.map_or("", |dataset| dataset.example);
         let path = quoted(&self.run.path);
         let command = match recipe.task().ok()?.command {
             Command::Forecast => format!("seqzoo forecast {path} --plot forecast.svg"),
@@ -129,6 +131,9 @@ impl<'a> Report<'a> {
             Command::Recommend => {
                 let history = if example.is_empty() { "ITEM,ITEM" } else { example };
                 format!("seqzoo recommend {path} --history {}", in_quotes(history))
+            }
+            Command::Caption => {
+                format!("seqzoo caption {path} {}", if example.is_empty() { "IMAGE.png" } else { example })
             }
             Command::Generate => match examples.output_flag() {
                 Some(flag) => format!("seqzoo generate {path} {flag}"),
@@ -500,7 +505,29 @@ fn matrix(confusion: &ConfusionMatrix) -> Table {
     table
 }
 
+/// Mean and sample standard deviation.
+pub fn mean_and_deviation(values: &[f64]) -> (f64, f64) {
+    let count = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / count;
+    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+    // Equal values differ from their mean by rounding.
+    let varies = values.iter().any(|value| value != &values[0]);
+    (mean, if varies { (squares / (count - 1.0)).sqrt() } else { 0.0 })
+}
+
 /// Table style: a header, no lines between rows.
 pub fn table_style() -> TableStyle {
     TableStyle { row_separator: LineStyle::default(), ..presets::UTF8_NO_BORDERS }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn deviations_are_those_of_a_sample() {
+        assert_eq!(mean_and_deviation(&[1.0, 3.0]), (2.0, std::f64::consts::SQRT_2));
+        assert_eq!(mean_and_deviation(&[0.5]), (0.5, 0.0));
+        assert_eq!(mean_and_deviation(&[0.1; 3]).1, 0.0);
+    }
 }

@@ -25,8 +25,13 @@ impl Digest {
 
     /// Adds a text, prefixed with its length, so that adjacent texts cannot be confused.
     pub fn text(&mut self, text: &str) {
-        self.number(text.len() as u64);
-        self.0.update(text);
+        self.bytes(text.as_bytes());
+    }
+
+    /// Adds bytes, prefixed with their number.
+    pub fn bytes(&mut self, bytes: &[u8]) {
+        self.number(bytes.len() as u64);
+        self.0.update(bytes);
     }
 
     /// The digest in hexadecimal.

@@ -2,8 +2,12 @@
 //!
 //! To add a generator, add a file to this folder and its name to the list below.
 
+use toml::Table;
+
+use crate::DataError;
 use crate::baselines::Baseline;
 use crate::columns::Columns;
+use crate::problems::Parameters;
 use crate::records::Records;
 use crate::splits::Splits;
 
@@ -17,7 +21,7 @@ macro_rules! generators {
     };
 }
 
-generators![agreement, recall, sentences, execute, headlines];
+generators![agreement, recall, sentences, execute, scenes, memory, headlines];
 
 /// A generated dataset.
 #[derive(Debug)]
@@ -36,8 +40,19 @@ pub struct Generator {
     labels: &'static [&'static str],
     /// Rule-based baselines.
     baselines: &'static [Baseline],
+    /// Options of `data.options`: name and description.
+    pub options: &'static [(&'static str, &'static str)],
     /// Generates training, validation and test split.
-    generate: fn() -> [Records; 3],
+    generate: Generate,
+}
+
+/// How a dataset is generated.
+#[derive(Debug)]
+enum Generate {
+    /// Always the same records.
+    Fixed(fn() -> [Records; 3]),
+    /// Examples of a problem, which the options choose.
+    Problem(fn(&Parameters) -> [Records; 3]),
 }
 
 impl Generator {
@@ -52,18 +67,45 @@ impl Generator {
         if self.groups.is_empty() { single } else { single.with_several("groups", self.groups.iter().copied()) }
     }
 
+    /// Checks options.
+    ///
+    /// # Errors
+    /// If an option is unknown, or its value is not valid.
+    pub fn check(&self, options: &Table) -> Result<(), DataError> {
+        match (&self.generate, options.iter().next()) {
+            (Generate::Problem(_), _) => Parameters::of(options).map(drop),
+            (Generate::Fixed(_), None) => Ok(()),
+            (Generate::Fixed(_), Some((key, value))) => {
+                let expected = format!("not applicable: dataset {} has no options; remove this field", self.name);
+                Err(DataError::setting(format!("data.options.{key}"), value, expected))
+            }
+        }
+    }
+
     /// Generates the dataset.
-    pub fn splits(&self) -> Splits {
-        let [train, validation, test] = (self.generate)();
+    ///
+    /// # Errors
+    /// As [`Generator::check`].
+    pub fn splits(&self, options: &Table) -> Result<Splits, DataError> {
+        self.check(options)?;
+        let (problem, [train, validation, test]) = match self.generate {
+            Generate::Fixed(generate) => (None, generate()),
+            Generate::Problem(generate) => {
+                let parameters = Parameters::of(options)?;
+                let records = generate(&parameters);
+                (Some(parameters), records)
+            }
+        };
         let columns = self.columns();
-        Splits {
+        Ok(Splits {
             train,
             validation,
             test,
             columns,
             labels: self.labels.iter().map(|&label| label.to_owned()).collect(),
             baselines: self.baselines.to_vec(),
+            problem,
             ..Splits::default()
-        }
+        })
     }
 }

@@ -4,10 +4,12 @@
 //!   Loading it for a task, whose [`data_spec`] has the roles of its columns, yields [`Splits`](splits::Splits): the [`records`] of each
 //!   split, as named columns.
 //! - [`formats`] parse files into records, one module per format, on top of [`reading`], which handles containers, encodings and lines.
-//!   [`generators`] generate records. [`published`] has one manifest per published dataset; a [`split_rule`] divides
+//!   [`generators`] generate records, one of them examples of [`problems`] of any length and difficulty. [`published`] has one manifest per
+//!   published dataset; a [`split_rule`] divides
 //!   records into splits; [`cleaning`] normalizes text.
 //! - [`classification`], [`relations`], [`corpus`], [`tagging`], [`transduction`], [`signals`], [`drawings`], [`music`], [`anomalies`],
-//!   [`interactions`] and [`series`] are the dataset types of the tasks, converted from records; [`catalog`] is the list of all datasets; [`conllu`] parses and writes CoNLL-U,
+//!   [`interactions`], [`captions`], [`memory`] and [`series`] are the dataset types of the tasks, converted from records; [`catalog`] is the
+//!   list of all datasets; [`image`] reads and writes PNG files, and [`scene`] draws and describes shapes; [`conllu`] parses and writes CoNLL-U,
 //!   [`table`] reads a CSV file as a series, and [`timestamps`] finds the time step of a series.
 //! - [`text`] encodes text as token ids, [`batch`] groups examples of similar length, [`scores`] computes metrics, [`spans`] those of
 //!   named entities, [`uncertainty`] their intervals, [`baselines`],
@@ -19,6 +21,7 @@ pub mod anomalies;
 pub mod baselines;
 pub mod batch;
 pub mod bleu;
+pub mod captions;
 pub mod catalog;
 mod chronology;
 pub mod classification;
@@ -33,14 +36,17 @@ pub mod drawings;
 pub mod edit_distance;
 pub mod formats;
 pub mod generators;
+pub mod image;
 pub mod interactions;
 mod loading;
+pub mod memory;
 pub mod midi;
 pub mod multi_label;
 pub mod music;
 pub mod naive_bayes;
 pub mod nearest;
 pub mod ngram;
+pub mod problems;
 pub mod published;
 pub mod reading;
 pub mod records;
@@ -48,6 +54,7 @@ pub mod regression;
 pub mod relations;
 mod ridge;
 pub mod rouge;
+pub mod scene;
 pub mod scores;
 pub mod series;
 pub mod settings;

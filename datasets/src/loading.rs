@@ -42,7 +42,7 @@ impl DataSettings {
         match self.dataset.as_deref().map(Described::named).transpose()? {
             Some(Described::Generator(generator)) => {
                 self.check_generated(generator, spec)?;
-                let splits = generator.splits();
+                let splits = generator.splits(&self.options)?;
                 let columns =
                     self.columns.clone().with_defaults(splits.columns.clone()).only(|role| spec.reads_role(role));
                 let naive_bayes = self.naive_bayes.or(splits.naive_bayes);
@@ -87,9 +87,10 @@ impl DataSettings {
         }
     }
 
-    /// Refuses fields that apply only to data from files.
+    /// Refuses fields that apply only to data from files, and invalid options.
     fn check_generated(&self, generator: &Generator, spec: &DataSpec) -> Result<(), DataError> {
-        let read = ["dataset", "columns", "naive_bayes"];
+        generator.check(&self.options)?;
+        let read = ["dataset", "columns", "naive_bayes", "options"];
         match self.values().into_iter().find(|(key, _)| !read.contains(&key.as_str())) {
             Some((key, value)) => {
                 let expected = format!("not applicable: dataset {} is generated; remove this field", generator.name);
@@ -184,6 +185,7 @@ impl DataSettings {
             naive_bayes: spec.reads_field("naive_bayes").then(|| self.naive_bayes.unwrap_or_default()),
             season: self.season,
             missing_steps: self.missing_steps.unwrap_or(0),
+            problem: None,
             notes: loader.notes.into_inner(),
         })
     }

@@ -104,11 +104,12 @@ pub struct Music {
 }
 
 impl Music {
-    /// Converts records, using the column `notes`; every piece has `voices` voices, from which missing ones rest.
+    /// Converts records, using the column `notes`. Every frame has `voices` voices, of which missing ones rest; `None`: it is a
+    /// [chord](chord), of any number of notes.
     ///
     /// # Errors
     /// If the column is missing, or a frame has an invalid note.
-    pub fn from_records(splits: &Splits, voices: usize) -> Result<Self, DataError> {
+    pub fn from_records(splits: &Splits, voices: Option<usize>) -> Result<Self, DataError> {
         let column = splits.columns.need("notes")?;
         let mut reduced = 0;
         let mut pieces = |records: &Records| -> Result<Vec<Piece>, DataError> {
@@ -119,6 +120,7 @@ impl Music {
             let mut frame = |row: usize, index: usize, text: &String| {
                 let notes = parse_frame(text)
                     .map_err(|detail| records.item_error(row, index, format!("frame {}: {detail}", index + 1)))?;
+                let Some(voices) = voices else { return Ok(chord(notes)) };
                 reduced += usize::from(notes.iter().flatten().count() > voices);
                 Ok(with_voices(notes, voices))
             };
@@ -171,6 +173,14 @@ impl Music {
         }
         digest.finish()
     }
+}
+
+/// The notes of a frame whatever their voices, each once and the highest first; a rest if there are none.
+pub fn chord(frame: Frame) -> Frame {
+    let mut notes: Vec<u8> = frame.into_iter().flatten().collect();
+    notes.sort_unstable_by(|a, b| b.cmp(a));
+    notes.dedup();
+    if notes.is_empty() { vec![None] } else { notes.into_iter().map(Some).collect() }
 }
 
 /// A frame with a number of voices: surplus notes are left out, except for the lowest and the highest ones, and missing voices rest.
@@ -250,6 +260,8 @@ mod tests {
         assert_eq!(notes("60,72,48,64,55", 3), "72,64,48");
         assert_eq!(notes("60,-,-,48", 3), "60,48,-");
         assert_eq!(notes("60,48", 1), "48");
+        let of_chord = |text: &str| frame_text(&chord(parse_frame(text).unwrap()));
+        assert_eq!(["60,-,72,60", "-,-"].map(of_chord), ["72,60", "-"]);
     }
 
     #[test]

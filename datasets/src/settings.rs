@@ -34,7 +34,7 @@ use crate::split_rule::SplitRule;
 #[serde(default, deny_unknown_fields)]
 pub struct DataSettings {
     /// Name of a published or generated dataset, as listed by `seqzoo list datasets`. A published dataset supplies the defaults of all other
-    /// fields of this section; of a generated one, only `columns` and `naive_bayes` can be set.
+    /// fields of this section; of a generated one, only `columns`, `naive_bayes` and `options` can be set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dataset: Option<String>,
     /// Format of the files, such as `csv` or `conllu`; `seqzoo list formats` shows all. Recognized by default: by the suffix of
@@ -111,7 +111,8 @@ pub struct DataSettings {
     /// Expected number of rows of `files`, or of each split with its own files; any other number is an error.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rows: Option<usize>,
-    /// Options of the format, such as `{ separator = ";" }`; `seqzoo list formats` shows those of each format.
+    /// Options of the format, such as `{ separator = ";" }`, or of a generated dataset, such as `{ problem = "copy", length = 50 }`; `seqzoo
+    /// list formats` shows those of each format.
     #[serde(skip_serializing_if = "Table::is_empty")]
     #[schemars(with = "BTreeMap<String, String>")]
     pub options: Table,

@@ -3,6 +3,7 @@
 use crate::baselines::{Baseline, NaiveBayesFeatures};
 use crate::cleaning::Cleaning;
 use crate::columns::Columns;
+use crate::problems::Parameters;
 use crate::records::{Records, Split};
 
 /// A loaded dataset: the records of each split, and what tasks need to know of them.
@@ -29,6 +30,8 @@ pub struct Splits {
     pub season: Option<usize>,
     /// Number of time steps that a series may lack.
     pub missing_steps: usize,
+    /// The problem of which the records are examples, from which further ones can be drawn; `None` if there is none.
+    pub problem: Option<Parameters>,
     /// What was skipped while loading, for the user.
     pub notes: Vec<String>,
 }

@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 use std::collections::{BTreeSet, HashSet};
+use std::ops::Range;
 
 use crate::DataError;
 use crate::columns::Columns;
@@ -63,6 +64,11 @@ pub(crate) fn split(data: &Undivided, rule: &SplitRule) -> Result<[Records; 3], 
             let rule = Systematic { fractions: fractions(*validation, *test)?, seed: *seed };
             rule.split(data, group.as_deref())?
         }
+        SplitRule::Folds { folds, fold, validation, .. }
+            if records.len() < *folds && data.spec.split_rules.contains(&"characters") =>
+        {
+            text_folds(data, *folds, *fold, fractions(*validation, 0.0)?)?
+        }
         SplitRule::Folds { folds, fold, validation, seed, group } => {
             let rest = Systematic { fractions: fractions(*validation, 0.0)?, seed: *seed };
             random::folds(data, group.as_deref(), (*folds, *fold), &rest)?
@@ -106,8 +112,8 @@ pub(crate) fn split(data: &Undivided, rule: &SplitRule) -> Result<[Records; 3], 
             consecutive(records, train, end)
         }
     };
-    let has_empty_part =
-        matches!(rule, SplitRule::Folds { folds, .. } if splits[2].is_empty() || *folds > records.len());
+    let is_divided = |folds: usize| folds <= records.len() || data.spec.split_rules.contains(&"characters");
+    let has_empty_part = matches!(rule, SplitRule::Folds { folds, .. } if splits[2].is_empty() || !is_divided(*folds));
     if splits[0].is_empty() || splits[1].is_empty() || has_empty_part {
         let rows = records.len();
         let detail = match rule {
@@ -138,26 +144,63 @@ fn consecutive(records: &Records, train: usize, validation: usize) -> [Records; 
 }
 
 fn characters(data: &Undivided, fractions: Fractions) -> Result<[Records; 3], DataError> {
-    let records = data.records;
-    let (role, name) = data.column(Content::Text, "by")?;
-    let text = records.joined(role, name)?;
-    let count = text.chars().count();
-    if count < MIN_CHARACTERS {
-        let detail = format!("{count} characters are too few to train on; at least {MIN_CHARACTERS} are needed");
-        return Err(DataError::of_records(records.file(), detail));
+    let text = Running::new(data)?;
+    let (train, validation) = fractions.ends(text.count);
+    Ok([0..train, train..validation, validation..text.count].map(|part| text.records(&[part])))
+}
+
+/// Folds of a running text: consecutive parts of equal length, of which one is the test split; the end of the others is the validation split.
+fn text_folds(data: &Undivided, folds: usize, fold: usize, fractions: Fractions) -> Result<[Records; 3], DataError> {
+    let text = Running::new(data)?;
+    let end = |part: usize| text.count * part / folds;
+    let held_out = end(fold - 1)..end(fold);
+    let (train, _) = fractions.ends(text.count - held_out.len());
+    // Positions in the text of those that are not held out.
+    let position = |index: usize| if index < held_out.start { index } else { index + held_out.len() };
+    let parts = |from: usize, to: usize| {
+        let (from, to) = (position(from), position(to));
+        let before = from..to.min(held_out.start);
+        let after = from.max(held_out.end)..to;
+        [before, after].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>()
+    };
+    let rest = text.count - held_out.len();
+    Ok([parts(0, train), parts(train, rest), vec![held_out.clone()]].map(|parts| text.records(&parts)))
+}
+
+/// The running text of records that are divided by characters.
+struct Running<'a> {
+    records: &'a Records,
+    column: &'a str,
+    text: String,
+    /// Number of characters.
+    count: usize,
+}
+
+impl<'a> Running<'a> {
+    fn new(data: &Undivided<'a>) -> Result<Self, DataError> {
+        let (role, column) = data.column(Content::Text, "by")?;
+        let records = data.records;
+        let text = records.joined(role, column)?;
+        let count = text.chars().count();
+        if count < MIN_CHARACTERS {
+            let detail = format!("{count} characters are too few to train on; at least {MIN_CHARACTERS} are needed");
+            return Err(DataError::of_records(records.file(), detail));
+        }
+        Ok(Self { records, column, text, count })
     }
-    let (train, validation) = fractions.ends(count);
-    let cut = |characters: usize| text.char_indices().nth(characters).map_or(text.len(), |(cut, _)| cut);
-    let (train, validation) = (cut(train), cut(validation));
-    Ok([0..train, train..validation, validation..text.len()].map(|range| {
-        let line = 1 + text[..range.start].matches('\n').count();
-        let texts = (!range.is_empty()).then(|| &text[range]);
-        let (lines, column) = (texts.map(|_| line), [(name, Column::text(texts))]);
-        match records.file() {
+
+    /// A row for each part that is not empty, given as ranges of characters.
+    fn records(&self, parts: &[Range<usize>]) -> Records {
+        let cut = |character: usize| self.text.char_indices().nth(character).map_or(self.text.len(), |(cut, _)| cut);
+        let parts = parts.iter().filter(|part| !part.is_empty()).map(|part| cut(part.start)..cut(part.end));
+        let parts: Vec<Range<usize>> = parts.collect();
+        let lines = parts.iter().map(|part| 1 + self.text[..part.start].matches('\n').count());
+        let column = [(self.column, Column::text(parts.iter().map(|part| &self.text[part.clone()])))];
+        match self.records.file() {
             Some(file) => Records::of_file(file, column, lines),
             None => Records::new(column),
         }
-    }))
+    }
 }
 
 /// Removes rows that repeat an earlier row in all columns with a role that single columns have.
@@ -275,6 +318,24 @@ mod tests {
             let error = split(&undivided(&records, &columns()), &rule(text)).unwrap_err().to_string();
             assert!(error.contains(part), "{error}");
         }
+    }
+
+    #[test]
+    fn folds_of_one_text_are_consecutive_parts() {
+        let text: String = (0..1_000u32).map(|index| char::from_u32(0x4e00 + index).unwrap()).collect();
+        let records = Records::new([("text", Column::text([text.as_str()]))]);
+        let columns = Columns::default().with("text", "text");
+        let of = |fold: usize| {
+            let data = Undivided { records: &records, columns: &columns, labels: &[], spec: &crate::corpus::DATA };
+            let rule = SplitRule::Folds { folds: 5, fold, validation: 0.1, seed: 0, group: None };
+            texts(&split(&data, &rule).unwrap()).map(|parts| parts.concat())
+        };
+        let at = |from: usize, to: usize| text.chars().skip(from).take(to - from).collect::<String>();
+        assert_eq!(of(1), [at(200, 920), at(920, 1_000), at(0, 200)]);
+        assert_eq!(of(3), [at(0, 400) + &at(600, 920), at(920, 1_000), at(400, 600)]);
+        assert_eq!(of(5), [at(0, 720), at(720, 800), at(800, 1_000)]);
+        let together: String = (1..=5).map(|fold| of(fold)[2].clone()).collect();
+        assert_eq!(together, text);
     }
 
     #[test]

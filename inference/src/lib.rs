@@ -15,6 +15,7 @@ use seqzoo_run::progress::{Best, Progress, Snapshot};
 use seqzoo_run::recipe::Recipe;
 use seqzoo_run::record::Diagnosis;
 use seqzoo_tasks::anomaly::AnomalyDetector;
+use seqzoo_tasks::captions::Captioner;
 use seqzoo_tasks::classification::TextClassifier;
 use seqzoo_tasks::forecasting::SeriesForecaster;
 use seqzoo_tasks::language_model::TextModel;
@@ -161,6 +162,14 @@ impl Model {
     /// If the model is not one.
     pub fn recommender(&self) -> Result<&ItemRecommender, PredictError> {
         self.any().downcast_ref().ok_or(PredictError::NotRecommender)
+    }
+
+    /// The model that describes images.
+    ///
+    /// # Errors
+    /// If the model is not one.
+    pub fn captioner(&self) -> Result<&Captioner, PredictError> {
+        self.any().downcast_ref().ok_or(PredictError::NotCaptioner)
     }
 
     /// The tokens of a prompt, for [`Model::generate`] and [`Model::continuations`].

@@ -9,11 +9,14 @@ mod language_model;
 mod recommender;
 mod relation;
 mod series_classifier;
+mod step_classifier;
 mod tagger;
 mod trajectory;
 
 pub use classifier::{Classifier, ClassifierShape};
-pub use encoder_decoder::{EncodedSource, EncoderDecoder, EncoderDecoderShape, Generation, Hypothesis, Targets};
+pub use encoder_decoder::{
+    EncodedSource, EncoderDecoder, EncoderDecoderShape, Generation, Hypothesis, Source, SourceShape, Targets,
+};
 pub use ensemble::{Ensemble, name_in_member};
 pub use forecaster::{BackboneShape, ForecastHead, Forecaster, ForecasterShape};
 pub use frame_model::{FrameModel, FrameModelShape, FrameOutput};
@@ -21,6 +24,7 @@ pub use language_model::{LanguageModel, LanguageModelOutput, LanguageModelShape,
 pub use recommender::{RankingLoss, Recommender, RecommenderShape};
 pub use relation::{RelationClassifier, RelationShape};
 pub use series_classifier::{SeriesClassifier, SeriesClassifierShape};
+pub use step_classifier::{StepClassifier, StepClassifierShape};
 pub use tagger::{Tagger, TaggerInput, TaggerOutput, TaggerShape, TaggerTargets};
 pub use trajectory::{
     Component, PEN_STATES, POINT_FEATURES, PointDistribution, PointLikelihoods, Trajectory, TrajectoryShape,
@@ -52,6 +56,7 @@ pub(crate) const NAMES: &[&[FieldNames]] = &[
     recommender::NAMES,
     relation::NAMES,
     series_classifier::NAMES,
+    step_classifier::NAMES,
     tagger::NAMES,
     trajectory::NAMES,
 ];

@@ -133,7 +133,7 @@ fn data_flags(recipe: &Recipe) -> &'static str {
         Ok((Command::Forecast, _)) if is_table || has_none => " --csv FILE --time COLUMN --target COLUMN",
         Ok((Command::Recommend, _)) if has_none => " --data FILE --user COLUMN --item COLUMN --time COLUMN",
         Ok((Command::Generate, Some("text"))) if has_none => " --text FILE",
-        Ok((Command::Predict | Command::Generate, _)) if has_none => " --data FILE",
+        Ok((Command::Predict | Command::Generate | Command::Caption, _)) if has_none => " --data FILE",
         _ => "",
     }
 }

@@ -3,7 +3,6 @@
 mod folds;
 mod messages;
 mod range;
-mod signals;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -19,13 +18,13 @@ use seqzoo_run::initial::Initial;
 use seqzoo_run::progress::Metadata;
 use seqzoo_run::settings::Settings;
 use seqzoo_train::{Job, Limits, Observer, Stopped, TrainError, train};
-use signals::Signals;
 
 use super::evaluate::evaluate_run;
 use crate::arguments::{BackendArgs, DataArgs, Overrides, check_split, initial, reported_split, runs};
 use crate::failure::Failure;
 use crate::observer::Progress;
 use crate::say::{quoted, say};
+use crate::signals::Signals;
 
 /// Train a recipe, or resume a run.
 ///

@@ -73,7 +73,7 @@ fn probe_measures_trained_models_on_their_data() {
 #[test]
 fn help_of_each_command_has_examples() {
     let place = TestDir::new();
-    for command in ["list", "describe", "train", "evaluate", "predict", "generate", "probe", "bench"] {
+    for command in ["list", "describe", "train", "evaluate", "predict", "generate", "probe", "lab", "bench"] {
         let help = place.ok(&[command, "--help"]).out;
         assert!(help.contains("Examples:") && help.matches("`seqzoo ").count() >= 2, "{help}");
     }

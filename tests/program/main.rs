@@ -1,11 +1,13 @@
 //! End-to-end tests of the program, on built-in datasets and small generated fixtures.
 
 mod architecture; // ARCHITECTURE.md against the code
+mod captions; // captions of images: PNG files in and out
 mod detect;
 mod drawings; // models of pen drawings: training, evaluation, sheets of samples
 mod errors; // bad input: message, exit code, nothing overwritten
 mod initial; // initial weights from word vectors and other runs
 mod inputs; // input texts, files and runs
+mod lab; // experiments on built-in problems
 mod labels; // labels and tags, relations, series, cross-validation
 mod listings; // list, describe, help
 mod music; // models of music: MIDI files in and out

@@ -20,7 +20,7 @@ use std::collections::HashSet;
 
 use seqzoo_random::{IndexedRandom, Key, Purpose, Rng, RngExt, SliceRandom};
 
-use super::Generator;
+use super::{Generate, Generator};
 use crate::baselines::Baseline;
 use crate::records::{Column, Records};
 
@@ -37,7 +37,8 @@ pub(super) static GENERATOR: Generator = Generator {
         Baseline { name: "number of the last noun", rule: |text| nouns(text).last() },
         Baseline { name: "majority number of the nouns", rule: majority },
     ],
-    generate,
+    options: &[],
+    generate: Generate::Fixed(generate),
 };
 
 const GROUPS: [&str; 3] = ["attractors", "words from subject to verb", "noun-verb pair"];
@@ -348,7 +349,7 @@ mod tests {
     use crate::scores::{Metric, group};
 
     fn load() -> Classification {
-        let splits = GENERATOR.splits();
+        let splits = GENERATOR.splits(&toml::Table::new()).unwrap();
         Classification::from_records(&splits).unwrap()
     }
 

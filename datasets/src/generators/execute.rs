@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use seqzoo_random::{Key, Purpose, Rng, RngExt, SliceRandom};
 
-use super::Generator;
+use super::{Generate, Generator};
 use crate::records::{Column, Records};
 
 /// The generator.
@@ -32,7 +32,8 @@ pub(super) static GENERATOR: Generator = Generator {
     groups: &GROUPS,
     labels: &[],
     baselines: &[],
-    generate,
+    options: &[],
+    generate: Generate::Fixed(generate),
 };
 
 const GROUPS: [&str; 4] = ["digits", "nesting", "digits, nesting", "assignments"];
@@ -264,7 +265,7 @@ mod tests {
 
     /// Generated once for all tests.
     static ALL: LazyLock<Transduction> = LazyLock::new(|| {
-        let splits = GENERATOR.splits();
+        let splits = GENERATOR.splits(&toml::Table::new()).unwrap();
         Transduction::from_records(&splits).unwrap()
     });
 

@@ -16,7 +16,7 @@ use std::collections::HashSet;
 
 use seqzoo_random::{IndexedRandom, Key, Purpose, Rng, RngExt};
 
-use super::Generator;
+use super::{Generate, Generator};
 use crate::records::{Column, Records};
 use crate::text::tokenize_words;
 
@@ -30,7 +30,8 @@ pub(super) static GENERATOR: Generator = Generator {
     groups: &["filler tokens"],
     labels: &NOUNS,
     baselines: &[],
-    generate,
+    options: &[],
+    generate: Generate::Fixed(generate),
 };
 
 /// Numbers of filler tokens between opening and closing.
@@ -325,7 +326,7 @@ mod tests {
     use std::collections::HashMap;
 
     fn load() -> Classification {
-        let splits = GENERATOR.splits();
+        let splits = GENERATOR.splits(&toml::Table::new()).unwrap();
         Classification::from_records(&splits).unwrap()
     }
 

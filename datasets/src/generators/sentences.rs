@@ -1,6 +1,6 @@
 //! Running text, generated: the completed sentences of [`agreement`].
 
-use super::{Generator, agreement};
+use super::{Generate, Generator, agreement};
 use crate::records::{Column, Records};
 
 /// The generator.
@@ -12,7 +12,8 @@ pub(super) static GENERATOR: Generator = Generator {
     groups: &[],
     labels: &[],
     baselines: &[],
-    generate,
+    options: &[],
+    generate: Generate::Fixed(generate),
 };
 
 /// Sentences per split.
@@ -37,7 +38,7 @@ mod tests {
 
     #[test]
     fn every_line_is_a_completed_sentence() {
-        let splits = GENERATOR.splits();
+        let splits = GENERATOR.splits(&toml::Table::new()).unwrap();
         let corpus = Corpus::from_records(&splits).unwrap();
         for split in Split::ALL {
             let lines: Vec<&str> = corpus.split(split).lines().collect();

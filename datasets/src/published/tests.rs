@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::*;
 use crate::anomalies::{self, Anomalies};
+use crate::captions::{self, Captions};
 use crate::catalog::Dataset;
 use crate::classification::{self, Classification};
 use crate::columns::Columns;
@@ -27,7 +28,7 @@ mod measurements;
 mod sequences;
 
 /// What the tasks of this crate read.
-const SPECS: [&DataSpec; 10] = [
+const SPECS: [&DataSpec; 11] = [
     &classification::DATA,
     &signals::DATA,
     &tagging::DATA,
@@ -38,6 +39,7 @@ const SPECS: [&DataSpec; 10] = [
     &music::DATA,
     &interactions::DATA,
     &drawings::DATA,
+    &captions::DATA,
 ];
 
 /// The only specification that columns fit.
@@ -65,10 +67,11 @@ fn shown(splits: &Splits) -> Result<String, DataError> {
         "series-classification" => Signals::from_records(splits).map(|data| format!("{data:?}")),
         "tagging" => Tagging::from_records(splits).map(|data| format!("{data:?}")),
         "language-model" => Corpus::from_records(splits).map(|data| format!("{data:?}")),
-        "music" => Music::from_records(splits, 4).map(|data| format!("{data:?}")),
+        "music" => Music::from_records(splits, Some(4)).map(|data| format!("{data:?}")),
         "recommendation" => Interactions::from_records(splits).map(|data| format!("{data:?}")),
         "anomaly" => Anomalies::from_records(splits).map(|data| format!("{data:?}")),
         "strokes" => Drawings::from_records(splits, 250).map(|data| format!("{data:?}")),
+        "captions" => Captions::from_records(splits).map(|data| format!("{data:?}")),
         "seq2seq" => Transduction::from_records(splits).map(|data| format!("{data:?}")),
         "forecasting" => Series::from_records(splits).map(|data| format!("{data:?}")),
         other => panic!("{other}"),
@@ -125,12 +128,14 @@ fn generated_datasets_never_change() {
         ("recall", "62390894db3379a6fb57d4803f2791faf2487d5b7ac084deb48dd4fbdfe06147"),
         ("sentences", "399bcbc009d3213229d315effca670a5603fbb43e17ffe51b5ae31b63644b846"),
         ("execute", "a2027b6a19b6a300881ea7ae9be7c386ba20463a62a15ba5513c31c5b8a09a69"),
+        ("scenes", "cb50b15d5650355a86bf86c80c0aa32ac356d5999fb93acbdf59f9e383b81215"),
         ("headlines", "TODO-DIGEST"),
     ] {
         let splits = splits(name, Path::new("")).unwrap();
         let found = match name {
             "sentences" => Corpus::from_records(&splits).map(|data| data.digest()),
             "execute" | "headlines" => Transduction::from_records(&splits).map(|data| data.digest()),
+            "scenes" => Captions::from_records(&splits).map(|data| data.digest()),
             _ => Classification::from_records(&splits).map(|data| data.digest()),
         };
         assert_eq!(found.unwrap(), digest, "{name}");

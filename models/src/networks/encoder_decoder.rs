@@ -24,8 +24,10 @@ use crate::state::NamedState;
 
 /// Encoder–decoder with attention: encodes the source sequence, then generates the target token by token.
 ///
+/// The source is a sequence of tokens, which are embedded, or of feature vectors, such as the rows of an image: x = tanh(source W_x + b_x).
+///
 /// ```text
-/// m = encoder(source)                    s⁰_l = tanh(last(m) W_l + b_l) for each layer l of the decoder
+/// m = encoder(x)                         s⁰_l = tanh(last(m) W_l + b_l) for each layer l of the decoder
 /// h_u = decoder(E[target_1] … E[target_u])          context_u = attention(h_u, m)
 /// score_u = dropout(tanh([context_u ; h_u] W_c + b_c)) W + b
 /// ```
@@ -49,10 +51,10 @@ use crate::state::NamedState;
 /// use burn::tensor::{Device, Int, Tensor};
 /// use seqzoo_models::Architecture;
 /// use seqzoo_models::layers::{AttentionScore, StackShape};
-/// use seqzoo_models::networks::{EncoderDecoder, EncoderDecoderShape, Generation};
+/// use seqzoo_models::networks::{EncoderDecoder, EncoderDecoderShape, Generation, SourceShape};
 ///
 /// let shape = EncoderDecoderShape {
-///     source_vocabulary: 30,
+///     source: SourceShape::Tokens(30),
 ///     target_vocabulary: 20,
 ///     encoder: StackShape::plain(Architecture::BiGru, 8, vec![8]),
 ///     decoder: StackShape::plain(Architecture::Gru, 8, vec![16]),
@@ -72,7 +74,8 @@ use crate::state::NamedState;
 /// ```
 #[derive(Module, Debug)]
 pub struct EncoderDecoder {
-    source: Embedding,
+    source: Option<Embedding>,
+    projection: Option<Linear>,
     encoder: Stack,
     pooling: SequencePooling,
     bridges: Vec<Linear>,
@@ -90,6 +93,7 @@ pub struct EncoderDecoder {
 /// Names of parameters in checkpoints.
 pub(super) const NAMES: &[FieldNames] = &[names!(EncoderDecoder {
     source: "source",
+    projection: "projection",
     encoder: "encoder",
     pooling: "summary",
     bridges: "bridges",
@@ -104,11 +108,11 @@ pub(super) const NAMES: &[FieldNames] = &[names!(EncoderDecoder {
 /// The sizes of an [`EncoderDecoder`]; encoder and decoder may differ in depth.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EncoderDecoderShape {
-    /// Number of distinct source tokens.
-    pub source_vocabulary: usize,
+    /// Source sequences.
+    pub source: SourceShape,
     /// Number of distinct target tokens.
     pub target_vocabulary: usize,
-    /// Encoder; its input is the source embedding.
+    /// Encoder; its input is the source embedding, or the projection of the features.
     pub encoder: StackShape,
     /// Decoder; its input is the target embedding.
     pub decoder: StackShape,
@@ -120,6 +124,36 @@ pub struct EncoderDecoderShape {
     pub dropout: f64,
     /// Embedding dropout rate: share of each vocabulary dropped in training.
     pub embedding_dropout: f64,
+}
+
+/// Sources that an [`EncoderDecoder`] reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SourceShape {
+    /// Sequences of tokens, and the number of distinct ones.
+    Tokens(usize),
+    /// Sequences of vectors with this number of features.
+    Features(usize),
+}
+
+/// A batch of source sequences.
+#[derive(Debug, Clone)]
+pub enum Source {
+    /// Tokens, `[batch, time]`.
+    Tokens(Tensor<2, Int>),
+    /// Feature vectors, `[batch, time, features]`.
+    Features(Tensor<3>),
+}
+
+impl From<Tensor<2, Int>> for Source {
+    fn from(tokens: Tensor<2, Int>) -> Self {
+        Self::Tokens(tokens)
+    }
+}
+
+impl From<Tensor<3>> for Source {
+    fn from(features: Tensor<3>) -> Self {
+        Self::Features(features)
+    }
 }
 
 /// An encoded source and the current state of the decoder.
@@ -193,10 +227,13 @@ impl EncoderDecoderShape {
     /// Checks the shape.
     ///
     /// # Errors
-    /// The first invalid field: a vocabulary, a dropout rate, `attention`, or a field of the encoder or decoder; the
+    /// The first invalid field: a vocabulary, the number of features, a dropout rate, `attention`, or a field of the encoder or decoder; the
     /// decoder must be unidirectional.
     pub fn check(&self) -> Result<(), InvalidShape> {
-        positive("source_vocabulary", self.source_vocabulary)?;
+        match self.source {
+            SourceShape::Tokens(vocabulary) => positive("source_vocabulary", vocabulary)?,
+            SourceShape::Features(features) => positive("source_features", features)?,
+        }
         positive("target_vocabulary", self.target_vocabulary)?;
         probability("dropout", self.dropout)?;
         probability("embedding_dropout", self.embedding_dropout)?;
@@ -227,8 +264,14 @@ impl EncoderDecoder {
         let embedded = shape.decoder.input_size;
         let bridge =
             |(layer, &size): (usize, &usize)| Linear::new(memory, size, 0.0, key.with_first(10 + layer as u64), device);
+        let (size, of_source) = (shape.encoder.input_size, key.with_first(0));
+        let (source, projection) = match shape.source {
+            SourceShape::Tokens(vocabulary) => (Some(table(vocabulary, size, of_source, device)), None),
+            SourceShape::Features(features) => (None, Some(Linear::new(features, size, 0.0, of_source, device))),
+        };
         Self {
-            source: table(shape.source_vocabulary, shape.encoder.input_size, key.with_first(0), device),
+            source,
+            projection,
             encoder: Stack::new(shape.encoder, key.with_first(1), device),
             pooling: SequencePooling::new(Pooling::Last, memory, key.with_first(2), device),
             bridges: shape.decoder.hidden_sizes.iter().enumerate().map(bridge).collect(),
@@ -243,21 +286,27 @@ impl EncoderDecoder {
         }
     }
 
-    /// Encodes `source`, `[batch, time]`, with `lengths` valid steps per sequence.
+    /// Encodes `source`, tokens `[batch, time]` or features `[batch, time, features]`, with `lengths` valid steps per sequence.
     ///
     /// `dropout_key` is the key of this step's dropout masks; `None` at inference.
     ///
     /// # Panics
-    /// If there is not one length per row, or a length is 0 or exceeds `time`.
+    /// If the source is not of the kind that the network reads, there is not one length per row, or a length is 0 or exceeds `time`.
     pub fn encode(
         &self,
-        source: Tensor<2, Int>,
+        source: impl Into<Source>,
         lengths: impl Into<Lengths>,
         dropout_key: impl Into<DropoutKey>,
     ) -> EncodedSource {
-        let (lengths, dropout_key) = (lengths.into(), dropout_key.into());
+        let (source, lengths, dropout_key): (Source, Lengths, DropoutKey) =
+            (source.into(), lengths.into(), dropout_key.into());
         let directions = self.encoder.shape().architecture.directions();
-        let input = embed(&self.source, source, self.embedding_dropout, &dropout_key);
+        let input = match (source, &self.source, &self.projection) {
+            (Source::Tokens(tokens), Some(table), _) => embed(table, tokens, self.embedding_dropout, &dropout_key),
+            (Source::Features(features), _, Some(projection)) => projection.forward(features).tanh(),
+            (Source::Tokens(_), None, _) => panic!("this encoder reads features, not tokens"),
+            (Source::Features(_), _, None) => panic!("this encoder reads tokens, not features"),
+        };
         let outputs = self.encoder.forward(input, &lengths, None, dropout_key).outputs;
         let last = self.pooling.forward(outputs.clone(), &lengths, directions);
         let start = |bridge: &Linear| {
@@ -353,7 +402,8 @@ impl Network for EncoderDecoder {
         self.decoder.set_execution(execution);
         self.pooling.set_execution(execution);
         self.attention.set_execution(execution);
-        let linear = self.bridges.iter_mut().chain([&mut self.combine, &mut self.output]).chain(&mut self.pointer);
+        let linear = self.bridges.iter_mut().chain([&mut self.combine, &mut self.output]);
+        let linear = linear.chain(&mut self.projection).chain(&mut self.pointer);
         linear.for_each(|linear| linear.set_execution(execution));
     }
 }

@@ -13,7 +13,7 @@ use seqzoo_models::layers::{
 };
 use seqzoo_models::networks::{
     BackboneShape, Classifier, ClassifierShape, EncoderDecoder, EncoderDecoderShape, ForecastHead, Forecaster,
-    ForecasterShape, LanguageModel, LanguageModelShape, Tagger, TaggerInput, TaggerShape,
+    ForecasterShape, LanguageModel, LanguageModelShape, SourceShape, Tagger, TaggerInput, TaggerShape,
 };
 use seqzoo_random::{Key, Purpose};
 
@@ -182,7 +182,7 @@ proptest! {
             });
 
             let pair = EncoderDecoderShape {
-                source_vocabulary: VOCABULARY,
+                source: SourceShape::Tokens(VOCABULARY),
                 target_vocabulary: VOCABULARY,
                 encoder: stack(Architecture::BiGru, 4),
                 decoder: stack(Architecture::Lstm, 4),
@@ -246,7 +246,7 @@ fn every_dropout_rate_affects_training_only() {
     };
     let pair = |[embedding_dropout, dropout]: [f64; 2]| {
         let shape = EncoderDecoderShape {
-            source_vocabulary: 9,
+            source: SourceShape::Tokens(9),
             target_vocabulary: 9,
             encoder: stack(),
             decoder: stack(),

@@ -5,17 +5,19 @@ use burn::tensor::{DType, Device};
 use seqzoo_kernels::devices;
 use seqzoo_models::Architecture;
 use seqzoo_models::layers::{AttentionScore, RegularizationRates, StackShape};
-use seqzoo_models::networks::{EncoderDecoder, EncoderDecoderShape, Generation, Hypothesis, Targets};
+use seqzoo_models::networks::{
+    EncoderDecoder, EncoderDecoderShape, Generation, Hypothesis, Source, SourceShape, Targets,
+};
 use seqzoo_random::{Key, Purpose};
 
-use crate::support::{bilstm, difference, gradients, numbers, paths, tokens, values, with_parameters};
+use crate::support::{bilstm, difference, gradients, numbers, paths, tensor, tokens, values, with_parameters};
 
 #[test]
 fn step_by_step_decoding_equals_decoding_the_whole_target() {
     for (_, device) in devices() {
         for attention in [AttentionScore::General, AttentionScore::Additive] {
             let shape = EncoderDecoderShape {
-                source_vocabulary: 9,
+                source: SourceShape::Tokens(9),
                 target_vocabulary: 7,
                 encoder: StackShape::plain(Architecture::BiGru, 4, vec![3]),
                 decoder: StackShape::plain(Architecture::Lstm, 5, vec![4, 6]),
@@ -133,7 +135,7 @@ fn teacher_forcing_ignores_padding_on_both_sides() {
     for (_, device) in devices() {
         let device = device.autodiff();
         let shape = EncoderDecoderShape {
-            source_vocabulary: 9,
+            source: SourceShape::Tokens(9),
             target_vocabulary: 7,
             encoder: bilstm(4),
             decoder: StackShape::plain(Architecture::Gru, 5, vec![4]),
@@ -154,6 +156,50 @@ fn teacher_forcing_ignores_padding_on_both_sides() {
     }
 }
 
+#[test]
+fn projected_features_are_read_like_embedded_tokens() {
+    for (_, device) in devices() {
+        let device = device.autodiff();
+        let weights = numbers(9 * 4, 1);
+        // A feature vector with a single one selects a row of the projection.
+        let set = |name: &str, count: usize| -> Vec<f64> {
+            match name {
+                "source.weight" => weights.iter().map(|weight| f64::from(weight.tanh())).collect(),
+                "projection.weight" => weights.iter().copied().map(f64::from).collect(),
+                "projection.bias" => vec![0.0; count],
+                _ => numbers(count, name.len() as u64).into_iter().map(f64::from).collect(),
+            }
+        };
+        let model = |source: SourceShape| {
+            let shape = EncoderDecoderShape {
+                source,
+                target_vocabulary: 7,
+                encoder: bilstm(4),
+                decoder: StackShape::plain(Architecture::Gru, 5, vec![4]),
+                attention: AttentionScore::General,
+                copy: false,
+                dropout: 0.0,
+                embedding_dropout: 0.0,
+            };
+            with_parameters(EncoderDecoder::new(shape, 1, &device), &set, DType::F32)
+        };
+        let (source, lengths, target) = ([vec![1, 2, 3], vec![4]], [3, 1], [vec![1, 2, 3, 4], vec![5]]);
+        let mut features = vec![0.0; 2 * 3 * 9];
+        for (step, token) in [(0, 1), (1, 2), (2, 3), (3, 4)] {
+            features[step * 9 + token] = 1.0;
+        }
+        let of_tokens = model(SourceShape::Tokens(9));
+        let of_features = model(SourceShape::Features(9));
+        let targets = Targets { label_smoothing: 0.1, ..Targets::new(0, &target) };
+        let loss = |model: &EncoderDecoder, source: Source| {
+            values(model.loss(model.encode(source, &lengths, None), &targets, None))[0]
+        };
+        let same = loss(&of_features, tensor(features, [2, 3, 9], &device).into());
+        let loss = loss(&of_tokens, tokens(&source, 3, 8, &device).into());
+        assert!((loss - same).abs() < 1e-5, "{loss} against {same}");
+    }
+}
+
 /// An encoder–decoder with four tokens and an end token, and large weights, so that probabilities differ.
 fn encoder_decoder(seed: u64, device: &Device) -> EncoderDecoder {
     with_copies(seed, false, device)
@@ -162,7 +208,7 @@ fn encoder_decoder(seed: u64, device: &Device) -> EncoderDecoder {
 /// As [`encoder_decoder`], optionally one that copies.
 fn with_copies(seed: u64, copy: bool, device: &Device) -> EncoderDecoder {
     let shape = EncoderDecoderShape {
-        source_vocabulary: 5,
+        source: SourceShape::Tokens(5),
         target_vocabulary: 5,
         encoder: bilstm(4),
         decoder: StackShape::plain(Architecture::Lstm, 4, vec![6]),
@@ -314,7 +360,7 @@ fn encoder_and_decoder_draw_different_masks() {
         StackShape { rates, ..StackShape::plain(Architecture::Rnn, 4, vec![64]) }
     };
     let shape = EncoderDecoderShape {
-        source_vocabulary: 9,
+        source: SourceShape::Tokens(9),
         target_vocabulary: 9,
         encoder: half(),
         decoder: half(),

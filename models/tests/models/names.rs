@@ -8,7 +8,8 @@ use seqzoo_models::layers::{AttentionScore, CharacterEncoderShape, PerceptronSha
 use seqzoo_models::networks::{
     BackboneShape, Classifier, ClassifierShape, EncoderDecoder, EncoderDecoderShape, Ensemble, ForecastHead,
     Forecaster, ForecasterShape, LanguageModel, LanguageModelShape, Recommender, RecommenderShape, RelationClassifier,
-    RelationShape, SeriesClassifier, SeriesClassifierShape, Tagger, TaggerShape, Trajectory, TrajectoryShape,
+    RelationShape, SeriesClassifier, SeriesClassifierShape, SourceShape, Tagger, TaggerShape, Trajectory,
+    TrajectoryShape,
 };
 use seqzoo_models::parameter_path::{ParameterPath, declared_name};
 
@@ -136,9 +137,9 @@ fn recommenders(device: &Device) -> Vec<String> {
 }
 
 fn encoder_decoders(device: &Device) -> Vec<String> {
-    let of = |title: String, attention, copy| {
+    let of = |title: &str, source, attention, copy| {
         let shape = EncoderDecoderShape {
-            source_vocabulary: 7,
+            source,
             target_vocabulary: 6,
             encoder: stack(Architecture::Gru),
             decoder: stack(Architecture::Gru),
@@ -147,12 +148,16 @@ fn encoder_decoders(device: &Device) -> Vec<String> {
             dropout: 0.0,
             embedding_dropout: 0.0,
         };
-        listing(&title, &EncoderDecoder::new(shape, 1, device))
+        listing(&format!("encoder-decoder, {title}"), &EncoderDecoder::new(shape, 1, device))
     };
-    let all = [AttentionScore::Dot, AttentionScore::General, AttentionScore::Additive];
-    let plain = all.map(|attention| of(format!("encoder-decoder, {attention:?}"), attention, false));
-    let copying = of("encoder-decoder, copying".to_owned(), AttentionScore::General, true);
-    plain.into_iter().chain([copying]).collect()
+    let (tokens, features) = (SourceShape::Tokens(7), SourceShape::Features(7));
+    vec![
+        of("Dot", tokens, AttentionScore::Dot, false),
+        of("General", tokens, AttentionScore::General, false),
+        of("Additive", tokens, AttentionScore::Additive, false),
+        of("features", features, AttentionScore::Dot, false),
+        of("copying", tokens, AttentionScore::General, true),
+    ]
 }
 
 fn forecasters(device: &Device) -> Vec<String> {

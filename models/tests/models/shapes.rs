@@ -4,7 +4,7 @@ use seqzoo_models::Architecture;
 use seqzoo_models::layers::{AttentionScore, Pooling, RegularizationRates, Skip, StackShape};
 use seqzoo_models::networks::{
     BackboneShape, ClassifierShape, EncoderDecoderShape, ForecastHead, ForecasterShape, LanguageModelShape,
-    RelationShape, TaggerShape,
+    RelationShape, SourceShape, TaggerShape,
 };
 
 use crate::support::{bilstm, tagger};
@@ -30,11 +30,12 @@ fn invalid_shapes_are_refused_by_field() {
         dropout: 0.0,
     };
     let pair = EncoderDecoderShape {
-        source_vocabulary: 9,
+        source: SourceShape::Tokens(9),
         target_vocabulary: 7,
         encoder: bilstm(4),
         decoder: gru(),
         attention: AttentionScore::General,
+        copy: false,
         dropout: 0.0,
         embedding_dropout: 0.0,
     };

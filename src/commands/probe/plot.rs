@@ -3,6 +3,7 @@
 use plotters::prelude::*;
 
 use super::curve::Curve;
+use crate::plot;
 
 /// Plots norms by distance on a logarithmic scale; norms below 10⁻¹² of the largest are cut off.
 pub fn draw(curves: &[Curve], what: &str) -> Result<String, String> {
@@ -29,17 +30,12 @@ pub fn draw(curves: &[Curve], what: &str) -> Result<String, String> {
             .y_label_formatter(&label)
             .light_line_style(WHITE);
         mesh.draw().map_err(|error| message(&error))?;
-        for (index, curve) in curves.iter().enumerate() {
-            let color = Palette99::pick(index).to_rgba();
-            let points = curve.norms.iter().enumerate().filter(|&(_, &norm)| norm >= least).map(|(d, &norm)| (d, norm));
-            let line =
-                chart.draw_series(LineSeries::new(points, color.stroke_width(2))).map_err(|error| message(&error))?;
-            line.label(&curve.name)
-                .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], color.stroke_width(2)));
-        }
-        let mut legend = chart.configure_series_labels();
-        legend.position(SeriesLabelPosition::LowerLeft).background_style(WHITE.mix(0.8)).border_style(BLACK.mix(0.3));
-        legend.draw().map_err(|error| message(&error))?;
+        let line = |curve: &Curve| {
+            let points = curve.norms.iter().copied().enumerate().filter(|&(_, norm)| norm >= least);
+            (curve.name.clone(), points.collect::<Vec<_>>())
+        };
+        plot::draw_lines(&mut chart, curves.iter().map(line))?;
+        plot::draw_legend(&mut chart, SeriesLabelPosition::LowerLeft)?;
         area.present().map_err(|error| message(&error))?;
     }
     Ok(picture)

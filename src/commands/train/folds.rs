@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 use super::{Train, evaluate_run};
 use crate::arguments::runs;
 use crate::failure::{Failure, STORAGE, USAGE};
-use crate::report::table_style;
+use crate::report::{mean_and_deviation, table_style};
 use crate::say::{flag, muted, number, quoted, say};
 
 /// File of the results, in the folder of the cross-validation.
@@ -88,7 +88,10 @@ pub fn run(train: &Train, folds: usize) -> Result<(), Failure> {
         all.len(),
         path.display()
     )?;
-    accuracies(&results).map_or(Ok(()), |line| writeln!(stdout, "{line}"))?;
+    // The tokens of running text are not independent examples.
+    if !data.split_rules.contains(&"characters") {
+        accuracies(&results).map_or(Ok(()), |line| writeln!(stdout, "{line}"))?;
+    }
     Ok(())
 }
 
@@ -192,16 +195,6 @@ fn accuracies(results: &Value) -> Option<String> {
         .then(|| format!("95 % interval of accuracy over {examples} examples (Wilson): {}", all.join(", ")))
 }
 
-/// Mean and sample standard deviation.
-fn mean_and_deviation(values: &[f64]) -> (f64, f64) {
-    let count = values.len() as f64;
-    let mean = values.iter().sum::<f64>() / count;
-    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
-    // Equal values differ from their mean by rounding.
-    let varies = values.iter().any(|value| value != &values[0]);
-    (mean, if varies { (squares / (count - 1.0)).sqrt() } else { 0.0 })
-}
-
 /// A row per metric, the main one first, and a column per model and baseline.
 fn table(results: &Value, recipe: &Recipe) -> Table {
     let main = recipe.reported_metric().name;
@@ -224,16 +217,4 @@ fn table(results: &Value, recipe: &Recipe) -> Table {
     }
     table.column_iter_mut().skip(1).for_each(|column| column.set_cell_alignment(CellAlignment::Right));
     table
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn deviations_are_those_of_a_sample() {
-        assert_eq!(mean_and_deviation(&[1.0, 3.0]), (2.0, std::f64::consts::SQRT_2));
-        assert_eq!(mean_and_deviation(&[0.5]), (0.5, 0.0));
-        assert_eq!(mean_and_deviation(&[0.1; 3]).1, 0.0);
-    }
 }

@@ -32,6 +32,7 @@ mod invalid_value;
 mod prediction;
 mod skipped;
 mod spec;
+mod targets;
 mod texts;
 mod trained;
 mod training;
@@ -65,6 +66,8 @@ tasks![
     tagging,
     language_model,
     seq2seq,
+    captions,
+    memory,
     music,
     forecasting,
     anomaly,

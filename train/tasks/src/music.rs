@@ -55,8 +55,8 @@ fn check(spec: &ModelSpec) -> Result<(), InvalidValue> {
 }
 
 fn prepare(data: &Splits, settings: &Table) -> Result<Prepared, DataError> {
-    let Settings { voices, every, .. } = crate::spec::settings(settings);
-    let mut data = Music::from_records(data, voices)?.every(every);
+    let Settings { frame, voices, every, .. } = crate::spec::settings(settings);
+    let mut data = Music::from_records(data, (frame == FrameKind::Voices).then_some(voices))?.every(every);
     let short = data.remove_short();
     let of_short = (short > 0).then(|| format!("{} of fewer than two frames left out", counted(short, "pieces")));
     let of_reduced = (data.reduced > 0).then(|| {
@@ -115,9 +115,13 @@ impl Codec {
         Self { frame, voices, every, cycle }
     }
 
-    /// The frames of sixteenths that the model reads, with its number of voices.
+    /// The frames of sixteenths that the model reads, in its form.
     pub fn frames(&self, sixteenths: Vec<Frame>) -> Vec<Frame> {
-        sixteenths.into_iter().step_by(self.every).map(|frame| music::with_voices(frame, self.voices)).collect()
+        let form = |frame| match self.frame {
+            FrameKind::Keys => music::chord(frame),
+            FrameKind::Voices => music::with_voices(frame, self.voices),
+        };
+        sixteenths.into_iter().step_by(self.every).map(form).collect()
     }
 
     /// Frames of the model as a MIDI file, with a track for each voice if the model has voices.

@@ -24,6 +24,8 @@ pub enum Command {
     Detect,
     /// `recommend`: the next items of users.
     Recommend,
+    /// `caption`: descriptions of images.
+    Caption,
 }
 
 /// A trained model of a task.
@@ -144,6 +146,9 @@ pub enum PredictError {
     /// The model is not a recommender.
     #[error("this model does not recommend items")]
     NotRecommender,
+    /// The model does not describe images.
+    #[error("this model does not describe images")]
+    NotCaptioner,
     /// Examples have labels that the model does not have.
     #[error(
         "the data have labels that the model was not trained on: {}; its labels are {}; remove these examples, or train a new model",
@@ -182,6 +187,14 @@ pub enum PredictError {
         /// The reason.
         detail: String,
     },
+    /// A text is not a sequence of the model's inputs.
+    #[error("not a sequence of inputs: {detail}")]
+    InvalidSequence {
+        /// Index of the text in the input.
+        index: usize,
+        /// The reason.
+        detail: String,
+    },
     /// A series has another number of channels.
     #[error("this model needs series of {needed} channels, but the data have {found}")]
     ChannelMismatch {
@@ -189,6 +202,17 @@ pub enum PredictError {
         needed: usize,
         /// Channels of the data.
         found: usize,
+    },
+    /// An image has another size.
+    #[error(
+        "this model reads images of {} × {} pixels (height × width), but this one has {} × {}; scale it",
+        .needed[0], .needed[1], .found[0], .found[1]
+    )]
+    ImageSize {
+        /// Height and width of the images of the training data.
+        needed: [usize; 2],
+        /// Height and width of the image.
+        found: [usize; 2],
     },
     /// A series does not have the model's columns.
     #[error("the columns do not match: this model needs {needed}, in this order")]
@@ -214,7 +238,11 @@ impl PredictError {
     pub fn is_of_one_text(&self) -> bool {
         matches!(
             self,
-            Self::Empty { .. } | Self::NotMarked { .. } | Self::InvalidSeries { .. } | Self::ChannelMismatch { .. }
+            Self::Empty { .. }
+                | Self::NotMarked { .. }
+                | Self::InvalidSeries { .. }
+                | Self::InvalidSequence { .. }
+                | Self::ChannelMismatch { .. }
         )
     }
 }

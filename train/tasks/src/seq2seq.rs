@@ -13,16 +13,16 @@ use seqzoo_datasets::classification::Split;
 use seqzoo_datasets::cleaning::Cleaning;
 use seqzoo_datasets::scores::Metric;
 use seqzoo_datasets::splits::Splits;
-use seqzoo_datasets::text::{PADDING, Tokenization, UNKNOWN, Vocabulary};
+use seqzoo_datasets::text::{Tokenization, Vocabulary};
 use seqzoo_datasets::transduction::{
     self, BLEU, CHRF, Measure, Pair, ROUGE_1, ROUGE_2, ROUGE_L, TOKEN_ERROR_RATE, Transduction,
 };
 use seqzoo_models::InvalidShape;
-use seqzoo_models::layers::{AttentionScore, StackShape};
-use seqzoo_models::networks::{EncoderDecoder, EncoderDecoderShape, Generation};
+use seqzoo_models::networks::{EncoderDecoder, EncoderDecoderShape, Generation, SourceShape};
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
+use crate::targets::{self, Targets};
 use crate::{
     Command, DynTrainingTask, Examples, InvalidValue, Item, ModelSpec, Prepared, Task, fields, open, resolve,
     vocabularies,
@@ -53,12 +53,7 @@ fn check(spec: &ModelSpec) -> Result<(), InvalidValue> {
     let settings: Settings = spec.settings();
     crate::spec::expect_level("task.level", settings.level, crate::spec::LEVELS)?;
     crate::spec::expect_level("task.target_level", settings.target_level(), crate::spec::LEVELS)?;
-    let stack = spec.check_recurrent(Some(settings.embedding_size))?;
-    if settings.attention == AttentionScore::Dot && stack.architecture.directions() > 1 {
-        let expected =
-            "general or additive: the outputs of a bidirectional encoder are larger than the decoder's state";
-        return Err(InvalidValue::new("task.attention", "dot", expected));
-    }
+    targets::check(spec, settings.embedding_size, settings.attention)?;
     if settings.copy {
         check_copying(&settings)?;
     }
@@ -103,12 +98,6 @@ impl Examples for Transduction {
     }
 }
 
-/// Token id of the decoder's first input.
-const BEGIN: usize = PADDING as usize;
-
-/// Token ids that are never generated.
-const SUPPRESSED: [usize; 2] = [PADDING as usize, UNKNOWN as usize];
-
 /// Source and target vocabularies.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -133,63 +122,36 @@ pub struct Codec {
 }
 
 impl Codec {
-    /// Id of the end-of-sequence token.
-    fn end(&self) -> usize {
-        self.target.size()
+    /// How targets are encoded.
+    fn targets(&self) -> Targets<'_> {
+        Targets { cleaning: &self.cleaning, level: self.target_level(), vocabulary: &self.target }
     }
 
-    /// Options for generating targets; hypotheses are ranked by probability.
+    /// Settings to generate targets; hypotheses are ranked by probability.
     fn generation(&self) -> Generation<'static> {
-        let max_length = self.max_length;
-        Generation { bos: BEGIN, eos: self.end(), suppressed: &SUPPRESSED, max_length, length_penalty: 0.0 }
+        self.targets().generation(self.max_length)
     }
 
     fn encode(&self, pair: &Pair) -> Encoded {
         let source = self.encode_source(&pair.source);
         let tokens = self.target.divide(self.target_level(), &self.cleaning.apply(&pair.target));
-        let target = tokens.iter().map(|token| self.extended_id(token, &source.unknown)).chain([self.end()]).collect();
+        let ids = tokens.iter().map(|token| self.extended_id(token, &source.unknown));
+        let target = ids.chain([self.targets().end()]).collect();
         Encoded { source, target }
     }
 
-    fn target_ids(&self, text: &str) -> Vec<u32> {
-        self.target.encode(self.target_level(), &self.cleaning.apply(text))
-    }
-
-    /// Share of unknown tokens in the targets; `None` if there is no token.
-    fn unknown_share(&self, pairs: &[Pair]) -> Option<f64> {
-        let tokens = || pairs.iter().flat_map(|pair| self.target_ids(&pair.target));
-        let unknown = tokens().filter(|&id| id == UNKNOWN).count();
-        let count = tokens().count();
-        (count > 0).then(|| unknown as f64 / count as f64)
-    }
-
-    /// How predictions are compared with targets, given [`Codec::counted`].
+    /// How predictions are compared with targets, given [`Targets::counted`].
     fn measure<'a>(&self, counted: &'a (dyn Fn(&str) -> Vec<String> + Sync)) -> Measure<'a> {
-        let is_language = matches!(self.target_level(), Tokenization::Words | Tokenization::Subwords);
-        Measure { tokens: counted, is_language, is_words: self.target_level() == Tokenization::Words }
+        Measure { is_words: self.target_level() == Tokenization::Words, ..self.targets().measure(counted) }
     }
 
     fn target_level(&self) -> Tokenization {
         self.target_level.unwrap_or(self.level)
     }
 
-    /// The tokens of a target that the token error rate counts: words, where tokens are pieces of them.
-    fn counted(&self, text: &str) -> Vec<String> {
-        let level = self.target_level();
-        match level {
-            Tokenization::Subwords => text.split_whitespace().map(str::to_owned).collect(),
-            _ => level.tokens(text).collect(),
-        }
-    }
-
     /// The text of generated tokens, which may be copied from `source`.
     fn decode(&self, generated: &[usize], source: &Source) -> String {
-        let (mut previous, level) = (None, self.target_level());
-        let token = |&id: &usize| {
-            let token = self.token(id, source)?;
-            Some(level.detokenize(previous.replace(token), token))
-        };
-        generated.iter().filter_map(token).collect()
+        self.targets().join(generated.iter().filter_map(|&id| self.token(id, source)))
     }
 }
 
@@ -203,18 +165,9 @@ struct Encoded {
 impl Codec {
     fn shape(&self, spec: &ModelSpec) -> EncoderDecoderShape {
         let settings: Settings = spec.settings();
-        let encoder = spec.stack(settings.embedding_size);
-        let decoder = StackShape { architecture: encoder.architecture.forward(), ..encoder.clone() };
-        EncoderDecoderShape {
-            source_vocabulary: self.source.size(),
-            target_vocabulary: self.target.size() + 1,
-            encoder,
-            decoder,
-            attention: settings.attention,
-            copy: self.copy,
-            dropout: spec.dropout.output,
-            embedding_dropout: spec.dropout.embedding,
-        }
+        let (source, targets) = (SourceShape::Tokens(self.source.size()), self.targets().size());
+        let shape = targets::shape(spec, source, targets, settings.embedding_size, settings.attention);
+        EncoderDecoderShape { copy: self.copy, ..shape }
     }
 }
 

@@ -145,7 +145,7 @@ fn chorales_have_four_voices_and_the_split_of_their_publisher() {
     };
     let text = format!("{{{}}}", parts.map(part).join(","));
     write(dir.path(), "jsb_chorales/Jsb16thSeparated.json", text);
-    let data = Music::from_records(&splits("jsb-chorales", dir.path()).unwrap(), 4).unwrap();
+    let data = Music::from_records(&splits("jsb-chorales", dir.path()).unwrap(), Some(4)).unwrap();
     assert_eq!((data.train.len(), data.validation.len(), data.test.len()), (5, 2, 1));
     assert_eq!(data.train[0].frames[0], [Some(70), Some(60), Some(55), None]);
     assert_eq!(data.test[0].frames[1], [Some(78), Some(60), Some(55), Some(40)]);

@@ -11,7 +11,7 @@ use crate::MAX_HIDDEN;
 pub struct Settings {
     /// What is predicted of a frame.
     pub frame: FrameKind,
-    /// Number of voices; of a frame with more notes, the lowest and the highest are kept.
+    /// Number of voices, for `frame = "voices"`; of a frame with more notes, the lowest and the highest are kept.
     #[schemars(range(min = 1, max = 16))]
     pub voices: usize,
     /// Every n-th frame is used: with 4, sixteenths become quarter notes.

@@ -2,8 +2,9 @@
 
 use seqzoo_models::networks::Hypothesis;
 
+use super::Transducer;
 use super::predict::encode;
-use super::{BEGIN, Transducer};
+use crate::targets::BEGIN;
 use crate::{PredictError, pad_rows};
 
 /// Attention of a predicted text over its source.

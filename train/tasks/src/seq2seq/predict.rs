@@ -1,27 +1,20 @@
 //! Predictions and metrics of trained encoder–decoders.
 
-use std::collections::HashSet;
-
 use burn::tensor::{Device, Tensor};
-use seqzoo_datasets::batch::{self, BatchLimits};
+use seqzoo_datasets::batch;
 use seqzoo_datasets::classification::Split;
-use seqzoo_datasets::scores::{Evaluation, Metric, Mistake, Mistakes};
+use seqzoo_datasets::scores::{Evaluation, Metric};
 use seqzoo_datasets::text::{Tokenization, UNKNOWN};
 use seqzoo_datasets::transduction::{self, Example, Judged, Pair, Transduction};
 use seqzoo_datasets::uncertainty::Resampling;
 use seqzoo_models::dropout_key::DropoutKey;
 use seqzoo_models::layers::AttentionScore;
-use seqzoo_models::networks::{EncodedSource, EncoderDecoder, Generation, Hypothesis, Targets};
+use seqzoo_models::networks::{EncodedSource, EncoderDecoder, Generation};
 use serde_json::{Value, json};
 
-use super::{BEGIN, Codec, Encoded, Settings, Source, examples};
-use crate::batches;
-use crate::{
-    Examples, Output, PredictError, Predictor, TextOptions, TrainedModel, evaluation_limits, examples_as, pad_rows,
-};
-
-/// Batches for evaluation.
-const EVALUATION: BatchLimits = evaluation_limits(256);
+use super::{Codec, Encoded, Settings, Source, examples};
+use crate::targets::{self, EVALUATION, Objective};
+use crate::{Examples, Output, PredictError, Predictor, TextOptions, TrainedModel, examples_as, pad_rows};
 
 /// A trained encoder–decoder with its codec.
 ///
@@ -85,24 +78,12 @@ impl Transducer {
         let attention = self.spec.settings::<Settings>().attention;
         let loss = loss(network, codec, pairs, attention, device, &|| false).expect("never stopped");
         let score = |indices: &mut dyn Iterator<Item = usize>| transduction::scores(&judged, indices);
-        let mut evaluation = Evaluation::by_group(examples.iter().map(|example| example.groups), score);
-        let wrong =
-            judged.iter().zip(&found).zip(&examples).enumerate().filter(|(_, ((judged, _), _))| !judged.is_correct());
-        let mistake = |(index, ((judged, found), example)): (usize, ((&Judged, &(String, f64)), &Example))| {
-            let (predicted, probability) = found.clone();
-            let mistake = Mistake {
-                example: index + 1,
-                input: example.source.to_owned(),
-                actual: example.references.join(" | "),
-                predicted,
-                probability: Some(probability),
-            };
-            (judged.edits() as f64, mistake)
-        };
-        evaluation.mistakes = Some(Mistakes::by_severity("the most edits first", wrong.map(mistake).collect()));
-        evaluation.right = Some((Metric::ACCURACY, judged.iter().map(Judged::is_correct).collect()));
+        let evaluation = Evaluation::by_group(examples.iter().map(|example| example.groups), score);
+        let edits: Vec<usize> = judged.iter().map(Judged::edits).collect();
+        let describe = |index: usize| (examples[index].source.to_owned(), examples[index].references.join(" | "));
+        let mut evaluation = targets::with_mistakes(evaluation, &found, &edits, describe);
         evaluation.all.insert(Metric::LOSS, loss);
-        evaluation.unknown = self.codec.unknown_share(pairs);
+        evaluation.unknown = codec.targets().unknown_share(pairs.iter().map(|pair| pair.target.as_str()));
         let count = judged.len();
         evaluation.with_resampling(Resampling::of_examples(count, move |indices: &mut dyn Iterator<Item = usize>| {
             transduction::scores(&judged, indices).named()
@@ -122,7 +103,8 @@ impl Predictor for Transducer {
         split: Split,
     ) -> Result<Vec<(&'static str, Evaluation)>, PredictError> {
         let data = examples::with_tokens(examples_as::<Transduction>(examples)?, self.level());
-        let counted = |text: &str| self.codec.counted(text);
+        let targets = self.codec.targets();
+        let counted = |text: &str| targets.counted(text);
         Ok(data.baselines(split, &self.codec.measure(&counted)))
     }
 
@@ -153,16 +135,8 @@ impl Predictor for Transducer {
 }
 
 /// Length of each pair's source, and size of the pair in tokens, as batch limits count them.
-///
-/// The length of a pair is that of its longer side, to which source and target are padded, and attention has a weight for each
-/// combination of a source and a target token. A weight needs far less memory than the state of a token: it counts as 1/8 of a token in
-/// additive attention, where it is a vector, and as 1/256 otherwise, where it is a scalar.
 pub(super) fn extents(pairs: &[Encoded], attention: AttentionScore) -> (Vec<usize>, Vec<usize>) {
-    let weights_per_token = if attention == AttentionScore::Additive { 8 } else { 256 };
-    let size = |pair: &Encoded| {
-        let length = pair.source.ids.len().max(pair.target.len());
-        2 * length + length.saturating_mul(length) / weights_per_token
-    };
+    let size = |pair: &Encoded| targets::batch_size(pair.source.ids.len(), pair.target.len(), attention);
     pairs.iter().map(|pair| (pair.source.ids.len(), size(pair))).unzip()
 }
 
@@ -193,24 +167,13 @@ fn decode(
     stop: &dyn Fn() -> bool,
 ) -> Option<Vec<Vec<(String, f64)>>> {
     let lengths: Vec<usize> = sources.iter().map(|source| source.ids.len()).collect();
-    // Each hypothesis is a row of the decoder.
-    let limits = BatchLimits { rows: (EVALUATION.rows / width).max(1), tokens: EVALUATION.tokens / width };
-    let batches = batch::sorted(&lengths, &lengths, limits);
-    let search = |network: &EncoderDecoder, batch: &[usize]| {
-        let encoded = encode(network, batch.iter().map(|&index| &sources[index]), None, device);
-        network.beam_search(encoded, generation, width)
+    let encode = |network: &EncoderDecoder, batch: &[usize]| {
+        encode(network, batch.iter().map(|&index| &sources[index]), None, device)
     };
-    let found = batches::each(network, &batches, device, search, stop)?;
-    let mut ordered: Vec<(usize, Vec<Hypothesis>)> =
-        batches.iter().flatten().copied().zip(found.into_iter().flatten()).collect();
-    ordered.sort_by_key(|(index, _)| *index);
-    let texts = |((_, found), source): ((usize, Vec<Hypothesis>), &Source)| -> Vec<(String, f64)> {
-        // Different tokens may be the same text.
-        let mut seen = HashSet::new();
-        let texts = found.into_iter().map(|one| (codec.decode(&one.tokens, source), one.log_probability.exp()));
-        texts.filter(|(text, _)| seen.insert(text.clone())).collect()
-    };
-    Some(ordered.into_iter().zip(sources).map(texts).collect())
+    let found = targets::search(network, generation, width, &lengths, encode, device, stop)?;
+    let texts =
+        found.iter().zip(sources).map(|(found, source)| targets::texts(found, |tokens| codec.decode(tokens, source)));
+    Some(texts.collect())
 }
 
 /// Compares the greedy prediction for each source with its targets; returns both, predictions with their probabilities. `None` if stopped.
@@ -226,7 +189,8 @@ pub(super) fn judge(
     let sources: Vec<Source> = examples.iter().map(|example| codec.encode_source(example.source)).collect();
     let found = decode(network, codec, &sources, &codec.generation(), 1, device, stop)?;
     let found: Vec<(String, f64)> = found.into_iter().flatten().collect();
-    let counted = |text: &str| codec.counted(text);
+    let targets = codec.targets();
+    let counted = |text: &str| targets.counted(text);
     let measure = codec.measure(&counted);
     let judge = |((text, _), example): (&(String, f64), &Example)| measure.judge(text, &example.references);
     let judged = found.iter().zip(examples).map(judge).collect();
@@ -244,39 +208,25 @@ pub(super) fn loss(
 ) -> Option<f64> {
     let encoded: Vec<Encoded> = pairs.iter().map(|pair| codec.encode(pair)).collect();
     let (lengths, sizes) = extents(&encoded, attention);
-    let (mut loss, mut tokens) = (0.0, 0);
-    for batch in batch::sorted(&lengths, &sizes, EVALUATION) {
-        if stop() {
-            return None;
-        }
+    let mean = |batch: &[usize]| {
         let rows: Vec<&Encoded> = batch.iter().map(|&index| &encoded[index]).collect();
-        let (mean, count) = mean_loss(network, &rows, Objective::default(), None, device);
-        loss += f64::from(mean.into_scalar::<f32>()) * count as f64;
-        tokens += count;
-    }
-    Some(loss / tokens.max(1) as f64)
-}
-
-/// How the loss differs from plain teacher forcing; see [`Targets`].
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Objective {
-    pub label_smoothing: f64,
-    pub sampling: f64,
+        mean_loss(network, &rows, Objective::default(), None, device)
+    };
+    targets::loss(&batch::sorted(&lengths, &sizes, EVALUATION), mean, stop)
 }
 
 /// The mean loss per target token, and the number of target tokens.
 pub(super) fn mean_loss(
     network: &EncoderDecoder,
     pairs: &[&Encoded],
-    Objective { label_smoothing, sampling }: Objective,
+    objective: Objective,
     dropout_key: impl Into<DropoutKey>,
     device: &Device,
 ) -> (Tensor<1>, usize) {
     let dropout_key = dropout_key.into();
     let encoded = encode(network, pairs.iter().map(|pair| &pair.source), &dropout_key, device);
-    let tokens: Vec<Vec<usize>> = pairs.iter().map(|pair| pair.target.clone()).collect();
-    let targets = Targets { tokens: &tokens, bos: BEGIN, label_smoothing, sampling };
-    (network.loss(encoded, &targets, dropout_key), tokens.iter().map(Vec::len).sum())
+    let targets: Vec<Vec<usize>> = pairs.iter().map(|pair| pair.target.clone()).collect();
+    targets::mean_loss(network, encoded, &targets, objective, dropout_key)
 }
 
 #[cfg(test)]

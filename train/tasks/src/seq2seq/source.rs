@@ -37,7 +37,7 @@ impl Codec {
         match self.target.id(token) {
             UNKNOWN => {
                 let copied = unknown.iter().position(|other| other == token);
-                copied.map_or(UNKNOWN as usize, |index| self.end() + 1 + index)
+                copied.map_or(UNKNOWN as usize, |index| self.targets().size() + index)
             }
             id => id as usize,
         }
@@ -45,7 +45,7 @@ impl Codec {
 
     /// The token with an id in the extended target vocabulary; `None` for padding, unknown and the end of the sequence.
     pub(super) fn token<'a>(&'a self, id: usize, source: &'a Source) -> Option<&'a str> {
-        let copied = || source.unknown.get(id.checked_sub(self.end() + 1)?).map(String::as_str);
+        let copied = || source.unknown.get(id.checked_sub(self.targets().size())?).map(String::as_str);
         self.target.token(u32::try_from(id).ok()?).or_else(copied)
     }
 }

@@ -9,8 +9,9 @@ use seqzoo_models::InvalidShape;
 use seqzoo_models::layers::AttentionScore;
 use seqzoo_models::networks::EncoderDecoder;
 
-use super::predict::{Objective, extents, judge, loss, mean_loss};
+use super::predict::{extents, judge, loss, mean_loss};
 use super::{Codec, Encoded, Settings};
+use crate::targets::Objective;
 use crate::{BatchLoss, Codec as _, Files, ModelSpec, RecurrentState, StepKeys, TrainingTask};
 
 /// Training of an encoder–decoder.

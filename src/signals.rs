@@ -1,4 +1,4 @@
-//! Signals during training.
+//! Signals that end long commands.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -42,7 +42,12 @@ impl Signals {
 
     /// Exit code 128 plus the signal's number, as in shells, with the command that resumes.
     pub fn failure(&self, resume: &str) -> Failure {
+        self.stopped(format_args!("saved; resume with `{resume}`"))
+    }
+
+    /// Exit code 128 plus the signal's number, as in shells, with a message.
+    pub fn stopped(&self, message: impl std::fmt::Display) -> Failure {
         let code = 128 + u8::try_from(self.which.load(Ordering::Relaxed)).unwrap_or(0);
-        Failure::new(code, format!("saved; resume with `{resume}`"))
+        Failure::new(code, message)
     }
 }

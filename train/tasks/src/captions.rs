@@ -1,0 +1,235 @@
+//! Captions: a text that describes an image.
+
+mod predict;
+mod settings;
+mod training;
+
+use std::borrow::Cow;
+
+use burn::tensor::{Device, Tensor, TensorData};
+use seqzoo_datasets::DataError;
+use seqzoo_datasets::captions::{self, COLOR_ACCURACY, Captions, RELATION_ACCURACY, SHAPE_ACCURACY, SIZE_ACCURACY};
+use seqzoo_datasets::classification::Split;
+use seqzoo_datasets::cleaning::Cleaning;
+use seqzoo_datasets::image::{Image, Rgb};
+use seqzoo_datasets::scores::Metric;
+use seqzoo_datasets::splits::Splits;
+use seqzoo_datasets::text::{Tokenization, Vocabulary};
+use seqzoo_datasets::transduction::{BLEU, CHRF, TOKEN_ERROR_RATE};
+use seqzoo_models::InvalidShape;
+use seqzoo_models::networks::{EncoderDecoder, EncoderDecoderShape, Generation, SourceShape};
+use serde::{Deserialize, Serialize};
+use toml::Table;
+
+use crate::targets::{self, Targets};
+use crate::{
+    Command, DynTrainingTask, Examples, InvalidValue, ModelSpec, Prepared, Task, fields, open, resolve, vocabularies,
+};
+pub use predict::Captioner;
+pub use settings::{Reading, Settings};
+pub use training::CaptionsTraining;
+
+/// Captions: a text that describes an image.
+pub static TASK: Task = Task {
+    data: &captions::DATA,
+    summary: "a text that describes an image",
+    metrics: &[
+        Metric::ACCURACY,
+        SHAPE_ACCURACY,
+        COLOR_ACCURACY,
+        SIZE_ACCURACY,
+        RELATION_ACCURACY,
+        TOKEN_ERROR_RATE,
+        BLEU,
+        CHRF,
+        Metric::LOSS,
+    ],
+    command: Command::Caption,
+    shared: &[],
+    averages: false,
+    resolve: resolve::<Settings>,
+    fields: fields::of::<Settings>,
+    check,
+    examples: prepare,
+    vocabularies: vocabularies::<Codec>,
+    open: open::<Codec>,
+};
+
+/// Unit of tokenization of captions.
+const LEVEL: Tokenization = Tokenization::Words;
+
+fn check(spec: &ModelSpec) -> Result<(), InvalidValue> {
+    let settings: Settings = spec.settings();
+    targets::check(spec, settings.embedding_size, settings.attention)
+}
+
+fn prepare(data: &Splits, _: &Table) -> Result<Prepared, DataError> {
+    Ok(Prepared { examples: Box::new(Captions::from_records(data)?), note: None })
+}
+
+impl Examples for Captions {
+    fn digest(&self) -> String {
+        Captions::digest(self)
+    }
+
+    fn size(&self, split: Split) -> (usize, &'static str) {
+        (self.split(split).len(), "images")
+    }
+
+    fn facts(&self) -> Vec<(&'static str, String)> {
+        let [height, width] = self.size;
+        vec![("size of the images", format!("{height} × {width} pixels"))]
+    }
+
+    fn training(&self, spec: &ModelSpec) -> Result<Box<dyn DynTrainingTask>, InvalidShape> {
+        Ok(Box::new(CaptionsTraining::new(spec, self)?))
+    }
+}
+
+/// How images and captions are encoded.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Codec {
+    /// Cleaning of captions.
+    pub cleaning: Cleaning,
+    /// Vocabulary of the captions.
+    pub vocabulary: Vocabulary,
+    /// Height and width of the images, in pixels.
+    pub size: [usize; 2],
+    /// The order in which pixels are read.
+    pub read: Reading,
+    /// Whether the network sees the image.
+    pub image: bool,
+    /// Maximum number of generated tokens.
+    pub max_length: usize,
+}
+
+impl Codec {
+    /// How captions are encoded.
+    fn targets(&self) -> Targets<'_> {
+        Targets { cleaning: &self.cleaning, level: LEVEL, vocabulary: &self.vocabulary }
+    }
+
+    /// Settings to generate captions.
+    fn generation(&self) -> Generation<'static> {
+        self.targets().generation(self.max_length)
+    }
+
+    /// Number of steps of an image; a single one, if the network does not see it.
+    fn steps(&self) -> usize {
+        let [height, width] = self.size;
+        match self.read {
+            _ if !self.image => 1,
+            Reading::Rows => height,
+            Reading::RowsAndColumns => height + width,
+        }
+    }
+
+    /// Number of features of a step: the channels of its pixels; and whether it is a column, if there are columns.
+    fn features(&self) -> usize {
+        let [height, width] = self.size;
+        match self.read {
+            Reading::Rows => 3 * width,
+            Reading::RowsAndColumns => 3 * height.max(width) + 1,
+        }
+    }
+
+    /// Appends the features of the steps of an image.
+    fn push_image(&self, image: &Image, values: &mut Vec<f32>) {
+        let [height, width] = self.size;
+        for row in 0..height {
+            self.push_step((0..width).map(|column| image.pixel(row, column)), false, values);
+        }
+        if self.read == Reading::RowsAndColumns {
+            for column in 0..width {
+                self.push_step((0..height).map(|row| image.pixel(row, column)), true, values);
+            }
+        }
+    }
+
+    /// Appends the features of a row or column: its channels, scaled to [-1, 1].
+    fn push_step(&self, pixels: impl Iterator<Item = Rgb>, is_column: bool, values: &mut Vec<f32>) {
+        let end = values.len() + self.features();
+        values.extend(pixels.flatten().map(|channel| f32::from(channel) / 127.5 - 1.0));
+        values.resize(end, 0.0);
+        if is_column {
+            values[end - 1] = 1.0;
+        }
+    }
+
+    /// The features of images of the right size, `[images, steps, features]`, and the number of steps of each; zeros, if the network does not
+    /// see them.
+    fn source<'a>(
+        &self,
+        images: impl ExactSizeIterator<Item = Cow<'a, Image>>,
+        device: &Device,
+    ) -> (Tensor<3>, Vec<usize>) {
+        let shape = [images.len(), self.steps(), self.features()];
+        let size = shape.iter().product();
+        let mut values = Vec::with_capacity(size);
+        if self.image {
+            images.for_each(|image| self.push_image(&image, &mut values));
+        }
+        values.resize(size, 0.0);
+        (Tensor::from_data(TensorData::new(values, shape), device), vec![shape[1]; shape[0]])
+    }
+
+    fn shape(&self, spec: &ModelSpec) -> EncoderDecoderShape {
+        let settings: Settings = spec.settings();
+        let (source, targets) = (SourceShape::Features(self.features()), self.targets().size());
+        targets::shape(spec, source, targets, settings.embedding_size, settings.attention)
+    }
+}
+
+impl crate::Codec for Codec {
+    type Network = EncoderDecoder;
+
+    fn check(&self, spec: &ModelSpec) -> Result<(), InvalidShape> {
+        self.shape(spec).check()
+    }
+
+    fn vocabularies(&self) -> Vec<(&'static str, &Vocabulary)> {
+        vec![("target.weight", &self.vocabulary)]
+    }
+
+    fn network(&self, spec: &ModelSpec, device: &Device) -> EncoderDecoder {
+        EncoderDecoder::new(self.shape(spec), spec.seed, device)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use seqzoo_kernels::devices;
+
+    /// A codec of images of one row and two columns.
+    fn codec(read: Reading, image: bool) -> Codec {
+        let vocabulary = Vocabulary::build(["a", "b"].into_iter(), 1, 9);
+        Codec { cleaning: Cleaning::none(), vocabulary, size: [1, 2], read, image, max_length: 5 }
+    }
+
+    fn source(codec: &Codec) -> ([usize; 3], Vec<f32>, Vec<usize>) {
+        let image = Image::new(2, vec![[0, 255, 0], [255, 0, 255]]);
+        let device = devices().remove(0).1;
+        let (features, lengths) = codec.source([Cow::Borrowed(&image), Cow::Borrowed(&image)].into_iter(), &device);
+        (features.dims(), features.try_into_vec_as::<f32>().unwrap(), lengths)
+    }
+
+    #[test]
+    fn rows_and_columns_are_read_as_steps() {
+        let (shape, values, lengths) = source(&codec(Reading::Rows, true));
+        assert_eq!((shape, lengths), ([2, 1, 6], vec![1, 1]));
+        assert_eq!(values, [-1.0, 1.0, -1.0, 1.0, -1.0, 1.0].repeat(2));
+        let (shape, values, lengths) = source(&codec(Reading::RowsAndColumns, true));
+        assert_eq!((shape, lengths), ([2, 3, 7], vec![3, 3]));
+        let row = [-1.0, 1.0, -1.0, 1.0, -1.0, 1.0, 0.0];
+        let columns = [[-1.0, 1.0, -1.0, 0.0, 0.0, 0.0, 1.0], [1.0, -1.0, 1.0, 0.0, 0.0, 0.0, 1.0]];
+        assert_eq!(values[..21], [&row[..], &columns[0], &columns[1]].concat());
+    }
+
+    #[test]
+    fn without_the_image_the_source_is_one_step_of_zeros() {
+        let (shape, values, lengths) = source(&codec(Reading::Rows, false));
+        assert_eq!((shape, values, lengths), ([2, 1, 6], vec![0.0; 12], vec![1, 1]));
+    }
+}

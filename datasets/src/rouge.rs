@@ -63,14 +63,16 @@ fn f1(matches: usize, [in_text, in_reference]: [usize; 2]) -> f64 {
 fn common<T: Hash + Eq>(text: &[T], reference: &[T], size: usize) -> usize {
     let mut left: HashMap<&[T], usize> = HashMap::new();
     reference.windows(size).for_each(|n_gram| *left.entry(n_gram).or_default() += 1);
-    let is_match = |n_gram: &&[T]| match left.get_mut(n_gram) {
-        Some(count) if *count > 0 => {
+    let mut matches = 0;
+    for n_gram in text.windows(size) {
+        if let Some(count) = left.get_mut(n_gram)
+            && *count > 0
+        {
             *count -= 1;
-            true
+            matches += 1;
         }
-        _ => false,
-    };
-    text.windows(size).filter(is_match).count()
+    }
+    matches
 }
 
 /// Length of the longest common subsequence.

@@ -103,7 +103,7 @@ impl Predict {
             return Err(Failure::new(USAGE, message));
         }
         if self.attention.is_some() {
-            self.check_attention(&model, run.name())?;
+            self.check_attention(&model, &run.name())?;
         }
         if self.input_format.is_some() && self.text.as_deref().is_some_and(|text| text != STANDARD_INPUT) {
             return Err(Failure::new(USAGE, "--input-format is for --file and standard input, not for a single text"));

@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use seqzoo_random::{Key, Purpose, Rng, RngExt, SliceRandom};
 
-use super::Generator;
+use super::{Generate, Generator};
 use crate::records::{Column, Records};
 
 /// The generator.
@@ -30,7 +30,8 @@ pub(super) static GENERATOR: Generator = Generator {
     groups: &["event"],
     labels: &[],
     baselines: &[],
-    generate,
+    options: &[],
+    generate: Generate::Fixed(generate),
 };
 
 /// Items of each split: training, validation, test.
@@ -296,7 +297,7 @@ mod tests {
 
     #[test]
     fn items_have_two_to_four_sentences_and_are_a_function_of_split_and_index() {
-        let splits = GENERATOR.splits();
+        let splits = GENERATOR.splits(&toml::Table::new()).unwrap();
         let data = Transduction::from_records(&splits).unwrap();
         let mut events = BTreeSet::new();
         for (number, (split, size)) in Split::ALL.into_iter().zip(SIZES).enumerate() {

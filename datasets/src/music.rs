@@ -105,7 +105,7 @@ pub struct Music {
 
 impl Music {
     /// Converts records, using the column `notes`. Every frame has `voices` voices, of which missing ones rest; `None`: it is a
-    /// [chord](chord), of any number of notes.
+    /// [`chord`], of any number of notes.
     ///
     /// # Errors
     /// If the column is missing, or a frame has an invalid note.

@@ -30,7 +30,7 @@ pub static DATA: DataSpec = DataSpec {
 };
 
 metrics! {
-    /// Official metric of SemEval-2010 task 8: macro-F1 over the relations without `Other`, both directions of a relation counted together.
+    /// Official metric of SemEval-2010 task 8: macro-F1 over the relations without `Other`, where a prediction in the wrong direction is wrong.
     pub const RELATION_F1 = Higher("relation-f1", "");
 }
 

@@ -59,7 +59,8 @@ fn captions_of_own_images_are_learned_and_predicted() {
 
     fs::write(place.path("large.png"), png(7, [0; 3])).unwrap();
     fs::write(place.path("text.png"), "no image").unwrap();
-    fs::write(place.path("mixed.csv"), "image,caption\nimages/0.png,a\nlarge.png,b\n".to_owned()).unwrap();
+    let rows: String = (0..30).map(|number| format!("images/{number}.png,a\n")).collect();
+    fs::write(place.path("mixed.csv"), format!("image,caption\n{rows}large.png,b\n")).unwrap();
     for (arguments, code, part) in [
         (&["caption", "run", "large.png"][..], 4, "large.png: this model reads images of 6 × 6 pixels"),
         (&["caption", "run", "text.png"], 4, "text.png: not a valid PNG file"),
@@ -67,7 +68,7 @@ fn captions_of_own_images_are_learned_and_predicted() {
         (
             &["train", "scenes", "--data", "mixed.csv"],
             4,
-            "mixed.csv, line 3: large.png: 7 × 7 pixels, but the first image has 6 × 6",
+            "mixed.csv, line 32: large.png: 7 × 7 pixels, but the first image has 6 × 6",
         ),
         (&["predict", "run", "images/0.png"], 2, "`seqzoo caption` with a captioning model"),
     ] {

@@ -71,7 +71,7 @@ fn own_drawings_are_learned_evaluated_and_sampled() {
     let greedy = generate(&["--temperature", "0", "--samples", "2", "--max-points", "5"]);
     let greedy = parsed(&greedy);
     assert!(greedy[0] == greedy[1] && points(&greedy[0]) <= 5, "{greedy:?}");
-    // What is generated can be read again.
+    // Generated drawings are valid input.
     fs::write(place.path("new.ndjson"), generate(&["--samples", "20"])).unwrap();
     let inspected = place.json(&["data", "inspect", "new.ndjson", "--json"]);
     assert_eq!((&inspected["recipe"], &inspected["splits"]["train"]["examples"]), (&"strokes".into(), &18.into()));

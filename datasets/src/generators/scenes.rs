@@ -2,7 +2,7 @@
 //!
 //! An image of 64 × 64 pixels shows two to four objects of five shapes, six colors and two sizes on a gray background, with noise; objects may
 //! cover up to half of each other. The caption lists the objects from top to bottom with their relations, and is determined by what is
-//! visible; see [`Description`](crate::scene::Description).
+//! visible; see [`Description`].
 //!
 //! A fifth of the pairs of color and shape, such as red circles, never occur in the training split. Half of the images of the validation and
 //! of the test split contain at least one of these pairs, the other half none: compositional generalization.

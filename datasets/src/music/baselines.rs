@@ -190,7 +190,7 @@ mod tests {
 
     #[test]
     fn voices_are_predicted_from_their_own_past() {
-        let data = music(&"60,48 62,48 64,48 ".repeat(20).trim_end().to_owned(), "60,48 62,48 64,48 60,48");
+        let data = music("60,48 62,48 64,48 ".repeat(20).trim_end(), "60,48 62,48 64,48 60,48");
         let [(_, repeats), (_, chain)] = &data.voice_baselines(Split::Validation)[..] else { panic!() };
         // The lower voice always repeats, the upper one never.
         assert_eq!(repeats.all.get(Metric::ACCURACY).map(|share| share >= 0.5), Some(true));

@@ -12,7 +12,7 @@ use crate::report::{mean_and_deviation, table_style};
 /// A cell generalizes to a length at which its mean accuracy is at least this one.
 pub const GENERALIZES: f64 = 0.9;
 
-/// Multiples of the training length of which the summary tells.
+/// Multiples of the training length that the summary covers.
 const FACTORS: [usize; 2] = [2, 8];
 
 /// Accuracy by length of all cells on a problem.

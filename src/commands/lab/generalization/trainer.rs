@@ -106,7 +106,9 @@ impl<'a> Trainer<'a> {
             }
             // The best epoch before counts.
             Err(error @ TrainError::Diagnosed { .. }) => say(format_args!("note: {what}: {error}")),
-            outcome => drop(outcome?),
+            outcome => {
+                outcome?;
+            }
         }
         let model = Model::open(&folder, self.device)?;
         let accuracies = self.by_length(&model.evaluate(&self.data, Split::Test)?);

@@ -133,7 +133,7 @@ mod tests {
             let encoded: Vec<&Encoded> = task.train.iter().collect();
             let (features, lengths) = task.codec.source(encoded.iter().map(|example| example.picture.image()), &device);
             let outputs = task.network(&device).encode(features, &lengths, None).outputs().clone();
-            let [first, second] = [0, 1].map(|row| outputs.clone().slice([row..row + 1]).try_into_vec_as::<f32>());
+            let [first, second] = [0, 1].map(|row| outputs.clone().narrow(0, row, 1).try_into_vec_as::<f32>());
             first.unwrap() == second.unwrap()
         };
         assert!(predicted("image = false") && !predicted(""));

@@ -94,8 +94,8 @@ pub fn initial(
 }
 
 /// The split to report: that of `[expected]`, which own data need not have, else the test split, else the validation split.
-pub fn reported_split(recipe: &Recipe, examples: &dyn Examples) -> Result<Split, Failure> {
-    let can_lack = recipe.data.dataset.is_none();
+pub fn reported_split(recipe: &Recipe, files: &DataArgs, examples: &dyn Examples) -> Result<Split, Failure> {
+    let can_lack = files.own(recipe)?.dataset.is_none();
     let expected = recipe.expected_split()?.filter(|&split| !can_lack || examples.size(split).0 > 0);
     let without_test = || if examples.size(Split::Test).0 > 0 { Split::Test } else { Split::Validation };
     Ok(expected.unwrap_or_else(without_test))

@@ -43,7 +43,7 @@ impl Check {
         let recipe = &settings.recipe;
         let (backend, device) = self.backend.open(None)?;
         let data = self.data.load(recipe)?;
-        for split in [Split::Train, Split::Validation, reported_split(recipe, &*data)?] {
+        for split in [Split::Train, Split::Validation, reported_split(recipe, &self.data, &*data)?] {
             check_split(&*data, split, recipe)?;
         }
         say(format_args!("checking {} on {} …", self.recipe, backend.name()));

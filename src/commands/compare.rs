@@ -60,7 +60,7 @@ impl Compare {
         let split = self.split.as_deref().map(split_named).transpose()?;
         let (_, device) = self.backend.open(None)?;
         let data = self.data.load_for_run(first)?;
-        let split = split.map_or_else(|| reported_split(recipe, &*data), Ok)?;
+        let split = split.map_or_else(|| reported_split(recipe, &self.data.for_run(first), &*data), Ok)?;
         check_split(&*data, split, recipe)?;
         let mut models = Vec::new();
         for run in &found {

@@ -55,7 +55,7 @@ impl Evaluate {
         let split = self.split.as_deref().map(split_named).transpose()?;
         let (_, device) = self.backend.open(None)?;
         let data = self.data.load_for_run(&run)?;
-        let split = split.map_or_else(|| reported_split(recipe, &*data), Ok)?;
+        let split = split.map_or_else(|| reported_split(recipe, &self.data.for_run(&run), &*data), Ok)?;
         let report = evaluate_with(&run, split, recipe.reported_metric(), &*data, &device, &self.threshold)?;
         let (labels, single) = ("one label of several", "results that are right or wrong");
         let flags = [

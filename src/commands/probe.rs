@@ -114,7 +114,7 @@ impl Probe {
         let models = recipe.models.iter().map(|name| Ok((name.clone(), Model::open(&run.model(name), device)?)));
         let models: Vec<(String, Model)> = models.collect::<Result<_, Failure>>()?;
         let data = self.data.load_for_run(run)?;
-        let split = reported_split(recipe, &*data)?;
+        let split = reported_split(recipe, &self.data.for_run(run), &*data)?;
         check_split(&*data, split, recipe)?;
         let data: &dyn Any = &*data;
         let data: &Classification = data.downcast_ref().ok_or(PredictError::NotClassifier)?;

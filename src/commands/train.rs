@@ -125,7 +125,13 @@ impl Train {
 
     fn report(&self, run: &Run, data: &dyn Examples, device: &Device) -> Result<(), Failure> {
         let recipe = &run.environment.settings.recipe;
-        let report = evaluate_run(run, reported_split(recipe, data)?, recipe.reported_metric(), data, device)?;
+        let report = evaluate_run(
+            run,
+            reported_split(recipe, &self.data.for_run(run), data)?,
+            recipe.reported_metric(),
+            data,
+            device,
+        )?;
         report.resumed_by(self.resume_command(run)).print_table()
     }
 
@@ -135,11 +141,13 @@ impl Train {
         let recorded = existing.as_ref().map(|run| run.environment.backend.as_str());
         let (backend, device) = self.backend.open(recorded)?;
         let recipe = &settings.recipe;
-        let (data, paths) = match &existing {
-            Some(run) => (self.data.load_for_resume(run)?, self.data.for_run(run).paths(recipe)?),
-            None => (self.data.load(recipe)?, self.data.paths(recipe)?),
+        let files = existing.as_ref().map_or_else(|| self.data.clone(), |run| self.data.for_run(run));
+        let data = match &existing {
+            Some(run) => self.data.load_for_resume(run)?,
+            None => self.data.load(recipe)?,
         };
-        for split in [Split::Train, Split::Validation, reported_split(recipe, &*data)?] {
+        let paths = files.paths(recipe)?;
+        for split in [Split::Train, Split::Validation, reported_split(recipe, &files, &*data)?] {
             check_split(&*data, split, recipe)?;
         }
         let digest = data.digest();

@@ -65,6 +65,15 @@ impl DropoutKey {
         Self(self.0.as_ref().map(|keys| Keys { examples: Some(examples.into()), ..keys.clone() }))
     }
 
+    /// The keys of rows of which `parts` take the place of each row, such as the lines of an image.
+    pub(crate) fn divided(&self, parts: usize) -> Self {
+        let parts = parts as u64;
+        let divided = |examples: &Arc<[u64]>| {
+            examples.iter().flat_map(|example| (0..parts).map(move |part| example.wrapping_mul(parts) + part)).collect()
+        };
+        Self(self.0.as_ref().map(|keys| Keys { examples: keys.examples.as_ref().map(divided), ..keys.clone() }))
+    }
+
     /// The keys of a component of the network; `bits` are the bits of the first index that identify the component.
     pub(crate) fn part(&self, bits: u64) -> Self {
         self.map(|key| key.with_first(key.first() ^ bits))

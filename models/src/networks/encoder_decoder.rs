@@ -24,7 +24,13 @@ use crate::state::NamedState;
 
 /// Encoder–decoder with attention: encodes the source sequence, then generates the target token by token.
 ///
-/// The source is a sequence of tokens, which are embedded, or of feature vectors, such as the rows of an image: x = tanh(source W_x + b_x).
+/// The source is a sequence of tokens, which are embedded, or of feature vectors, such as the rows of an image: x = tanh(source W_x + b_x). Of a
+/// grid of feature vectors, such as the patches of an image, the encoder reads each row, and a second stack of the same shape each column of the
+/// result (Visin et al. 2015, "ReNet: a recurrent neural network based alternative to convolutional networks", with the cells of the recipe):
+///
+/// ```text
+/// r_i = encoder(x_i1 … x_iJ)             m_j = columns(r_1j … r_Ij)
+/// ```
 ///
 /// ```text
 /// m = encoder(x)                         s⁰_l = tanh(last(m) W_l + b_l) for each layer l of the decoder
@@ -33,8 +39,8 @@ use crate::state::NamedState;
 /// ```
 ///
 /// `m` is `[batch, source time, encoder output size]`, `h` is `[batch, target time, decoder output size]`; scores are
-/// `[batch, target time, target_vocabulary]`. `last(m)` is the encoder's final hidden state; cell states of an LSTM
-/// decoder start at zero. There is no input feeding.
+/// `[batch, target time, target_vocabulary]`. `last(m)` is the encoder's final hidden state, or the mean of m over a grid; cell states of an
+/// LSTM decoder start at zero. There is no input feeding.
 ///
 /// With [`copy`](EncoderDecoderShape::copy), the decoder may also copy source tokens, also those outside the target vocabulary (pointer-generator;
 /// E is the embedding of the decoder's input, a the attention weights):
@@ -77,6 +83,8 @@ pub struct EncoderDecoder {
     source: Option<Embedding>,
     projection: Option<Linear>,
     encoder: Stack,
+    /// Reads the columns of a grid; `None` if the source is a sequence.
+    columns: Option<Stack>,
     pooling: SequencePooling,
     bridges: Vec<Linear>,
     target: Embedding,
@@ -95,6 +103,7 @@ pub(super) const NAMES: &[FieldNames] = &[names!(EncoderDecoder {
     source: "source",
     projection: "projection",
     encoder: "encoder",
+    columns: "columns",
     pooling: "summary",
     bridges: "bridges",
     target: "target",
@@ -133,6 +142,8 @@ pub enum SourceShape {
     Tokens(usize),
     /// Sequences of vectors with this number of features.
     Features(usize),
+    /// Grids of vectors with this number of features.
+    Grid(usize),
 }
 
 /// A batch of source sequences.
@@ -142,6 +153,8 @@ pub enum Source {
     Tokens(Tensor<2, Int>),
     /// Feature vectors, `[batch, time, features]`.
     Features(Tensor<3>),
+    /// Grids of feature vectors, `[batch, rows, columns, features]`; each row of the grid follows the one above it in time.
+    Grid(Tensor<4>),
 }
 
 impl From<Tensor<2, Int>> for Source {
@@ -153,6 +166,12 @@ impl From<Tensor<2, Int>> for Source {
 impl From<Tensor<3>> for Source {
     fn from(features: Tensor<3>) -> Self {
         Self::Features(features)
+    }
+}
+
+impl From<Tensor<4>> for Source {
+    fn from(grid: Tensor<4>) -> Self {
+        Self::Grid(grid)
     }
 }
 
@@ -232,12 +251,13 @@ impl EncoderDecoderShape {
     pub fn check(&self) -> Result<(), InvalidShape> {
         match self.source {
             SourceShape::Tokens(vocabulary) => positive("source_vocabulary", vocabulary)?,
-            SourceShape::Features(features) => positive("source_features", features)?,
+            SourceShape::Features(features) | SourceShape::Grid(features) => positive("source_features", features)?,
         }
         positive("target_vocabulary", self.target_vocabulary)?;
         probability("dropout", self.dropout)?;
         probability("embedding_dropout", self.embedding_dropout)?;
         self.encoder.check().map_err(|error| error.within("encoder"))?;
+        self.columns().map_or(Ok(()), |columns| columns.check()).map_err(|error| error.within("encoder"))?;
         let generated = "the tokens that a decoder generates";
         self.decoder.check_unidirectional(generated).map_err(|error| error.within("decoder"))?;
         let (memory, query) = (self.encoder.output_size(), self.decoder.output_size());
@@ -249,6 +269,12 @@ impl EncoderDecoderShape {
             return Err(InvalidShape::new("attention", reason));
         }
         Ok(())
+    }
+
+    /// The stack that reads the columns of a grid: that of the rows, over its outputs.
+    fn columns(&self) -> Option<StackShape> {
+        let is_grid = matches!(self.source, SourceShape::Grid(_));
+        is_grid.then(|| StackShape { input_size: self.encoder.output_size(), ..self.encoder.clone() })
     }
 }
 
@@ -267,13 +293,18 @@ impl EncoderDecoder {
         let (size, of_source) = (shape.encoder.input_size, key.with_first(0));
         let (source, projection) = match shape.source {
             SourceShape::Tokens(vocabulary) => (Some(table(vocabulary, size, of_source, device)), None),
-            SourceShape::Features(features) => (None, Some(Linear::new(features, size, 0.0, of_source, device))),
+            SourceShape::Features(features) | SourceShape::Grid(features) => {
+                (None, Some(Linear::new(features, size, 0.0, of_source, device)))
+            }
         };
+        let columns = shape.columns().map(|shape| Stack::new(shape, key.with_first(1 << 21), device));
+        let pooling = if columns.is_some() { Pooling::Mean } else { Pooling::Last };
         Self {
             source,
             projection,
             encoder: Stack::new(shape.encoder, key.with_first(1), device),
-            pooling: SequencePooling::new(Pooling::Last, memory, key.with_first(2), device),
+            columns,
+            pooling: SequencePooling::new(pooling, memory, key.with_first(2), device),
             bridges: shape.decoder.hidden_sizes.iter().enumerate().map(bridge).collect(),
             target: table(shape.target_vocabulary, shape.decoder.input_size, key.with_first(3), device),
             decoder: Stack::new(shape.decoder, key.with_first(1 << 20), device),
@@ -286,7 +317,8 @@ impl EncoderDecoder {
         }
     }
 
-    /// Encodes `source`, tokens `[batch, time]` or features `[batch, time, features]`, with `lengths` valid steps per sequence.
+    /// Encodes `source`, tokens `[batch, time]`, features `[batch, time, features]`, or a grid `[batch, rows, columns, features]`, with `lengths`
+    /// valid steps per sequence; those of a grid are all its elements.
     ///
     /// `dropout_key` is the key of this step's dropout masks; `None` at inference.
     ///
@@ -301,13 +333,21 @@ impl EncoderDecoder {
         let (source, lengths, dropout_key): (Source, Lengths, DropoutKey) =
             (source.into(), lengths.into(), dropout_key.into());
         let directions = self.encoder.shape().architecture.directions();
-        let input = match (source, &self.source, &self.projection) {
-            (Source::Tokens(tokens), Some(table), _) => embed(table, tokens, self.embedding_dropout, &dropout_key),
-            (Source::Features(features), _, Some(projection)) => projection.forward(features).tanh(),
-            (Source::Tokens(_), None, _) => panic!("this encoder reads features, not tokens"),
-            (Source::Features(_), _, None) => panic!("this encoder reads tokens, not features"),
+        let outputs = match (source, &self.source, &self.projection, &self.columns) {
+            (Source::Tokens(tokens), Some(table), ..) => {
+                let input = embed(table, tokens, self.embedding_dropout, &dropout_key);
+                self.encoder.forward(input, &lengths, None, dropout_key).outputs
+            }
+            (Source::Features(features), _, Some(projection), None) => {
+                self.encoder.forward(projection.forward(features).tanh(), &lengths, None, dropout_key).outputs
+            }
+            (Source::Grid(grid), _, Some(projection), Some(columns)) => {
+                self.encode_grid(grid, projection, columns, dropout_key)
+            }
+            (Source::Tokens(_), None, ..) => panic!("this encoder does not read tokens"),
+            (Source::Features(_), ..) => panic!("this encoder does not read sequences of features"),
+            (Source::Grid(_), ..) => panic!("this encoder does not read grids"),
         };
-        let outputs = self.encoder.forward(input, &lengths, None, dropout_key).outputs;
         let last = self.pooling.forward(outputs.clone(), &lengths, directions);
         let start = |bridge: &Linear| {
             let hidden = bridge.forward(last.clone()).tanh();
@@ -315,6 +355,25 @@ impl EncoderDecoder {
             LayerState { forward: NamedState { hidden, cell }, backward: None }
         };
         EncodedSource { outputs, lengths, states: self.bridges.iter().map(start).collect(), copies: None }
+    }
+
+    /// Outputs for a grid `[batch, rows, columns, features]`, one row of the grid after the other: `[batch, rows * columns, features]`.
+    fn encode_grid(&self, grid: Tensor<4>, projection: &Linear, columns: &Stack, dropout_key: DropoutKey) -> Tensor<3> {
+        let [batch, height, width, features] = grid.dims();
+        let rows = projection.forward(grid.reshape([batch * height, width, features])).tanh();
+        let lengths = Lengths::full(batch * height, width);
+        let read = self.encoder.forward(rows, &lengths, None, dropout_key.divided(height)).outputs;
+        // [batch, first, second, features] as [batch * second, first, features].
+        let turned = |outputs: Tensor<3>, [first, second]: [usize; 2]| {
+            let features = outputs.dims()[2];
+            let outputs = outputs.reshape([batch, first, second, features]).swap_dims(1, 2);
+            outputs.reshape([batch * second, first, features])
+        };
+        let lengths = Lengths::full(batch * width, height);
+        let dropout_key = dropout_key.part(1 << 61).divided(width);
+        let read = columns.forward(turned(read, [height, width]), &lengths, None, dropout_key).outputs;
+        let [_, _, features] = read.dims();
+        turned(read, [width, height]).reshape([batch, height * width, features])
     }
 
     /// Scores of the token that follows each token of `target`, `[batch, time]`: `[batch, time, target_vocabulary]`;
@@ -399,6 +458,7 @@ impl EncoderDecoder {
 impl Network for EncoderDecoder {
     fn set_execution(&mut self, execution: Execution) {
         self.encoder.set_execution(execution);
+        self.columns.iter_mut().for_each(|columns| columns.set_execution(execution));
         self.decoder.set_execution(execution);
         self.pooling.set_execution(execution);
         self.attention.set_execution(execution);

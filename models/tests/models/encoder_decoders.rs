@@ -1,10 +1,11 @@
 //! Encoder–decoders: decoding step by step, padding, beam search, masks.
 
 use burn::tensor::activation::log_softmax;
-use burn::tensor::{DType, Device};
-use seqzoo_kernels::devices;
+use burn::tensor::{DType, Device, Tensor};
+use seqzoo_kernels::{Lengths, devices};
 use seqzoo_models::Architecture;
-use seqzoo_models::layers::{AttentionScore, RegularizationRates, StackShape};
+use seqzoo_models::dropout_key::DropoutKey;
+use seqzoo_models::layers::{AttentionScore, RegularizationRates, Stack, StackShape};
 use seqzoo_models::networks::{
     EncoderDecoder, EncoderDecoderShape, Generation, Hypothesis, Source, SourceShape, Targets,
 };
@@ -198,6 +199,71 @@ fn projected_features_are_read_like_embedded_tokens() {
         let loss = loss(&of_tokens, tokens(&source, 3, 8, &device).into());
         assert!((loss - same).abs() < 1e-5, "{loss} against {same}");
     }
+}
+
+#[test]
+fn a_grid_is_read_by_rows_and_then_by_columns() {
+    for (_, device) in devices() {
+        let set = |name: &str, count: usize| -> Vec<f64> {
+            let name = ["encoder.", "columns."].iter().fold(name, |name, prefix| name.trim_start_matches(prefix));
+            numbers(count, name.len() as u64).into_iter().map(f64::from).collect()
+        };
+        let model = |source: SourceShape| {
+            let shape = EncoderDecoderShape {
+                source,
+                target_vocabulary: 7,
+                encoder: bilstm(4),
+                decoder: StackShape::plain(Architecture::Gru, 5, vec![4]),
+                attention: AttentionScore::General,
+                copy: false,
+                dropout: 0.0,
+                embedding_dropout: 0.0,
+            };
+            with_parameters(EncoderDecoder::new(shape, 1, &device), &set, DType::F32)
+        };
+        let of_rows = model(SourceShape::Features(2));
+        let of_columns = StackShape { input_size: bilstm(4).output_size(), ..bilstm(4) };
+        let of_columns =
+            with_parameters(Stack::new(of_columns, Key::new(1, Purpose::Weights), &device), &set, DType::F32);
+        // Two grids of two rows and three columns.
+        let grids = || tensor(numbers(2 * 2 * 3 * 2, 5), [2, 6, 2], &device);
+        let lengths = |count: usize, time: usize| Lengths::full(count, time);
+        let rows = of_rows.encode(grids().reshape([4, 3, 2]), lengths(4, 3), None).outputs().clone();
+        let size = rows.dims()[2];
+        let columns: Tensor<3> = rows.reshape([2, 2, 3, size]).swap_dims(1, 2).reshape([6, 2, size]);
+        let expected = of_columns.forward(columns, lengths(6, 2), None, None).outputs;
+        let expected: Tensor<3> = expected.reshape([2, 3, 2, size]).swap_dims(1, 2).reshape([2, 6, size]);
+        let grid: Tensor<4> = grids().reshape([2, 2, 3, 2]);
+        let encoded = model(SourceShape::Grid(2)).encode(grid, &[6, 6], None);
+        assert!(difference(&values(encoded.outputs().clone()), &values(expected)) < 1e-6);
+    }
+}
+
+#[test]
+fn dropout_of_a_grid_depends_on_the_example_only() {
+    let (_, device) = devices().remove(0);
+    let rates = RegularizationRates { locked_dropout: 0.3, dropout: 0.3, input_dropout: 0.3, ..Default::default() };
+    let stack = StackShape { hidden_sizes: vec![3, 3], rates, ..StackShape::plain(Architecture::BiGru, 4, vec![3]) };
+    let shape = EncoderDecoderShape {
+        source: SourceShape::Grid(2),
+        target_vocabulary: 7,
+        encoder: stack,
+        decoder: StackShape::plain(Architecture::Gru, 5, vec![4]),
+        attention: AttentionScore::General,
+        copy: false,
+        dropout: 0.0,
+        embedding_dropout: 0.0,
+    };
+    let model = EncoderDecoder::new(shape, 1, &device);
+    let key = Key::new(1, Purpose::Dropout);
+    let encoded = |examples: &[u64]| {
+        let grid: Tensor<4> = tensor(numbers(6 * 2, 5), [1, 12], &device).repeat(&[2, 1]).reshape([2, 2, 3, 2]);
+        let outputs = model.encode(grid, &[6, 6], DropoutKey::new(key, key, examples)).outputs().clone();
+        [0, 1].map(|row| values(outputs.clone().narrow(0, row, 1)))
+    };
+    let ([first, second], [same_second, same_first]) = (encoded(&[3, 8]), encoded(&[8, 3]));
+    assert!(difference(&first, &same_first) < 1e-6 && difference(&second, &same_second) < 1e-6);
+    assert!(difference(&first, &second) > 1e-3, "other examples have other masks");
 }
 
 /// An encoder–decoder with four tokens and an end token, and large weights, so that probabilities differ.

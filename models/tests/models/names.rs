@@ -156,6 +156,7 @@ fn encoder_decoders(device: &Device) -> Vec<String> {
         of("General", tokens, AttentionScore::General, false),
         of("Additive", tokens, AttentionScore::Additive, false),
         of("features", features, AttentionScore::Dot, false),
+        of("grid", SourceShape::Grid(7), AttentionScore::Dot, false),
         of("copying", tokens, AttentionScore::General, true),
     ]
 }

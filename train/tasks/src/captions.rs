@@ -17,7 +17,7 @@ use seqzoo_datasets::splits::Splits;
 use seqzoo_datasets::text::{Tokenization, Vocabulary};
 use seqzoo_datasets::transduction::{BLEU, CHRF, TOKEN_ERROR_RATE};
 use seqzoo_models::InvalidShape;
-use seqzoo_models::networks::{EncoderDecoder, EncoderDecoderShape, Generation, SourceShape};
+use seqzoo_models::networks::{EncoderDecoder, EncoderDecoderShape, Generation, Source, SourceShape};
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
@@ -98,10 +98,17 @@ pub struct Codec {
     pub size: [usize; 2],
     /// The order in which pixels are read.
     pub read: Reading,
+    /// Height and width of a patch, in pixels; 0 if images are not read in patches.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub patch_size: usize,
     /// Whether the network sees the image.
     pub image: bool,
     /// Maximum number of generated tokens.
     pub max_length: usize,
+}
+
+fn is_zero(size: &usize) -> bool {
+    *size == 0
 }
 
 impl Codec {
@@ -115,6 +122,11 @@ impl Codec {
         self.targets().generation(self.max_length)
     }
 
+    /// Rows and columns of patches.
+    fn grid(&self) -> [usize; 2] {
+        self.size.map(|size| size.div_ceil(self.patch_size))
+    }
+
     /// Number of steps of an image; a single one, if the network does not see it.
     fn steps(&self) -> usize {
         let [height, width] = self.size;
@@ -122,6 +134,7 @@ impl Codec {
             _ if !self.image => 1,
             Reading::Rows => height,
             Reading::RowsAndColumns => height + width,
+            Reading::Patches => self.grid().iter().product(),
         }
     }
 
@@ -131,53 +144,79 @@ impl Codec {
         match self.read {
             Reading::Rows => 3 * width,
             Reading::RowsAndColumns => 3 * height.max(width) + 1,
+            Reading::Patches => 3 * self.patch_size.pow(2),
         }
     }
 
     /// Appends the features of the steps of an image.
     fn push_image(&self, image: &Image, values: &mut Vec<f32>) {
         let [height, width] = self.size;
-        for row in 0..height {
-            self.push_step((0..width).map(|column| image.pixel(row, column)), false, values);
-        }
-        if self.read == Reading::RowsAndColumns {
-            for column in 0..width {
-                self.push_step((0..height).map(|row| image.pixel(row, column)), true, values);
+        let row = |row: usize| (0..width).map(move |column| image.pixel(row, column));
+        let column = |column: usize| (0..height).map(move |row| image.pixel(row, column));
+        match self.read {
+            Reading::Rows => (0..height).for_each(|index| self.push_step(row(index), false, values)),
+            Reading::RowsAndColumns => {
+                (0..height).for_each(|index| self.push_step(row(index), false, values));
+                (0..width).for_each(|index| self.push_step(column(index), true, values));
             }
+            Reading::Patches => self.push_patches(image, values),
         }
     }
 
     /// Appends the features of a row or column: its channels, scaled to [-1, 1].
     fn push_step(&self, pixels: impl Iterator<Item = Rgb>, is_column: bool, values: &mut Vec<f32>) {
         let end = values.len() + self.features();
-        values.extend(pixels.flatten().map(|channel| f32::from(channel) / 127.5 - 1.0));
+        values.extend(pixels.flatten().map(scaled));
         values.resize(end, 0.0);
         if is_column {
             values[end - 1] = 1.0;
         }
     }
 
-    /// The features of images of the right size, `[images, steps, features]`, and the number of steps of each; zeros, if the network does not
-    /// see them.
+    /// Appends the features of each patch, row by row: the channels of its pixels, 0 outside of the image.
+    fn push_patches(&self, image: &Image, values: &mut Vec<f32>) {
+        let ([height, width], [rows, columns], side) = (self.size, self.grid(), self.patch_size);
+        let squares = (0..rows).flat_map(|row| (0..columns).map(move |column| [row * side, column * side]));
+        for [top, left] in squares {
+            for (row, column) in (top..top + side).flat_map(|row| (left..left + side).map(move |column| (row, column)))
+            {
+                let is_inside = row < height && column < width;
+                values.extend(if is_inside { image.pixel(row, column).map(scaled) } else { [0.0; 3] });
+            }
+        }
+    }
+
+    /// The features of images of the right size, and the number of steps of each; zeros, if the network does not see them.
     fn source<'a>(
         &self,
         images: impl ExactSizeIterator<Item = Cow<'a, Image>>,
         device: &Device,
-    ) -> (Tensor<3>, Vec<usize>) {
-        let shape = [images.len(), self.steps(), self.features()];
-        let size = shape.iter().product();
+    ) -> (Source, Vec<usize>) {
+        let (count, steps, features) = (images.len(), self.steps(), self.features());
+        let size = count * steps * features;
         let mut values = Vec::with_capacity(size);
         if self.image {
             images.for_each(|image| self.push_image(&image, &mut values));
         }
         values.resize(size, 0.0);
-        (Tensor::from_data(TensorData::new(values, shape), device), vec![shape[1]; shape[0]])
+        let values = Tensor::<1>::from_data(TensorData::new(values, [size]), device);
+        let source = match self.read {
+            Reading::Patches => {
+                let [rows, columns] = if self.image { self.grid() } else { [1, 1] };
+                values.reshape([count, rows, columns, features]).into()
+            }
+            Reading::Rows | Reading::RowsAndColumns => values.reshape([count, steps, features]).into(),
+        };
+        (source, vec![steps; count])
     }
 
     fn shape(&self, spec: &ModelSpec) -> EncoderDecoderShape {
         let settings: Settings = spec.settings();
-        let (source, targets) = (SourceShape::Features(self.features()), self.targets().size());
-        targets::shape(spec, source, targets, settings.embedding_size, settings.attention)
+        let source = match self.read {
+            Reading::Patches => SourceShape::Grid(self.features()),
+            Reading::Rows | Reading::RowsAndColumns => SourceShape::Features(self.features()),
+        };
+        targets::shape(spec, source, self.targets().size(), settings.embedding_size, settings.attention)
     }
 }
 
@@ -197,6 +236,11 @@ impl crate::Codec for Codec {
     }
 }
 
+/// A channel of a pixel, scaled to [-1, 1].
+fn scaled(channel: u8) -> f32 {
+    f32::from(channel) / 127.5 - 1.0
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -205,31 +249,50 @@ mod tests {
     /// A codec of images of one row and two columns.
     fn codec(read: Reading, image: bool) -> Codec {
         let vocabulary = Vocabulary::build(["a", "b"].into_iter(), 1, 9);
-        Codec { cleaning: Cleaning::none(), vocabulary, size: [1, 2], read, image, max_length: 5 }
+        Codec { cleaning: Cleaning::none(), vocabulary, size: [1, 2], read, patch_size: 2, image, max_length: 5 }
     }
 
-    fn source(codec: &Codec) -> ([usize; 3], Vec<f32>, Vec<usize>) {
+    fn source(codec: &Codec) -> (Vec<usize>, Vec<f32>, Vec<usize>) {
         let image = Image::new(2, vec![[0, 255, 0], [255, 0, 255]]);
         let device = devices().remove(0).1;
         let (features, lengths) = codec.source([Cow::Borrowed(&image), Cow::Borrowed(&image)].into_iter(), &device);
-        (features.dims(), features.try_into_vec_as::<f32>().unwrap(), lengths)
+        let (shape, values) = match features {
+            Source::Features(features) => (features.dims().to_vec(), features.try_into_vec_as()),
+            Source::Grid(grid) => (grid.dims().to_vec(), grid.try_into_vec_as()),
+            Source::Tokens(_) => unreachable!("images have no tokens"),
+        };
+        (shape, values.unwrap(), lengths)
     }
 
     #[test]
     fn rows_and_columns_are_read_as_steps() {
         let (shape, values, lengths) = source(&codec(Reading::Rows, true));
-        assert_eq!((shape, lengths), ([2, 1, 6], vec![1, 1]));
+        assert_eq!((shape, lengths), (vec![2, 1, 6], vec![1, 1]));
         assert_eq!(values, [-1.0, 1.0, -1.0, 1.0, -1.0, 1.0].repeat(2));
         let (shape, values, lengths) = source(&codec(Reading::RowsAndColumns, true));
-        assert_eq!((shape, lengths), ([2, 3, 7], vec![3, 3]));
+        assert_eq!((shape, lengths), (vec![2, 3, 7], vec![3, 3]));
         let row = [-1.0, 1.0, -1.0, 1.0, -1.0, 1.0, 0.0];
         let columns = [[-1.0, 1.0, -1.0, 0.0, 0.0, 0.0, 1.0], [1.0, -1.0, 1.0, 0.0, 0.0, 0.0, 1.0]];
         assert_eq!(values[..21], [&row[..], &columns[0], &columns[1]].concat());
     }
 
     #[test]
+    fn patches_are_a_grid_and_zero_outside_of_the_image() {
+        let codec = codec(Reading::Patches, true);
+        let (shape, values, lengths) = source(&codec);
+        assert_eq!((shape, lengths), (vec![2, 1, 1, 12], vec![1, 1]));
+        let pixels = [-1.0, 1.0, -1.0, 1.0, -1.0, 1.0];
+        assert_eq!(values, [pixels, [0.0; 6]].concat().repeat(2));
+        let (shape, values, lengths) = source(&Codec { patch_size: 1, ..codec });
+        assert_eq!((shape, lengths), (vec![2, 1, 2, 3], vec![2, 2]));
+        assert_eq!(values, pixels.repeat(2));
+    }
+
+    #[test]
     fn without_the_image_the_source_is_one_step_of_zeros() {
         let (shape, values, lengths) = source(&codec(Reading::Rows, false));
-        assert_eq!((shape, values, lengths), ([2, 1, 6], vec![0.0; 12], vec![1, 1]));
+        assert_eq!((shape, values, lengths), (vec![2, 1, 6], vec![0.0; 12], vec![1, 1]));
+        let (shape, values, lengths) = source(&codec(Reading::Patches, false));
+        assert_eq!((shape, values, lengths), (vec![2, 1, 1, 12], vec![0.0; 24], vec![1, 1]));
     }
 }

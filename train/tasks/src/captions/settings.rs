@@ -12,6 +12,9 @@ use crate::spec::{MAX_COUNT, MAX_EMBEDDING};
 pub struct Settings {
     /// The order in which the encoder reads the pixels.
     pub read: Reading,
+    /// Height and width of the patches that `read = "patches"` divides an image into, in pixels.
+    #[schemars(range(min = 1, max = MAX_EMBEDDING))]
+    pub patch_size: usize,
     /// Whether the network sees the image. Without it, the model is a language model of the captions: a baseline.
     pub image: bool,
     /// Minimum number of occurrences of a word in the captions of the training split; rarer words are mapped to the unknown token.
@@ -20,7 +23,7 @@ pub struct Settings {
     /// Maximum number of words in the vocabulary; the most frequent ones are kept.
     #[schemars(range(min = 1, max = MAX_COUNT))]
     pub max_vocabulary: usize,
-    /// Size of the word embeddings, and of the projection of the pixels of a row.
+    /// Size of the word embeddings, and of the projection of the pixels of a row or patch.
     #[schemars(range(min = 1, max = MAX_EMBEDDING))]
     pub embedding_size: usize,
     /// Score function of the decoder's attention over the encoder's outputs.
@@ -34,6 +37,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             read: Reading::Rows,
+            patch_size: 4,
             image: true,
             min_count: 1,
             max_vocabulary: 20_000,
@@ -52,4 +56,6 @@ pub enum Reading {
     Rows,
     /// Row by row, then column by column, from left to right: twice as many steps.
     RowsAndColumns,
+    /// In square patches: one network reads each row of patches, and a second one each column of its outputs (ReNet, Visin et al. 2015).
+    Patches,
 }

@@ -8,7 +8,7 @@ use seqzoo_models::InvalidShape;
 use seqzoo_models::networks::EncoderDecoder;
 
 use super::predict::{Encoded, extents, judge, loss, mean_loss};
-use super::{Codec, LEVEL, Settings};
+use super::{Codec, LEVEL, Reading, Settings};
 use crate::{BatchLoss, Codec as _, Files, ModelSpec, RecurrentState, StepKeys, TrainingTask};
 
 /// Training of a captioning model.
@@ -26,13 +26,14 @@ impl CaptionsTraining {
     /// # Errors
     /// If the sizes of the model do not match the data.
     pub fn new(spec: &ModelSpec, data: &Captions) -> Result<Self, InvalidShape> {
-        let Settings { read, image, min_count, max_vocabulary, .. } = spec.settings();
+        let Settings { read, patch_size, image, min_count, max_vocabulary, .. } = spec.settings();
         let cleaning = data.cleaning.clone();
         let tokens = |example: &Example| LEVEL.tokens(&cleaning.apply(&example.caption)).collect::<Vec<_>>();
         let vocabulary = LEVEL.vocabulary(data.train.iter().flat_map(tokens), min_count, max_vocabulary);
         let longest = data.train.iter().map(|example| tokens(example).len()).max().unwrap_or(0);
         let (size, max_length) = (data.size, 2 * longest + 1);
-        let codec = Codec { cleaning: cleaning.clone(), vocabulary, size, read, image, max_length };
+        let patch_size = if read == Reading::Patches { patch_size } else { 0 };
+        let codec = Codec { cleaning: cleaning.clone(), vocabulary, size, read, patch_size, image, max_length };
         codec.check(spec)?;
         let train = data.train.iter().map(|example| Encoded::new(&codec, example)).collect();
         Ok(Self { codec, spec: spec.clone(), train, validation: data.validation.clone() })
@@ -117,7 +118,8 @@ mod tests {
 
     #[test]
     fn the_loss_of_a_batch_is_the_mean_over_its_words() {
-        for settings in ["", "read = \"rows-and-columns\"", "image = false"] {
+        let patches = "read = \"patches\"\npatch_size = 16";
+        for settings in ["", "read = \"rows-and-columns\"", patches, "image = false"] {
             let [(first, few), (second, many), (both, all)] = losses(&training(settings));
             // Eleven and nineteen words and commas, each with the end of the sequence.
             assert_eq!((few, many, all), (12.0, 20.0, 32.0));
@@ -136,7 +138,8 @@ mod tests {
             let [first, second] = [0, 1].map(|row| outputs.clone().narrow(0, row, 1).try_into_vec_as::<f32>());
             first.unwrap() == second.unwrap()
         };
-        assert!(predicted("image = false") && !predicted(""));
+        assert!(predicted("image = false") && predicted("image = false\nread = \"patches\""));
+        assert!(!predicted("") && !predicted("read = \"patches\""));
     }
 
     #[test]

@@ -38,6 +38,10 @@ metrics! {
     /// BLEU of predicted texts: n-grams of one to four tokens that occur in a reference, as sacreBLEU computes it.
     pub const BLEU = Higher("bleu", "of 100");
 
+    /// BLEU where a source with several references counts once for each of them, as a pair of its own, against this reference only: lower than
+    /// `bleu`, and the figure to compare with results over single references. Reported if a source has several references.
+    pub const BLEU_OF_PAIRS = Higher("bleu-of-pairs", "of 100");
+
     /// chrF of predicted texts: F2 of n-grams of one to six characters, as sacreBLEU computes it.
     pub const CHRF = Higher("chrf", "of 100");
 
@@ -194,6 +198,8 @@ pub struct Judged {
     edits: usize,
     length: usize,
     overlap: Option<Overlap>,
+    /// Overlap with each reference on its own, summed; `None` if there is one.
+    of_pairs: Option<Overlap>,
     rouge: Option<Rouge>,
 }
 
@@ -219,8 +225,12 @@ impl Measure<'_> {
         };
         let (edits, length) = references.iter().map(distance).min().expect("at least one reference");
         let overlap = self.is_language.then(|| Overlap::of(text, references));
+        let of_pairs = (self.is_language && references.len() > 1).then(|| {
+            let single = references.iter().map(|reference| Overlap::of(text, &[reference]));
+            single.fold(Overlap::default(), |sum, overlap| sum.plus(&overlap))
+        });
         let rouge = self.is_words.then(|| Rouge::of(text, references));
-        Judged { is_correct: edits == 0, edits, length, overlap, rouge }
+        Judged { is_correct: edits == 0, edits, length, overlap, of_pairs, rouge }
     }
 }
 
@@ -229,6 +239,7 @@ impl Measure<'_> {
 pub fn scores(judged: &[Judged], indices: &mut dyn Iterator<Item = usize>) -> Scores {
     let (mut count, mut correct, mut edits, mut length) = (0, 0, 0, 0);
     let mut overlap: Option<Overlap> = None;
+    let (mut of_pairs, mut has_several) = (Overlap::default(), false);
     let mut rouge: Option<[f64; 3]> = None;
     for judged in indices.map(|index| &judged[index]) {
         count += 1;
@@ -236,6 +247,8 @@ pub fn scores(judged: &[Judged], indices: &mut dyn Iterator<Item = usize>) -> Sc
         edits += judged.edits;
         length += judged.length;
         overlap = judged.overlap.map(|more| overlap.unwrap_or_default().plus(&more));
+        has_several |= judged.of_pairs.is_some();
+        of_pairs = judged.of_pairs.or(judged.overlap).map_or(of_pairs, |more| of_pairs.plus(&more));
         rouge = judged.rouge.map(|Rouge { one, two, l }| {
             let [sum_one, sum_two, sum_l] = rouge.unwrap_or_default();
             [sum_one + one, sum_two + two, sum_l + l]
@@ -246,6 +259,9 @@ pub fn scores(judged: &[Judged], indices: &mut dyn Iterator<Item = usize>) -> Sc
     let mut scores = Scores::new(count, metrics);
     if let Some(overlap) = overlap {
         scores.insert(BLEU, overlap.bleu());
+        if has_several {
+            scores.insert(BLEU_OF_PAIRS, of_pairs.bleu());
+        }
         scores.insert(CHRF, overlap.chrf());
     }
     for (metric, sum) in [ROUGE_1, ROUGE_2, ROUGE_L].into_iter().zip(rouge.into_iter().flatten()) {
@@ -346,6 +362,10 @@ mod tests {
         let judged = [measure.judge("the cat sat on the mat", &["the cat sat on a mat", "a cat sat on the mat"])];
         let all = scores(&judged, &mut (0..1));
         assert!((all.get(BLEU).unwrap() - 95.544).abs() < 1e-3 && (all.get(CHRF).unwrap() - 88.957).abs() < 1e-3);
+        // sacreBLEU, of the prediction twice, with one reference each.
+        assert!((all.get(BLEU_OF_PAIRS).unwrap() - 65.3419).abs() < 1e-3);
+        let one = [measure.judge("the cat sat on the mat", &["a cat sat on the mat"])];
+        assert_eq!(scores(&one, &mut (0..1)).get(BLEU_OF_PAIRS), None);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use seqzoo_datasets::scores::Metric;
 use seqzoo_datasets::splits::Splits;
 use seqzoo_datasets::text::{Tokenization, Vocabulary};
 use seqzoo_datasets::transduction::{
-    self, BLEU, CHRF, Measure, Pair, ROUGE_1, ROUGE_2, ROUGE_L, TOKEN_ERROR_RATE, Transduction,
+    self, BLEU, BLEU_OF_PAIRS, CHRF, Measure, Pair, ROUGE_1, ROUGE_2, ROUGE_L, TOKEN_ERROR_RATE, Transduction,
 };
 use seqzoo_models::InvalidShape;
 use seqzoo_models::networks::{EncoderDecoder, EncoderDecoderShape, Generation, SourceShape};
@@ -37,7 +37,7 @@ pub use training::Seq2SeqTraining;
 pub static TASK: Task = Task {
     data: &transduction::DATA,
     summary: "a target sequence for each source sequence",
-    metrics: &[Metric::ACCURACY, TOKEN_ERROR_RATE, BLEU, CHRF, ROUGE_1, ROUGE_2, ROUGE_L, Metric::LOSS],
+    metrics: &[Metric::ACCURACY, TOKEN_ERROR_RATE, BLEU, BLEU_OF_PAIRS, CHRF, ROUGE_1, ROUGE_2, ROUGE_L, Metric::LOSS],
     command: Command::Predict,
     shared: &["level", "target_level", "min_count", "max_vocabulary"],
     averages: false,

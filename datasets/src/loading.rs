@@ -157,21 +157,19 @@ impl DataSettings {
         let settings = self.with_default_columns(loader.format()?, spec);
         spec.check(&settings.columns)?;
         let loader = Loader::new(&settings, format, data_dir, spec, published);
-        let splits = if !self.files.is_empty() {
-            splitting::split(&loader.undivided(&loader.read("files", &self.files)?), &rule)?
+        let is_divided = !self.files.is_empty() || matches!(rule, SplitRule::Folds { .. });
+        let splits = if is_divided {
+            let (field, paths) = if self.files.is_empty() { ("train", &self.train) } else { ("files", &self.files) };
+            splitting::split(&loader.undivided(&loader.read(field, paths)?), &rule)?
         } else {
             let train = loader.read("train", &self.train)?;
-            if matches!(rule, SplitRule::Folds { .. }) {
-                splitting::split(&loader.undivided(&train), &rule)?
+            let (train, validation) = if self.validation.is_empty() {
+                let [train, validation, _] = splitting::split(&loader.undivided(&train), &rule.without_test())?;
+                (train, validation)
             } else {
-                let (train, validation) = if self.validation.is_empty() {
-                    let [train, validation, _] = splitting::split(&loader.undivided(&train), &rule.without_test())?;
-                    (train, validation)
-                } else {
-                    (train, loader.read("validation", &self.validation)?)
-                };
-                [train, validation, loader.read("test", &self.test)?]
-            }
+                (train, loader.read("validation", &self.validation)?)
+            };
+            [train, validation, loader.read("test", &self.test)?]
         };
         let [train, validation, test] = loader.disjoint(splits)?;
         Ok(Splits {
@@ -179,6 +177,7 @@ impl DataSettings {
             validation,
             test,
             columns: settings.columns.clone(),
+            is_divided,
             labels: self.labels.clone(),
             cleaning: self.cleaning.clone().unwrap_or_default(),
             baselines: Vec::new(),

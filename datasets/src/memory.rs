@@ -68,11 +68,12 @@ impl Memory {
     /// Converts records, using the columns `inputs`, `targets` and `groups`.
     ///
     /// # Errors
-    /// If a column is missing, a row does not have as many targets as inputs, or a symbol of the test split occurs in no other split.
+    /// If a column is missing, a row does not have as many targets as inputs, or a symbol of a test split with files of its own occurs in no other
+    /// split.
     pub fn from_records(splits: &Splits) -> Result<Self, DataError> {
         let names = |role: &'static str| -> Result<Vec<String>, DataError> {
             let mut names = BTreeSet::new();
-            for records in [&splits.train, &splits.validation].into_iter().filter(|records| !records.is_empty()) {
+            for records in splits.labeled().filter(|records| !records.is_empty()) {
                 names.extend(records.lists(role, splits.columns.need(role)?)?.iter().flatten().cloned());
             }
             Ok(names.into_iter().filter(|name| role == "inputs" || name != NO_TARGET).collect())

@@ -17,8 +17,10 @@ pub struct Splits {
     pub test: Records,
     /// Columns by role.
     pub columns: Columns,
-    /// Names of the labels or tags, in order; empty: those of the training and validation splits, in
-    /// alphabetical order.
+    /// Whether a rule divided one table into all splits.
+    pub is_divided: bool,
+    /// Names of the labels or tags, in order; empty: those of the whole table if it [is divided](Self::is_divided), else of the training and
+    /// validation splits, in alphabetical order.
     pub labels: Vec<String>,
     /// Cleaning already applied to texts and tokens; a model needs it for new ones too.
     pub cleaning: Cleaning,
@@ -46,7 +48,14 @@ impl Splits {
         }
     }
 
-    /// Names of the labels that are found in the training and the validation split, if they are not given.
+    /// The records whose labels a model knows, if they are not given: those of the training and the validation split, and those of the test
+    /// split if a rule divided one table, where a rare label may be in any part. Files of the test split cannot add a label.
+    pub(crate) fn labeled(&self) -> impl Iterator<Item = &Records> {
+        let test = Some(&self.test).filter(|_| self.is_divided);
+        [&self.train, &self.validation].into_iter().chain(test)
+    }
+
+    /// Names of the labels that are found in the [labeled](Self::labeled) records, if they are not given.
     pub(crate) fn labels_of<'a>(&'a self, found: impl Iterator<Item = &'a str>) -> Vec<String> {
         if !self.labels.is_empty() {
             return self.labels.clone();

@@ -4,6 +4,7 @@ use super::*;
 use crate::DataError;
 use crate::classification::{self, Classification};
 use crate::corpus::{self, Corpus};
+use crate::multi_label::{self, MultiLabel};
 use crate::records::Split;
 use crate::tagging::{self, Tagging};
 use crate::transduction;
@@ -192,7 +193,7 @@ fn errors_in_columns_and_labels_name_the_line() {
         failure(&format!("{own}labels = [\"bad\", \"good\"]\ncolumns = {{ text = \"text\", label = \"mark\" }}"));
     assert_eq!(
         error,
-        "valid.csv, line 4: invalid label \"odd\": expected one of bad, good; name all labels in data.labels, or stratify the splits"
+        "valid.csv, line 4: invalid label \"odd\": expected one of bad, good; name all labels in data.labels"
     );
     let error = failure(&format!("{own}columns = {{ text = \"text\", label = \"marks\" }}"));
     assert!(
@@ -213,6 +214,47 @@ fn errors_in_columns_and_labels_name_the_line() {
     let expected =
         "one.csv: column `mark` differs: the columns are `text`, but those of the previous files are `mark`, `text`";
     assert_eq!(error, expected);
+}
+
+/// Converts records, and returns the names of the labels.
+type Labels = fn(&Splits) -> Result<Vec<String>, DataError>;
+
+#[test]
+fn labels_of_a_divided_table_are_those_of_all_rows() {
+    let table = |others: &str| {
+        let mark = |row: usize| if row % 2 == 0 { "yes" } else { "no" };
+        let rows: String = (0..40).map(|row| format!("text {row},{}{others}\n", mark(row))).collect();
+        format!("text,mark\n{rows}lonely text,once{others}\n")
+    };
+    let dir = folder(&[("marks.csv", &table("")), ("tags.csv", &table(" no")), ("test.csv", "text,mark\nx,never\n")]);
+    let load = |columns: &str, spec: &'static DataSpec, labels: Labels, files: &str| {
+        let text = format!("format = \"csv\"\ncolumns = {{ {columns} }}\n{files}");
+        settings(&text).load(dir.path(), spec).and_then(|splits| labels(&splits))
+    };
+    let mut rules: Vec<String> = (1..=3).map(|fold| format!("by = \"folds\", folds = 3, fold = {fold}")).collect();
+    rules.extend((0..5).map(|seed| format!("by = \"shuffle\", validation = 0.2, test = 0.4, seed = {seed}")));
+    rules.push("by = \"rows\", validation = 0.1, test = 0.1".to_owned());
+    let tasks: [(&str, &str, &'static DataSpec, Labels); 3] = [
+        ("text = \"text\", label = \"mark\"", "marks.csv", &classification::DATA, |splits| {
+            Ok(Classification::from_records(splits)?.labels)
+        }),
+        ("text = \"text\", labels = \"mark\"", "marks.csv", &multi_label::DATA, |splits| {
+            Ok(MultiLabel::from_records(splits)?.labels)
+        }),
+        ("tokens = \"text\", tags = \"mark\"", "tags.csv", &tagging::DATA, |splits| {
+            Ok(Tagging::from_records(splits)?.labels)
+        }),
+    ];
+    for (columns, file, spec, labels) in tasks {
+        for rule in &rules {
+            let found = load(columns, spec, labels, &format!("files = \"{file}\"\nsplit = {{ {rule} }}")).unwrap();
+            assert_eq!(found, ["no", "once", "yes"], "{} by {rule}", spec.task);
+        }
+    }
+    // A test split with files of its own adds no label.
+    let (columns, _, spec, labels) = tasks[0];
+    let error = load(columns, spec, labels, "train = \"marks.csv\"\ntest = \"test.csv\"").unwrap_err().to_string();
+    assert!(error.contains("test.csv, line 2: invalid label \"never\""), "{error}");
 }
 
 #[test]

@@ -486,10 +486,7 @@ impl<'a> Loader<'a> {
             (0..records.len()).partition(|&row| !labels[row].trim().is_empty());
         let Some(&first) = missing.first() else { return Ok(records) };
         let (rows, were) = if missing.len() == 1 { ("row", "was") } else { ("rows", "were") };
-        let place = match records.place(first) {
-            Some((file, line)) => format!("; first: {}, line {line}", crate::reading::name(file).display()),
-            None => String::new(),
-        };
+        let place = records.place_name(first).map_or_else(String::new, |place| format!("; first: {place}"));
         let note = format!("{} {rows} without a label {were} skipped{place}", missing.len());
         self.notes.borrow_mut().push(note);
         Ok(records.select(&labeled))

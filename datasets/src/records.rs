@@ -9,6 +9,7 @@ use crate::nearest::did_you_mean;
 use crate::scores::Group;
 use crate::signal::Signal;
 use crate::timestamps::quoted;
+use crate::wording::counted;
 
 /// A split of a dataset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -192,6 +193,12 @@ impl Records {
     pub fn place(&self, row: usize) -> Option<(&Path, usize)> {
         let place = self.places.get(row)?;
         Some((&self.files[place.file], place.line))
+    }
+
+    /// The file and line of a row in messages, such as `reviews.csv, line 3`; `None` if it is generated.
+    pub fn place_name(&self, row: usize) -> Option<String> {
+        let (file, line) = self.place(row)?;
+        Some(format!("{}, line {line}", crate::reading::name(file).display()))
     }
 
     /// The column with this name; `role` is its role in messages.
@@ -496,6 +503,31 @@ impl Records {
     fn wrong_column(&self, role: &'static str, detail: String) -> DataError {
         let path = self.file().map(crate::reading::name);
         DataError::Column { path, line: self.header, role, detail }
+    }
+}
+
+/// Examples that are left out: their number, and where the first one is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LeftOut {
+    /// Number of examples.
+    pub count: usize,
+    /// File and line of the first one, if it is not generated.
+    first: Option<String>,
+}
+
+impl LeftOut {
+    /// Adds a row.
+    pub(crate) fn add(&mut self, records: &Records, row: usize) {
+        if self.count == 0 {
+            self.first = records.place_name(row);
+        }
+        self.count += 1;
+    }
+
+    /// A note for the user, if any example is left out; `examples` is their name in the plural, and `why` follows it.
+    pub fn note(&self, examples: &str, why: &str) -> Option<String> {
+        let first = self.first.as_ref().map_or_else(String::new, |place| format!("; first: {place}"));
+        (self.count > 0).then(|| format!("{} {why} left out{first}", counted(self.count, examples)))
     }
 }
 

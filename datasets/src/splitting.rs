@@ -350,7 +350,10 @@ mod tests {
                 let held_out = (1..=folds).map(|fold| {
                     let rule = SplitRule::Folds { folds, fold, validation: 0.1, seed, group: None };
                     let parts = split(&data, &rule).map(|parts| texts(&parts)).unwrap();
-                    assert!(parts.iter().all(|part| !part.concat().is_empty()), "{files} files, fold {fold} of {folds}");
+                    assert!(
+                        parts.iter().all(|part| !part.concat().is_empty()),
+                        "{files} files, fold {fold} of {folds}"
+                    );
                     parts[2].clone()
                 });
                 let mut held_out: Vec<String> = held_out.flatten().collect();

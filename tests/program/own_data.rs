@@ -419,9 +419,11 @@ fn files_outside_of_the_folders_of_classes_are_skipped_and_reported() {
             fs::write(place.path(&format!("classes/{label}/{row}.txt")), format!("{label} film {row}")).unwrap();
         }
     }
-    fs::write(place.path("classes/README.txt"), "not a review").unwrap();
+    fs::write(place.path("classes/notes.txt"), "not a review").unwrap();
+    fs::write(place.path("classes/README.txt"), "about the reviews").unwrap();
     let ran = trained_on(&place, "classify", &["--data", "classes"]);
     assert!(ran.err.contains("1 file outside of the folders of classes was skipped"), "{}", ran.err);
+    assert!(ran.err.contains("1 file named like documentation was skipped; first: "), "{}", ran.err);
     assert!(ran.err.contains("labels of the training split: bad 27, good 27"), "{}", ran.err);
     fs::write(place.path("words.txt"), "one\ntwo\n\nthree\n").unwrap();
     let refused = place.run(&["train", "tag", "--data", "words.txt"]);

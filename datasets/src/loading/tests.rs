@@ -5,6 +5,7 @@ use crate::DataError;
 use crate::classification::{self, Classification};
 use crate::corpus::{self, Corpus};
 use crate::multi_label::{self, MultiLabel};
+use crate::reading::variants;
 use crate::records::Split;
 use crate::tagging::{self, Tagging};
 use crate::transduction;
@@ -255,6 +256,31 @@ fn labels_of_a_divided_table_are_those_of_all_rows() {
     let (columns, _, spec, labels) = tasks[0];
     let error = load(columns, spec, labels, "train = \"marks.csv\"\ntest = \"test.csv\"").unwrap_err().to_string();
     assert!(error.contains("test.csv, line 2: invalid label \"never\""), "{error}");
+}
+
+#[test]
+fn files_about_the_others_are_skipped_and_errors_say_how_to_read_one_file() {
+    let dir = folder(&[("mine/README.md", "Reviews"), ("mine/_about.txt", "us"), ("mine/reviews.csv", &reviews(40))]);
+    let reviews = reviews(40);
+    let described: [(&str, &[u8]); 3] =
+        [("_about.txt", b"us"), ("LICENSE", b"free"), ("licensed/reviews.csv", reviews.as_bytes())];
+    std::fs::write(dir.path().join("all.zip"), variants::zip(&described)).unwrap();
+    let load = |location: &str| {
+        let columns = "columns = { text = \"text\", label = \"mark\" }";
+        settings(&format!("{columns}\nfiles = \"{location}\"")).load(dir.path(), &classification::DATA)
+    };
+    for location in ["mine", "all.zip"] {
+        let splits = load(location).unwrap();
+        assert_eq!(splits.train.len() + splits.validation.len(), 40, "{location}");
+        let note = "2 files named like documentation were skipped; first: ";
+        assert!(splits.notes.len() == 1 && splits.notes[0].starts_with(note), "{:?}", splits.notes);
+    }
+    let two: [(&str, &[u8]); 2] = [("a.csv", reviews.as_bytes()), ("b.csv", b"x,y\n1,2\n")];
+    std::fs::write(dir.path().join("two.zip"), variants::zip(&two)).unwrap();
+    let error = load("two.zip").unwrap_err().to_string();
+    assert!(error.contains("two.zip (b.csv): column `mark` differs"), "{error}");
+    assert!(error.ends_with("to read only one, name it, such as two.zip/a.csv"), "{error}");
+    assert_eq!(load("two.zip/a.csv").unwrap().train.len(), 36);
 }
 
 #[test]

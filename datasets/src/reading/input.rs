@@ -15,6 +15,9 @@ use crate::DataError;
 /// Maximum depth of nested folders.
 const MAX_DEPTH: usize = 16;
 
+/// Beginnings of the names of files about the others of a folder or archive, in lower case.
+const DOCUMENTS: [&str; 5] = ["readme", "license", "licence", "changelog", "_about"];
+
 /// A file of a dataset: on disk, in an archive, or standard input.
 #[derive(Debug, Clone)]
 pub struct Input {
@@ -58,6 +61,21 @@ impl Input {
     /// The path of the folder that it is in; may be empty.
     pub(crate) fn folder(&self) -> &str {
         self.path.rsplit_once('/').map_or("", |(folder, _)| folder)
+    }
+
+    /// The location of this file alone, as a user names it, given the folder or archive at which it was found.
+    pub(crate) fn location(&self, found_at: &Path) -> PathBuf {
+        match &self.content {
+            Content::File(path) => path.clone(),
+            Content::Member(_) => found_at.join(&self.path),
+        }
+    }
+
+    /// Whether its name is that of a file about the others, such as README.md.
+    pub(crate) fn is_document(&self) -> bool {
+        let name = self.folder_and_file().1.to_lowercase();
+        let ends = |rest: &str| !rest.starts_with(char::is_alphabetic);
+        DOCUMENTS.iter().any(|start| name.strip_prefix(start).is_some_and(ends))
     }
 
     /// The bytes of the file, decompressed.

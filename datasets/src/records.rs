@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::DataError;
+use crate::digest::Digest;
 use crate::nearest::did_you_mean;
 use crate::scores::Group;
 use crate::signal::Signal;
@@ -84,6 +85,26 @@ impl Column {
             Column::Lists(lists) => Column::Lists(rows.iter().map(|&row| lists[row].clone()).collect()),
             Column::Numbers(numbers) => Column::Numbers(rows.iter().map(|&row| numbers[row]).collect()),
             Column::Series(series) => Column::Series(rows.iter().map(|&row| series[row].clone()).collect()),
+        }
+    }
+
+    /// Adds all values to a digest.
+    fn add_to(&self, digest: &mut Digest) {
+        match self {
+            Column::Text(texts) => texts.iter().for_each(|text| digest.text(text)),
+            Column::Lists(lists) => {
+                for list in lists {
+                    digest.number(list.len() as u64);
+                    list.iter().for_each(|item| digest.text(item));
+                }
+            }
+            Column::Numbers(numbers) => numbers.iter().for_each(|number| digest.number(number.to_bits())),
+            Column::Series(series) => {
+                for signal in series {
+                    [signal.channels(), signal.len()].into_iter().for_each(|size| digest.number(size as u64));
+                    signal.values().iter().for_each(|value| digest.number(value.to_bits().into()));
+                }
+            }
         }
     }
 
@@ -199,6 +220,19 @@ impl Records {
     pub fn place_name(&self, row: usize) -> Option<String> {
         let (file, line) = self.place(row)?;
         Some(format!("{}, line {line}", crate::reading::name(file).display()))
+    }
+
+    /// SHA-256 digest of the columns with these names.
+    pub(crate) fn digest(&self, names: &[&str]) -> String {
+        let mut digest = Digest::default();
+        digest.number(self.rows as u64);
+        for name in names {
+            for (_, column) in self.columns.iter().filter(|(other, _)| other == name) {
+                digest.text(name);
+                column.add_to(&mut digest);
+            }
+        }
+        digest.finish()
     }
 
     /// The column with this name; `role` is its role in messages.

@@ -18,7 +18,7 @@ use seqzoo_run::recipe::{ModelSpec, Recipe};
 use seqzoo_tasks::DynTrainingTask;
 
 pub use backend::BackendArgs;
-pub use data::{DataArgs, DataFiles, data_dir, recent_rows};
+pub use data::{DataArgs, DataFiles, Loaded, data_dir, recent_rows};
 pub use model::{ModelArgs, runs};
 pub use overrides::Overrides;
 pub use threshold::{Chosen, FixedThresholdArgs, ThresholdArgs};

@@ -67,8 +67,8 @@ impl Classification {
     /// If a column is missing, a label is not among those of the dataset, or there are fewer than two labels.
     pub fn from_records(splits: &Splits) -> Result<Self, DataError> {
         let (text, label) = (splits.columns.need("text")?, splits.columns.need("label")?);
-        let [train, validation] = [splits.train.texts("label", label)?, splits.validation.texts("label", label)?];
-        let labels = splits.labels_of(train.iter().chain(validation).map(|label| &**label));
+        let found = splits.labeled().map(|records| records.texts("label", label)).collect::<Result<Vec<_>, _>>()?;
+        let labels = splits.labels_of(found.into_iter().flatten().map(|label| &**label));
         if labels.len() < 2 {
             let detail = format!("`{}` is the only label; at least two are needed", labels.concat());
             return Err(DataError::of_records(splits.train.file(), detail));
@@ -82,10 +82,7 @@ impl Classification {
             let indices = label_indices(&labels);
             let example = |row: usize| {
                 let label = indices.get(&*names[row]).copied().ok_or_else(|| {
-                    let expected = format!(
-                        "expected one of {}; name all labels in data.labels, or stratify the splits",
-                        label_list(&labels)
-                    );
+                    let expected = format!("expected one of {}; name all labels in data.labels", label_list(&labels));
                     records.error(row, format!("invalid label {:?}: {expected}", &*names[row]))
                 })?;
                 Ok(Example { text: (*texts[row]).to_owned(), label, groups: groups[row].clone() })

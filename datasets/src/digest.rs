@@ -1,5 +1,7 @@
 //! SHA-256 digests of datasets.
 
+use std::io::{self, BufRead, BufReader, Read};
+
 use sha2::{Digest as _, Sha256};
 
 /// SHA-256 over a sequence of texts and numbers, which a run saves to recognize its data.
@@ -32,6 +34,25 @@ impl Digest {
     pub fn bytes(&mut self, bytes: &[u8]) {
         self.number(bytes.len() as u64);
         self.0.update(bytes);
+    }
+
+    /// Adds all bytes of a file, not prefixed: the digest of nothing else is that of the file. Returns their number.
+    ///
+    /// # Errors
+    /// If reading fails.
+    pub fn all_of(&mut self, file: impl Read) -> io::Result<u64> {
+        let mut file = BufReader::with_capacity(1 << 16, file);
+        let mut count = 0;
+        loop {
+            let bytes = file.fill_buf()?;
+            let length = bytes.len();
+            if length == 0 {
+                return Ok(count);
+            }
+            self.0.update(bytes);
+            count += length as u64;
+            file.consume(length);
+        }
     }
 
     /// The digest in hexadecimal.

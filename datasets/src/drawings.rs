@@ -6,12 +6,11 @@ use crate::DataError;
 use crate::data_spec::{Content, DataSpec, Role};
 use crate::digest::Digest;
 use crate::drawing::{Drawing, Pen, Step};
-use crate::records::{Records, Split};
+use crate::records::{LeftOut, Records, Split};
 use crate::scores::{Evaluation, Metric, Scores, metrics};
 use crate::split_rule::SplitRule;
 use crate::splits::Splits;
 use crate::uncertainty::Resampling;
-use crate::wording::counted;
 
 /// Data for models of pen drawings.
 pub static DATA: DataSpec = DataSpec {
@@ -78,7 +77,7 @@ impl Drawings {
     /// If a column is missing, a text is not a drawing, or no drawing is left in the training or the validation split.
     pub fn from_records(splits: &Splits, max_points: usize) -> Result<Self, DataError> {
         let (drawing, word) = (splits.columns.need("drawing")?, splits.columns.get("word"));
-        let (mut short, mut long) = (0, 0);
+        let (mut short, mut long) = (LeftOut::default(), LeftOut::default());
         let mut examples = |records: &Records| -> Result<Vec<Example>, DataError> {
             if records.is_empty() {
                 return Ok(Vec::new());
@@ -89,8 +88,8 @@ impl Drawings {
             for (row, text) in drawings.iter().enumerate() {
                 let drawing = Drawing::parse(text).map_err(|detail| records.error(row, detail))?;
                 match drawing.len() {
-                    0..2 => short += 1,
-                    points if points > max_points => long += 1,
+                    0..2 => short.add(records, row),
+                    points if points > max_points => long.add(records, row),
                     _ => examples
                         .push(Example { drawing, word: words.map_or_else(Arc::default, |words| words[row].clone()) }),
                 }
@@ -106,11 +105,8 @@ impl Drawings {
                 return Err(DataError::of_records(records.file(), detail));
             }
         }
-        let note = |count: usize, points: String| {
-            (count > 0).then(|| format!("{} of {points} left out", counted(count, "drawings")))
-        };
-        let short = note(short, "fewer than 2 points".to_owned());
-        let long = note(long, format!("more than task.max_points = {max_points} points"));
+        let short = short.note("drawings", "of fewer than 2 points");
+        let long = long.note("drawings", &format!("of more than task.max_points = {max_points} points"));
         Ok(Self { train, validation, test, notes: [short, long].into_iter().flatten().collect() })
     }
 

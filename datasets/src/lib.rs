@@ -170,6 +170,27 @@ impl DataError {
         Self::Damaged { path: reading::name(path), detail: detail.to_string() }
     }
 
+    /// The file with invalid contents, if the error is about them.
+    pub(crate) fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Column { path, .. } => path.as_deref(),
+            Self::Invalid { path, .. } | Self::Line { path, .. } => Some(path),
+            Self::Missing { .. }
+            | Self::NoFile
+            | Self::Setting { .. }
+            | Self::Unreadable { .. }
+            | Self::Damaged { .. } => None,
+        }
+    }
+
+    /// The error with text after its detail, if it is about the contents of a file.
+    pub(crate) fn followed_by(mut self, text: &str) -> Self {
+        if let Self::Column { detail, .. } | Self::Invalid { detail, .. } | Self::Line { detail, .. } = &mut self {
+            detail.push_str(text);
+        }
+        self
+    }
+
     /// The error for all records of a file, or for generated ones.
     pub(crate) fn of_records(path: Option<&Path>, detail: impl std::fmt::Display) -> Self {
         Self::invalid(path.unwrap_or(Path::new("generated data")), detail)

@@ -157,21 +157,19 @@ impl DataSettings {
         let settings = self.with_default_columns(loader.format()?, spec);
         spec.check(&settings.columns)?;
         let loader = Loader::new(&settings, format, data_dir, spec, published);
-        let splits = if !self.files.is_empty() {
-            splitting::split(&loader.undivided(&loader.read("files", &self.files)?), &rule)?
+        let is_divided = !self.files.is_empty() || matches!(rule, SplitRule::Folds { .. });
+        let splits = if is_divided {
+            let (field, paths) = if self.files.is_empty() { ("train", &self.train) } else { ("files", &self.files) };
+            splitting::split(&loader.undivided(&loader.read(field, paths)?), &rule)?
         } else {
             let train = loader.read("train", &self.train)?;
-            if matches!(rule, SplitRule::Folds { .. }) {
-                splitting::split(&loader.undivided(&train), &rule)?
+            let (train, validation) = if self.validation.is_empty() {
+                let [train, validation, _] = splitting::split(&loader.undivided(&train), &rule.without_test())?;
+                (train, validation)
             } else {
-                let (train, validation) = if self.validation.is_empty() {
-                    let [train, validation, _] = splitting::split(&loader.undivided(&train), &rule.without_test())?;
-                    (train, validation)
-                } else {
-                    (train, loader.read("validation", &self.validation)?)
-                };
-                [train, validation, loader.read("test", &self.test)?]
-            }
+                (train, loader.read("validation", &self.validation)?)
+            };
+            [train, validation, loader.read("test", &self.test)?]
         };
         let [train, validation, test] = loader.disjoint(splits)?;
         Ok(Splits {
@@ -179,6 +177,7 @@ impl DataSettings {
             validation,
             test,
             columns: settings.columns.clone(),
+            is_divided,
             labels: self.labels.clone(),
             cleaning: self.cleaning.clone().unwrap_or_default(),
             baselines: Vec::new(),
@@ -364,22 +363,37 @@ impl<'a> Loader<'a> {
     fn in_class_folders(&self, format: &Format, path: &Path, inputs: Vec<Input>) -> Vec<Input> {
         let is_outside = |input: &Input| path.file_name().is_some_and(|name| name == input.folder_and_file().0);
         let outside: Vec<&Input> = inputs.iter().filter(|input| is_outside(input)).collect();
-        let Some(first) = outside.first() else { return inputs };
         if format.name != "class-folders" || outside.len() == inputs.len() {
             return inputs;
         }
-        let (files, were) = if outside.len() == 1 { ("file", "was") } else { ("files", "were") };
-        let (count, first) = (outside.len(), first.name().display());
-        let note = format!("{count} {files} outside of the folders of classes {were} skipped; first: {first}");
-        self.notes.borrow_mut().push(note);
+        self.note_skipped("outside of the folders of classes", &outside);
         inputs.into_iter().filter(|input| !is_outside(input)).collect()
+    }
+
+    /// The files of a folder or archive, without those about the others, such as README.md.
+    fn without_documents(&self, inputs: Vec<Input>) -> Vec<Input> {
+        let (documents, data): (Vec<Input>, Vec<Input>) = inputs.into_iter().partition(Input::is_document);
+        if data.is_empty() {
+            return documents;
+        }
+        self.note_skipped("named like documentation", &documents.iter().collect::<Vec<_>>());
+        data
+    }
+
+    /// Notes files that are skipped, if there are any; `which` says which ones.
+    fn note_skipped(&self, which: &str, files: &[&Input]) {
+        let Some(first) = files.first() else { return };
+        let (noun, were) = if files.len() == 1 { ("file", "was") } else { ("files", "were") };
+        let (count, first) = (files.len(), first.name().display());
+        self.notes.borrow_mut().push(format!("{count} {noun} {which} {were} skipped; first: {first}"));
     }
 
     /// The files at a path; none if the test split of a published dataset is missing, as in many copies.
     fn found(&self, field: &str, path: &Path) -> Result<Vec<Input>, DataError> {
         let manifest = self.manifest(field);
         match (self.locator.find(path, manifest.is_some())?, manifest) {
-            (Some(inputs), _) => Ok(inputs),
+            (Some(inputs), None) => Ok(self.without_documents(inputs)),
+            (Some(inputs), Some(_)) => Ok(inputs),
             (None, Some(_)) if field == "test" => Ok(Vec::new()),
             (None, Some(manifest)) => Err(manifest.missing(self.data_dir, path)),
             (None, None) => Err(absent(&self.data_dir.join(path), &self.settings.archives)),
@@ -392,6 +406,7 @@ impl<'a> Loader<'a> {
         let mut names = self.settings.columns.names();
         names.extend(self.settings.split.as_ref().and_then(SplitRule::column));
         let mut found: Vec<(&Format, Vec<Input>)> = Vec::new();
+        let mut several: Vec<(PathBuf, PathBuf)> = Vec::new();
         for path in paths {
             let inputs = self.found(field, path)?;
             if inputs.is_empty() {
@@ -399,6 +414,9 @@ impl<'a> Loader<'a> {
             }
             let format = self.recognized(path, &inputs)?;
             let inputs = self.in_class_folders(format, path, inputs);
+            if inputs.len() > 1 && manifest.is_none() && path != Path::new(STANDARD_INPUT) {
+                several.extend(inputs.iter().map(|input| (input.name().to_owned(), input.location(path))));
+            }
             match found.last_mut() {
                 Some((last, all)) if std::ptr::eq(*last, format) => all.extend(inputs),
                 _ => found.push((format, inputs)),
@@ -407,7 +425,9 @@ impl<'a> Loader<'a> {
         let mut records = Records::default();
         for (format, inputs) in &found {
             for inputs in format.together(inputs) {
-                records.append(format.read_together(inputs, &self.settings.options, &names)?, &names)?;
+                let read = format.read_together(inputs, &self.settings.options, &names);
+                let added = read.and_then(|more| records.append(more, &names));
+                added.map_err(|error| with_way_out(error, &several))?;
             }
         }
         if let (Some(rows), Some(file)) = (self.settings.rows, records.file())
@@ -487,10 +507,7 @@ impl<'a> Loader<'a> {
             (0..records.len()).partition(|&row| !labels[row].trim().is_empty());
         let Some(&first) = missing.first() else { return Ok(records) };
         let (rows, were) = if missing.len() == 1 { ("row", "was") } else { ("rows", "were") };
-        let place = match records.place(first) {
-            Some((file, line)) => format!("; first: {}, line {line}", crate::reading::name(file).display()),
-            None => String::new(),
-        };
+        let place = records.place_name(first).map_or_else(String::new, |place| format!("; first: {place}"));
         let note = format!("{} {rows} without a label {were} skipped{place}", missing.len());
         self.notes.borrow_mut().push(note);
         Ok(records.select(&labeled))
@@ -499,6 +516,18 @@ impl<'a> Loader<'a> {
 
 #[cfg(test)]
 mod tests;
+
+/// An error in one of `several` files that were found in a folder or archive, given by their names and locations; says how to read one alone.
+fn with_way_out(error: DataError, several: &[(PathBuf, PathBuf)]) -> DataError {
+    let is_of = |(name, _): &&(PathBuf, PathBuf)| error.path() == Some(name.as_path());
+    let Some((wrong, _)) = several.iter().find(is_of) else { return error };
+    let Some((_, other)) = several.iter().find(|(name, _)| name != wrong) else { return error };
+    let way_out = format!(
+        "; all files of a folder or an archive are read: to read only one, name it, such as {}",
+        other.display()
+    );
+    error.followed_by(&way_out)
+}
 
 /// The error for a location without files, which no archive contains either.
 fn absent(path: &Path, archives: &Paths) -> DataError {

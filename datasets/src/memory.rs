@@ -7,7 +7,7 @@ use crate::DataError;
 use crate::data_spec::{Content, DataSpec, Role};
 use crate::digest::Digest;
 use crate::problems::{CHANNELS, Example, Inputs, Parameters, TOLERANCE, Targets};
-use crate::records::{Records, Split};
+use crate::records::{LeftOut, Records, Split};
 use crate::scores::{Evaluation, Group, Metric, Scores};
 use crate::split_rule::SplitRule;
 use crate::splits::Splits;
@@ -60,19 +60,20 @@ pub struct Memory {
     pub test: Vec<Sequence>,
     /// The problem from which further training examples can be drawn; `None` if there is none.
     pub problem: Option<Parameters>,
-    /// Number of sequences without a target, which are left out.
-    pub without_target: usize,
+    /// Sequences without a target, which are left out.
+    pub without_target: LeftOut,
 }
 
 impl Memory {
     /// Converts records, using the columns `inputs`, `targets` and `groups`.
     ///
     /// # Errors
-    /// If a column is missing, a row does not have as many targets as inputs, or a symbol of the test split occurs in no other split.
+    /// If a column is missing, a row does not have as many targets as inputs, or a symbol of a test split with files of its own occurs in no other
+    /// split.
     pub fn from_records(splits: &Splits) -> Result<Self, DataError> {
         let names = |role: &'static str| -> Result<Vec<String>, DataError> {
             let mut names = BTreeSet::new();
-            for records in [&splits.train, &splits.validation].into_iter().filter(|records| !records.is_empty()) {
+            for records in splits.labeled().filter(|records| !records.is_empty()) {
                 names.extend(records.lists(role, splits.columns.need(role)?)?.iter().flatten().cloned());
             }
             Ok(names.into_iter().filter(|name| role == "inputs" || name != NO_TARGET).collect())
@@ -89,14 +90,15 @@ impl Memory {
             validation: validation?,
             test: test?,
             problem: splits.problem.clone(),
-            without_target: 0,
+            without_target: LeftOut::default(),
             inputs,
             outputs,
         };
-        for sequences in [&mut data.train, &mut data.validation, &mut data.test] {
-            let before = sequences.len();
-            sequences.retain(|sequence| !sequence.example.target_steps().is_empty());
-            data.without_target += before - sequences.len();
+        let has_target = |sequence: &Sequence| !sequence.example.target_steps().is_empty();
+        for (sequences, split) in [&mut data.train, &mut data.validation, &mut data.test].into_iter().zip(Split::ALL) {
+            let left_out = (0..sequences.len()).filter(|&row| !has_target(&sequences[row]));
+            left_out.for_each(|row| data.without_target.add(splits.split(split), row));
+            sequences.retain(has_target);
         }
         Ok(data)
     }
@@ -400,7 +402,7 @@ mod tests {
         assert_eq!((data.inputs.concat(), data.outputs.concat()), ("ab".to_owned(), "xy".to_owned()));
         assert_eq!(data.train[0].example.inputs, Inputs::Symbols(vec![1, 0]));
         assert_eq!(data.train[0].example.targets, Targets::Symbols(vec![None, Some(1)]));
-        assert_eq!((data.train.len(), data.without_target), (2, 2));
+        assert_eq!((data.train.len(), data.without_target.count), (2, 2));
         for (row, part) in
             [(("b a", "y"), "2 inputs, but 1 targets"), (("c", "y"), "symbol \"c\""), (("b", "z"), "symbol \"z\"")]
         {

@@ -65,8 +65,7 @@ impl MultiLabel {
     /// If a column is missing, a label is not among those of the dataset, or there are no labels.
     pub fn from_records(splits: &Splits) -> Result<Self, DataError> {
         let column = splits.columns.need("labels")?;
-        let own = [&splits.train, &splits.validation];
-        let found = own.map(|records| lists(records, column)).into_iter().collect::<Result<Vec<_>, _>>()?;
+        let found = splits.labeled().map(|records| lists(records, column)).collect::<Result<Vec<_>, _>>()?;
         let labels = splits.labels_of(found.iter().flatten().flatten().map(String::as_str));
         if labels.is_empty() {
             let detail = format!("no row has a label in column `{column}`");

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use crate::DataError;
 use crate::data_spec::{Content, DataSpec, Role};
 use crate::digest::Digest;
-use crate::records::{Records, Split};
+use crate::records::{LeftOut, Records, Split};
 use crate::scores::{Evaluation, Group, Metric, Scores, group, metrics};
 use crate::split_rule::SplitRule;
 use crate::splits::Splits;
@@ -150,13 +150,13 @@ impl Music {
         Self { train, validation, test, reduced: self.reduced }
     }
 
-    /// Removes the pieces of fewer than two frames, which have nothing to predict; returns their number.
-    pub fn remove_short(&mut self) -> usize {
-        let mut removed = 0;
-        for pieces in [&mut self.train, &mut self.validation, &mut self.test] {
-            let before = pieces.len();
+    /// Removes the pieces of fewer than two frames, which have nothing to predict; `splits` are the records that they were converted from.
+    pub fn remove_short(&mut self, splits: &Splits) -> LeftOut {
+        let mut removed = LeftOut::default();
+        for (pieces, split) in [&mut self.train, &mut self.validation, &mut self.test].into_iter().zip(Split::ALL) {
+            let short = (0..pieces.len()).filter(|&row| pieces[row].frames.len() < 2);
+            short.for_each(|row| removed.add(splits.split(split), row));
             pieces.retain(|piece| piece.frames.len() >= 2);
-            removed += before - pieces.len();
         }
         removed
     }

@@ -18,8 +18,8 @@ mod encodings;
 mod input;
 mod lines;
 
-pub use input::Input;
 pub(crate) use input::Locator;
+pub use input::{Input, file_digest};
 pub(crate) use lines::NOT_UTF_8;
 pub use lines::{Line, Lines};
 

@@ -5,10 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::DataError;
+use crate::digest::Digest;
 use crate::nearest::did_you_mean;
 use crate::scores::Group;
 use crate::signal::Signal;
 use crate::timestamps::quoted;
+use crate::wording::counted;
 
 /// A split of a dataset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,6 +85,26 @@ impl Column {
             Column::Lists(lists) => Column::Lists(rows.iter().map(|&row| lists[row].clone()).collect()),
             Column::Numbers(numbers) => Column::Numbers(rows.iter().map(|&row| numbers[row]).collect()),
             Column::Series(series) => Column::Series(rows.iter().map(|&row| series[row].clone()).collect()),
+        }
+    }
+
+    /// Adds all values to a digest.
+    fn add_to(&self, digest: &mut Digest) {
+        match self {
+            Column::Text(texts) => texts.iter().for_each(|text| digest.text(text)),
+            Column::Lists(lists) => {
+                for list in lists {
+                    digest.number(list.len() as u64);
+                    list.iter().for_each(|item| digest.text(item));
+                }
+            }
+            Column::Numbers(numbers) => numbers.iter().for_each(|number| digest.number(number.to_bits())),
+            Column::Series(series) => {
+                for signal in series {
+                    [signal.channels(), signal.len()].into_iter().for_each(|size| digest.number(size as u64));
+                    signal.values().iter().for_each(|value| digest.number(value.to_bits().into()));
+                }
+            }
         }
     }
 
@@ -192,6 +214,25 @@ impl Records {
     pub fn place(&self, row: usize) -> Option<(&Path, usize)> {
         let place = self.places.get(row)?;
         Some((&self.files[place.file], place.line))
+    }
+
+    /// The file and line of a row in messages, such as `reviews.csv, line 3`; `None` if it is generated.
+    pub fn place_name(&self, row: usize) -> Option<String> {
+        let (file, line) = self.place(row)?;
+        Some(format!("{}, line {line}", crate::reading::name(file).display()))
+    }
+
+    /// SHA-256 digest of the columns with these names.
+    pub(crate) fn digest(&self, names: &[&str]) -> String {
+        let mut digest = Digest::default();
+        digest.number(self.rows as u64);
+        for name in names {
+            for (_, column) in self.columns.iter().filter(|(other, _)| other == name) {
+                digest.text(name);
+                column.add_to(&mut digest);
+            }
+        }
+        digest.finish()
     }
 
     /// The column with this name; `role` is its role in messages.
@@ -496,6 +537,31 @@ impl Records {
     fn wrong_column(&self, role: &'static str, detail: String) -> DataError {
         let path = self.file().map(crate::reading::name);
         DataError::Column { path, line: self.header, role, detail }
+    }
+}
+
+/// Examples that are left out: their number, and where the first one is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LeftOut {
+    /// Number of examples.
+    pub count: usize,
+    /// File and line of the first one, if it is not generated.
+    first: Option<String>,
+}
+
+impl LeftOut {
+    /// Adds a row.
+    pub(crate) fn add(&mut self, records: &Records, row: usize) {
+        if self.count == 0 {
+            self.first = records.place_name(row);
+        }
+        self.count += 1;
+    }
+
+    /// A note for the user, if any example is left out; `examples` is their name in the plural, and `why` follows it.
+    pub fn note(&self, examples: &str, why: &str) -> Option<String> {
+        let first = self.first.as_ref().map_or_else(String::new, |place| format!("; first: {place}"));
+        (self.count > 0).then(|| format!("{} {why} left out{first}", counted(self.count, examples)))
     }
 }
 

@@ -168,15 +168,24 @@ impl Series {
         self.step.next(last, k).unwrap_or_else(|| format!("{last} + {k}"))
     }
 
-    /// SHA-256 digest of columns, times and split boundaries: equal digests mean equal data.
+    /// SHA-256 digest of columns, times and boundaries of the training and validation splits: equal digests mean equal training data.
     pub fn digest(&self) -> String {
+        self.digest_until(self.validation_end)
+    }
+
+    /// The digest that earlier versions recorded, which covers the test split too.
+    pub fn whole_digest(&self) -> String {
+        self.digest_until(self.rows())
+    }
+
+    fn digest_until(&self, rows: usize) -> String {
         let mut digest = Digest::default();
-        [self.rows(), self.train_end, self.validation_end].into_iter().for_each(|size| digest.number(size as u64));
+        [rows, self.train_end, self.validation_end].into_iter().for_each(|size| digest.number(size as u64));
         for column in &self.columns {
             digest.text(&column.name);
-            column.values.iter().for_each(|value| digest.number(value.to_bits()));
+            column.values[..rows].iter().for_each(|value| digest.number(value.to_bits()));
         }
-        self.timestamps.iter().for_each(|time| digest.text(time));
+        self.timestamps[..rows].iter().for_each(|time| digest.text(time));
         digest.finish()
     }
 }
@@ -279,7 +288,9 @@ pub(crate) mod tests {
             other.train_end += 1;
             prop_assert_ne!(series.digest(), other.digest());
             if row < series.rows() {
-                prop_assert_ne!(series.digest(), changed(&series, row, 1.0).digest());
+                let other = changed(&series, row, 1.0);
+                prop_assert_eq!(series.digest() == other.digest(), row >= series.validation_end);
+                prop_assert_ne!(series.whole_digest(), other.whole_digest());
             }
         }
     }

@@ -67,8 +67,8 @@ pub struct DataSettings {
     #[serde(skip_serializing_if = "Columns::is_empty")]
     #[schemars(with = "BTreeMap<String, String>")]
     pub columns: Columns,
-    /// All labels or tags, in order; any other one in the data is an error. By default, those of the
-    /// training and validation splits, sorted.
+    /// All labels or tags, in order; any other one in the data is an error. By default, sorted: those of the training and
+    /// validation splits, and those of all rows of files that `split` divides into all splits.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub labels: Vec<String>,
     /// Cleaning steps for texts and tokens, applied in this order: `byte-order-marks` removes U+FEFF, `nfc` applies Unicode normalization

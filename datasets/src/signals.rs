@@ -61,8 +61,8 @@ impl Signals {
     /// number of channels.
     pub fn from_records(splits: &Splits) -> Result<Self, DataError> {
         let (series, label) = (splits.columns.need("series")?, splits.columns.need("label")?);
-        let [train, validation] = [splits.train.texts("label", label)?, splits.validation.texts("label", label)?];
-        let labels = splits.labels_of(train.iter().chain(validation).map(|label| &**label));
+        let found = splits.labeled().map(|records| records.texts("label", label)).collect::<Result<Vec<_>, _>>()?;
+        let labels = splits.labels_of(found.into_iter().flatten().map(|label| &**label));
         if labels.len() < 2 {
             let detail = format!("`{}` is the only label; at least two are needed", labels.concat());
             return Err(DataError::of_records(splits.train.file(), detail));

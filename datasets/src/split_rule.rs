@@ -58,7 +58,7 @@ pub enum SplitRule {
     /// Cross-validation: one of `folds` parts is the test split; a fraction of the other rows is the validation split, which selects the
     /// best checkpoint, so that the test split selects nothing. Parts are random, of about the same size and with the same fractions of
     /// each label; rows with equal texts, or equal values of `group`, are in the same split, and appended rows move no others. Of running text
-    /// in fewer rows, parts are consecutive, and the end of the others is the validation split. `seqzoo train --folds N` trains once for
+    /// in too few rows for this, parts are consecutive, and the end of the others is the validation split. `seqzoo train --folds N` trains once for
     /// each part.
     Folds {
         /// Number of parts.

@@ -64,14 +64,14 @@ pub(crate) fn split(data: &Undivided, rule: &SplitRule) -> Result<[Records; 3], 
             let rule = Systematic { fractions: fractions(*validation, *test)?, seed: *seed };
             rule.split(data, group.as_deref())?
         }
-        SplitRule::Folds { folds, fold, validation, .. }
-            if records.len() < *folds && data.spec.split_rules.contains(&"characters") =>
-        {
-            text_folds(data, *folds, *fold, fractions(*validation, 0.0)?)?
-        }
         SplitRule::Folds { folds, fold, validation, seed, group } => {
-            let rest = Systematic { fractions: fractions(*validation, 0.0)?, seed: *seed };
-            random::folds(data, group.as_deref(), (*folds, *fold), &rest)?
+            let rest = fractions(*validation, 0.0)?;
+            let is_text = group.is_none() && data.spec.split_rules.contains(&"characters");
+            if is_text && !random::suffices_for_folds(data, *folds, rest)? {
+                text_folds(data, *folds, *fold, rest)?
+            } else {
+                random::folds(data, group.as_deref(), (*folds, *fold), &Systematic { fractions: rest, seed: *seed })?
+            }
         }
         SplitRule::Every { validation } => {
             let (held_out, train): (Vec<_>, Vec<_>) = (0..records.len()).partition(|row| row % validation == 0);
@@ -336,6 +336,44 @@ mod tests {
         assert_eq!(of(5), [at(0, 720), at(720, 800), at(800, 1_000)]);
         let together: String = (1..=5).map(|fold| of(fold)[2].clone()).collect();
         assert_eq!(together, text);
+    }
+
+    #[test]
+    fn texts_in_any_number_of_files_are_divided_into_folds() {
+        let columns = Columns::default().with("text", "text");
+        for (files, folds) in (1..=24).flat_map(|files| [2, 3, 5, 10].map(|folds| (files, folds))) {
+            let all: Vec<String> = (0..files).map(|file| format!("the text of file {file}. ").repeat(10)).collect();
+            let records = Records::new([("text", Column::text(all.iter().map(String::as_str)))]);
+            let data = Undivided { records: &records, columns: &columns, labels: &[], spec: &crate::corpus::DATA };
+            let whole = records.joined("text", "text").unwrap();
+            for seed in 0..5 {
+                let held_out = (1..=folds).map(|fold| {
+                    let rule = SplitRule::Folds { folds, fold, validation: 0.1, seed, group: None };
+                    let parts = split(&data, &rule).map(|parts| texts(&parts)).unwrap();
+                    assert!(
+                        parts.iter().all(|part| !part.concat().is_empty()),
+                        "{files} files, fold {fold} of {folds}"
+                    );
+                    parts[2].clone()
+                });
+                let mut held_out: Vec<String> = held_out.flatten().collect();
+                // Whole files, or consecutive parts in order.
+                if held_out.concat() != whole {
+                    held_out.sort();
+                    let mut all = all.clone();
+                    all.sort();
+                    assert_eq!(held_out, all, "{files} files, {folds} folds");
+                }
+            }
+        }
+        // Many lines are divided as before: whole lines, at random.
+        let lines: Vec<String> = (0..100).map(|line| format!("line {line} of a text")).collect();
+        let records = Records::new([("text", Column::text(lines.iter().map(String::as_str)))]);
+        let data = Undivided { records: &records, columns: &columns, labels: &[], spec: &crate::corpus::DATA };
+        let rule = SplitRule::Folds { folds: 5, fold: 1, validation: 0.1, seed: 0, group: None };
+        let parts = texts(&split(&data, &rule).unwrap());
+        assert_eq!(parts[2].len(), 20);
+        assert!(parts.concat().iter().all(|line| lines.contains(line)));
     }
 
     #[test]

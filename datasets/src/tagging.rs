@@ -81,8 +81,8 @@ impl Tagging {
     /// If a column is missing, a tag or label is not among those of the dataset, or a sentence does not have one tag per token.
     pub fn from_records(splits: &Splits) -> Result<Self, DataError> {
         let columns @ [tokens, tags] = [splits.columns.need("tokens")?, splits.columns.need("tags")?];
-        let [train, validation] = [splits.train.lists("tags", tags)?, splits.validation.lists("tags", tags)?];
-        let labels = splits.labels_of(train.iter().chain(validation).flatten().map(String::as_str));
+        let found = splits.labeled().map(|records| records.lists("tags", tags)).collect::<Result<Vec<_>, _>>()?;
+        let labels = splits.labels_of(found.into_iter().flatten().flatten().map(String::as_str));
         if labels.len() < 2 {
             let detail = format!("`{}` is the only tag; at least two are needed", labels.concat());
             return Err(DataError::of_records(splits.train.file(), detail));
@@ -264,8 +264,8 @@ pub fn add_label_scores<'a>(
 /// Names of the labels of whole sentences.
 fn sentence_labels(splits: &Splits) -> Result<Vec<String>, DataError> {
     let Some(column) = splits.columns.get("label") else { return Ok(Vec::new()) };
-    let [train, validation] = [&splits.train, &splits.validation].map(|records| records.texts("label", column));
-    let found: BTreeSet<&str> = train?.iter().chain(validation?).map(|label| &**label).collect();
+    let found = splits.labeled().map(|records| records.texts("label", column)).collect::<Result<Vec<_>, _>>()?;
+    let found: BTreeSet<&str> = found.into_iter().flatten().map(|label| &**label).collect();
     if found.len() < 2 {
         let detail = format!(
             "`{}` is the only label in column {column}; at least two are needed",

@@ -1,11 +1,14 @@
 //! Flags that name the data; longer than others because a run records them.
 
+mod changes;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use seqzoo_datasets::catalog::{Dataset, Origin};
 use seqzoo_datasets::classification::Split;
-use seqzoo_datasets::reading::STANDARD_INPUT;
+use seqzoo_datasets::reading::{STANDARD_INPUT, file_digest};
 use seqzoo_datasets::series::Series;
 use seqzoo_datasets::settings::Paths;
 use seqzoo_datasets::table;
@@ -29,6 +32,20 @@ pub struct DataFiles {
     /// data.format, else recognized by the suffix, by folders, or by the first line.
     #[arg(long, value_name = "FILE", num_args = 1..)]
     data: Vec<PathBuf>,
+}
+
+/// Examples, and the digest of their test split, if there is one.
+pub struct Loaded {
+    pub examples: Box<dyn Examples>,
+    pub test_digest: Option<String>,
+}
+
+/// How the data of a run differ from those that it recorded, in words; `None` where they are the same.
+pub struct Differences {
+    /// Of the training and the validation split.
+    pub training: Option<String>,
+    /// Of the test split, unless other files are given for it on purpose.
+    pub test: Option<String>,
 }
 
 /// Paths of the data. A run records them, so that later commands do not need the flags.
@@ -91,6 +108,11 @@ fn flag_of(kind: FileKind) -> &'static str {
 /// Number of labels to list.
 const LABELS: usize = 12;
 
+/// An absolute path, if it can be recorded: one that is not UTF-8 cannot.
+fn recordable(path: &Path) -> Option<PathBuf> {
+    std::path::absolute(path).ok().filter(|path| path.to_str().is_some())
+}
+
 /// Whether a path exists, on disk or as ARCHIVE/FILE.
 fn exists(path: &Path) -> bool {
     path.exists() || path.ancestors().skip(1).any(Path::is_file)
@@ -148,7 +170,7 @@ impl DataArgs {
 
     /// Paths of a run's data: these flags, else the run's record.
     pub fn for_run(&self, run: &Run) -> Self {
-        let DataPaths { kind, files, validation, test, data_dir } = run.environment.data.clone();
+        let DataPaths { kind, files, validation, test, data_dir, .. } = run.environment.data.clone();
         let dataset = run.environment.settings.recipe.dataset();
         let given = if dataset.is_some() {
             data_dir_given(self.whole.data_dir.as_deref())
@@ -174,22 +196,53 @@ impl DataArgs {
         }
     }
 
-    /// Absolute paths for the run's record; paths that are not UTF-8 are omitted.
-    pub fn paths(&self, recipe: &Recipe) -> Result<DataPaths, Failure> {
-        let absolute = |path: &Path| std::path::absolute(path).ok().filter(|path| path.to_str().is_some());
-        let all = |paths: &[PathBuf]| paths.iter().filter_map(|path| absolute(path)).collect::<Vec<_>>();
+    /// Absolute paths for the run's record, without digests; paths that are not UTF-8 are omitted.
+    pub fn paths(&self, recipe: &Recipe) -> DataPaths {
+        let all = |paths: &[PathBuf]| paths.iter().filter_map(|path| recordable(path)).collect::<Vec<_>>();
         let is_in_folder = match recipe.dataset() {
             Some(Dataset { origin, .. }) => matches!(origin, Origin::Files { .. }),
             None => true,
         };
         let (kind, files) = self.files().unwrap_or_default();
-        let data_dir = if is_in_folder && files.is_empty() { absolute(&self.base(&recipe.data)) } else { None };
+        let data_dir = if is_in_folder && files.is_empty() { recordable(&self.base(&recipe.data)) } else { None };
         let (validation, test) = (all(&self.validation_data), all(&self.test_data));
-        Ok(DataPaths { kind, files: all(&files), validation, test, data_dir })
+        DataPaths { kind, files: all(&files), validation, test, data_dir, digests: BTreeMap::new() }
+    }
+
+    /// The user's own files and folders from which a split is read, as absolute paths; none of a dataset. A test split without files of its own is
+    /// read from the others.
+    fn own_files(&self, recipe: &Recipe, split: Split) -> Vec<PathBuf> {
+        let Ok(settings) = self.settings(recipe) else { return Vec::new() };
+        if settings.dataset.is_some() && self.files().is_none() {
+            return Vec::new();
+        }
+        let base = self.base(&settings);
+        let DataSettings { files, train, validation, test, .. } = &settings;
+        let lists = match split {
+            Split::Test if !test.0.is_empty() => vec![test],
+            _ => vec![files, train, validation],
+        };
+        lists.into_iter().flat_map(|Paths(paths)| paths).filter_map(|path| recordable(&base.join(path))).collect()
+    }
+
+    /// Digests of the user's own files, for the run's record; those that are `known` are not computed again.
+    pub fn digests(&self, recipe: &Recipe, known: &BTreeMap<PathBuf, String>) -> BTreeMap<PathBuf, String> {
+        let files: BTreeSet<PathBuf> =
+            [Split::Train, Split::Test].into_iter().flat_map(|split| self.own_files(recipe, split)).collect();
+        let digest = |file: PathBuf| {
+            let digest = known.get(&file).cloned().or_else(|| file_digest(&file))?;
+            Some((file, digest))
+        };
+        files.into_iter().filter_map(digest).collect()
     }
 
     /// Loads the examples of a recipe and prints their source.
     pub fn load(&self, recipe: &Recipe) -> Result<Box<dyn Examples>, Failure> {
+        Ok(self.load_new(recipe)?.examples)
+    }
+
+    /// As [`DataArgs::load`], with the digest of the test split, for the record of a new run.
+    pub fn load_new(&self, recipe: &Recipe) -> Result<Loaded, Failure> {
         let settings = self.settings(recipe)?;
         let is_own = settings.dataset.is_none() || self.files().is_some();
         match &settings.dataset {
@@ -198,6 +251,7 @@ impl DataArgs {
         }
         let task = recipe.task()?;
         let data = settings.load(&self.base(&settings), task.data)?;
+        let test_digest = data.test_digest();
         let Prepared { examples, note } = task.examples(&data, &recipe.task)?;
         for note in data.notes.iter().chain(&note) {
             say(format_args!("note: {note}"));
@@ -221,7 +275,7 @@ impl DataArgs {
                 say(format_args!("labels of the training split: {}{more}", listed.join(", ")));
             }
         }
-        Ok(examples)
+        Ok(Loaded { examples, test_digest })
     }
 
     /// The recipe's data settings, with the files given by flags, as absolute paths, in place of its own.
@@ -286,29 +340,44 @@ impl DataArgs {
         }
     }
 
-    /// Loads a run's data from these flags, else from the recorded paths; warns if they differ from the training data.
+    /// Loads a run's data from these flags, else from the recorded paths; warns if they differ from those that it recorded.
     pub fn load_for_run(&self, run: &Run) -> Result<Box<dyn Examples>, Failure> {
-        let data = self.find_of(run)?;
-        if data.digest() != run.environment.data_digest {
-            let why = self.for_run(run).difference(run);
+        let (data, differences) = self.load_compared(run)?;
+        if let Some(why) = &differences.training {
             say(format_args!("warning: the data differ from those that the run was trained on: {why}"));
         }
-        Ok(data)
+        if differences.test != differences.training {
+            differences.warn_of_test();
+        }
+        Ok(data.examples)
     }
 
-    /// Loads the data of a resumed run; an error if they differ from the training data.
-    pub fn load_for_resume(&self, run: &Run) -> Result<Box<dyn Examples>, Failure> {
-        let data = self.find_of(run)?;
-        if data.digest() != run.environment.data_digest {
-            let why = self.for_run(run).difference(run);
+    /// Loads the data of a resumed run; an error if they differ from the training data, and a warning if the test split has changed.
+    pub fn load_for_resume(&self, run: &Run) -> Result<Loaded, Failure> {
+        let (data, differences) = self.load_compared(run)?;
+        if let Some(why) = &differences.training {
             let message =
                 format!("a resumed run needs the data it was trained on, but {why}; restore them or start a new run");
             return Err(Failure::new(CONFIGURATION, message));
         }
+        differences.warn_of_test();
         Ok(data)
     }
 
-    fn find_of(&self, run: &Run) -> Result<Box<dyn Examples>, Failure> {
+    /// Loads a run's data, and compares them with those that it recorded.
+    pub fn load_compared(&self, run: &Run) -> Result<(Loaded, Differences), Failure> {
+        let data = self.find_of(run)?;
+        let (found, recorded) = (self.for_run(run), &run.environment);
+        let training = !data.examples.matches(&recorded.data_digest);
+        let is_replaced = found.paths(&recorded.settings.recipe).test != recorded.data.test;
+        let digests = data.test_digest.as_ref().zip(recorded.test_digest.as_ref());
+        let test = !is_replaced && digests.is_some_and(|(now, recorded)| now != recorded);
+        let why = |differs: bool, split: Split| differs.then(|| found.difference(run, split));
+        let differences = Differences { training: why(training, Split::Train), test: why(test, Split::Test) };
+        Ok((data, differences))
+    }
+
+    fn find_of(&self, run: &Run) -> Result<Loaded, Failure> {
         let found = self.for_run(run);
         let recorded = &run.environment.data;
         let of_flags = |kind: FileKind| {
@@ -349,20 +418,23 @@ impl DataArgs {
                 dir.display()
             ));
         }
-        found.load(&run.environment.settings.recipe)
+        found.load_new(&run.environment.settings.recipe)
     }
 
-    /// How the data differ from those of the run.
-    fn difference(&self, run: &Run) -> String {
-        let recorded = &run.environment.data;
-        let file = self.files().and_then(|(_, files)| files.into_iter().next());
-        let paths = [(file, recorded.files.first().cloned()), (self.whole.data_dir.clone(), recorded.data_dir.clone())];
-        let absolute = |path: PathBuf| std::path::absolute(&path).unwrap_or(path);
-        match paths.into_iter().find_map(|(path, recorded)| Some((absolute(path?), recorded))) {
-            Some((path, Some(recorded))) if path == recorded => format!("{} has changed since", path.display()),
-            Some((path, Some(recorded))) => format!("it was trained on {}, not {}", recorded.display(), path.display()),
-            Some((path, None)) => format!("{} contains different data", path.display()),
-            None => "the files are different or have changed since".to_owned(),
+    /// How the data of a split at these paths differ from those of the run.
+    fn difference(&self, run: &Run, split: Split) -> String {
+        let recipe = &run.environment.settings.recipe;
+        let files = self.own_files(recipe, split);
+        let digests = files.iter().filter_map(|file| Some((file.clone(), file_digest(file)?))).collect();
+        let now = DataPaths { digests, ..self.paths(recipe) };
+        changes::difference(&run.environment.data, &now, &files)
+    }
+}
+
+impl Differences {
+    fn warn_of_test(&self) {
+        if let Some(why) = &self.test {
+            say(format_args!("warning: the test split differs from that of the run: {why}"));
         }
     }
 }

@@ -6,13 +6,12 @@ mod show;
 mod verify;
 
 use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use seqzoo_datasets::catalog::{self, Dataset, Source};
+use seqzoo_datasets::digest::Digest;
 use seqzoo_run::did_you_mean;
-use sha2::{Digest, Sha256};
 
 use crate::failure::{CHECK, Failure, USAGE};
 
@@ -66,18 +65,9 @@ fn name(file: &Source) -> &str {
 /// Checks that a file exists, is not empty and matches its published checksum.
 fn check(file: &Source, path: &Path) -> Result<(), Failure> {
     let failed = |detail: String| Failure::new(CHECK, format!("{}: {detail}", path.display()));
-    let mut opened = File::open(path).map_err(|error| failed(error.to_string()))?;
-    let (mut hash, mut bytes, mut some) = (Sha256::new(), 0, vec![0; 1 << 16]);
-    loop {
-        match opened.read(&mut some).map_err(|error| failed(error.to_string()))? {
-            0 => break,
-            length => {
-                hash.update(&some[..length]);
-                bytes += length;
-            }
-        }
-    }
-    let found: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    let mut digest = Digest::default();
+    let bytes = File::open(path).and_then(|file| digest.all_of(file)).map_err(|error| failed(error.to_string()))?;
+    let found = digest.finish();
     match file.sha256.as_deref() {
         _ if bytes == 0 => Err(failed("empty; fetch it again".to_owned())),
         Some(expected) if expected != found => {

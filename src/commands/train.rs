@@ -13,14 +13,14 @@ use clap::Args;
 use seqzoo_datasets::classification::Split;
 use seqzoo_inference::{Examples, Model};
 use seqzoo_run::disk::RealDisk;
-use seqzoo_run::folder::{Environment, Run};
+use seqzoo_run::folder::{DataPaths, Environment, Run};
 use seqzoo_run::initial::Initial;
 use seqzoo_run::progress::Metadata;
 use seqzoo_run::settings::Settings;
 use seqzoo_train::{Job, Limits, Observer, Stopped, TrainError, train};
 
 use super::evaluate::evaluate_run;
-use crate::arguments::{BackendArgs, DataArgs, Overrides, check_split, initial, reported_split, runs};
+use crate::arguments::{BackendArgs, DataArgs, Loaded, Overrides, check_split, initial, reported_split, runs};
 use crate::failure::Failure;
 use crate::observer::Progress;
 use crate::say::{quoted, say};
@@ -77,6 +77,15 @@ pub struct Trained {
     pub failed: Option<(usize, Failure)>,
     data: Box<dyn Examples>,
     device: Device,
+}
+
+/// The record of a run that is trained with these settings and files. Digests that it has already remain, so that later commands see what
+/// has changed since the run was started.
+fn record_of(settings: &Settings, files: &DataArgs, test_digest: Option<String>, run: Environment) -> Environment {
+    let paths = files.paths(&settings.recipe);
+    let digests = files.digests(&settings.recipe, &run.data.digests);
+    let test_digest = run.test_digest.clone().filter(|_| paths.test == run.data.test).or(test_digest);
+    Environment { settings: settings.clone(), test_digest, data: DataPaths { digests, ..paths }, ..run }
 }
 
 impl Train {
@@ -142,15 +151,14 @@ impl Train {
         let (backend, device) = self.backend.open(recorded)?;
         let recipe = &settings.recipe;
         let files = existing.as_ref().map_or_else(|| self.data.clone(), |run| self.data.for_run(run));
-        let data = match &existing {
+        let Loaded { examples: data, test_digest } = match &existing {
             Some(run) => self.data.load_for_resume(run)?,
-            None => self.data.load(recipe)?,
+            None => self.data.load_new(recipe)?,
         };
-        let paths = files.paths(recipe)?;
         for split in [Split::Train, Split::Validation, reported_split(recipe, &files, &*data)?] {
             check_split(&*data, split, recipe)?;
         }
-        let digest = data.digest();
+        let digest = existing.as_ref().map_or_else(|| data.digest(), |run| run.environment.data_digest.clone());
         let mut starts = BTreeMap::new();
         let run = match existing {
             Some(run) => run,
@@ -171,8 +179,7 @@ impl Train {
             let recorded = &run.environment.backend;
             say(format_args!("note: the run started on {recorded}; resuming on another backend is not bit-exact"));
         }
-        let environment = Environment { settings: settings.clone(), data: paths, ..run.environment };
-        let run = Run { environment, ..run };
+        let run = Run { environment: record_of(&settings, &files, test_digest, run.environment), ..run };
         run.record()?;
         say(format_args!("run {} on {}, seed {}", run.path.display(), backend.name(), recipe.training.seed));
 

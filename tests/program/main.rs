@@ -2,6 +2,7 @@
 
 mod architecture; // ARCHITECTURE.md against the code
 mod captions; // captions of images: PNG files in and out
+mod changed_data; // data that change after training, and cross-validation of data that are difficult to divide
 mod detect;
 mod drawings; // models of pen drawings: training, evaluation, sheets of samples
 mod errors; // bad input: message, exit code, nothing overwritten

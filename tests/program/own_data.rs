@@ -57,6 +57,26 @@ fn rows_without_a_label_are_skipped_and_reported() {
 }
 
 #[test]
+fn examples_without_a_token_are_reported_with_file_and_line() {
+    let place = TestDir::new();
+    let rows = |row: usize| format!("a text {row},{row}\n");
+    let table = |header: &str| format!("{header}\n{}\"\",7\n", (0..40).map(rows).collect::<String>());
+    fs::write(place.path("stars.csv"), table("text,target")).unwrap();
+    fs::write(place.path("pairs.csv"), table("source,target") + "a text,\"\"\n").unwrap();
+    let marked = |row: usize| format!("a text {row},{}\n", ["yes", "no"][row % 2]);
+    fs::write(place.path("marks.csv"), format!("text,label\n\"\",yes\n{}", (0..40).map(marked).collect::<String>()))
+        .unwrap();
+    let noted = |arguments: &[&str], note: &str| {
+        let checked = place.run(&[&["check"][..], arguments].concat());
+        assert!(checked.code == Some(0) && checked.err.contains(note), "{note}: {}", checked.err);
+    };
+    noted(&["classify", "--data", "marks.csv"], "marks.csv, line 2: \"\" (yes)");
+    noted(&["regression", "--data", "stars.csv"], "stars.csv, line 42: \"\"");
+    noted(&["translate", "--data", "pairs.csv"], "pairs.csv, line 42: \"\" (for \"7\")");
+    noted(&["translate", "--data", "pairs.csv"], "pairs.csv, line 43: that of \"a text\"");
+}
+
+#[test]
 fn what_the_task_does_not_read_is_refused_and_tables_can_be_set() {
     let place = prepared("", "");
     for (set, part) in [
@@ -399,9 +419,11 @@ fn files_outside_of_the_folders_of_classes_are_skipped_and_reported() {
             fs::write(place.path(&format!("classes/{label}/{row}.txt")), format!("{label} film {row}")).unwrap();
         }
     }
-    fs::write(place.path("classes/README.txt"), "not a review").unwrap();
+    fs::write(place.path("classes/notes.txt"), "not a review").unwrap();
+    fs::write(place.path("classes/README.txt"), "about the reviews").unwrap();
     let ran = trained_on(&place, "classify", &["--data", "classes"]);
     assert!(ran.err.contains("1 file outside of the folders of classes was skipped"), "{}", ran.err);
+    assert!(ran.err.contains("1 file named like documentation was skipped; first: "), "{}", ran.err);
     assert!(ran.err.contains("labels of the training split: bad 27, good 27"), "{}", ran.err);
     fs::write(place.path("words.txt"), "one\ntwo\n\nthree\n").unwrap();
     let refused = place.run(&["train", "tag", "--data", "words.txt"]);

@@ -4,6 +4,8 @@ use super::*;
 use crate::DataError;
 use crate::classification::{self, Classification};
 use crate::corpus::{self, Corpus};
+use crate::multi_label::{self, MultiLabel};
+use crate::reading::variants;
 use crate::records::Split;
 use crate::tagging::{self, Tagging};
 use crate::transduction;
@@ -192,7 +194,7 @@ fn errors_in_columns_and_labels_name_the_line() {
         failure(&format!("{own}labels = [\"bad\", \"good\"]\ncolumns = {{ text = \"text\", label = \"mark\" }}"));
     assert_eq!(
         error,
-        "valid.csv, line 4: invalid label \"odd\": expected one of bad, good; name all labels in data.labels, or stratify the splits"
+        "valid.csv, line 4: invalid label \"odd\": expected one of bad, good; name all labels in data.labels"
     );
     let error = failure(&format!("{own}columns = {{ text = \"text\", label = \"marks\" }}"));
     assert!(
@@ -213,6 +215,72 @@ fn errors_in_columns_and_labels_name_the_line() {
     let expected =
         "one.csv: column `mark` differs: the columns are `text`, but those of the previous files are `mark`, `text`";
     assert_eq!(error, expected);
+}
+
+/// Converts records, and returns the names of the labels.
+type Labels = fn(&Splits) -> Result<Vec<String>, DataError>;
+
+#[test]
+fn labels_of_a_divided_table_are_those_of_all_rows() {
+    let table = |others: &str| {
+        let mark = |row: usize| if row % 2 == 0 { "yes" } else { "no" };
+        let rows: String = (0..40).map(|row| format!("text {row},{}{others}\n", mark(row))).collect();
+        format!("text,mark\n{rows}lonely text,once{others}\n")
+    };
+    let dir = folder(&[("marks.csv", &table("")), ("tags.csv", &table(" no")), ("test.csv", "text,mark\nx,never\n")]);
+    let load = |columns: &str, spec: &'static DataSpec, labels: Labels, files: &str| {
+        let text = format!("format = \"csv\"\ncolumns = {{ {columns} }}\n{files}");
+        settings(&text).load(dir.path(), spec).and_then(|splits| labels(&splits))
+    };
+    let mut rules: Vec<String> = (1..=3).map(|fold| format!("by = \"folds\", folds = 3, fold = {fold}")).collect();
+    rules.extend((0..5).map(|seed| format!("by = \"shuffle\", validation = 0.2, test = 0.4, seed = {seed}")));
+    rules.push("by = \"rows\", validation = 0.1, test = 0.1".to_owned());
+    let tasks: [(&str, &str, &'static DataSpec, Labels); 3] = [
+        ("text = \"text\", label = \"mark\"", "marks.csv", &classification::DATA, |splits| {
+            Ok(Classification::from_records(splits)?.labels)
+        }),
+        ("text = \"text\", labels = \"mark\"", "marks.csv", &multi_label::DATA, |splits| {
+            Ok(MultiLabel::from_records(splits)?.labels)
+        }),
+        ("tokens = \"text\", tags = \"mark\"", "tags.csv", &tagging::DATA, |splits| {
+            Ok(Tagging::from_records(splits)?.labels)
+        }),
+    ];
+    for (columns, file, spec, labels) in tasks {
+        for rule in &rules {
+            let found = load(columns, spec, labels, &format!("files = \"{file}\"\nsplit = {{ {rule} }}")).unwrap();
+            assert_eq!(found, ["no", "once", "yes"], "{} by {rule}", spec.task);
+        }
+    }
+    // A test split with files of its own adds no label.
+    let (columns, _, spec, labels) = tasks[0];
+    let error = load(columns, spec, labels, "train = \"marks.csv\"\ntest = \"test.csv\"").unwrap_err().to_string();
+    assert!(error.contains("test.csv, line 2: invalid label \"never\""), "{error}");
+}
+
+#[test]
+fn files_about_the_others_are_skipped_and_errors_say_how_to_read_one_file() {
+    let dir = folder(&[("mine/README.md", "Reviews"), ("mine/_about.txt", "us"), ("mine/reviews.csv", &reviews(40))]);
+    let reviews = reviews(40);
+    let described: [(&str, &[u8]); 3] =
+        [("_about.txt", b"us"), ("LICENSE", b"free"), ("licensed/reviews.csv", reviews.as_bytes())];
+    std::fs::write(dir.path().join("all.zip"), variants::zip(&described)).unwrap();
+    let load = |location: &str| {
+        let columns = "columns = { text = \"text\", label = \"mark\" }";
+        settings(&format!("{columns}\nfiles = \"{location}\"")).load(dir.path(), &classification::DATA)
+    };
+    for location in ["mine", "all.zip"] {
+        let splits = load(location).unwrap();
+        assert_eq!(splits.train.len() + splits.validation.len(), 40, "{location}");
+        let note = "2 files named like documentation were skipped; first: ";
+        assert!(splits.notes.len() == 1 && splits.notes[0].starts_with(note), "{:?}", splits.notes);
+    }
+    let two: [(&str, &[u8]); 2] = [("a.csv", reviews.as_bytes()), ("b.csv", b"x,y\n1,2\n")];
+    std::fs::write(dir.path().join("two.zip"), variants::zip(&two)).unwrap();
+    let error = load("two.zip").unwrap_err().to_string();
+    assert!(error.contains("two.zip (b.csv): column `mark` differs"), "{error}");
+    assert!(error.ends_with("to read only one, name it, such as two.zip/a.csv"), "{error}");
+    assert_eq!(load("two.zip/a.csv").unwrap().train.len(), 36);
 }
 
 #[test]

@@ -11,9 +11,13 @@ use std::sync::{Arc, OnceLock};
 use super::containers::{self, Member, decompressed, is_hidden, member_name};
 use super::{Lines, STANDARD_INPUT, name, open};
 use crate::DataError;
+use crate::digest::Digest;
 
 /// Maximum depth of nested folders.
 const MAX_DEPTH: usize = 16;
+
+/// Beginnings of the names of files about the others of a folder or archive, in lower case.
+const DOCUMENTS: [&str; 5] = ["readme", "license", "licence", "changelog", "_about"];
 
 /// A file of a dataset: on disk, in an archive, or standard input.
 #[derive(Debug, Clone)]
@@ -58,6 +62,21 @@ impl Input {
     /// The path of the folder that it is in; may be empty.
     pub(crate) fn folder(&self) -> &str {
         self.path.rsplit_once('/').map_or("", |(folder, _)| folder)
+    }
+
+    /// The location of this file alone, as a user names it, given the folder or archive at which it was found.
+    pub(crate) fn location(&self, found_at: &Path) -> PathBuf {
+        match &self.content {
+            Content::File(path) => path.clone(),
+            Content::Member(_) => found_at.join(&self.path),
+        }
+    }
+
+    /// Whether its name is that of a file about the others, such as README.md.
+    pub(crate) fn is_document(&self) -> bool {
+        let name = self.folder_and_file().1.to_lowercase();
+        let ends = |rest: &str| !rest.starts_with(char::is_alphabetic);
+        DOCUMENTS.iter().any(|start| name.strip_prefix(start).is_some_and(ends))
     }
 
     /// The bytes of the file, decompressed.
@@ -172,6 +191,25 @@ impl<'a> Locator<'a> {
         self.members.borrow_mut().insert(archive.to_owned(), members.clone());
         Ok(members)
     }
+}
+
+/// SHA-256 digest of a file as it is on disk, of the files below a folder with their paths, or of the archive of ARCHIVE/FILE; `None` if
+/// it cannot be read, or only once, as a pipe.
+pub fn file_digest(path: &Path) -> Option<String> {
+    let mut digest = Digest::default();
+    if !path.is_dir() {
+        let file = path.ancestors().find(|file| file.is_file())?;
+        digest.all_of(fs::File::open(file).ok()?).ok()?;
+        return Some(digest.finish());
+    }
+    let mut files = Vec::new();
+    walk(path, "", MAX_DEPTH, &mut files).ok()?;
+    files.sort_by(|a, b| a.path.cmp(&b.path));
+    for file in &files {
+        digest.text(&file.path);
+        digest.text(&file_digest(&file.name)?);
+    }
+    Some(digest.finish())
 }
 
 /// The bytes of standard input, which is read once: to recognize its format, and to parse it.
@@ -291,6 +329,30 @@ mod tests {
             let expected = "the archive has 3 files (a/a.txt, a/b.txt, c.txt): name one as ARCHIVE/FILE";
             assert!(error.contains(archive) && error.contains(expected), "{error}");
         }
+    }
+
+    #[test]
+    fn digests_are_those_of_files_of_folders_and_of_archives() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        std::fs::create_dir_all(path("folder/inner")).unwrap();
+        std::fs::write(path("folder/a.txt"), "abc").unwrap();
+        std::fs::write(path("folder/inner/b.txt"), "b").unwrap();
+        let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(file_digest(&path("folder/a.txt")).as_deref(), Some(abc));
+        let before = file_digest(&path("folder"));
+        assert!(before.is_some());
+        std::fs::write(path("folder/.hidden"), "x").unwrap();
+        assert_eq!(file_digest(&path("folder")), before);
+        std::fs::write(path("folder/inner/b.txt"), "c").unwrap();
+        let changed = file_digest(&path("folder"));
+        std::fs::rename(path("folder/inner/b.txt"), path("folder/inner/c.txt")).unwrap();
+        let renamed = file_digest(&path("folder"));
+        assert!(changed != before && renamed != changed && renamed != before);
+        std::fs::write(path("all.zip"), variants::zip(&[("a.txt", b"abc")])).unwrap();
+        assert!(file_digest(&path("all.zip")).is_some());
+        assert_eq!(file_digest(&path("all.zip/a.txt")), file_digest(&path("all.zip")));
+        assert_eq!(file_digest(&path("absent")), None);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Random splits: shuffled, systematic and folds.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use seqzoo_random::{Key, Purpose, RngExt, SliceRandom};
 
@@ -108,25 +108,21 @@ pub(super) fn folds(
     })
 }
 
+/// Whether [`folds`] leaves no split of any fold empty, whatever the seed, in data without labels; `rest` divides the rows that are not held out.
+pub(super) fn suffices_for_folds(data: &Undivided, folds: usize, rest: Fractions) -> Result<bool, DataError> {
+    let groups: HashSet<Vec<&str>> = groups(data, None)?.into_iter().collect();
+    let left = groups.len() - groups.len().div_ceil(folds);
+    Ok(groups.len() >= folds && left >= rest.minimum().max(2))
+}
+
 /// Assigns groups of rows to splits, in the order of their first rows; `next` returns the split of the next group, given the label of that row.
-/// The rows with the same value of column `group`, else with the same text, are a group; without texts, each row is a group.
 fn assigned(
     data: &Undivided,
     group: Option<&str>,
     mut next: impl FnMut(&str) -> Assigned,
 ) -> Result<[Records; 3], DataError> {
     let records = data.records;
-    let groups: Vec<Vec<&str>> = match group {
-        Some(name) => records.texts("group", name)?.iter().map(|value| vec![&**value]).collect(),
-        None => {
-            let text = |content| matches!(content, Content::Text | Content::Tokens);
-            let first = data.spec.single(data.columns).find(|(role, _)| text(role.content));
-            let column = first.map(|(role, name)| records.column(role.name, name)).transpose()?;
-            // Without texts, each row is a group of its own.
-            column
-                .map_or_else(Vec::new, |column| (0..records.len()).map(|row| items(&[column], row).collect()).collect())
-        }
-    };
+    let groups = groups(data, group)?;
     let label = data.spec.single(data.columns).find(|(role, _)| role.content == Content::Label);
     let labels = label.map(|(role, name)| records.texts(role.name, name)).transpose()?;
     let mut assigned: HashMap<&[&str], Assigned> = HashMap::new();
@@ -140,6 +136,19 @@ fn assigned(
         splits[split as usize].push(row);
     }
     Ok(splits.map(|rows| records.select(&rows)))
+}
+
+/// The group of each row: the rows with the same value of column `group`, else with the same text, are a group. None without texts: each row is
+/// then a group of its own.
+fn groups<'a>(data: &Undivided<'a>, group: Option<&str>) -> Result<Vec<Vec<&'a str>>, DataError> {
+    let records = data.records;
+    if let Some(name) = group {
+        return Ok(records.texts("group", name)?.iter().map(|value| vec![&**value]).collect());
+    }
+    let text = |content| matches!(content, Content::Text | Content::Tokens);
+    let first = data.spec.single(data.columns).find(|(role, _)| text(role.content));
+    let column = first.map(|(role, name)| records.column(role.name, name)).transpose()?;
+    Ok(column.map_or_else(Vec::new, |column| (0..records.len()).map(|row| items(&[column], row).collect()).collect()))
 }
 
 /// Assigns the groups of one label to the parts of a cross-validation, in order: each run of as many groups as there are parts in

@@ -1,7 +1,7 @@
 //! `seqzoo train --folds`: cross-validation; longer than other commands because it summarizes several runs.
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use comfy_table::{CellAlignment, Table};
 use seqzoo_datasets::catalog::Origin;
@@ -9,12 +9,13 @@ use seqzoo_datasets::classification::Split;
 use seqzoo_datasets::scores::Metric;
 use seqzoo_datasets::split_rule::SplitRule;
 use seqzoo_datasets::uncertainty::wilson;
+use seqzoo_run::folder::Run;
 use seqzoo_run::recipe::Recipe;
 use serde_json::{Map, Value, json};
 
 use super::{Train, evaluate_run};
-use crate::arguments::runs;
-use crate::failure::{Failure, STORAGE, USAGE};
+use crate::arguments::{check_split, runs};
+use crate::failure::{CONFIGURATION, Failure, STORAGE, USAGE};
 use crate::report::{mean_and_deviation, table_style};
 use crate::say::{flag, muted, number, quoted, say};
 
@@ -62,6 +63,7 @@ pub fn run(train: &Train, folds: usize) -> Result<(), Failure> {
         let message = format!("--out: {} is a run of its own; name another folder for the folds", out.display());
         return Err(Failure::new(USAGE, message));
     }
+    check_folds(train, &out, folds, &rule)?;
     std::fs::create_dir_all(&out).map_err(|error| unwritable(&out, &error))?;
     let flags = format!("{}{}{}", train.overrides.flag(), train.data.flag(), train.backend.flag());
     let repeats = if train.repeats > 1 { format!(" --repeats {}", train.repeats) } else { String::new() };
@@ -99,27 +101,68 @@ fn unwritable(path: &Path, error: &std::io::Error) -> Failure {
     Failure::new(STORAGE, format!("{}: {error}", path.display()))
 }
 
+/// Folder of a fold.
+fn folder(train: &Train, out: &Path, (repeat, fold): (u64, usize)) -> PathBuf {
+    let repeat = if train.repeats == 1 { String::new() } else { format!("repeat-{}-", repeat + 1) };
+    out.join(format!("{repeat}fold-{fold}"))
+}
+
+/// The run of a fold that was trained before, if its folder exists; an error if its settings were others.
+fn existing(path: &Path, recipe: &Recipe) -> Result<Option<Run>, Failure> {
+    if !path.exists() {
+        return Ok(None);
+    }
+    let run = runs().find(&path.to_string_lossy())?;
+    let Some(field) = run.environment.settings.difference(recipe) else { return Ok(Some(run)) };
+    let message = format!(
+        "{} was trained with another {field}; repeat the first command, or name another folder with --out",
+        path.display()
+    );
+    Err(Failure::new(USAGE, message))
+}
+
+/// Checks the data of every fold before one is trained or evaluated: each needs its splits, and those that were trained before must have had the same
+/// data. The parts of other repeats are of the same rows.
+fn check_folds(
+    train: &Train,
+    out: &Path,
+    folds: usize,
+    rule: &impl Fn(usize, u64) -> SplitRule,
+) -> Result<(), Failure> {
+    let name = train.recipe.as_deref().expect("--folds conflicts with --resume");
+    say(format_args!("checking the data of {folds} folds …"));
+    for fold in 1..=folds {
+        let recipe = train.overrides.clone().with_split(&rule(fold, 0)).settings(name, &train.data)?.recipe;
+        let path = folder(train, out, (0, fold));
+        let examples = match existing(&path, &recipe)? {
+            Some(run) => {
+                let (data, differences) = muted(|| train.data.load_compared(&run))?;
+                if let Some(why) = differences.training.or(differences.test) {
+                    let way_out = "restore the data, or name another folder with --out";
+                    let message = format!("{} was trained on other data: {why}; {way_out}", path.display());
+                    return Err(Failure::new(CONFIGURATION, message));
+                }
+                data.examples
+            }
+            None => muted(|| train.data.load(&recipe)).map_err(|error| error.of(format_args!("fold {fold}")))?,
+        };
+        for split in Split::ALL {
+            check_split(&*examples, split, &recipe).map_err(|error| error.of(format_args!("fold {fold}")))?;
+        }
+    }
+    Ok(())
+}
+
 /// Trains one fold, or resumes it, and evaluates its models on the part that is held out.
 fn one(train: &Train, out: &Path, rule: &SplitRule, (repeat, fold): (u64, usize)) -> Result<Held, Failure> {
     let recipe = train.recipe.clone().expect("--folds conflicts with --resume");
-    let name = if train.repeats == 1 { format!("fold-{fold}") } else { format!("repeat-{}-fold-{fold}", repeat + 1) };
-    let path = out.join(name);
+    let path = folder(train, out, (repeat, fold));
     let overrides = train.overrides.clone().with_split(rule);
+    let settings = overrides.settings(&recipe, &train.data)?;
     let own = Train::of(recipe, None, overrides, train.data.clone(), train.backend.clone());
-    let own = match path.exists() {
-        true => {
-            let recipe = own.overrides.settings(own.recipe.as_deref().unwrap_or_default(), &own.data)?.recipe;
-            let run = runs().find(&path.to_string_lossy())?;
-            if let Some(field) = run.environment.settings.difference(&recipe) {
-                let message = format!(
-                    "{} was trained with another {field}; repeat the first command, or name another folder with --out",
-                    path.display()
-                );
-                return Err(Failure::new(USAGE, message));
-            }
-            Train { recipe: None, resume: Some(path.to_string_lossy().into_owned()), ..own }
-        }
-        false => Train { out: Some(path), ..own },
+    let own = match existing(&path, &settings.recipe)? {
+        Some(_) => Train { recipe: None, resume: Some(path.to_string_lossy().into_owned()), ..own },
+        None => Train { out: Some(path), ..own },
     };
     let report = muted(|| {
         let trained = own.train()?;

@@ -1,5 +1,6 @@
 //! Run folders: created atomically, locked during training, found by name.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -108,8 +109,11 @@ pub struct Environment {
     pub threads: usize,
     /// The settings, with the origin of each value.
     pub settings: Settings,
-    /// SHA-256 of the dataset.
+    /// SHA-256 of the training and validation splits.
     pub data_digest: String,
+    /// SHA-256 of the test split; none without one, and in runs of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test_digest: Option<String>,
     /// Location of the dataset.
     #[serde(default)]
     pub data: DataPaths,
@@ -146,6 +150,9 @@ pub struct DataPaths {
     /// Folder of published datasets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data_dir: Option<PathBuf>,
+    /// SHA-256 of each of the user's own files, folders and archives, by its path, to name those that change; none in runs of earlier versions.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub digests: BTreeMap<PathBuf, String>,
 }
 
 impl Environment {
@@ -160,6 +167,7 @@ impl Environment {
             threads: std::thread::available_parallelism().map_or(1, usize::from),
             settings,
             data_digest,
+            test_digest: None,
             data: DataPaths::default(),
         }
     }
@@ -304,6 +312,7 @@ fn recovered(run: &Path) -> Result<Environment, FolderError> {
                     threads: 0,
                     settings: with_models(run, settings, &models),
                     data_digest,
+                    test_digest: None,
                     data: DataPaths::default(),
                 });
             }

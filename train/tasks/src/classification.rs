@@ -46,8 +46,7 @@ fn check(spec: &ModelSpec) -> Result<(), InvalidValue> {
 }
 
 fn prepare(data: &Splits, settings: &Table) -> Result<Prepared, DataError> {
-    let data = Classification::from_records(data)?;
-    examples::prepare(data, &crate::spec::settings(settings))
+    examples::prepare(Classification::from_records(data)?, data, &crate::spec::settings(settings))
 }
 
 impl Examples for Classification {

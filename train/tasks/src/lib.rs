@@ -178,6 +178,11 @@ pub trait Examples: Any + Debug {
     /// SHA-256 digest of the training and validation splits: equal digests mean equal training data.
     fn digest(&self) -> String;
 
+    /// Whether a run with this recorded digest was trained on the training and validation splits; versions may differ in what it covers.
+    fn matches(&self, recorded: &str) -> bool {
+        self.digest() == recorded
+    }
+
     /// Size of a split and its unit, such as `(120, "texts")`.
     fn size(&self, split: Split) -> (usize, &'static str);
 

@@ -12,7 +12,6 @@ use seqzoo_datasets::problems::{CHANNELS, Example, Inputs, Targets};
 use seqzoo_datasets::scores::Metric;
 use seqzoo_datasets::splits::Splits;
 use seqzoo_datasets::tagging::EXACT_MATCH;
-use seqzoo_datasets::wording::counted;
 use seqzoo_models::InvalidShape;
 use seqzoo_models::networks::{StepClassifier, StepClassifierShape};
 use serde::{Deserialize, Serialize};
@@ -50,8 +49,7 @@ fn check(spec: &ModelSpec) -> Result<(), InvalidValue> {
 
 fn prepare(data: &Splits, _: &Table) -> Result<Prepared, DataError> {
     let data = Memory::from_records(data)?;
-    let left_out = data.without_target;
-    let note = (left_out > 0).then(|| format!("{} without a target left out", counted(left_out, "sequences")));
+    let note = data.without_target.note("sequences", "without a target");
     Ok(Prepared { examples: Box::new(data), note })
 }
 

@@ -49,8 +49,9 @@ pub static TASK: Task = Task {
 pub type MultiLabelClassifier = TrainedModel<Codec<Labels>>;
 
 fn prepare(data: &Splits, settings: &Table) -> Result<Prepared, DataError> {
-    let mut data = MultiLabel::from_records(data)?;
-    let note = texts::prepare(&mut data.texts, &crate::spec::settings(settings));
+    let splits = data;
+    let mut data = MultiLabel::from_records(splits)?;
+    let note = texts::prepare(&mut data.texts, splits, &crate::spec::settings(settings));
     let trained = data.texts.train.iter().flat_map(|example| example.target.iter().copied());
     let note = joined([note, of_several(&data.labels), note_unseen(&data.labels, trained)]);
     Ok(Prepared { examples: Box::new(data), note })
@@ -203,7 +204,7 @@ impl Predictor for MultiLabelClassifier {
     ) -> Result<Vec<(&'static str, Evaluation)>, PredictError> {
         let mut data = examples_as::<MultiLabel>(examples)?.clone();
         let settings = Settings { level: self.level(), ..Settings::default() };
-        texts::prepare(&mut data.texts, &settings);
+        texts::prepare(&mut data.texts, &Splits::default(), &settings);
         Ok(data.baselines(split))
     }
 

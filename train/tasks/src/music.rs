@@ -56,9 +56,9 @@ fn check(spec: &ModelSpec) -> Result<(), InvalidValue> {
 
 fn prepare(data: &Splits, settings: &Table) -> Result<Prepared, DataError> {
     let Settings { frame, voices, every, .. } = crate::spec::settings(settings);
-    let mut data = Music::from_records(data, (frame == FrameKind::Voices).then_some(voices))?.every(every);
-    let short = data.remove_short();
-    let of_short = (short > 0).then(|| format!("{} of fewer than two frames left out", counted(short, "pieces")));
+    let splits = data;
+    let mut data = Music::from_records(splits, (frame == FrameKind::Voices).then_some(voices))?.every(every);
+    let of_short = data.remove_short(splits).note("pieces", "of fewer than two frames");
     let of_reduced = (data.reduced > 0).then(|| {
         format!(
             "{} with more than {voices} notes: the lowest and the highest notes are kept",

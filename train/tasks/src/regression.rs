@@ -44,8 +44,9 @@ pub static TASK: Task = Task {
 pub type Regressor = TrainedModel<Codec<Scale>>;
 
 fn prepare(data: &Splits, settings: &Table) -> Result<Prepared, DataError> {
-    let mut data = Regression::from_records(data)?;
-    let note = texts::prepare(&mut data.0, &crate::spec::settings(settings));
+    let splits = data;
+    let mut data = Regression::from_records(splits)?;
+    let note = texts::prepare(&mut data.0, splits, &crate::spec::settings(settings));
     Ok(Prepared { examples: Box::new(data), note })
 }
 
@@ -143,7 +144,7 @@ impl Predictor for Regressor {
     ) -> Result<Vec<(&'static str, Evaluation)>, PredictError> {
         let mut data = examples_as::<Regression>(examples)?.clone();
         let settings = Settings { level: self.level(), ..Settings::default() };
-        texts::prepare(&mut data.0, &settings);
+        texts::prepare(&mut data.0, &Splits::default(), &settings);
         Ok(data.baselines(split))
     }
 

@@ -74,8 +74,7 @@ fn check_copying(settings: &Settings) -> Result<(), InvalidValue> {
 }
 
 fn prepare(data: &Splits, settings: &Table) -> Result<Prepared, DataError> {
-    let data = Transduction::from_records(data)?;
-    Ok(examples::prepare(data, &crate::spec::settings(settings)))
+    Ok(examples::prepare(Transduction::from_records(data)?, data, &crate::spec::settings(settings)))
 }
 
 impl Examples for Transduction {

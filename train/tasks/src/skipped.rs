@@ -1,5 +1,6 @@
 //! Notes on examples that are skipped because they have no token, and on labels without training examples.
 
+use seqzoo_datasets::records::Records;
 use seqzoo_datasets::text::Tokenization;
 use seqzoo_datasets::wording::counted;
 
@@ -12,15 +13,16 @@ pub(crate) struct Skipped {
 }
 
 impl Skipped {
-    /// Keeps the examples that satisfy `keep` and counts the others.
+    /// Keeps the examples that satisfy `keep` and counts the others; each example was converted from the row of `records` with its index.
     pub(crate) fn retain<T>(
         &mut self,
         examples: &mut Vec<T>,
+        records: &Records,
         keep: impl Fn(&T) -> bool,
         describe: impl Fn(&T) -> String,
     ) {
-        if let Some(first) = examples.iter().find(|example| !keep(example)) {
-            self.first.get_or_insert_with(|| describe(first));
+        if let Some(first) = examples.iter().position(|example| !keep(example)) {
+            self.first.get_or_insert_with(|| place(records, first) + &describe(&examples[first]));
         }
         let before = examples.len();
         examples.retain(keep);
@@ -39,6 +41,11 @@ impl Skipped {
             )
         })
     }
+}
+
+/// File and line of a row before its description; empty if it is generated.
+pub(crate) fn place(records: &Records, row: usize) -> String {
+    records.place_name(row).map_or_else(String::new, |place| format!("{place}: "))
 }
 
 /// A note on labels that no training example has, if there are any.

@@ -61,7 +61,7 @@ fn check(spec: &ModelSpec) -> Result<(), InvalidValue> {
 }
 
 fn prepare(data: &Splits, settings: &Table) -> Result<Prepared, DataError> {
-    Ok(examples::prepare(Tagging::from_records(data)?, &crate::spec::settings(settings)))
+    Ok(examples::prepare(Tagging::from_records(data)?, data, &crate::spec::settings(settings)))
 }
 
 impl Examples for Tagging {

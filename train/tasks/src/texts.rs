@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use seqzoo_datasets::batch;
 use seqzoo_datasets::classification::Split;
 use seqzoo_datasets::scores::{Evaluation, Group, Metric, Mistake, Mistakes, Scores};
+use seqzoo_datasets::splits::Splits;
 use seqzoo_datasets::text::{Counts, Encoder, Tokenization, Truncation, Vocabulary};
 use seqzoo_datasets::texts::{Example, Texts};
 use seqzoo_datasets::uncertainty::Resampling;
@@ -324,12 +325,14 @@ fn has_token<V>(example: &Example<V>, level: Tokenization) -> bool {
     level.tokens(&example.text).next().is_some()
 }
 
-/// Removes texts without a token, so that every metric covers the same examples; returns notes for the user.
-pub(crate) fn prepare<V>(texts: &mut Texts<V>, settings: &Settings) -> Option<String> {
+/// Removes texts without a token, so that every metric covers the same examples; returns notes for the user. `splits` are the records that the
+/// texts were converted from.
+pub(crate) fn prepare<V>(texts: &mut Texts<V>, splits: &Splits, settings: &Settings) -> Option<String> {
     let level = settings.level;
     let mut skipped = Skipped::default();
-    for split in texts.splits_mut() {
-        skipped.retain(split, |example| has_token(example, level), |example| format!("{:?}", example.text));
+    let describe = |example: &Example<V>| format!("{:?}", example.text);
+    for (examples, split) in texts.splits_mut().into_iter().zip(Split::ALL) {
+        skipped.retain(examples, splits.split(split), |example| has_token(example, level), describe);
     }
     let lengths = texts.train.iter().map(|example| level.tokens(&example.text).take(settings.max_tokens + 1).count());
     joined([skipped.note(level), truncated(lengths, settings.max_tokens)])

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use seqzoo_datasets::DataError;
 use seqzoo_datasets::classification::{Classification, Example, Split};
+use seqzoo_datasets::splits::Splits;
 use seqzoo_datasets::text::Tokenization;
 
 use super::Settings;
@@ -14,17 +15,17 @@ fn has_token(text: &str, level: Tokenization) -> bool {
     level.tokens(text).next().is_some()
 }
 
-/// Removes texts without a token, so that every metric covers the same examples.
+/// Removes texts without a token, so that every metric covers the same examples; `splits` are the records that they were converted from.
 ///
 /// # Errors
 /// If fewer than two labels have a text left in the training split.
-pub(super) fn prepare(mut data: Classification, settings: &Settings) -> Result<Prepared, DataError> {
+pub(super) fn prepare(mut data: Classification, splits: &Splits, settings: &Settings) -> Result<Prepared, DataError> {
     let level = settings.level;
     let mut skipped = Skipped::default();
     let Classification { labels, train, validation, test, .. } = &mut data;
-    for split in [train, validation, test] {
+    for (examples, split) in [train, validation, test].into_iter().zip(Split::ALL) {
         let describe = |example: &Example| format!("{:?} ({})", example.text, labels[example.label]);
-        skipped.retain(split, |example| has_token(&example.text, level), describe);
+        skipped.retain(examples, splits.split(split), |example| has_token(&example.text, level), describe);
     }
     let mut labels = data.train.iter().map(|example| example.label);
     let first = labels.next();
@@ -71,14 +72,15 @@ mod tests {
             validation: vec![example(" ;", 1), example("Lis", 1)],
             ..Classification::default()
         };
-        let prepared = prepare(data.clone(), &Settings::default()).unwrap();
+        let none = Splits::default();
+        let prepared = prepare(data.clone(), &none, &Settings::default()).unwrap();
         let note = r#"2 examples without a token at task.level = "words" were skipped; first: "-" (Korean)"#;
         assert_eq!(prepared.note.as_deref(), Some(note));
         let sizes = |examples: &dyn Examples| Split::ALL.map(|split| examples.size(split).0);
         assert_eq!(sizes(&*prepared.examples), [2, 1, 0]);
         assert_eq!(sizes(&*with_tokens(&data, Tokenization::Words)), [2, 1, 0]);
         let characters =
-            prepare(data.clone(), &Settings { level: Tokenization::Characters, ..Settings::default() }).unwrap();
+            prepare(data.clone(), &none, &Settings { level: Tokenization::Characters, ..Settings::default() }).unwrap();
         assert_eq!((characters.note, sizes(&*characters.examples)), (None, [3, 2, 0]));
         assert!(matches!(with_tokens(&data, Tokenization::Characters), Cow::Borrowed(_)));
     }
@@ -91,7 +93,7 @@ mod tests {
             train: vec![example("-", 0), example("Wit", 1)],
             ..Classification::default()
         };
-        let error = prepare(data, &Settings::default()).unwrap_err().to_string();
+        let error = prepare(data, &Splits::default(), &Settings::default()).unwrap_err().to_string();
         assert!(error.starts_with("data.columns.label = b: at least two labels"), "{error}");
     }
 }

@@ -3,37 +3,44 @@
 use std::borrow::Cow;
 
 use seqzoo_datasets::classification::Split;
+use seqzoo_datasets::splits::Splits;
 use seqzoo_datasets::text::Tokenization;
 use seqzoo_datasets::transduction::{Pair, Transduction};
 
 use super::Settings;
 use crate::Prepared;
-use crate::skipped::{Skipped, joined};
+use crate::skipped::{Skipped, joined, place};
 
 fn has_source(pair: &Pair, level: Tokenization) -> bool {
     level.tokens(&pair.source).next().is_some()
 }
 
-/// Removes pairs whose source has no token, so that every metric covers the same examples.
-pub(super) fn prepare(mut data: Transduction, settings: &Settings) -> Prepared {
+/// Removes pairs whose source has no token, so that every metric covers the same examples; `splits` are the records that they were converted from.
+pub(super) fn prepare(mut data: Transduction, splits: &Splits, settings: &Settings) -> Prepared {
     let level = settings.level;
+    let of_targets = note_empty_targets(&data, splits, level);
     let mut skipped = Skipped::default();
-    for split in [&mut data.train, &mut data.validation, &mut data.test] {
+    for (pairs, split) in [&mut data.train, &mut data.validation, &mut data.test].into_iter().zip(Split::ALL) {
         let describe = |pair: &Pair| format!("{:?} (for {:?})", pair.source, pair.target);
-        skipped.retain(split, |pair| has_source(pair, level), describe);
+        skipped.retain(pairs, splits.split(split), |pair| has_source(pair, level), describe);
     }
-    let splits = [&data.train, &data.validation, &data.test];
-    let is_empty = |pair: &&Pair| level.tokens(&pair.target).next().is_none();
-    let empty: Vec<&Pair> = splits.into_iter().flatten().filter(is_empty).collect();
-    let of_targets = empty.first().map(|first| {
-        let (targets, are) = if empty.len() == 1 { ("target", "is") } else { ("targets", "are") };
-        format!(
-            "{} {targets} without a token {are} trained on as empty sequences; first: that of {:?}",
-            empty.len(),
-            first.source
-        )
-    });
     Prepared { note: joined([skipped.note(level), of_targets]), examples: Box::new(data) }
+}
+
+/// A note on targets without a token, if a source with a token has one.
+fn note_empty_targets(data: &Transduction, splits: &Splits, level: Tokenization) -> Option<String> {
+    let is_empty = |pair: &Pair| has_source(pair, level) && level.tokens(&pair.target).next().is_none();
+    let of_split = |split: Split| {
+        let pairs = data.split(split);
+        (0..pairs.len()).filter(|&row| is_empty(&pairs[row])).map(move |row| (split, row)).collect::<Vec<_>>()
+    };
+    let empty: Vec<(Split, usize)> = Split::ALL.into_iter().flat_map(of_split).collect();
+    let &(split, row) = empty.first()?;
+    let (targets, are) = if empty.len() == 1 { ("target", "is") } else { ("targets", "are") };
+    let (count, place, source) = (empty.len(), place(splits.split(split), row), &data.split(split)[row].source);
+    Some(format!(
+        "{count} {targets} without a token {are} trained on as empty sequences; first: {place}that of {source:?}"
+    ))
 }
 
 /// The data without pairs whose source has no token.
@@ -57,11 +64,13 @@ mod tests {
     fn pairs_without_a_source_token_are_skipped_with_a_note() {
         let pair = |source: &str| Pair { source: source.to_owned(), target: "x".to_owned(), groups: Arc::default() };
         let data = Transduction { test: vec![pair("-"), pair("a")], ..Transduction::default() };
-        let prepared = prepare(data.clone(), &Settings::default());
+        let none = Splits::default();
+        let prepared = prepare(data.clone(), &none, &Settings::default());
         assert!(prepared.note.unwrap().ends_with(r#"first: "-" (for "x")"#));
         assert_eq!(prepared.examples.size(Split::Test), (1, "pairs"));
         let silent = Pair { target: "…".to_owned(), ..pair("b") };
-        let note = prepare(Transduction { train: vec![silent], ..data.clone() }, &Settings::default()).note.unwrap();
+        let silent = Transduction { train: vec![silent], ..data.clone() };
+        let note = prepare(silent, &none, &Settings::default()).note.unwrap();
         assert!(
             note.ends_with(r#"1 target without a token is trained on as empty sequences; first: that of "b""#),
             "{note}"

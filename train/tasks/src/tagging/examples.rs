@@ -1,5 +1,7 @@
 //! Sentences with a label per token.
 
+use seqzoo_datasets::records::Split;
+use seqzoo_datasets::splits::Splits;
 use seqzoo_datasets::tagging::{Sentence, Tagging};
 use seqzoo_datasets::text::Tokenization;
 
@@ -7,11 +9,12 @@ use super::Settings;
 use crate::Prepared;
 use crate::skipped::{Skipped, joined, truncated, unseen};
 
-/// Removes sentences without a token, so that every metric covers the same examples.
-pub(super) fn prepare(mut data: Tagging, settings: &Settings) -> Prepared {
+/// Removes sentences without a token, so that every metric covers the same examples; `splits` are the records that they were converted from.
+pub(super) fn prepare(mut data: Tagging, splits: &Splits, settings: &Settings) -> Prepared {
     let mut skipped = Skipped::default();
-    for split in [&mut data.train, &mut data.validation, &mut data.test] {
-        skipped.retain(split, |sentence: &Sentence| !sentence.tokens.is_empty(), |_| "a sentence".to_owned());
+    let has_token = |sentence: &Sentence| !sentence.tokens.is_empty();
+    for (sentences, split) in [&mut data.train, &mut data.validation, &mut data.test].into_iter().zip(Split::ALL) {
+        skipped.retain(sentences, splits.split(split), has_token, |_| "a sentence".to_owned());
     }
     let truncated = truncated(data.train.iter().map(|sentence| sentence.tokens.len()), settings.max_tokens);
     let unseen = unseen(&data.labels, data.train.iter().flat_map(|sentence| sentence.labels.iter().copied()));

@@ -49,6 +49,8 @@ formats![
     ts
 ];
 
+pub use series::LabelPosition;
+
 /// Which files are read together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Together {

@@ -382,6 +382,10 @@ impl<P: LabelPredictor> Predictor for P {
         Ok(self.predict_labels(texts)?.into_iter().map(Output::from).collect())
     }
 
+    fn labels(&self) -> &[String] {
+        self.label_names()
+    }
+
     fn empty_output(&self) -> Output {
         empty_output()
     }

@@ -351,7 +351,10 @@ pub(crate) fn items<V>(
     level: Tokenization,
     labels: impl Fn(&V) -> Vec<String>,
 ) -> Vec<Item> {
-    let item =
-        |example: &Example<V>| Item { tokens: level.tokens(&example.text).collect(), labels: labels(&example.target) };
+    let item = |example: &Example<V>| Item {
+        text: example.text.clone(),
+        tokens: level.tokens(&example.text).collect(),
+        labels: labels(&example.target),
+    };
     texts.split(split).iter().map(item).collect()
 }

@@ -1,6 +1,7 @@
 //! Conversion of typed errors to messages and exit codes.
 
 use std::io;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use seqzoo_datasets::DataError;
@@ -22,6 +23,8 @@ use crate::say::{quoted, say};
 pub struct Failure {
     code: u8,
     message: String,
+    /// The file that it is about and, if it is known, the line.
+    place: Option<(PathBuf, Option<usize>)>,
 }
 
 pub const USAGE: u8 = 2;
@@ -36,7 +39,17 @@ const LOCKED: u8 = 10;
 
 impl Failure {
     pub fn new(code: u8, message: impl ToString) -> Self {
-        Self { code, message: message.to_string() }
+        Self { code, message: message.to_string(), place: None }
+    }
+
+    /// The file that it is about and, if it is known, the 1-based line.
+    pub fn place(&self) -> Option<(&Path, Option<usize>)> {
+        self.place.as_ref().map(|(file, line)| (file.as_path(), *line))
+    }
+
+    /// The failure in a file.
+    pub fn at(self, file: &Path, line: Option<usize>) -> Self {
+        Self { place: Some((file.to_owned(), line)), ..self }
     }
 
     /// The failure with text before its message.
@@ -100,7 +113,15 @@ impl From<InvalidShape> for Failure {
 impl From<DataError> for Failure {
     fn from(error: DataError) -> Self {
         let code = if matches!(error, DataError::Setting { .. }) { CONFIGURATION } else { DATA };
-        Self::new(code, format!("{error}{}", hint(&error)))
+        let failure = Self::new(code, format!("{error}{}", hint(&error)));
+        match &error {
+            DataError::Line { path, line, .. } => failure.at(path, Some(*line)),
+            DataError::Column { path: Some(path), line, .. } => failure.at(path, *line),
+            DataError::Invalid { path, .. } | DataError::Damaged { path, .. } | DataError::Unreadable { path, .. } => {
+                failure.at(path, None)
+            }
+            _ => failure,
+        }
     }
 }
 

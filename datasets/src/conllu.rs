@@ -154,6 +154,28 @@ impl Sentence {
         sentence
     }
 
+    /// A sentence from tokens without their text: sets ID and FORM; all other columns are `_`. A tab or line end in a token becomes a space,
+    /// and an empty token `_`.
+    ///
+    /// # Panics
+    /// If there are no tokens.
+    pub fn from_tokens(tokens: &[String]) -> Self {
+        assert!(!tokens.is_empty(), "a sentence without tokens has no CoNLL-U form");
+        let mut sentence = Self { text: String::new(), words: Vec::new() };
+        for (id, token) in (1..).zip(tokens) {
+            let form = token.split_whitespace().collect::<Vec<_>>().join(" ");
+            let number = usize::to_string(&id);
+            let mut columns = ["_"; COLUMNS];
+            columns[0] = &number;
+            if !form.is_empty() {
+                columns[1] = &form;
+            }
+            sentence.push(id, &columns);
+        }
+        sentence.text.push('\n');
+        sentence
+    }
+
     /// Parses the lines of one sentence; at least one.
     fn parse(name: &Path, lines: &[Line]) -> Result<Self, DataError> {
         let mut sentence = Self { text: String::new(), words: Vec::new() };
@@ -316,6 +338,16 @@ mod tests {
             row(5, ".", "E", "_"),
         ];
         assert_eq!(written, format!("# text = I don't know.\n{}\n", rows.concat()));
+    }
+
+    #[test]
+    fn from_tokens_writes_a_line_for_each_token() {
+        let tokens = ["New York", "a\tb", " ", "."].map(str::to_owned);
+        let written = Sentence::from_tokens(&tokens).with_tags(&["A", "B", "C", "D"]);
+        let row = |(id, form, tag): (usize, &str, &str)| format!("{id}\t{form}\t_\t{tag}{REST}\n");
+        let rows: String = [(1, "New York", "A"), (2, "a b", "B"), (3, "_", "C"), (4, ".", "D")].map(row).concat();
+        assert_eq!(written, rows + "\n");
+        assert_eq!(parse(&written).unwrap().sentences[0].forms(), ["New York", "a b", "_", "."]);
     }
 
     #[test]

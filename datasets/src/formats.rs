@@ -49,6 +49,8 @@ formats![
     ts
 ];
 
+pub use series::LabelPosition;
+
 /// Which files are read together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Together {
@@ -84,6 +86,9 @@ pub struct Format {
     /// Reads one file, or the files of a folder.
     read: fn(&Request) -> Result<Records, DataError>,
 }
+
+/// Number of lines after the first one by which the format of a file may be recognized.
+const SAMPLE: usize = 100;
 
 /// Options of every format.
 pub const COMMON: [(&str, &str); 1] = [("encoding", "utf-8 (default; byte-order marks are recognized) or latin-1")];
@@ -162,6 +167,15 @@ impl Format {
         ALL.into_iter().find(|format| (format.is_first_line)(line.trim()))
     }
 
+    /// The format, of those that every line marks, that more than half of the lines are in.
+    fn of_most(lines: &[String]) -> Option<&'static Self> {
+        let marks_most = |format: &&'static Self| {
+            let marked = lines.iter().filter(|line| (format.is_first_line)(line.trim())).count();
+            2 * marked > lines.len()
+        };
+        [&fasttext::FORMAT, &jsonl::FORMAT].into_iter().find(marks_most)
+    }
+
     /// Reads one column of a file, to predict from each of its values: the one with a role, or its default for this format. Also returns the
     /// errors of rows that cannot be read.
     ///
@@ -182,10 +196,10 @@ impl Format {
     }
 
     /// The format of the files at a location: by the end of the first name (`default`, if that is one of those that it marks), else `default`,
-    /// else by folders or the first line.
+    /// else by folders or the first lines.
     ///
     /// # Errors
-    /// If none is recognized, or the file cannot be read.
+    /// If none is recognized, or the file is empty or cannot be read.
     pub(crate) fn recognize(
         location: &Path,
         inputs: &[Input],
@@ -219,11 +233,19 @@ impl Format {
         // Comments are conclusive in some formats, and no row of any.
         let mut lines = input.lines()?.filter(|line| !line.as_ref().is_ok_and(|line| is_blank(&line.text)));
         let first = lines.next().transpose()?.map_or_else(String::new, |line| line.text);
+        if first.is_empty() && default.is_none() {
+            return Err(DataError::invalid(input.name(), "empty; expected data"));
+        }
         let can_be_default = |format: &&Self| Some(format.name) == default && (format.is_first_line)(first.trim());
         let found = match ALL.into_iter().find(can_be_default).or_else(|| Self::of_first_line(&first)) {
             None if first.starts_with('#') => {
                 let row = lines.find(|line| !line.as_ref().is_ok_and(|line| line.text.starts_with('#'))).transpose()?;
                 row.and_then(|line| Self::of_first_line(&line.text))
+            }
+            // The first line may be damaged, such as one without a label.
+            None => {
+                let more = lines.take(SAMPLE).filter_map(Result::ok).map(|line| line.text);
+                Self::of_most(&std::iter::once(first).chain(more).collect::<Vec<_>>())
             }
             found => found,
         };
@@ -380,6 +402,7 @@ mod tests {
             ("a.jsonl", "x", "jsonl"),
             ("a.txt", json, "jsonl"),
             ("b.txt", " \n__label__a b\n", "fasttext"),
+            ("d.txt", "no label\n__label__a b\n\n__label__b c\n", "fasttext"),
             ("a.bio", "x", "conll"),
             ("a.conllu", "x", "conllu"),
             ("c.txt", "1\tDogs\t_\tNOUN\t_\t_\t_\t_\t_\t_\n", "conllu"),
@@ -398,6 +421,7 @@ mod tests {
             assert_eq!(of(&[("e.ndjson", drawing)], "e.ndjson", default).as_deref(), Ok(format));
         }
         assert_eq!(of(&[("e.csv", "text\na\n")], "e.csv", Some("text")).as_deref(), Ok("csv"));
+        assert!(of(&[("f.txt", " \n\n")], "f.txt", None).unwrap_err().ends_with("f.txt: empty; expected data"));
         let error = of(&[("d.txt", "once upon a time")], "d.txt", None).unwrap_err();
         assert!(error.starts_with("data.format = none: d.txt: ") && error.contains("csv, fasttext"), "{error}");
     }

@@ -1,6 +1,6 @@
 //! Datasets for multi-label classification: texts with any number of labels.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use crate::DataError;
 use crate::baselines::NaiveBayesFeatures;
@@ -46,6 +46,23 @@ metrics! {
 
 /// The characters that separate labels; the first that occurs in a column does.
 const SEPARATORS: [char; 3] = ['|', ';', ','];
+
+/// The first of these distinct labels that is a list of labels, and its separator: one of its parts is another label or a part of one.
+pub fn list_of_labels(labels: &[String]) -> Option<(&str, char)> {
+    let of_separator = |separator: char| {
+        let parts = |label: &str| -> BTreeSet<String> {
+            label.split(separator).map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect()
+        };
+        let mut counts: HashMap<String, usize> = HashMap::new();
+        labels.iter().flat_map(|label| parts(label)).for_each(|part| *counts.entry(part).or_default() += 1);
+        let is_list = |label: &&String| {
+            let parts = parts(label);
+            parts.len() > 1 && parts.iter().any(|part| counts[part] > 1)
+        };
+        labels.iter().find(is_list).map(|label| (label.as_str(), separator))
+    };
+    SEPARATORS.into_iter().find_map(of_separator)
+}
 
 /// A loaded dataset for multi-label classification.
 #[derive(Debug, Clone, PartialEq)]
@@ -206,6 +223,19 @@ mod tests {
         assert_eq!(names, ["most frequent labels", "naive Bayes"]);
         let error = MultiLabel::from_records(&splits(Column::text(["", " ", ""]), Column::text([""]))).unwrap_err();
         assert!(error.to_string().contains("no row has a label in column `tags`"), "{error}");
+    }
+
+    #[test]
+    fn a_label_with_parts_that_recur_is_a_list() {
+        let labels = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        for (names, expected) in [
+            (&["bad", "good", "good;fun"][..], Some(("good;fun", ';'))),
+            (&["a|b", "b | c"], Some(("a|b", '|'))),
+            (&["Opens(e1,e2)", "Closes", "York, NY"], None),
+            (&["a;", "b"], None),
+        ] {
+            assert_eq!(list_of_labels(&labels(names)), expected, "{names:?}");
+        }
     }
 
     #[test]

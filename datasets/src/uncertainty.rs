@@ -212,12 +212,14 @@ fn resampled(
 /// // Wilson's interval of 8 out of 10.
 /// let [low, high] = wilson(0.8, 10);
 /// assert!((low - 0.4902).abs() < 1e-4 && (high - 0.9433).abs() < 1e-4);
+/// assert!((1..200).all(|count| wilson(0.0, count)[0] >= 0.0 && wilson(1.0, count)[1] <= 1.0));
 /// ```
 pub fn wilson(share: f64, count: usize) -> [f64; 2] {
     let (n, z) = (count.max(1) as f64, 1.959_964);
     let (middle, scale) = (share + z * z / (2.0 * n), 1.0 + z * z / n);
     let half = z * (share * (1.0 - share) / n + z * z / (4.0 * n * n)).max(0.0).sqrt();
-    [(middle - half) / scale, (middle + half) / scale]
+    // Without rounding errors beyond the ends.
+    [middle - half, middle + half].map(|end| (end / scale).clamp(0.0, 1.0))
 }
 
 /// Two-sided p-value of McNemar's exact test that two models are right equally often, from whether each is right on each example

@@ -43,10 +43,10 @@ pub struct Overrides {
     #[arg(long, value_name = "COLUMN")]
     group: Option<String>,
     /// Fraction of the validation split. Short for --set data.split.validation=FRACTION
-    #[arg(long, value_name = "FRACTION")]
+    #[arg(long, value_name = "FRACTION", value_parser = validation_fraction)]
     validation: Option<f64>,
     /// Fraction of the test split. Short for --set data.split.test=FRACTION
-    #[arg(long, value_name = "FRACTION")]
+    #[arg(long, value_name = "FRACTION", value_parser = fraction)]
     test: Option<f64>,
     /// Column of the value to monitor for anomalies. Short for --set data.columns.value=COLUMN
     #[arg(long, value_name = "COLUMN")]
@@ -81,6 +81,18 @@ fn assignment(text: &str) -> Result<(String, String), String> {
     Ok((field.trim().to_owned(), value.trim().to_owned()))
 }
 
+/// Parses the fraction of a split, which may be empty.
+fn fraction(text: &str) -> Result<f64, String> {
+    let fraction = text.parse::<f64>().ok().filter(|fraction| (0.0..1.0).contains(fraction));
+    fraction.ok_or_else(|| "expected a fraction of at least 0 and below 1, such as 0.1".to_owned())
+}
+
+/// Parses the fraction of the validation split.
+fn validation_fraction(text: &str) -> Result<f64, String> {
+    let found = fraction(text).ok().filter(|&fraction| fraction > 0.0);
+    found.ok_or_else(|| "expected a fraction above 0 and below 1, such as 0.1".to_owned())
+}
+
 impl Overrides {
     /// Resolves a recipe with the overrides of the environment and of these flags.
     pub fn settings(&self, recipe: &str, data: &DataArgs) -> Result<Settings, Failure> {
@@ -94,6 +106,20 @@ impl Overrides {
         }
         let overrides = self.of(&settings, data.table())?;
         Ok(settings.with_overrides(&overrides)?)
+    }
+
+    /// Whether these flags name the column of a role; a flag for labels names none but that of labels.
+    pub fn names_column(&self, role: &str) -> bool {
+        let field = format!("data.columns.{role}");
+        let is_set = |(name, _): &(String, String)| *name == field || name == "data.columns";
+        let is_given = |(_, name, value): (_, &str, &Option<String>)| name == field && value.is_some();
+        self.sets.iter().any(is_set) || self.texts().into_iter().any(is_given)
+    }
+
+    /// These flags with a column of labels, or of the number to predict, unless they name one.
+    pub fn with_label_column(mut self, name: &str) -> Self {
+        self.label_column.get_or_insert_with(|| name.to_owned());
+        self
     }
 
     /// These flags with a split rule, in place of the recipe's.

@@ -6,12 +6,12 @@ use std::time::Duration;
 use clap::Args;
 use seqzoo_datasets::classification::Split;
 use seqzoo_models::parameters;
-use seqzoo_train::speed::speed;
+use seqzoo_train::speed::{rehearsal, speed};
 use serde_json::json;
 
 use crate::arguments::{BackendArgs, DataArgs, Overrides, check_split, initial, reported_split};
 use crate::failure::Failure;
-use crate::memory::peak_memory;
+use crate::memory::{peak_memory, reset_peak_memory};
 use crate::observer::duration;
 use crate::say::{quoted, say};
 
@@ -20,6 +20,9 @@ const BATCHES: u32 = 5;
 
 /// Do everything but train a recipe: resolve its values, load its data, build each model, run a few training steps, and estimate time
 /// and memory.
+///
+/// The memory of each model is the peak of this process during training steps, also on the largest batch, a checkpoint and the first seconds
+/// of a validation.
 ///
 /// Examples: `seqzoo check agreement`, `seqzoo check classify --data reviews.csv --json`
 #[derive(Debug, Args)]
@@ -47,27 +50,32 @@ impl Check {
             check_split(&*data, split, recipe)?;
         }
         say(format_args!("checking {} on {} …", self.recipe, backend.name()));
+        // Training begins after the data were loaded, so that it needs at least as much memory.
+        let loading = peak_memory();
         for spec in recipe.specs()? {
+            let is_own = reset_peak_memory();
             let (task, own) = (data.training(&spec)?, recipe.of_model(&spec.name)?);
             initial(&own, &spec, &*task, &device)?;
-            let network = task.network(&device);
-            let arrays = parameters::read(&*network);
-            let weights: usize = arrays.values().map(|array| array.values.len()).sum();
+            let weights: usize =
+                parameters::read(&*task.network(&device)).values().map(|array| array.values.len()).sum();
             let batches = task.batches(0).len();
             let found = speed(&*task, &own, BATCHES, &device)?;
+            rehearsal(&*task, &own, &device)?;
             let per_epoch = found.seconds / f64::from(found.batches) * batches as f64;
             let (epochs, whole) = (own.training.epochs, per_epoch * own.training.epochs as f64);
-            let memory = peak_memory().map(|bytes| bytes >> 20);
+            let memory = peak_memory().max(loading).map(|bytes| bytes >> 20);
             let mut out = std::io::stdout().lock();
             if self.json {
                 let line = json!({
                     "recipe": self.recipe, "model": spec.name, "parameters": weights, "batches_per_epoch": batches, "epochs": epochs,
-                    "seconds_per_epoch": per_epoch, "peak_mib": memory,
+                    "seconds_per_epoch": per_epoch, "memory_mib": memory,
                 });
                 writeln!(out, "{line}")?;
                 continue;
             }
-            let memory = memory.map_or_else(String::new, |mib| format!(", peak memory so far {mib} MiB"));
+            // A peak that cannot be measured anew includes the models before.
+            let about = if is_own { "about" } else { "at most about" };
+            let memory = memory.map_or_else(String::new, |mib| format!(", estimated memory {about} {mib} MiB"));
             writeln!(
                 out,
                 "{}: {weights} parameters, {batches} batches per epoch, about {} per epoch without validation, at most {} for {epochs} \

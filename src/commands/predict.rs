@@ -2,6 +2,7 @@
 
 mod bulk;
 mod plot;
+mod table;
 
 use std::fs;
 use std::io::{self, Write};
@@ -9,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use seqzoo_datasets::conllu::Sentence;
+use seqzoo_datasets::formats::LabelPosition;
 use seqzoo_datasets::reading::STANDARD_INPUT;
 use seqzoo_datasets::tagging;
 use seqzoo_datasets::text::Counts;
@@ -36,7 +38,7 @@ pub struct Predict {
     #[arg(required_unless_present = "file", conflicts_with = "file", allow_hyphen_values = true)]
     text: Option<String>,
     /// File with one text per line, optionally gzipped, or - for standard input. Of a table (.csv, .tsv, .jsonl, .arff), the column that
-    /// the model was trained on is read; labels of fastText are skipped. Taggers also accept CoNLL columns (.conll, .bio, …) and CoNLL-U,
+    /// the model was trained on is read; labels of fastText and of series are skipped. Taggers also accept CoNLL columns (.conll, .bio, …) and CoNLL-U,
     /// detected by its columns or by the suffix .conllu.
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
@@ -46,6 +48,10 @@ pub struct Predict {
     /// Column of the texts, the sources or the tokens [default: that of the run]
     #[arg(long, value_name = "COLUMN", requires = "file")]
     column: Option<String>,
+    /// Where the label of each series in a file without names of columns is: first, last or none, if no line has one [default: as the
+    /// values show]
+    #[arg(long, value_name = "POSITION", requires = "file")]
+    label_position: Option<LabelPosition>,
     /// Output format; conll (CoNLL-U) is for taggers.
     #[arg(long, value_name = "FORMAT", default_value = "table")]
     format: Format,

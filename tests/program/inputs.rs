@@ -141,6 +141,26 @@ fn conllu_is_detected_by_columns_or_suffix_and_a_bad_sentence_affects_no_other()
 }
 
 #[test]
+fn every_input_of_a_tagger_is_written_as_conllu() {
+    let place = tagger();
+    let columns = "Dogs X\nbark X\n\nCats X\n";
+    fs::write(place.path("words.conll"), columns).unwrap();
+    fs::write(place.path("words.jsonl"), "{\"tokens\": [\"Dogs\", \"bark\"]}\n{\"tokens\": []}\n").unwrap();
+    let conll = ["predict", "tagger", "--format", "conll"];
+    let written = place.ok(&[&conll[..], &["--file", "words.conll"]].concat()).out;
+    let rows: Vec<&str> = written.lines().collect();
+    assert!(rows.len() == 5 && rows[0].starts_with("1\tDogs\t_\t") && rows[2].is_empty(), "{written}");
+    assert_eq!(rows[1].split('\t').count(), 10, "{written}");
+    assert!(rows[3].starts_with("1\tCats\t_\t"), "{written}");
+    let piped = place.with_input(&[&conll[..], &["--input-format", "conll", "-"]].concat(), columns.as_bytes());
+    assert_eq!(piped.out, written);
+    let of_json = place.ok(&[&conll[..], &["--file", "words.jsonl"]].concat()).out;
+    assert_eq!(of_json, [rows[0], "\n", rows[1], "\n\n\n"].concat());
+    let tagged = place.ok(&["predict", "tagger", "--file", "words.conll"]).out;
+    assert!(tagged.starts_with("Dogs/") && tagged.lines().count() == 2, "{tagged}");
+}
+
+#[test]
 fn a_tagger_normalizes_unicode_and_ignores_byte_order_marks() {
     let place = tagger();
     let tags = |text: &str| {

@@ -175,6 +175,53 @@ fn series_are_cross_validated_and_an_interrupted_cross_validation_goes_on() {
 }
 
 #[test]
+fn series_to_predict_keep_every_value_unless_they_have_labels() {
+    let place = TestDir::new();
+    let values = |row: usize| match row % 2 {
+        0 => format!("{0}.5,{0},{0},{0}", row / 2),
+        _ => format!("{0}.5,{1},{2},{3}", row, row + 3, row + 6, row + 9),
+    };
+    let table = |line: &dyn Fn(usize) -> String| (0..40).map(line).collect::<String>();
+    let label = |row: usize| ["flat", "rising"][row % 2];
+    let write = |name: &str, text: String| fs::write(place.path(name), text).unwrap();
+    write("train.csv", "label,v1,v2,v3,v4\n".to_owned() + &table(&|row| format!("{},{}\n", label(row), values(row))));
+    place.ok(&[&["train", "classify-series", "--data", "train.csv", "--out", "run"][..], &SMALL].concat());
+    let predict = |name: &str, more: &[&str]| place.ok(&[&["predict", "run", "--file", name][..], more].concat());
+    let labels = |out: &str| -> Vec<String> {
+        out.lines().map(|line| line.split_whitespace().take(2).collect::<Vec<_>>().join(" ")).collect()
+    };
+    // One series per line of a text is read as it is.
+    write("plain.txt", table(&|row| values(row) + "\n"));
+    let expected = labels(&predict("plain.txt", &[]).out);
+    write("last.csv", "v1,v2,v3,v4,label\n".to_owned() + &table(&|row| format!("{},{}\n", values(row), label(row))));
+    write("none.csv", "v1,v2,v3,v4\n".to_owned() + &table(&|row| values(row) + "\n"));
+    write("none.ts", "@classLabel false\n@data\n".to_owned() + &table(&|row| values(row) + "\n"));
+    for (name, note) in [
+        ("train.csv", "the first value of a line is its label, which is not read"),
+        ("last.csv", "the last value of a line is its label"),
+        ("none.csv", "no labels; every value of a line is read"),
+        ("none.ts", ""),
+    ] {
+        let ran = predict(name, &[]);
+        assert_eq!(labels(&ran.out), expected, "{name}");
+        assert!(ran.err.contains(note), "{name}: {}", ran.err);
+    }
+    assert_ne!(labels(&predict("none.csv", &["--label-position", "first"]).out), expected);
+    assert_eq!(labels(&predict("none.csv", &["--label-position", "none"]).out), expected);
+    let refused = place.run(&["predict", "run", "--file", "none.csv", "--label-position", "middle"]);
+    assert!(refused.code == Some(2) && refused.err.contains("first, last, none"), "{}", refused.err);
+    // Labels that are numbers are known by their values.
+    write("digits.csv", table(&|row| format!("{},{}\n", row % 2, values(row))));
+    place.ok(&[&["train", "classify-series", "--data", "digits.csv", "--out", "digits"][..], &SMALL].concat());
+    let ran = place.ok(&["predict", "digits", "--file", "digits.csv"]);
+    assert!(ran.err.contains("the first value of a line is its label"), "{}", ran.err);
+    write("other.csv", table(&|row| format!("{},{}\n", row % 3, values(row))));
+    let refused = place.run(&["predict", "digits", "--file", "other.csv"]);
+    assert!(refused.code == Some(2) && refused.err.contains("--label-position"), "{}", refused.err);
+    assert_eq!(place.ok(&["predict", "digits", "--file", "other.csv", "--label-position", "first"]).out, ran.out);
+}
+
+#[test]
 fn imbalance_is_reported_weighted_and_met_by_a_threshold() {
     let place = TestDir::new();
     let row = |row: usize| match row % 11 {

@@ -481,6 +481,104 @@ fn own_data_are_inspected_checked_and_described_in_a_recipe() {
 }
 
 #[test]
+fn inspection_chooses_a_recipe_by_the_values_of_the_files() {
+    let place = TestDir::new();
+    let write = |name: &str, header: &str, row: &dyn Fn(usize) -> String| {
+        fs::write(place.path(name), header.to_owned() + &(0..60).map(row).collect::<String>()).unwrap();
+    };
+    write("sent.csv", "text,sentiment\n", &|row| format!("scene {row} is fine,{}\n", ["no", "yes"][row % 2]));
+    write("stars.csv", "text,stars\n", &|row| format!("scene {row} is fine,{}\n", row % 10));
+    write("few.csv", "text,stars\n", &|row| format!("scene {row} is fine,{}\n", row % 3));
+    write("label.csv", "text,label\n", &|row| format!("scene {row} is fine,{row}.5\n"));
+    write("bio.txt", "", &|row| format!("word{row} {}\n\n", ["O", "B-X"][row % 2]));
+    // Four words in each line, of which none is a tag.
+    write("tale.txt", "", &|row| format!("there was king number{row}\n\n"));
+    for (arguments, recipe, note) in [
+        (&["sent.csv", "--label-column", "sentiment"][..], "as classify ", ""),
+        (&["stars.csv", "--label-column", "stars"], "as regression ", "--recipe classify reads them as labels"),
+        (&["stars.csv", "--target", "stars", "--text-column", "text"], "as regression ", ""),
+        (&["few.csv", "--label-column", "stars"], "as classify ", "--recipe regression predicts them"),
+        (&["label.csv"], "as regression ", "--recipe classify"),
+        (&["bio.txt"], "as tag ", ""),
+        (&["tale.txt"], "as language-model ", ""),
+    ] {
+        let shown = place.ok(&[&["data", "inspect"][..], arguments].concat());
+        assert!(shown.out.contains(recipe) && shown.err.contains(note), "{arguments:?}: {} {}", shown.out, shown.err);
+    }
+    let shown = place.ok(&["data", "inspect", "label.csv"]).out;
+    assert!(shown.contains("next: seqzoo train regression --data label.csv --label-column label"), "{shown}");
+    let refused = place.run(&["data", "inspect", "sent.csv", "--target", "sentiment"]);
+    assert!(refused.code == Some(4) && refused.err.contains("choose --recipe classify"), "{}", refused.err);
+    // A label is missing in one line of many.
+    write("labels.txt", "", &|row| {
+        format!("__label__{} text {row}\n", ["a", "b", ""][if row == 59 { 2 } else { row % 2 }])
+    });
+    let refused = place.run(&["data", "inspect", "labels.txt"]);
+    assert!(refused.err.contains("line 60: expected a label after `__label__`"), "{} {}", refused.out, refused.err);
+    // Every recipe that cannot read the files is named with its reason.
+    write("odd.csv", "review,verdict\n", &|row| format!("scene {row},fine\n"));
+    let refused = place.run(&["data", "inspect", "odd.csv"]);
+    assert!(refused.err.contains("classify: ") && refused.err.contains("no column `label`"), "{}", refused.err);
+    let refused = place.run(&["data", "inspect", "sent.csv", "--validation", "1.5"]);
+    assert!(refused.code == Some(2) && refused.err.contains("above 0 and below 1"), "{}", refused.err);
+}
+
+#[test]
+fn inspection_reports_damaged_characters_overlap_and_imbalance() {
+    let place = TestDir::new();
+    let row = |row: usize| format!("caf\u{fffd} {row} crÃ¨me,{}\n", ["a", "b"][row % 2]);
+    fs::write(place.path("damaged.csv"), "text,label\n".to_owned() + &(0..40).map(row).collect::<String>()).unwrap();
+    let report = place.json(&["data", "inspect", "damaged.csv", "--json"]);
+    let train = &report["splits"]["train"];
+    assert_eq!((&train["damaged_characters"], &train["damaged_examples"]), (&72.into(), &36.into()), "{report}");
+    let shown = place.ok(&["data", "inspect", "damaged.csv"]).out;
+    assert!(shown.contains("damaged characters") && shown.contains("texts with such characters"), "{shown}");
+
+    let row = |row: usize| format!("text {row},{}\n", ["a", "b"][row % 2]);
+    fs::write(place.path("train.csv"), "text,label\n".to_owned() + &(0..40).map(row).collect::<String>()).unwrap();
+    fs::write(place.path("test.csv"), "text,label\n".to_owned() + &(35..55).map(row).collect::<String>()).unwrap();
+    let files = ["data", "inspect", "train.csv", "--validation-data", "test.csv", "--test-data", "test.csv"];
+    let files = [&files[..], &["--set", "task.min_count=1"]].concat();
+    let test = place.json(&[&files[..], &["--json"]].concat())["splits"]["test"].clone();
+    assert_eq!((&test["in_train"], &test["in_validation"]), (&5.into(), &20.into()), "{test}");
+    assert!(place.ok(&files).out.contains("occur in validation"));
+
+    let row = |row: usize| format!("text {row},{}\n", if row % 20 == 0 { "rare|common" } else { "common" });
+    fs::write(place.path("topics.csv"), "text,labels\n".to_owned() + &(0..200).map(row).collect::<String>()).unwrap();
+    let shown = place.ok(&["data", "inspect", "topics.csv"]);
+    assert!(shown.out.contains("imbalance: `common` occurs 200 times, `rare` 10"), "{}", shown.out);
+    assert!(shown.err.contains("the labels are imbalanced: "), "{}", shown.err);
+    let row = |row: usize| format!("text {row},{}\n", ["good", "bad", "good;fun"][row % 3]);
+    fs::write(place.path("one.csv"), "text,label\n".to_owned() + &(0..60).map(row).collect::<String>()).unwrap();
+    let shown = place.ok(&["data", "inspect", "one.csv"]).err;
+    assert!(shown.contains("`good;fun` is read as one label; recipe multi-label"), "{shown}");
+
+    fs::write(place.path("bad.csv"), b"text,label\na,b\n\xff,c\n").unwrap();
+    for recipe in [&[] as &[&str], &["--recipe", "classify"]] {
+        let refused = place.run(&[&["data", "inspect", "bad.csv", "--json"][..], recipe].concat());
+        let object: serde_json::Value = serde_json::from_str(&refused.out).unwrap();
+        assert!(object["file"].as_str().unwrap().ends_with("bad.csv") && object["line"] == 3, "{object}");
+        assert!(refused.code == Some(4) && object["error"].as_str().unwrap().contains("not UTF-8"), "{object}");
+    }
+    let empty = place.with_input(&["train", "classify", "--data=-"], b"");
+    assert!(empty.code == Some(4) && empty.err.contains("standard input: empty"), "{}", empty.err);
+}
+
+#[test]
+fn a_recipe_without_a_section_of_data_reads_files_given_by_flags() {
+    let place = TestDir::new();
+    let recipe = recipe("");
+    let (before, after) = recipe.split_once("[data]\n").unwrap();
+    let (_, after) = after.split_once("[task]").unwrap();
+    fs::write(place.path("mine.toml"), format!("{before}[task]{after}")).unwrap();
+    fs::write(place.path("reviews.csv"), reviews("")).unwrap();
+    let columns = ["--text-column", "review", "--label-column", "sentiment"];
+    place.ok(&[&["train", "mine.toml", "--data", "reviews.csv", "--out", "run"][..], &columns].concat());
+    let refused = place.run(&["train", "mine.toml"]);
+    assert!(refused.code == Some(4) && refused.err.contains("--data FILE"), "{}", refused.err);
+}
+
+#[test]
 fn mistaken_columns_sections_and_folders_of_runs_are_named() {
     let place = TestDir::new();
     let row = |row: usize| format!("word {row},{}\n", ["good", "bad"][row % 2]);

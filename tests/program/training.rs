@@ -5,6 +5,23 @@ use std::fs;
 use serde_json::Value;
 
 #[test]
+fn check_estimates_the_memory_of_each_model_by_itself() {
+    let place = TestDir::new();
+    let checked = place.ok(&["check", "agreement", "--set", "models=[\"lstm-512\", \"rnn-4\"]", "--json"]).out;
+    let memory: Vec<Option<u64>> = checked
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["memory_mib"].as_u64())
+        .collect();
+    assert_eq!(memory.len(), 2, "{checked}");
+    // Where the operating system lets a process measure its peak anew.
+    if std::fs::write("/proc/self/clear_refs", "5").is_ok() {
+        assert!(memory[0] > memory[1], "the larger model needs more memory: {checked}");
+    }
+    let shown = place.ok(&["check", "agreement", "--set", "models=[\"rnn-4\"]"]).out;
+    assert!(shown.contains("estimated memory") || memory[0].is_none(), "{shown}");
+}
+
+#[test]
 fn evaluate_prints_the_same_report_as_training_two_models() {
     let place = TestDir::new();
     let trained = place.ok(&["train", "agreement", "--max-steps", "6"]);

@@ -69,7 +69,8 @@ fn read(request: &Request) -> Result<Records, DataError> {
         }
         let fields: Vec<&str> = match separator {
             Some(separator) => text.split(separator).map(str::trim).collect(),
-            None => text.split_whitespace().collect(),
+            // Other white space, such as no-break spaces, is part of a token.
+            None => text.split([' ', '\t']).filter(|field| !field.is_empty()).collect(),
         };
         if fields.len() == 1 && request.columns.contains(&LAST) {
             let detail =
@@ -79,7 +80,7 @@ fn read(request: &Request) -> Result<Records, DataError> {
         let (count, origin) = width.get_or_insert_with(|| (fields.len(), format!("line {} has", line.number)));
         let invalid = |detail: String| DataError::line(file, line.number, detail);
         if fields.len() != *count {
-            let how = separator.map_or("whitespace".to_owned(), |separator| format!("{separator:?}"));
+            let how = separator.map_or("spaces".to_owned(), |separator| format!("{separator:?}"));
             let hint = "; data.options.comment = \"# \" skips lines that begin with it";
             let hint = if text.starts_with('#') || lines.iter().flatten().next() == Some(&1) { hint } else { "" };
             return Err(invalid(format!("{} columns separated by {how}, but {origin} {count}{hint}", fields.len())));
@@ -136,6 +137,8 @@ mod tests {
         let named =
             parse("# a comment\nNew York\tB-LOC\r\n\r\n", "names = [\"form\", \"ner\"]\ncomment = \"# \"").unwrap();
         assert_eq!(named.lists("tokens", "form").unwrap(), [["New York"]]);
+        let spaced = parse("a\u{a0}b  O \n", "").unwrap();
+        assert_eq!(spaced.lists("tokens", "1").unwrap(), [["a\u{a0}b"]]);
         let given = parse("a|b c\n", "separator = \"|\"").unwrap();
         assert_eq!(given.lists("tags", "2").unwrap(), [["b c"]]);
     }
@@ -144,7 +147,7 @@ mod tests {
     fn errors_name_file_line_and_what_was_expected() {
         for (text, options, parts) in [
             ("\n\n", "", &["a.conll: no tokens"][..]),
-            ("a B\n\nc\n", "", &["a.conll, line 3: 1 columns separated by whitespace, but line 1 has 2"]),
+            ("a B\n\nc\n", "", &["a.conll, line 3: 1 columns separated by spaces, but line 1 has 2"]),
             ("a B\n", "names = [\"x\"]", &["line 1: 2 columns", "data.options.names has 1"]),
             ("a\tB\nc\t\n", "", &["line 2: column 2 is empty"]),
             ("a B\n", "separator = \"ab\"", &["data.options"]),

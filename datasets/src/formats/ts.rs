@@ -52,21 +52,14 @@ fn read(request: &Request) -> Result<Records, DataError> {
             }
             continue;
         }
-        let Some(known) = &known else {
-            return Err(invalid(
-                "the series have no labels; expected `@classLabel true` and the labels before @data".to_owned(),
-            ));
+        let (values, label) = match &known {
+            Some(known) => labeled(text, known, request.is_lenient()).map_err(invalid)?,
+            None if request.is_lenient() => (text, ""),
+            None => {
+                let detail = "the series have no labels; expected `@classLabel true` and the labels before @data";
+                return Err(invalid(detail.to_owned()));
+            }
         };
-        let Some((values, label)) = text.rsplit_once(':') else {
-            return Err(invalid(
-                "expected the values of each channel, a colon, and the label, as in `0.5,0.7:walking`".to_owned(),
-            ));
-        };
-        let label = label.trim();
-        if !known.is_empty() && !known.iter().any(|known| known == label) {
-            let all = known.join(", ");
-            return Err(invalid(format!("label {label:?} is not among those of @classLabel: {all}")));
-        }
         series.push(Arc::new(Signal::parse(values).map_err(invalid)?));
         labels.push(label.to_owned());
         lines.push(line.number);
@@ -77,6 +70,18 @@ fn read(request: &Request) -> Result<Records, DataError> {
         return Err(DataError::invalid(name, detail));
     }
     Ok(Records::of_file(name, [("series", Column::Series(series)), ("label", Column::text(labels))], lines))
+}
+
+/// The values of a line and its label, which may be any if the series are to be predicted.
+fn labeled<'a>(text: &'a str, known: &[String], may_be_any: bool) -> Result<(&'a str, &'a str), String> {
+    let expected = "expected the values of each channel, a colon, and the label, as in `0.5,0.7:walking`";
+    let (values, label) = text.rsplit_once(':').ok_or(expected)?;
+    let label = label.trim();
+    if !may_be_any && !known.is_empty() && !known.iter().any(|known| known == label) {
+        let all = known.join(", ");
+        return Err(format!("label {label:?} is not among those of @classLabel: {all}"));
+    }
+    Ok((values, label))
 }
 
 #[cfg(test)]
@@ -102,6 +107,18 @@ mod tests {
         assert_eq!((series[0].channels(), series[0].values()), (2, &[1.0, 3.0, 2.0, 4.0][..]));
         assert_eq!((series[1].len(), &*records.texts("label", "label").unwrap()[1]), (1, "down"));
         assert_eq!(records.place(1).unwrap().1, 8);
+    }
+
+    #[test]
+    fn series_to_predict_need_no_labels() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("new.ts");
+        for labels in ["@classLabel false\n@data\n1,2:3,4\n", "@classLabel true up\n@data\n1,2:3,4:?\n"] {
+            std::fs::write(&path, labels).unwrap();
+            let (_, column, bad) = FORMAT.read_column(&path, &Table::new(), "series", None).unwrap();
+            let Column::Series(series) = column else { panic!("{column:?}") };
+            assert_eq!((series[0].channels(), series[0].len(), bad.len()), (2, 2, 0), "{labels}");
+        }
     }
 
     #[test]

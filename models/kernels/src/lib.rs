@@ -33,7 +33,7 @@ pub use instructions::{Avx2, Avx512, InstructionSet};
 pub use kernel::{Extra, Inputs, KernelFamily, LinearInputs, OutputInputs, Outputs, Parameter, Request, Updated};
 pub use lengths::Lengths;
 pub use packed::PackedWeights;
-pub use process::{pooled, prepare};
+pub use process::{pooled, prepare, release};
 pub use registry::{
     cells, evaluate_cross_entropy, find, is_finite, linear, mean_cross_entropy, output_layer, stream, sum_of_squares,
     supports, update,

@@ -20,6 +20,19 @@ pub fn prepare() {
     }
 }
 
+/// Returns the memory of freed tensors, which [`prepare`] keeps, to the system, so that peak memory can be measured anew. Works on Linux with
+/// glibc.
+#[allow(unsafe_code)]
+pub fn release() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    {
+        // SAFETY: the call returns free pages of the allocator and changes no memory in use.
+        unsafe {
+            libc::malloc_trim(0);
+        }
+    }
+}
+
 /// Runs `act` on a thread of the pool unless the current thread belongs to it.
 ///
 /// Products that are shared among threads inside `act` then wait for no thread to wake up, which steps of a

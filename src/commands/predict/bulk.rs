@@ -4,7 +4,6 @@ use std::path::Path;
 
 use seqzoo_datasets::DataError;
 use seqzoo_datasets::conllu::{self, Sentence, Sentences};
-use seqzoo_datasets::formats::Format as DataFormat;
 use seqzoo_datasets::reading::{Line, Lines, STANDARD_INPUT};
 use seqzoo_datasets::records::Column;
 use seqzoo_datasets::text::Counts;
@@ -12,15 +11,13 @@ use seqzoo_inference::{Model, PredictError, TextOptions};
 use seqzoo_tasks::tagging;
 use serde_json::json;
 
+use super::table::{DETECTION_LINES, Rows};
 use super::{Format, InputFormat, Predict};
 use crate::failure::{DATA, Failure};
 use crate::say::say;
 
 /// Number of texts or sentences that are predicted together, in batches of similar length.
 const BATCH_SIZE: usize = 1_024;
-
-/// Number of lines examined to detect the format: more than the leading comments of any file.
-const DETECTION_LINES: usize = 1_000;
 
 /// Number of unreadable inputs, and the first error message; counts of those that were read.
 #[derive(Debug, Default)]
@@ -40,44 +37,6 @@ impl Totals {
             Self { count, first, .. } => Err(Failure::new(DATA, format!("{first} (and {} more)", count - 1))),
         }
     }
-}
-
-/// The values of a column to predict from.
-struct Rows {
-    file: String,
-    column: Column,
-    /// Line of each value.
-    lines: Vec<usize>,
-    /// Errors of rows that cannot be read, in order.
-    bad: Vec<DataError>,
-}
-
-/// The format of a file with more than the texts to predict from: by the end of its name, else by its first line.
-fn format_of(path: &Path, role: &str) -> Option<&'static DataFormat> {
-    if path == Path::new(STANDARD_INPUT) {
-        return None;
-    }
-    let of_role: &[&str] = match role {
-        "tokens" => &["csv", "jsonl", "conll"],
-        "series" => &["csv", "series", "ts"],
-        _ => &["csv", "jsonl", "arff", "fasttext", "semeval"],
-    };
-    let name = path.file_name()?.to_string_lossy();
-    let first_line = || {
-        let mut lines = Lines::open(path).ok()?.take(DETECTION_LINES).filter_map(Result::ok);
-        DataFormat::of_first_line(&lines.find(|line| !line.text.trim().is_empty())?.text)
-    };
-    DataFormat::of_name(&name).or_else(first_line).filter(|format| of_role.contains(&format.name))
-}
-
-/// The format of a table without names of columns, in which the task's data may be: pairs, or labeled series.
-fn headerless(format: &DataFormat, role: &str) -> Option<&'static DataFormat> {
-    let name = match role {
-        "source" => "pairs",
-        "series" => "series",
-        _ => return None,
-    };
-    DataFormat::named(name).ok().filter(|_| format.name == "csv")
 }
 
 impl Predict {
@@ -183,42 +142,6 @@ impl Predict {
         texts.iter().map(one).collect()
     }
 
-    /// The rows of a file that is not plain text; `None` if it has one text per line.
-    fn table(&self, model: &Model, path: &Path) -> Result<Option<Rows>, Failure> {
-        let data = &model.recipe.data;
-        // The task predicts from the first role.
-        let role = model.recipe.task()?.data.roles[0].name;
-        let format = match self.input_format {
-            None => format_of(path, role),
-            Some(InputFormat::Conll) => Some(DataFormat::named("conll")?),
-            Some(InputFormat::Text | InputFormat::Conllu) => None,
-        };
-        let Some(format) = format else { return Ok(None) };
-        let name = self.column.as_deref().or(data.columns.get(role));
-        // Options of another format do not apply.
-        let is_same =
-            data.format.as_deref().is_none_or(|own| own == format.name) && format.check(&data.options).is_ok();
-        let options = if is_same { data.options.clone() } else { toml::Table::new() };
-        let read = match (format.read_column(path, &options, role, name), headerless(format, role)) {
-            // A table without names of columns.
-            (Err(DataError::Column { .. }), Some(headerless)) if self.column.is_none() => {
-                match headerless.read_column(path, &toml::Table::new(), role, None) {
-                    Err(DataError::Line { .. }) => return Ok(None),
-                    read => read,
-                }
-            }
-            (read, _) => read,
-        };
-        let hint = "; --column names another one, and --input-format text reads one text per line";
-        let (records, column, mut bad) = read.map_err(|error| match error {
-            DataError::Column { .. } => Failure::new(DATA, format!("{error}{hint}")),
-            other => other.into(),
-        })?;
-        bad.sort_by_key(|error| if let DataError::Line { line, .. } = error { *line } else { 0 });
-        let lines = (0..records.len()).map(|row| records.place(row).map_or(row, |(_, line)| line)).collect();
-        Ok(Some(Rows { file: path.display().to_string(), column, lines, bad }))
-    }
-
     /// Predicts every row; an unreadable one prints an error in its place.
     fn rows(&self, model: &Model, rows: Rows, totals: &mut Totals) -> Result<(), Failure> {
         let Rows { file, column, lines, bad } = rows;
@@ -240,10 +163,8 @@ impl Predict {
             Column::Series(series) => series.iter().map(|series| series.to_string()).collect(),
             Column::Lists(lists) => {
                 for (batch, lines) in lists.chunks(BATCH_SIZE).zip(lines.chunks(BATCH_SIZE)) {
-                    for (&line, output) in lines.iter().zip(model.tagger()?.outputs(batch)?) {
-                        totals.read.add(output.counts);
-                        print(line, Ok(self.output("", output)), totals)?;
-                    }
+                    let predicted = self.tagged(model, batch, &mut totals.read)?;
+                    lines.iter().zip(predicted).try_for_each(|(&line, text)| print(line, Ok(text), totals))?;
                 }
                 Vec::new()
             }
@@ -255,6 +176,26 @@ impl Predict {
             lines.iter().zip(predictions).try_for_each(|(&line, found)| print(line, found, totals))?;
         }
         bad.try_for_each(|error| self.print(&self.failed(&error, totals)))
+    }
+
+    /// The printed prediction of each sentence, given as its tokens; that of a sentence without tokens is empty.
+    fn tagged(&self, model: &Model, sentences: &[Vec<String>], read: &mut Counts) -> Result<Vec<String>, PredictError> {
+        let given: Vec<Vec<String>> = sentences.iter().filter(|tokens| !tokens.is_empty()).cloned().collect();
+        let predicted: Vec<String> = match self.format() {
+            _ if given.is_empty() => Vec::new(),
+            Format::Conll => {
+                let tags = model.tagger()?.predict_tags(&given)?;
+                given.iter().zip(tags).map(|(tokens, tags)| Sentence::from_tokens(tokens).with_tags(&tags)).collect()
+            }
+            Format::Table | Format::Json => {
+                let outputs = model.tagger()?.outputs(&given)?;
+                outputs.iter().for_each(|output| read.add(output.counts));
+                outputs.into_iter().map(|output| self.output("", output)).collect()
+            }
+        };
+        let mut predicted = predicted.into_iter();
+        let mut next = || predicted.next().expect("one per sentence with tokens");
+        Ok(sentences.iter().map(|tokens| if tokens.is_empty() { self.empty(model, "") } else { next() }).collect())
     }
 
     /// Tags the words of CoNLL-U sentences; all other columns and comments are kept.

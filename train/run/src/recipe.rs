@@ -38,7 +38,8 @@ pub struct Recipe {
     pub summary: String,
     /// Models to train and compare, see [`ModelName`]; the first is the main one.
     pub models: Vec<String>,
-    /// Dataset or files, columns by role, and splits.
+    /// Dataset or files, columns by role, and splits; files may also be given by flags.
+    #[serde(default)]
     pub data: DataSettings,
     /// The task and its settings, with every default filled in, see [`Task::resolve`].
     #[serde(deserialize_with = "tasks::deserialize_section")]

@@ -66,34 +66,37 @@ fn unseen(labels: &[String], counts: &[usize]) -> Option<String> {
     (!unseen.is_empty()).then(|| format!("labels without an example in the training split: {}", unseen.join(", ")))
 }
 
-/// A note on labels that no training example has.
-pub(crate) fn note_unseen(labels: &[String], trained: impl Iterator<Item = usize>) -> Option<String> {
-    unseen(labels, &counts(labels.len(), trained))
-}
-
 /// Ratio of the numbers of examples of two labels from which the labels are imbalanced.
 const IMBALANCE: usize = 10;
 
 /// Notes on the labels of training examples: labels without an example, imbalance.
 pub(crate) fn notes(labels: &[String], weights: ClassWeights, trained: impl Iterator<Item = usize>) -> Option<String> {
+    let hint = match weights {
+        ClassWeights::None => "; prefer macro-F1 to accuracy, and see task.class_weights",
+        ClassWeights::Balanced => "",
+    };
+    notes_with_hint(labels, hint, trained)
+}
+
+/// Notes on the labels of training examples, each of which may have several; as [`notes`].
+pub(crate) fn notes_on_several(labels: &[String], trained: impl Iterator<Item = usize>) -> Option<String> {
+    notes_with_hint(labels, "; prefer macro-F1 to micro-F1", trained)
+}
+
+/// Notes on labels; `hint` says what to do about imbalance.
+fn notes_with_hint(labels: &[String], hint: &str, trained: impl Iterator<Item = usize>) -> Option<String> {
     let counts = counts(labels.len(), trained);
     let seen: Vec<usize> = (0..labels.len()).filter(|&label| counts[label] > 0).collect();
-    let unseen = unseen(labels, &counts);
     let most = seen.iter().copied().max_by_key(|&label| counts[label]);
     let least = seen.iter().copied().min_by_key(|&label| counts[label]);
-    let imbalance =
-        most.zip(least).filter(|&(most, least)| counts[most] >= IMBALANCE * counts[least]).map(|(most, least)| {
-            let hint = match weights {
-                ClassWeights::None => "; prefer macro-F1 to accuracy, and see task.class_weights",
-                ClassWeights::Balanced => "",
-            };
-            let (most_name, least_name) = (&labels[most], &labels[least]);
-            format!(
-                "the labels are imbalanced: {} training examples of `{most_name}`, {} of `{least_name}`{hint}",
-                counts[most], counts[least]
-            )
-        });
-    joined([unseen, imbalance])
+    let is_imbalanced = |&(most, least): &(usize, usize)| counts[most] >= IMBALANCE * counts[least];
+    let imbalance = most.zip(least).filter(is_imbalanced).map(|(most, least)| {
+        format!(
+            "the labels are imbalanced: {} training examples of `{}`, {} of `{}`{hint}",
+            counts[most], labels[most], counts[least], labels[least]
+        )
+    });
+    joined([unseen(labels, &counts), imbalance])
 }
 
 /// How a label is chosen: the most probable one, or, of two labels, one from a threshold on.
@@ -380,6 +383,10 @@ impl<P: LabelPredictor> Predictor for P {
 
     fn predict(&self, texts: &[&str], _: TextOptions) -> Result<Vec<Output>, PredictError> {
         Ok(self.predict_labels(texts)?.into_iter().map(Output::from).collect())
+    }
+
+    fn labels(&self) -> &[String] {
+        self.label_names()
     }
 
     fn empty_output(&self) -> Output {

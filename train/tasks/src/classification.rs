@@ -61,6 +61,7 @@ impl Examples for Classification {
     fn items(&self, split: Split, settings: &Table) -> Vec<Item> {
         let Settings { level, .. } = crate::spec::settings(settings);
         let item = |example: &classification::Example| Item {
+            text: example.text.clone(),
             tokens: level.tokens(&example.text).collect(),
             labels: vec![self.labels[example.label].clone()],
         };

@@ -85,7 +85,8 @@ impl Examples for Corpus {
     fn items(&self, split: Split, settings: &Table) -> Vec<Item> {
         let Settings { level, .. } = crate::spec::settings(settings);
         let lines = self.split(split).lines().filter(|line| !line.trim().is_empty());
-        lines.map(|line| Item { tokens: level.tokens(line).collect(), ..Item::default() }).collect()
+        let tokens = |line: &str| level.tokens(line).collect();
+        lines.map(|line| Item { text: line.to_owned(), tokens: tokens(line), ..Item::default() }).collect()
     }
 
     fn check(&self, split: Split, settings: &Table) -> Result<(), String> {

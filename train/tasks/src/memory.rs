@@ -65,6 +65,7 @@ impl Examples for Memory {
     fn items(&self, split: Split, _: &Table) -> Vec<Item> {
         let codec = Codec::of(self);
         let item = |sequence: &Sequence| Item {
+            text: String::new(),
             tokens: codec.input_names(&sequence.example.inputs),
             labels: codec.target_names(&sequence.example.targets),
         };

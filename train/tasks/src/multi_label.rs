@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use toml::Table;
 
-use crate::classes::{log_mean, note_unseen};
+use crate::classes::{log_mean, notes_on_several};
 use crate::prediction::label_indices;
 use crate::skipped::joined;
 pub use crate::texts::Settings;
@@ -53,7 +53,7 @@ fn prepare(data: &Splits, settings: &Table) -> Result<Prepared, DataError> {
     let mut data = MultiLabel::from_records(splits)?;
     let note = texts::prepare(&mut data.texts, splits, &crate::spec::settings(settings));
     let trained = data.texts.train.iter().flat_map(|example| example.target.iter().copied());
-    let note = joined([note, of_several(&data.labels), note_unseen(&data.labels, trained)]);
+    let note = joined([note, of_several(&data.labels), notes_on_several(&data.labels, trained)]);
     Ok(Prepared { examples: Box::new(data), note })
 }
 

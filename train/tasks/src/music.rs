@@ -80,7 +80,7 @@ impl Examples for Music {
     fn items(&self, split: Split, _: &Table) -> Vec<Item> {
         let item = |piece: &Piece| Item {
             tokens: piece.frames.iter().map(|frame| music::frame_text(frame)).collect(),
-            labels: Vec::new(),
+            ..Item::default()
         };
         self.split(split).iter().map(item).collect()
     }

@@ -67,6 +67,11 @@ pub trait Predictor: Any + Debug + Send + Sync {
         Err(PredictError::NoThreshold { label: label.to_owned(), known: Vec::new() })
     }
 
+    /// Names of the labels of examples; none if the model does not predict one label per example.
+    fn labels(&self) -> &[String] {
+        &[]
+    }
+
     /// The output for a text without a token.
     fn empty_output(&self) -> Output {
         Output::new(String::new(), [])

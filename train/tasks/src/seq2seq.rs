@@ -88,8 +88,12 @@ impl Examples for Transduction {
 
     fn items(&self, split: Split, settings: &Table) -> Vec<Item> {
         let Settings { level, .. } = crate::spec::settings(settings);
-        let tokens = |text: &str| level.tokens(text).collect();
-        self.split(split).iter().map(|pair| Item { tokens: tokens(&pair.source), ..Item::default() }).collect()
+        let item = |pair: &Pair| Item {
+            text: format!("{}\n{}", pair.source, pair.target),
+            tokens: level.tokens(&pair.source).collect(),
+            ..Item::default()
+        };
+        self.split(split).iter().map(item).collect()
     }
 
     fn training(&self, spec: &ModelSpec) -> Result<Box<dyn DynTrainingTask>, InvalidShape> {

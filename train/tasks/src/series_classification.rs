@@ -65,6 +65,7 @@ impl Examples for Signals {
     fn items(&self, split: Split, _: &Table) -> Vec<Item> {
         let step = |step: &[f32]| step.iter().map(f32::to_string).collect::<Vec<_>>().join(",");
         let item = |example: &signals::Example| Item {
+            text: String::new(),
             tokens: example.signal.values().chunks_exact(self.channels).map(step).collect(),
             labels: vec![self.labels[example.label].clone()],
         };

@@ -74,6 +74,7 @@ impl Examples for Drawings {
     /// One item per drawing, whose tokens are its points.
     fn items(&self, split: Split, _: &Table) -> Vec<Item> {
         let item = |example: &drawings::Example| Item {
+            text: String::new(),
             tokens: example.drawing.strokes().iter().flatten().map(|[x, y]| format!("{x},{y}")).collect(),
             labels: Some(example.word.to_string()).filter(|word| !word.is_empty()).into_iter().collect(),
         };

@@ -76,7 +76,11 @@ impl Examples for Tagging {
     fn items(&self, split: Split, _: &Table) -> Vec<Item> {
         let labels =
             |sentence: &tagging::Sentence| sentence.labels.iter().map(|&label| self.labels[label].clone()).collect();
-        let item = |sentence: &tagging::Sentence| Item { tokens: sentence.tokens.clone(), labels: labels(sentence) };
+        let item = |sentence: &tagging::Sentence| Item {
+            text: sentence.tokens.join(" "),
+            tokens: sentence.tokens.clone(),
+            labels: labels(sentence),
+        };
         self.split(split).iter().map(item).collect()
     }
 

@@ -196,8 +196,12 @@ impl<T: Target> TrainingTask for TextTraining<T> {
         self.spec.initialize(self.codec.network(&self.spec, device))
     }
 
+    fn lengths(&self) -> Vec<usize> {
+        self.train.iter().map(|(tokens, _)| tokens.len()).collect()
+    }
+
     fn batches(&self, epoch: u64) -> Vec<Vec<usize>> {
-        let lengths: Vec<usize> = self.train.iter().map(|(tokens, _)| tokens.len()).collect();
+        let lengths = TrainingTask::lengths(self);
         batch::shuffled(&lengths, &lengths, self.spec.batch, self.spec.order(epoch))
     }
 
@@ -354,7 +358,10 @@ pub(crate) fn items<V>(
     level: Tokenization,
     labels: impl Fn(&V) -> Vec<String>,
 ) -> Vec<Item> {
-    let item =
-        |example: &Example<V>| Item { tokens: level.tokens(&example.text).collect(), labels: labels(&example.target) };
+    let item = |example: &Example<V>| Item {
+        text: example.text.clone(),
+        tokens: level.tokens(&example.text).collect(),
+        labels: labels(&example.target),
+    };
     texts.split(split).iter().map(item).collect()
 }

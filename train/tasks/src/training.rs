@@ -25,6 +25,11 @@ pub trait TrainingTask {
     /// The batches of an epoch, as lists of indices of examples or windows; a pure function of the seed and `epoch`.
     fn batches(&self, epoch: u64) -> Vec<Vec<usize>>;
 
+    /// Number of time steps of each training example, by the indices in batches, to find the largest batch; none if all batches are alike.
+    fn lengths(&self) -> Vec<usize> {
+        Vec::new()
+    }
+
     /// Whether each batch continues from the recurrent state of the previous one, so that their order is fixed. Every epoch starts without
     /// a state.
     fn is_stateful(&self) -> bool {
@@ -106,6 +111,9 @@ pub trait DynTrainingTask {
     /// See [`TrainingTask::batches`].
     fn batches(&self, epoch: u64) -> Vec<Vec<usize>>;
 
+    /// See [`TrainingTask::lengths`].
+    fn lengths(&self) -> Vec<usize>;
+
     /// See [`TrainingTask::is_stateful`].
     fn is_stateful(&self) -> bool;
 
@@ -139,6 +147,10 @@ impl<T: TrainingTask<Network: 'static>> DynTrainingTask for T {
 
     fn batches(&self, epoch: u64) -> Vec<Vec<usize>> {
         TrainingTask::batches(self, epoch)
+    }
+
+    fn lengths(&self) -> Vec<usize> {
+        TrainingTask::lengths(self)
     }
 
     fn is_stateful(&self) -> bool {

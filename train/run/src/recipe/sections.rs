@@ -11,7 +11,7 @@ use seqzoo_tasks::{DynTrainingTask, InvalidValue, MAX_BATCH_TOKENS, MAX_COUNT};
 use serde::{Deserialize, Serialize};
 
 /// Sections without which there is no recipe.
-pub(super) const REQUIRED: [&str; 4] = ["data", "task", "network", "training"];
+pub(super) const REQUIRED: [&str; 3] = ["task", "network", "training"];
 
 /// Training: seed, epochs, batches, learning rate, clipping.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -47,6 +47,10 @@ impl TrainingTask for CaptionsTraining {
         self.spec.initialize(self.codec.network(&self.spec, device))
     }
 
+    fn lengths(&self) -> Vec<usize> {
+        extents(&self.codec, &self.train, self.spec.settings::<Settings>().attention).1
+    }
+
     fn batches(&self, epoch: u64) -> Vec<Vec<usize>> {
         let (lengths, sizes) = extents(&self.codec, &self.train, self.spec.settings::<Settings>().attention);
         batch::shuffled(&lengths, &sizes, self.spec.batch, self.spec.order(epoch))

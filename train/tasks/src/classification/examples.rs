@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use seqzoo_datasets::DataError;
 use seqzoo_datasets::classification::{Classification, Example, Split};
+use seqzoo_datasets::multi_label;
 use seqzoo_datasets::splits::Splits;
 use seqzoo_datasets::text::Tokenization;
 
@@ -41,7 +42,14 @@ pub(super) fn prepare(mut data: Classification, splits: &Splits, settings: &Sett
     let truncated = truncated(lengths, settings.max_tokens);
     let of_labels =
         classes::notes(&data.labels, settings.class_weights, data.train.iter().map(|example| example.label));
-    Ok(Prepared { examples: Box::new(data), note: joined([skipped.note(level), of_labels, truncated]) })
+    let several = of_several(&data.labels);
+    Ok(Prepared { examples: Box::new(data), note: joined([skipped.note(level), several, of_labels, truncated]) })
+}
+
+/// A note on a label that is a list of labels.
+fn of_several(labels: &[String]) -> Option<String> {
+    let (label, separator) = multi_label::list_of_labels(labels)?;
+    Some(format!("`{label}` is read as one label; recipe multi-label reads several labels, separated by `{separator}`"))
 }
 
 /// The data without texts that have no token.
@@ -83,6 +91,14 @@ mod tests {
             prepare(data.clone(), &none, &Settings { level: Tokenization::Characters, ..Settings::default() }).unwrap();
         assert_eq!((characters.note, sizes(&*characters.examples)), (None, [3, 2, 0]));
         assert!(matches!(with_tokens(&data, Tokenization::Characters), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn a_label_that_is_a_list_of_labels_is_noted() {
+        let labels = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let note = of_several(&labels(&["bad", "good", "good;fun"])).unwrap();
+        assert!(note.starts_with("`good;fun` is read as one label; recipe multi-label"), "{note}");
+        assert_eq!(of_several(&labels(&["Opens(e1,e2)", "Other", "New York, NY"])), None);
     }
 
     #[test]

@@ -59,8 +59,12 @@ impl TrainingTask for MemoryTraining {
         self.spec.initialize(self.codec.network(&self.spec, device))
     }
 
+    fn lengths(&self) -> Vec<usize> {
+        self.train.iter().map(|sequence| sequence.example.steps()).collect()
+    }
+
     fn batches(&self, epoch: u64) -> Vec<Vec<usize>> {
-        let lengths: Vec<usize> = self.train.iter().map(|sequence| sequence.example.steps()).collect();
+        let lengths = TrainingTask::lengths(self);
         batch::shuffled(&lengths, &lengths, self.spec.batch, self.spec.order(epoch))
     }
 

@@ -81,8 +81,12 @@ impl TrainingTask for RecommendationTraining {
         self.spec.initialize(self.codec.network(&self.spec, device))
     }
 
+    fn lengths(&self) -> Vec<usize> {
+        self.train.iter().map(|items| items.len() - 1).collect()
+    }
+
     fn batches(&self, epoch: u64) -> Vec<Vec<usize>> {
-        let lengths: Vec<usize> = self.train.iter().map(|items| items.len() - 1).collect();
+        let lengths = TrainingTask::lengths(self);
         batch::shuffled(&lengths, &lengths, self.spec.batch, self.spec.order(epoch))
     }
 

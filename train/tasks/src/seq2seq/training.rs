@@ -68,6 +68,10 @@ impl TrainingTask for Seq2SeqTraining {
         self.spec.initialize(self.codec.network(&self.spec, device))
     }
 
+    fn lengths(&self) -> Vec<usize> {
+        extents(&self.train, self.attention()).1
+    }
+
     fn batches(&self, epoch: u64) -> Vec<Vec<usize>> {
         let (lengths, sizes) = extents(&self.train, self.attention());
         batch::shuffled(&lengths, &sizes, self.spec.batch, self.spec.order(epoch))

@@ -53,8 +53,12 @@ impl TrainingTask for SeriesClassificationTraining {
         self.spec.initialize(self.codec.network(&self.spec, device))
     }
 
+    fn lengths(&self) -> Vec<usize> {
+        self.train.iter().map(|(signal, _)| signal.len()).collect()
+    }
+
     fn batches(&self, epoch: u64) -> Vec<Vec<usize>> {
-        let lengths: Vec<usize> = self.train.iter().map(|(signal, _)| signal.len()).collect();
+        let lengths = TrainingTask::lengths(self);
         batch::shuffled(&lengths, &lengths, self.spec.batch, self.spec.order(epoch))
     }
 

@@ -49,8 +49,12 @@ impl TrainingTask for TaggingTraining {
         self.spec.initialize(self.codec.network(&self.spec, device))
     }
 
+    fn lengths(&self) -> Vec<usize> {
+        self.train.iter().map(|sentence| sentence.words.len()).collect()
+    }
+
     fn batches(&self, epoch: u64) -> Vec<Vec<usize>> {
-        let lengths: Vec<usize> = self.train.iter().map(|sentence| sentence.words.len()).collect();
+        let lengths = TrainingTask::lengths(self);
         batch::shuffled(&lengths, &lengths, self.spec.batch, self.spec.order(epoch))
     }
 

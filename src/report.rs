@@ -74,6 +74,17 @@ impl Evaluated<'_> {
         Some(format!("learning rate {rate:e}, best epoch {} of {epochs} ({} updates)", best.epoch, best.step))
     }
 
+    /// The confidence interval of a metric, or why there is none although examples are resampled.
+    fn interval(&self, metric: Metric) -> Option<String> {
+        let (evaluation, name) = (&self.evaluation, metric.name);
+        if evaluation.constant.iter().any(|constant| constant == name) {
+            return Some(format!("no 95 % interval of {name}: all examples agree"));
+        }
+        let (_, [low, high]) = evaluation.intervals.iter().find(|(interval, _)| interval == name)?;
+        let method = evaluation.interval_method(metric);
+        Some(format!("95 % interval of {name} {} to {} ({method})", number(*low), number(*high)))
+    }
+
     /// Training progress, as JSON.
     fn training(&self) -> Value {
         let ended = match self.progress.ended(&self.recipe) {
@@ -252,15 +263,9 @@ impl<'a> Report<'a> {
             )?;
         }
         for model in &self.models {
-            let Evaluation { intervals, calibration, .. } = &model.evaluation;
-            let interval = intervals.iter().find(|(name, _)| name == self.main.name).map(|(_, interval)| interval);
-            let interval = interval.map(|[low, high]| {
-                let method = model.evaluation.interval_method(self.main);
-                format!("95 % interval of {} {} to {} ({method})", self.main.name, number(*low), number(*high))
-            });
-            let error = calibration.as_ref().map(|found| found.expected_calibration_error);
+            let error = model.evaluation.calibration.as_ref().map(|found| found.expected_calibration_error);
             let error = error.map(|error| format!("expected calibration error {}", number(error)));
-            let parts: Vec<String> = interval.into_iter().chain(error).collect();
+            let parts: Vec<String> = model.interval(self.main).into_iter().chain(error).collect();
             if !parts.is_empty() {
                 writeln!(out, "{}: {}", model.name, parts.join(", "))?;
             }

@@ -30,6 +30,15 @@ fn tags_and_labels_of_sentences_are_trained_from_aligned_files() {
     assert!(trained.out.contains("naive Bayes (label-accuracy) 1.0000"), "{}", trained.out);
     let predicted = json(&place.ok(&["predict", "run", "play some jazz", "--json"]).out);
     assert_eq!((&predicted["label"], predicted["tokens"].as_array().unwrap().len()), (&"Music".into(), 3));
+    // The tokens of a file of the dataset are not tokenized again, so that there is one tag per token.
+    fs::write(place.path("more.in"), "play: some jazz\n\nwon't it rain ?\n").unwrap();
+    let tokens = |flags: &[&str]| {
+        let predicted = place.ok(&[&["predict", "run", "--file", "more.in", "--json"], flags].concat()).out;
+        predicted.lines().map(|line| json(line)["labels"].as_array().map_or(0, Vec::len)).collect::<Vec<_>>()
+    };
+    assert_eq!((tokens(&[]), tokens(&["--pretokenized"])), (vec![4, 0, 5], vec![3, 0, 4]));
+    let conll = place.ok(&["predict", "run", "play: it", "--pretokenized", "--format", "conll"]).out;
+    assert!(conll.contains("1\tplay:\t_\t") && conll.contains("2\tit\t_\t"), "{conll}");
     let evaluated = json(&place.ok(&["evaluate", "run", "--json"]).out);
     let found = &evaluated["models"]["bilstm"];
     for metric in ["accuracy", "span-f1", "label-accuracy", "exact-match"] {
@@ -102,6 +111,12 @@ fn evaluation_lists_errors_and_runs_are_compared_on_the_same_examples() {
     for part in ["paired bootstrap over examples, 1000 resamples", "p of accuracy: McNemar's exact test"] {
         assert!(printed.contains(part), "{part}: {printed}");
     }
+    let refused = place.run(&["predict", "two", "word fine", "--pretokenized"]);
+    assert!(
+        refused.code == Some(2) && refused.err.contains("--pretokenized: run two does not label"),
+        "{}",
+        refused.err
+    );
     let refused = place.run(&["compare", "two"]);
     assert!(refused.code == Some(2) && refused.err.contains("name another run"), "{}", refused.err);
 }

@@ -188,8 +188,15 @@ impl DataArgs {
         Ok(DataPaths { kind, files: all(&files), validation, test, data_dir })
     }
 
-    /// Loads the examples of a recipe and prints their source.
+    /// Loads the examples of a recipe to train on, and prints their source and notes.
     pub fn load(&self, recipe: &Recipe) -> Result<Box<dyn Examples>, Failure> {
+        let examples = self.examples(recipe)?;
+        examples.training_note(&recipe.task).iter().for_each(|note| say(format_args!("note: {note}")));
+        Ok(examples)
+    }
+
+    /// Loads the examples of a recipe and prints their source.
+    fn examples(&self, recipe: &Recipe) -> Result<Box<dyn Examples>, Failure> {
         let settings = self.settings(recipe)?;
         let is_own = settings.dataset.is_none() || self.files().is_some();
         match &settings.dataset {
@@ -349,7 +356,7 @@ impl DataArgs {
                 dir.display()
             ));
         }
-        found.load(&run.environment.settings.recipe)
+        found.examples(&run.environment.settings.recipe)
     }
 
     /// How the data differ from those of the run.

@@ -214,6 +214,8 @@ fn imbalance_is_reported_weighted_and_met_by_a_threshold() {
         plain.err
     );
     assert!(plain.err.contains("task.class_weights"), "{}", plain.err);
+    let evaluated = place.ok(&["evaluate", "plain"]).err;
+    assert!(!evaluated.contains("imbalanced"), "a note on training alone: {evaluated}");
     let balanced = ["--out", "run", "--set", "task.class_weights=\"balanced\""];
     let weighted = place.ok(&[&arguments[..], &balanced].concat());
     assert!(!weighted.err.contains("task.class_weights\n"), "{}", weighted.err);

@@ -13,9 +13,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use toml::Table;
 
-use crate::classes::{log_mean, note_unseen};
+use crate::classes::log_mean;
 use crate::prediction::label_indices;
-use crate::skipped::joined;
+use crate::skipped::{joined, unseen};
 pub use crate::texts::Settings;
 use crate::texts::{self, Codec, Judgement, Target, TextTraining, matrix};
 use crate::{
@@ -52,7 +52,7 @@ fn prepare(data: &Splits, settings: &Table) -> Result<Prepared, DataError> {
     let mut data = MultiLabel::from_records(data)?;
     let note = texts::prepare(&mut data.texts, &crate::spec::settings(settings));
     let trained = data.texts.train.iter().flat_map(|example| example.target.iter().copied());
-    let note = joined([note, of_several(&data.labels), note_unseen(&data.labels, trained)]);
+    let note = joined([note, of_several(&data.labels), unseen(&data.labels, trained)]);
     Ok(Prepared { examples: Box::new(data), note })
 }
 

@@ -7,8 +7,8 @@ use seqzoo_datasets::classification::{Classification, Example, Split};
 use seqzoo_datasets::text::Tokenization;
 
 use super::Settings;
-use crate::skipped::{Skipped, joined, truncated};
-use crate::{Prepared, classes};
+use crate::Prepared;
+use crate::skipped::{Skipped, joined, truncated, unseen};
 
 fn has_token(text: &str, level: Tokenization) -> bool {
     level.tokens(text).next().is_some()
@@ -38,9 +38,8 @@ pub(super) fn prepare(mut data: Classification, settings: &Settings) -> Result<P
     }
     let lengths = data.train.iter().map(|example| level.tokens(&example.text).take(settings.max_tokens + 1).count());
     let truncated = truncated(lengths, settings.max_tokens);
-    let of_labels =
-        classes::notes(&data.labels, settings.class_weights, data.train.iter().map(|example| example.label));
-    Ok(Prepared { examples: Box::new(data), note: joined([skipped.note(level), of_labels, truncated]) })
+    let unseen = unseen(&data.labels, data.train.iter().map(|example| example.label));
+    Ok(Prepared { examples: Box::new(data), note: joined([skipped.note(level), unseen, truncated]) })
 }
 
 /// The data without texts that have no token.

@@ -43,6 +43,8 @@ struct Evaluated<'a> {
     warning: Option<String>,
     /// A label and the probability from which it is predicted, if that is given.
     threshold: Option<Chosen>,
+    /// Whether another process is training the model or others of the run.
+    is_training: bool,
     evaluation: Evaluation,
 }
 
@@ -56,6 +58,7 @@ impl Evaluated<'_> {
         match self.progress.ended(&self.recipe) {
             Some(EndReason::Epochs(_)) => None,
             Some(early @ EndReason::Early { .. }) => Some(early.to_string()),
+            None if self.is_training => Some(format!("training in progress: {done} of {all} epochs so far")),
             None => {
                 Some(format!("stopped at a limit or a signal after {done} of {all} epochs; resume with `{resume}`"))
             }
@@ -89,6 +92,7 @@ impl Evaluated<'_> {
     fn training(&self) -> Value {
         let ended = match self.progress.ended(&self.recipe) {
             _ if self.diagnosis.is_some() => self.diagnosis.as_ref().map_or("", Diagnosis::name),
+            None if self.is_training => "in progress",
             None => "stopped at a limit",
             Some(EndReason::Epochs(_)) => "all epochs done",
             Some(EndReason::Early { .. }) => "stopped early",
@@ -124,7 +128,18 @@ impl<'a> Report<'a> {
         let recipe = model.recipe.clone();
         let (progress, diagnosis) = (model.progress.clone(), model.diagnosis.clone());
         let (step, warning) = (model.step, model.warning());
-        self.models.push(Evaluated { name, recipe, step, progress, diagnosis, warning, threshold, evaluation });
+        let is_training = progress.ended(&recipe).is_none() && self.run.is_training();
+        self.models.push(Evaluated {
+            name,
+            recipe,
+            step,
+            progress,
+            diagnosis,
+            warning,
+            threshold,
+            is_training,
+            evaluation,
+        });
         if self.next.is_none() && model.diagnosis.is_none() {
             self.next = suggestion::next_command(self.run, name, model, examples);
         }
@@ -211,7 +226,7 @@ impl<'a> Report<'a> {
         })
     }
 
-    /// Prints a table with a row per metric and group and a column per model, then notes and the next command.
+    /// Prints a table with a row per metric and group and a column per model, then notes.
     pub fn print_table(&self) -> Result<(), Failure> {
         let settings = &self.run.environment.settings;
         let mut out = std::io::stdout().lock();
@@ -273,6 +288,21 @@ impl<'a> Report<'a> {
         for (model, interval) in self.models.iter().filter_map(|model| Some((model, model.evaluation.interval?))) {
             let (nominal, empirical) = (100.0 * interval.nominal, 100.0 * interval.empirical);
             writeln!(out, "{}: empirical coverage {empirical:.1} % (nominal {nominal:.0} %)", model.name)?;
+        }
+        Ok(())
+    }
+
+    /// Prints the next command, after the one that shows more of the evaluation, if it is `wanted` with these further flags.
+    pub fn print_next(&self, wanted: Option<&str>) -> Result<(), Failure> {
+        let mut out = std::io::stdout().lock();
+        let details = [
+            (self.has_confusion(), " --labels"),
+            (self.has_mistakes(), " --errors 10"),
+            (self.has_labels(), " --plot reliability.svg"),
+        ];
+        let flags: String = details.into_iter().filter(|(applies, _)| *applies).map(|(_, flag)| flag).collect();
+        if let Some(further) = wanted.filter(|_| !flags.is_empty()) {
+            writeln!(out, "details: seqzoo evaluate {}{further}{flags}", quoted(&self.run.path))?;
         }
         if let Some(next) = &self.next {
             writeln!(out, "next: {next}")?;
@@ -350,11 +380,14 @@ impl<'a> Report<'a> {
         Ok(())
     }
 
-    /// Prints each model's metrics per label and its confusion matrix.
+    /// Prints each model's metrics per type of span and per label, and its confusion matrix.
     pub fn print_labels(&self) -> Result<(), Failure> {
         let mut out = std::io::stdout().lock();
         for model in &self.models {
             let Some(confusion) = &model.evaluation.confusion else { continue };
+            if let Some(spans) = labels::spans(&model.evaluation) {
+                writeln!(out, "\n{}, {}: spans\n{spans}", model.name, self.split.name())?;
+            }
             writeln!(out, "\n{}, {}\n{}", model.name, self.split.name(), labels::labels(confusion))?;
             if let Some(calibration) = &model.evaluation.calibration {
                 writeln!(out, "\n{}: reliability\n{}", model.name, labels::reliability(calibration))?;

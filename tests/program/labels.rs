@@ -48,6 +48,12 @@ fn tags_and_labels_of_sentences_are_trained_from_aligned_files() {
         let is_constant = value == 1.0 && low.is_none() && metric != "exact-match";
         assert!(is_constant || low.unwrap() <= value && value <= high.unwrap(), "{metric}: {found}");
     }
+    let labels = place.ok(&["evaluate", "run", "--labels"]).out;
+    let row = |name: &str| labels.lines().find(|line| line.trim_start().starts_with(name)).unwrap_or_default();
+    assert!(labels.contains("bilstm, validation: spans\n") && labels.contains("B-genre"), "{labels}");
+    for (name, examples) in [("city ", "20"), ("genre ", "20"), ("all ", "40")] {
+        assert_eq!(row(name).split('┆').nth(1).map(str::trim), Some(examples), "{labels}");
+    }
     // A tagger that has seen nothing: wrong tags are shown in their sentences, and the difference is significant.
     let untrained = ["--max-steps", "1", "--set", "training.learning_rate=1e-9", "--out", "untrained"];
     place.ok(&[&["train", "tag"][..], &SMALL[2..], &files[..6], &untrained].concat());
@@ -78,7 +84,11 @@ fn evaluation_lists_errors_and_runs_are_compared_on_the_same_examples() {
     };
     train("one", "models=[\"gru\", \"rnn\"]", "1");
     train("two", "models=[\"gru\"]", "2");
+    let plain = place.ok(&["evaluate", "one", "--split", "validation"]).out;
+    let details = "details: seqzoo evaluate one --split validation --labels --errors 10 --plot reliability.svg\nnext: ";
+    assert!(plain.contains(details), "{plain}");
     let evaluated = place.ok(&["evaluate", "one", "--errors", "3", "--labels"]).out;
+    assert!(!evaluated.contains("details: "), "{evaluated}");
     for part in [
         "gru: 95 % interval of accuracy 0.",
         "expected calibration error 0.",

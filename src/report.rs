@@ -1,22 +1,24 @@
 //! Report of `train`, `evaluate` and `verify`: metrics per model and group, with baselines.
 
+mod labels;
+mod suggestion;
+
 use std::io::Write;
 
 use comfy_table::{CellAlignment, LineStyle, Table, TableStyle, presets};
 use seqzoo_datasets::classification::Split;
-use seqzoo_datasets::scores::{ConfusionMatrix, Evaluation, Metric, Mistake, Mistakes, Scores};
-use seqzoo_datasets::uncertainty::{Bin, Calibration};
+use seqzoo_datasets::scores::{Evaluation, Metric, Mistake, Mistakes, Scores};
+use seqzoo_datasets::uncertainty::Calibration;
 use seqzoo_inference::{Examples, Model, PredictError};
 use seqzoo_run::folder::Run;
 use seqzoo_run::progress::{EndReason, Progress};
 use seqzoo_run::recipe::Recipe;
 use seqzoo_run::record::Diagnosis;
-use seqzoo_tasks::Command;
 use serde_json::{Map, Value, json};
 
-use crate::arguments::{Chosen, escaped};
+use crate::arguments::Chosen;
 use crate::failure::Failure;
-use crate::say::{flag, number, quoted};
+use crate::say::{number, quoted};
 
 /// Metrics of a run's models on one split.
 pub struct Report<'a> {
@@ -41,6 +43,8 @@ struct Evaluated<'a> {
     warning: Option<String>,
     /// A label and the probability from which it is predicted, if that is given.
     threshold: Option<Chosen>,
+    /// Whether another process is training the model or others of the run.
+    is_training: bool,
     evaluation: Evaluation,
 }
 
@@ -54,6 +58,7 @@ impl Evaluated<'_> {
         match self.progress.ended(&self.recipe) {
             Some(EndReason::Epochs(_)) => None,
             Some(early @ EndReason::Early { .. }) => Some(early.to_string()),
+            None if self.is_training => Some(format!("training in progress: {done} of {all} epochs so far")),
             None => {
                 Some(format!("stopped at a limit or a signal after {done} of {all} epochs; resume with `{resume}`"))
             }
@@ -72,10 +77,22 @@ impl Evaluated<'_> {
         Some(format!("learning rate {rate:e}, best epoch {} of {epochs} ({} updates)", best.epoch, best.step))
     }
 
+    /// The confidence interval of a metric, or why there is none although examples are resampled.
+    fn interval(&self, metric: Metric) -> Option<String> {
+        let (evaluation, name) = (&self.evaluation, metric.name);
+        if evaluation.constant.iter().any(|constant| constant == name) {
+            return Some(format!("no 95 % interval of {name}: all examples agree"));
+        }
+        let (_, [low, high]) = evaluation.intervals.iter().find(|(interval, _)| interval == name)?;
+        let method = evaluation.interval_method(metric);
+        Some(format!("95 % interval of {name} {} to {} ({method})", number(*low), number(*high)))
+    }
+
     /// Training progress, as JSON.
     fn training(&self) -> Value {
         let ended = match self.progress.ended(&self.recipe) {
             _ if self.diagnosis.is_some() => self.diagnosis.as_ref().map_or("", Diagnosis::name),
+            None if self.is_training => "in progress",
             None => "stopped at a limit",
             Some(EndReason::Epochs(_)) => "all epochs done",
             Some(EndReason::Early { .. }) => "stopped early",
@@ -111,56 +128,22 @@ impl<'a> Report<'a> {
         let recipe = model.recipe.clone();
         let (progress, diagnosis) = (model.progress.clone(), model.diagnosis.clone());
         let (step, warning) = (model.step, model.warning());
-        self.models.push(Evaluated { name, recipe, step, progress, diagnosis, warning, threshold, evaluation });
+        let is_training = progress.ended(&recipe).is_none() && self.run.is_training();
+        self.models.push(Evaluated {
+            name,
+            recipe,
+            step,
+            progress,
+            diagnosis,
+            warning,
+            threshold,
+            is_training,
+            evaluation,
+        });
         if self.next.is_none() && model.diagnosis.is_none() {
-            self.next = self.suggestion(name, model, examples);
+            self.next = suggestion::next_command(self.run, name, model, examples);
         }
         Ok(())
-    }
-
-    /// Suggested command for a model; `None` if no prompt is in its vocabulary.
-    fn suggestion(&self, name: &str, model: &Model, examples: &dyn Examples) -> Option<String> {
-        let recipe = &self.run.environment.settings.recipe;
-        // An example of the dataset says nothing of own data.
-        let dataset = recipe.dataset().filter(|_| self.run.environment.data.files.is_empty());
-        let example = dataset.map_or("", |dataset| dataset.example);
-        let path = quoted(&self.run.path);
-        let command = match recipe.task().ok()?.command {
-            Command::Forecast => format!("seqzoo forecast {path} --plot forecast.svg"),
-            Command::Detect => format!("seqzoo detect {path}"),
-            Command::Recommend => {
-                let history = if example.is_empty() { "ITEM,ITEM" } else { example };
-                format!("seqzoo recommend {path} --history {}", in_quotes(history))
-            }
-            Command::Caption => {
-                format!("seqzoo caption {path} {}", if example.is_empty() { "IMAGE.png" } else { example })
-            }
-            Command::Generate => match examples.output_flag() {
-                Some(flag) => format!("seqzoo generate {path} {flag}"),
-                None => {
-                    let prompt = prompt(model, example, examples.prompt_source()?)?;
-                    format!("seqzoo generate {path} --prompt {}", in_quotes(&escaped(prompt)))
-                }
-            },
-            Command::Predict
-                if example.is_empty() && recipe.task().is_ok_and(|task| task.data.roles[0].name == "series") =>
-            {
-                format!("seqzoo predict {path} --file FILE")
-            }
-            Command::Predict => {
-                format!(
-                    "seqzoo predict {path} {}",
-                    in_quotes(&escaped(if example.is_empty() { "TEXT" } else { example }))
-                )
-            }
-        };
-        // Without --model a command uses the recipe's first model, which may not be trained yet.
-        let model_flag = if recipe.models.first().is_some_and(|first| first == name) {
-            String::new()
-        } else {
-            flag("--model", name)
-        };
-        Some(command + &model_flag)
     }
 
     /// What a threshold does, and how it was chosen.
@@ -243,7 +226,7 @@ impl<'a> Report<'a> {
         })
     }
 
-    /// Prints a table with a row per metric and group and a column per model, then notes and the next command.
+    /// Prints a table with a row per metric and group and a column per model, then notes.
     pub fn print_table(&self) -> Result<(), Failure> {
         let settings = &self.run.environment.settings;
         let mut out = std::io::stdout().lock();
@@ -295,15 +278,9 @@ impl<'a> Report<'a> {
             )?;
         }
         for model in &self.models {
-            let Evaluation { intervals, calibration, .. } = &model.evaluation;
-            let interval = intervals.iter().find(|(name, _)| name == self.main.name).map(|(_, interval)| interval);
-            let interval = interval.map(|[low, high]| {
-                let method = model.evaluation.interval_method(self.main);
-                format!("95 % interval of {} {} to {} ({method})", self.main.name, number(*low), number(*high))
-            });
-            let error = calibration.as_ref().map(|found| found.expected_calibration_error);
+            let error = model.evaluation.calibration.as_ref().map(|found| found.expected_calibration_error);
             let error = error.map(|error| format!("expected calibration error {}", number(error)));
-            let parts: Vec<String> = interval.into_iter().chain(error).collect();
+            let parts: Vec<String> = model.interval(self.main).into_iter().chain(error).collect();
             if !parts.is_empty() {
                 writeln!(out, "{}: {}", model.name, parts.join(", "))?;
             }
@@ -311,6 +288,21 @@ impl<'a> Report<'a> {
         for (model, interval) in self.models.iter().filter_map(|model| Some((model, model.evaluation.interval?))) {
             let (nominal, empirical) = (100.0 * interval.nominal, 100.0 * interval.empirical);
             writeln!(out, "{}: empirical coverage {empirical:.1} % (nominal {nominal:.0} %)", model.name)?;
+        }
+        Ok(())
+    }
+
+    /// Prints the next command, after the one that shows more of the evaluation, if it is `wanted` with these further flags.
+    pub fn print_next(&self, wanted: Option<&str>) -> Result<(), Failure> {
+        let mut out = std::io::stdout().lock();
+        let details = [
+            (self.has_confusion(), " --labels"),
+            (self.has_mistakes(), " --errors 10"),
+            (self.has_labels(), " --plot reliability.svg"),
+        ];
+        let flags: String = details.into_iter().filter(|(applies, _)| *applies).map(|(_, flag)| flag).collect();
+        if let Some(further) = wanted.filter(|_| !flags.is_empty()) {
+            writeln!(out, "details: seqzoo evaluate {}{further}{flags}", quoted(&self.run.path))?;
         }
         if let Some(next) = &self.next {
             writeln!(out, "next: {next}")?;
@@ -388,20 +380,23 @@ impl<'a> Report<'a> {
         Ok(())
     }
 
-    /// Prints each model's metrics per label and its confusion matrix.
+    /// Prints each model's metrics per type of span and per label, and its confusion matrix.
     pub fn print_labels(&self) -> Result<(), Failure> {
         let mut out = std::io::stdout().lock();
         for model in &self.models {
             let Some(confusion) = &model.evaluation.confusion else { continue };
-            writeln!(out, "\n{}, {}\n{}", model.name, self.split.name(), labels(confusion))?;
+            if let Some(spans) = labels::spans(&model.evaluation) {
+                writeln!(out, "\n{}, {}: spans\n{spans}", model.name, self.split.name())?;
+            }
+            writeln!(out, "\n{}, {}\n{}", model.name, self.split.name(), labels::labels(confusion))?;
             if let Some(calibration) = &model.evaluation.calibration {
-                writeln!(out, "\n{}: reliability\n{}", model.name, reliability(calibration))?;
+                writeln!(out, "\n{}: reliability\n{}", model.name, labels::reliability(calibration))?;
             }
             writeln!(
                 out,
                 "\n{}: confusion matrix (rows: actual, columns: predicted)\n{}",
                 model.name,
-                matrix(confusion)
+                labels::matrix(confusion)
             )?;
         }
         Ok(())
@@ -410,30 +405,6 @@ impl<'a> Report<'a> {
 
 /// Maximum number of characters of an input in the table of wrong predictions.
 const ERROR_CHARS: usize = 100;
-
-/// A prompt in a language model's vocabulary: its dataset's example, or words of its training text.
-fn prompt<'a>(model: &Model, example: &'a str, text: &'a str) -> Option<&'a str> {
-    let known = |prompt: &&str| {
-        let plain = !prompt.trim().is_empty() && !prompt.contains(char::is_control);
-        plain && model.prompt(prompt).is_ok_and(|prompt| prompt.unknown.is_empty())
-    };
-    let line = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
-    let prefixes = line.match_indices(' ').map(|(end, _)| &line[..end]).take(PROMPT_WORDS);
-    let prefixes: Vec<&str> = prefixes.collect();
-    let start = |word: &'a str| word.char_indices().nth(PROMPT_CHARS).map_or(word, |(end, _)| &word[..end]);
-    let words = text.split_whitespace().take(PROMPT_TRIES).map(start);
-    std::iter::once(example).chain(prefixes.into_iter().rev()).chain(words).find(known)
-}
-
-/// Maximum number of words of a prompt, of characters of a single word, and of single words to try if no longer prompt is known.
-const PROMPT_WORDS: usize = 3;
-const PROMPT_CHARS: usize = 40;
-const PROMPT_TRIES: usize = 1_000;
-
-/// Quotes a text for a shell, in double quotes if possible.
-fn in_quotes(text: &str) -> String {
-    if text.contains(['"', '$', '`', '\\', '!']) { quoted(text) } else { format!("\"{text}\"") }
-}
 
 /// Metrics, groups by kind and value, per-label metrics and confusion matrix, as JSON.
 fn evaluation(found: &Evaluation) -> Value {
@@ -464,45 +435,6 @@ fn evaluation(found: &Evaluation) -> Value {
         object["confusion"] = json!(confusion);
     }
     object
-}
-
-/// Metrics per label.
-fn labels(confusion: &ConfusionMatrix) -> Table {
-    let mut table = Table::new();
-    table.load_style(table_style());
-    table.set_header(["label", "examples", "precision", "recall", "f1"]);
-    for (index, label) in confusion.labels.iter().enumerate() {
-        let scores = confusion.label_scores(index);
-        let shares = [scores.precision, scores.recall, scores.f1].map(|share| format!("{share:.4}"));
-        table.add_row([label.clone(), scores.examples.to_string()].into_iter().chain(shares));
-    }
-    table.column_iter_mut().skip(1).for_each(|column| column.set_cell_alignment(CellAlignment::Right));
-    table
-}
-
-/// Accuracy of predictions by their probability.
-fn reliability(calibration: &Calibration) -> Table {
-    let mut table = Table::new();
-    table.load_style(table_style());
-    table.set_header(["mean probability", "accuracy", "examples"]);
-    for Bin { examples, probability, accuracy } in &calibration.bins {
-        table.add_row([format!("{probability:.4}"), format!("{accuracy:.4}"), examples.to_string()]);
-    }
-    table.column_iter_mut().for_each(|column| column.set_cell_alignment(CellAlignment::Right));
-    table
-}
-
-/// Confusion matrix: rows are actual labels, columns predicted ones.
-fn matrix(confusion: &ConfusionMatrix) -> Table {
-    let mut table = Table::new();
-    table.load_style(table_style());
-    table.set_header(std::iter::once(String::new()).chain(confusion.labels.iter().cloned()));
-    for (label, row) in confusion.labels.iter().zip(&confusion.counts) {
-        let cell = |&count: &usize| if count == 0 { ".".to_owned() } else { count.to_string() };
-        table.add_row(std::iter::once(label.clone()).chain(row.iter().map(cell)));
-    }
-    table.column_iter_mut().skip(1).for_each(|column| column.set_cell_alignment(CellAlignment::Right));
-    table
 }
 
 /// Mean and sample standard deviation.

@@ -2,6 +2,7 @@
 
 mod benchmark;
 mod detection;
+mod outcome;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Range;
@@ -12,14 +13,14 @@ use crate::DataError;
 use crate::data_spec::{Content, DataSpec, Role};
 use crate::digest::Digest;
 use crate::records::Split;
-use crate::scores::{Evaluation, Group, Scores, metrics};
+use crate::scores::{Evaluation, Group, metrics};
 use crate::split_rule::{SplitRule, probation_rows};
 use crate::splits::Splits;
 use crate::timestamps;
-use crate::uncertainty::intervals;
 pub use benchmark::Benchmark;
 use detection::Moments;
 pub use detection::{Judged, Remark, Rule};
+use outcome::{Alarms, Outcome};
 
 /// Data for anomaly detection.
 pub static DATA: DataSpec = DataSpec {
@@ -233,19 +234,23 @@ impl Anomalies {
         removed.into_iter().map(|series| series.name).collect()
     }
 
-    /// Metrics of scores on a split: the score of the [`Benchmark`] where there are known anomalies, and alarms.
+    /// Metrics of scores on a split: the score of the [`Benchmark`] where there are known anomalies, and alarms. Series are resampled for
+    /// intervals.
     pub fn evaluate(&self, split: Split, mut judge: impl FnMut(&Monitored) -> Judged) -> Evaluation {
         let judged: Vec<Judged> = self.series.iter().map(&mut judge).collect();
-        let all: Vec<usize> = (0..self.series.len()).collect();
         let benchmark = self.benchmark(split, &judged);
-        let scores = |series: &[usize]| self.scores(split, &benchmark, &judged, series);
-        let (all, intervals) = (scores(&all), self.intervals(&benchmark, &judged));
+        let alarms =
+            self.series.iter().zip(&judged).map(|(series, judged)| Alarms::of(series, judged, split)).collect();
+        let thresholds = judged.iter().map(|judged| judged.threshold).collect();
+        let outcome = Outcome { benchmark, thresholds, alarms };
+        let all: Vec<usize> = (0..self.series.len()).collect();
         let mut groups: BTreeMap<&Group, Vec<usize>> = BTreeMap::new();
         for (index, series) in self.series.iter().enumerate() {
             series.groups.iter().for_each(|group| groups.entry(group).or_default().push(index));
         }
-        let groups = groups.into_iter().map(|(group, series)| (group.clone(), scores(&series)));
-        Evaluation { all, groups: groups.collect(), intervals, ..Evaluation::default() }
+        let groups = groups.into_iter().map(|(group, series)| (group.clone(), outcome.scores(&series)));
+        let (all, groups) = (outcome.scores(&all), groups.collect());
+        Evaluation { all, groups, ..Evaluation::default() }.with_resampling(outcome.resampling())
     }
 
     fn benchmark(&self, split: Split, judged: &[Judged]) -> Benchmark {
@@ -253,52 +258,6 @@ impl Anomalies {
         Benchmark::new(
             series.map(|(series, judged)| (judged.scores.as_slice(), series.split(split), series.windows.as_slice())),
         )
-    }
-
-    /// Metrics of some of the series; the best threshold is that of all.
-    fn scores(&self, split: Split, benchmark: &Benchmark, judged: &[Judged], of: &[usize]) -> Scores {
-        let rows = |index: usize| self.series[index].split(split);
-        let count: usize = of.iter().map(|&index| rows(index).len()).sum();
-        let mut scores = Scores::new(count, []);
-        let (threshold, _) = benchmark.best(&vec![1; self.series.len()]);
-        let mut weights = vec![0; self.series.len()];
-        of.iter().for_each(|&index| weights[index] = 1);
-        let best = benchmark.at(&weights, |_, score| score >= threshold);
-        let calibrated = benchmark.at(&weights, |series, score| score > judged[series].threshold);
-        let mut found = [0u32, 0];
-        let mut alarms = 0;
-        for &index in of {
-            let is_alarm = |row: &usize| judged[index].is_alarm(*row);
-            alarms += rows(index).filter(is_alarm).count();
-            for window in &self.series[index].windows {
-                let mut judged = window.clone().filter(|row| rows(index).contains(row)).peekable();
-                if judged.peek().is_some() {
-                    found[1] += 1;
-                    found[0] += u32::from(judged.any(|row| is_alarm(&row)));
-                }
-            }
-        }
-        if found[1] > 0 {
-            scores.insert(NAB, best);
-            scores.insert(CALIBRATED, calibrated);
-            scores.insert(RECALL, f64::from(found[0]) / f64::from(found[1]));
-        }
-        scores.insert(ALARM_RATE, 1e3 * alarms as f64 / count.max(1) as f64);
-        scores
-    }
-
-    /// Intervals by bootstrap over series; each resample has a best threshold of its own.
-    fn intervals(&self, benchmark: &Benchmark, judged: &[Judged]) -> Vec<(String, [f64; 2])> {
-        if benchmark.windows() == 0 {
-            return Vec::new();
-        }
-        intervals(self.series.len(), |indices| {
-            let mut weights = vec![0; self.series.len()];
-            indices.for_each(|index| weights[index] += 1);
-            let calibrated = benchmark.at(&weights, |series, score| score > judged[series].threshold);
-            let values = [(NAB, benchmark.best(&weights).1), (CALIBRATED, calibrated)];
-            values.map(|(metric, value)| (metric.name.to_owned(), value)).to_vec()
-        })
     }
 
     /// Evaluates the baselines on a split.
@@ -470,7 +429,9 @@ mod tests {
         assert!((found.all.get(CALIBRATED).unwrap() - 100.0 * (2.0 - 0.11) / 6.0).abs() < 1e-9);
         assert_eq!(found.all.get(RECALL), Some(1.0 / 3.0));
         assert_eq!(found.all.get(ALARM_RATE), Some(2e3 / 6.0));
-        assert_eq!(found.intervals.len(), 2);
+        let resampled: Vec<&str> = found.intervals.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(resampled, [ALARM_RATE, NAB, CALIBRATED, RECALL].map(|metric| metric.name));
+        assert_eq!(found.resampling.unwrap().unit(), "series");
         let validation = data.evaluate(Split::Validation, judge).all;
         assert_eq!((validation.get(NAB), validation.get(ALARM_RATE)), (None, Some(0.0)), "no window there");
     }

@@ -12,7 +12,7 @@
 //!   list of all datasets; [`image`] reads and writes PNG files, and [`scene`] draws and describes shapes; [`conllu`] parses and writes CoNLL-U,
 //!   [`table`] reads a CSV file as a series, and [`timestamps`] finds the time step of a series.
 //! - [`text`] encodes text as token ids, [`batch`] groups examples of similar length, [`scores`] computes metrics, [`spans`] those of
-//!   named entities, [`uncertainty`] their intervals, [`baselines`],
+//!   named entities, [`uncertainty`] their intervals and tests, [`baselines`],
 //!   [`naive_bayes`] and [`ngram`] are baselines, and [`nearest`] suggests corrections for misspelled names.
 //!
 //! This crate does not depend on models.

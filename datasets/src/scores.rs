@@ -177,6 +177,9 @@ pub struct Evaluation {
     pub interval: Option<Interval>,
     /// 95 % confidence intervals of metrics, by name; see [`intervals`](crate::uncertainty::intervals).
     pub intervals: Vec<(String, [f64; 2])>,
+    /// Names of the metrics without an interval because they are the same on all resamples, such as an F1 of 1.
+    #[serde(skip)]
+    pub constant: Vec<String>,
     /// Calibration of the predicted probabilities, if the predictions are labels.
     pub calibration: Option<Calibration>,
     /// The metrics of any selection of examples, for paired comparisons.
@@ -279,8 +282,8 @@ impl Evaluation {
         }
     }
 
-    /// Adds confidence intervals by resampling. That of the share of right predictions is Wilson's where all or none are right, since no
-    /// resample differs then.
+    /// Adds confidence intervals by resampling, except of metrics that are the same on all resamples. That of the share of right predictions
+    /// is Wilson's where all or none are right.
     pub fn with_resampling(self, resampling: Resampling) -> Self {
         let mut intervals = resampling.intervals();
         if let Some((metric, right)) = &self.right
@@ -289,7 +292,9 @@ impl Evaluation {
         {
             *interval = wilson(f64::from(u8::from(right[0])), right.len());
         }
-        Self { intervals, resampling: Some(resampling), ..self }
+        let (constant, intervals): (Vec<_>, Vec<_>) = intervals.into_iter().partition(|(_, [low, high])| low == high);
+        let constant = constant.into_iter().map(|(name, _)| name).collect();
+        Self { intervals, constant, resampling: Some(resampling), ..self }
     }
 
     /// Adds a confusion matrix.
@@ -391,18 +396,19 @@ mod tests {
         let accuracy = |right: Vec<bool>| {
             let resampled = right.clone();
             let resampling = Resampling::of_examples(40, move |indices: &mut dyn Iterator<Item = usize>| {
-                let right = indices.filter(|&index| resampled[index]).count();
-                vec![("accuracy".to_owned(), right as f64 / 40.0)]
+                let share = indices.filter(|&index| resampled[index]).count() as f64 / 40.0;
+                ["accuracy", "macro-f1"].map(|name| (name.to_owned(), share)).to_vec()
             });
             let evaluation = Evaluation { right: Some((Metric::ACCURACY, right)), ..Evaluation::default() };
             let evaluation = evaluation.with_resampling(resampling);
-            (evaluation.intervals[0].1, evaluation.interval_method(Metric::ACCURACY))
+            (evaluation.intervals[0].1, evaluation.interval_method(Metric::ACCURACY), evaluation.constant)
         };
         // Wilson: 40 / (40 + 1.96²).
-        let ([low, high], method) = accuracy(vec![true; 40]);
+        let ([low, high], method, constant) = accuracy(vec![true; 40]);
         assert!((low - 0.9124).abs() < 1e-4 && (high - 1.0).abs() < 1e-12 && method == "Wilson", "{low} {high}");
-        let (_, method) = accuracy([true, false].repeat(20));
-        assert_eq!(method, "bootstrap");
+        assert_eq!(constant, ["macro-f1"], "another metric has no interval then");
+        let (_, method, constant) = accuracy([true, false].repeat(20));
+        assert!(method == "bootstrap" && constant.is_empty());
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::spans::{self, Scheme};
 use crate::split_rule::SplitRule;
 use crate::splits::Splits;
 use crate::wording::counted;
-pub use tokenizer::tokenize;
+pub use tokenizer::{split_tokens, tokenize};
 
 /// Data for tagging.
 pub static DATA: DataSpec = DataSpec {

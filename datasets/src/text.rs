@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cleaning::Cleaning;
 use crate::subwords;
+use crate::wording::counted;
 
 /// Token id of padding.
 pub const PADDING: u32 = 0;
@@ -300,11 +301,14 @@ impl Counts {
     pub fn note(&self) -> Option<String> {
         let Self { texts, truncated, tokens, unknown } = *self;
         let of_tokens = (unknown > 0).then(|| {
-            let percent = 100.0 * unknown as f64 / tokens as f64;
-            format!("{unknown} of {tokens} tokens ({percent:.1} %) are not in the model's vocabulary")
+            let (percent, are) = (100.0 * unknown as f64 / tokens as f64, if unknown == 1 { "is" } else { "are" });
+            format!("{unknown} of {} ({percent:.1} %) {are} not in the model's vocabulary", counted(tokens, "tokens"))
         });
-        let of_texts = (truncated > 0)
-            .then(|| format!("{truncated} of {texts} texts are longer than the model reads, and were truncated"));
+        let of_texts = (truncated > 0).then(|| {
+            let (are, were) = if truncated == 1 { ("is", "was") } else { ("are", "were") };
+            let texts = counted(texts, "texts");
+            format!("{truncated} of {texts} {are} longer than the model reads, and {were} truncated")
+        });
         let notes: Vec<String> = of_tokens.into_iter().chain(of_texts).collect();
         (!notes.is_empty()).then(|| notes.join("; "))
     }
@@ -405,7 +409,13 @@ mod tests {
             counts.add(encoder(Truncation::First).encode_counted(text).1);
         }
         assert_eq!(counts, Counts { texts: 3, truncated: 1, tokens: 7, unknown: 1 });
-        let note = "1 of 7 tokens (14.3 %) are not in the model's vocabulary; 1 of 3 texts are longer than the model reads, and were truncated";
+        let note = "1 of 7 tokens (14.3 %) is not in the model's vocabulary; 1 of 3 texts is longer than the model reads, and was truncated";
+        assert_eq!(counts.note().as_deref(), Some(note));
+        counts = Counts { texts: 1, truncated: 1, tokens: 1, unknown: 0 };
+        let note = "1 of 1 text is longer than the model reads, and was truncated";
+        assert_eq!(counts.note().as_deref(), Some(note));
+        counts = Counts { texts: 3, truncated: 2, tokens: 4, unknown: 2 };
+        let note = "2 of 4 tokens (50.0 %) are not in the model's vocabulary; 2 of 3 texts are longer than the model reads, and were truncated";
         assert_eq!(counts.note().as_deref(), Some(note));
     }
 

@@ -1,4 +1,4 @@
-//! Uncertainty of metrics and of probabilities: bootstrap intervals, calibration.
+//! Uncertainty of metrics and of probabilities: bootstrap intervals, tests of differences, calibration.
 
 use std::sync::Arc;
 
@@ -32,10 +32,7 @@ pub fn intervals(
     count: usize,
     score: impl Fn(&mut dyn Iterator<Item = usize>) -> Vec<(String, f64)>,
 ) -> Vec<(String, [f64; 2])> {
-    if count < 2 {
-        return Vec::new();
-    }
-    resampled(count, 1, score)
+    block_size(count, None).map_or_else(Vec::new, |block| percentiles(resampled(count, block, score)))
 }
 
 /// Minimum number of blocks for [`block_intervals`].
@@ -64,11 +61,15 @@ pub fn block_intervals(
     block: usize,
     score: impl Fn(&mut dyn Iterator<Item = usize>) -> Vec<(String, f64)>,
 ) -> Vec<(String, [f64; 2])> {
-    let block = block.max((count as f64).cbrt().round() as usize).max(1);
-    if count / block < MIN_BLOCKS {
-        return Vec::new();
-    }
-    resampled(count, block, score)
+    block_size(count, Some(block)).map_or_else(Vec::new, |block| percentiles(resampled(count, block, score)))
+}
+
+/// Number of consecutive examples that are drawn together, given the distance over which examples share data, if they do; `None` if there are
+/// too few examples.
+fn block_size(count: usize, distance: Option<usize>) -> Option<usize> {
+    let Some(distance) = distance else { return (count >= 2).then_some(1) };
+    let block = distance.max((count as f64).cbrt().round() as usize).max(1);
+    (count / block >= MIN_BLOCKS).then_some(block)
 }
 
 /// Metrics of the examples with the given indices, which may repeat.
@@ -87,15 +88,28 @@ type Score = dyn Fn(&mut dyn Iterator<Item = usize>) -> Vec<(String, f64)> + Sen
 ///     })
 /// };
 /// let (one, other) = (accuracy([true, false].repeat(50)), accuracy([true, true, true, false].repeat(25)));
-/// let (name, [low, high]) = &one.differences(&other)[0];
-/// assert!(name == "accuracy" && *low > 0.1 && *high < 0.4);
+/// let difference = &one.differences(&other)[0];
+/// let [low, high] = difference.interval.unwrap();
+/// assert!(difference.metric == "accuracy" && low > 0.1 && high < 0.4 && difference.p.unwrap() < 0.01);
 /// ```
 #[derive(Clone)]
 pub struct Resampling {
     count: usize,
     /// Distance over which examples share data; `None` if they are independent.
     block: Option<usize>,
+    unit: &'static str,
     score: Arc<Score>,
+}
+
+/// The difference of a metric between two models on the same examples, see [`Resampling::differences`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct Difference {
+    /// Name of the metric.
+    pub metric: String,
+    /// 95 % confidence interval; `None` if the difference is the same on all resamples.
+    pub interval: Option<[f64; 2]>,
+    /// Two-sided p-value; `None` if the metric is not defined on the examples.
+    pub p: Option<f64>,
 }
 
 impl Resampling {
@@ -104,7 +118,7 @@ impl Resampling {
         count: usize,
         score: impl Fn(&mut dyn Iterator<Item = usize>) -> Vec<(String, f64)> + Send + Sync + 'static,
     ) -> Self {
-        Self { count, block: None, score: Arc::new(score) }
+        Self { count, block: None, unit: "examples", score: Arc::new(score) }
     }
 
     /// Consecutive examples that share data with those less than `block` away, see [`block_intervals`].
@@ -113,7 +127,12 @@ impl Resampling {
         block: usize,
         score: impl Fn(&mut dyn Iterator<Item = usize>) -> Vec<(String, f64)> + Send + Sync + 'static,
     ) -> Self {
-        Self { count, block: Some(block), score: Arc::new(score) }
+        Self { count, block: Some(block), unit: "blocks of consecutive examples", score: Arc::new(score) }
+    }
+
+    /// Sets what an example is called in reports, in the plural.
+    pub fn with_unit(self, unit: &'static str) -> Self {
+        Self { unit, ..self }
     }
 
     /// Number of examples.
@@ -121,18 +140,31 @@ impl Resampling {
         self.count
     }
 
-    /// 95 % confidence intervals of the metrics.
-    pub fn intervals(&self) -> Vec<(String, [f64; 2])> {
-        self.resample(&*self.score)
+    /// What is drawn, in the plural: "examples", unless set.
+    pub fn unit(&self) -> &'static str {
+        self.unit
     }
 
-    /// 95 % confidence intervals of the differences of another model's metrics from these, on the same resamples (paired bootstrap); none if
-    /// the numbers of examples differ.
-    pub fn differences(&self, other: &Self) -> Vec<(String, [f64; 2])> {
+    /// Number of resamples; 0 if there are too few examples.
+    pub fn resamples(&self) -> usize {
+        block_size(self.count, self.block).map_or(0, |_| resamples(self.count))
+    }
+
+    /// 95 % confidence intervals of the metrics.
+    pub fn intervals(&self) -> Vec<(String, [f64; 2])> {
+        percentiles(self.resample(&*self.score))
+    }
+
+    /// The differences of another model's metrics from these, on the same resamples (paired bootstrap); none if the numbers of examples
+    /// differ, or are too small.
+    ///
+    /// The p-value is that of the hypothesis that the metrics are equal: the share of resamples whose difference is at least as far from
+    /// the observed one as this one is from 0, the observed one included (Efron and Tibshirani 1993, Berg-Kirkpatrick et al. 2012).
+    pub fn differences(&self, other: &Self) -> Vec<Difference> {
         if self.count != other.count {
             return Vec::new();
         }
-        self.resample(|indices: &mut dyn Iterator<Item = usize>| {
+        let score = |indices: &mut dyn Iterator<Item = usize>| {
             let indices: Vec<usize> = indices.collect();
             let (own, theirs) =
                 ((self.score)(&mut indices.iter().copied()), (other.score)(&mut indices.iter().copied()));
@@ -140,18 +172,23 @@ impl Resampling {
                 let (_, other) = theirs.iter().find(|(other, _)| *other == name)?;
                 Some((name, other - value))
             };
-            own.into_iter().filter_map(difference).collect()
-        })
+            own.into_iter().filter_map(difference).collect::<Vec<(String, f64)>>()
+        };
+        let observed = score(&mut (0..self.count));
+        let difference = |(metric, values): (String, Vec<f64>)| {
+            let observed = observed.iter().find(|(name, _)| *name == metric).map(|(_, value)| *value);
+            let p = observed.and_then(|observed| p_value(observed, &values));
+            Difference { metric, interval: percentile_interval(values).filter(|[low, high]| low < high), p }
+        };
+        self.resample(score).into_iter().map(difference).collect()
     }
 
+    /// The values of metrics on resamples; none if there are too few examples.
     fn resample(
         &self,
         score: impl Fn(&mut dyn Iterator<Item = usize>) -> Vec<(String, f64)>,
-    ) -> Vec<(String, [f64; 2])> {
-        match self.block {
-            None => intervals(self.count, score),
-            Some(block) => block_intervals(self.count, block, score),
-        }
+    ) -> Vec<(String, Vec<f64>)> {
+        block_size(self.count, self.block).map_or_else(Vec::new, |block| resampled(self.count, block, score))
     }
 }
 
@@ -168,16 +205,20 @@ impl PartialEq for Resampling {
     }
 }
 
-/// Intervals from resamples of blocks of consecutive examples.
+/// Number of resamples of `count` examples.
+fn resamples(count: usize) -> usize {
+    RESAMPLES.min(MAX_DRAWS / count.max(1)).max(MIN_RESAMPLES)
+}
+
+/// The values of metrics on resamples of blocks of consecutive examples.
 fn resampled(
     count: usize,
     block: usize,
     score: impl Fn(&mut dyn Iterator<Item = usize>) -> Vec<(String, f64)>,
-) -> Vec<(String, [f64; 2])> {
-    let resamples = RESAMPLES.min(MAX_DRAWS / count).max(MIN_RESAMPLES);
+) -> Vec<(String, Vec<f64>)> {
     let key = Key::new(0, Purpose::Data);
     let mut found: Vec<(String, Vec<f64>)> = Vec::new();
-    for resample in 0..resamples {
+    for resample in 0..resamples(count) {
         let mut stream = key.with_first(resample as u64).stream();
         let mut start = 0;
         let mut draw = |index: usize| {
@@ -192,12 +233,29 @@ fn resampled(
         }
         found.iter_mut().zip(values).for_each(|((_, all), (_, value))| all.push(value));
     }
-    let interval = |(name, mut values): (String, Vec<f64>)| {
-        values.sort_by(f64::total_cmp);
-        let quantile = |share: f64| values[((share * values.len() as f64) as usize).min(values.len() - 1)];
-        (name, [quantile(0.025), quantile(0.975)])
-    };
-    found.into_iter().map(interval).collect()
+    found
+}
+
+/// The intervals of metrics with these values on resamples.
+fn percentiles(resampled: Vec<(String, Vec<f64>)>) -> Vec<(String, [f64; 2])> {
+    resampled.into_iter().filter_map(|(name, values)| Some((name, percentile_interval(values)?))).collect()
+}
+
+/// The 2.5 % and 97.5 % percentiles of values, of those that are defined; `None` if none is.
+fn percentile_interval(mut values: Vec<f64>) -> Option<[f64; 2]> {
+    values.retain(|value| !value.is_nan());
+    values.sort_by(f64::total_cmp);
+    let last = values.len().checked_sub(1)?;
+    Some([0.025, 0.975].map(|share| values[((share * values.len() as f64) as usize).min(last)]))
+}
+
+/// The p-value of an observed difference, given those on resamples; `None` if the observed one is not defined.
+fn p_value(observed: f64, resampled: &[f64]) -> Option<f64> {
+    // Sums in another order differ by rounding.
+    let least = observed.abs() * (1.0 - 1e-9);
+    let defined = || resampled.iter().filter(|value| !value.is_nan());
+    let as_far = defined().filter(|&value| (value - observed).abs() >= least).count();
+    (!observed.is_nan()).then(|| (as_far + 1) as f64 / (defined().count() + 1) as f64)
 }
 
 /// 95 % confidence interval of a share of `count` examples (Wilson 1927).
@@ -351,10 +409,42 @@ mod tests {
         let (one, other) = (accuracy(|index| index % 4 == 0), accuracy(|index| index % 4 == 0 && index > 20));
         let width = |(_, [low, high]): &(String, [f64; 2])| high - low;
         assert!(width(&one.intervals()[0]) > 0.07);
-        let (name, [low, high]) = one.differences(&other).remove(0);
-        assert!(name == "accuracy" && low > 0.0 && high < 0.03, "{low} {high}");
+        let Difference { metric, interval, p } = one.differences(&other).remove(0);
+        let [low, high] = interval.unwrap();
+        assert!(metric == "accuracy" && low > 0.0 && high < 0.03, "{low} {high}");
+        // Six examples differ, all in favor of one model: none of them, or at least twelve, are drawn with probability 0.023.
+        assert!(p.is_some_and(|p| (0.01..0.04).contains(&p)), "{p:?}");
+        assert_eq!(one.differences(&other), one.differences(&other), "the same in each call");
+        assert_eq!(one.differences(&one), [Difference { metric, interval: None, p: Some(1.0) }]);
         let fewer = Resampling::of_examples(399, |_| vec![("accuracy".to_owned(), 1.0)]);
         assert!(one.differences(&fewer).is_empty() && fewer.count() == 399);
+    }
+
+    #[test]
+    fn undefined_values_of_resamples_are_left_out() {
+        // F1 of a label that one of three examples has is not defined on resamples without it.
+        let share = |value: f64| {
+            Resampling::of_examples(3, move |indices: &mut dyn Iterator<Item = usize>| {
+                let count = indices.filter(|&index| index == 0).count();
+                let value = if count == 0 { f64::NAN } else { value * count as f64 };
+                vec![("share".to_owned(), value)]
+            })
+        };
+        let intervals = share(1.0).intervals();
+        assert_eq!(intervals, [("share".to_owned(), [1.0, 3.0])]);
+        // Differences 1, 2 and 3, if defined, all but the first of which are at least 1 away from the observed one.
+        let Difference { interval, p, .. } = share(1.0).differences(&share(2.0)).remove(0);
+        assert!(interval == Some([1.0, 3.0]) && p.is_some_and(|p| (0.3..0.45).contains(&p)), "{interval:?} {p:?}");
+        let never = Resampling::of_examples(3, |_| vec![("share".to_owned(), f64::NAN)]);
+        assert!(never.intervals().is_empty());
+        assert_eq!(never.differences(&never)[0], Difference { metric: "share".to_owned(), interval: None, p: None });
+    }
+
+    #[test]
+    fn large_data_are_resampled_less_often_and_few_examples_not_at_all() {
+        let resamples = |count| Resampling::of_examples(count, |_| Vec::new()).resamples();
+        assert_eq!([1, 2, 200_000, 400_000, 1 << 40].map(resamples), [0, 1_000, 1_000, 500, 100]);
+        assert_eq!(Resampling::of_blocks(7, 1, |_| Vec::new()).resamples(), 0);
     }
 
     #[test]

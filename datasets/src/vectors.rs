@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use crate::DataError;
-use crate::reading::{Input, is_blank};
+use crate::reading::{Input, Line, is_blank};
 
 /// Vectors of words.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -19,11 +19,14 @@ pub struct WordVectors {
     pub skipped: Option<String>,
 }
 
+/// Number of lines that determine the size of the vectors of a file that does not state it.
+const SIZE_LINES: usize = 100;
+
 /// Reads the vectors of some words from a text file: a word and its values per line, separated by spaces or tabs, after an optional line
 /// with the number and the size of the vectors. The file may be compressed.
 ///
-/// A word that the file has only in another case takes the first vector of such a word. A later line that is not a vector of the same
-/// size is skipped, with a note.
+/// Words may contain spaces: without the first line, the size is the most frequent one in the first lines. A word that the file has only in
+/// another case takes the first vector of such a word. A later line that is not a vector of the same size is skipped, with a note.
 ///
 /// # Errors
 /// If the file cannot be read, or its first line is not a vector.
@@ -31,23 +34,22 @@ pub fn read(path: &Path, wanted: &HashSet<&str>) -> Result<WordVectors, DataErro
     let input = Input::file(path);
     let lower: HashSet<String> = wanted.iter().map(|word| word.to_lowercase()).collect();
     let (mut exact, mut folded): (HashMap<String, Vec<f32>>, HashMap<String, Vec<f32>>) = Default::default();
-    let (mut size, mut count, mut skipped, mut first_skipped) = (None, 0, 0, None);
-    for line in input.lines()? {
+    let (mut count, mut skipped, mut first_skipped) = (0, 0, None);
+    let mut lines = input.lines()?.filter(|line| !line.as_ref().is_ok_and(|line| is_blank(&line.text)));
+    let first: Vec<Result<Line, DataError>> = lines.by_ref().take(SIZE_LINES).collect();
+    let stated = first.first().and_then(|line| stated_size(&line.as_ref().ok()?.text));
+    let size = stated.or_else(|| usual_size(first.iter().flatten().map(|line| line.text.as_str())));
+    for line in first.into_iter().chain(lines).skip(usize::from(stated.is_some())) {
         let found = match line {
-            Ok(line) if is_blank(&line.text) => continue,
-            Ok(line) if size.is_none() && is_header(&line.text) => {
-                size = line.text.split_whitespace().nth(1).and_then(|size| size.parse().ok());
-                continue;
-            }
             Ok(line) => {
-                vector(&line.text, size, count == 0).map_err(|detail| DataError::line(path, line.number, detail))
+                let is_checked = stated.is_some() && count == 0;
+                vector(&line.text, size, is_checked).map_err(|detail| DataError::line(path, line.number, detail))
             }
             Err(error @ DataError::Line { .. }) => Err(error),
             Err(error) => return Err(error),
         };
         match found {
             Ok((word, vector)) => {
-                size = Some(vector.len());
                 count += 1;
                 if wanted.contains(word.as_str()) {
                     exact.entry(word).or_insert(vector);
@@ -80,15 +82,40 @@ pub fn read(path: &Path, wanted: &HashSet<&str>) -> Result<WordVectors, DataErro
     Ok(WordVectors { size, vectors: exact, count, skipped })
 }
 
-/// Whether a line has the number and the size of the vectors.
-fn is_header(line: &str) -> bool {
-    let mut fields = line.split_whitespace();
-    let numbers = [fields.next(), fields.next()].map(|field| field.and_then(|field| field.parse::<usize>().ok()));
-    numbers.iter().all(Option::is_some) && fields.next().is_none()
+/// The size of the vectors, if a line has their number and their size.
+fn stated_size(line: &str) -> Option<usize> {
+    let mut fields = line.split_whitespace().map(str::parse::<usize>);
+    match (fields.next(), fields.next(), fields.next()) {
+        (Some(Ok(_)), Some(Ok(size)), None) => Some(size),
+        _ => None,
+    }
 }
 
-/// The word and the vector of a line; a word may contain spaces if the size is known.
-fn vector(line: &str, size: Option<usize>, is_first: bool) -> Result<(String, Vec<f32>), String> {
+/// The most frequent number of values at the end of lines, the first of equally frequent ones; the word before them may have spaces and may
+/// itself be a number. `None` if no line ends in a value after a word.
+fn usual_size<'a>(lines: impl Iterator<Item = &'a str>) -> Option<usize> {
+    let mut counts: Vec<(usize, usize)> = Vec::new();
+    for line in lines {
+        let values = line.split_whitespace().rev().take_while(|field| value(field).is_some()).count();
+        let size = values.min(line.split_whitespace().count().saturating_sub(1));
+        match counts.iter_mut().find(|(known, _)| *known == size) {
+            Some((_, count)) => *count += 1,
+            None if size > 0 => counts.push((size, 1)),
+            None => {}
+        }
+    }
+    let most = counts.iter().map(|(_, count)| *count).max()?;
+    counts.into_iter().find(|(_, count)| *count == most).map(|(size, _)| size)
+}
+
+/// A finite value of a vector.
+fn value(field: &str) -> Option<f32> {
+    field.parse().ok().filter(|value: &f32| value.is_finite())
+}
+
+/// The word and the vector of a line; a word may contain spaces if the size is known. If `is_checked`, a line with more values than that is an
+/// error.
+fn vector(line: &str, size: Option<usize>, is_checked: bool) -> Result<(String, Vec<f32>), String> {
     let line = line.trim_end();
     let expected = || "expected a word and its values, separated by spaces".to_owned();
     let marks = [' ', '\t'];
@@ -100,11 +127,10 @@ fn vector(line: &str, size: Option<usize>, is_first: bool) -> Result<(String, Ve
         }
     };
     let (word, rest) = line.split_at(at);
-    let value = |field: &str| field.parse::<f32>().ok().filter(|value| value.is_finite());
     let invalid = |field: &str| format!("{field:?} is not a finite number such as -0.27");
     let values = rest.split_whitespace().map(|field| value(field).ok_or_else(|| invalid(field)));
     let values = values.collect::<Result<Vec<f32>, String>>()?;
-    if is_first && word.split_whitespace().skip(1).any(|field| value(field).is_some()) {
+    if is_checked && word.split_whitespace().skip(1).any(|field| value(field).is_some()) {
         let found = line.split_whitespace().count() - 1;
         return Err(format!("{found} values, but the first line says {}; is the file complete?", values.len()));
     }
@@ -148,6 +174,17 @@ mod tests {
         assert_eq!((&found.vectors[". . ."], &found.vectors["e"]), (&vec![3.0, 4.0], &vec![7.0, 8.0]));
         let note = found.skipped.unwrap();
         assert!(note.starts_with("3 lines of word vectors were skipped; first: ") && note.contains("line 3"), "{note}");
+    }
+
+    #[test]
+    fn the_first_word_may_contain_spaces_or_be_a_number() {
+        let rest = "of 3 4\nin 5 6\n";
+        for (first, word) in [(". . . 1 2\n", ". . ."), ("at 2000 1 2\n", "at 2000"), ("2000 1 2\n", "2000")] {
+            let found = parse(&format!("{first}{rest}"), &[word, "in"]).unwrap();
+            assert_eq!((found.size, found.count, found.skipped), (2, 3, None), "{first}");
+            assert_eq!((&found.vectors[word], &found.vectors["in"]), (&vec![1.0, 2.0], &vec![5.0, 6.0]));
+        }
+        assert_eq!(parse(". . . 1 2\n", &[". . ."]).unwrap().vectors[". . ."], [1.0, 2.0]);
     }
 
     #[test]

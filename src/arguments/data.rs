@@ -236,13 +236,20 @@ impl DataArgs {
         files.into_iter().filter_map(digest).collect()
     }
 
-    /// Loads the examples of a recipe and prints their source.
+    /// Loads the examples of a recipe to train on, and prints their source and notes.
     pub fn load(&self, recipe: &Recipe) -> Result<Box<dyn Examples>, Failure> {
         Ok(self.load_new(recipe)?.examples)
     }
 
     /// As [`DataArgs::load`], with the digest of the test split, for the record of a new run.
     pub fn load_new(&self, recipe: &Recipe) -> Result<Loaded, Failure> {
+        let loaded = self.read(recipe)?;
+        loaded.examples.training_note(&recipe.task).iter().for_each(|note| say(format_args!("note: {note}")));
+        Ok(loaded)
+    }
+
+    /// Loads the examples of a recipe and prints their source.
+    fn read(&self, recipe: &Recipe) -> Result<Loaded, Failure> {
         let settings = self.settings(recipe)?;
         let is_own = settings.dataset.is_none() || self.files().is_some();
         match &settings.dataset {
@@ -418,7 +425,7 @@ impl DataArgs {
                 dir.display()
             ));
         }
-        found.load_new(&run.environment.settings.recipe)
+        found.read(&run.environment.settings.recipe)
     }
 
     /// How the data of a split at these paths differ from those of the run.

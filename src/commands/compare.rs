@@ -5,7 +5,7 @@ use std::io::Write;
 use clap::Args;
 use comfy_table::{CellAlignment, Table};
 use seqzoo_datasets::scores::Evaluation;
-use seqzoo_datasets::uncertainty::mcnemar;
+use seqzoo_datasets::uncertainty::{Resampling, mcnemar};
 use seqzoo_inference::Model;
 use seqzoo_run::folder::Run;
 use serde_json::{Value, json};
@@ -18,8 +18,10 @@ use crate::say::{number, say};
 
 /// Compare the models of runs on the same examples: differences of metrics with paired confidence intervals and a test.
 ///
-/// The models are compared with the first model of the first run, on that run's data. Intervals are bootstrapped over examples, for language
-/// models and forecasts over blocks of consecutive ones; where predictions are right or wrong, McNemar's exact test gives a p-value.
+/// The models are compared with the first model of the first run, on that run's data. Intervals and p-values of the differences are those of
+/// the paired bootstrap over examples: sentences of taggers, pieces of music, whole series of anomaly detectors, blocks of consecutive
+/// examples of language models and forecasts. Where predictions are right or wrong, the p-value is that of McNemar's exact test. All are the
+/// same in each call.
 ///
 /// Examples: `seqzoo compare trec-1` (its models), `seqzoo compare trec-1 trec-2 --split test`
 #[derive(Debug, Args)]
@@ -73,7 +75,8 @@ impl Compare {
             for name in &run.environment.settings.recipe.models {
                 let evaluation = Model::open(&run.model(name), &device)?.evaluate(&*data, split)?;
                 let Some(resampling) = &evaluation.resampling else {
-                    let message = format!("compare: task {task} has no examples to resample");
+                    let (run, split) = (run.name(), split.name());
+                    let message = format!("compare: run {run} has no examples to resample on the {split} split");
                     return Err(Failure::new(USAGE, message));
                 };
                 if let Some(Compared { name: of_first, evaluation: Evaluation { resampling: Some(all), .. } }) =
@@ -81,10 +84,11 @@ impl Compare {
                     && all.count() != resampling.count()
                 {
                     let message = format!(
-                        "model {name} of run {} is evaluated on {} examples, model {of_first} on {}; compare models with the same units and \
+                        "model {name} of run {} is evaluated on {} {}, model {of_first} on {}; compare models with the same units and \
                          windows",
                         run.name(),
                         resampling.count(),
+                        resampling.unit(),
                         all.count()
                     );
                     return Err(Failure::new(USAGE, message));
@@ -106,7 +110,10 @@ impl Compare {
         let examples = base.evaluation.all.examples;
         let mut out = std::io::stdout().lock();
         if self.json {
-            let object = json!({"split": split, "examples": examples, "base": base.name, "differences": rows});
+            let resamples = base.evaluation.resampling.as_ref().map_or(0, Resampling::resamples);
+            let object = json!({
+                "split": split, "examples": examples, "base": base.name, "resamples": resamples, "differences": rows,
+            });
             return Ok(writeln!(out, "{object}")?);
         }
         let mut table = Table::new();
@@ -122,33 +129,43 @@ impl Compare {
         }
         table.column_iter_mut().skip(2).for_each(|column| column.set_cell_alignment(CellAlignment::Right));
         writeln!(out, "{table}")?;
-        writeln!(
-            out,
-            "difference: value minus that of {}; interval: paired bootstrap over examples; p: McNemar's exact test of right predictions",
-            base.name
-        )?;
-        Ok(())
+        Ok(writeln!(out, "{}", legend(base))?)
     }
+}
+
+/// What the columns of the table are.
+fn legend(base: &Compared) -> String {
+    let Compared { name, evaluation } = base;
+    let bootstrap = evaluation.resampling.as_ref().map_or_else(String::new, |resampling| {
+        let (unit, count) = (resampling.unit(), resampling.resamples());
+        format!("; interval and p: paired bootstrap over {unit}, {count} resamples")
+    });
+    let test = evaluation.right.as_ref().map_or_else(String::new, |(metric, _)| {
+        format!("; p of {}: McNemar's exact test of right predictions", metric.name)
+    });
+    format!("difference: value minus that of {name}{bootstrap}{test}")
 }
 
 /// The difference of each metric of a model from that of the base.
 fn differences(base: &Compared, other: &Compared) -> Vec<Value> {
     let (own, theirs) = (&base.evaluation, &other.evaluation);
-    let intervals = match (&own.resampling, &theirs.resampling) {
+    let resampled = match (&own.resampling, &theirs.resampling) {
         (Some(own), Some(theirs)) => own.differences(theirs),
         _ => Vec::new(),
     };
-    let tested =
+    let exact =
         own.right.as_ref().zip(theirs.right.as_ref()).map(|((metric, own), (_, theirs))| {
             (metric.name, mcnemar(own.iter().copied().zip(theirs.iter().copied())))
         });
     let row = |(metric, value): (&str, f64)| {
         let (_, of_other) = theirs.all.iter().find(|(name, _)| *name == metric)?;
-        let interval = intervals.iter().find(|(name, _)| name == metric).map(|(_, interval)| interval);
-        let p = tested.filter(|(name, _)| *name == metric).map(|(_, p)| p);
+        let found = resampled.iter().find(|found| found.metric == metric);
+        let exact = exact.filter(|(name, _)| *name == metric).map(|(_, p)| (p, "McNemar"));
+        let bootstrapped = found.and_then(|found| Some((found.p?, "paired bootstrap")));
+        let (p, test) = exact.or(bootstrapped).unzip();
         Some(json!({
             "model": other.name, "metric": metric, "base": value, "value": of_other, "difference": of_other - value,
-            "interval": interval, "p": p,
+            "interval": found.and_then(|found| found.interval), "p": p, "test": test,
         }))
     };
     own.all.iter().filter_map(row).collect()

@@ -6,7 +6,7 @@ use clap::Args;
 use seqzoo_datasets::catalog::Origin;
 use seqzoo_models::Architecture;
 use seqzoo_run::recipe::{Recipe, SHIPPED};
-use seqzoo_run::settings::{Settings, is_file};
+use seqzoo_run::settings::{Settings, header, is_file};
 use seqzoo_run::{Backend, BackendError, did_you_mean};
 use seqzoo_tasks::{Backbone, Command, ModelName};
 
@@ -15,7 +15,7 @@ use crate::explain;
 use crate::failure::{Failure, USAGE};
 use crate::say::quoted;
 
-/// Print a model's equations, shapes and cost, or a recipe's values and their origins, or the meaning of a recipe's field.
+/// Print a model's equations, shapes and cost, or a recipe's results, values and their origins, or the meaning of a recipe's field.
 ///
 /// Examples: `seqzoo describe lstm`, `seqzoo describe agreement`, `seqzoo describe --explain training.clip_norm`
 #[derive(Debug, Args)]
@@ -119,8 +119,10 @@ impl Describe {
 }
 
 fn recipe(settings: &Settings, name: &str) -> Result<(), Failure> {
+    let header = header(name)?;
+    let separator = if header.is_empty() { "" } else { "\n" };
     let mut out = std::io::stdout().lock();
-    write!(out, "{}", settings.to_toml())?;
+    write!(out, "{header}{separator}{}", settings.to_toml())?;
     writeln!(out, "\n# next: seqzoo train {}{}", quoted(name), data_flags(&settings.recipe))?;
     Ok(())
 }

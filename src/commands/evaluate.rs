@@ -16,7 +16,7 @@ use seqzoo_run::folder::Run;
 use crate::arguments::{BackendArgs, DataArgs, ThresholdArgs, check_split, reported_split, runs, svg_file};
 use crate::failure::{Failure, STORAGE, USAGE};
 use crate::report::Report;
-use crate::say::{quoted, say};
+use crate::say::{flag, quoted, say};
 
 /// Evaluate a run's best checkpoints on a split of its data.
 ///
@@ -28,7 +28,7 @@ pub struct Evaluate {
     /// Split to evaluate: train, validation or test [default: the recipe's reported split]
     #[arg(long, value_name = "SPLIT")]
     split: Option<String>,
-    /// Print metrics per label, the accuracy by predicted probability, and the confusion matrix.
+    /// Print metrics per label, and of taggers per type of entity, the accuracy by predicted probability, and the confusion matrix.
     #[arg(long)]
     labels: bool,
     /// Print the N most confident wrong predictions.
@@ -63,9 +63,9 @@ impl Evaluate {
             ("--plot", self.plot.is_some(), report.has_labels(), labels),
             ("--labels", self.labels, report.has_confusion(), labels),
         ];
-        for (flag, is_given, applies, what) in flags {
+        for (name, is_given, applies, what) in flags {
             if is_given && !applies {
-                let message = format!("{flag}: task {} does not predict {what}", recipe.task()?.name());
+                let message = format!("{name}: task {} does not predict {what}", recipe.task()?.name());
                 return Err(Failure::new(USAGE, message));
             }
         }
@@ -88,7 +88,10 @@ impl Evaluate {
         if self.labels {
             report.print_labels()?;
         }
-        self.errors.map_or(Ok(()), |count| report.print_errors(count.into()))
+        self.errors.map_or(Ok(()), |count| report.print_errors(count.into()))?;
+        let has_details = self.labels || self.errors.is_some() || self.plot.is_some();
+        let of_split = self.split.as_ref().map_or_else(String::new, |split| flag("--split", split));
+        report.print_next((!has_details).then_some(of_split.as_str()))
     }
 }
 
@@ -133,11 +136,9 @@ fn evaluate_with<'a>(
     }
     // If no model has a checkpoint, opening the first one returns the error.
     if !untrained.is_empty() && untrained.len() < names.len() {
-        say(format_args!(
-            "note: not trained yet: {}; resume with `seqzoo train --resume {}`",
-            untrained.join(", "),
-            quoted(&run.path)
-        ));
+        let resume = format!("; resume with `seqzoo train --resume {}`", quoted(&run.path));
+        let advice = if run.is_training() { "" } else { resume.as_str() };
+        say(format_args!("note: not trained yet: {}{advice}", untrained.join(", ")));
         names.retain(|name| !untrained.contains(&name.as_str()));
     }
     let mut models: Vec<Model> =

@@ -28,7 +28,8 @@ use crate::say::say;
 /// place, and the exit code is 4.
 ///
 /// Examples: `seqzoo predict last "the keys to the cabinet"`, `seqzoo predict last --json - < lines.txt`,
-/// `seqzoo predict last --file sentences.conllu --format conll`, `seqzoo predict last "good morning" --attention a.svg`
+/// `seqzoo predict last --file sentences.conllu --format conll`, `seqzoo predict last --file seq.in --pretokenized`,
+/// `seqzoo predict last "good morning" --attention a.svg`
 #[derive(Debug, Args)]
 pub struct Predict {
     #[command(flatten)]
@@ -52,6 +53,9 @@ pub struct Predict {
     /// values show]
     #[arg(long, value_name = "POSITION", requires = "file")]
     label_position: Option<LabelPosition>,
+    /// The tokens of each text are separated by spaces, such as in the `seq.in` of SNIPS: they are not tokenized again. For taggers.
+    #[arg(long)]
+    pretokenized: bool,
     /// Output format; conll (CoNLL-U) is for taggers.
     #[arg(long, value_name = "FORMAT", default_value = "table")]
     format: Format,
@@ -93,12 +97,13 @@ impl Predict {
     pub fn run(&self) -> Result<(), Failure> {
         let (run, _, mut model) = self.model.open()?;
         self.threshold.set(&mut model)?;
-        for (flag, is_conllu) in [
+        for (flag, is_given) in [
             ("--format conll", self.format() == Format::Conll),
             ("--input-format conllu", self.input_format == Some(InputFormat::Conllu)),
             ("--input-format conll", self.input_format == Some(InputFormat::Conll)),
+            ("--pretokenized", self.pretokenized),
         ] {
-            if is_conllu && model.tagger().is_err() {
+            if is_given && model.tagger().is_err() {
                 let message = format!("{flag}: run {} does not label tokens, as taggers do", run.name());
                 return Err(Failure::new(USAGE, message));
             }
@@ -160,14 +165,27 @@ impl Predict {
     /// The printed prediction of a text, which is shown as it was given, and what was read of it.
     fn prediction(&self, model: &Model, given: &str, text: &str) -> Result<(String, Counts), PredictError> {
         if self.format() == Format::Conll {
-            let tokens = [tagging::tokenize(text)];
+            let tokens = [self.tokens(text)];
             let labels = model.tagger()?.predict_tags(&tokens)?.remove(0);
             return Ok((Sentence::from_text(text, &tokens[0]).with_tags(&labels), Counts::default()));
         }
-        let options = TextOptions { beams: self.beam.into() };
-        let output = model.predictor().predict(&[text], options)?.remove(0);
+        let output = self.outputs(model, &[text])?.remove(0);
         let counts = output.counts;
         Ok((self.output(given, output), counts))
+    }
+
+    /// The tokens of a text, for a tagger.
+    fn tokens(&self, text: &str) -> Vec<String> {
+        if self.pretokenized { tagging::split_tokens(text) } else { tagging::tokenize(text) }
+    }
+
+    /// The predictions for texts, in their order.
+    fn outputs(&self, model: &Model, texts: &[&str]) -> Result<Vec<Output>, PredictError> {
+        if self.pretokenized {
+            let tokens: Vec<Vec<String>> = texts.iter().map(|text| self.tokens(text)).collect();
+            return model.tagger()?.outputs(&tokens);
+        }
+        model.predictor().predict(texts, TextOptions { beams: self.beam.into() })
     }
 
     /// An output as one line, with the text unless the output shows it.

@@ -141,7 +141,9 @@ impl Train {
             data,
             device,
         )?;
-        report.resumed_by(self.resume_command(run)).print_table()
+        let report = report.resumed_by(self.resume_command(run));
+        report.print_table()?;
+        report.print_next(Some(""))
     }
 
     /// Trains a new run or resumes one. If training of a model ends with a diagnosis, it continues with the next model.

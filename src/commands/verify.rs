@@ -71,6 +71,7 @@ impl Verify {
             writeln!(std::io::stdout().lock(), "{object}")?;
         } else {
             report.print_table()?;
+            report.print_next(Some(""))?;
         }
         let summary = format!("{} {} {}, expected {}", expected.split, metric.name, number(value), expected.value);
         if !met {

@@ -36,7 +36,7 @@ fn faults_are_found_in_own_series_and_in_new_ones() {
     let trained = train(&["--label-column", "fault", "--out", "run"]);
     assert_eq!(trained.code, Some(0), "{}", trained.err);
     assert!(trained.err.contains("splits: train 96 rows, validation 24 rows, test 680 rows"), "{}", trained.err);
-    for part in ["nab-calibrated", "windowed Gaussian", "mean so far", "95 % interval of nab"] {
+    for part in ["nab-calibrated", "windowed Gaussian", "mean so far"] {
         assert!(trained.out.contains(part), "{part}: {}", trained.out);
     }
     // The first row of each fault is an alarm; no other row is, so that the benchmark's score is the highest possible one.
@@ -49,6 +49,14 @@ fn faults_are_found_in_own_series_and_in_new_ones() {
     assert_eq!((&found[0]["time"], &found[0]["alarm"]), (&"201".into(), &true.into()));
     let evaluated = &objects(&place.ok(&["evaluate", "run", "--json"]).out)[0]["models"]["gru"];
     assert_eq!((&evaluated["nab"], &evaluated["recall"]), (&100.0.into(), &1.0.into()), "{evaluated}");
+
+    // Both series agree.
+    assert!(trained.out.contains("gru: no 95 % interval of nab: all examples agree"), "{}", trained.out);
+    assert!(evaluated["intervals"]["nab"].is_null(), "{evaluated}");
+    let compared = place.ok(&["compare", "run", "run"]).out;
+    for part in ["nab-calibrated", "1.0000", "paired bootstrap over series, 1000 resamples"] {
+        assert!(compared.contains(part), "{part}: {compared}");
+    }
 
     // Another file needs no training; its own probationary period sets scale and threshold.
     let new = ["detect", "run", "--data", "new.csv", "--plot", "alarms.svg"];

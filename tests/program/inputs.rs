@@ -469,5 +469,5 @@ fn bad_rows_of_tables_print_an_error_in_their_place() {
         );
     }
     let single = place.ok(&["predict", "run", "word never"]);
-    assert!(single.err.contains("1 of 2 tokens (50.0 %) are not in the model's vocabulary"), "{}", single.err);
+    assert!(single.err.contains("1 of 2 tokens (50.0 %) is not in the model's vocabulary"), "{}", single.err);
 }

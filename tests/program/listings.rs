@@ -33,6 +33,20 @@ fn every_listed_name_can_be_described_or_loaded() {
 }
 
 #[test]
+fn descriptions_of_recipes_begin_with_their_results() {
+    let place = TestDir::new();
+    let described = place.ok(&["describe", "names"]).out;
+    let (header, values) = described.split_once("\n\n# Recipe `names`, resolved: ").unwrap();
+    assert!(header.contains("# Command: ") && header.contains("# Result: "), "{header}");
+    assert!(header.lines().all(|line| line.starts_with('#')) && values.contains("[training]"), "{described}");
+    // The recipe of a run has none.
+    place.trained("1");
+    let described = place.ok(&["describe", "run/recipe.toml"]).out;
+    assert!(described.starts_with("# Recipe `recipe`, resolved: "), "{described}");
+    assert_eq!(described.matches("resolved: ").count(), 1, "{described}");
+}
+
+#[test]
 fn probe_shows_that_gradients_reach_further_in_gated_cells_and_plots_it() {
     let place = TestDir::new();
     for seed in ["1", "2", "3"] {

@@ -177,6 +177,15 @@ fn a_paused_run_reports_how_to_resume_and_a_finished_one_that_nothing_is_left() 
     let training = &place.json(&["evaluate", "run", "--json"])["models"]["rnn"]["training"];
     assert_eq!((&training["ended"], &training["epochs_done"]), (&"stopped at a limit".into(), &0.into()));
     assert_eq!((&training["epochs"], &training["steps"]), (&28.into(), &2.into()));
+    // As if another process were training.
+    let lock = fs::File::open(place.path("run/lock")).unwrap();
+    lock.lock().unwrap();
+    let running = place.ok(&["evaluate", "run"]).out;
+    assert!(running.contains("rnn: training in progress: 0 of 28 epochs so far\n"), "{running}");
+    assert!(!running.contains("resume"), "{running}");
+    let training = &place.json(&["evaluate", "run", "--json"])["models"]["rnn"]["training"];
+    assert_eq!(training["ended"], "in progress");
+    drop(lock);
     let done = place.ok(&["train", "--resume", "run", "--epochs", "1"]);
     assert!(!done.out.contains("stopped") && !done.err.contains("nothing left"), "{}{}", done.out, done.err);
     let again = place.ok(&["train", "--resume", "run"]);

@@ -161,7 +161,8 @@ fn generation_is_deterministic_per_seed_and_rejects_invalid_arguments() {
     let [loss, low, high] = [&metrics["loss"], &metrics["intervals"]["loss"][0], &metrics["intervals"]["loss"][1]];
     assert!(low.as_f64().unwrap() < loss.as_f64().unwrap() && loss.as_f64() < high.as_f64(), "{metrics}");
     let compared = place.json(&["compare", "last", "last", "--json"])["differences"][0].clone();
-    assert_eq!((&compared["metric"], &compared["interval"][0]), (&"accuracy".into(), &0.0.into()), "{compared}");
+    assert_eq!((&compared["metric"], &compared["p"]), (&"accuracy".into(), &1.0.into()), "{compared}");
+    assert!(compared["interval"].is_null(), "equal predictions differ on no resample: {compared}");
     let refused = place.run(&["evaluate", "last", "--errors", "3"]);
     assert!(
         refused.code == Some(2) && refused.err.contains("does not predict results that are right"),

@@ -25,6 +25,15 @@ pub fn tokenize(text: &str) -> Vec<String> {
     tokens
 }
 
+/// The tokens of a text that is already tokenized, which are separated by whitespace; only whitespace and byte-order marks are lost.
+///
+/// ```
+/// assert_eq!(seqzoo_datasets::tagging::split_tokens("call: mom , please"), ["call:", "mom", ",", "please"]);
+/// ```
+pub fn split_tokens(text: &str) -> Vec<String> {
+    text.replace(BYTE_ORDER_MARK, "").split_whitespace().map(str::to_owned).collect()
+}
+
 const CLITICS: [&str; 7] = ["n't", "'s", "'m", "'d", "'re", "'ve", "'ll"];
 
 /// Abbreviations that keep their period.

@@ -7,7 +7,7 @@ use seqzoo_datasets::conllu::{self, Sentence, Sentences};
 use seqzoo_datasets::reading::{Line, Lines, STANDARD_INPUT};
 use seqzoo_datasets::records::Column;
 use seqzoo_datasets::text::Counts;
-use seqzoo_inference::{Model, PredictError, TextOptions};
+use seqzoo_inference::{Model, PredictError};
 use seqzoo_tasks::tagging;
 use serde_json::json;
 
@@ -112,8 +112,7 @@ impl Predict {
         let given: Vec<&str> = texts.iter().copied().filter(|text| !is_blank(text)).collect();
         let empty = |text: &str| Ok(self.empty(model, text));
         if self.format() != Format::Conll {
-            let options = TextOptions { beams: self.beam.into() };
-            let found = if given.is_empty() { Ok(Vec::new()) } else { model.predictor().predict(&given, options) };
+            let found = if given.is_empty() { Ok(Vec::new()) } else { self.outputs(model, &given) };
             match found {
                 Ok(outputs) => {
                     outputs.iter().for_each(|output| read.add(output.counts));

@@ -228,6 +228,12 @@ impl Run {
         }
     }
 
+    /// Whether a process is training in it now; false if that cannot be known.
+    pub fn is_training(&self) -> bool {
+        let locked = File::open(self.path.join(LOCK)).map(|file| file.try_lock_shared());
+        matches!(locked, Ok(Err(TryLockError::WouldBlock)))
+    }
+
     /// Writes `recipe.toml` and `env.json`, for instance after limits have changed on resume.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! Settings: a resolved recipe with the origin of each value. Precedence: defaults < recipe file < `SEQZOO_*` environment <
 //! `--set` and flags.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::Path;
@@ -114,6 +115,9 @@ pub enum SettingsError {
 const TABLES: [&str; 6] =
     ["data.columns", "data.options", "data.split", "data.naive_bayes", "init.learning_rates", "expected"];
 
+/// End of the first line of a resolved recipe, such as that of a run.
+const RESOLVED: &str = "resolved: defaults < recipe < environment < flags.";
+
 /// Whether a recipe is given as a file: its name ends in `.toml`, in lower or upper case.
 pub fn is_file(recipe: &str) -> bool {
     Path::new(recipe).extension().is_some_and(|end| end.eq_ignore_ascii_case("toml"))
@@ -127,6 +131,31 @@ fn may_change(field: &str, recipe: &Recipe) -> bool {
         Some(_) => false,
         None => field.starts_with("checkpoints.") || (field == "training.epochs" && !recipe.schedule.kind.needs_end()),
     }
+}
+
+/// Name and text of a recipe, shipped or in a file.
+fn source(recipe: &str) -> Result<(String, Cow<'static, str>), SettingsError> {
+    if let Some((name, text)) = SHIPPED.iter().find(|(name, _)| *name == recipe) {
+        return Ok(((*name).to_owned(), Cow::Borrowed(*text)));
+    }
+    if !is_file(recipe) {
+        let hint = did_you_mean(recipe, SHIPPED.iter().map(|(name, _)| *name));
+        return Err(SettingsError::UnknownRecipe { name: recipe.to_owned(), hint });
+    }
+    let path = Path::new(recipe);
+    let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    Ok((name, Cow::Owned(reading::text(path)?)))
+}
+
+/// The comment at the top of a recipe, shipped or in a file, one line each: what it is for, its results, and how to reproduce them. Empty if
+/// it has none.
+///
+/// # Errors
+/// If there is no such recipe, or its file cannot be read.
+pub fn header(recipe: &str) -> Result<String, SettingsError> {
+    let (_, text) = source(recipe)?;
+    let is_comment = |line: &&str| line.starts_with('#') && !line.ends_with(RESOLVED);
+    Ok(text.lines().take_while(is_comment).map(|line| format!("{line}\n")).collect())
 }
 
 impl Settings {
@@ -143,20 +172,8 @@ impl Settings {
     /// # Errors
     /// [`SettingsError`], with file and line.
     pub fn read(recipe: &str) -> Result<Self, SettingsError> {
-        let shipped = SHIPPED.iter().find(|(name, _)| *name == recipe);
-        match shipped {
-            Some((name, text)) => Self::parse(name, name, text),
-            None if is_file(recipe) => {
-                let path = Path::new(recipe);
-                let text = reading::text(path)?;
-                let name = path.file_stem().unwrap_or_default().to_string_lossy();
-                Self::parse(&name, recipe, &text)
-            }
-            None => Err(SettingsError::UnknownRecipe {
-                name: recipe.to_owned(),
-                hint: did_you_mean(recipe, SHIPPED.iter().map(|(name, _)| *name)),
-            }),
-        }
+        let (name, text) = source(recipe)?;
+        Self::parse(&name, recipe, &text)
     }
 
     fn parse(name: &str, file: &str, text: &str) -> Result<Self, SettingsError> {
@@ -351,7 +368,7 @@ impl Settings {
 
     /// All values as TOML, each with its origin in a comment.
     pub fn to_toml(&self) -> String {
-        let mut text = format!("# Recipe `{}`, resolved: defaults < recipe < environment < flags.\n", self.name);
+        let mut text = format!("# Recipe `{}`, {RESOLVED}\n", self.name);
         let mut section = String::new();
         let values = flatten(&table(&self.recipe));
         let mut fields: Vec<&String> = values.keys().collect();

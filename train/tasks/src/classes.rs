@@ -16,7 +16,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::batches;
-use crate::skipped::joined;
 use crate::{Examples, Output, PredictError, Predictor, TextOptions, evaluation_limits};
 
 /// Batches for evaluation and prediction.
@@ -59,44 +58,39 @@ fn counts(labels: usize, examples: impl Iterator<Item = usize>) -> Vec<usize> {
     counts
 }
 
-/// A note on labels without a training example, given the number of examples of each label.
-fn unseen(labels: &[String], counts: &[usize]) -> Option<String> {
-    let unseen: Vec<String> =
-        labels.iter().zip(counts).filter(|(_, count)| **count == 0).map(|(label, _)| format!("`{label}`")).collect();
-    (!unseen.is_empty()).then(|| format!("labels without an example in the training split: {}", unseen.join(", ")))
-}
-
 /// Ratio of the numbers of examples of two labels from which the labels are imbalanced.
 const IMBALANCE: usize = 10;
 
-/// Notes on the labels of training examples: labels without an example, imbalance.
-pub(crate) fn notes(labels: &[String], weights: ClassWeights, trained: impl Iterator<Item = usize>) -> Option<String> {
+/// A note on imbalanced labels of training examples, if they are.
+pub(crate) fn imbalance(
+    labels: &[String],
+    weights: ClassWeights,
+    trained: impl Iterator<Item = usize>,
+) -> Option<String> {
     let hint = match weights {
         ClassWeights::None => "; prefer macro-F1 to accuracy, and see task.class_weights",
         ClassWeights::Balanced => "",
     };
-    notes_with_hint(labels, hint, trained)
+    imbalance_with_hint(labels, hint, trained)
 }
 
-/// Notes on the labels of training examples, each of which may have several; as [`notes`].
-pub(crate) fn notes_on_several(labels: &[String], trained: impl Iterator<Item = usize>) -> Option<String> {
-    notes_with_hint(labels, "; prefer macro-F1 to micro-F1", trained)
+/// As [`imbalance`], of examples that may have several labels.
+pub(crate) fn imbalance_of_several(labels: &[String], trained: impl Iterator<Item = usize>) -> Option<String> {
+    imbalance_with_hint(labels, "; prefer macro-F1 to micro-F1", trained)
 }
 
-/// Notes on labels; `hint` says what to do about imbalance.
-fn notes_with_hint(labels: &[String], hint: &str, trained: impl Iterator<Item = usize>) -> Option<String> {
+/// As [`imbalance`]; `hint` says what to do.
+fn imbalance_with_hint(labels: &[String], hint: &str, trained: impl Iterator<Item = usize>) -> Option<String> {
     let counts = counts(labels.len(), trained);
     let seen: Vec<usize> = (0..labels.len()).filter(|&label| counts[label] > 0).collect();
-    let most = seen.iter().copied().max_by_key(|&label| counts[label]);
-    let least = seen.iter().copied().min_by_key(|&label| counts[label]);
-    let is_imbalanced = |&(most, least): &(usize, usize)| counts[most] >= IMBALANCE * counts[least];
-    let imbalance = most.zip(least).filter(is_imbalanced).map(|(most, least)| {
+    let most = seen.iter().copied().max_by_key(|&label| counts[label])?;
+    let least = seen.iter().copied().min_by_key(|&label| counts[label])?;
+    (counts[most] >= IMBALANCE * counts[least]).then(|| {
         format!(
             "the labels are imbalanced: {} training examples of `{}`, {} of `{}`{hint}",
             counts[most], labels[most], counts[least], labels[least]
         )
-    });
-    joined([unseen(labels, &counts), imbalance])
+    })
 }
 
 /// How a label is chosen: the most probable one, or, of two labels, one from a threshold on.
@@ -473,15 +467,13 @@ mod tests {
     }
 
     #[test]
-    fn unseen_and_imbalanced_labels_are_noted() {
+    fn imbalanced_labels_are_noted() {
         let names = ["a", "b", "c"].map(str::to_owned);
         let trained = |a: usize, b: usize| [vec![0; a], vec![1; b]].concat().into_iter();
-        let note = notes(&names, ClassWeights::None, trained(20, 2)).unwrap();
-        assert!(
-            note.starts_with("labels without an example in the training split: `c`; the labels are imbalanced: 20")
-        );
-        assert!(note.contains("2 of `b`; prefer macro-F1"), "{note}");
-        assert!(!notes(&names, ClassWeights::Balanced, trained(20, 2)).unwrap().contains("prefer"));
-        assert_eq!(notes(&names[..2], ClassWeights::None, trained(19, 2)), None);
+        let note = imbalance(&names, ClassWeights::None, trained(20, 2)).unwrap();
+        assert!(note.starts_with("the labels are imbalanced: 20 training examples of `a`, 2 of `b`; prefer macro-F1"));
+        assert!(!imbalance(&names, ClassWeights::Balanced, trained(20, 2)).unwrap().contains("prefer"));
+        assert_eq!(imbalance(&names, ClassWeights::None, trained(19, 2)), None);
+        assert_eq!(imbalance(&names, ClassWeights::None, trained(0, 0)), None);
     }
 }

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use toml::Table;
 
 use crate::{
-    Command, DynTrainingTask, Examples, InvalidValue, Item, ModelSpec, Prepared, Task, fields, open, resolve,
+    Command, DynTrainingTask, Examples, InvalidValue, Item, ModelSpec, Prepared, Task, classes, fields, open, resolve,
     vocabularies,
 };
 pub use predict::TextClassifier;
@@ -66,6 +66,11 @@ impl Examples for Classification {
             labels: vec![self.labels[example.label].clone()],
         };
         self.split(split).iter().map(item).collect()
+    }
+
+    fn training_note(&self, settings: &Table) -> Option<String> {
+        let Settings { class_weights, .. } = crate::spec::settings(settings);
+        classes::imbalance(&self.labels, class_weights, self.train.iter().map(|example| example.label))
     }
 
     fn training(&self, spec: &ModelSpec) -> Result<Box<dyn DynTrainingTask>, InvalidShape> {

@@ -196,6 +196,11 @@ pub trait Examples: Any + Debug {
         Vec::new()
     }
 
+    /// Note on the training split that concerns training alone, such as on imbalanced labels.
+    fn training_note(&self, _settings: &Table) -> Option<String> {
+        None
+    }
+
     /// Checks that a split, unless it is empty, is large enough to predict from.
     ///
     /// # Errors

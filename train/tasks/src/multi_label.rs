@@ -13,9 +13,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use toml::Table;
 
-use crate::classes::{log_mean, notes_on_several};
+use crate::classes::{imbalance_of_several, log_mean};
 use crate::prediction::label_indices;
-use crate::skipped::joined;
+use crate::skipped::{joined, unseen};
 pub use crate::texts::Settings;
 use crate::texts::{self, Codec, Judgement, Target, TextTraining, matrix};
 use crate::{
@@ -53,7 +53,7 @@ fn prepare(data: &Splits, settings: &Table) -> Result<Prepared, DataError> {
     let mut data = MultiLabel::from_records(splits)?;
     let note = texts::prepare(&mut data.texts, splits, &crate::spec::settings(settings));
     let trained = data.texts.train.iter().flat_map(|example| example.target.iter().copied());
-    let note = joined([note, of_several(&data.labels), notes_on_several(&data.labels, trained)]);
+    let note = joined([note, of_several(&data.labels), unseen(&data.labels, trained)]);
     Ok(Prepared { examples: Box::new(data), note })
 }
 
@@ -78,6 +78,11 @@ impl Examples for MultiLabel {
         let Settings { level, .. } = crate::spec::settings(settings);
         let names = |labels: &Vec<usize>| labels.iter().map(|&label| self.labels[label].clone()).collect();
         texts::items(&self.texts, split, level, names)
+    }
+
+    fn training_note(&self, _: &Table) -> Option<String> {
+        let labels = self.texts.train.iter().flat_map(|example| example.target.iter().copied());
+        imbalance_of_several(&self.labels, labels)
     }
 
     fn training(&self, spec: &ModelSpec) -> Result<Box<dyn DynTrainingTask>, InvalidShape> {

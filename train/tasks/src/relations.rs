@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use toml::Table;
 
 use crate::classes;
-use crate::skipped::{joined, truncated};
+use crate::skipped::{joined, truncated, unseen};
 use crate::{
     Command, DynTrainingTask, Examples, InvalidValue, Item, ModelSpec, Prepared, Task, fields, open, pad_rows, resolve,
     vocabularies,
@@ -55,14 +55,14 @@ fn check(spec: &ModelSpec) -> Result<(), InvalidValue> {
 }
 
 fn prepare(data: &Splits, settings: &Table) -> Result<Prepared, DataError> {
-    let Settings { level, max_tokens, class_weights, .. } = crate::spec::settings(settings);
+    let Settings { level, max_tokens, .. } = crate::spec::settings(settings);
     let (data, left_out) = Relations::usable(data, level)?;
     let data = Relations::from_records(&data)?;
     let Relations(texts) = &data;
     let lengths = texts.train.iter().map(|example| level.tokens(&example.text).take(max_tokens + 1).count());
     let truncated = truncated(lengths, max_tokens);
-    let of_labels = classes::notes(&texts.labels, class_weights, texts.train.iter().map(|example| example.label));
-    Ok(Prepared { examples: Box::new(data), note: joined([left_out, of_labels, truncated]) })
+    let unseen = unseen(&texts.labels, texts.train.iter().map(|example| example.label));
+    Ok(Prepared { examples: Box::new(data), note: joined([left_out, unseen, truncated]) })
 }
 
 impl Examples for Relations {
@@ -76,6 +76,12 @@ impl Examples for Relations {
 
     fn items(&self, split: Split, settings: &Table) -> Vec<Item> {
         Examples::items(&self.0, split, settings)
+    }
+
+    fn training_note(&self, settings: &Table) -> Option<String> {
+        let Settings { class_weights, .. } = crate::spec::settings(settings);
+        let Self(texts) = self;
+        classes::imbalance(&texts.labels, class_weights, texts.train.iter().map(|example| example.label))
     }
 
     fn training(&self, spec: &ModelSpec) -> Result<Box<dyn DynTrainingTask>, InvalidShape> {

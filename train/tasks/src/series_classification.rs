@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use toml::Table;
 
 use crate::classes;
+use crate::skipped::unseen;
 use crate::{
     Command, DynTrainingTask, Examples, InvalidValue, Item, ModelSpec, Prepared, Task, fields, open, resolve,
     vocabularies,
@@ -46,10 +47,9 @@ fn check(spec: &ModelSpec) -> Result<(), InvalidValue> {
     spec.check_recurrent(None).map(drop)
 }
 
-fn prepare(data: &Splits, settings: &Table) -> Result<Prepared, DataError> {
+fn prepare(data: &Splits, _: &Table) -> Result<Prepared, DataError> {
     let data = Signals::from_records(data)?;
-    let Settings { class_weights, .. } = crate::spec::settings(settings);
-    let note = classes::notes(&data.labels, class_weights, data.train.iter().map(|example| example.label));
+    let note = unseen(&data.labels, data.train.iter().map(|example| example.label));
     Ok(Prepared { examples: Box::new(data), note })
 }
 
@@ -70,6 +70,11 @@ impl Examples for Signals {
             labels: vec![self.labels[example.label].clone()],
         };
         self.split(split).iter().map(item).collect()
+    }
+
+    fn training_note(&self, settings: &Table) -> Option<String> {
+        let Settings { class_weights, .. } = crate::spec::settings(settings);
+        classes::imbalance(&self.labels, class_weights, self.train.iter().map(|example| example.label))
     }
 
     fn training(&self, spec: &ModelSpec) -> Result<Box<dyn DynTrainingTask>, InvalidShape> {

@@ -9,8 +9,8 @@ use seqzoo_datasets::splits::Splits;
 use seqzoo_datasets::text::Tokenization;
 
 use super::Settings;
-use crate::skipped::{Skipped, joined, truncated};
-use crate::{Prepared, classes};
+use crate::Prepared;
+use crate::skipped::{Skipped, joined, truncated, unseen};
 
 fn has_token(text: &str, level: Tokenization) -> bool {
     level.tokens(text).next().is_some()
@@ -40,10 +40,9 @@ pub(super) fn prepare(mut data: Classification, splits: &Splits, settings: &Sett
     }
     let lengths = data.train.iter().map(|example| level.tokens(&example.text).take(settings.max_tokens + 1).count());
     let truncated = truncated(lengths, settings.max_tokens);
-    let of_labels =
-        classes::notes(&data.labels, settings.class_weights, data.train.iter().map(|example| example.label));
+    let unseen = unseen(&data.labels, data.train.iter().map(|example| example.label));
     let several = of_several(&data.labels);
-    Ok(Prepared { examples: Box::new(data), note: joined([skipped.note(level), several, of_labels, truncated]) })
+    Ok(Prepared { examples: Box::new(data), note: joined([skipped.note(level), several, unseen, truncated]) })
 }
 
 /// A note on a label that is a list of labels.

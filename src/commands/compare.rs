@@ -136,7 +136,8 @@ impl Compare {
 /// What the columns of the table are.
 fn legend(base: &Compared) -> String {
     let Compared { name, evaluation } = base;
-    let bootstrap = evaluation.resampling.as_ref().map_or_else(String::new, |resampling| {
+    let resampling = evaluation.resampling.as_ref().filter(|resampling| resampling.resamples() > 0);
+    let bootstrap = resampling.map_or_else(String::new, |resampling| {
         let (unit, count) = (resampling.unit(), resampling.resamples());
         format!("; interval and p: paired bootstrap over {unit}, {count} resamples")
     });

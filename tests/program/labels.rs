@@ -33,7 +33,7 @@ fn tags_and_labels_of_sentences_are_trained_from_aligned_files() {
     // The tokens of a file of the dataset are not tokenized again, so that there is one tag per token.
     fs::write(place.path("more.in"), "play: some jazz\n\nwon't it rain ?\n").unwrap();
     let tokens = |flags: &[&str]| {
-        let predicted = place.ok(&[&["predict", "run", "--file", "more.in", "--json"], flags].concat()).out;
+        let predicted = place.ok(&[&["predict", "run", "--file", "more.in", "--json"][..], flags].concat()).out;
         predicted.lines().map(|line| json(line)["labels"].as_array().map_or(0, Vec::len)).collect::<Vec<_>>()
     };
     assert_eq!((tokens(&[]), tokens(&["--pretokenized"])), (vec![4, 0, 5], vec![3, 0, 4]));

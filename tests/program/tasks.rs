@@ -308,3 +308,28 @@ fn sizes_that_do_not_fit_the_data_are_rejected_by_field() {
     let ran = place.run(&["train", "ptb", "--text", "text.txt"]);
     assert!(ran.code == Some(4) && ran.err.contains("fewer than two tokens"), "{:?} {}", ran.code, ran.err);
 }
+
+#[test]
+fn slots_are_read_from_the_dataset_and_from_own_folders() {
+    let place = TestDir::new();
+    for folder in ["snips/train", "snips/valid"] {
+        fs::create_dir_all(place.path(folder)).unwrap();
+        let write = |name: &str, lines: [&str; 2]| {
+            let text: String =
+                (0..30).map(|row| format!("{}\n", lines[row % 2].replace('1', &row.to_string()))).collect();
+            fs::write(place.path(&format!("{folder}/{name}")), text).unwrap();
+        };
+        write("seq.in", ["play song1 now", "will it rain at 1"]);
+        write("seq.out", ["O B-song O", "O O O O B-time"]);
+        write("label", ["Play", "Weather"]);
+    }
+    for data in [&["--data-dir", "."][..], &["--data", "snips/train"]] {
+        let shown = place.ok(&[&["check", "slots", "--json"][..], data].concat()).out;
+        assert!(shown.contains("bilstm"), "{shown}");
+        let report = place.ok(&[&["train", "slots", "--epochs", "1"][..], data].concat()).out;
+        assert!(
+            report.contains("span-f1") && report.contains("label accuracy") || report.contains("intent"),
+            "{report}"
+        );
+    }
+}

@@ -16,7 +16,7 @@ use crate::scene::{Color, Description, Object, Scene, Shape, Size};
 /// The generator.
 pub(super) static GENERATOR: Generator = Generator {
     name: "scenes",
-    summary: "23,000 generated images of shapes, each with a sentence that describes it. Built in",
+    summary: "83,000 generated images of shapes, each with a sentence that describes it. Built in",
     example: "scenes/1.png",
     roles: &[("image", "scene"), ("caption", "caption")],
     groups: &GROUPS,
@@ -29,7 +29,7 @@ pub(super) static GENERATOR: Generator = Generator {
 const GROUPS: [&str; 2] = ["combination", "objects"];
 
 /// Images of the training, validation and test split.
-const IMAGES: [usize; 3] = [20_000, 1_000, 2_000];
+const IMAGES: [usize; 3] = [80_000, 1_000, 2_000];
 
 /// Random seed of the scenes; the seed of a run does not affect them.
 const SEED: u64 = 2016;
@@ -144,7 +144,7 @@ mod tests {
     #[test]
     fn held_out_pairs_occur_in_half_of_the_reported_splits_and_never_in_training() {
         for (split, images, held_out) in
-            [(Split::Train, 20_000, 0), (Split::Validation, 1_000, 500), (Split::Test, 2_000, 1_000)]
+            [(Split::Train, 80_000, 0), (Split::Validation, 1_000, 500), (Split::Test, 2_000, 1_000)]
         {
             let examples = ALL.split(split);
             let found = examples.iter().filter(|example| group(example, "combination") == "held out").count();

@@ -128,7 +128,7 @@ fn generated_datasets_never_change() {
         ("recall", "62390894db3379a6fb57d4803f2791faf2487d5b7ac084deb48dd4fbdfe06147"),
         ("sentences", "399bcbc009d3213229d315effca670a5603fbb43e17ffe51b5ae31b63644b846"),
         ("execute", "a2027b6a19b6a300881ea7ae9be7c386ba20463a62a15ba5513c31c5b8a09a69"),
-        ("scenes", "cb50b15d5650355a86bf86c80c0aa32ac356d5999fb93acbdf59f9e383b81215"),
+        ("scenes", "39e322f134b5be658abac401f15b1f8bbc7a61a9a17df43111b19b5d26c26951"),
         ("headlines", "f28cf7d003db4cde55ab1bd907ab409e93875e8a79634c63edf9282b989a84a4"),
     ] {
         let splits = splits(name, Path::new("")).unwrap();

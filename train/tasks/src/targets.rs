@@ -5,9 +5,10 @@ use std::collections::HashSet;
 use burn::tensor::{Device, Tensor};
 use seqzoo_datasets::batch::{self, BatchLimits};
 use seqzoo_datasets::cleaning::Cleaning;
-use seqzoo_datasets::scores::{Evaluation, Metric, Mistake, Mistakes};
+use seqzoo_datasets::scores::{Evaluation, Group, Metric, Mistake, Mistakes, Scores};
 use seqzoo_datasets::text::{PADDING, Tokenization, UNKNOWN, Vocabulary};
 use seqzoo_datasets::transduction::Measure;
+use seqzoo_datasets::uncertainty::Resampling;
 use seqzoo_models::dropout_key::DropoutKey;
 use seqzoo_models::layers::{AttentionScore, StackShape};
 use seqzoo_models::networks::{
@@ -17,7 +18,7 @@ use seqzoo_models::networks::{
 use crate::{InvalidValue, ModelSpec, batches, evaluation_limits};
 
 /// Batches for evaluation.
-pub(crate) const EVALUATION: BatchLimits = evaluation_limits(256);
+const EVALUATION: BatchLimits = evaluation_limits(256);
 
 /// Token id of the decoder's first input.
 pub(crate) const BEGIN: usize = PADDING as usize;
@@ -101,23 +102,66 @@ impl Targets<'_> {
     }
 }
 
-/// Adds which predictions are right, and the wrong ones, to an evaluation: those that differ from the nearest reference in a number of
-/// `edits`. `found` has the predictions with their probabilities; `describe` returns the input and the references of an example.
-pub(crate) fn with_mistakes(
-    evaluation: Evaluation,
-    found: &[(String, f64)],
-    edits: &[usize],
-    describe: impl Fn(usize) -> (String, String),
-) -> Evaluation {
-    let wrong = found.iter().zip(edits).enumerate().filter(|(_, (_, edits))| **edits > 0);
-    let mistake = |(index, (found, &edits)): (usize, (&(String, f64), &usize))| {
-        let ((input, actual), (predicted, probability)) = (describe(index), found.clone());
+/// How a prediction differs from its references.
+pub(crate) trait Judgment: Sized + Send + Sync + 'static {
+    /// Edits to the nearest reference.
+    fn edits(&self) -> usize;
+
+    /// Metrics of the predictions at the given indices.
+    fn scores(judged: &[Self], indices: &mut dyn Iterator<Item = usize>) -> Scores;
+}
+
+/// Greedy predictions for examples, in order, and how they differ from their references.
+#[derive(Debug)]
+pub(crate) struct Predictions<J> {
+    /// Texts with their probabilities.
+    found: Vec<(String, f64)>,
+    judged: Vec<J>,
+}
+
+impl<J: Judgment> Predictions<J> {
+    /// Predictions for examples, of which each has one; `judge` compares a text with the references of the example with an index.
+    pub(crate) fn new(found: Vec<Vec<(String, f64)>>, judge: impl Fn(&str, usize) -> J) -> Self {
+        let found: Vec<(String, f64)> = found.into_iter().flatten().collect();
+        let judged = found.iter().enumerate().map(|(index, (text, _))| judge(text, index)).collect();
+        Self { found, judged }
+    }
+
+    /// Metrics of all predictions.
+    pub(crate) fn scores(&self) -> Scores {
+        J::scores(&self.judged, &mut (0..self.judged.len()))
+    }
+
+    /// Metrics of all predictions and of those of each group, with confidence intervals, the mean `loss`, and the wrong predictions;
+    /// `describe` returns the input and the references of the example with an index.
+    pub(crate) fn evaluation<'g>(
+        self,
+        groups: impl Iterator<Item = &'g [Group]>,
+        loss: f64,
+        describe: impl Fn(usize) -> (String, String),
+    ) -> Evaluation {
+        let Self { found, judged } = self;
+        let mut evaluation = Evaluation::by_group(groups, |indices| J::scores(&judged, indices));
+        evaluation.all.insert(Metric::LOSS, loss);
+        let edits: Vec<usize> = judged.iter().map(J::edits).collect();
+        evaluation.mistakes = Some(mistakes(found, &edits, describe));
+        evaluation.right = Some((Metric::ACCURACY, edits.iter().map(|&edits| edits == 0).collect()));
+        let count = judged.len();
+        evaluation.with_resampling(Resampling::of_examples(count, move |indices: &mut dyn Iterator<Item = usize>| {
+            J::scores(&judged, indices).named()
+        }))
+    }
+}
+
+/// The wrong ones of predictions: those that differ from the nearest reference in a number of `edits`.
+fn mistakes(found: Vec<(String, f64)>, edits: &[usize], describe: impl Fn(usize) -> (String, String)) -> Mistakes {
+    let wrong = found.into_iter().zip(edits).enumerate().filter(|(_, (_, edits))| **edits > 0);
+    let mistake = |(index, ((predicted, probability), &edits)): (usize, ((String, f64), &usize))| {
+        let (input, actual) = describe(index);
         let probability = Some(probability);
         (edits as f64, Mistake { example: index + 1, input, actual, predicted, probability })
     };
-    let mistakes = Mistakes::by_severity("the most edits first", wrong.map(mistake).collect());
-    let right = edits.iter().map(|&edits| edits == 0).collect();
-    Evaluation { mistakes: Some(mistakes), right: Some((Metric::ACCURACY, right)), ..evaluation }
+    Mistakes::by_severity("the most edits first", wrong.map(mistake).collect())
 }
 
 /// Checks a model of sequences with embeddings of this size.
@@ -216,18 +260,21 @@ pub(crate) fn mean_loss(
     (network.loss(encoded, &targets, dropout_key), count)
 }
 
-/// The mean loss per target token over batches; `mean` returns that of a batch, and its number of target tokens. `None` if stopped.
-pub(crate) fn loss(
-    batches: &[Vec<usize>],
-    mean: impl Fn(&[usize]) -> (Tensor<1>, usize),
+/// The mean loss per target token of encoded examples. `extents` are the lengths by which they are sorted into batches, and their sizes
+/// in tokens; `mean` returns the mean loss of a batch, and its number of target tokens. `None` if stopped.
+pub(crate) fn loss<E>(
+    examples: &[E],
+    (lengths, sizes): (Vec<usize>, Vec<usize>),
+    mean: impl Fn(&[&E]) -> (Tensor<1>, usize),
     stop: &dyn Fn() -> bool,
 ) -> Option<f64> {
     let (mut loss, mut tokens) = (0.0, 0);
-    for batch in batches {
+    for batch in batch::sorted(&lengths, &sizes, EVALUATION) {
         if stop() {
             return None;
         }
-        let (mean, count) = mean(batch);
+        let rows: Vec<&E> = batch.iter().map(|&index| &examples[index]).collect();
+        let (mean, count) = mean(&rows);
         loss += f64::from(mean.into_scalar::<f32>()) * count as f64;
         tokens += count;
     }

@@ -3,18 +3,16 @@
 use std::borrow::Cow;
 
 use burn::tensor::{Device, Tensor};
-use seqzoo_datasets::batch;
 use seqzoo_datasets::captions::{self, Captions, Example, Judged, Picture};
 use seqzoo_datasets::classification::Split;
 use seqzoo_datasets::image::Image;
-use seqzoo_datasets::scores::{Evaluation, Metric};
-use seqzoo_datasets::uncertainty::Resampling;
+use seqzoo_datasets::scores::{Evaluation, Scores};
 use seqzoo_models::dropout_key::DropoutKey;
 use seqzoo_models::layers::AttentionScore;
 use seqzoo_models::networks::{EncodedSource, EncoderDecoder};
 
 use super::{Codec, Settings};
-use crate::targets::{self, EVALUATION, Objective};
+use crate::targets::{self, Judgment, Objective, Predictions};
 use crate::{Examples, PredictError, Predictor, TrainedModel, examples_as};
 
 /// A trained captioning model with its codec.
@@ -68,19 +66,12 @@ impl Captioner {
     fn evaluate_examples(&self, examples: &[Example]) -> Evaluation {
         let Self { network, codec, device, .. } = self;
         let attention = self.spec.settings::<Settings>().attention;
-        let (judged, found) = judge(network, codec, examples, device, &|| false).expect("never stopped");
+        let predictions = predict(network, codec, examples, device, &|| false).expect("never stopped");
         let loss = loss(network, codec, examples, attention, device, &|| false).expect("never stopped");
         let groups = examples.iter().map(|example| &*example.groups);
-        let evaluation = Evaluation::by_group(groups, |indices| captions::scores(&judged, indices));
-        let edits: Vec<usize> = judged.iter().map(Judged::edits).collect();
         let describe = |index: usize| (describe(&examples[index].picture), examples[index].caption.to_string());
-        let mut evaluation = targets::with_mistakes(evaluation, &found, &edits, describe);
-        evaluation.all.insert(Metric::LOSS, loss);
-        evaluation.unknown = codec.targets().unknown_share(examples.iter().map(|example| &*example.caption));
-        let count = judged.len();
-        evaluation.with_resampling(Resampling::of_examples(count, move |indices: &mut dyn Iterator<Item = usize>| {
-            captions::scores(&judged, indices).named()
-        }))
+        let unknown = codec.targets().unknown_share(examples.iter().map(|example| &*example.caption));
+        Evaluation { unknown, ..predictions.evaluation(groups, loss, describe) }
     }
 }
 
@@ -99,6 +90,16 @@ impl Predictor for Captioner {
         let targets = self.codec.targets();
         let counted = |text: &str| targets.counted(text);
         Ok(examples_as::<Captions>(examples)?.baselines(split, &targets.measure(&counted)))
+    }
+}
+
+impl Judgment for Judged {
+    fn edits(&self) -> usize {
+        Judged::edits(self)
+    }
+
+    fn scores(judged: &[Self], indices: &mut dyn Iterator<Item = usize>) -> Scores {
+        captions::scores(judged, indices)
     }
 }
 
@@ -161,22 +162,19 @@ fn decode<'a>(
     Some(found.iter().map(|found| targets::texts(found, |tokens| targets.decode(tokens))).collect())
 }
 
-/// Compares the greedy prediction for each image with its caption; returns both, predictions with their probabilities. `None` if stopped.
-pub(super) fn judge(
+/// The greedy prediction for each image, compared with its caption; `None` if stopped.
+pub(super) fn predict(
     network: &EncoderDecoder,
     codec: &Codec,
     examples: &[Example],
     device: &Device,
     stop: &dyn Fn() -> bool,
-) -> Option<(Vec<Judged>, Vec<(String, f64)>)> {
+) -> Option<Predictions<Judged>> {
     let found = decode(network, codec, examples.len(), |index| examples[index].picture.image(), 1, device, stop)?;
-    let found: Vec<(String, f64)> = found.into_iter().flatten().collect();
     let targets = codec.targets();
     let counted = |text: &str| targets.counted(text);
     let measure = targets.measure(&counted);
-    let judge = |((text, _), example): (&(String, f64), &Example)| Judged::new(&measure, text, &example.caption);
-    let judged = found.iter().zip(examples).map(judge).collect();
-    Some((judged, found))
+    Some(Predictions::new(found, |text, index| Judged::new(&measure, text, &examples[index].caption)))
 }
 
 /// The mean loss per word; `None` if stopped.
@@ -189,12 +187,8 @@ pub(super) fn loss(
     stop: &dyn Fn() -> bool,
 ) -> Option<f64> {
     let encoded: Vec<Encoded> = examples.iter().map(|example| Encoded::new(codec, example)).collect();
-    let (lengths, sizes) = extents(codec, &encoded, attention);
-    let mean = |batch: &[usize]| {
-        let rows: Vec<&Encoded> = batch.iter().map(|&index| &encoded[index]).collect();
-        mean_loss(network, codec, &rows, 0.0, None, device)
-    };
-    targets::loss(&batch::sorted(&lengths, &sizes, EVALUATION), mean, stop)
+    let mean = |batch: &[&Encoded]| mean_loss(network, codec, batch, 0.0, None, device);
+    targets::loss(&encoded, extents(codec, &encoded, attention), mean, stop)
 }
 
 /// The mean loss per word under teacher forcing, and the number of words, ends of captions included.

@@ -2,12 +2,12 @@
 
 use burn::tensor::Device;
 use seqzoo_datasets::batch;
-use seqzoo_datasets::captions::{self, Captions, Example};
+use seqzoo_datasets::captions::{Captions, Example};
 use seqzoo_datasets::scores::{Metric, Scores};
 use seqzoo_models::InvalidShape;
 use seqzoo_models::networks::EncoderDecoder;
 
-use super::predict::{Encoded, extents, judge, loss, mean_loss};
+use super::predict::{Encoded, extents, loss, mean_loss, predict};
 use super::{Codec, LEVEL, Reading, Settings};
 use crate::{BatchLoss, Codec as _, Files, ModelSpec, RecurrentState, StepKeys, TrainingTask};
 
@@ -72,8 +72,7 @@ impl TrainingTask for CaptionsTraining {
     }
 
     fn validate(&self, network: &EncoderDecoder, device: &Device, stop: &dyn Fn() -> bool) -> Option<Scores> {
-        let (judged, _) = judge(network, &self.codec, &self.validation, device, stop)?;
-        let mut scores = captions::scores(&judged, &mut (0..judged.len()));
+        let mut scores = predict(network, &self.codec, &self.validation, device, stop)?.scores();
         let attention = self.spec.settings::<Settings>().attention;
         scores.insert(Metric::LOSS, loss(network, &self.codec, &self.validation, attention, device, stop)?);
         Some(scores)

@@ -1,19 +1,17 @@
 //! Predictions and metrics of trained encoder–decoders.
 
 use burn::tensor::{Device, Tensor};
-use seqzoo_datasets::batch;
 use seqzoo_datasets::classification::Split;
-use seqzoo_datasets::scores::{Evaluation, Metric};
+use seqzoo_datasets::scores::{Evaluation, Scores};
 use seqzoo_datasets::text::{Tokenization, UNKNOWN};
 use seqzoo_datasets::transduction::{self, Example, Judged, Pair, Transduction};
-use seqzoo_datasets::uncertainty::Resampling;
 use seqzoo_models::dropout_key::DropoutKey;
 use seqzoo_models::layers::AttentionScore;
 use seqzoo_models::networks::{EncodedSource, EncoderDecoder, Generation};
 use serde_json::{Value, json};
 
 use super::{Codec, Encoded, Settings, Source, examples};
-use crate::targets::{self, EVALUATION, Objective};
+use crate::targets::{self, Judgment, Objective, Predictions};
 use crate::{Examples, Output, PredictError, Predictor, TextOptions, TrainedModel, examples_as, pad_rows};
 
 /// A trained encoder–decoder with its codec.
@@ -74,20 +72,13 @@ impl Transducer {
     pub fn evaluate_pairs(&self, pairs: &[Pair]) -> Evaluation {
         let Self { network, codec, device, .. } = self;
         let examples = transduction::examples(pairs);
-        let (judged, found) = judge(network, codec, &examples, device, &|| false).expect("never stopped");
+        let predictions = predict(network, codec, &examples, device, &|| false).expect("never stopped");
         let attention = self.spec.settings::<Settings>().attention;
         let loss = loss(network, codec, pairs, attention, device, &|| false).expect("never stopped");
-        let score = |indices: &mut dyn Iterator<Item = usize>| transduction::scores(&judged, indices);
-        let evaluation = Evaluation::by_group(examples.iter().map(|example| example.groups), score);
-        let edits: Vec<usize> = judged.iter().map(Judged::edits).collect();
+        let groups = examples.iter().map(|example| example.groups);
         let describe = |index: usize| (examples[index].source.to_owned(), examples[index].references.join(" | "));
-        let mut evaluation = targets::with_mistakes(evaluation, &found, &edits, describe);
-        evaluation.all.insert(Metric::LOSS, loss);
-        evaluation.unknown = codec.targets().unknown_share(pairs.iter().map(|pair| pair.target.as_str()));
-        let count = judged.len();
-        evaluation.with_resampling(Resampling::of_examples(count, move |indices: &mut dyn Iterator<Item = usize>| {
-            transduction::scores(&judged, indices).named()
-        }))
+        let unknown = codec.targets().unknown_share(pairs.iter().map(|pair| pair.target.as_str()));
+        Evaluation { unknown, ..predictions.evaluation(groups, loss, describe) }
     }
 }
 
@@ -134,6 +125,16 @@ impl Predictor for Transducer {
     }
 }
 
+impl Judgment for Judged {
+    fn edits(&self) -> usize {
+        Judged::edits(self)
+    }
+
+    fn scores(judged: &[Self], indices: &mut dyn Iterator<Item = usize>) -> Scores {
+        transduction::scores(judged, indices)
+    }
+}
+
 /// Length of each pair's source, and size of the pair in tokens, as batch limits count them.
 pub(super) fn extents(pairs: &[Encoded], attention: AttentionScore) -> (Vec<usize>, Vec<usize>) {
     let size = |pair: &Encoded| targets::batch_size(pair.source.ids.len(), pair.target.len(), attention);
@@ -176,25 +177,22 @@ fn decode(
     Some(texts.collect())
 }
 
-/// Compares the greedy prediction for each source with its targets; returns both, predictions with their probabilities. `None` if stopped.
+/// The greedy prediction for each source, compared with its targets; `None` if stopped.
 ///
 /// Texts are compared: a token outside the vocabulary matches only if it is copied.
-pub(super) fn judge(
+pub(super) fn predict(
     network: &EncoderDecoder,
     codec: &Codec,
     examples: &[Example],
     device: &Device,
     stop: &dyn Fn() -> bool,
-) -> Option<(Vec<Judged>, Vec<(String, f64)>)> {
+) -> Option<Predictions<Judged>> {
     let sources: Vec<Source> = examples.iter().map(|example| codec.encode_source(example.source)).collect();
     let found = decode(network, codec, &sources, &codec.generation(), 1, device, stop)?;
-    let found: Vec<(String, f64)> = found.into_iter().flatten().collect();
     let targets = codec.targets();
     let counted = |text: &str| targets.counted(text);
     let measure = codec.measure(&counted);
-    let judge = |((text, _), example): (&(String, f64), &Example)| measure.judge(text, &example.references);
-    let judged = found.iter().zip(examples).map(judge).collect();
-    Some((judged, found))
+    Some(Predictions::new(found, |text, index| measure.judge(text, &examples[index].references)))
 }
 
 /// The mean loss per target token; `None` if stopped.
@@ -207,12 +205,8 @@ pub(super) fn loss(
     stop: &dyn Fn() -> bool,
 ) -> Option<f64> {
     let encoded: Vec<Encoded> = pairs.iter().map(|pair| codec.encode(pair)).collect();
-    let (lengths, sizes) = extents(&encoded, attention);
-    let mean = |batch: &[usize]| {
-        let rows: Vec<&Encoded> = batch.iter().map(|&index| &encoded[index]).collect();
-        mean_loss(network, &rows, Objective::default(), None, device)
-    };
-    targets::loss(&batch::sorted(&lengths, &sizes, EVALUATION), mean, stop)
+    let mean = |batch: &[&Encoded]| mean_loss(network, batch, Objective::default(), None, device);
+    targets::loss(&encoded, extents(&encoded, attention), mean, stop)
 }
 
 /// The mean loss per target token, and the number of target tokens.
@@ -237,6 +231,7 @@ mod tests {
     use super::*;
     use crate::ModelSpec;
     use crate::{TrainingTask as _, test_spec};
+    use seqzoo_datasets::scores::Metric;
 
     #[test]
     fn an_out_of_vocabulary_target_token_never_matches() {
@@ -255,8 +250,9 @@ mod tests {
             let device = seqzoo_kernels::devices().remove(0).1;
             let network = task.network(&device);
             let examples = transduction::examples(&data.validation);
-            let (judged, _) = judge(&network, &task.codec, &examples, &device, &|| false).unwrap();
-            assert_eq!(transduction::scores(&judged, &mut [2].into_iter()).get(Metric::ACCURACY), Some(0.0));
+            let last = &examples[2..];
+            let scores = predict(&network, &task.codec, last, &device, &|| false).unwrap().scores();
+            assert_eq!((scores.examples, scores.get(Metric::ACCURACY)), (1, Some(0.0)));
             let rows: Vec<Encoded> = data.validation.iter().map(|pair| task.codec.encode(pair)).collect();
             let encoded = encode(&network, rows.iter().map(|row| &row.source), None, &device);
             let generation = Generation { max_length: 9, ..task.codec.generation() };

@@ -9,7 +9,7 @@ use seqzoo_models::InvalidShape;
 use seqzoo_models::layers::AttentionScore;
 use seqzoo_models::networks::EncoderDecoder;
 
-use super::predict::{extents, judge, loss, mean_loss};
+use super::predict::{extents, loss, mean_loss, predict};
 use super::{Codec, Encoded, Settings};
 use crate::targets::Objective;
 use crate::{BatchLoss, Codec as _, Files, ModelSpec, RecurrentState, StepKeys, TrainingTask};
@@ -96,8 +96,7 @@ impl TrainingTask for Seq2SeqTraining {
 
     fn validate(&self, network: &EncoderDecoder, device: &Device, stop: &dyn Fn() -> bool) -> Option<Scores> {
         let examples = transduction::examples(&self.validation);
-        let (judged, _) = judge(network, &self.codec, &examples, device, stop)?;
-        let mut scores = transduction::scores(&judged, &mut (0..judged.len()));
+        let mut scores = predict(network, &self.codec, &examples, device, stop)?.scores();
         let loss = loss(network, &self.codec, &self.validation, self.attention(), device, stop)?;
         scores.insert(Metric::LOSS, loss);
         Some(scores)

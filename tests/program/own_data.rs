@@ -250,7 +250,8 @@ fn own_texts_of_any_format_are_classified_with_flags_alone() {
     assert!(ran.err.contains("splits: train 60 texts, validation 60 texts, test 60 texts"), "{}", ran.err);
     assert_eq!(place.json(&["evaluate", "run", "--json"])["split"], "test");
     fs::rename(place.path("a.txt"), place.path("b.txt")).unwrap();
-    let refused = place.run(&["evaluate", "run"]);
+    assert!(place.ok(&["evaluate", "run"]).err.contains("the validation split is not read"));
+    let refused = place.run(&["evaluate", "run", "--split", "validation"]);
     assert!(
         refused.code == Some(4) && refused.err.contains("name the file with --validation-data FILE"),
         "{}",

@@ -23,6 +23,7 @@ fn has_token(text: &str, level: Tokenization) -> bool {
 pub(super) fn prepare(mut data: Classification, splits: &Splits, settings: &Settings) -> Result<Prepared, DataError> {
     let level = settings.level;
     let mut skipped = Skipped::default();
+    let is_read = !data.train.is_empty();
     let Classification { labels, train, validation, test, .. } = &mut data;
     for (examples, split) in [train, validation, test].into_iter().zip(Split::ALL) {
         let describe = |example: &Example| format!("{:?} ({})", example.text, labels[example.label]);
@@ -30,7 +31,7 @@ pub(super) fn prepare(mut data: Classification, splits: &Splits, settings: &Sett
     }
     let mut labels = data.train.iter().map(|example| example.label);
     let first = labels.next();
-    if !splits.train.is_empty() && labels.all(|label| Some(label) == first) {
+    if is_read && labels.all(|label| Some(label) == first) {
         let value = first.map_or("none", |label| &data.labels[label]).to_owned();
         let expected = format!(
             "at least two labels are needed in the training split, over texts with a token at task.level = {:?}",

@@ -13,8 +13,9 @@ use seqzoo_datasets::classification::Split;
 use seqzoo_inference::Examples;
 use seqzoo_models::Architecture;
 use seqzoo_run::did_you_mean;
+use seqzoo_run::folder::Run;
 use seqzoo_run::initial::Initial;
-use seqzoo_run::recipe::{ModelSpec, Recipe};
+use seqzoo_run::recipe::{DataSettings, ModelSpec, Recipe};
 use seqzoo_tasks::DynTrainingTask;
 
 pub use backend::BackendArgs;
@@ -95,10 +96,34 @@ pub fn initial(
 
 /// The split to report: that of `[expected]`, which own data need not have, else the test split, else the validation split.
 pub fn reported_split(recipe: &Recipe, files: &DataArgs, examples: &dyn Examples) -> Result<Split, Failure> {
-    let can_lack = files.own(recipe)?.dataset.is_none();
-    let expected = recipe.expected_split()?.filter(|&split| !can_lack || examples.size(split).0 > 0);
-    let without_test = || if examples.size(Split::Test).0 > 0 { Split::Test } else { Split::Validation };
+    split_of(recipe, &files.own(recipe)?, |split| examples.size(split).0 > 0)
+}
+
+/// As [`reported_split`], for data in which `has` tells whether a split has examples.
+fn split_of(recipe: &Recipe, data: &DataSettings, has: impl Fn(Split) -> bool) -> Result<Split, Failure> {
+    let expected = recipe.expected_split()?.filter(|&split| data.dataset.is_some() || has(split));
+    let without_test = || if has(Split::Test) { Split::Test } else { Split::Validation };
     Ok(expected.unwrap_or_else(without_test))
+}
+
+/// Loads a run's data to use one split: the `given` one, else the reported one. Files of other splits than this and the `further` ones may
+/// be missing.
+pub fn load_split(
+    data: &DataArgs,
+    run: &Run,
+    given: Option<Split>,
+    further: &[Split],
+) -> Result<(Loaded, Split), Failure> {
+    let (recipe, files) = (&run.environment.settings.recipe, data.for_run(run));
+    let reported = || {
+        let settings = files.own(recipe)?;
+        split_of(recipe, &settings, |split| !settings.files_of(split).is_empty())
+    };
+    let expected = given.map_or_else(reported, Ok)?;
+    let needed: Vec<Split> = further.iter().copied().chain([expected]).collect();
+    let loaded = data.load_for_run(run, &needed)?;
+    let split = given.map_or_else(|| reported_split(recipe, &files, &*loaded.examples), Ok)?;
+    Ok((loaded, split))
 }
 
 #[cfg(test)]

@@ -71,7 +71,7 @@ impl Classification {
         let labels = splits.labels_of(found.into_iter().flatten().map(|label| &**label));
         if labels.len() < 2 {
             let detail = format!("`{}` is the only label; at least two are needed", labels.concat());
-            return Err(DataError::of_records(splits.train.file(), detail));
+            return Err(DataError::of_records(splits.file(), detail));
         }
         let examples = |records: &Records| {
             if records.is_empty() {

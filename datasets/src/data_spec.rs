@@ -106,6 +106,11 @@ impl DataSpec {
         columns.roles().all(|role| self.reads_role(role)) && self.roles.iter().all(is_there)
     }
 
+    /// Whether rows are in order of time, so that the examples of a split depend on the rows of the earlier ones.
+    pub fn is_chronological(&self) -> bool {
+        self.roles.iter().any(|role| role.name == "time")
+    }
+
     /// Whether the task reads a field of `[data]`.
     pub fn reads_field(&self, field: &str) -> bool {
         !TASK_FIELDS.contains(&field) || self.fields.contains(&field)

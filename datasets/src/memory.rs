@@ -73,7 +73,7 @@ impl Memory {
     pub fn from_records(splits: &Splits) -> Result<Self, DataError> {
         let names = |role: &'static str| -> Result<Vec<String>, DataError> {
             let mut names = BTreeSet::new();
-            for records in splits.labeled().filter(|records| !records.is_empty()) {
+            for records in splits.labeled() {
                 names.extend(records.lists(role, splits.columns.need(role)?)?.iter().flatten().cloned());
             }
             Ok(names.into_iter().filter(|name| role == "inputs" || name != NO_TARGET).collect())

@@ -86,7 +86,7 @@ impl MultiLabel {
         let labels = splits.labels_of(found.iter().flatten().flatten().map(String::as_str));
         if labels.is_empty() {
             let detail = format!("no row has a label in column `{column}`");
-            return Err(DataError::of_records(splits.train.file(), detail));
+            return Err(DataError::of_records(splits.file(), detail));
         }
         let indices = label_indices(&labels);
         let texts = Texts::from_records(splits, |records| {

@@ -1,7 +1,7 @@
 //! The data of a recipe: a named dataset, or files of a known format with columns by role and a split rule.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -10,7 +10,7 @@ use toml::Table;
 use crate::baselines::NaiveBayesFeatures;
 use crate::cleaning::Cleaning;
 use crate::columns::Columns;
-use crate::reading::STANDARD_INPUT;
+use crate::records::Split;
 use crate::split_rule::SplitRule;
 
 /// The `[data]` section of a recipe and of a manifest.
@@ -146,12 +146,13 @@ impl From<Paths> for OneOrMany {
 }
 
 impl Paths {
-    pub(crate) fn is_empty(&self) -> bool {
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// The paths, for messages.
-    pub(crate) fn list(&self) -> String {
+    pub fn list(&self) -> String {
         self.0.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
     }
 }
@@ -162,21 +163,15 @@ impl DataSettings {
         toml::to_string(self).unwrap_or_default()
     }
 
-    /// The files, for messages.
-    pub fn file_list(&self) -> String {
-        if self.files.is_empty() { &self.train } else { &self.files }.list()
-    }
-
-    /// The first of the user's own files that does not exist below `dir`; `None` if archives are searched too.
-    pub fn missing_files(&self, dir: &Path) -> Option<&Path> {
-        let all = [&self.files, &self.train, &self.validation, &self.test].into_iter().flat_map(|Paths(paths)| paths);
-        let is_missing = |path: &&PathBuf| {
-            // ARCHIVE/FILE
-            let in_archive = || dir.join(path).ancestors().skip(1).any(Path::is_file);
-            *path != Path::new(STANDARD_INPUT) && !dir.join(path).exists() && !in_archive()
-        };
-        let is_own = self.dataset.is_none() && self.archives.is_empty();
-        all.filter(|_| is_own).find(is_missing).map(PathBuf::as_path)
+    /// The files that a split is read from: its own, else those that a rule divides; none if there is no such split.
+    pub fn files_of(&self, split: Split) -> &Paths {
+        let is_divided = matches!(self.split, Some(SplitRule::Folds { .. }));
+        match split {
+            _ if !self.files.is_empty() => &self.files,
+            Split::Validation if !self.validation.is_empty() => &self.validation,
+            Split::Test if !is_divided => &self.test,
+            Split::Train | Split::Validation | Split::Test => &self.train,
+        }
     }
 
     /// Values of `self`, else of `base`.

@@ -65,9 +65,11 @@ impl Signals {
         let labels = splits.labels_of(found.into_iter().flatten().map(|label| &**label));
         if labels.len() < 2 {
             let detail = format!("`{}` is the only label; at least two are needed", labels.concat());
-            return Err(DataError::of_records(splits.train.file(), detail));
+            return Err(DataError::of_records(splits.file(), detail));
         }
-        let channels = splits.train.series("series", series)?.first().map_or(1, |signal| signal.channels());
+        let first = Split::ALL.into_iter().map(|split| splits.split(split)).find(|records| !records.is_empty());
+        let first = first.map(|records| records.series("series", series)).transpose()?;
+        let channels = first.and_then(|signals| signals.first()).map_or(1, |signal| signal.channels());
         let indices = label_indices(&labels);
         let examples = |records: &Records| {
             if records.is_empty() {

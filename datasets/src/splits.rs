@@ -1,5 +1,7 @@
 //! A loaded dataset.
 
+use std::path::Path;
+
 use crate::baselines::{Baseline, NaiveBayesFeatures};
 use crate::cleaning::Cleaning;
 use crate::columns::Columns;
@@ -54,10 +56,16 @@ impl Splits {
     }
 
     /// The records whose labels a model knows, if they are not given: those of the training and the validation split, and those of the test
-    /// split if a rule divided one table, where a rare label may be in any part. Files of the test split cannot add a label.
+    /// split if a rule divided one table, where a rare label may be in any part. Files of the test split cannot add a label, unless the
+    /// training split was not read.
     pub(crate) fn labeled(&self) -> impl Iterator<Item = &Records> {
-        let test = Some(&self.test).filter(|_| self.is_divided);
-        [&self.train, &self.validation].into_iter().chain(test)
+        let test = Some(&self.test).filter(|_| self.is_divided || self.train.is_empty());
+        [&self.train, &self.validation].into_iter().chain(test).filter(|records| !records.is_empty())
+    }
+
+    /// The first file that was read.
+    pub(crate) fn file(&self) -> Option<&Path> {
+        Split::ALL.into_iter().find_map(|split| self.split(split).file())
     }
 
     /// Names of the labels that are found in the [labeled](Self::labeled) records, if they are not given.

@@ -85,7 +85,7 @@ impl Tagging {
         let labels = splits.labels_of(found.into_iter().flatten().flatten().map(String::as_str));
         if labels.len() < 2 {
             let detail = format!("`{}` is the only tag; at least two are needed", labels.concat());
-            return Err(DataError::of_records(splits.train.file(), detail));
+            return Err(DataError::of_records(splits.file(), detail));
         }
         let sentence_labels = sentence_labels(splits)?;
         let (indices, label_indices) = (label_indices(&labels), label_indices(&sentence_labels));
@@ -271,7 +271,7 @@ fn sentence_labels(splits: &Splits) -> Result<Vec<String>, DataError> {
             "`{}` is the only label in column {column}; at least two are needed",
             Vec::from_iter(found).concat()
         );
-        return Err(DataError::of_records(splits.train.file(), detail));
+        return Err(DataError::of_records(splits.file(), detail));
     }
     Ok(found.into_iter().map(str::to_owned).collect())
 }

@@ -1,6 +1,7 @@
 //! Flags that name the data; longer than others because a run records them.
 
 mod changes;
+mod missing;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -38,6 +39,8 @@ pub struct DataFiles {
 pub struct Loaded {
     pub examples: Box<dyn Examples>,
     pub test_digest: Option<String>,
+    /// The splits that were read: all but those whose files are missing.
+    pub splits: Vec<Split>,
 }
 
 /// How the data of a run differ from those that it recorded, in words; `None` where they are the same.
@@ -73,7 +76,7 @@ impl DataFiles {
     pub fn load_any(&self, run: &Run, columns: &[(&str, &Option<String>)]) -> Result<Box<dyn Examples>, Failure> {
         let data = DataArgs { whole: self.clone(), ..DataArgs::default() };
         if self.data.is_empty() {
-            return data.load_for_run(run);
+            return Ok(data.load_for_run(run, &Split::ALL)?.examples);
         }
         let mut recipe = run.environment.settings.recipe.clone();
         for (role, name) in columns {
@@ -111,11 +114,6 @@ const LABELS: usize = 12;
 /// An absolute path, if it can be recorded: one that is not UTF-8 cannot.
 fn recordable(path: &Path) -> Option<PathBuf> {
     std::path::absolute(path).ok().filter(|path| path.to_str().is_some())
-}
-
-/// Whether a path exists, on disk or as ARCHIVE/FILE.
-fn exists(path: &Path) -> bool {
-    path.exists() || path.ancestors().skip(1).any(Path::is_file)
 }
 
 impl DataArgs {
@@ -243,21 +241,24 @@ impl DataArgs {
 
     /// As [`DataArgs::load`], with the digest of the test split, for the record of a new run.
     pub fn load_new(&self, recipe: &Recipe) -> Result<Loaded, Failure> {
-        let loaded = self.read(recipe)?;
+        let loaded = self.read(recipe, &Split::ALL)?;
         loaded.examples.training_note(&recipe.task).iter().for_each(|note| say(format_args!("note: {note}")));
         Ok(loaded)
     }
 
-    /// Loads the examples of a recipe and prints their source.
-    fn read(&self, recipe: &Recipe) -> Result<Loaded, Failure> {
+    /// Loads the examples of a recipe, of these splits, and prints their source.
+    fn read(&self, recipe: &Recipe, splits: &[Split]) -> Result<Loaded, Failure> {
         let settings = self.settings(recipe)?;
         let is_own = settings.dataset.is_none() || self.files().is_some();
         match &settings.dataset {
             Some(name) if !is_own => say(format_args!("loading {name} …")),
-            _ => say(format_args!("loading {} …", settings.file_list())),
+            _ => {
+                let first = splits.first().copied().unwrap_or(Split::Train);
+                say(format_args!("loading {} …", settings.files_of(first).list()));
+            }
         }
         let task = recipe.task()?;
-        let data = settings.load(&self.base(&settings), task.data)?;
+        let data = settings.load_splits(&self.base(&settings), task.data, splits)?;
         let test_digest = data.test_digest();
         let Prepared { examples, note } = task.examples(&data, &recipe.task)?;
         for note in data.notes.iter().chain(&note) {
@@ -282,7 +283,7 @@ impl DataArgs {
                 say(format_args!("labels of the training split: {}{more}", listed.join(", ")));
             }
         }
-        Ok(Loaded { examples, test_digest })
+        Ok(Loaded { examples, test_digest, splits: splits.to_vec() })
     }
 
     /// The recipe's data settings, with the files given by flags, as absolute paths, in place of its own.
@@ -347,21 +348,22 @@ impl DataArgs {
         }
     }
 
-    /// Loads a run's data from these flags, else from the recorded paths; warns if they differ from those that it recorded.
-    pub fn load_for_run(&self, run: &Run) -> Result<Box<dyn Examples>, Failure> {
-        let (data, differences) = self.load_compared(run)?;
+    /// Loads a run's data from these flags, else from the recorded paths; warns if they differ from those that it recorded. A missing file
+    /// of a split that is not `needed` is a warning, too: the split is empty then.
+    pub fn load_for_run(&self, run: &Run, needed: &[Split]) -> Result<Loaded, Failure> {
+        let (data, differences) = self.load_compared(run, needed)?;
         if let Some(why) = &differences.training {
             say(format_args!("warning: the data differ from those that the run was trained on: {why}"));
         }
         if differences.test != differences.training {
             differences.warn_of_test();
         }
-        Ok(data.examples)
+        Ok(data)
     }
 
     /// Loads the data of a resumed run; an error if they differ from the training data, and a warning if the test split has changed.
     pub fn load_for_resume(&self, run: &Run) -> Result<Loaded, Failure> {
-        let (data, differences) = self.load_compared(run)?;
+        let (data, differences) = self.load_compared(run, &Split::ALL)?;
         if let Some(why) = &differences.training {
             let message =
                 format!("a resumed run needs the data it was trained on, but {why}; restore them or start a new run");
@@ -371,11 +373,12 @@ impl DataArgs {
         Ok(data)
     }
 
-    /// Loads a run's data, and compares them with those that it recorded.
-    pub fn load_compared(&self, run: &Run) -> Result<(Loaded, Differences), Failure> {
-        let data = self.find_of(run)?;
+    /// Loads a run's data, and compares them with those that it recorded, as far as they were read.
+    pub fn load_compared(&self, run: &Run, needed: &[Split]) -> Result<(Loaded, Differences), Failure> {
+        let data = self.find_of(run, needed)?;
         let (found, recorded) = (self.for_run(run), &run.environment);
-        let training = !data.examples.matches(&recorded.data_digest);
+        let is_read = [Split::Train, Split::Validation].iter().all(|split| data.splits.contains(split));
+        let training = is_read && !data.examples.matches(&recorded.data_digest);
         let is_replaced = found.paths(&recorded.settings.recipe).test != recorded.data.test;
         let digests = data.test_digest.as_ref().zip(recorded.test_digest.as_ref());
         let test = !is_replaced && digests.is_some_and(|(now, recorded)| now != recorded);
@@ -384,39 +387,22 @@ impl DataArgs {
         Ok((data, differences))
     }
 
-    fn find_of(&self, run: &Run) -> Result<Loaded, Failure> {
+    fn find_of(&self, run: &Run, needed: &[Split]) -> Result<Loaded, Failure> {
         let found = self.for_run(run);
-        let recorded = &run.environment.data;
-        let of_flags = |kind: FileKind| {
-            let lists = [
-                (flag_of(kind), &recorded.files),
-                ("--validation-data", &found.validation_data),
-                ("--test-data", &found.test_data),
-            ];
-            lists.into_iter().find_map(|(flag, paths)| Some((flag, paths.iter().find(|path| !exists(path))?)))
+        let (recipe, recorded) = (&run.environment.settings.recipe, &run.environment.data);
+        let settings = found.settings(recipe)?;
+        let depends_on_others = settings.distinct == Some(true)
+            || settings.disjoint == Some(true)
+            || recipe.task()?.data.is_chronological();
+        let needed: &[Split] = if depends_on_others { &Split::ALL } else { needed };
+        let missing = match found.are_of_run(&settings, recorded) {
+            true => missing::files(&settings, &found.base(&settings)),
+            false => Vec::new(),
         };
-        if let Some((kind, files)) = found.files()
-            && files == recorded.files
-            && let Some((flag, path)) = of_flags(kind)
-        {
-            let message = match path.file_name().is_some_and(|name| name == STANDARD_INPUT) {
-                true => format!("run {} was trained on standard input; pass the data again with {flag}=-", run.name()),
-                false => {
-                    let message =
-                        format!("run {} was trained on {}, which no longer exists", run.name(), path.display());
-                    format!("{message}; name the file with {flag} FILE")
-                }
-            };
-            return Err(Failure::new(DATA, message));
+        if let Some((split, path)) = missing.iter().find(|(split, _)| needed.contains(split)) {
+            return Err(missing::error(&run.name(), path, found.flag_of(*split)));
         }
-        let data = &run.environment.settings.recipe.data;
-        let base = found.base(data);
-        if let Some(file) = data.missing_files(&base).filter(|_| found.files().is_none()) {
-            let (name, file) = (run.name(), base.join(file));
-            let message = format!("run {name} was trained on {}, which no longer exists", file.display());
-            let way_out = "restore it, or name the folder that data.files start at with --data-dir DIR";
-            return Err(Failure::new(DATA, format!("{message}; {way_out}")));
-        }
+        missing::warn(&missing);
         let has_none = found.whole.data_dir.is_none() && found.files().is_none();
         if let Some(dir) = recorded.data_dir.as_ref().filter(|_| has_none) {
             say(format_args!(
@@ -425,7 +411,26 @@ impl DataArgs {
                 dir.display()
             ));
         }
-        found.read(&run.environment.settings.recipe)
+        let is_there = |split: &Split| missing.iter().all(|(other, _)| other != split);
+        found.read(recipe, &Split::ALL.into_iter().filter(is_there).collect::<Vec<_>>())
+    }
+
+    /// Whether these are the files that a run recorded or that its recipe names, which may have been moved since.
+    fn are_of_run(&self, settings: &DataSettings, recorded: &DataPaths) -> bool {
+        match self.files() {
+            Some((_, files)) => files == recorded.files,
+            None => settings.dataset.is_none() && settings.archives.is_empty(),
+        }
+    }
+
+    /// The flag that names the files of a split; `None` if the recipe names them.
+    fn flag_of(&self, split: Split) -> Option<&'static str> {
+        let (kind, _) = self.files()?;
+        Some(match split {
+            Split::Validation if !self.validation_data.is_empty() => "--validation-data",
+            Split::Test if !self.test_data.is_empty() => "--test-data",
+            _ => flag_of(kind),
+        })
     }
 
     /// How the data of a split at these paths differ from those of the run.

@@ -48,6 +48,14 @@ pub struct ThresholdArgs {
 }
 
 impl ThresholdArgs {
+    /// The splits on which the threshold is chosen.
+    pub fn needed(&self) -> &'static [Split] {
+        match &self.threshold {
+            Some(Threshold { least: None, .. }) => &[Split::Validation],
+            _ => &[],
+        }
+    }
+
     /// Sets a model's threshold, if one is given, and returns it.
     pub fn set(&self, model: &mut Model, data: &dyn Examples) -> Result<Option<Chosen>, Failure> {
         let Some(Threshold { label, least: given }) = &self.threshold else { return Ok(None) };

@@ -11,7 +11,7 @@ use seqzoo_run::folder::Run;
 use serde_json::{Value, json};
 
 use super::evaluate::split_named;
-use crate::arguments::{BackendArgs, DataArgs, check_split, reported_split, runs};
+use crate::arguments::{BackendArgs, DataArgs, check_split, load_split, runs};
 use crate::failure::{Failure, USAGE};
 use crate::report::table_style;
 use crate::say::{number, say};
@@ -61,8 +61,8 @@ impl Compare {
         }
         let split = self.split.as_deref().map(split_named).transpose()?;
         let (_, device) = self.backend.open(None)?;
-        let data = self.data.load_for_run(first)?;
-        let split = split.map_or_else(|| reported_split(recipe, &self.data.for_run(first), &*data), Ok)?;
+        let (data, split) = load_split(&self.data, first, split, &[])?;
+        let data = data.examples;
         check_split(&*data, split, recipe)?;
         let mut models = Vec::new();
         for run in &found {

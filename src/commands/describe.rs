@@ -4,6 +4,7 @@ use std::io::Write;
 
 use clap::Args;
 use seqzoo_datasets::catalog::Origin;
+use seqzoo_datasets::classification::Split;
 use seqzoo_models::Architecture;
 use seqzoo_run::recipe::{Recipe, SHIPPED};
 use seqzoo_run::settings::{Settings, header, is_file};
@@ -130,7 +131,7 @@ fn recipe(settings: &Settings, name: &str) -> Result<(), Failure> {
 /// Flags without which a recipe has no data.
 fn data_flags(recipe: &Recipe) -> &'static str {
     let is_table = recipe.dataset().is_some_and(|dataset| matches!(dataset.origin, Origin::Table));
-    let has_none = recipe.data.dataset.is_none() && recipe.data.file_list().is_empty();
+    let has_none = recipe.data.dataset.is_none() && recipe.data.files_of(Split::Train).is_empty();
     match recipe.task().map(|task| (task.command, task.data.default_format)) {
         Ok((Command::Forecast, _)) if is_table || has_none => " --csv FILE --time COLUMN --target COLUMN",
         Ok((Command::Recommend, _)) if has_none => " --data FILE --user COLUMN --item COLUMN --time COLUMN",

@@ -13,7 +13,7 @@ use seqzoo_inference::{Examples, Model};
 use seqzoo_run::did_you_mean;
 use seqzoo_run::folder::Run;
 
-use crate::arguments::{BackendArgs, DataArgs, ThresholdArgs, check_split, reported_split, runs, svg_file};
+use crate::arguments::{BackendArgs, DataArgs, ThresholdArgs, check_split, load_split, runs, svg_file};
 use crate::failure::{Failure, STORAGE, USAGE};
 use crate::report::Report;
 use crate::say::{flag, quoted, say};
@@ -54,9 +54,12 @@ impl Evaluate {
         let recipe = &run.environment.settings.recipe;
         let split = self.split.as_deref().map(split_named).transpose()?;
         let (_, device) = self.backend.open(None)?;
-        let data = self.data.load_for_run(&run)?;
-        let split = split.map_or_else(|| reported_split(recipe, &self.data.for_run(&run), &*data), Ok)?;
-        let report = evaluate_with(&run, split, recipe.reported_metric(), &*data, &device, &self.threshold)?;
+        let (data, split) = load_split(&self.data, &run, split, self.threshold.needed())?;
+        let options = Options { threshold: &self.threshold, baselines: data.splits.contains(&Split::Train) };
+        if !options.baselines {
+            say(format_args!("note: there are no baselines without the training split"));
+        }
+        let report = evaluate_with(&run, split, recipe.reported_metric(), &*data.examples, &device, options)?;
         let (labels, single) = ("one label of several", "results that are right or wrong");
         let flags = [
             ("--errors", self.errors.is_some(), report.has_mistakes(), single),
@@ -113,17 +116,25 @@ pub fn evaluate_run<'a>(
     data: &dyn Examples,
     device: &Device,
 ) -> Result<Report<'a>, Failure> {
-    evaluate_with(run, split, main, data, device, &ThresholdArgs::default())
+    let options = Options { threshold: &ThresholdArgs::default(), baselines: true };
+    evaluate_with(run, split, main, data, device, options)
 }
 
-/// As [`evaluate_run`], with a decision threshold.
+/// Options of an evaluation.
+struct Options<'a> {
+    threshold: &'a ThresholdArgs,
+    /// Whether to evaluate baselines, which need the training split.
+    baselines: bool,
+}
+
+/// As [`evaluate_run`], with options.
 fn evaluate_with<'a>(
     run: &'a Run,
     split: Split,
     main: Metric,
     data: &dyn Examples,
     device: &Device,
-    threshold: &ThresholdArgs,
+    options: Options,
 ) -> Result<Report<'a>, Failure> {
     let recipe = &run.environment.settings.recipe;
     check_split(data, split, recipe)?;
@@ -143,9 +154,10 @@ fn evaluate_with<'a>(
     }
     let mut models: Vec<Model> =
         names.iter().map(|name| Model::open(&run.model(name), device)).collect::<Result<_, _>>()?;
-    let mut report = Report::new(run, split, main, models[0].baselines(data, split)?);
+    let baselines = if options.baselines { models[0].baselines(data, split)? } else { Vec::new() };
+    let mut report = Report::new(run, split, main, baselines);
     for (name, model) in names.iter().zip(&mut models) {
-        let threshold = threshold.set(model, data)?;
+        let threshold = options.threshold.set(model, data)?;
         report.add(name, model, threshold, data)?;
     }
     Ok(report)

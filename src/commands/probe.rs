@@ -18,7 +18,7 @@ use seqzoo_run::folder::Run;
 
 use curve::Curve;
 
-use crate::arguments::{BackendArgs, DataArgs, check_split, reported_split, runs, svg_file};
+use crate::arguments::{BackendArgs, DataArgs, check_split, load_split, runs, svg_file};
 use crate::failure::{DATA, Failure, STORAGE};
 use crate::say::say;
 
@@ -113,8 +113,8 @@ impl Probe {
         let recipe = &run.environment.settings.recipe;
         let models = recipe.models.iter().map(|name| Ok((name.clone(), Model::open(&run.model(name), device)?)));
         let models: Vec<(String, Model)> = models.collect::<Result<_, Failure>>()?;
-        let data = self.data.load_for_run(run)?;
-        let split = reported_split(recipe, &self.data.for_run(run), &*data)?;
+        let (data, split) = load_split(&self.data, run, None, &[])?;
+        let data = data.examples;
         check_split(&*data, split, recipe)?;
         let data: &dyn Any = &*data;
         let data: &Classification = data.downcast_ref().ok_or(PredictError::NotClassifier)?;

@@ -153,7 +153,7 @@ impl Train {
         let (backend, device) = self.backend.open(recorded)?;
         let recipe = &settings.recipe;
         let files = existing.as_ref().map_or_else(|| self.data.clone(), |run| self.data.for_run(run));
-        let Loaded { examples: data, test_digest } = match &existing {
+        let Loaded { examples: data, test_digest, .. } = match &existing {
             Some(run) => self.data.load_for_resume(run)?,
             None => self.data.load_new(recipe)?,
         };

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use clap::Args;
+use seqzoo_datasets::classification::Split;
 use seqzoo_run::folder::Run;
 use serde_json::json;
 
@@ -58,7 +59,8 @@ impl Verify {
             }
         };
         let (_, device) = self.backend.open(None)?;
-        let data = self.data.load_for_run(&run)?;
+        // Baselines are computed from the training split.
+        let data = self.data.load_for_run(&run, &[Split::Train, split])?.examples;
         let metric = recipe.reported_metric();
         let report = evaluate_run(&run, split, metric, &*data, &device)?;
         let (value, retrained) = (report.value(), self.run.is_none());

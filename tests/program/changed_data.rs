@@ -87,6 +87,62 @@ fn test_splits_of_recipes_and_of_rules_are_compared_too() {
 }
 
 #[test]
+fn a_missing_file_is_a_warning_unless_its_split_is_needed() {
+    let place = with_splits();
+    train(&place, "run", &SPLITS);
+    fs::remove_file(place.path("te.csv")).unwrap();
+    let warns = |text: &str| text.contains("te.csv no longer exists; the test split is not read");
+    let found = place.ok(&["evaluate", "run", "--split", "validation"]);
+    assert!(warns(&found.err) && found.out.contains("baselines: most frequent label"), "{}{}", found.err, found.out);
+    assert!(!found.err.contains(CHANGED) && !found.err.contains(TEST_CHANGED), "{}", found.err);
+    let found = place.ok(&["compare", "run", "run", "--split", "train"]);
+    assert!(warns(&found.err), "{}", found.err);
+    for arguments in [&["evaluate", "run"][..], &["evaluate", "run", "--split", "test"], &["probe", "--run", "run"]] {
+        let refused = place.run(arguments);
+        let is_named = refused.err.contains("te.csv, which no longer exists; name the file with --test-data FILE");
+        assert!(refused.code == Some(4) && is_named, "{arguments:?}: {}", refused.err);
+    }
+    // Prediction needs no data.
+    assert!(!place.ok(&["predict", "run", "a good film"]).err.contains("te.csv"));
+}
+
+#[test]
+fn splits_with_files_of_their_own_are_evaluated_without_the_training_split() {
+    let place = with_splits();
+    train(&place, "run", &SPLITS);
+    let both = |split: &str| {
+        let json = place.json(&["evaluate", "run", "--split", split, "--json"]);
+        (json["value"].as_f64(), json["examples"].as_u64(), json["baselines"].as_object().unwrap().len())
+    };
+    let before = [both("validation"), both("test")];
+    fs::remove_file(place.path("tr.csv")).unwrap();
+    for (split, (value, examples, baselines)) in ["validation", "test"].into_iter().zip(before) {
+        assert_eq!((both(split), baselines > 0), ((value, examples, 0), true));
+    }
+    let found = place.ok(&["evaluate", "run"]);
+    let parts = ["tr.csv no longer exists; the train split is not read", "no baselines without the training split"];
+    assert!(parts.iter().all(|part| found.err.contains(part)) && !found.err.contains(CHANGED), "{}", found.err);
+    assert!(!found.err.contains("without an example") && !found.out.contains("baselines"), "{}", found.out);
+    let refused = place.run(&["evaluate", "run", "--split", "train"]);
+    assert!(refused.code == Some(4) && refused.err.contains("name the file with --data FILE"), "{}", refused.err);
+    let refused = place.run(&["train", "--resume", "run", "--epochs", "2"]);
+    assert!(refused.code == Some(4) && refused.err.contains("tr.csv, which no longer exists"), "{}", refused.err);
+}
+
+#[test]
+fn a_validation_split_that_is_split_off_needs_the_training_file() {
+    let place = with_splits();
+    train(&place, "run", &["--data", "tr.csv", "--test-data", "te.csv"]);
+    fs::remove_file(place.path("tr.csv")).unwrap();
+    let found = place.ok(&["evaluate", "run"]).err;
+    assert!(found.contains("tr.csv no longer exists; the train and validation splits are not read"), "{found}");
+    for flags in [&["--split", "validation"][..], &["--threshold", "yes"]] {
+        let refused = place.run(&[&["evaluate", "run"][..], flags].concat());
+        assert!(refused.code == Some(4) && refused.err.contains("tr.csv, which no longer"), "{}", refused.err);
+    }
+}
+
+#[test]
 fn the_files_that_changed_are_named() {
     let place = with_splits();
     train(&place, "run", &SPLITS);

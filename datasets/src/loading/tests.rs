@@ -317,3 +317,23 @@ fn labeled_lines_are_texts_after_their_label() {
     let error = load("blank.txt", "").map(drop).unwrap_err();
     assert!(error.contains("blank.txt: empty"), "{error}");
 }
+
+#[test]
+fn only_wanted_splits_need_their_files() {
+    let table = |rows: &str| format!("text,label\n{rows}");
+    let dir = folder(&[("valid.csv", &table("a,x\nb,y\n")), ("test.csv", &table("c,x\nd,z\n"))]);
+    let load = |files: &str, wanted: &[Split]| {
+        let columns = "columns = { text = \"text\", label = \"label\" }";
+        let splits = settings(&format!("{columns}\n{files}")).load_splits(dir.path(), &classification::DATA, wanted)?;
+        let sizes = Split::ALL.map(|split| splits.split(split).len());
+        Ok::<_, DataError>((sizes, Classification::from_records(&splits)?.labels))
+    };
+    let own = "train = \"gone.csv\"\nvalidation = \"valid.csv\"\ntest = \"test.csv\"";
+    let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    assert_eq!(load(own, &[Split::Validation]).unwrap(), ([0, 2, 0], names(&["x", "y"])));
+    assert_eq!(load(own, &[Split::Validation, Split::Test]).unwrap(), ([0, 2, 2], names(&["x", "y", "z"])));
+    assert_eq!(load("train = \"gone.csv\"\ntest = \"test.csv\"", &[Split::Test]).unwrap().0, [0, 0, 2]);
+    let without_test = "train = \"valid.csv\"\nvalidation = \"valid.csv\"\ntest = \"gone.csv\"";
+    assert_eq!(load(without_test, &[Split::Train, Split::Validation]).unwrap().0, [2, 2, 0]);
+    assert!(load(own, &Split::ALL).unwrap_err().to_string().contains("gone.csv"));
+}

@@ -53,7 +53,7 @@ fn list(paths: &[impl AsRef<Path>]) -> String {
 }
 
 /// A path in messages; absolute paths may end in the name of standard input.
-fn name(path: &Path) -> String {
+pub fn name(path: &Path) -> String {
     match path.file_name().is_some_and(|name| name == STANDARD_INPUT) {
         true => "standard input".to_owned(),
         false => path.display().to_string(),

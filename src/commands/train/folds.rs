@@ -136,7 +136,7 @@ fn check_folds(
         let path = folder(train, out, (0, fold));
         let examples = match existing(&path, &recipe)? {
             Some(run) => {
-                let (data, differences) = muted(|| train.data.load_compared(&run))?;
+                let (data, differences) = muted(|| train.data.load_compared(&run, &Split::ALL))?;
                 if let Some(why) = differences.training.or(differences.test) {
                     let way_out = "restore the data, or name another folder with --out";
                     let message = format!("{} was trained on other data: {why}; {way_out}", path.display());

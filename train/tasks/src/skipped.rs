@@ -48,10 +48,13 @@ pub(crate) fn place(records: &Records, row: usize) -> String {
     records.place_name(row).map_or_else(String::new, |place| format!("{place}: "))
 }
 
-/// A note on labels that no training example has, if there are any.
+/// A note on labels that no training example has, if there are any; none if no training split was read.
 pub(crate) fn unseen(labels: &[String], trained: impl Iterator<Item = usize>) -> Option<String> {
     let mut is_seen = vec![false; labels.len()];
     trained.for_each(|label| is_seen[label] = true);
+    if is_seen.iter().all(|seen| !seen) {
+        return None;
+    }
     let unseen: Vec<String> =
         labels.iter().zip(is_seen).filter(|(_, seen)| !seen).map(|(label, _)| format!("`{label}`")).collect();
     (!unseen.is_empty()).then(|| format!("labels without an example in the training split: {}", unseen.join(", ")))

@@ -19,7 +19,7 @@ fn has_token(text: &str, level: Tokenization) -> bool {
 /// Removes texts without a token, so that every metric covers the same examples; `splits` are the records that they were converted from.
 ///
 /// # Errors
-/// If fewer than two labels have a text left in the training split.
+/// If fewer than two labels have a text left in the training split, unless it was not read.
 pub(super) fn prepare(mut data: Classification, splits: &Splits, settings: &Settings) -> Result<Prepared, DataError> {
     let level = settings.level;
     let mut skipped = Skipped::default();
@@ -30,7 +30,7 @@ pub(super) fn prepare(mut data: Classification, splits: &Splits, settings: &Sett
     }
     let mut labels = data.train.iter().map(|example| example.label);
     let first = labels.next();
-    if labels.all(|label| Some(label) == first) {
+    if !splits.train.is_empty() && labels.all(|label| Some(label) == first) {
         let value = first.map_or("none", |label| &data.labels[label]).to_owned();
         let expected = format!(
             "at least two labels are needed in the training split, over texts with a token at task.level = {:?}",

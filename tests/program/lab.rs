@@ -37,11 +37,13 @@ fn generalization_is_printed_and_plotted_for_each_problem() {
         .filter(|row: &Vec<&str>| row.len() == 5)
         .collect();
     assert_eq!(rows[0], ["accuracy at length", "learning rate", "4", "6", "12"], "{}", printed.out);
-    assert_eq!(rows.iter().map(|row| row[0]).collect::<Vec<_>>()[1..], ["rnn", "gru", "chance"]);
+    assert_eq!(rows.iter().map(|row| row[0]).collect::<Vec<_>>()[1..], ["rnn", "gru", "most frequent target"]);
     assert!(rows[1][2].contains(" ± ") && !rows[3][2].contains('±'), "{}", printed.out);
     assert!(printed.out.contains("Mean accuracy of at least 0.9: at length 12, "), "{}", printed.out);
     let runs = printed.err.matches("parity: gru, learning rate").count();
     assert_eq!(runs, 3, "two learning rates, then another seed: {}", printed.err);
+    let progress = ["training 1 of 6, about ", "training 5 of 6, about ", "training 6 of 6\n"];
+    assert!(progress.iter().all(|part| printed.err.contains(part)), "{}", printed.err);
     let picture = fs::read_to_string(place.path("parity.svg")).unwrap();
     assert!(picture.starts_with("<svg") && picture.contains("training length 6") && picture.contains("polyline"));
     assert_eq!(fs::read_dir(place.path("")).unwrap().count(), 1, "nothing but the plot is kept");
@@ -49,11 +51,11 @@ fn generalization_is_printed_and_plotted_for_each_problem() {
     let json = lab(&["adding", "dyck"], &["--json", "--svg", "all.svg"]).out;
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!((&json["lengths"], &json["steps"]), (&serde_json::json!([4, 6, 12]), &20.into()));
-    for problem in ["adding", "dyck"] {
+    for (problem, baseline) in [("adding", "mean target"), ("dyck", "most frequent target")] {
         let found = &json["problems"][problem];
         let values = &found["models"]["rnn"]["values"];
         assert!(values.as_array().unwrap().len() == 2 && values[1][2].is_f64(), "{found}");
-        assert!(found["chance"][0].as_f64().unwrap() < 0.9, "{found}");
+        assert!(found["baselines"][baseline][0].as_f64().unwrap() < 0.9, "{found}");
         assert!(place.path(&format!("all-{problem}.svg")).exists());
     }
     let again = lab(&["adding", "dyck"], &["--json"]).out;

@@ -19,8 +19,8 @@ const FACTORS: [usize; 2] = [2, 8];
 pub struct Curves {
     pub problem: &'static Problem,
     pub parameters: Parameters,
-    /// Accuracy of a constant prediction at each length.
-    pub chance: Vec<f64>,
+    /// Name of the constant prediction that is the baseline, and its accuracy at each length.
+    pub baseline: (&'static str, Vec<f64>),
     pub cells: Vec<Curve>,
 }
 
@@ -67,8 +67,9 @@ impl Curves {
             let head = [curve.cell.to_owned(), format!("{:e}", curve.learning_rate)];
             table.add_row(head.into_iter().chain((0..test_lengths.len()).map(value)));
         }
-        let chance = self.chance.iter().map(|accuracy| format!("{accuracy:.3}"));
-        table.add_row(["chance".to_owned(), String::new()].into_iter().chain(chance));
+        let (baseline, accuracies) = &self.baseline;
+        let accuracies = accuracies.iter().map(|accuracy| format!("{accuracy:.3}"));
+        table.add_row([(*baseline).to_owned(), String::new()].into_iter().chain(accuracies));
         table.column_iter_mut().skip(1).for_each(|column| column.set_cell_alignment(CellAlignment::Right));
         let mut out = std::io::stdout().lock();
         writeln!(out, "{name}: {summary}; {} is {difficulty}; trained on lengths up to {length}", meaning.meaning)?;
@@ -90,10 +91,11 @@ impl Curves {
             });
             (curve.cell.to_owned(), value)
         };
+        let (baseline, accuracies) = (self.baseline.0, &self.baseline.1);
         json!({
             "difficulty": self.parameters.difficulty,
             "metric": "accuracy",
-            "chance": self.chance,
+            "baselines": { baseline: accuracies },
             "models": self.cells.iter().map(cell).collect::<Map<String, Value>>(),
             "summary": self.summary(),
         })
@@ -136,7 +138,8 @@ mod tests {
             curve("rnn", [[1.0, 0.99, 0.95], [1.0, 0.97, 0.93]]),
             curve("gru", [[1.0, 0.9, 0.5], [1.0, 0.96, 0.52]]),
         ];
-        Curves { problem: parameters.problem, parameters, chance: vec![0.5; 3], cells }
+        let baseline = ("most frequent target", vec![0.5; 3]);
+        Curves { problem: parameters.problem, parameters, baseline, cells }
     }
 
     #[test]
@@ -151,6 +154,7 @@ mod tests {
         let json = curves("[40, 80, 320]").json();
         let gru = &json["models"]["gru"];
         assert!((gru["mean"][1].as_f64().unwrap() - 0.93).abs() < 1e-12, "{gru}");
-        assert_eq!((gru["values"][1][2].as_f64(), json["chance"][0].as_f64()), (Some(0.52), Some(0.5)));
+        let baseline = &json["baselines"]["most frequent target"];
+        assert_eq!((gru["values"][1][2].as_f64(), baseline[0].as_f64()), (Some(0.52), Some(0.5)));
     }
 }

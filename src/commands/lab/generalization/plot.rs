@@ -5,7 +5,7 @@ use plotters::prelude::*;
 use super::curves::{Curve, Curves};
 use crate::plot;
 
-/// Plots mean accuracy by length, with marks at the training length and at chance.
+/// Plots mean accuracy by length, the baseline, and a mark at the training length.
 pub fn draw(curves: &Curves) -> Result<String, String> {
     let lengths: Vec<f64> = curves.parameters.test_lengths.iter().map(|&length| length as f64).collect();
     let trained = curves.parameters.length as f64;
@@ -33,7 +33,8 @@ pub fn draw(curves: &Curves) -> Result<String, String> {
         };
         let line = |curve: &Curve| (curve.cell.to_owned(), points(&curve.means()));
         plot::draw_lines(&mut chart, curves.cells.iter().map(line))?;
-        plot::draw_line(&mut chart, "chance", points(&curves.chance), BLACK.mix(0.4).stroke_width(1))?;
+        let (baseline, accuracies) = &curves.baseline;
+        plot::draw_line(&mut chart, baseline, points(accuracies), BLACK.mix(0.4).stroke_width(1))?;
         let mark = vec![(trained, 0.0), (trained, 1.02)];
         plot::draw_line(&mut chart, &format!("training length {trained}"), mark, RED.mix(0.5).stroke_width(1))?;
         plot::draw_legend(&mut chart, SeriesLabelPosition::LowerLeft)?;

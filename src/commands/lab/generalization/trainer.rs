@@ -1,5 +1,6 @@
 //! Trains models of memory in a temporary folder.
 
+use std::cell::Cell;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -30,6 +31,30 @@ pub struct Trainer<'a> {
     folder: &'a Path,
     device: &'a Device,
     signals: &'a Signals,
+    pace: &'a Pace,
+}
+
+/// Number of trainings of an experiment, of those that are done, and the time they took.
+pub struct Pace {
+    started: Instant,
+    all: usize,
+    done: Cell<usize>,
+}
+
+impl Pace {
+    /// The start of this number of trainings.
+    pub fn start(all: usize) -> Self {
+        Self { started: Instant::now(), all, done: Cell::new(0) }
+    }
+
+    /// Counts a training that is done, and returns the progress with an estimate of the time left: as long for each training as before.
+    fn advance(&self) -> String {
+        let (done, all) = (self.done.get() + 1, self.all);
+        self.done.set(done);
+        let left = self.started.elapsed().as_secs_f64() * all.saturating_sub(done) as f64 / done as f64;
+        let left = if done < all { format!(", about {} left", duration(left)) } else { String::new() };
+        format!("training {done} of {all}{left}")
+    }
 }
 
 /// A trained model.
@@ -47,11 +72,12 @@ impl<'a> Trainer<'a> {
         folder: &'a Path,
         device: &'a Device,
         signals: &'a Signals,
+        pace: &'a Pace,
     ) -> Result<Self, Failure> {
         let recipe = &settings.recipe;
         let data = Memory::from_records(&recipe.data.load(Path::new("."), recipe.task()?.data)?)?;
         let digest = data.digest();
-        Ok(Self { settings, data, digest, folder, device, signals })
+        Ok(Self { settings, data, digest, folder, device, signals, pace })
     }
 
     /// The parameters of the problem.
@@ -59,10 +85,10 @@ impl<'a> Trainer<'a> {
         self.data.problem.as_ref().expect("the data are generated")
     }
 
-    /// Accuracy of a constant prediction at each test length.
-    pub fn chance(&self) -> Vec<f64> {
-        let (_, baseline) = self.data.baselines(Split::Test).swap_remove(0);
-        self.by_length(&baseline)
+    /// Name of a constant prediction, the most frequent or the mean target of the training sequences, and its accuracy at each test length.
+    pub fn baseline(&self) -> (&'static str, Vec<f64>) {
+        let (name, baseline) = self.data.baselines(Split::Test).swap_remove(0);
+        (name, self.by_length(&baseline))
     }
 
     /// Trains a cell with each learning rate, then with all seeds at the best one.
@@ -116,9 +142,10 @@ impl<'a> Trainer<'a> {
         let of = |metric: Metric| best.and_then(|scores| scores.get(metric));
         let validation = (of(Metric::ACCURACY).unwrap_or(0.0), of(Metric::LOSS).unwrap_or(f64::INFINITY));
         say(format_args!(
-            "{what}: validation accuracy {} in {}",
+            "{what}: validation accuracy {} in {}; {}",
             number(validation.0),
-            duration(started.elapsed().as_secs_f64())
+            duration(started.elapsed().as_secs_f64()),
+            self.pace.advance()
         ));
         // Only the results are kept.
         let _ = std::fs::remove_dir_all(&folder.path);

@@ -30,7 +30,8 @@ pub struct DataFiles {
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
     /// Your own files or folders, in place of the recipe's data; - reads standard input. The format is that of the recipe's field
-    /// data.format, else recognized by the suffix, by folders, or by the first line.
+    /// data.format, else recognized by the suffix, by folders, or by the first line. Of a single folder or archive, files or folders named as
+    /// splits, such as train.csv and test.csv, are these splits.
     #[arg(long, value_name = "FILE", num_args = 1..)]
     data: Vec<PathBuf>,
 }

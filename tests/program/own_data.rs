@@ -45,6 +45,31 @@ fn a_recipe_trains_on_own_files_and_the_run_remembers_where_they_are() {
 }
 
 #[test]
+fn a_folder_of_splits_is_read_as_these_splits() {
+    let place = TestDir::new();
+    fs::create_dir(place.path("films")).unwrap();
+    for (name, count) in [("train", 40), ("dev", 10), ("test", 12)] {
+        let row = |row: usize| format!("a {name} film {row},{}\n", ["yes", "no"][row % 2]);
+        let table = "text,label\n".to_owned() + &(0..count).map(row).collect::<String>();
+        fs::write(place.path(&format!("films/{name}.csv")), table).unwrap();
+    }
+    let small = ["--epochs", "1", "--set", "network.hidden_sizes=[4]", "--out", "run"];
+    let trained = place.ok(&[&["train", "classify", "--data", "films"][..], &small].concat());
+    let parts = [
+        "films: train.csv, dev.csv and test.csv are the training, validation and test split",
+        "splits: train 40 texts, validation 10 texts, test 12 texts",
+    ];
+    assert!(parts.iter().all(|part| trained.err.contains(part)), "{}", trained.err);
+    assert_eq!(place.json(&["evaluate", "run", "--json"])["examples"], 12);
+    let refused = place.run(&["train", "classify", "--data", "films", "--folds", "2"]);
+    assert!(refused.code == Some(3) && refused.err.contains("conflicts with the splits that "), "{}", refused.err);
+    place.ok(&["init", "classify", "--data", "films", "--out", "films.toml"]);
+    let written = fs::read_to_string(place.path("films.toml")).unwrap();
+    let named = "train = \"films/train.csv\"\nvalidation = \"films/dev.csv\"\ntest = \"films/test.csv\"\n";
+    assert!(written.contains(named) && !written.contains("split ="), "{written}");
+}
+
+#[test]
 fn rows_without_a_label_are_skipped_and_reported() {
     let place = prepared("", "60,\"no label\",\n61,\"none either\",  \n");
     let trained = place.ok(&["train", "reviews.toml", "--out", "run"]);

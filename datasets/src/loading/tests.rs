@@ -284,6 +284,40 @@ fn files_about_the_others_are_skipped_and_errors_say_how_to_read_one_file() {
 }
 
 #[test]
+fn a_folder_or_archive_with_files_of_each_split_is_not_divided() {
+    let (train, valid, test) = (reviews(40), reviews(6), reviews(8));
+    let dir = folder(&[("mine/train.csv", &train), ("mine/valid.csv", &valid), ("mine/test.csv", &test)]);
+    let files: [(&str, &[u8]); 3] =
+        [("README", b"us"), ("data/dev.csv", valid.as_bytes()), ("data/train.csv", train.as_bytes())];
+    std::fs::write(dir.path().join("two.zip"), variants::zip(&files)).unwrap();
+    let load = |location: &str, wanted: &[Split]| {
+        let columns = "columns = { text = \"text\", label = \"mark\" }";
+        let own = settings(&format!("{columns}\nfiles = \"{location}\""));
+        let splits = own.load_splits(dir.path(), &classification::DATA, wanted).unwrap();
+        let sizes = Split::ALL.map(|split| splits.split(split).len());
+        (sizes, splits.is_divided, splits.notes)
+    };
+    let (sizes, is_divided, notes) = load("mine", &Split::ALL);
+    assert_eq!((sizes, is_divided), ([40, 6, 8], false));
+    assert_eq!(notes, ["mine: train.csv, valid.csv and test.csv are the training, validation and test split"]);
+    assert_eq!(load("mine", &[Split::Test]).0, [0, 0, 8]);
+    for location in ["two.zip", "two.zip/data"] {
+        let (sizes, _, notes) = load(location, &Split::ALL);
+        assert_eq!(sizes, [40, 6, 0], "{location}");
+        assert_eq!(notes, [format!("{location}: train.csv and dev.csv are the training and validation split")]);
+    }
+    std::fs::remove_file(dir.path().join("mine/valid.csv")).unwrap();
+    let (sizes, _, notes) = load("mine", &Split::ALL);
+    assert_eq!(sizes, [36, 4, 8]);
+    assert!(notes[0].ends_with("the validation split is a part of the training files"), "{notes:?}");
+    std::fs::write(dir.path().join("mine/extra.csv"), &valid).unwrap();
+    let (sizes, is_divided, notes) = load("mine", &Split::ALL);
+    assert_eq!((sizes.iter().sum::<usize>(), is_divided), (54, true));
+    let part = "test.csv are not read as the training and test split, since there is also extra.csv";
+    assert!(notes[0].contains(part), "{notes:?}");
+}
+
+#[test]
 fn errors_about_locations_without_files_say_what_is_there() {
     let dir = folder(&[("empty.tar", &"\0".repeat(1024))]);
     std::fs::create_dir(dir.path().join("empty")).unwrap();

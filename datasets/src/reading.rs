@@ -20,8 +20,8 @@ mod input;
 mod lines;
 
 pub(crate) use documents::is_document;
-pub(crate) use input::{Locator, listing};
 pub use input::{Input, file_digest};
+pub(crate) use input::{Locator, listing};
 pub(crate) use lines::NOT_UTF_8;
 pub use lines::{Line, Lines};
 

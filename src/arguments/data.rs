@@ -177,9 +177,7 @@ impl DataArgs {
             self.whole.data_dir.clone()
         };
         let data_dir = given.or(data_dir.filter(|dir| dir.is_dir()));
-        // --data-dir selects a dataset of that folder, in place of recorded files.
-        let is_published = dataset.is_some_and(|dataset| matches!(dataset.origin, Origin::Files { .. }));
-        if self.files().is_some() || self.whole.data_dir.is_some() && is_published {
+        if self.files().is_some() {
             let whole = DataFiles { data_dir, ..self.whole.clone() };
             return Self { whole, ..self.clone() };
         }
@@ -391,6 +389,9 @@ impl DataArgs {
     fn find_of(&self, run: &Run, needed: &[Split]) -> Result<Loaded, Failure> {
         let found = self.for_run(run);
         let (recipe, recorded) = (&run.environment.settings.recipe, &run.environment.data);
+        if self.whole.data_dir.is_some() && self.files().is_none() && !recorded.files.is_empty() {
+            say(format_args!("note: --data-dir is not used, since run {} was trained on files of its own", run.name()));
+        }
         let settings = found.settings(recipe)?;
         let depends_on_others = settings.distinct == Some(true)
             || settings.disjoint == Some(true)

@@ -164,6 +164,22 @@ fn a_text_given_by_flag_is_split_cleaned_and_decoded_as_the_recipe_says() {
 }
 
 #[test]
+fn own_files_of_a_run_take_precedence_over_the_dataset_in_the_data_folder() {
+    let place = TestDir::new();
+    let name = |row: usize| format!("name{row},{}\n", ["yes", "no"][row % 2]);
+    fs::write(place.path("own.csv"), "text,label\n".to_owned() + &(0..40).map(name).collect::<String>()).unwrap();
+    fs::create_dir(place.path("data")).unwrap();
+    let small = ["--set", "network.hidden_sizes=[4]", "--set", "models=[\"rnn\"]", "--max-steps", "1", "--out", "run"];
+    place.ok(&[&["train", "names", "--data", "own.csv"][..], &small].concat());
+    let evaluated = place.ok(&["evaluate", "run", "--split", "validation", "--data-dir", "data"]).err;
+    assert!(evaluated.contains("own.csv") && !evaluated.contains("warning"), "{evaluated}");
+    assert!(
+        evaluated.contains("note: --data-dir is not used, since run run was trained on files of its own"),
+        "{evaluated}"
+    );
+}
+
+#[test]
 fn a_run_whose_files_were_moved_names_the_way_out() {
     let place = prepared("", "");
     place.ok(&["train", "reviews.toml", "--out", "run", "--max-steps", "1"]);

@@ -275,6 +275,11 @@ fn files_about_the_others_are_skipped_and_errors_say_how_to_read_one_file() {
         let note = "2 files named like documentation were skipped; first: ";
         assert!(splits.notes.len() == 1 && splits.notes[0].starts_with(note), "{:?}", splits.notes);
     }
+    let labels = folder(&[("labels/praise.txt", "good\nfine\n"), ("labels/NOTICE.txt", "take care\nbeware\n")]);
+    let only = settings("files = \"labels\"").load(labels.path(), &classification::DATA).map(drop).unwrap_err();
+    let expected = "labels: praise.txt is the only file, so that all texts would have one label; named like documentation and skipped: \
+                    NOTICE.txt";
+    assert!(only.to_string().starts_with(expected), "{only}");
     let two: [(&str, &[u8]); 2] = [("a.csv", reviews.as_bytes()), ("b.csv", b"x,y\n1,2\n")];
     std::fs::write(dir.path().join("two.zip"), variants::zip(&two)).unwrap();
     let error = load("two.zip").unwrap_err().to_string();

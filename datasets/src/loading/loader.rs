@@ -265,7 +265,9 @@ impl<'a> Loader<'a> {
             match role.content {
                 Content::Text => records.map_texts(column, |text| changed(text, &cleaning.apply(text))),
                 Content::Tokens => records.map_texts(column, |token| changed(token, &cleaning.apply_to_token(token))),
-                Content::Tags | Content::Label | Content::Time | Content::Other | Content::Several => {}
+                // A no-break space at the end of a line is of no tag.
+                Content::Tags => records.map_texts(column, |tag| changed(tag, tag.trim())),
+                Content::Label | Content::Time | Content::Other | Content::Several => {}
             }
         }
     }

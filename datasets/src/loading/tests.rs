@@ -337,6 +337,25 @@ fn errors_about_locations_without_files_say_what_is_there() {
 }
 
 #[test]
+fn no_break_spaces_are_part_of_tokens_and_not_of_tags() {
+    let dir = folder(&[
+        ("a.conll", "10\u{a0}000 O\nParis B-LOC\u{a0}\nLyon B-LOC\n"),
+        ("pairs/seq.in", "10\u{a0}000 Paris Lyon\n"),
+        ("pairs/seq.out", "O B-LOC\tB-LOC\u{a0}\n"),
+    ]);
+    for location in ["a.conll", "pairs"] {
+        let own = settings(&format!("train = \"{location}\"\nvalidation = \"{location}\""));
+        let splits = own.load(dir.path(), &tagging::DATA).unwrap();
+        let [tokens, tags] = ["tokens", "tags"].map(|role| {
+            let name = splits.columns.get(role).unwrap();
+            splits.train.lists("of the role", name).unwrap()[0].clone()
+        });
+        assert_eq!(tokens, ["10\u{a0}000", "Paris", "Lyon"], "{location}");
+        assert_eq!(tags, ["O", "B-LOC", "B-LOC"], "{location}");
+    }
+}
+
+#[test]
 fn labeled_lines_are_texts_after_their_label() {
     let lines = "neg dull\r\n\npos:very  a story, and what a story!\nneg\tlong \n";
     let dir = folder(&[("lines.txt", lines), ("bare.txt", "neg dull\n\npos\n"), ("blank.txt", " \n")]);

@@ -120,6 +120,9 @@ fn what_the_task_does_not_read_is_refused_and_tables_can_be_set() {
     }
     let set = ["--set", "data.options.separator=,", "--set", "data.split={by=\"every\", validation=5}", "--out", "set"];
     place.ok(&[&["train", "reviews.toml"][..], &set].concat());
+    // One value changes the default rule.
+    let checked = place.ok(&["check", "reviews.toml", "--set", "data.split.validation=0.25"]).err;
+    assert!(checked.contains("splits: train 44 texts, validation 16 texts"), "{checked}");
     let series = ["--csv", "reviews.csv", "--target", "id", "--set", "data.split={by=\"shuffle\", validation=0.1}"];
     let refused = place.run(&[&["train", "forecast"][..], &series].concat());
     assert!(refused.code == Some(3) && refused.err.contains("a series is split in its order"), "{}", refused.err);

@@ -252,8 +252,10 @@ impl DataArgs {
         match &settings.dataset {
             Some(name) if !is_own => say(format_args!("loading {name} …")),
             _ => {
-                let first = splits.first().copied().unwrap_or(Split::Train);
-                say(format_args!("loading {} …", settings.files_of(first).list()));
+                let files = settings.files_of(splits.first().copied().unwrap_or(Split::Train));
+                if !files.is_empty() {
+                    say(format_args!("loading {} …", files.list()));
+                }
             }
         }
         let task = recipe.task()?;

@@ -43,10 +43,10 @@ pub struct Overrides {
     #[arg(long, value_name = "COLUMN")]
     group: Option<String>,
     /// Fraction of the validation split. Short for --set data.split.validation=FRACTION
-    #[arg(long, value_name = "FRACTION", value_parser = validation_fraction)]
+    #[arg(long, value_name = "FRACTION", value_parser = validation_fraction, allow_negative_numbers = true)]
     validation: Option<f64>,
     /// Fraction of the test split. Short for --set data.split.test=FRACTION
-    #[arg(long, value_name = "FRACTION", value_parser = fraction)]
+    #[arg(long, value_name = "FRACTION", value_parser = fraction, allow_negative_numbers = true)]
     test: Option<f64>,
     /// Column of the value to monitor for anomalies. Short for --set data.columns.value=COLUMN
     #[arg(long, value_name = "COLUMN")]

@@ -354,6 +354,7 @@ fn own_sentences_pairs_and_texts_need_flags_alone() {
     trained_on(&place, "tag", &["--data", "order.conll", "--column", "1", "--text-column", "2"]);
     let tagged = place.with_input(&["predict", "run", "--input-format", "conll", "-"], sentences.as_bytes());
     assert!(tagged.code == Some(0) && tagged.out.lines().count() == 40, "{} {}", tagged.out, tagged.err);
+    assert_eq!(place.with_input(&["predict", "run", "-"], sentences.as_bytes()).out, tagged.out, "detected");
     let row = |row: usize| format!("1\tGo{row}\tgo\t{}\t_\t_\t0\troot\t_\t_\n\n", ["VERB", "NOUN"][row % 2]);
     let treebank: String = (0..40).map(|number| format!("# sent_id = {number}\n# text\n{}", row(number))).collect();
     let ran =
@@ -565,6 +566,28 @@ fn inspection_chooses_a_recipe_by_the_values_of_the_files() {
     assert!(refused.err.contains("classify: ") && refused.err.contains("no column `label`"), "{}", refused.err);
     let refused = place.run(&["data", "inspect", "sent.csv", "--validation", "1.5"]);
     assert!(refused.code == Some(2) && refused.err.contains("above 0 and below 1"), "{}", refused.err);
+}
+
+#[test]
+fn an_error_of_all_recipes_has_the_place_that_most_of_them_name() {
+    let place = TestDir::new();
+    let table = "text,label\na,x\n\"b,y\nc,x\n";
+    fs::write(place.path("open.csv"), table).unwrap();
+    let inspected = |arguments: &[&str], input: &str| -> serde_json::Value {
+        let refused = place.with_input(&[&["data", "inspect", "--json"][..], arguments].concat(), input.as_bytes());
+        assert_eq!(refused.code, Some(4), "{}", refused.err);
+        serde_json::from_str(&refused.out).unwrap()
+    };
+    let of_file = inspected(&["open.csv"], "");
+    assert!(of_file["file"].as_str().unwrap().ends_with("open.csv") && of_file["line"] == 3, "{of_file}");
+    let piped = inspected(&["-"], table);
+    assert_eq!((&piped["file"], &piped["line"]), (&"standard input".into(), &3.into()), "{piped}");
+    for (fraction, part) in [("-0.1", "above 0"), ("1.5", "below 1")] {
+        let refused = place.run(&["check", "classify", "--data", "open.csv", "--validation", fraction]);
+        assert!(refused.code == Some(2) && refused.err.contains(part), "{}", refused.err);
+    }
+    let refused = place.run(&["check", "classify"]);
+    assert!(refused.code == Some(4) && !refused.err.contains("loading"), "{}", refused.err);
 }
 
 #[test]

@@ -66,9 +66,9 @@ pub struct Role {
 pub enum Content {
     /// Texts, which are cleaned.
     Text,
-    /// Lists of tokens, which are cleaned one by one; a text is split at whitespace.
+    /// Lists of tokens, which are cleaned one by one; a text is split at ASCII whitespace.
     Tokens,
-    /// Lists of tags, which remain as they are; a text is split at whitespace.
+    /// Lists of tags without whitespace around them; a text is split at ASCII whitespace.
     Tags,
     /// Labels of texts or sentences; rows without one are skipped.
     Label,

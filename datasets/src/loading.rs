@@ -1,6 +1,7 @@
 //! Loads the records of each split from data settings.
 
 mod loader;
+mod named_splits;
 
 use std::path::Path;
 
@@ -157,6 +158,24 @@ impl DataSettings {
 
     /// Reads the files of the `wanted` splits; `published` is the manifest and the values that override its section.
     fn read(
+        &self,
+        data_dir: &Path,
+        spec: &'static DataSpec,
+        published: Option<(&Manifest, &Self)>,
+        wanted: &[Split],
+    ) -> Result<Splits, DataError> {
+        let own = published.map_or(self, |(_, own)| own);
+        let (named, note) = self.named_splits_of(own, data_dir)?;
+        // A manifest describes none of the user's own files.
+        let published = published.filter(|(_, own)| own.files.is_empty());
+        let mut splits = named.read_files(data_dir, spec, published, wanted)?;
+        if let Some(note) = note {
+            splits.notes.insert(0, note);
+        }
+        Ok(splits)
+    }
+
+    fn read_files(
         &self,
         data_dir: &Path,
         spec: &'static DataSpec,

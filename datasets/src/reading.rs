@@ -14,12 +14,14 @@ use std::path::{Path, PathBuf};
 use crate::DataError;
 
 mod containers;
+mod documents;
 mod encodings;
 mod input;
 mod lines;
 
-pub(crate) use input::Locator;
+pub(crate) use documents::is_document;
 pub use input::{Input, file_digest};
+pub(crate) use input::{Locator, listing};
 pub(crate) use lines::NOT_UTF_8;
 pub use lines::{Line, Lines};
 

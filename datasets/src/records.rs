@@ -426,9 +426,10 @@ impl Records {
         }
     }
 
-    /// Replaces the texts of a column by the lists of their words, which are separated by whitespace.
+    /// Replaces the texts of a column by the lists of their words, which are separated by ASCII whitespace: other whitespace,
+    /// such as a no-break space, is part of a word, as in CoNLL columns.
     pub(crate) fn split_words(&mut self, name: &str) {
-        let words = |text: &Arc<str>| text.split_whitespace().map(str::to_owned).collect();
+        let words = |text: &Arc<str>| text.split_ascii_whitespace().map(str::to_owned).collect();
         for (_, column) in self.columns.iter_mut().filter(|(column, _)| column == name) {
             if let Column::Text(texts) = column {
                 *column = Column::Lists(texts.iter().map(words).collect());

@@ -42,7 +42,8 @@ pub struct DataSettings {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub format: Option<String>,
     /// Files or folders, as one path or a list, that `split` divides into the training, validation and test split. Relative paths start at
-    /// the data folder (`data`, `SEQZOO_DATA_DIR` or `--data-dir`) for a `dataset`, else at the working directory or `--data-dir`.
+    /// the data folder (`data`, `SEQZOO_DATA_DIR` or `--data-dir`) for a `dataset`, else at the working directory or `--data-dir`. Of a single
+    /// folder or archive, files or folders named as splits, such as `train.csv` and `test.csv`, are these splits.
     #[serde(skip_serializing_if = "Paths::is_empty")]
     #[schemars(with = "Vec<String>")]
     pub files: Paths,

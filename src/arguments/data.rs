@@ -30,7 +30,8 @@ pub struct DataFiles {
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
     /// Your own files or folders, in place of the recipe's data; - reads standard input. The format is that of the recipe's field
-    /// data.format, else recognized by the suffix, by folders, or by the first line.
+    /// data.format, else recognized by the suffix, by folders, or by the first line. Of a single folder or archive, files or folders named as
+    /// splits, such as train.csv and test.csv, are these splits.
     #[arg(long, value_name = "FILE", num_args = 1..)]
     data: Vec<PathBuf>,
 }
@@ -176,9 +177,7 @@ impl DataArgs {
             self.whole.data_dir.clone()
         };
         let data_dir = given.or(data_dir.filter(|dir| dir.is_dir()));
-        // --data-dir selects a dataset of that folder, in place of recorded files.
-        let is_published = dataset.is_some_and(|dataset| matches!(dataset.origin, Origin::Files { .. }));
-        if self.files().is_some() || self.whole.data_dir.is_some() && is_published {
+        if self.files().is_some() {
             let whole = DataFiles { data_dir, ..self.whole.clone() };
             return Self { whole, ..self.clone() };
         }
@@ -253,8 +252,10 @@ impl DataArgs {
         match &settings.dataset {
             Some(name) if !is_own => say(format_args!("loading {name} …")),
             _ => {
-                let first = splits.first().copied().unwrap_or(Split::Train);
-                say(format_args!("loading {} …", settings.files_of(first).list()));
+                let files = settings.files_of(splits.first().copied().unwrap_or(Split::Train));
+                if !files.is_empty() {
+                    say(format_args!("loading {} …", files.list()));
+                }
             }
         }
         let task = recipe.task()?;
@@ -390,6 +391,9 @@ impl DataArgs {
     fn find_of(&self, run: &Run, needed: &[Split]) -> Result<Loaded, Failure> {
         let found = self.for_run(run);
         let (recipe, recorded) = (&run.environment.settings.recipe, &run.environment.data);
+        if self.whole.data_dir.is_some() && self.files().is_none() && !recorded.files.is_empty() {
+            say(format_args!("note: --data-dir is not used, since run {} was trained on files of its own", run.name()));
+        }
         let settings = found.settings(recipe)?;
         let depends_on_others = settings.distinct == Some(true)
             || settings.disjoint == Some(true)

@@ -43,10 +43,10 @@ pub struct Overrides {
     #[arg(long, value_name = "COLUMN")]
     group: Option<String>,
     /// Fraction of the validation split. Short for --set data.split.validation=FRACTION
-    #[arg(long, value_name = "FRACTION", value_parser = validation_fraction)]
+    #[arg(long, value_name = "FRACTION", value_parser = validation_fraction, allow_negative_numbers = true)]
     validation: Option<f64>,
     /// Fraction of the test split. Short for --set data.split.test=FRACTION
-    #[arg(long, value_name = "FRACTION", value_parser = fraction)]
+    #[arg(long, value_name = "FRACTION", value_parser = fraction, allow_negative_numbers = true)]
     test: Option<f64>,
     /// Column of the value to monitor for anomalies. Short for --set data.columns.value=COLUMN
     #[arg(long, value_name = "COLUMN")]
@@ -209,18 +209,6 @@ impl Overrides {
             flag("--epochs", "training.epochs", epochs.to_string());
         }
         let quoted = |text: &String| serde_json::Value::from(text.as_str()).to_string();
-        // A flag that sets one value of the split rule needs the complete rule: the default of the task.
-        let splits = [
-            ("--validation", self.validation.is_some()),
-            ("--test", self.test.is_some()),
-            ("--group", self.group.is_some()),
-        ];
-        if let (None, Some((origin, _)), Ok(task)) =
-            (&settings.recipe.data.split, splits.into_iter().find(|(_, given)| *given), settings.recipe.task())
-            && !self.sets.iter().any(|(field, _)| field == "data.split")
-        {
-            flag(origin, "data.split", task.data.default_split.to_inline());
-        }
         for (origin, field, fraction) in
             [("--validation", "data.split.validation", self.validation), ("--test", "data.split.test", self.test)]
         {

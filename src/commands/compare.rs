@@ -6,6 +6,7 @@ use clap::Args;
 use comfy_table::{CellAlignment, Table};
 use seqzoo_datasets::scores::Evaluation;
 use seqzoo_datasets::uncertainty::{Resampling, mcnemar};
+use seqzoo_datasets::wording::{and, counted};
 use seqzoo_inference::Model;
 use seqzoo_run::folder::Run;
 use serde_json::{Value, json};
@@ -118,7 +119,7 @@ impl Compare {
         }
         let mut table = Table::new();
         table.load_style(table_style());
-        let title = format!("{split}, {examples} examples");
+        let title = format!("{split}, {}", counted(examples, "examples"));
         table.set_header([title.as_str(), "model", base.name.as_str(), "value", "difference", "95 % interval", "p"]);
         for row in &rows {
             let value = |key: &str| row[key].as_f64().map_or("-".to_owned(), number);
@@ -129,8 +130,20 @@ impl Compare {
         }
         table.column_iter_mut().skip(2).for_each(|column| column.set_cell_alignment(CellAlignment::Right));
         writeln!(out, "{table}")?;
-        Ok(writeln!(out, "{}", legend(base))?)
+        writeln!(out, "{}", legend(base))?;
+        constant(&rows).map_or(Ok(()), |note| Ok(writeln!(out, "{note}")?))
     }
+}
+
+/// A note on the differences that have no interval although examples were resampled.
+fn constant(rows: &[Value]) -> Option<String> {
+    let names = rows.iter().filter(|row| row["constant"] == true).map(|row| {
+        let [metric, model] = ["metric", "model"].map(|key| row[key].as_str().unwrap_or_default());
+        format!("{metric} ({model})")
+    });
+    let names: Vec<String> = names.collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    (!names.is_empty()).then(|| format!("no 95 % interval of {}: all resamples have the same difference", and(&names)))
 }
 
 /// What the columns of the table are.
@@ -167,6 +180,7 @@ fn differences(base: &Compared, other: &Compared) -> Vec<Value> {
         Some(json!({
             "model": other.name, "metric": metric, "base": value, "value": of_other, "difference": of_other - value,
             "interval": found.and_then(|found| found.interval), "p": p, "test": test,
+            "constant": found.is_some_and(|found| found.interval.is_none() && found.p.is_some()),
         }))
     };
     own.all.iter().filter_map(row).collect()

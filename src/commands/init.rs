@@ -2,7 +2,7 @@
 
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use seqzoo_run::did_you_mean;
@@ -94,7 +94,8 @@ impl Init {
     }
 
     fn data_section(&self, recipe: &Recipe) -> Result<Vec<String>, Failure> {
-        let data = self.data.own(recipe)?;
+        let (data, note) = self.data.own(recipe)?.with_named_splits(Path::new("."))?;
+        note.iter().for_each(|note| say(format_args!("note: {note}")));
         let task = recipe.task()?;
         let mut lines = vec![
             "[data]".to_owned(),

@@ -39,8 +39,9 @@ pub struct Predict {
     #[arg(required_unless_present = "file", conflicts_with = "file", allow_hyphen_values = true)]
     text: Option<String>,
     /// File with one text per line, optionally gzipped, or - for standard input. Of a table (.csv, .tsv, .jsonl, .arff), the column that
-    /// the model was trained on is read; labels of fastText and of series are skipped. Taggers also accept CoNLL columns (.conll, .bio, …) and CoNLL-U,
-    /// detected by its columns or by the suffix .conllu.
+    /// the model was trained on is read; labels of fastText and of series are skipped. Taggers also accept CoNLL columns,
+    /// detected by the suffix (.conll, .bio, …) or by tags of the model in the first lines, and CoNLL-U, detected by its columns or by the
+    /// suffix .conllu.
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
     /// Format of the file or standard input [default: detected]

@@ -41,7 +41,7 @@ fn tags_and_labels_of_sentences_are_trained_from_aligned_files() {
     assert!(conll.contains("1\tplay:\t_\t") && conll.contains("2\tit\t_\t"), "{conll}");
     let evaluated = json(&place.ok(&["evaluate", "run", "--json"]).out);
     let found = &evaluated["models"]["bilstm"];
-    for metric in ["accuracy", "span-f1", "label-accuracy", "exact-match"] {
+    for metric in ["accuracy", "macro-f1", "span-f1", "label-accuracy", "exact-match"] {
         let [low, high] = [0, 1].map(|end| found["intervals"][metric][end].as_f64());
         let value = found[metric].as_f64().unwrap();
         // All resamples of only right predictions agree; of shares of sentences there is another interval.
@@ -71,6 +71,11 @@ fn tags_and_labels_of_sentences_are_trained_from_aligned_files() {
     assert!(exact["p"].as_f64().unwrap() < 1e-5 && exact["interval"][0].as_f64().unwrap() > 0.0, "{exact}");
     assert_eq!((&exact["test"], &spans["test"]), (&"McNemar".into(), &"paired bootstrap".into()));
     assert!(spans["p"].as_f64().unwrap() < 0.01 && compared["resamples"] == 1_000, "{spans}");
+    assert!(row("macro-f1")["p"].as_f64().unwrap() < 0.01, "{compared}");
+    let same = place.ok(&["compare", "run", "run"]).out;
+    for part in ["paired bootstrap over sentences, 1000 resamples", "no 95 % interval of accuracy (run/bilstm)"] {
+        assert!(same.contains(part), "{part}: {same}");
+    }
 }
 
 #[test]

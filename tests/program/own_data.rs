@@ -45,6 +45,31 @@ fn a_recipe_trains_on_own_files_and_the_run_remembers_where_they_are() {
 }
 
 #[test]
+fn a_folder_of_splits_is_read_as_these_splits() {
+    let place = TestDir::new();
+    fs::create_dir(place.path("films")).unwrap();
+    for (name, count) in [("train", 40), ("dev", 10), ("test", 12)] {
+        let row = |row: usize| format!("a {name} film {row},{}\n", ["yes", "no"][row % 2]);
+        let table = "text,label\n".to_owned() + &(0..count).map(row).collect::<String>();
+        fs::write(place.path(&format!("films/{name}.csv")), table).unwrap();
+    }
+    let small = ["--epochs", "1", "--set", "network.hidden_sizes=[4]", "--out", "run"];
+    let trained = place.ok(&[&["train", "classify", "--data", "films"][..], &small].concat());
+    let parts = [
+        "films: train.csv, dev.csv and test.csv are the training, validation and test split",
+        "splits: train 40 texts, validation 10 texts, test 12 texts",
+    ];
+    assert!(parts.iter().all(|part| trained.err.contains(part)), "{}", trained.err);
+    assert_eq!(place.json(&["evaluate", "run", "--json"])["examples"], 12);
+    let refused = place.run(&["train", "classify", "--data", "films", "--folds", "2"]);
+    assert!(refused.code == Some(3) && refused.err.contains("conflicts with the splits that "), "{}", refused.err);
+    place.ok(&["init", "classify", "--data", "films", "--out", "films.toml"]);
+    let written = fs::read_to_string(place.path("films.toml")).unwrap();
+    let named = "train = \"films/train.csv\"\nvalidation = \"films/dev.csv\"\ntest = \"films/test.csv\"\n";
+    assert!(written.contains(named) && !written.contains("split ="), "{written}");
+}
+
+#[test]
 fn rows_without_a_label_are_skipped_and_reported() {
     let place = prepared("", "60,\"no label\",\n61,\"none either\",  \n");
     let trained = place.ok(&["train", "reviews.toml", "--out", "run"]);
@@ -95,6 +120,9 @@ fn what_the_task_does_not_read_is_refused_and_tables_can_be_set() {
     }
     let set = ["--set", "data.options.separator=,", "--set", "data.split={by=\"every\", validation=5}", "--out", "set"];
     place.ok(&[&["train", "reviews.toml"][..], &set].concat());
+    // One value changes the default rule.
+    let checked = place.ok(&["check", "reviews.toml", "--set", "data.split.validation=0.25"]).err;
+    assert!(checked.contains("splits: train 44 texts, validation 16 texts"), "{checked}");
     let series = ["--csv", "reviews.csv", "--target", "id", "--set", "data.split={by=\"shuffle\", validation=0.1}"];
     let refused = place.run(&[&["train", "forecast"][..], &series].concat());
     assert!(refused.code == Some(3) && refused.err.contains("a series is split in its order"), "{}", refused.err);
@@ -136,6 +164,22 @@ fn a_text_given_by_flag_is_split_cleaned_and_decoded_as_the_recipe_says() {
     assert!(tenth.1 < half.1 && tenth.0 > half.0, "{tenth:?} {half:?}");
     let refused = place.run(&["evaluate", "tenth", "--split", "test"]);
     assert!(refused.code == Some(4) && refused.err.contains("splits with examples: train ("), "{}", refused.err);
+}
+
+#[test]
+fn own_files_of_a_run_take_precedence_over_the_dataset_in_the_data_folder() {
+    let place = TestDir::new();
+    let name = |row: usize| format!("name{row},{}\n", ["yes", "no"][row % 2]);
+    fs::write(place.path("own.csv"), "text,label\n".to_owned() + &(0..40).map(name).collect::<String>()).unwrap();
+    fs::create_dir(place.path("data")).unwrap();
+    let small = ["--set", "network.hidden_sizes=[4]", "--set", "models=[\"rnn\"]", "--max-steps", "1", "--out", "run"];
+    place.ok(&[&["train", "names", "--data", "own.csv"][..], &small].concat());
+    let evaluated = place.ok(&["evaluate", "run", "--split", "validation", "--data-dir", "data"]).err;
+    assert!(evaluated.contains("own.csv") && !evaluated.contains("warning"), "{evaluated}");
+    assert!(
+        evaluated.contains("note: --data-dir is not used, since run run was trained on files of its own"),
+        "{evaluated}"
+    );
 }
 
 #[test]
@@ -311,6 +355,7 @@ fn own_sentences_pairs_and_texts_need_flags_alone() {
     trained_on(&place, "tag", &["--data", "order.conll", "--column", "1", "--text-column", "2"]);
     let tagged = place.with_input(&["predict", "run", "--input-format", "conll", "-"], sentences.as_bytes());
     assert!(tagged.code == Some(0) && tagged.out.lines().count() == 40, "{} {}", tagged.out, tagged.err);
+    assert_eq!(place.with_input(&["predict", "run", "-"], sentences.as_bytes()).out, tagged.out, "detected");
     let row = |row: usize| format!("1\tGo{row}\tgo\t{}\t_\t_\t0\troot\t_\t_\n\n", ["VERB", "NOUN"][row % 2]);
     let treebank: String = (0..40).map(|number| format!("# sent_id = {number}\n# text\n{}", row(number))).collect();
     let ran =
@@ -522,6 +567,28 @@ fn inspection_chooses_a_recipe_by_the_values_of_the_files() {
     assert!(refused.err.contains("classify: ") && refused.err.contains("no column `label`"), "{}", refused.err);
     let refused = place.run(&["data", "inspect", "sent.csv", "--validation", "1.5"]);
     assert!(refused.code == Some(2) && refused.err.contains("above 0 and below 1"), "{}", refused.err);
+}
+
+#[test]
+fn an_error_of_all_recipes_has_the_place_that_most_of_them_name() {
+    let place = TestDir::new();
+    let table = "text,label\na,x\n\"b,y\nc,x\n";
+    fs::write(place.path("open.csv"), table).unwrap();
+    let inspected = |arguments: &[&str], input: &str| -> serde_json::Value {
+        let refused = place.with_input(&[&["data", "inspect", "--json"][..], arguments].concat(), input.as_bytes());
+        assert_eq!(refused.code, Some(4), "{}", refused.err);
+        serde_json::from_str(&refused.out).unwrap()
+    };
+    let of_file = inspected(&["open.csv"], "");
+    assert!(of_file["file"].as_str().unwrap().ends_with("open.csv") && of_file["line"] == 3, "{of_file}");
+    let piped = inspected(&["-"], table);
+    assert_eq!((&piped["file"], &piped["line"]), (&"standard input".into(), &3.into()), "{piped}");
+    for (fraction, part) in [("-0.1", "above 0"), ("1.5", "below 1")] {
+        let refused = place.run(&["check", "classify", "--data", "open.csv", "--validation", fraction]);
+        assert!(refused.code == Some(2) && refused.err.contains(part), "{}", refused.err);
+    }
+    let refused = place.run(&["check", "classify"]);
+    assert!(refused.code == Some(4) && !refused.err.contains("loading"), "{}", refused.err);
 }
 
 #[test]

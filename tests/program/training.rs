@@ -8,10 +8,9 @@ use serde_json::Value;
 fn check_estimates_the_memory_of_each_model_by_itself() {
     let place = TestDir::new();
     let checked = place.ok(&["check", "agreement", "--set", "models=[\"lstm-512\", \"rnn-4\"]", "--json"]).out;
-    let memory: Vec<Option<u64>> = checked
-        .lines()
-        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["memory_mib"].as_u64())
-        .collect();
+    let lines: Vec<Value> = checked.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let memory: Vec<Option<u64>> = lines.iter().map(|line| line["memory_mib"].as_u64()).collect();
+    assert!(lines.iter().all(|line| line["memory_is_lower_bound"].is_boolean()), "{checked}");
     assert_eq!(memory.len(), 2, "{checked}");
     // Where the operating system lets a process measure its peak anew.
     if std::fs::write("/proc/self/clear_refs", "5").is_ok() {

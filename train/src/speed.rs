@@ -55,11 +55,12 @@ pub fn speed(task: &dyn DynTrainingTask, recipe: &Recipe, batches: u32, device: 
 const VALIDATION: Duration = Duration::from_secs(3);
 
 /// Runs what needs the most memory in training, so that its peak can be measured: from initial weights, two training steps on the largest
-/// batch, of which the second has an optimizer state, then the contents of a checkpoint, and the beginning of a validation.
+/// batch, of which the second has an optimizer state, then the contents of a checkpoint, and a validation. Returns the duration of the
+/// validation; `None` if only its beginning was run, since it takes long.
 ///
 /// # Errors
 /// If there are no batches, or a training step fails because a value is not finite.
-pub fn rehearsal(task: &dyn DynTrainingTask, recipe: &Recipe, device: &Device) -> Result<(), TrainError> {
+pub fn rehearsal(task: &dyn DynTrainingTask, recipe: &Recipe, device: &Device) -> Result<Option<Duration>, TrainError> {
     let context = Context { task, recipe, device };
     // Gradients are not accumulated beyond this batch.
     let batch = Batch { is_last: true, ..largest(task)? };
@@ -72,8 +73,8 @@ pub fn rehearsal(task: &dyn DynTrainingTask, recipe: &Recipe, device: &Device) -
     drop(black_box(arrays.each_ref().map(to_safetensors)));
     drop(arrays);
     let started = Instant::now();
-    task.validate(&*evaluated.boxed_valid(), device, &|| started.elapsed() > VALIDATION);
-    Ok(())
+    let scores = task.validate(&*evaluated.boxed_valid(), device, &|| started.elapsed() > VALIDATION);
+    Ok(scores.map(|_| started.elapsed()))
 }
 
 /// The batch of an epoch with the most time steps, padding included; one in the middle if all are alike.

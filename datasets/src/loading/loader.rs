@@ -155,6 +155,27 @@ impl<'a> Loader<'a> {
         data
     }
 
+    /// Refuses to train on the only file of labeled texts, if others were skipped that might be those of further labels.
+    fn check_skipped(&self, field: &str, format: &Format, path: &Path, inputs: &[Input]) -> Result<(), DataError> {
+        let ([only], "class-files", "files" | "train") = (inputs, format.name, field) else { return Ok(()) };
+        if self.settings.files.0.len() + self.settings.train.0.len() > 1 {
+            return Ok(());
+        }
+        let found = self.locator.find(path, false)?.unwrap_or_default();
+        let skipped: Vec<&str> =
+            found.iter().filter(|input| input.is_document()).map(|input| input.folder_and_file().1).collect();
+        if skipped.is_empty() || found.len() == skipped.len() {
+            return Ok(());
+        }
+        let file = only.folder_and_file().1;
+        let detail = format!(
+            "{file} is the only file, so that all texts would have one label; named like documentation and skipped: {}; rename the files of \
+             labels, or add some",
+            skipped.join(", ")
+        );
+        Err(DataError::invalid(path, detail))
+    }
+
     /// Notes files that are skipped, if there are any; `which` says which ones.
     fn note_skipped(&self, which: &str, files: &[&Input]) {
         let Some(first) = files.first() else { return };
@@ -189,6 +210,7 @@ impl<'a> Loader<'a> {
             }
             let format = self.recognized(path, &inputs)?;
             let inputs = self.in_class_folders(format, path, inputs);
+            self.check_skipped(field, format, path, &inputs)?;
             if inputs.len() > 1 && manifest.is_none() && path != Path::new(STANDARD_INPUT) {
                 several.extend(inputs.iter().map(|input| (input.name().to_owned(), input.location(path))));
             }
@@ -243,7 +265,9 @@ impl<'a> Loader<'a> {
             match role.content {
                 Content::Text => records.map_texts(column, |text| changed(text, &cleaning.apply(text))),
                 Content::Tokens => records.map_texts(column, |token| changed(token, &cleaning.apply_to_token(token))),
-                Content::Tags | Content::Label | Content::Time | Content::Other | Content::Several => {}
+                // A no-break space at the end of a line is of no tag.
+                Content::Tags => records.map_texts(column, |tag| changed(tag, tag.trim())),
+                Content::Label | Content::Time | Content::Other | Content::Several => {}
             }
         }
     }

@@ -275,12 +275,51 @@ fn files_about_the_others_are_skipped_and_errors_say_how_to_read_one_file() {
         let note = "2 files named like documentation were skipped; first: ";
         assert!(splits.notes.len() == 1 && splits.notes[0].starts_with(note), "{:?}", splits.notes);
     }
+    let labels = folder(&[("labels/praise.txt", "good\nfine\n"), ("labels/NOTICE.txt", "take care\nbeware\n")]);
+    let only = settings("files = \"labels\"").load(labels.path(), &classification::DATA).map(drop).unwrap_err();
+    let expected = "labels: praise.txt is the only file, so that all texts would have one label; named like documentation and skipped: \
+                    NOTICE.txt";
+    assert!(only.to_string().starts_with(expected), "{only}");
     let two: [(&str, &[u8]); 2] = [("a.csv", reviews.as_bytes()), ("b.csv", b"x,y\n1,2\n")];
     std::fs::write(dir.path().join("two.zip"), variants::zip(&two)).unwrap();
     let error = load("two.zip").unwrap_err().to_string();
     assert!(error.contains("two.zip (b.csv): column `mark` differs"), "{error}");
     assert!(error.ends_with("to read only one, name it, such as two.zip/a.csv"), "{error}");
     assert_eq!(load("two.zip/a.csv").unwrap().train.len(), 36);
+}
+
+#[test]
+fn a_folder_or_archive_with_files_of_each_split_is_not_divided() {
+    let (train, valid, test) = (reviews(40), reviews(6), reviews(8));
+    let dir = folder(&[("mine/train.csv", &train), ("mine/valid.csv", &valid), ("mine/test.csv", &test)]);
+    let files: [(&str, &[u8]); 3] =
+        [("README", b"us"), ("data/dev.csv", valid.as_bytes()), ("data/train.csv", train.as_bytes())];
+    std::fs::write(dir.path().join("two.zip"), variants::zip(&files)).unwrap();
+    let load = |location: &str, wanted: &[Split]| {
+        let columns = "columns = { text = \"text\", label = \"mark\" }";
+        let own = settings(&format!("{columns}\nfiles = \"{location}\""));
+        let splits = own.load_splits(dir.path(), &classification::DATA, wanted).unwrap();
+        let sizes = Split::ALL.map(|split| splits.split(split).len());
+        (sizes, splits.is_divided, splits.notes)
+    };
+    let (sizes, is_divided, notes) = load("mine", &Split::ALL);
+    assert_eq!((sizes, is_divided), ([40, 6, 8], false));
+    assert_eq!(notes, ["mine: train.csv, valid.csv and test.csv are the training, validation and test split"]);
+    assert_eq!(load("mine", &[Split::Test]).0, [0, 0, 8]);
+    for location in ["two.zip", "two.zip/data"] {
+        let (sizes, _, notes) = load(location, &Split::ALL);
+        assert_eq!(sizes, [40, 6, 0], "{location}");
+        assert_eq!(notes, [format!("{location}: train.csv and dev.csv are the training and validation split")]);
+    }
+    std::fs::remove_file(dir.path().join("mine/valid.csv")).unwrap();
+    let (sizes, _, notes) = load("mine", &Split::ALL);
+    assert_eq!(sizes, [36, 4, 8]);
+    assert!(notes[0].ends_with("the validation split is a part of the training files"), "{notes:?}");
+    std::fs::write(dir.path().join("mine/extra.csv"), &valid).unwrap();
+    let (sizes, is_divided, notes) = load("mine", &Split::ALL);
+    assert_eq!((sizes.iter().sum::<usize>(), is_divided), (54, true));
+    let part = "test.csv are not read as the training and test split, since there is also extra.csv";
+    assert!(notes[0].contains(part), "{notes:?}");
 }
 
 #[test]
@@ -294,6 +333,25 @@ fn errors_about_locations_without_files_say_what_is_there() {
         let error = settings(&text).load(dir.path(), &corpus::DATA).map(drop).unwrap_err().to_string();
         assert!(error.contains(location) && error.contains(problem), "{error}");
         assert!(!error.contains("entity"), "{error}");
+    }
+}
+
+#[test]
+fn no_break_spaces_are_part_of_tokens_and_not_of_tags() {
+    let dir = folder(&[
+        ("a.conll", "10\u{a0}000 O\nParis B-LOC\u{a0}\nLyon B-LOC\n"),
+        ("pairs/seq.in", "10\u{a0}000 Paris Lyon\n"),
+        ("pairs/seq.out", "O B-LOC\tB-LOC\u{a0}\n"),
+    ]);
+    for location in ["a.conll", "pairs"] {
+        let own = settings(&format!("train = \"{location}\"\nvalidation = \"{location}\""));
+        let splits = own.load(dir.path(), &tagging::DATA).unwrap();
+        let [tokens, tags] = ["tokens", "tags"].map(|role| {
+            let name = splits.columns.get(role).unwrap();
+            splits.train.lists("of the role", name).unwrap()[0].clone()
+        });
+        assert_eq!(tokens, ["10\u{a0}000", "Paris", "Lyon"], "{location}");
+        assert_eq!(tags, ["O", "B-LOC", "B-LOC"], "{location}");
     }
 }
 

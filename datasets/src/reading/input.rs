@@ -9,15 +9,13 @@ use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
 
 use super::containers::{self, Member, decompressed, is_hidden, member_name};
+use super::documents::is_document;
 use super::{Lines, STANDARD_INPUT, name, open};
 use crate::DataError;
 use crate::digest::Digest;
 
 /// Maximum depth of nested folders.
 const MAX_DEPTH: usize = 16;
-
-/// Beginnings of the names of files about the others of a folder or archive, in lower case.
-const DOCUMENTS: [&str; 5] = ["readme", "license", "licence", "changelog", "_about"];
 
 /// A file of a dataset: on disk, in an archive, or standard input.
 #[derive(Debug, Clone)]
@@ -74,9 +72,7 @@ impl Input {
 
     /// Whether its name is that of a file about the others, such as README.md.
     pub(crate) fn is_document(&self) -> bool {
-        let name = self.folder_and_file().1.to_lowercase();
-        let ends = |rest: &str| !rest.starts_with(char::is_alphabetic);
-        DOCUMENTS.iter().any(|start| name.strip_prefix(start).is_some_and(ends))
+        is_document(&self.path)
     }
 
     /// The bytes of the file, decompressed.
@@ -149,9 +145,7 @@ impl<'a> Locator<'a> {
         for path in paths {
             // Also a pipe or a device.
             if path.exists() && !path.is_dir() {
-                let is_archive =
-                    [".zip", ".tar", ".tar.gz", ".tgz"].iter().any(|end| slashed.to_lowercase().ends_with(end));
-                let members = if is_archive { containers::members(&path, |_| true)? } else { Vec::new() };
+                let members = if is_archive(&slashed) { containers::members(&path, |_| true)? } else { Vec::new() };
                 if members.len() > 1 {
                     return Ok(Some(inputs(&path, &members, "")));
                 }
@@ -191,6 +185,36 @@ impl<'a> Locator<'a> {
         self.members.borrow_mut().insert(archive.to_owned(), members.clone());
         Ok(members)
     }
+}
+
+/// The paths of the files below a folder, or in an archive or a folder of one, relative to it; none at any other location.
+///
+/// # Errors
+/// If it cannot be read.
+pub(crate) fn listing(path: &Path) -> Result<Vec<String>, DataError> {
+    if path.is_dir() {
+        let mut files = Vec::new();
+        walk(path, "", MAX_DEPTH, &mut files)?;
+        return Ok(files.iter().map(|file| file.path.trim_start_matches('/').to_owned()).collect());
+    }
+    let archive = path.ancestors().find(|ancestor| ancestor.is_file() && is_archive(&ancestor.to_string_lossy()));
+    let Some(archive) = archive else { return Ok(Vec::new()) };
+    let folder = slashed(path.strip_prefix(archive).unwrap_or(Path::new("")));
+    let names = RefCell::new(Vec::new());
+    // The members are not kept.
+    containers::members(archive, |member| {
+        if is_below(member, &folder) {
+            names.borrow_mut().push(member[folder.trim_end_matches('/').len()..].trim_start_matches('/').to_owned());
+        }
+        false
+    })?;
+    Ok(names.into_inner())
+}
+
+/// Whether a path is named as an archive of several files is.
+fn is_archive(path: &str) -> bool {
+    let path = path.to_lowercase();
+    [".zip", ".tar", ".tar.gz", ".tgz"].iter().any(|end| path.ends_with(end))
 }
 
 /// SHA-256 digest of a file as it is on disk, of the files below a folder with their paths, or of the archive of ARCHIVE/FILE; `None` if

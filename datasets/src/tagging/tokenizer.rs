@@ -25,13 +25,17 @@ pub fn tokenize(text: &str) -> Vec<String> {
     tokens
 }
 
-/// The tokens of a text that is already tokenized, which are separated by whitespace; only whitespace and byte-order marks are lost.
+/// The tokens of a text that is already tokenized, which are separated by ASCII whitespace; only this and byte-order marks are lost. Other
+/// whitespace, such as a no-break space, is part of a token, as in CoNLL columns.
 ///
 /// ```
-/// assert_eq!(seqzoo_datasets::tagging::split_tokens("call: mom , please"), ["call:", "mom", ",", "please"]);
+/// use seqzoo_datasets::tagging::split_tokens;
+///
+/// assert_eq!(split_tokens("call: mom , please"), ["call:", "mom", ",", "please"]);
+/// assert_eq!(split_tokens("10\u{a0}000 francs"), ["10\u{a0}000", "francs"]);
 /// ```
 pub fn split_tokens(text: &str) -> Vec<String> {
-    text.replace(BYTE_ORDER_MARK, "").split_whitespace().map(str::to_owned).collect()
+    text.replace(BYTE_ORDER_MARK, "").split_ascii_whitespace().map(str::to_owned).collect()
 }
 
 const CLITICS: [&str; 7] = ["n't", "'s", "'m", "'d", "'re", "'ve", "'ll"];

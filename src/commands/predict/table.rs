@@ -1,5 +1,6 @@
 //! The rows of a file with more than the texts to predict from.
 
+use std::io::{self, BufRead};
 use std::path::Path;
 
 use seqzoo_datasets::DataError;
@@ -43,6 +44,55 @@ fn format_of(path: &Path, role: &str) -> Option<&'static DataFormat> {
     DataFormat::of_name(&name).or_else(first_line).filter(|format| of_role.contains(&format.name))
 }
 
+/// Number of bytes of standard input that are examined at most, those that it buffers.
+const BUFFERED: usize = 8 * 1024;
+
+/// Number of lines examined to recognize columns.
+const SAMPLE: usize = 100;
+
+/// Whether the first lines are CoNLL columns with tags of the model, which has no other sign than these.
+fn has_tags(path: &Path, model: &Model) -> bool {
+    let Ok(tagger) = model.tagger() else { return false };
+    let lines: Vec<String> = match path == Path::new(STANDARD_INPUT) {
+        true => buffered_lines(),
+        false => {
+            let lines = Lines::open(path).into_iter().flatten().filter_map(Result::ok);
+            lines.map(|line| line.text).take(SAMPLE).collect()
+        }
+    };
+    let number = model.recipe.data.columns.get("tags").and_then(|name| name.parse().ok());
+    are_tagged(&lines, number, |tag| tagger.tags().iter().any(|known| known == tag))
+}
+
+/// The first lines of standard input, as far as they have arrived, without reading them.
+fn buffered_lines() -> Vec<String> {
+    let mut stdin = io::stdin().lock();
+    let Ok(start) = stdin.fill_buf() else { return Vec::new() };
+    let text = String::from_utf8_lossy(start);
+    // The last line may continue beyond the buffer.
+    let end = if start.len() < BUFFERED { text.len() } else { text.rfind('\n').unwrap_or(0) };
+    text[..end].lines().take(SAMPLE).map(str::to_owned).collect()
+}
+
+/// Whether lines have equally many columns, at least two, and most of them a tag: in the column with this number, from 1, else in the last one.
+fn are_tagged(lines: &[String], number: Option<usize>, is_tag: impl Fn(&str) -> bool) -> bool {
+    let columns = |line: &str| -> Vec<String> {
+        let separator = if line.contains('\t') { '\t' } else { ' ' };
+        line.split(separator).map(str::trim).filter(|field| !field.is_empty()).map(str::to_owned).collect()
+    };
+    let is_row = |line: &&str| !line.is_empty() && !line.starts_with("-DOCSTART-");
+    let rows: Vec<Vec<String>> = lines.iter().map(|line| line.trim()).filter(is_row).map(columns).collect();
+    let has_tag = |row: &&Vec<String>| {
+        let tag = number.map_or(row.last(), |number| row.get(number.wrapping_sub(1)));
+        tag.is_some_and(|tag| is_tag(tag))
+    };
+    let width = rows.first().map_or(0, Vec::len);
+    rows.len() > 1
+        && width > 1
+        && rows.iter().all(|row| row.len() == width)
+        && 2 * rows.iter().filter(has_tag).count() > rows.len()
+}
+
 /// The format of a table without names of columns, in which the task's data may be: pairs, or labeled series.
 fn headerless(format: &DataFormat, role: &str) -> Option<&'static DataFormat> {
     let name = match role {
@@ -68,7 +118,11 @@ impl Predict {
         let format = match self.input_format {
             None => {
                 let series = self.label_position.map(|_| DataFormat::named(SERIES)).transpose()?;
-                format_of(path, role).or(series)
+                let found = format_of(path, role).or(series);
+                match found {
+                    None if has_tags(path, model) => Some(DataFormat::named("conll")?),
+                    found => found,
+                }
             }
             Some(InputFormat::Conll) => Some(DataFormat::named("conll")?),
             Some(InputFormat::Text | InputFormat::Conllu) => None,
@@ -131,5 +185,24 @@ impl Predict {
             )),
         }
         Ok(position)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::are_tagged;
+
+    #[test]
+    fn columns_are_known_by_tags_of_the_model() {
+        let tagged = |text: &str, number: Option<usize>| {
+            let lines: Vec<String> = text.lines().map(str::to_owned).collect();
+            are_tagged(&lines, number, |tag| ["B-LOC", "O"].contains(&tag))
+        };
+        assert!(tagged("-DOCSTART- -X- O\n\nin IN O\nParis NNP B-LOC\n\nis VBZ O\n", None));
+        assert!(tagged("in\tO\nNew York\tB-LOC\nso\tB-NEW\n", None));
+        assert!(tagged("O in\nB-LOC Paris\n", Some(1)) && !tagged("O in\nB-LOC Paris\n", None));
+        assert!(!tagged("vitamin O\n", None), "a single line may be a text");
+        assert!(!tagged("vitamin O\nanother text\n", None) && !tagged("type O\nblood of type O\n", None));
+        assert!(!tagged("in\nParis\n", None) && !tagged("", None));
     }
 }

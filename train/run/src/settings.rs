@@ -283,6 +283,14 @@ impl Settings {
             (Value::Float(_), Value::Integer(whole)) => Value::Float(whole as f64),
             (_, value) => value,
         };
+        if let (Some(rest), None, Ok(task)) =
+            (common.strip_prefix("data.split."), &self.recipe.data.split, self.recipe.task())
+            && rest != "by"
+        {
+            // A value of the rule changes the default rule of the task.
+            let rule = Value::try_from(&task.data.default_split).expect("a rule can be serialized to TOML");
+            insert(&mut values, "data.split", rule);
+        }
         insert(&mut values, &change.field, value);
         if let Some((section, key)) = change.field.split_once('.')
             && let Some(models) = values.get_mut("model").and_then(Value::as_table_mut)

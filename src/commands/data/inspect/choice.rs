@@ -67,31 +67,35 @@ impl Inspect {
         }
         let is_text = self.files.iter().all(|path| is_running_text(path));
         // The recipes that cannot read the files, by reason.
-        let mut errors: Vec<(String, Vec<&str>)> = Vec::new();
+        let mut errors: Vec<(Failure, Vec<&str>)> = Vec::new();
         for name in RECIPES.into_iter().filter(|name| is_text || *name != "language-model") {
             match muted(|| self.attempt(name)) {
                 // Once more, with notes.
                 Ok(found) => return self.load_as(&found.name, &found.overrides),
-                Err(error) => {
-                    let error = error.to_string();
-                    match errors.iter_mut().find(|(known, _)| *known == error) {
-                        Some((_, names)) => names.push(name),
-                        None => errors.push((error, vec![name])),
-                    }
-                }
+                Err(error) => match errors.iter_mut().find(|(known, _)| known.to_string() == error.to_string()) {
+                    Some((_, names)) => names.push(name),
+                    None => errors.push((error, vec![name])),
+                },
             }
         }
         let tables: Vec<String> =
             TABLES.iter().map(|(name, _, flag)| format!("{flag} COLUMN for recipe {name}")).collect();
+        // The place that most recipes name, the first of them if several do.
+        let placed = errors.iter().rev().filter(|(error, _)| error.place().is_some_and(|(_, line)| line.is_some()));
+        let place = placed.max_by_key(|(_, names)| names.len()).and_then(|(error, _)| error.place());
         let errors: Vec<String> =
-            errors.into_iter().map(|(error, names)| format!("as {}: {error}", names.join(", "))).collect();
+            errors.iter().map(|(error, names)| format!("as {}: {error}", names.join(", "))).collect();
         let message = format!(
             "no recipe for own data reads these files; choose one with --recipe, such as --recipe classify, or name a column of a table of \
              numbers: {}\n{}",
             tables.join(", "),
             errors.join("\n")
         );
-        Err(self.with_encoding(Failure::new(DATA, message)))
+        let failure = self.with_encoding(Failure::new(DATA, message));
+        Err(match place {
+            Some((file, line)) if failure.place().is_none() => failure.at(file, line),
+            _ => failure,
+        })
     }
 
     fn load_as(&self, name: &str, overrides: &Overrides) -> Result<Loaded, Failure> {

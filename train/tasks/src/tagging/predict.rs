@@ -1,6 +1,6 @@
 //! Predictions and metrics of trained taggers.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use burn::tensor::Device;
 use seqzoo_datasets::batch::{self, BatchLimits};
@@ -50,6 +50,11 @@ const EVALUATION: BatchLimits = evaluation_limits(128);
 pub type SentenceTagger = TrainedModel<Codec>;
 
 impl SentenceTagger {
+    /// The labels of tokens.
+    pub fn tags(&self) -> &[String] {
+        &self.codec.labels
+    }
+
     /// Predicted labels of the tokens of each sentence. Batching changes results only by rounding.
     ///
     /// # Errors
@@ -308,7 +313,8 @@ impl Predicted {
     fn resampling(&self, names: &[String], rows: &[&Encoded]) -> Resampling {
         let scheme = Scheme::of(names.iter().map(String::as_str));
         let tags = |labels: &[usize]| labels.iter().map(|&label| names[label].as_str()).collect::<Vec<_>>();
-        // Of each sentence: its tokens and right labels, its spans, and whether its own label and all of its labels are right.
+        // Of each sentence: its tokens and right labels, its spans, its counts of each label, and whether its own label and all of its labels are
+        // right.
         let of_sentence = |(index, (actual, predicted)): (usize, (&[usize], &[usize]))| {
             let right = actual.iter().zip(predicted).filter(|(actual, predicted)| actual == predicted).count();
             let spans = if scheme.has_prefixes() {
@@ -317,15 +323,19 @@ impl Predicted {
                 spans::Counts::default()
             };
             let label = rows[index].label.map(|label| label == most_probable(&self.sentences[index]));
-            (actual.len(), right, spans, label, label == Some(true) && actual == predicted)
+            let is_exact = label == Some(true) && actual == predicted;
+            (actual.len(), right, spans, label_counts(actual, predicted), label, is_exact)
         };
         let counts: Vec<_> = self.pairs(rows).enumerate().map(of_sentence).collect();
         let has_labels = rows.iter().any(|row| row.label.is_some());
-        Resampling::of_examples(counts.len(), move |indices: &mut dyn Iterator<Item = usize>| {
+        let distinct = names.len();
+        let resampling = Resampling::of_examples(counts.len(), move |indices: &mut dyn Iterator<Item = usize>| {
             let (mut sentences, mut tokens, mut right, mut labels, mut exact) = (0, 0, 0, 0, 0);
             let mut found = spans::Counts::default();
+            let mut by_label = vec![LabelCounts::default(); distinct];
             for index in indices {
-                let (length, hits, spans, label, is_exact) = &counts[index];
+                let (length, hits, spans, of_labels, label, is_exact) = &counts[index];
+                of_labels.iter().for_each(|(label, counts)| by_label[*label].add(counts));
                 (sentences, tokens, right) = (sentences + 1, tokens + length, right + hits);
                 found.actual += spans.actual;
                 found.predicted += spans.predicted;
@@ -333,7 +343,10 @@ impl Predicted {
                 (labels, exact) = (labels + usize::from(*label == Some(true)), exact + usize::from(*is_exact));
             }
             let share = |count: usize, all: usize| count as f64 / all.max(1) as f64;
-            let mut values = vec![(Metric::ACCURACY.name.to_owned(), share(right, tokens))];
+            let mut values = vec![
+                (Metric::ACCURACY.name.to_owned(), share(right, tokens)),
+                (Metric::MACRO_F1.name.to_owned(), macro_f1(&by_label)),
+            ];
             if scheme.has_prefixes() {
                 values.extend(found.scores().named());
             }
@@ -342,7 +355,8 @@ impl Predicted {
                 values.push((tagging::EXACT_MATCH.name.to_owned(), share(exact, sentences)));
             }
             values
-        })
+        });
+        resampling.with_unit("sentences")
     }
 
     /// The label and the tags of each sentence that has a label: the actual and the predicted ones.
@@ -376,6 +390,41 @@ impl Predicted {
         scores.insert(Metric::LOSS, self.loss);
         scores
     }
+}
+
+/// Numbers of tokens with a label.
+#[derive(Debug, Clone, Copy, Default)]
+struct LabelCounts {
+    actual: usize,
+    predicted: usize,
+    right: usize,
+}
+
+impl LabelCounts {
+    fn add(&mut self, other: &Self) {
+        self.actual += other.actual;
+        self.predicted += other.predicted;
+        self.right += other.right;
+    }
+}
+
+/// The counts of each label that a sentence has or is predicted to have.
+fn label_counts(actual: &[usize], predicted: &[usize]) -> Vec<(usize, LabelCounts)> {
+    let mut counts: BTreeMap<usize, LabelCounts> = BTreeMap::new();
+    for (actual, predicted) in pairs(actual, predicted) {
+        counts.entry(actual).or_default().actual += 1;
+        counts.entry(predicted).or_default().predicted += 1;
+        counts.entry(actual).or_default().right += usize::from(actual == predicted);
+    }
+    counts.into_iter().collect()
+}
+
+/// The mean F1 of the labels that occur, as [`ConfusionMatrix::scores`] has it.
+fn macro_f1(by_label: &[LabelCounts]) -> f64 {
+    let occurs = |counts: &&LabelCounts| counts.actual + counts.predicted > 0;
+    let f1 = |counts: &LabelCounts| 2.0 * counts.right as f64 / (counts.actual + counts.predicted) as f64;
+    let each: Vec<f64> = by_label.iter().filter(occurs).map(f1).collect();
+    each.iter().sum::<f64>() / each.len().max(1) as f64
 }
 
 /// Predicted labels of each row and, if `with_loss`, the mean loss; `None` if stopped.

@@ -149,6 +149,7 @@ impl<'a, D: Disk> Learner<'a, D> {
         parameters::write(&mut *network, current.as_ref().unwrap_or(&snapshot.weights))
             .map_err(|source| TrainError::Mismatch { path: opened.path.clone(), source })?;
         let mut progress = snapshot.progress;
+        progress.ties_by_loss_after.get_or_insert(progress.epoch);
         if progress.divergence.untrained().is_none() {
             // Older versions did not save it, but it is a function of the recipe and the data.
             progress.divergence = Divergence::new(State::untrained(job.context()));

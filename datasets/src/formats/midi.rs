@@ -11,7 +11,7 @@ use crate::records::{Column, Records};
 /// The format.
 pub(super) static FORMAT: Format = Format {
     name: "midi",
-    summary: "Standard MIDI files: one piece per file, rounded to sixteenth notes; each track and channel is a voice if it has one note at a time",
+    summary: "Standard MIDI files: one piece per file, rounded to sixteenth notes; each track and channel is a voice if it has one note at a time, and keeps the longest of several notes in a sixteenth",
     columns: "notes: frames of simultaneous notes",
     options: &[],
     suffixes: &["mid", "midi"],

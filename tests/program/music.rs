@@ -136,6 +136,8 @@ fn music_of_keys_is_learned_and_written_to_one_track() {
     let place = trained(&["--set", "task.frame=\"keys\"", "--set", "task.every=2"]);
     let report = &place.json(&["evaluate", "run", "--json"])["models"]["lstm"];
     assert!(report["note-accuracy"].as_f64().unwrap() >= 0.0 && report["examples"] == 3 * 11, "{report}");
+    let refused = place.run(&["generate", "run", "-n", "20", "--top-p", "0.9"]);
+    assert!(refused.code == Some(2) && refused.err.contains("--top-p is for the notes of a voice"), "{}", refused.err);
     let sample = place.ok(&["generate", "run", "-n", "20", "--temperature", "0.8"]).out;
     place.ok(&["generate", "run", "-n", "20", "--temperature", "0.8", "--midi", "keys.mid"]);
     let written = notes(&fs::read(place.path("keys.mid")).unwrap());

@@ -59,6 +59,11 @@ fn captions_of_own_images_are_learned_and_predicted() {
 
     fs::write(place.path("large.png"), png(7, [0; 3])).unwrap();
     fs::write(place.path("text.png"), "no image").unwrap();
+    // A bad file does not end the others.
+    let mixed = place.run(&["caption", "run", "images/0.png", "text.png", "images/1.png"]);
+    let lines: Vec<&str> = mixed.out.lines().collect();
+    assert_eq!((lines[0], lines[2], mixed.code), ("images/0.png  a red wall", "images/1.png  the sky", Some(4)));
+    assert!(lines[1].starts_with("error: ") && mixed.err.contains("text.png: not a valid PNG file"), "{}", mixed.err);
     let rows: String = (0..30).map(|number| format!("images/{number}.png,a\n")).collect();
     fs::write(place.path("mixed.csv"), format!("image,caption\n{rows}large.png,b\n")).unwrap();
     for (arguments, code, part) in [

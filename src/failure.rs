@@ -151,9 +151,10 @@ impl From<DataError> for Failure {
         match &error {
             DataError::Line { path, line, .. } => failure.at(path, Some(*line)),
             DataError::Column { path: Some(path), line, .. } => failure.at(path, *line),
-            DataError::Invalid { path, .. } | DataError::Damaged { path, .. } | DataError::Unreadable { path, .. } => {
-                failure.at(path, None)
-            }
+            DataError::Invalid { path, .. }
+            | DataError::Empty { path, .. }
+            | DataError::Damaged { path, .. }
+            | DataError::Unreadable { path, .. } => failure.at(path, None),
             _ => failure,
         }
     }

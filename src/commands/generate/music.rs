@@ -99,7 +99,7 @@ fn start(path: &Path, codec: &Codec) -> Result<Vec<Frame>, Failure> {
     let failed = |detail: String| Failure::new(DATA, format!("--continue {}: {detail}", path.display()));
     let bytes = std::fs::read(path).map_err(|error| failed(error.to_string()))?;
     let frames = codec.frames(midi::read(&bytes).map_err(failed)?);
-    if frames.is_empty() { Err(failed("no notes".to_owned())) } else { Ok(frames) }
+    if frames.is_empty() { Err(failed("no notes, other than percussion".to_owned())) } else { Ok(frames) }
 }
 
 /// A path with a number before its suffix, as in `chorale-2.mid`.

@@ -64,7 +64,12 @@ fn check(spec: &ModelSpec) -> Result<(), InvalidValue> {
 }
 
 fn prepare(data: &Splits, _: &Table) -> Result<Prepared, DataError> {
-    Ok(Prepared { examples: Box::new(Captions::from_records(data)?), note: None })
+    let captions = Captions::from_records(data)?;
+    let is_empty = |split: Split, row: usize| LEVEL.tokens(&captions.split(split)[row].caption).next().is_none();
+    let place =
+        |split: Split, row: usize| data.split(split).place_name(row).unwrap_or_else(|| format!("row {}", row + 1));
+    let note = empty_targets(["caption", "captions"], |split| captions.split(split).len(), is_empty, place);
+    Ok(Prepared { examples: Box::new(captions), note })
 }
 
 impl Examples for Captions {

@@ -21,6 +21,7 @@ use seqzoo_models::networks::{EncoderDecoder, EncoderDecoderShape, Generation, S
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
+use crate::skipped::empty_targets;
 use crate::targets::{self, Targets};
 use crate::{
     Command, DynTrainingTask, Examples, InvalidValue, ModelSpec, Prepared, Task, fields, open, resolve, vocabularies,

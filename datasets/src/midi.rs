@@ -122,7 +122,10 @@ fn chunks(bytes: &[u8]) -> Result<Vec<Chunk<'_>>, String> {
         chunks.push(Chunk { name, offset: bytes.len() - body.len(), data });
         rest = next;
     }
-    Ok(chunks)
+    match rest.is_empty() || has_all_tracks(&chunks) {
+        true => Ok(chunks),
+        false => Err("the file ends before its last track; copy or export it again".to_owned()),
+    }
 }
 
 /// Whether there are as many tracks as the header says.
@@ -398,6 +401,7 @@ mod tests {
             (with(&|bytes| bytes.truncate(bytes.len() - 3)), "the file ends in a chunk \"MTrk\" of"),
             (with(&|bytes| bytes[0] = b'X'), "does not begin with MThd"),
             (with(&|bytes| bytes.truncate(12)), "the file ends in a chunk \"MThd\""),
+            (with(&|bytes| bytes.truncate(18)), "the file ends before its last track"),
             (with(&|bytes| bytes[12..14].copy_from_slice(&[0, 0])), "0 ticks per quarter note"),
             (with(&|bytes| bytes[12..14].copy_from_slice(&[0xe8, 4])), "its times are seconds (SMPTE)"),
             (with(&|bytes| bytes[24] = 5), "note 5 of track 1 is not a key of a piano"),

@@ -17,6 +17,7 @@ use seqzoo_run::folder::Run;
 use seqzoo_run::initial::Initial;
 use seqzoo_run::recipe::{DataSettings, ModelSpec, Recipe};
 use seqzoo_tasks::DynTrainingTask;
+use seqzoo_train::check_stopping_metric;
 
 pub use backend::BackendArgs;
 pub use data::{DataArgs, DataFiles, Loaded, data_dir, recent_rows};
@@ -78,13 +79,15 @@ pub fn check_split(examples: &dyn Examples, split: Split, recipe: &Recipe) -> Re
     Ok(())
 }
 
-/// Initial weights of a model, if they come from word vectors or another run; prints where they come from.
+/// Checks that a model can be trained, and returns its initial weights, if they come from word vectors or another run; prints where they come
+/// from.
 pub fn initial(
     recipe: &Recipe,
     spec: &ModelSpec,
     training: &dyn DynTrainingTask,
     device: &Device,
 ) -> Result<Option<Initial>, Failure> {
+    check_stopping_metric(training, recipe)?;
     if !recipe.init.is_set() {
         recipe.init.check_layers(training, device)?;
         return Ok(None);

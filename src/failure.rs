@@ -15,6 +15,7 @@ use seqzoo_run::recipe::InvalidValue;
 use seqzoo_run::record::Diagnosis;
 use seqzoo_run::settings::SettingsError;
 use seqzoo_train::TrainError;
+use serde_json::json;
 
 use crate::say::{quoted, say};
 
@@ -72,6 +73,39 @@ impl Failure {
     }
 }
 
+/// Inputs that failed in a command that continues with the others: their number, and the first message.
+#[derive(Debug, Default)]
+pub struct Failures {
+    count: usize,
+    first: String,
+}
+
+impl Failures {
+    /// Counts a failed input.
+    pub fn add(&mut self, message: String) {
+        if self.count == 0 {
+            self.first = message;
+        }
+        self.count += 1;
+    }
+
+    /// Counts a failed input; returns the line that is printed in its place.
+    pub fn line(&mut self, error: &dyn std::fmt::Display, as_json: bool) -> String {
+        let message = error.to_string();
+        self.add(message.clone());
+        if as_json { json!({"error": message}).to_string() } else { format!("error: {message}") }
+    }
+
+    /// The first failure, if there is one.
+    pub fn into_result(self) -> Result<(), Failure> {
+        match self {
+            Self { count: 0, .. } => Ok(()),
+            Self { count: 1, first } => Err(Failure::new(DATA, first)),
+            Self { count, first } => Err(Failure::new(DATA, format!("{first} (and {} more)", count - 1))),
+        }
+    }
+}
+
 impl std::fmt::Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.message)
@@ -117,9 +151,10 @@ impl From<DataError> for Failure {
         match &error {
             DataError::Line { path, line, .. } => failure.at(path, Some(*line)),
             DataError::Column { path: Some(path), line, .. } => failure.at(path, *line),
-            DataError::Invalid { path, .. } | DataError::Damaged { path, .. } | DataError::Unreadable { path, .. } => {
-                failure.at(path, None)
-            }
+            DataError::Invalid { path, .. }
+            | DataError::Empty { path, .. }
+            | DataError::Damaged { path, .. }
+            | DataError::Unreadable { path, .. } => failure.at(path, None),
             _ => failure,
         }
     }

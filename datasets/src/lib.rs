@@ -133,6 +133,14 @@ pub enum DataError {
         /// The reason.
         detail: String,
     },
+    /// A file has no examples.
+    #[error("{}: {detail}", path.display())]
+    Empty {
+        /// The file.
+        path: PathBuf,
+        /// What it lacks.
+        detail: String,
+    },
     /// A line of a file is not valid data.
     #[error("{}, line {line}: {detail}", path.display())]
     Line {
@@ -162,6 +170,10 @@ impl DataError {
         Self::Invalid { path: reading::name(path), detail: detail.to_string() }
     }
 
+    pub(crate) fn empty(path: &Path, detail: &str) -> Self {
+        Self::Empty { path: reading::name(path), detail: detail.to_owned() }
+    }
+
     pub(crate) fn line(path: &Path, line: usize, detail: impl std::fmt::Display) -> Self {
         Self::Line { path: reading::name(path), line, detail: detail.to_string() }
     }
@@ -174,7 +186,7 @@ impl DataError {
     pub(crate) fn path(&self) -> Option<&Path> {
         match self {
             Self::Column { path, .. } => path.as_deref(),
-            Self::Invalid { path, .. } | Self::Line { path, .. } => Some(path),
+            Self::Invalid { path, .. } | Self::Empty { path, .. } | Self::Line { path, .. } => Some(path),
             Self::Missing { .. }
             | Self::NoFile
             | Self::Setting { .. }
@@ -185,8 +197,12 @@ impl DataError {
 
     /// The error with text after its detail, if it is about the contents of a file.
     pub(crate) fn followed_by(mut self, text: &str) -> Self {
-        if let Self::Column { detail, .. } | Self::Invalid { detail, .. } | Self::Line { detail, .. } = &mut self {
-            detail.push_str(text);
+        match &mut self {
+            Self::Column { detail, .. }
+            | Self::Invalid { detail, .. }
+            | Self::Empty { detail, .. }
+            | Self::Line { detail, .. } => detail.push_str(text),
+            _ => {}
         }
         self
     }

@@ -1,9 +1,10 @@
 //! Standard MIDI files, as frames of notes.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use midly::num::{u4, u7, u15, u24, u28};
-use midly::{Format, Header, MetaMessage, MidiMessage, Smf, Timing, TrackEvent, TrackEventKind};
+use midly::{EventIter, Format, Header, MetaMessage, MidiMessage, Smf, Timing, TrackEvent, TrackEventKind};
 
 use crate::music::{Frame, KEYS};
 
@@ -25,7 +26,7 @@ const TEMPO: u32 = 625_000;
 /// Velocity of written notes.
 const VELOCITY: u8 = 80;
 
-/// A note: MIDI number, first frame, and the frame after the last.
+/// A note: MIDI number, first time, and the time after the last; in ticks where it is read, in frames where it is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Note {
     start: u64,
@@ -33,105 +34,213 @@ struct Note {
     number: u8,
 }
 
+/// The frames of times in ticks.
+struct Grid {
+    /// Ticks per quarter note.
+    ticks: u64,
+}
+
+impl Grid {
+    /// The nearest frame.
+    fn frame(&self, time: u64) -> u64 {
+        (2 * time * u64::from(FRAMES_PER_QUARTER) + self.ticks) / (2 * self.ticks)
+    }
+
+    /// The frames of a note, at least one.
+    fn frames(&self, note: &Note) -> Range<u64> {
+        let start = self.frame(note.start);
+        start..self.frame(note.end).min(MAX_FRAMES).max(start + 1)
+    }
+
+    /// How long a note sounds in a frame.
+    fn overlap(&self, note: &Note, frame: u64) -> u64 {
+        let [start, end] = [note.start, note.end].map(|time| time * u64::from(FRAMES_PER_QUARTER));
+        end.min((frame + 1) * self.ticks).saturating_sub(start.max(frame * self.ticks))
+    }
+}
+
 /// Reads the notes of a MIDI file, rounded to sixteenths.
 ///
 /// If every track and channel has at most one note at a time, each is a voice, and the highest one on average is the first; otherwise the notes
-/// of a frame are in descending order. Percussion is left out.
+/// of a frame are in descending order. Of several notes of a voice in a frame, that which sounds longest in it is kept; of equal ones, the
+/// first. Percussion is left out. The tracks of a file of type 2 are played one after another. Bytes after the last track are ignored.
 ///
 /// # Errors
-/// If the file is no MIDI file, ends too early, measures time in seconds, or has a note outside of the keys of a piano.
+/// If the file is no MIDI file, ends too early, is damaged, measures time in seconds, or has a note outside of the keys of a piano.
 pub fn read(bytes: &[u8]) -> Result<Vec<Frame>, String> {
-    check_chunks(bytes)?;
-    let file = Smf::parse(bytes).map_err(|error| format!("not a MIDI file: {error}"))?;
-    let ticks = match file.header.timing {
-        Timing::Metrical(ticks) if ticks.as_int() > 0 => u64::from(ticks.as_int()),
-        Timing::Metrical(_) => return Err("0 ticks per quarter note; export the file again".to_owned()),
-        Timing::Timecode(..) => {
-            return Err("its times are seconds (SMPTE), not notes; export it with ticks per quarter note".to_owned());
-        }
-    };
+    let chunks = chunks(bytes)?;
+    let (is_sequential, grid) = header(&chunks)?;
     let mut parts: BTreeMap<(usize, u8), Vec<Note>> = BTreeMap::new();
-    for (track, events) in file.tracks.iter().enumerate() {
-        let mut sounding: BTreeMap<(u8, u8), u64> = BTreeMap::new();
-        let mut time = 0u64;
-        for event in events {
-            time += u64::from(event.delta.as_int());
-            let TrackEventKind::Midi { channel, message } = event.kind else { continue };
-            let (number, starts) = match message {
-                MidiMessage::NoteOn { key, vel } => (key.as_int(), vel.as_int() > 0),
-                MidiMessage::NoteOff { key, .. } => (key.as_int(), false),
-                _ => continue,
-            };
-            let channel = channel.as_int();
-            if channel == PERCUSSION {
-                continue;
-            }
-            if !KEYS.contains(&number) {
-                let (first, last) = (KEYS.start(), KEYS.end());
-                return Err(format!(
-                    "note {number} of track {} is not a key of a piano ({first} to {last})",
-                    track + 1
-                ));
-            }
-            let frame = |time: u64| (2 * time * u64::from(FRAMES_PER_QUARTER) + ticks) / (2 * ticks);
-            if frame(time) > MAX_FRAMES {
-                return Err(format!("longer than {MAX_FRAMES} sixteenths"));
-            }
-            let before =
-                if starts { sounding.insert((channel, number), time) } else { sounding.remove(&(channel, number)) };
-            if let Some(start) = before {
-                let (start, end) = (frame(start), frame(time));
-                parts.entry((track, channel)).or_default().push(Note { start, end: end.max(start + 1), number });
-            }
-        }
-        // A note without an end sounds to the end of its track.
-        for ((channel, number), start) in sounding {
-            let frame = |time: u64| (2 * time * u64::from(FRAMES_PER_QUARTER) + ticks) / (2 * ticks);
-            let (start, end) = (frame(start), frame(time).min(MAX_FRAMES));
-            parts.entry((track, channel)).or_default().push(Note { start, end: end.max(start + 1), number });
-        }
+    let mut start = 0;
+    for (index, chunk) in chunks.iter().filter(|chunk| chunk.is_track()).enumerate() {
+        let part = if is_sequential { 0 } else { index };
+        let add = |channel: u8, note: Note| parts.entry((part, channel)).or_default().push(note);
+        let end = read_track(chunk, index + 1, start, &grid, add)?;
+        start = if is_sequential { end } else { 0 };
     }
-    Ok(frames(parts.into_values().collect()))
+    Ok(frames(parts.into_values().collect(), &grid))
 }
 
-/// Checks that the chunks of a file are complete.
-fn check_chunks(bytes: &[u8]) -> Result<(), String> {
+/// A chunk of a file.
+struct Chunk<'a> {
+    name: [u8; 4],
+    /// Index of its first byte in the file.
+    offset: usize,
+    data: &'a [u8],
+}
+
+impl Chunk<'_> {
+    fn is_track(&self) -> bool {
+        self.name == *b"MTrk"
+    }
+
+    /// The number at an index of a header.
+    fn number(&self, index: usize) -> Option<u16> {
+        self.data.chunks_exact(2).nth(index).map(|bytes| u16::from_be_bytes([bytes[0], bytes[1]]))
+    }
+}
+
+/// The chunks of a file, the header first.
+fn chunks(bytes: &[u8]) -> Result<Vec<Chunk<'_>>, String> {
     if !bytes.starts_with(b"MThd") {
         return Err("not a MIDI file: it does not begin with MThd".to_owned());
     }
+    let mut chunks: Vec<Chunk> = Vec::new();
     let mut rest = bytes;
-    while let Some((head, body)) = rest.split_first_chunk::<8>() {
-        let length = u32::from_be_bytes([head[4], head[5], head[6], head[7]]) as usize;
-        let name = String::from_utf8_lossy(&head[..4]);
-        rest = body.get(length..).ok_or_else(|| {
-            format!(
-                "the file ends in a chunk {name:?} of {length} bytes, of which it has {}; copy or export it again",
+    while let Some((&[a, b, c, d, length @ ..], body)) = rest.split_first_chunk::<8>() {
+        let (name, length) = ([a, b, c, d], u32::from_be_bytes(length) as usize);
+        let Some((data, next)) = body.split_at_checked(length) else {
+            if name != *b"MTrk" && has_all_tracks(&chunks) {
+                break;
+            }
+            return Err(format!(
+                "the file ends in a chunk {:?} of {length} bytes, of which it has {}; copy or export it again",
+                String::from_utf8_lossy(&name),
                 body.len()
-            )
-        })?;
+            ));
+        };
+        chunks.push(Chunk { name, offset: bytes.len() - body.len(), data });
+        rest = next;
     }
-    Ok(())
+    match rest.is_empty() || has_all_tracks(&chunks) {
+        true => Ok(chunks),
+        false => Err("the file ends before its last track; copy or export it again".to_owned()),
+    }
+}
+
+/// Whether there are as many tracks as the header says.
+fn has_all_tracks(chunks: &[Chunk]) -> bool {
+    let tracks = chunks.iter().filter(|chunk| chunk.is_track()).count();
+    chunks.first().and_then(|header| header.number(1)).is_some_and(|count| tracks >= usize::from(count))
+}
+
+/// Whether the tracks are played one after another, and the unit of times.
+fn header(chunks: &[Chunk]) -> Result<(bool, Grid), String> {
+    let number = |index: usize| chunks.first().and_then(|header| header.number(index));
+    let (Some(kind), Some(division)) = (number(0), number(2)) else {
+        return Err("its header has fewer than 6 bytes; copy or export the file again".to_owned());
+    };
+    match (kind, division) {
+        (3.., _) => {
+            Err(format!("its header has type {kind}, but MIDI files have type 0, 1 or 2; export the file again"))
+        }
+        (_, 0) => Err("0 ticks per quarter note; export the file again".to_owned()),
+        (_, 0x8000..) => {
+            Err("its times are seconds (SMPTE), not notes; export it with ticks per quarter note".to_owned())
+        }
+        (_, ticks) => Ok((kind == 2, Grid { ticks: ticks.into() })),
+    }
+}
+
+/// Passes the notes of a track and their channels to `add`; returns the time of its end. `start` is the time of its begin.
+fn read_track(
+    chunk: &Chunk,
+    track: usize,
+    start: u64,
+    grid: &Grid,
+    mut add: impl FnMut(u8, Note),
+) -> Result<u64, String> {
+    let mut sounding: BTreeMap<(u8, u8), u64> = BTreeMap::new();
+    let mut time = start;
+    let mut events = EventIter::new(chunk.data);
+    let damaged = |unread: usize| {
+        let byte = chunk.offset + chunk.data.len() - unread;
+        format!(
+            "track {track} is damaged at byte {byte}: no MIDI event, or one that is cut off; copy or export it again"
+        )
+    };
+    while let Some(event) = next_event(&mut events).map_err(damaged)? {
+        time += u64::from(event.delta.as_int());
+        let TrackEventKind::Midi { channel, message } = event.kind else { continue };
+        let (number, starts) = match message {
+            MidiMessage::NoteOn { key, vel } => (key.as_int(), vel.as_int() > 0),
+            MidiMessage::NoteOff { key, .. } => (key.as_int(), false),
+            _ => continue,
+        };
+        let channel = channel.as_int();
+        if channel == PERCUSSION {
+            continue;
+        }
+        if !KEYS.contains(&number) {
+            let (first, last) = (KEYS.start(), KEYS.end());
+            return Err(format!("note {number} of track {track} is not a key of a piano ({first} to {last})"));
+        }
+        if grid.frame(time) > MAX_FRAMES {
+            return Err(format!("longer than {MAX_FRAMES} sixteenths"));
+        }
+        let before =
+            if starts { sounding.insert((channel, number), time) } else { sounding.remove(&(channel, number)) };
+        if let Some(start) = before {
+            add(channel, Note { start, end: time, number });
+        }
+    }
+    // A note without an end sounds to the end of its track.
+    for ((channel, number), start) in sounding {
+        add(channel, Note { start, end: time, number });
+    }
+    Ok(time)
+}
+
+/// The next event of a track; `None` at its end. If it is damaged, the number of bytes from its begin, as an error: the iterator would end
+/// there without one.
+fn next_event<'a>(events: &mut EventIter<'a>) -> Result<Option<TrackEvent<'a>>, usize> {
+    let (rest, status) = (events.unread(), events.running_status());
+    if rest.is_empty() {
+        return Ok(None);
+    }
+    // A time has at most four bytes, of which the last one is below 128.
+    let has_time = rest.iter().take(4).any(|&byte| byte < 0x80);
+    let Some(Ok(event)) = events.next().filter(|_| has_time) else { return Err(rest.len()) };
+    match event.kind {
+        TrackEventKind::Midi { .. } => {}
+        TrackEventKind::Meta(MetaMessage::EndOfTrack) => *events = EventIter::new(&[]),
+        // Data that are longer than the track are cut off.
+        _ if events.unread().is_empty() => return Err(rest.len()),
+        // The standard ends running status here, but many programs do not.
+        TrackEventKind::Meta(_) => *events.running_status_mut() = status,
+        _ => {}
+    }
+    Ok(Some(event))
 }
 
 /// The frames of the notes of several parts.
-fn frames(mut parts: Vec<Vec<Note>>) -> Vec<Frame> {
+fn frames(mut parts: Vec<Vec<Note>>, grid: &Grid) -> Vec<Frame> {
     parts.iter_mut().for_each(|notes| notes.sort_unstable());
-    let is_single = |notes: &Vec<Note>| notes.windows(2).all(|pair| pair[0].end <= pair[1].start);
+    let follows = |note: &Note, before: &Note| {
+        let is_after = before.start < note.start && before.end <= note.start;
+        is_after || grid.frames(before).end <= grid.frames(note).start
+    };
+    let is_single = |notes: &Vec<Note>| notes.windows(2).all(|pair| follows(&pair[1], &pair[0]));
     let mean = |notes: &Vec<Note>| notes.iter().map(|note| f64::from(note.number)).sum::<f64>() / notes.len() as f64;
-    let count = parts.iter().flatten().map(|note| note.end).max().unwrap_or(0) as usize;
+    let count = parts.iter().flatten().map(|note| grid.frames(note).end).max().unwrap_or(0) as usize;
     if parts.iter().all(is_single) {
         parts.sort_by(|a, b| mean(b).total_cmp(&mean(a)));
-        let mut frames = vec![vec![None; parts.len()]; count];
-        for (voice, notes) in parts.iter().enumerate() {
-            for note in notes {
-                (note.start..note.end).for_each(|frame| frames[frame as usize][voice] = Some(note.number));
-            }
-        }
-        return frames;
+        let voices: Vec<Vec<Option<u8>>> = parts.iter().map(|notes| voice(notes, count, grid)).collect();
+        return (0..count).map(|frame| voices.iter().map(|voice| voice[frame]).collect()).collect();
     }
     let mut frames = vec![Frame::new(); count];
     for note in parts.iter().flatten() {
-        (note.start..note.end).for_each(|frame| frames[frame as usize].push(Some(note.number)));
+        grid.frames(note).for_each(|frame| frames[frame as usize].push(Some(note.number)));
     }
     for frame in &mut frames {
         frame.sort_unstable_by(|a, b| b.cmp(a));
@@ -141,6 +250,20 @@ fn frames(mut parts: Vec<Vec<Note>>) -> Vec<Frame> {
         }
     }
     frames
+}
+
+/// The note of each of `count` frames: that which sounds longest in it, or the first of equal ones.
+fn voice(notes: &[Note], count: usize, grid: &Grid) -> Vec<Option<u8>> {
+    let mut longest: Vec<Option<(u64, u8)>> = vec![None; count];
+    for note in notes {
+        for frame in grid.frames(note) {
+            let (overlap, kept) = (grid.overlap(note, frame), &mut longest[frame as usize]);
+            if kept.is_none_or(|(before, _)| overlap > before) {
+                *kept = Some((overlap, note.number));
+            }
+        }
+    }
+    longest.into_iter().map(|kept| kept.map(|(_, number)| number)).collect()
 }
 
 /// Writes frames as a MIDI file of 96 quarter notes per minute; consecutive equal notes are one note.
@@ -220,6 +343,11 @@ mod tests {
 
     /// A file with one track of these events, each with its delta time in ticks.
     fn file(ticks: u16, events: &[(u32, [u8; 3])]) -> Vec<u8> {
+        of_tracks(0, ticks, &[track(events)])
+    }
+
+    /// The bytes of a track of these events.
+    fn track(events: &[(u32, [u8; 3])]) -> Vec<u8> {
         let mut track: Vec<u8> = Vec::new();
         for (delta, message) in events {
             assert!(*delta < 1 << 14);
@@ -230,11 +358,18 @@ mod tests {
             track.extend(message);
         }
         track.extend([0, 0xff, 0x2f, 0]);
-        let mut bytes = b"MThd\0\0\0\x06\0\0\0\x01".to_vec();
-        bytes.extend(ticks.to_be_bytes());
-        bytes.extend(b"MTrk");
-        bytes.extend((track.len() as u32).to_be_bytes());
-        bytes.extend(track);
+        track
+    }
+
+    /// A file of this type with these tracks.
+    fn of_tracks(kind: u16, ticks: u16, tracks: &[Vec<u8>]) -> Vec<u8> {
+        let mut bytes = b"MThd\0\0\0\x06".to_vec();
+        [kind, tracks.len() as u16, ticks].iter().for_each(|number| bytes.extend(number.to_be_bytes()));
+        for track in tracks {
+            bytes.extend(b"MTrk");
+            bytes.extend((track.len() as u32).to_be_bytes());
+            bytes.extend(track);
+        }
         bytes
     }
 
@@ -266,9 +401,13 @@ mod tests {
             (with(&|bytes| bytes.truncate(bytes.len() - 3)), "the file ends in a chunk \"MTrk\" of"),
             (with(&|bytes| bytes[0] = b'X'), "does not begin with MThd"),
             (with(&|bytes| bytes.truncate(12)), "the file ends in a chunk \"MThd\""),
+            (with(&|bytes| bytes.truncate(18)), "the file ends before its last track"),
             (with(&|bytes| bytes[12..14].copy_from_slice(&[0, 0])), "0 ticks per quarter note"),
             (with(&|bytes| bytes[12..14].copy_from_slice(&[0xe8, 4])), "its times are seconds (SMPTE)"),
             (with(&|bytes| bytes[24] = 5), "note 5 of track 1 is not a key of a piano"),
+            (with(&|bytes| bytes[9] = 3), "its header has type 3, but MIDI files have type 0, 1 or 2"),
+            (with(&|bytes| *bytes = b"MThd\0\0\0\x02\0\0".to_vec()), "its header has fewer than 6 bytes"),
+            (with(&|bytes| bytes[24] = 200), "track 1 is damaged at byte 22: no MIDI event"),
             (with(&Vec::clear), "does not begin with MThd"),
         ] {
             assert!(error.contains(part), "{error}");
@@ -282,6 +421,54 @@ mod tests {
         }
         let endless: Vec<(u32, [u8; 3])> = (0..200).map(|_| (16_000, [ON, 60, 64])).collect();
         assert!(read(&file(1, &endless)).unwrap_err().contains("longer than"));
+    }
+
+    #[test]
+    fn a_damaged_event_is_an_error_wherever_it_is() {
+        let note = |track: &mut Vec<u8>| track.extend([0, ON, 60, 64, 120, OFF, 60, 0]);
+        let with = |damage: &[u8]| {
+            let mut track = Vec::new();
+            note(&mut track);
+            track.extend(damage);
+            note(&mut track);
+            track.extend([0, 0xff, 0x2f, 0]);
+            read(&of_tracks(0, 480, &[track]))
+        };
+        assert_eq!(text(&with(&[]).unwrap()), "60 60");
+        // A key with a status bit, a status that no file has, a time of five bytes, data that are longer than the track.
+        for damage in
+            [&[0, ON, 200, 64][..], &[0, 0xf8], &[255, 255, 255, 255, 127, ON, 60, 64], &[0, 0xf0, 0x8f, 0x7f]]
+        {
+            assert!(with(damage).unwrap_err().contains("track 1 is damaged at byte 30"), "{damage:?}");
+        }
+    }
+
+    #[test]
+    fn running_status_lasts_over_meta_events_and_bytes_after_the_last_track_are_ignored() {
+        let track = [0, ON, 60, 64, 120, 0xff, 0x51, 3, 7, 161, 32, 0, 60, 0, 0, 62, 64, 120, 62, 0, 0, 0xff, 0x2f, 0];
+        let mut bytes = of_tracks(0, 480, &[track.to_vec()]);
+        assert_eq!(text(&read(&bytes).unwrap()), "60 62");
+        bytes.extend(b"\0\x01garbage");
+        assert_eq!(text(&read(&bytes).unwrap()), "60 62");
+    }
+
+    #[test]
+    fn tracks_of_type_2_are_played_one_after_another() {
+        let part = |number: u8| track(&[(0, [ON, number, 64]), (240, [OFF, number, 0])]);
+        let parts = [part(60), part(72)];
+        assert_eq!(text(&read(&of_tracks(2, 480, &parts)).unwrap()), "60 60 72 72");
+        assert_eq!(text(&read(&of_tracks(1, 480, &parts)).unwrap()), "72,60 72,60");
+    }
+
+    #[test]
+    fn a_voice_has_one_note_per_frame_however_short_its_notes() {
+        let note = |number: u8| [(0, [ON, number, 64]), (60, [OFF, number, 0])];
+        let line: Vec<(u32, [u8; 3])> = (60..66).flat_map(note).collect();
+        // Of two thirty-seconds, that which begins with the sixteenth.
+        assert_eq!(text(&read(&file(480, &line)).unwrap()), "60 62 64 65");
+        // A grace note gives way to the note that follows it.
+        let grace = [(0, [ON, 60, 64]), (10, [OFF, 60, 0]), (0, [ON, 62, 64]), (230, [OFF, 62, 0])];
+        assert_eq!(text(&read(&file(480, &grace)).unwrap()), "62 62");
     }
 
     #[test]

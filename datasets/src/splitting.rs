@@ -117,10 +117,17 @@ pub(crate) fn split(data: &Undivided, rule: &SplitRule) -> Result<[Records; 3], 
     if splits[0].is_empty() || splits[1].is_empty() || has_empty_part {
         let rows = records.len();
         let detail = match rule {
-            SplitRule::Systematic { .. } => format!(
-                "no validation split can be held out of {rows} rows: of each label, the first group of equal texts is in the training split; \
-                 use more data, a larger data.split.validation, or files of its own for the validation split"
-            ),
+            SplitRule::Systematic { .. } => {
+                let has_label = data.spec.single(data.columns).any(|(role, _)| role.content == Content::Label);
+                let reason = match has_label {
+                    true => ": of each label, the first group of equal texts is in the training split",
+                    false => ", of which the first ones are in the training split",
+                };
+                format!(
+                    "no validation split can be held out of {rows} rows{reason}; use more data, a larger data.split.validation, or files of \
+                     its own for the validation split"
+                )
+            }
             SplitRule::Folds { folds, .. } => {
                 format!("{rows} rows are too few for {folds} parts with training and validation splits of their own")
             }

@@ -9,11 +9,12 @@ use seqzoo_tasks::captions::Captioner;
 use serde_json::{Value, json};
 
 use crate::arguments::ModelArgs;
-use crate::failure::Failure;
+use crate::failure::{Failure, Failures};
 
 /// Describe images with a captioning model: one caption per PNG file.
 ///
-/// Images must have the size of those that the model was trained on.
+/// Images must have the size of those that the model was trained on. A file that is no such image prints an error in its place, and the exit
+/// code is 4.
 ///
 /// Examples: `seqzoo caption last scenes/1.png`, `seqzoo caption last scenes/*.png --beam 4 --json`
 #[derive(Debug, Args)]
@@ -39,14 +40,23 @@ impl Caption {
         let (_, _, model) = self.model.open()?;
         let captioner = model.captioner()?;
         let mut out = std::io::stdout().lock();
+        let mut failed = Failures::default();
         for paths in self.images.chunks(TOGETHER) {
-            let images = paths.iter().map(|path| read(captioner, path)).collect::<Result<Vec<_>, _>>()?;
-            let images: Vec<&Image> = images.iter().collect();
-            for (path, found) in paths.iter().zip(captioner.captions(&images, self.beam.into())?) {
-                writeln!(out, "{}", self.output(path, &found))?;
+            let read: Vec<Result<Image, Failure>> = paths.iter().map(|path| read(captioner, path)).collect();
+            let images: Vec<&Image> = read.iter().flatten().collect();
+            let captions =
+                if images.is_empty() { Vec::new() } else { captioner.captions(&images, self.beam.into())? };
+            let mut captions = captions.into_iter();
+            for (path, image) in paths.iter().zip(&read) {
+                let line = match image {
+                    Ok(_) => self.output(path, &captions.next().expect("one per image")),
+                    Err(error) => failed.line(error, self.json),
+                };
+                writeln!(out, "{line}")?;
             }
         }
-        Ok(out.flush()?)
+        out.flush()?;
+        failed.into_result()
     }
 
     /// The captions of an image, the most probable first, as one line.

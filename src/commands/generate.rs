@@ -95,13 +95,14 @@ struct ChoiceArgs {
     /// Number of tokens to generate, characters or words as the recipe defines them, or of frames of music [default: 200]
     #[arg(short = 'n', long = "tokens", value_name = "N")]
     tokens: Option<usize>,
-    /// Sample from the K most probable tokens or notes [default: from all]
+    /// Sample from the K most probable tokens or notes of a voice [default: from all]
     #[arg(long, value_name = "K")]
-    top_k: Option<usize>,
-    /// Sample from the most probable tokens or notes whose total probability reaches P, in (0, 1] [default: 1]
+    top_k: Option<NonZeroUsize>,
+    /// Sample from the most probable tokens or notes of a voice whose total probability reaches P, in (0, 1] [default: 1]
     #[arg(long, value_name = "P", value_parser = probability)]
     top_p: Option<f64>,
-    /// Sample from the tokens or notes with at least P times the highest probability, in [0, 1] [default: 0]
+    /// Sample from the tokens or notes of a voice with at least P times the highest probability, in [0, 1] [default: 0]. Of music, these three
+    /// are for voices: the keys of a model with task.frame = "keys" are independent of each other.
     #[arg(long, value_name = "P", value_parser = share)]
     min_p: Option<f64>,
 }
@@ -128,7 +129,7 @@ impl ChoiceArgs {
         let default = Sampling::default();
         Sampling {
             temperature,
-            top_k: self.top_k.unwrap_or(default.top_k),
+            top_k: self.top_k.map_or(default.top_k, NonZeroUsize::get),
             top_p: self.top_p.unwrap_or(default.top_p),
             min_p: self.min_p.unwrap_or(default.min_p),
             seed,

@@ -65,7 +65,7 @@ pub struct Predict {
     beam: u16,
     /// Draw the attention of a sequence-to-sequence model to an SVG file: how much each output token depends on each token
     /// of the text.
-    #[arg(long, value_name = "FILE.svg", value_parser = svg_file, requires = "text")]
+    #[arg(long, value_name = "FILE.svg", value_parser = svg_file, conflicts_with = "file")]
     attention: Option<PathBuf>,
     #[command(flatten)]
     threshold: FixedThresholdArgs,

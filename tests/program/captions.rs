@@ -59,8 +59,23 @@ fn captions_of_own_images_are_learned_and_predicted() {
 
     fs::write(place.path("large.png"), png(7, [0; 3])).unwrap();
     fs::write(place.path("text.png"), "no image").unwrap();
+    let inspected = place.json(&["data", "inspect", "images/captions.csv", "--json"]);
+    assert_eq!(inspected["recipe"], "scenes");
+    // A bad file does not end the others.
+    let mixed = place.run(&["caption", "run", "images/0.png", "text.png", "images/1.png"]);
+    let lines: Vec<&str> = mixed.out.lines().collect();
+    assert_eq!((lines[0], lines[2], mixed.code), ("images/0.png  a red wall", "images/1.png  the sky", Some(4)));
+    assert!(lines[1].starts_with("error: ") && mixed.err.contains("text.png: not a valid PNG file"), "{}", mixed.err);
     let rows: String = (0..30).map(|number| format!("images/{number}.png,a\n")).collect();
     fs::write(place.path("mixed.csv"), format!("image,caption\n{rows}large.png,b\n")).unwrap();
+    fs::write(place.path("silent.csv"), format!("image,caption\n{rows}images/30.png,\n")).unwrap();
+    let silent = ["train", "scenes", "--data", "silent.csv", "--max-steps", "1", "--set", "stopping.metric=loss"];
+    let silent = place
+        .ok(&[&silent[..], &["--out", "silent", "--set", "network.hidden_sizes=[4]", "--set", "models=[\"bilstm\"]"]]
+            .concat())
+        .err;
+    let note = "1 caption without a token is trained on as empty sequences; first: silent.csv, line 32";
+    assert!(silent.contains(note), "{silent}");
     for (arguments, code, part) in [
         (&["caption", "run", "large.png"][..], 4, "large.png: this model reads images of 6 × 6 pixels"),
         (&["caption", "run", "text.png"], 4, "text.png: not a valid PNG file"),

@@ -75,6 +75,8 @@ fn invalid_arguments_of_an_experiment_are_refused_before_training() {
         (&["parity", "adding", "--length", "1"], 3, "an integer from 2"),
         (&["parity", "--difficulty", "1"], 3, "the modulus of problem parity"),
         (&["parity", "--svg", "out.png"], 2, "ends in .svg"),
+        (&["parity", "--svg", "none/out.svg"], 8, "--svg none/out.svg: "),
+        (&["parity", "--seeds", "1,2,1"], 2, "--seeds: 1 is given twice"),
         (&[], 2, "PROBLEM"),
     ] {
         let refused = place.run(&[&["lab", "generalization"], arguments].concat());

@@ -126,8 +126,11 @@ fn music_of_voices_is_learned_sampled_written_and_continued() {
         let name = format!("own-{number}.mid");
         fs::rename(place.path(&name), place.path(&format!("own/{name}"))).unwrap();
     }
+    // A file without notes does not end reading of the others.
+    fs::write(place.path("own/silent.mid"), b"MThd\0\0\0\x06\0\0\0\x01\x01\xe0MTrk\0\0\0\x04\0\xff\x2f\0").unwrap();
     let again = ["train", "music", "--data", "own", "--set", "task.voices=2", "--out", "again"];
     let again = place.ok(&[&again, &SMALL[..]].concat());
+    assert!(again.err.contains("1 file without text or notes was skipped; first: own/silent.mid"), "{}", again.err);
     assert!(again.err.contains("validation 1 pieces") || again.err.contains("validation 1 piece"), "{}", again.err);
 }
 
@@ -136,6 +139,8 @@ fn music_of_keys_is_learned_and_written_to_one_track() {
     let place = trained(&["--set", "task.frame=\"keys\"", "--set", "task.every=2"]);
     let report = &place.json(&["evaluate", "run", "--json"])["models"]["lstm"];
     assert!(report["note-accuracy"].as_f64().unwrap() >= 0.0 && report["examples"] == 3 * 11, "{report}");
+    let refused = place.run(&["generate", "run", "-n", "20", "--top-p", "0.9"]);
+    assert!(refused.code == Some(2) && refused.err.contains("--top-p is for the notes of a voice"), "{}", refused.err);
     let sample = place.ok(&["generate", "run", "-n", "20", "--temperature", "0.8"]).out;
     place.ok(&["generate", "run", "-n", "20", "--temperature", "0.8", "--midi", "keys.mid"]);
     let written = notes(&fs::read(place.path("keys.mid")).unwrap());

@@ -66,6 +66,12 @@ fn the_next_items_of_own_users_are_recommended() {
     );
     let lines = place.ok(&["recommend", "run", "--data", "histories.txt", "-n", "1"]).out;
     assert_eq!(lines.lines().map(str::is_empty).collect::<Vec<_>>(), [false, true, false, true], "{lines}");
+    // Quoted names, and a line that is not UTF-8, which does not end the others.
+    fs::write(place.path("mixed.txt"), b"\"item 3\",item 4\n\xff\nitem 3,item 4\n").unwrap();
+    let mixed = place.run(&["recommend", "run", "--data", "mixed.txt", "-n", "1"]);
+    let lines: Vec<&str> = mixed.out.lines().collect();
+    assert!(mixed.code == Some(4) && mixed.err.contains("mixed.txt, line 2: not UTF-8"), "{}", mixed.err);
+    assert!(lines.len() == 3 && lines[0] == lines[2] && lines[1].starts_with("error: "), "{}", mixed.out);
     let predicted = place.ok(&["predict", "run", "item 3,item 4"]).out;
     assert!(predicted.contains("item 5"), "{predicted}");
 }

@@ -16,7 +16,7 @@ use seqzoo_run::initial;
 use seqzoo_run::progress::{Epoch, Progress, Snapshot};
 use seqzoo_run::recipe::{OptimizerKind, Recipe};
 use seqzoo_run::record::{Divergence, Recovery};
-use seqzoo_tasks::RecurrentState;
+use seqzoo_tasks::{DynTrainingTask, RecurrentState};
 use serde_json::json;
 
 use crate::error::TrainError;
@@ -76,6 +76,20 @@ pub fn train<D: Disk>(job: &Job<D>, observer: &mut dyn Observer) -> Result<Outco
             }
         }
     }
+}
+
+/// Checks that validation reports the stopping metric of a recipe.
+///
+/// # Errors
+/// If it does not, with these settings and data.
+pub fn check_stopping_metric(task: &dyn DynTrainingTask, recipe: &Recipe) -> Result<(), TrainError> {
+    let metric = recipe.stopping_metric();
+    if task.reports(metric) {
+        return Ok(());
+    }
+    let all = recipe.task().map_or(&[][..], |task| task.metrics);
+    let known = all.iter().filter(|&&metric| task.reports(metric)).map(|metric| metric.name.to_owned()).collect();
+    Err(TrainError::NoMetric { metric: metric.name, known })
 }
 
 /// Start time, total time spent saving checkpoints, and time of the last save.
@@ -149,6 +163,7 @@ impl<'a, D: Disk> Learner<'a, D> {
         parameters::write(&mut *network, current.as_ref().unwrap_or(&snapshot.weights))
             .map_err(|source| TrainError::Mismatch { path: opened.path.clone(), source })?;
         let mut progress = snapshot.progress;
+        progress.ties_by_loss_after.get_or_insert(progress.epoch);
         if progress.divergence.untrained().is_none() {
             // Older versions did not save it, but it is a function of the recipe and the data.
             progress.divergence = Divergence::new(State::untrained(job.context()));

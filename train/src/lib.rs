@@ -21,5 +21,5 @@ mod step;
 
 pub use error::TrainError;
 pub use job::{Job, Limits, Observer, Outcome, StepReport, Stopped};
-pub use learner::train;
+pub use learner::{check_stopping_metric, train};
 pub use step::REFERENCE_BATCHES;

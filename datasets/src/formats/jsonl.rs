@@ -169,6 +169,14 @@ fn cells(line: &str) -> Result<Vec<Named>, String> {
     Ok(cells)
 }
 
+/// What may be meant by a list of lists under this key.
+fn of_lists(name: &str) -> &'static str {
+    match name {
+        "drawing" => "; set data.format=drawings for pen drawings as in Quick, Draw!",
+        _ => "",
+    }
+}
+
 /// Appends the cells of an object's keys; null is a missing value.
 fn flatten(outer: &str, entries: Vec<(String, Value)>, cells: &mut Vec<Named>) -> Result<(), String> {
     for (key, value) in entries {
@@ -179,8 +187,9 @@ fn flatten(outer: &str, entries: Vec<(String, Value)>, cells: &mut Vec<Named>) -
                 continue;
             }
             Value::Array(items) => {
-                let item =
-                    |value: &Value| scalar(value).ok_or_else(|| format!("{name:?} is a list of lists or objects"));
+                let item = |value: &Value| {
+                    scalar(value).ok_or_else(|| format!("{name:?} is a list of lists or objects{}", of_lists(&name)))
+                };
                 Some(Cell::List(items.iter().map(item).collect::<Result<_, _>>()?))
             }
             Value::Null => None,
@@ -281,6 +290,7 @@ mod tests {
             ("\n{\"a\": 1, \"b\": 2, \"a\": 3}", &["a.jsonl, line 2", "the key \"a\" occurs twice"]),
             ("{\"a\": 1}\n{}\n{\"a\": [1]}", &["line 3", "\"a\" is a list, but not a list in line 1"]),
             ("{\"a\": [[1]]}", &["line 1", "\"a\" is a list of lists or objects"]),
+            ("{\"drawing\": [[[1], [2]]]}", &["line 1", "set data.format=drawings for pen drawings"]),
         ] {
             let error = parse(text).unwrap_err();
             assert!(parts.iter().all(|part| error.contains(part)), "{text}: {error}");

@@ -23,7 +23,7 @@ fn read(request: &Request) -> Result<Records, DataError> {
     let name = request.input.name();
     let text = request.input.text()?;
     if is_blank(&text) {
-        return Err(DataError::invalid(name, "empty; expected text"));
+        return Err(DataError::empty(name, "empty; expected text"));
     }
     Ok(Records::of_file(name, [("text", Column::text([text]))], [1]))
 }

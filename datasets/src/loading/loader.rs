@@ -220,12 +220,24 @@ impl<'a> Loader<'a> {
             }
         }
         let mut records = Records::default();
+        let mut empty: Vec<(DataError, &Input)> = Vec::new();
         for (format, inputs) in &found {
             for inputs in format.together(inputs) {
-                let read = format.read_together(inputs, &self.settings.options, &names);
+                let is_one_of_several = several.iter().any(|(name, _)| name == inputs[0].name());
+                let read = match format.read_together(inputs, &self.settings.options, &names) {
+                    Err(error @ DataError::Empty { .. }) if is_one_of_several => {
+                        empty.push((error, &inputs[0]));
+                        continue;
+                    }
+                    read => read,
+                };
                 let added = read.and_then(|more| records.append(more, &names));
                 added.map_err(|error| with_way_out(error, &several))?;
             }
+        }
+        self.note_skipped("without text or notes", &empty.iter().map(|(_, input)| *input).collect::<Vec<_>>());
+        if let (true, Some((error, _))) = (records.is_empty(), empty.into_iter().next()) {
+            return Err(error);
         }
         if let (Some(rows), Some(file)) = (self.settings.rows, records.file())
             && records.len() != rows

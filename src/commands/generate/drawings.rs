@@ -28,9 +28,9 @@ pub(super) struct DrawingArgs {
     /// Draw a sheet to an SVG file, with a row of samples for each temperature, instead of printing the drawings.
     #[arg(long, value_name = "FILE.svg", value_parser = svg_file)]
     svg: Option<PathBuf>,
-    /// Maximum number of points of a drawing [default: task.max_points of the recipe]
-    #[arg(long, value_name = "N")]
-    max_points: Option<usize>,
+    /// Maximum number of points of a drawing, at least 2 [default: task.max_points of the recipe]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..))]
+    max_points: Option<u32>,
 }
 
 impl DrawingArgs {
@@ -40,7 +40,7 @@ impl DrawingArgs {
 
     /// Prints or draws samples.
     pub(super) fn generate(&self, model: &StrokesModel, sampling: &SamplingArgs) -> Result<(), Failure> {
-        let max_points = self.max_points.unwrap_or(model.max_points());
+        let max_points = self.max_points.map_or(model.max_points(), |points| points as usize);
         let sample = |seed: u64, temperature: f64| pooled(|| model.sample(seed, temperature, max_points));
         let Some(path) = &self.svg else {
             let mut out = io::stdout().lock();

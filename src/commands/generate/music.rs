@@ -8,11 +8,11 @@ use seqzoo_datasets::midi;
 use seqzoo_datasets::music::{Frame, frame_text};
 use seqzoo_inference::Model;
 use seqzoo_kernels::pooled;
-use seqzoo_tasks::music::Codec;
+use seqzoo_tasks::music::{Codec, FrameKind};
 use serde_json::json;
 
 use super::{ChoiceArgs, Kind, SamplingArgs};
-use crate::failure::{DATA, Failure, STORAGE};
+use crate::failure::{DATA, Failure, STORAGE, USAGE};
 use crate::say::say;
 
 /// Models of music.
@@ -49,6 +49,7 @@ impl MusicArgs {
         sampling: &SamplingArgs,
         choice: &ChoiceArgs,
     ) -> Result<(), Failure> {
+        check_choice(codec, choice)?;
         let temperature = sampling.one_temperature()?;
         let start = self.piece.as_deref().map_or(Ok(Vec::new()), |path| start(path, codec))?;
         let seeds: Vec<u64> = sampling.seeds(1).collect();
@@ -78,12 +79,27 @@ impl MusicArgs {
     }
 }
 
+/// Refuses flags of a choice among notes for models whose keys are independent of each other.
+fn check_choice(codec: &Codec, choice: &ChoiceArgs) -> Result<(), Failure> {
+    let of_notes = |(flag, is_given): &(&str, bool)| *is_given && *flag != "--tokens";
+    match choice.given().into_iter().find(of_notes) {
+        Some((flag, _)) if codec.frame == FrameKind::Keys => Err(Failure::new(
+            USAGE,
+            format!(
+                "{flag} is for the notes of a voice, but this model (task.frame = \"keys\") decides for each key by itself whether it \
+                 sounds; use --temperature"
+            ),
+        )),
+        _ => Ok(()),
+    }
+}
+
 /// The frames of a MIDI file, as the model reads them.
 fn start(path: &Path, codec: &Codec) -> Result<Vec<Frame>, Failure> {
     let failed = |detail: String| Failure::new(DATA, format!("--continue {}: {detail}", path.display()));
     let bytes = std::fs::read(path).map_err(|error| failed(error.to_string()))?;
     let frames = codec.frames(midi::read(&bytes).map_err(failed)?);
-    if frames.is_empty() { Err(failed("no notes".to_owned())) } else { Ok(frames) }
+    if frames.is_empty() { Err(failed("no notes, other than percussion".to_owned())) } else { Ok(frames) }
 }
 
 /// A path with a number before its suffix, as in `chorale-2.mid`.

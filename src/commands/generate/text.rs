@@ -41,7 +41,7 @@ pub(super) struct TextArgs {
     #[arg(long, conflicts_with = "prompt")]
     interactive: bool,
     /// End before this text, after fewer than N tokens; may be repeated. Escapes as in --prompt.
-    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true, value_parser = stop)]
     stop: Vec<String>,
     /// Divide positive scores of tokens of the text so far by X, at least 1, and multiply negative ones [default: 1]
     #[arg(long, value_name = "X", value_parser = penalty)]
@@ -53,6 +53,10 @@ pub(super) struct TextArgs {
         conflicts_with_all = ["temperature", "top_k", "top_p", "min_p", "repetition_penalty", "samples", "seed"]
     )]
     beam: Option<NonZeroUsize>,
+}
+
+fn stop(text: &str) -> Result<String, String> {
+    if text.is_empty() { Err("expected at least one character".to_owned()) } else { Ok(text.to_owned()) }
 }
 
 fn penalty(text: &str) -> Result<f64, String> {

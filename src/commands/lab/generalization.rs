@@ -100,6 +100,8 @@ impl Generalization {
     pub fn run(&self) -> Result<(), Failure> {
         let (problems, cells) = (self.problems()?, self.cells()?);
         // Errors of all problems, before anything is trained.
+        self.check_seeds()?;
+        problems.iter().try_for_each(|problem| self.check_svg(problem, problems.len()))?;
         let settings = problems.iter().map(|problem| self.settings(problem, &cells)).collect::<Result<Vec<_>, _>>()?;
         let (_, device) = self.backend.open(None)?;
         let signals = Signals::listen()?;
@@ -107,27 +109,60 @@ impl Generalization {
             .map_err(|error| Failure::new(STORAGE, format!("cannot create a temporary folder: {error}")))?;
         let trainings = self.learning_rates.len() + self.seeds.len().saturating_sub(1);
         let pace = Pace::start(problems.len() * cells.len() * trainings);
-        let mut found: Map<String, Value> = Map::new();
+        let mut measured = Vec::new();
         for (&problem, settings) in problems.iter().zip(&settings) {
             let trainer = Trainer::new(settings, folder.path(), &device, &signals, &pace)?;
             let curves = self.measure(problem, &trainer, &cells)?;
-            if let Some(path) = &self.svg {
-                let path = if problems.len() == 1 { path.clone() } else { of_problem(path, problem) };
-                let failed =
-                    |error: &dyn std::fmt::Display| Failure::new(STORAGE, format!("--svg {}: {error}", path.display()));
-                let picture = plot::draw(&curves).map_err(|error| failed(&error))?;
-                fs::write(&path, picture).map_err(|error| failed(&error))?;
-                say(format_args!("wrote {}", path.display()));
-            }
-            match self.json {
-                true => drop(found.insert(problem.name.to_owned(), curves.json())),
-                false => curves.print()?,
+            if self.json {
+                measured.push(curves);
+            } else {
+                curves.print()?;
+                self.draw(&curves, problems.len())?;
             }
         }
         if self.json {
+            let found = measured.iter().map(|curves| (curves.problem.name.to_owned(), curves.json())).collect();
             writeln!(std::io::stdout().lock(), "{}", self.json(found))?;
+            measured.iter().try_for_each(|curves| self.draw(curves, problems.len()))?;
         }
         Ok(())
+    }
+
+    /// Refuses a seed that is given twice: the same training would count twice in means and deviations.
+    fn check_seeds(&self) -> Result<(), Failure> {
+        let is_repeated = |index: &usize| self.seeds[..*index].contains(&self.seeds[*index]);
+        (0..self.seeds.len()).find(is_repeated).map_or(Ok(()), |index| {
+            let seed = self.seeds[index];
+            Err(Failure::new(USAGE, format!("--seeds: {seed} is given twice; each training needs another seed")))
+        })
+    }
+
+    /// Checks that the plot of one of `count` problems can be written.
+    fn check_svg(&self, problem: &Problem, count: usize) -> Result<(), Failure> {
+        let Some(path) = self.svg_path(problem, count) else { return Ok(()) };
+        let is_new = !path.exists();
+        let opened = fs::OpenOptions::new().append(true).create(true).open(&path);
+        let checked = opened.and_then(|_| if is_new { fs::remove_file(&path) } else { Ok(()) });
+        checked.map_err(|error| svg_failure(&path, &error))
+    }
+
+    /// Plots the curves of one of `count` problems, with `--svg`.
+    fn draw(&self, curves: &Curves, count: usize) -> Result<(), Failure> {
+        let Some(path) = self.svg_path(curves.problem, count) else { return Ok(()) };
+        let picture = plot::draw(curves).map_err(|error| svg_failure(&path, &error))?;
+        fs::write(&path, picture).map_err(|error| svg_failure(&path, &error))?;
+        say(format_args!("wrote {}", path.display()));
+        Ok(())
+    }
+
+    /// The file of the plot of one of `count` problems: `FILE-PROBLEM.svg` if there are several.
+    fn svg_path(&self, problem: &Problem, count: usize) -> Option<PathBuf> {
+        let path = self.svg.as_ref()?;
+        if count == 1 {
+            return Some(path.clone());
+        }
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+        Some(path.with_file_name(format!("{stem}-{}.svg", problem.name)))
     }
 
     fn problems(&self) -> Result<Vec<&'static Problem>, Failure> {
@@ -229,8 +264,6 @@ impl Generalization {
     }
 }
 
-/// The file of a problem: `FILE-PROBLEM.svg`.
-fn of_problem(path: &Path, problem: &Problem) -> PathBuf {
-    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-    path.with_file_name(format!("{stem}-{}.svg", problem.name))
+fn svg_failure(path: &Path, error: &dyn std::fmt::Display) -> Failure {
+    Failure::new(STORAGE, format!("--svg {}: {error}", path.display()))
 }

@@ -9,21 +9,19 @@ use seqzoo_datasets::records::Column;
 use seqzoo_datasets::text::Counts;
 use seqzoo_inference::{Model, PredictError};
 use seqzoo_tasks::tagging;
-use serde_json::json;
 
 use super::table::{DETECTION_LINES, Rows};
 use super::{Format, InputFormat, Predict};
-use crate::failure::{DATA, Failure};
+use crate::failure::{DATA, Failure, Failures};
 use crate::say::say;
 
 /// Number of texts or sentences that are predicted together, in batches of similar length.
 const BATCH_SIZE: usize = 1_024;
 
-/// Number of unreadable inputs, and the first error message; counts of those that were read.
+/// Unreadable inputs, and counts of those that were read.
 #[derive(Debug, Default)]
 struct Totals {
-    count: usize,
-    first: String,
+    failed: Failures,
     read: Counts,
 }
 
@@ -31,11 +29,7 @@ impl Totals {
     /// Prints the note on what was read; the first error, if there is one.
     fn into_result(self) -> Result<(), Failure> {
         self.read.note().iter().for_each(|note| say(format_args!("note: {note}")));
-        match self {
-            Self { count: 0, .. } => Ok(()),
-            Self { count: 1, first, .. } => Err(Failure::new(DATA, first)),
-            Self { count, first, .. } => Err(Failure::new(DATA, format!("{first} (and {} more)", count - 1))),
-        }
+        self.failed.into_result()
     }
 }
 
@@ -244,17 +238,14 @@ impl Predict {
 
     /// The printed error of an unreadable input, which is counted.
     fn failed(&self, error: &dyn std::fmt::Display, totals: &mut Totals) -> String {
-        let message = error.to_string();
-        let output = match self.format() {
-            Format::Table => format!("error: {message}\n"),
-            Format::Json => format!("{}\n", json!({"error": message})),
-            Format::Conll => format!("# error = {message}\n\n"),
-        };
-        if totals.count == 0 {
-            totals.first = message;
+        let Totals { failed, .. } = totals;
+        match self.format() {
+            Format::Conll => {
+                failed.add(error.to_string());
+                format!("# error = {error}\n\n")
+            }
+            format => failed.line(error, format == Format::Json) + "\n",
         }
-        totals.count += 1;
-        output
     }
 }
 

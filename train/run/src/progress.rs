@@ -84,6 +84,10 @@ pub struct Progress {
     pub metrics_bytes: u64,
     /// Metrics of each epoch.
     pub history: Vec<Epoch>,
+    /// Number of epochs at the start of the run whose equal metrics are not decided by the validation loss. `None` in checkpoints of older
+    /// versions, which always chose the first of equal epochs and removed the checkpoints of the others.
+    #[serde(default)]
+    pub ties_by_loss_after: Option<u64>,
 }
 
 /// Metrics of an epoch.
@@ -102,16 +106,21 @@ pub struct Epoch {
 impl Progress {
     /// Progress at the start of a run.
     pub fn start() -> Self {
-        Self::default()
+        Self { ties_by_loss_after: Some(0), ..Self::default() }
     }
 
-    /// The best epoch so far by a metric; the first of equal ones.
+    /// The best epoch so far by a metric; among equal ones, that with the lowest validation loss, then the first.
     pub fn best(&self, metric: Metric) -> Option<&Epoch> {
-        let better = |best: &Epoch, next: &Epoch| next.validation.is_better(&best.validation, metric);
-        self.history.iter().reduce(|best, next| if better(best, next) { next } else { best })
+        let is_better = |next: &Epoch, best: &Epoch| {
+            let by_loss = self.ties_by_loss_after.is_some_and(|epochs| next.epoch > epochs);
+            let is_equal = next.validation.get(metric) == best.validation.get(metric);
+            next.validation.is_better(&best.validation, metric)
+                || (by_loss && is_equal && next.validation.is_better(&best.validation, Metric::LOSS))
+        };
+        self.history.iter().reduce(|best, next| if is_better(next, best) { next } else { best })
     }
 
-    /// Number of epochs since the best validation metric; 0 before the first.
+    /// Number of epochs since the [best](Self::best); 0 before the first.
     pub fn epochs_since_best(&self, metric: Metric) -> u64 {
         self.best(metric).map_or(0, |best| self.epoch.saturating_sub(best.epoch))
     }
@@ -304,4 +313,42 @@ fn json(value: &impl Serialize) -> Vec<u8> {
     let mut bytes = serde_json::to_vec_pretty(value).expect("made of strings, numbers and lists");
     bytes.push(b'\n');
     bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Progress after epochs with these accuracies and losses.
+    fn progress(epochs: &[(f64, f64)]) -> Progress {
+        let epoch = |(number, &(accuracy, loss)): (u64, &(f64, f64))| {
+            let validation = Scores::new(10, [(Metric::ACCURACY, accuracy), (Metric::LOSS, loss)]);
+            Epoch { step: number, epoch: number, train_loss: 1.0, validation }
+        };
+        Progress { epoch: epochs.len() as u64, history: (1..).zip(epochs).map(epoch).collect(), ..Progress::start() }
+    }
+
+    fn best(progress: &Progress) -> u64 {
+        progress.best(Metric::ACCURACY).unwrap().epoch
+    }
+
+    #[test]
+    fn equal_metrics_are_decided_by_the_loss_and_then_by_the_first_epoch() {
+        let zero = progress(&[(0.0, 3.0), (0.0, 2.0), (0.0, 1.0), (0.0, 1.0), (0.0, 1.5)]);
+        assert_eq!((best(&zero), zero.epochs_since_best(Metric::ACCURACY)), (3, 2));
+        assert_eq!(best(&progress(&[(0.5, 3.0), (0.6, 4.0), (0.5, 1.0)])), 2);
+    }
+
+    #[test]
+    fn epochs_of_older_versions_keep_their_best_one() {
+        let mut old = serde_json::to_value(progress(&[(0.0, 3.0), (0.0, 2.0)])).unwrap();
+        old.as_object_mut().unwrap().remove("ties_by_loss_after");
+        let mut old: Progress = serde_json::from_value(old).unwrap();
+        assert_eq!(best(&old), 1);
+        // After resuming, new epochs compete with the best one.
+        old.ties_by_loss_after = Some(2);
+        assert_eq!(best(&old), 1);
+        old.history.extend(progress(&[(0.0, 9.0), (0.0, 9.0), (0.0, 2.5)]).history.into_iter().skip(2));
+        assert_eq!(best(&old), 3);
+    }
 }

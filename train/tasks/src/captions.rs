@@ -21,6 +21,7 @@ use seqzoo_models::networks::{EncoderDecoder, EncoderDecoderShape, Generation, S
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
+use crate::skipped::empty_targets;
 use crate::targets::{self, Targets};
 use crate::{
     Command, DynTrainingTask, Examples, InvalidValue, ModelSpec, Prepared, Task, fields, open, resolve, vocabularies,
@@ -64,7 +65,12 @@ fn check(spec: &ModelSpec) -> Result<(), InvalidValue> {
 }
 
 fn prepare(data: &Splits, _: &Table) -> Result<Prepared, DataError> {
-    Ok(Prepared { examples: Box::new(Captions::from_records(data)?), note: None })
+    let captions = Captions::from_records(data)?;
+    let is_empty = |split: Split, row: usize| LEVEL.tokens(&captions.split(split)[row].caption).next().is_none();
+    let place =
+        |split: Split, row: usize| data.split(split).place_name(row).unwrap_or_else(|| format!("row {}", row + 1));
+    let note = empty_targets(["caption", "captions"], |split| captions.split(split).len(), is_empty, place);
+    Ok(Prepared { examples: Box::new(captions), note })
 }
 
 impl Examples for Captions {

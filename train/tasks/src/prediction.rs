@@ -116,7 +116,7 @@ impl Output {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PredictError {
     /// A text has no token.
-    #[error("the text is empty: it has no token")]
+    #[error("the text is empty or has no token, such as a word")]
     Empty {
         /// Index of the text in the input.
         index: usize,

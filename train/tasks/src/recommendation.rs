@@ -19,7 +19,7 @@ use crate::skipped::joined;
 use crate::{
     Command, DynTrainingTask, Examples, InvalidValue, ModelSpec, Prepared, Task, fields, open, resolve, vocabularies,
 };
-pub use predict::{ItemRecommender, history};
+pub use predict::{ItemRecommender, history, line};
 pub use settings::{Loss, Settings};
 pub use training::RecommendationTraining;
 

@@ -1,5 +1,6 @@
 //! Notes on examples that are skipped because they have no token, and on labels without training examples.
 
+use seqzoo_datasets::classification::Split;
 use seqzoo_datasets::records::Records;
 use seqzoo_datasets::text::Tokenization;
 use seqzoo_datasets::wording::counted;
@@ -41,6 +42,23 @@ impl Skipped {
             )
         })
     }
+}
+
+/// A note on targets without a token, which are trained on, if there are any. `nouns` are the singular and the plural of the targets, `sizes`
+/// returns the number of examples of a split, and `describe` names an example.
+pub(crate) fn empty_targets(
+    nouns: [&str; 2],
+    sizes: impl Fn(Split) -> usize,
+    is_empty: impl Fn(Split, usize) -> bool,
+    describe: impl Fn(Split, usize) -> String,
+) -> Option<String> {
+    let of_split = |split: Split| (0..sizes(split)).map(move |row| (split, row));
+    let all = Split::ALL.into_iter().flat_map(of_split);
+    let empty: Vec<(Split, usize)> = all.filter(|&(split, row)| is_empty(split, row)).collect();
+    let &(split, row) = empty.first()?;
+    let (count, first) = (empty.len(), describe(split, row));
+    let (targets, are) = if count == 1 { (nouns[0], "is") } else { (nouns[1], "are") };
+    Some(format!("{count} {targets} without a token {are} trained on as empty sequences; first: {first}"))
 }
 
 /// File and line of a row before its description; empty if it is generated.

@@ -111,6 +111,11 @@ pub(crate) trait Judgment: Sized + Send + Sync + 'static {
     fn scores(judged: &[Self], indices: &mut dyn Iterator<Item = usize>) -> Scores;
 }
 
+/// An empty text for each of some examples: which metrics apply depends on the references alone.
+pub(crate) fn empty_texts(count: usize) -> Vec<Vec<(String, f64)>> {
+    vec![vec![(String::new(), 1.0)]; count]
+}
+
 /// Greedy predictions for examples, in order, and how they differ from their references.
 #[derive(Debug)]
 pub(crate) struct Predictions<J> {

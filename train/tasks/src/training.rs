@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use burn::tensor::{Device, Tensor};
-use seqzoo_datasets::scores::Scores;
+use seqzoo_datasets::scores::{Metric, Scores};
 use seqzoo_models::dropout_key::DropoutKey;
 use seqzoo_models::networks::Network;
 use seqzoo_models::parameters::DynNetwork;
@@ -53,6 +53,11 @@ pub trait TrainingTask {
 
     /// Metrics on the validation split, without dropout; `None` if `stop` returned true before the end.
     fn validate(&self, network: &Self::Network, device: &Device, stop: &dyn Fn() -> bool) -> Option<Scores>;
+
+    /// Whether [`TrainingTask::validate`] reports a metric of the task, with these settings and data.
+    fn reports(&self, _metric: Metric) -> bool {
+        true
+    }
 
     /// Note for the user before training, if any.
     fn note(&self) -> Option<String> {
@@ -133,6 +138,9 @@ pub trait DynTrainingTask {
     /// See [`TrainingTask::validate`].
     fn validate(&self, network: &dyn DynNetwork, device: &Device, stop: &dyn Fn() -> bool) -> Option<Scores>;
 
+    /// See [`TrainingTask::reports`].
+    fn reports(&self, metric: Metric) -> bool;
+
     /// See [`TrainingTask::note`].
     fn note(&self) -> Option<String>;
 
@@ -174,6 +182,10 @@ impl<T: TrainingTask<Network: 'static>> DynTrainingTask for T {
 
     fn validate(&self, network: &dyn DynNetwork, device: &Device, stop: &dyn Fn() -> bool) -> Option<Scores> {
         TrainingTask::validate(self, own(network), device, stop)
+    }
+
+    fn reports(&self, metric: Metric) -> bool {
+        TrainingTask::reports(self, metric)
     }
 
     fn note(&self) -> Option<String> {

@@ -17,13 +17,15 @@ use crate::failure::{DATA, Failure};
 use crate::say::{muted, say};
 
 /// Recipes for own data, in the order in which they are tried.
-const RECIPES: [&str; 10] = [
+const RECIPES: [&str; 12] = [
     "relations",
     "slots",
     CLASSIFY,
     MULTI_LABEL,
     REGRESSION,
     "tag",
+    "scenes",
+    "music",
     "classify-series",
     "strokes",
     "translate",

@@ -308,7 +308,8 @@ impl Default for CheckpointSettings {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct StoppingSettings {
-    /// Validation metric for early stopping and the choice of the best checkpoint; by default, the first metric of the task.
+    /// Validation metric for early stopping and the choice of the best checkpoint; by default, the first metric of the task. Equal values are
+    /// decided by the validation loss, then by the earlier epoch.
     pub metric: Option<String>,
     /// Number of epochs without improvement of the metric after which training stops early.
     #[schemars(range(min = 1, max = MAX_COUNT))]

@@ -101,6 +101,11 @@ impl TrainingTask for AnomalyTraining {
         Some(Scores::new(count * horizon, [(Metric::LOSS, loss / count.max(1) as f64)]))
     }
 
+    /// The other metrics need the forecasts of whole series.
+    fn reports(&self, metric: Metric) -> bool {
+        metric == Metric::LOSS
+    }
+
     fn files(&self) -> Files {
         self.codec.files()
     }

@@ -171,10 +171,15 @@ pub(super) fn predict(
     stop: &dyn Fn() -> bool,
 ) -> Option<Predictions<Judged>> {
     let found = decode(network, codec, examples.len(), |index| examples[index].picture.image(), 1, device, stop)?;
+    Some(compare(codec, examples, found))
+}
+
+/// Compares the captions that were found for examples with their own.
+pub(super) fn compare(codec: &Codec, examples: &[Example], found: Vec<Vec<(String, f64)>>) -> Predictions<Judged> {
     let targets = codec.targets();
     let counted = |text: &str| targets.counted(text);
     let measure = targets.measure(&counted);
-    Some(Predictions::new(found, |text, index| Judged::new(&measure, text, &examples[index].caption)))
+    Predictions::new(found, |text, index| Judged::new(&measure, text, &examples[index].caption))
 }
 
 /// The mean loss per word; `None` if stopped.

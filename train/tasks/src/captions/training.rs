@@ -7,8 +7,9 @@ use seqzoo_datasets::scores::{Metric, Scores};
 use seqzoo_models::InvalidShape;
 use seqzoo_models::networks::EncoderDecoder;
 
-use super::predict::{Encoded, extents, loss, mean_loss, predict};
+use super::predict::{Encoded, compare, extents, loss, mean_loss, predict};
 use super::{Codec, LEVEL, Reading, Settings};
+use crate::targets::empty_texts;
 use crate::{BatchLoss, Codec as _, Files, ModelSpec, RecurrentState, StepKeys, TrainingTask};
 
 /// Training of a captioning model.
@@ -78,6 +79,11 @@ impl TrainingTask for CaptionsTraining {
         Some(scores)
     }
 
+    fn reports(&self, metric: Metric) -> bool {
+        let scores = || compare(&self.codec, &self.validation, empty_texts(self.validation.len())).scores();
+        metric == Metric::LOSS || scores().get(metric).is_some()
+    }
+
     fn files(&self) -> Files {
         self.codec.files()
     }
@@ -87,8 +93,9 @@ impl TrainingTask for CaptionsTraining {
 mod tests {
     use super::*;
     use crate::test_spec;
-    use seqzoo_datasets::captions::Picture;
+    use seqzoo_datasets::captions::{Picture, SHAPE_ACCURACY};
     use seqzoo_datasets::scene::{Description, Scene};
+    use seqzoo_datasets::transduction::BLEU;
     use seqzoo_kernels::devices;
 
     fn data() -> Captions {
@@ -153,6 +160,11 @@ mod tests {
         let names: Vec<&str> = scores.iter().map(|(name, _)| name).collect();
         let known: Vec<&str> = super::super::TASK.metrics.iter().map(|metric| metric.name).collect();
         assert!(names.len() == known.len() && known.iter().all(|name| names.contains(name)), "{names:?}");
+        assert!(super::super::TASK.metrics.iter().all(|&metric| TrainingTask::reports(&task, metric)));
+        let plain = Example { caption: "a dog on a beach".into(), ..data().train.remove(0) };
+        let plain = Captions { validation: vec![plain], ..data() };
+        let task = CaptionsTraining::new(&test_spec("captions", "", "bilstm-4"), &plain).unwrap();
+        assert!(TrainingTask::reports(&task, BLEU) && !TrainingTask::reports(&task, SHAPE_ACCURACY));
         assert_eq!(scores.examples, 2);
         assert!(task.validate(&task.network(&device), &device, &|| true).is_none());
     }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use burn::tensor::Device;
 use seqzoo_datasets::batch;
 use seqzoo_datasets::music::{KEYS, Music, Piece};
-use seqzoo_datasets::scores::Scores;
+use seqzoo_datasets::scores::{Metric, Scores};
 use seqzoo_models::InvalidShape;
 use seqzoo_models::networks::FrameModel;
 use seqzoo_random::RngExt;
@@ -91,6 +91,10 @@ impl TrainingTask for MusicTraining {
     fn validate(&self, network: &FrameModel, device: &Device, stop: &dyn Fn() -> bool) -> Option<Scores> {
         let pieces: Vec<&Piece> = self.validation.iter().collect();
         evaluate(&self.codec, network, &pieces, device, stop).map(|found| scores(&self.codec, &found))
+    }
+
+    fn reports(&self, metric: Metric) -> bool {
+        scores(&self.codec, &[]).get(metric).is_some()
     }
 
     fn files(&self) -> Files {

@@ -53,21 +53,57 @@ const TOP: usize = 10;
 /// ```
 pub type ItemRecommender = TrainedModel<Codec>;
 
-/// The names of the items in a text: separated by commas, or by whitespace if there is no comma.
+/// The names of the items in a text: separated by commas, or by whitespace if there is no comma. As in CSV, a name in double quotes may
+/// contain commas, and `""` in it is a quote.
 ///
 /// ```
 /// use seqzoo_tasks::recommendation::history;
 ///
 /// assert_eq!(history("green tea, milk"), ["green tea", "milk"]);
 /// assert_eq!(history("tea milk"), ["tea", "milk"]);
+/// assert_eq!(history(r#""Oh, Mercy", milk"#), ["Oh, Mercy", "milk"]);
 /// assert!(history(" , ").is_empty());
 /// ```
-pub fn history(text: &str) -> Vec<&str> {
-    let names: Vec<&str> = match text.contains(',') {
-        true => text.split(',').map(str::trim).collect(),
-        false => text.split_whitespace().collect(),
+pub fn history(text: &str) -> Vec<String> {
+    let by_commas = text.contains(',');
+    let is_separator = |c: char| if by_commas { c == ',' } else { c.is_whitespace() };
+    let (mut names, mut rest) = (Vec::new(), text.trim_start());
+    while !rest.is_empty() {
+        let is_ended = |after: &str| after.is_empty() || after.starts_with(is_separator);
+        let quoted = quoted(rest).filter(|&(_, after)| is_ended(after) || is_ended(after.trim_start()));
+        let (name, after) = quoted.unwrap_or_else(|| {
+            let (name, after) = rest.split_at(rest.find(is_separator).unwrap_or(rest.len()));
+            (name.trim().to_owned(), after)
+        });
+        names.push(name);
+        rest = after.trim_start_matches(|c: char| c.is_whitespace() || is_separator(c));
+    }
+    names.retain(|name| !name.is_empty());
+    names
+}
+
+/// The name in double quotes at the start of a text, and what follows it.
+fn quoted(text: &str) -> Option<(String, &str)> {
+    let body = text.strip_prefix('"')?;
+    let (mut name, mut characters) = (String::new(), body.chars());
+    while let Some(character) = characters.next() {
+        if character == '"' {
+            let after = characters.as_str();
+            let Some(rest) = after.strip_prefix('"') else { return Some((name, after)) };
+            characters = rest.chars();
+        }
+        name.push(character);
+    }
+    None
+}
+
+/// Recommended items with their scores, as one line: names as [`history`] reads them.
+pub fn line(items: &[(&str, f32)]) -> String {
+    let name = |name: &str| match name.contains(',') || name.starts_with('"') {
+        true => format!("\"{}\"", name.replace('"', "\"\"")),
+        false => name.to_owned(),
     };
-    names.into_iter().filter(|name| !name.is_empty()).collect()
+    items.iter().map(|(item, score)| format!("{} {score:.4}", name(item))).collect::<Vec<_>>().join(", ")
 }
 
 impl ItemRecommender {
@@ -174,7 +210,8 @@ impl Predictor for ItemRecommender {
 
     /// Each text is a [`history`]; its items are not recommended again.
     fn predict(&self, texts: &[&str], _: TextOptions) -> Result<Vec<Output>, PredictError> {
-        let histories: Vec<Vec<&str>> = texts.iter().map(|text| history(text)).collect();
+        let texts: Vec<Vec<String>> = texts.iter().map(|text| history(text)).collect();
+        let histories: Vec<Vec<&str>> = texts.iter().map(|names| names.iter().map(String::as_str).collect()).collect();
         let found = self.recommend(&histories, TOP, true)?;
         let ids = self.ids();
         let of_history = |(names, items): (&Vec<&str>, Vec<(&str, f32)>)| {
@@ -192,8 +229,7 @@ impl Predictor for ItemRecommender {
 
 fn output(items: &[(&str, f32)]) -> Output {
     let (names, scores): (Vec<&str>, Vec<f32>) = items.iter().copied().unzip();
-    let line: Vec<String> = items.iter().map(|(name, score)| format!("{name} {score:.4}")).collect();
-    Output::new(line.join(", "), [("items", json!(names)), ("scores", json!(scores))])
+    Output::new(line(items), [("items", json!(names)), ("scores", json!(scores))])
 }
 
 /// The ranks and losses of cases, in order; `None` if stopped. The loss is that of training; the sampled ones use the items of the metrics.
@@ -321,6 +357,21 @@ mod tests {
         assert_eq!(loss(1), loss(1));
         assert_ne!(loss(1), loss(2), "other items are drawn");
         assert_eq!(loss(1).0, 4.0 + 7.0 + 8.0, "each item but the first is predicted");
+    }
+
+    #[test]
+    fn names_with_commas_are_quoted_in_histories_and_lines() {
+        for (text, names) in [
+            (r#""a, b",c"#, &["a, b", "c"][..]),
+            (r#" "a, b" , "say ""hi""" "#, &["a, b", "say \"hi\""]),
+            (r#"5" nail, "half"#, &["5\" nail", "\"half"]),
+            (r#""green tea" milk"#, &["green tea", "milk"]),
+            (r#""a"b, c"#, &["\"a\"b", "c"]),
+        ] {
+            assert_eq!(history(text), names, "{text}");
+        }
+        let printed = line(&[("a, b", 0.5), ("\"x\"", 0.25), ("c d", 0.125)]);
+        assert_eq!(printed, "\"a, b\" 0.5000, \"\"\"x\"\"\" 0.2500, c d 0.1250");
     }
 
     #[test]

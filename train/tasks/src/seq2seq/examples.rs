@@ -9,7 +9,7 @@ use seqzoo_datasets::transduction::{Pair, Transduction};
 
 use super::Settings;
 use crate::Prepared;
-use crate::skipped::{Skipped, joined, place};
+use crate::skipped::{Skipped, empty_targets, joined, place};
 
 fn has_source(pair: &Pair, level: Tokenization) -> bool {
     level.tokens(&pair.source).next().is_some()
@@ -29,18 +29,14 @@ pub(super) fn prepare(mut data: Transduction, splits: &Splits, settings: &Settin
 
 /// A note on targets without a token, if a source with a token has one.
 fn note_empty_targets(data: &Transduction, splits: &Splits, level: Tokenization) -> Option<String> {
-    let is_empty = |pair: &Pair| has_source(pair, level) && level.tokens(&pair.target).next().is_none();
-    let of_split = |split: Split| {
-        let pairs = data.split(split);
-        (0..pairs.len()).filter(|&row| is_empty(&pairs[row])).map(move |row| (split, row)).collect::<Vec<_>>()
+    let is_empty = |split: Split, row: usize| {
+        let pair = &data.split(split)[row];
+        has_source(pair, level) && level.tokens(&pair.target).next().is_none()
     };
-    let empty: Vec<(Split, usize)> = Split::ALL.into_iter().flat_map(of_split).collect();
-    let &(split, row) = empty.first()?;
-    let (targets, are) = if empty.len() == 1 { ("target", "is") } else { ("targets", "are") };
-    let (count, place, source) = (empty.len(), place(splits.split(split), row), &data.split(split)[row].source);
-    Some(format!(
-        "{count} {targets} without a token {are} trained on as empty sequences; first: {place}that of {source:?}"
-    ))
+    let describe = |split: Split, row: usize| {
+        format!("{}that of {:?}", place(splits.split(split), row), data.split(split)[row].source)
+    };
+    empty_targets(["target", "targets"], |split| data.split(split).len(), is_empty, describe)
 }
 
 /// The data without pairs whose source has no token.

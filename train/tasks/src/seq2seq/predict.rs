@@ -189,10 +189,15 @@ pub(super) fn predict(
 ) -> Option<Predictions<Judged>> {
     let sources: Vec<Source> = examples.iter().map(|example| codec.encode_source(example.source)).collect();
     let found = decode(network, codec, &sources, &codec.generation(), 1, device, stop)?;
+    Some(compare(codec, examples, found))
+}
+
+/// Compares the texts that were found for examples with their references.
+pub(super) fn compare(codec: &Codec, examples: &[Example], found: Vec<Vec<(String, f64)>>) -> Predictions<Judged> {
     let targets = codec.targets();
     let counted = |text: &str| targets.counted(text);
     let measure = codec.measure(&counted);
-    Some(Predictions::new(found, |text, index| measure.judge(text, &examples[index].references)))
+    Predictions::new(found, |text, index| measure.judge(text, &examples[index].references))
 }
 
 /// The mean loss per target token; `None` if stopped.

@@ -30,10 +30,10 @@ pub struct Settings {
     /// Score function of the decoder's attention over the encoder's outputs.
     pub attention: AttentionScore,
     /// Whether the decoder may copy tokens of the source, so that it can write names and numbers outside the target vocabulary
-    /// (pointer-generator, See et al. 2017). A model's name may end in `+copy`.
+    /// (pointer-generator, See et al. 2017). A model's name may end in `+copy`. Needs `label_smoothing = 0` and equal levels of source and target.
     pub copy: bool,
     /// Label smoothing: probability that the training loss divides among all target tokens (Szegedy et al. 2016). Losses of other splits
-    /// are not smoothed.
+    /// are not smoothed. 0 with `copy`.
     #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
     pub label_smoothing: f64,
     /// Scheduled sampling: probability, after `scheduled_sampling_epochs`, that an input of the decoder in training is the model's own

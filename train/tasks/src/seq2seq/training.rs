@@ -9,9 +9,9 @@ use seqzoo_models::InvalidShape;
 use seqzoo_models::layers::AttentionScore;
 use seqzoo_models::networks::EncoderDecoder;
 
-use super::predict::{extents, loss, mean_loss, predict};
+use super::predict::{compare, extents, loss, mean_loss, predict};
 use super::{Codec, Encoded, Settings};
-use crate::targets::Objective;
+use crate::targets::{Objective, empty_texts};
 use crate::{BatchLoss, Codec as _, Files, ModelSpec, RecurrentState, StepKeys, TrainingTask};
 
 /// Training of an encoder–decoder.
@@ -100,6 +100,12 @@ impl TrainingTask for Seq2SeqTraining {
         let loss = loss(network, &self.codec, &self.validation, self.attention(), device, stop)?;
         scores.insert(Metric::LOSS, loss);
         Some(scores)
+    }
+
+    fn reports(&self, metric: Metric) -> bool {
+        let examples = transduction::examples(&self.validation);
+        let scores = || compare(&self.codec, &examples, empty_texts(examples.len())).scores();
+        metric == Metric::LOSS || scores().get(metric).is_some()
     }
 
     fn files(&self) -> Files {

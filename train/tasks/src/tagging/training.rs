@@ -2,8 +2,9 @@
 
 use burn::tensor::Device;
 use seqzoo_datasets::batch;
-use seqzoo_datasets::scores::Scores;
-use seqzoo_datasets::tagging::{Sentence, Tagging};
+use seqzoo_datasets::scores::{Metric, Scores};
+use seqzoo_datasets::spans::{self, Scheme};
+use seqzoo_datasets::tagging::{EXACT_MATCH, LABEL_ACCURACY, Sentence, Tagging};
 use seqzoo_models::InvalidShape;
 use seqzoo_models::networks::Tagger;
 
@@ -77,6 +78,14 @@ impl TrainingTask for TaggingTraining {
         let rows: Vec<&Encoded> = self.validation.iter().collect();
         let predicted = predict(network, &rows, true, device, stop)?;
         Some(predicted.scores(&self.codec.labels, &rows))
+    }
+
+    fn reports(&self, metric: Metric) -> bool {
+        if [LABEL_ACCURACY, EXACT_MATCH].contains(&metric) {
+            return self.validation.iter().any(|sentence| sentence.label.is_some());
+        }
+        let has_prefixes = || Scheme::of(self.codec.labels.iter().map(String::as_str)).has_prefixes();
+        ![spans::PRECISION, spans::RECALL].contains(&metric) || has_prefixes()
     }
 
     fn files(&self) -> Files {

@@ -614,7 +614,7 @@ fn inspection_reports_damaged_characters_overlap_and_imbalance() {
     assert_eq!((&test["in_train"], &test["in_validation"]), (&5.into(), &20.into()), "{test}");
     assert!(place.ok(&files).out.contains("occur in validation"));
 
-    let row = |row: usize| format!("text {row},{}\n", if row % 20 == 0 { "rare|common" } else { "common" });
+    let row = |row: usize| format!("text {row},{}\n", if row.is_multiple_of(20) { "rare|common" } else { "common" });
     fs::write(place.path("topics.csv"), "text,labels\n".to_owned() + &(0..200).map(row).collect::<String>()).unwrap();
     let shown = place.ok(&["data", "inspect", "topics.csv"]);
     assert!(shown.out.contains("imbalance: `common` occurs 200 times, `rare` 10"), "{}", shown.out);

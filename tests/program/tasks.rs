@@ -128,7 +128,7 @@ fn summaries_copy_names_report_rouge_and_draw_attention() {
     assert!(picture.starts_with("<svg") && picture.matches("zuzazi").count() == 2, "{picture}");
 
     let refused = place.run(&["predict", "run", "--file", "pairs.txt", "--attention", "attention.svg"]);
-    assert!(refused.code == Some(2) && refused.err.contains("cannot be used with '--file"), "{}", refused.err);
+    assert!(refused.code == Some(2) && refused.err.contains("cannot be used with '--attention"), "{}", refused.err);
     let refused = place.run(&["predict", "run", "-", "--attention", "attention.svg"]);
     assert!(refused.code == Some(2) && refused.err.contains("draws a single text"), "{}", refused.err);
     let refused = place

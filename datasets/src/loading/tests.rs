@@ -223,7 +223,7 @@ type Labels = fn(&Splits) -> Result<Vec<String>, DataError>;
 #[test]
 fn labels_of_a_divided_table_are_those_of_all_rows() {
     let table = |others: &str| {
-        let mark = |row: usize| if row % 2 == 0 { "yes" } else { "no" };
+        let mark = |row: usize| if row.is_multiple_of(2) { "yes" } else { "no" };
         let rows: String = (0..40).map(|row| format!("text {row},{}{others}\n", mark(row))).collect();
         format!("text,mark\n{rows}lonely text,once{others}\n")
     };

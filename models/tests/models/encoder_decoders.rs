@@ -357,7 +357,8 @@ fn beams_of_several_sources_equal_those_of_each_source_alone() {
             let together = network.encode(tokens(&sources, 5, 0, &device), &lengths, None);
             let together = network.beam_search(together, &generation, 3);
             for ((source, length), found) in sources.iter().zip(lengths).zip(&together) {
-                let encoded = || network.encode(tokens(std::slice::from_ref(source), length, 0, &device), &[length], None);
+                let encoded =
+                    || network.encode(tokens(std::slice::from_ref(source), length, 0, &device), &[length], None);
                 let alone = network.beam_search(encoded(), &generation, 3).remove(0);
                 let texts = |found: &[Hypothesis]| found.iter().map(|one| one.tokens.clone()).collect::<Vec<_>>();
                 assert_eq!(texts(found), texts(&alone));
